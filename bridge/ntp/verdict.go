@@ -1,0 +1,84 @@
+package ntp
+
+import "net/netip"
+
+// Request is one received packet with what the sockets know about it.
+type Request struct {
+	Packet   []byte
+	Layout   Layout
+	Header   Header
+	From     netip.AddrPort // 4-in-6 addresses are unmapped
+	To       netip.Addr     // local address that the packet was sent to
+	Received Timestamp      // by the kernel's clock where it tells
+}
+
+// Action is what to send for a request.
+type Action uint8
+
+// The actions.
+const (
+	Drop         Action = iota // nothing
+	Answer                     // time, sealed as the request was
+	CryptoNAK                  // header and a zero key identifier (RFC 5905, section 8)
+	NTSNAK                     // kiss code NTSN (RFC 8915, section 5.7)
+	KissRate                   // kiss code RATE
+	KissDeny                   // kiss code DENY
+	KissRestrict               // kiss code RSTR
+	Defer                      // costly: to be handled off the fast path
+)
+
+// Reason says why a verdict came out as it did; serverstats counts each.
+type Reason uint8
+
+// The reasons.
+const (
+	ReasonOK               Reason = iota
+	ReasonShort                   // fewer than 48 octets
+	ReasonMalformed               // length, fields or trailer do not frame
+	ReasonVersion                 // version 0 or above 4, or refused by rule
+	ReasonMode                    // mode that a server does not answer
+	ReasonCryptoNAK               // request is a crypto-NAK
+	ReasonDenied                  // access rule: denied
+	ReasonAuthRequired            // access rule: this kind of authentication is not enough
+	ReasonRateLimited             // over the rate limit
+	ReasonUnknownKey              // key not there or not trusted
+	ReasonKeyAddress              // key not allowed for this address
+	ReasonBadMAC                  // MAC of wrong length or value
+	ReasonNotEnabled              // authenticator not configured
+	ReasonBadField                // extension field that its protocol refuses
+	ReasonUnknownCookie           // NTS cookie that no key opens, or stale Autokey cookie
+	ReasonBadAuthenticator        // NTS authenticator does not verify
+	ReasonBudget                  // costly operation over its budget
+	ReasonTooLarge                // answer would be longer than allowed
+	ReasonMulticastSource         // source address that cannot be answered
+	ReasonCount            = iota
+)
+
+var reasonNames = [ReasonCount]string{
+	"ok", "short", "malformed", "version", "mode", "crypto-nak", "denied", "auth-required",
+	"rate-limited", "unknown-key", "key-address", "bad-mac", "not-enabled", "bad-field",
+	"unknown-cookie", "bad-authenticator", "budget", "too-large", "bad-source",
+}
+
+// String returns the reason's name as used in logs and counters.
+func (r Reason) String() string {
+	if int(r) < len(reasonNames) {
+		return reasonNames[r]
+	}
+	return "invalid"
+}
+
+// Verdict is what an authenticator decided about a request: what to send,
+// what to count, and what the inventory of clients learns.
+type Verdict struct {
+	Action Action
+	Reason Reason
+	Kind   Kind
+	// Detail names the means: key identifier (symmetric), AEAD algorithm
+	// identifier (NTS), Autokey operation code (autokey, 0 for a plain packet).
+	Detail uint32
+	// Legacy marks an Autokey packet accepted under a seed that is not the
+	// server's own (takeover from another ntpd), or an NTS cookie under a key
+	// that is no longer current.
+	Legacy bool
+}
