@@ -1,0 +1,325 @@
+package config
+
+import (
+	"net/netip"
+	"time"
+
+	"ntsbridge/bridge/access"
+	"ntsbridge/bridge/ntp"
+)
+
+// Config is a whole configuration file. Default returns one with every
+// default; a file changes what it names. Each option's comment gives default,
+// unit and range; the tags range and oneof enforce them.
+type Config struct {
+	// StateDir holds what must survive a restart: generated keys and
+	// certificates, the cookie secret, the Autokey seed. Default: empty, which
+	// is /var/lib/ntsbridge as root and $XDG_STATE_HOME/ntsbridge else.
+	StateDir string `mapstructure:"state_dir" path:"dir"`
+	// RunDir holds what dies with the process: the control socket. Default:
+	// empty, which is /run/ntsbridge as root and $XDG_RUNTIME_DIR/ntsbridge else.
+	RunDir string `mapstructure:"run_dir" path:"dir"`
+
+	Log       Log       `mapstructure:"log"`
+	Server    Server    `mapstructure:"server"`
+	Clock     Clock     `mapstructure:"clock"`
+	Access    Access    `mapstructure:"access"`
+	RateLimit RateLimit `mapstructure:"rate_limit"`
+	Keys      Keys      `mapstructure:"keys"`
+	Autokey   Autokey   `mapstructure:"autokey"`
+	NTS       NTS       `mapstructure:"nts"`
+	Control   Control   `mapstructure:"control"`
+}
+
+// Log is what the daemon writes to standard error.
+type Log struct {
+	// Level is the least level that is written. Default: info.
+	Level string `mapstructure:"level" oneof:"trace debug info warn error"`
+	// JSON writes one JSON object per line. Default: false.
+	JSON bool `mapstructure:"json"`
+}
+
+// Server is the UDP side.
+type Server struct {
+	// Listen are the addresses with ports. Default: empty, which is [::]:123
+	// and 0.0.0.0:123 as root and the same with port 11123 else.
+	Listen []netip.AddrPort `mapstructure:"listen"`
+	// Workers is the number of sockets and threads per listen address
+	// (SO_REUSEPORT). Default: 0, one per processor. Range: 0 to 256.
+	Workers int `mapstructure:"workers" range:"0..256" unit:"threads"`
+	// Batch is how many packets one system call receives or sends. Default:
+	// 64. Range: 1 to 1024.
+	Batch int `mapstructure:"batch" range:"1..1024" unit:"packets"`
+	// DSCP marks sent packets (RFC 2474). Default: 46, expedited forwarding.
+	// Range: 0 to 63.
+	DSCP int `mapstructure:"dscp" range:"0..63" unit:"code point"`
+	// Timestamping is where receive timestamps come from. Default: kernel.
+	Timestamping string      `mapstructure:"timestamping" oneof:"none kernel hardware"`
+	Interleaved  Interleaved `mapstructure:"interleaved"`
+}
+
+// Interleaved is the server's side of interleaved mode (draft-ietf-ntp-interleaved-modes).
+type Interleaved struct {
+	// Enabled answers requests in interleaved mode. Default: true.
+	Enabled bool `mapstructure:"enabled"`
+	// Entries is how many clients' transmit timestamps are kept over all
+	// workers, 24 octets each. Default: 65536. Range: 64 to 16777216.
+	Entries int `mapstructure:"entries" range:"64..16777216" unit:"clients"`
+}
+
+// Clock is where served time comes from.
+type Clock struct {
+	// Mode is observe (the system clock as another program disciplines it,
+	// trusted while the kernel says it is synchronised) or local (the system
+	// clock whatever the kernel says). discipline is reserved. Default: observe.
+	Mode string `mapstructure:"mode" oneof:"observe local discipline"`
+	// Stratum is what is served while the clock is trusted; the kernel does
+	// not tell it. Default: 10. Range: 1 to 15.
+	Stratum int `mapstructure:"stratum" range:"1..15" unit:"stratum"`
+	// RefID is the reference identifier that is served: up to four ASCII
+	// letters, or an IPv4 address. Default: LOCL.
+	RefID RefID `mapstructure:"refid"`
+	// MinDispersion is the least root dispersion that is served. Default:
+	// 1ms. Range: 0s to 16s.
+	MinDispersion time.Duration `mapstructure:"min_dispersion" range:"0s..16s" unit:"time"`
+	// MaxError is the estimated error above which the clock is not trusted and
+	// the alarm is served (leap 3, stratum 16). Mode observe only. Default: 1s.
+	// Range: 1ms to 16s.
+	MaxError time.Duration `mapstructure:"max_error" range:"1ms..16s" unit:"time"`
+	// DriftPPM is how fast the root dispersion grows between two looks at the
+	// clock. Default: 15. Range: 0 to 500 (parts per million).
+	DriftPPM float64 `mapstructure:"drift_ppm" range:"0..500" unit:"ppm"`
+}
+
+// Access says who is served and how a request must be authenticated.
+type Access struct {
+	// Default is the rule for addresses that no other rule names. Its
+	// prefixes and source_port_123 must stay unset.
+	Default AccessRule `mapstructure:"default"`
+	// Rules are chosen by the longest matching prefix, not by their order; the
+	// chosen one decides alone, nothing is inherited. Default: none.
+	Rules []AccessRule `mapstructure:"rules"`
+}
+
+// AccessRule is what holds for a set of prefixes. What a rule leaves out has
+// the default given here, not the value of access.default.
+type AccessRule struct {
+	// Name is for messages. Default: empty.
+	Name string `mapstructure:"name"`
+	// Prefixes are addresses or networks; host bits must be zero.
+	Prefixes []netip.Prefix `mapstructure:"prefixes"`
+	// SourcePort123 restricts the rule to requests from source port 123
+	// (ntpd's ntpport); it goes before a rule of the same prefix without.
+	// Default: false.
+	SourcePort123 bool `mapstructure:"source_port_123"`
+	// Action is allow or deny. Default: allow.
+	Action string `mapstructure:"action" oneof:"allow deny"`
+	// Kiss is the kiss code that a refused client gets: none, deny (DENY) or
+	// restrict (RSTR). Default: none, which is silence.
+	Kiss string `mapstructure:"kiss" oneof:"none deny restrict"`
+	// Kinds are the kinds of authentication that are answered. Default: all
+	// four: none, symmetric, autokey, nts.
+	Kinds []ntp.Kind `mapstructure:"kinds"`
+	// Keys are the symmetric key identifiers that are answered. Default:
+	// empty, every trusted key. Range: 1 to 4294967295.
+	Keys []access.KeyRange `mapstructure:"keys"`
+	// MinVersion is the lowest NTP version that is answered; 4 is ntpd's flag
+	// version. Default: 1. Range: 1 to 4.
+	MinVersion int `mapstructure:"min_version" range:"1..4" unit:"version"`
+	// Rate names a limit of rate_limit.limits. Default: none, not limited.
+	Rate string `mapstructure:"rate"`
+	// Query allows mode 6 queries (ntpq). Default: false.
+	Query bool `mapstructure:"query"`
+}
+
+// RateLimit is the table of clients under a limit, and the limits.
+type RateLimit struct {
+	// Clients is how many addresses the table holds, 32 octets each; it never
+	// grows. Default: 65536. Range: 64 to 16777216.
+	Clients int `mapstructure:"clients" range:"64..16777216" unit:"addresses"`
+	// IPv4Prefix and IPv6Prefix are how many bits of an address count as one
+	// client. Defaults: 32 and 64. Ranges: 8 to 32 and 32 to 128.
+	IPv4Prefix int `mapstructure:"ipv4_prefix" range:"8..32" unit:"bits"`
+	IPv6Prefix int `mapstructure:"ipv6_prefix" range:"32..128" unit:"bits"`
+	// Limits are the limits that access rules name. Default: one named
+	// default, with the defaults of Limit.
+	Limits []Limit `mapstructure:"limits"`
+}
+
+// Limit is one rate limit: ntpd's discard average and minimum, chrony's
+// ratelimit interval, burst and leak.
+type Limit struct {
+	// Name is what access rules call it; none is not allowed.
+	Name string `mapstructure:"name"`
+	// Interval is the mean time between two requests of one client. Default:
+	// 8s. Range: 1us to 24h.
+	Interval time.Duration `mapstructure:"interval" range:"1us..24h" unit:"time"`
+	// Burst is how many requests may come at once. Default: 8. Range: 1 to 255.
+	Burst int `mapstructure:"burst" range:"1..255" unit:"requests"`
+	// Minimum is the least time between two requests. Default: 0s, none.
+	// Range: 0s to 1h.
+	Minimum time.Duration `mapstructure:"minimum" range:"0s..1h" unit:"time"`
+	// Leak is the fraction of requests over the limit that is answered all the
+	// same, so that forged requests cannot lock a client out. Default: 0.25.
+	// Range: 0 to 1.
+	Leak float64 `mapstructure:"leak" range:"0..1" unit:"fraction"`
+	// Kiss sends the kiss code RATE, at most one per client in each interval
+	// and second. Default: true.
+	Kiss bool `mapstructure:"kiss"`
+}
+
+// Keys is the symmetric key table.
+type Keys struct {
+	// Files are read in order; a key identifier may be in one of them only.
+	// Default: none.
+	Files []KeyFile `mapstructure:"files"`
+	// Trusted are the key identifiers that may be used, as ntpd's trustedkey;
+	// the word all stands for every key of the files. Default: empty, none.
+	// Range: 1 to 4294967295.
+	Trusted []access.KeyRange `mapstructure:"trusted"`
+	// Generate makes a file keys with one SHA256 key in the state directory on
+	// first start, and trusts it, if files is empty. Default: true.
+	Generate bool `mapstructure:"generate"`
+}
+
+// KeyFile is one file of symmetric keys.
+type KeyFile struct {
+	Path string `mapstructure:"path" path:"file"` // required
+	// Format is auto, ntp (ntp.keys of ntpd) or chrony (chrony.keys).
+	// Default: auto.
+	Format string `mapstructure:"format" oneof:"auto ntp chrony"`
+}
+
+// Autokey is the server side of RFC 5906 for clients of ntpd. It is broken
+// (32-bit cookies, MD5) and here only for the time of a migration.
+type Autokey struct {
+	// Enabled answers Autokey. Default: false.
+	Enabled bool `mapstructure:"enabled"`
+	// KeysDir is where the ntpkey_* files of ntp-keygen are. Required when
+	// enabled. Default: empty.
+	KeysDir string `mapstructure:"keysdir" path:"dir"`
+	// Host is the name in the file names (crypto host). Default: empty, the
+	// name of this machine.
+	Host string `mapstructure:"host"`
+	// Ident is the group (crypto ident). Default: empty, no group.
+	Ident string `mapstructure:"ident"`
+	// PasswordFile holds the password of encrypted key files (crypto pw) in
+	// its first line. Default: empty, the name of this machine as ntpd does.
+	PasswordFile string `mapstructure:"password_file" path:"file"`
+	// Digest is the digest of session keys (crypto digest). Default: MD5.
+	Digest string `mapstructure:"digest"`
+	// SeedFile keeps the server seed over restarts. Default: empty, the file
+	// autokey.seed in the state directory.
+	SeedFile string `mapstructure:"seed_file" path:"file"`
+	// LeapFile is the leap second list that clients may fetch. Default: empty,
+	// none.
+	LeapFile string        `mapstructure:"leap_file" path:"file"`
+	Takeover Takeover      `mapstructure:"takeover"`
+	Budget   AutokeyBudget `mapstructure:"budget"`
+}
+
+// Takeover also accepts the cookies that a real ntpd gave out (its seed is 0),
+// so that its clients go on without being restarted.
+type Takeover struct {
+	// Enabled accepts them. Anybody can compute such a cookie. Default: false.
+	Enabled bool `mapstructure:"enabled"`
+	// Until is the date from which on they are refused, 2006-01-02 (midnight
+	// UTC) or RFC 3339. Required when enabled. Default: empty.
+	Until time.Time `mapstructure:"until"`
+}
+
+// AutokeyBudget bounds the RSA and DSA operations.
+type AutokeyBudget struct {
+	// PerSecond is how many are done in a second by all workers. Default: 200.
+	// Range: 1 to 100000.
+	PerSecond int `mapstructure:"per_second" range:"1..100000" unit:"operations per second"`
+	// Burst is how many may come at once. Default: 400. Range: 1 to 1000000.
+	Burst int `mapstructure:"burst" range:"1..1000000" unit:"operations"`
+	// ClientInterval is the mean time between two of one client. Default: 2s.
+	// Range: 0s to 1h.
+	ClientInterval time.Duration `mapstructure:"client_interval" range:"0s..1h" unit:"time"`
+	// ClientBurst is how many a client may ask for at once. Default: 16.
+	// Range: 1 to 255.
+	ClientBurst int `mapstructure:"client_burst" range:"1..255" unit:"operations"`
+}
+
+// NTS is RFC 8915: NTS-KE on TCP and the cookies.
+type NTS struct {
+	// Enabled answers NTS and runs the NTS-KE server. Default: true.
+	Enabled bool `mapstructure:"enabled"`
+	// Listen are the TCP addresses of NTS-KE. Default: empty, which is
+	// [::]:4460 and 0.0.0.0:4460 as root and the same with port 14460 else.
+	Listen []netip.AddrPort `mapstructure:"listen"`
+	// Certificates are chosen by the name that the client asks for; the first
+	// one goes to clients that ask for none or another. Default: none.
+	Certificates []Certificate `mapstructure:"certificates"`
+	// Generate makes a self-signed certificate in the state directory on first
+	// start if certificates is empty. Default: true.
+	Generate bool `mapstructure:"generate"`
+	// Names are the names and addresses that clients use to reach this
+	// server: check compares them with the certificates, and a generated
+	// certificate carries them. Default: empty, the name of this machine.
+	Names []string `mapstructure:"names"`
+	// AEADs are the algorithms in the order of the server's preference, by
+	// IANA name. Default: AES-128-GCM-SIV, AES-SIV-CMAC-256,
+	// AES-SIV-CMAC-384, AES-SIV-CMAC-512 (identifiers 30, 15, 16, 17).
+	AEADs []AEAD `mapstructure:"aeads"`
+	// Server is the NTP server that clients are sent to (record 6): a name or
+	// an address. Default: empty, the address that they asked.
+	Server string `mapstructure:"server"`
+	// Port is the NTP port that clients are sent to (record 7). Default: 0,
+	// the port of server.listen. Range: 0 to 65535.
+	Port    int      `mapstructure:"port" range:"0..65535" unit:"UDP port"`
+	Cookies Cookies  `mapstructure:"cookies"`
+	Limits  KELimits `mapstructure:"limits"`
+}
+
+// Certificate is a certificate chain and its key, both PEM.
+type Certificate struct {
+	Cert string `mapstructure:"cert" path:"file"` // required
+	Key  string `mapstructure:"key" path:"file"`  // required
+}
+
+// Cookies is how NTS cookies are sealed.
+type Cookies struct {
+	// SecretFile is the site secret that the cookie keys are derived from;
+	// servers with the same one accept each other's cookies. It is made on
+	// first start if it is not there. Default: empty, the file cookies.secret
+	// in the state directory.
+	SecretFile string `mapstructure:"secret_file" path:"file"`
+	// Rotation is how long a cookie key is used for new cookies. Default: 24h.
+	// Range: 1m to 8760h.
+	Rotation time.Duration `mapstructure:"rotation" range:"1m..8760h" unit:"time"`
+	// Kept is how many former keys still open cookies. Default: 7. Range: 1
+	// to 64.
+	Kept int `mapstructure:"kept" range:"1..64" unit:"keys"`
+}
+
+// KELimits bounds what strangers can cost the NTS-KE server.
+type KELimits struct {
+	// Connections is how many may be open at once. Default: 256. Range: 1 to 65536.
+	Connections int `mapstructure:"connections" range:"1..65536" unit:"connections"`
+	// PerPrefix is how many of them one client (see rate_limit.ipv4_prefix and
+	// ipv6_prefix) may hold. Default: 8. Range: 1 to 65536.
+	PerPrefix int `mapstructure:"per_prefix" range:"1..65536" unit:"connections"`
+	// Interval is the mean time between two connections of one client.
+	// Default: 1s. Range: 0s (not limited) to 24h.
+	Interval time.Duration `mapstructure:"interval" range:"0s..24h" unit:"time"`
+	// Burst is how many may come at once. Default: 32. Range: 1 to 255.
+	Burst int `mapstructure:"burst" range:"1..255" unit:"connections"`
+	// Handshakes is how many TLS handshakes are done in a second for all
+	// clients. Default: 500. Range: 1 to 100000.
+	Handshakes int `mapstructure:"handshakes" range:"1..100000" unit:"handshakes per second"`
+	// Clients is how many addresses the table holds. Default: 16384. Range: 64
+	// to 16777216.
+	Clients int `mapstructure:"clients" range:"64..16777216" unit:"addresses"`
+	// Timeout is for the whole exchange. Default: 5s. Range: 100ms to 5m.
+	Timeout time.Duration `mapstructure:"timeout" range:"100ms..5m" unit:"time"`
+}
+
+// Control is the local socket that the other commands use.
+type Control struct {
+	// Socket is a Unix socket. Default: empty, the file control.sock in the
+	// run directory.
+	Socket string `mapstructure:"socket" path:"file"`
+}

@@ -1,0 +1,77 @@
+package config
+
+import (
+	"time"
+
+	"ntsbridge/bridge/ntp"
+)
+
+// Ports without an address given: the protocols' own as root, high ones else.
+const (
+	PortNTP           = 123
+	PortNTPUser       = 11123
+	PortNTSKE         = 4460
+	PortNTSKEUser     = 14460
+	rateNone          = "none" // of access rules: not limited
+	defaultLimitName  = "default"
+	defaultMinVersion = 1
+)
+
+// Default returns the configuration of an empty file.
+func Default() *Config {
+	return &Config{
+		Log: Log{Level: "info"},
+		Server: Server{
+			Batch:        64,
+			DSCP:         46,
+			Timestamping: "kernel",
+			Interleaved:  Interleaved{Enabled: true, Entries: 65536},
+		},
+		Clock: Clock{
+			Mode:          "observe",
+			Stratum:       10,
+			RefID:         RefID(ntp.KissCode("LOCL")),
+			MinDispersion: time.Millisecond,
+			MaxError:      time.Second,
+			DriftPPM:      15,
+		},
+		Access: Access{Default: defaultRule()},
+		RateLimit: RateLimit{
+			Clients:    65536,
+			IPv4Prefix: 32,
+			IPv6Prefix: 64,
+			Limits:     []Limit{defaultLimit(defaultLimitName)},
+		},
+		Keys: Keys{Generate: true},
+		Autokey: Autokey{
+			Digest: "MD5",
+			Budget: AutokeyBudget{PerSecond: 200, Burst: 400, ClientInterval: 2 * time.Second, ClientBurst: 16},
+		},
+		NTS: NTS{
+			Enabled:  true,
+			Generate: true,
+			AEADs:    []AEAD{30, 15, 16, 17},
+			Cookies:  Cookies{Rotation: 24 * time.Hour, Kept: 7},
+			Limits: KELimits{
+				Connections: 256, PerPrefix: 8, Interval: time.Second, Burst: 32,
+				Handshakes: 500, Clients: 16384, Timeout: 5 * time.Second,
+			},
+		},
+	}
+}
+
+// defaultRule is what an access rule has where it says nothing.
+func defaultRule() AccessRule {
+	return AccessRule{
+		Action:     "allow",
+		Kiss:       "none",
+		Kinds:      []ntp.Kind{ntp.KindNone, ntp.KindSymmetric, ntp.KindAutokey, ntp.KindNTS},
+		MinVersion: defaultMinVersion,
+		Rate:       rateNone,
+	}
+}
+
+// defaultLimit is what a limit has where it says nothing.
+func defaultLimit(name string) Limit {
+	return Limit{Name: name, Interval: 8 * time.Second, Burst: 8, Leak: 0.25, Kiss: true}
+}
