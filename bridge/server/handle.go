@@ -1,6 +1,8 @@
 package server
 
 import (
+	"crypto/rand"
+
 	"ntsbridge/autokey"
 	"ntsbridge/bridge/access"
 	"ntsbridge/bridge/ntp"
@@ -23,12 +25,22 @@ type slot struct {
 	req      ntp.Request
 	verdict  ntp.Verdict
 	key      *symkey.Key
-	nts      nts.Session
+	nts      *nts.Session
 	autokey  autokey.Session
 	receive  ntp.Timestamp // receive timestamp as sent: the name of this answer
 	stampTX  bool          // the kernel is to tell when the answer left
 	kernelRX bool
 	ifindex  uint32 // interface of arrival, for link-local answers
+}
+
+// init gives the slot its own NTS session, seeded from the system.
+func (s *slot) init() error {
+	var seed [32]byte
+	if _, err := rand.Read(seed[:]); err != nil {
+		return err
+	}
+	s.nts = nts.NewSession(seed)
+	return nil
 }
 
 // handler works on requests and knows nothing of sockets. Each worker and the
@@ -177,7 +189,7 @@ func (h *handler) authenticate(s *slot) ntp.Verdict {
 		if st.NTS == nil {
 			return drop(ntp.KindNTS, ntp.ReasonNotEnabled)
 		}
-		return st.NTS.Open(&s.req, &s.nts)
+		return st.NTS.Open(&s.req, s.nts)
 	}
 	return ntp.Verdict{Action: ntp.Answer, Kind: ntp.KindNone}
 }
@@ -261,7 +273,7 @@ func (h *handler) seal(s *slot, resp []byte) int {
 		clear(resp[ntp.HeaderLen : ntp.HeaderLen+4])
 		return ntp.HeaderLen + 4
 	case ntp.NTSNAK:
-		return h.state.NTS.NAK(resp, ntp.HeaderLen, &s.req)
+		return h.state.NTS.NAK(resp, ntp.HeaderLen, s.nts)
 	case ntp.KissDeny, ntp.KissRestrict:
 		return ntp.HeaderLen // the client is not served: no key is used for it
 	}
@@ -272,7 +284,7 @@ func (h *handler) seal(s *slot, resp []byte) int {
 	case ntp.KindAutokey:
 		return h.state.Autokey.Seal(&s.req, resp, &s.autokey)
 	case ntp.KindNTS:
-		return h.state.NTS.Seal(resp, ntp.HeaderLen, &s.nts)
+		return h.state.NTS.Seal(resp, ntp.HeaderLen, s.nts)
 	}
 	return ntp.HeaderLen
 }

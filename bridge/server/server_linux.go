@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"ntsbridge/bridge/ntp"
 )
 
@@ -55,7 +57,10 @@ func New(opt Options, state *State, clock *ntp.ClockState) (*Server, error) {
 	for range opt.Workers {
 		w, err := newWorker(s)
 		if err != nil {
-			return nil, errors.Join(err, s.Close())
+			for _, w := range s.workers {
+				unix.Close(w.wake)
+			}
+			return nil, fmt.Errorf("start worker: %w", err)
 		}
 		s.workers = append(s.workers, w)
 	}
@@ -75,7 +80,8 @@ func (s *Server) SetClock(clock *ntp.ClockState) { s.clock.Store(clock) }
 
 // Listen makes addresses the set of listen addresses. Sockets that stay are
 // not touched; if one cannot be opened nothing changes. Port 0 takes a free
-// port. The addresses bound are returned in the same order.
+// port. The addresses bound are returned in the same order, once those no
+// longer wanted are closed.
 func (s *Server) Listen(addresses []netip.AddrPort) ([]netip.AddrPort, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -103,13 +109,18 @@ func (s *Server) Listen(addresses []netip.AddrPort) ([]netip.AddrPort, error) {
 		bound = append(bound, group[0].listen)
 	}
 	s.sockets = next
+	var given []*handover
 	for i, w := range s.workers {
-		own := make([]*socket, 0, len(next))
+		h := &handover{done: make(chan struct{})}
 		for _, group := range next {
-			own = append(own, group[i])
+			h.sockets = append(h.sockets, group[i])
 		}
-		w.next.Store(&own)
+		w.next.Store(h)
 		w.signal()
+		given = append(given, h)
+	}
+	for _, h := range given {
+		<-h.done
 	}
 	return bound, nil
 }

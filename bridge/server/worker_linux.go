@@ -19,12 +19,18 @@ type worker struct {
 	slots   []slot
 	count   counters
 	sockets []*socket
-	next    atomic.Pointer[[]*socket] // sockets to own from now on
+	next    atomic.Pointer[handover]
 	wake    int                       // eventfd
 	stop    atomic.Bool
 	done    chan struct{}
 	polls   []unix.PollFd
 	base    ntp.Header // the clock's part, for one batch
+}
+
+// handover gives a worker the sockets to own from now on.
+type handover struct {
+	sockets []*socket
+	done    chan struct{} // closed when the worker has let go of all others
 }
 
 func newWorker(srv *Server) (*worker, error) {
@@ -34,6 +40,13 @@ func newWorker(srv *Server) (*worker, error) {
 	}
 	w := &worker{srv: srv, wake: wake, done: make(chan struct{}),
 		batch: newBatch(srv.opt.Batch), slots: make([]slot, srv.opt.Batch)}
+	for i := range w.slots {
+		if err := w.slots[i].init(); err != nil {
+			unix.Close(wake)
+			return nil, err
+		}
+	}
+	w.own(nil)
 	w.handler = handler{store: srv.store, count: &w.count, sym: symkey.NewScratch(), now: systemTime}
 	return w, nil
 }
@@ -62,6 +75,7 @@ func (w *worker) run() {
 			}
 		}
 	}
+	w.adopt() // what was opened last is also to be closed
 	for _, s := range w.sockets {
 		w.drain(s)
 		s.close()
@@ -76,8 +90,9 @@ func (w *worker) adopt() {
 	if next == nil {
 		return
 	}
-	keep := make(map[*socket]bool, len(*next))
-	for _, s := range *next {
+	defer close(next.done)
+	keep := make(map[*socket]bool, len(next.sockets))
+	for _, s := range next.sockets {
 		keep[s] = true
 	}
 	for _, s := range w.sockets {
@@ -86,9 +101,14 @@ func (w *worker) adopt() {
 			s.close()
 		}
 	}
-	w.sockets = *next
+	w.own(next.sockets)
+}
+
+// own makes sockets the ones to wait for, and the eventfd behind them.
+func (w *worker) own(sockets []*socket) {
+	w.sockets = sockets
 	w.polls = w.polls[:0]
-	for _, s := range w.sockets {
+	for _, s := range sockets {
 		w.polls = append(w.polls, unix.PollFd{Fd: int32(s.fd), Events: unix.POLLIN})
 	}
 	w.polls = append(w.polls, unix.PollFd{Fd: int32(w.wake), Events: unix.POLLIN})
