@@ -3,6 +3,7 @@ package access
 import (
 	"fmt"
 	"net/netip"
+	"time"
 
 	"github.com/gaissmai/bart"
 )
@@ -91,15 +92,20 @@ func (r *Rule) validate() error {
 			return fmt.Errorf("key range %d-%d is empty or begins with 0", k.Low, k.High)
 		}
 	}
-	return r.Rate.validate()
+	if r.Rate == nil {
+		return nil
+	}
+	return r.Rate.Validate()
 }
 
-func (l *RateLimit) validate() error {
+// maxInterval keeps the arithmetic of the limiter within 63 bits.
+const maxInterval = 8760 * time.Hour
+
+// Validate reports what a Limiter cannot work with.
+func (l *RateLimit) Validate() error {
 	switch {
-	case l == nil:
-		return nil
-	case l.Interval <= 0:
-		return fmt.Errorf("rate limit: interval %v: must be above 0", l.Interval)
+	case l.Interval <= 0 || l.Interval > maxInterval:
+		return fmt.Errorf("rate limit: interval %v: must be above 0 and at most %v", l.Interval, maxInterval)
 	case l.Burst < 1 || l.Burst > 255:
 		return fmt.Errorf("rate limit: burst %d: must be 1 to 255", l.Burst)
 	case l.Minimum < 0:

@@ -29,6 +29,8 @@ type Config struct {
 	Autokey   Autokey   `mapstructure:"autokey"`
 	NTS       NTS       `mapstructure:"nts"`
 	Control   Control   `mapstructure:"control"`
+
+	lines map[string]int // of the options that a file had, by path
 }
 
 // Log is what the daemon writes to standard error.
@@ -134,7 +136,7 @@ type AccessRule struct {
 
 // RateLimit is the table of clients under a limit, and the limits.
 type RateLimit struct {
-	// Clients is how many addresses the table holds, 32 octets each; it never
+	// Clients is how many addresses the table holds, 40 octets each; it never
 	// grows. Default: 65536. Range: 64 to 16777216.
 	Clients int `mapstructure:"clients" range:"64..16777216" unit:"addresses"`
 	// IPv4Prefix and IPv6Prefix are how many bits of an address count as one
@@ -185,9 +187,9 @@ type Keys struct {
 // KeyFile is one file of symmetric keys.
 type KeyFile struct {
 	Path string `mapstructure:"path" path:"file"` // required
-	// Format is auto, ntp (ntp.keys of ntpd) or chrony (chrony.keys).
-	// Default: auto.
-	Format string `mapstructure:"format" oneof:"auto ntp chrony"`
+	// Format is auto, ntp (ntp.keys of ntpd), ntpsec (of ntpsec) or chrony
+	// (chrony.keys). Default: auto.
+	Format string `mapstructure:"format" oneof:"auto ntp ntpsec chrony"`
 }
 
 // Autokey is the server side of RFC 5906 for clients of ntpd. It is broken
@@ -228,19 +230,23 @@ type Takeover struct {
 	Until time.Time `mapstructure:"until"`
 }
 
-// AutokeyBudget bounds the RSA and DSA operations.
+// AutokeyBudget bounds the processor time of public-key operations, so that
+// a flood of them cannot starve the other kinds.
 type AutokeyBudget struct {
-	// PerSecond is how many are done in a second by all workers. Default: 200.
-	// Range: 1 to 100000.
-	PerSecond int `mapstructure:"per_second" range:"1..100000" unit:"operations per second"`
-	// Burst is how many may come at once. Default: 400. Range: 1 to 1000000.
-	Burst int `mapstructure:"burst" range:"1..1000000" unit:"operations"`
-	// ClientInterval is the mean time between two of one client. Default: 2s.
-	// Range: 0s to 1h.
-	ClientInterval time.Duration `mapstructure:"client_interval" range:"0s..1h" unit:"time"`
-	// ClientBurst is how many a client may ask for at once. Default: 16.
-	// Range: 1 to 255.
-	ClientBurst int `mapstructure:"client_burst" range:"1..255" unit:"operations"`
+	// CPU is for all clients together, as a part of one core. Default: 0.25.
+	// Range: 0.001 to 64.
+	CPU float64 `mapstructure:"cpu" range:"0.001..64" unit:"cores"`
+	// Burst is the processor time that can be saved up. Default: 1s. Range:
+	// 10ms to 60s.
+	Burst time.Duration `mapstructure:"burst" range:"10ms..60s" unit:"time"`
+	// ClientCPU is for one client. Default: 0.02. Range: 0.0001 to 64.
+	ClientCPU float64 `mapstructure:"client_cpu" range:"0.0001..64" unit:"cores"`
+	// ClientBurst is what one client can save up. Default: 200ms. Range: 1ms
+	// to 60s.
+	ClientBurst time.Duration `mapstructure:"client_burst" range:"1ms..60s" unit:"time"`
+	// Clients is how many clients are remembered; a power of two. Default:
+	// 4096. Range: 64 to 1048576.
+	Clients int `mapstructure:"clients" range:"64..1048576" unit:"clients"`
 }
 
 // NTS is RFC 8915: NTS-KE on TCP and the cookies.
@@ -290,9 +296,9 @@ type Cookies struct {
 	// Rotation is how long a cookie key is used for new cookies. Default: 24h.
 	// Range: 1m to 8760h.
 	Rotation time.Duration `mapstructure:"rotation" range:"1m..8760h" unit:"time"`
-	// Kept is how many former keys still open cookies. Default: 7. Range: 1
-	// to 64.
-	Kept int `mapstructure:"kept" range:"1..64" unit:"keys"`
+	// Kept is how many former keys still open cookies. Default: 7. Range: 0
+	// to 1024.
+	Kept int `mapstructure:"kept" range:"0..1024" unit:"keys"`
 }
 
 // KELimits bounds what strangers can cost the NTS-KE server.

@@ -13,7 +13,7 @@ const (
 	PortNTSKE         = 4460
 	PortNTSKEUser     = 14460
 	rateNone          = "none" // of access rules: not limited
-	defaultLimitName  = "default"
+	formatAuto        = "auto" // of key files
 	defaultMinVersion = 1
 )
 
@@ -40,12 +40,15 @@ func Default() *Config {
 			Clients:    65536,
 			IPv4Prefix: 32,
 			IPv6Prefix: 64,
-			Limits:     []Limit{defaultLimit(defaultLimitName)},
+			Limits:     []Limit{defaultLimit("default")},
 		},
 		Keys: Keys{Generate: true},
 		Autokey: Autokey{
 			Digest: "MD5",
-			Budget: AutokeyBudget{PerSecond: 200, Burst: 400, ClientInterval: 2 * time.Second, ClientBurst: 16},
+			Budget: AutokeyBudget{
+				CPU: 0.25, Burst: time.Second,
+				ClientCPU: 0.02, ClientBurst: 200 * time.Millisecond, Clients: 4096,
+			},
 		},
 		NTS: NTS{
 			Enabled:  true,

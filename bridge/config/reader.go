@@ -1,0 +1,185 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// reader walks the YAML nodes of a file along the types of Config. It gathers
+// the problems and makes the tree of values that viper then unmarshals: what
+// has a problem is left out of it, so that everything else can be looked at.
+type reader struct {
+	file     string
+	problems Problems
+	lines    map[string]int  // of each option that is in the file, by path
+	bad      map[string]bool // paths with a problem
+}
+
+func newReader(file string) *reader {
+	return &reader{file: file, lines: make(map[string]int), bad: make(map[string]bool)}
+}
+
+func (r *reader) fail(line int, path, format string, args ...any) {
+	r.bad[path] = true
+	r.problems = append(r.problems, Problem{r.file, line, path, fmt.Sprintf(format, args...)})
+}
+
+// value returns the value of a node for a field of type t; ok is false if it
+// had a problem or says nothing.
+func (r *reader) value(n *yaml.Node, f field) (v any, ok bool) {
+	r.lines[f.path] = n.Line
+	switch {
+	case n.Kind == yaml.AliasNode || n.Anchor != "":
+		r.fail(n.Line, f.path, "anchors and aliases are not supported; write the value out")
+	case n.Style&yaml.TaggedStyle != 0:
+		r.fail(n.Line, f.path, "tags such as %.40s are not supported; write the plain value", n.Tag)
+	case isScalar(f.typ):
+		return r.scalar(n, f)
+	case f.typ.Kind() == reflect.Slice:
+		return r.list(n, f)
+	default:
+		return r.section(n, f)
+	}
+	return nil, false
+}
+
+// section reads a mapping into a map with the names of t's options.
+func (r *reader) section(n *yaml.Node, f field) (any, bool) {
+	values := elementDefaults(f.typ)
+	if isNull(n) && !f.inList {
+		return values, values != nil // a section with all its options commented out
+	}
+	if n.Kind != yaml.MappingNode {
+		r.fail(n.Line, f.path, "%s is not a section; write options below it, such as \"%s: ...\"",
+			describe(n), fieldsOf(f.typ, "")[0].name)
+		return nil, false
+	}
+	if values == nil {
+		values = make(map[string]any)
+	}
+	seen := make(map[string]int)
+	fields := fieldsOf(f.typ, f.path)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, node := n.Content[i], n.Content[i+1]
+		path := join(f.path, printable(key.Value))
+		if line, again := seen[key.Value]; again {
+			r.fail(key.Line, path, "is already set in line %d; delete one of the two", line)
+			continue
+		}
+		seen[key.Value] = key.Line
+		option, known := find(fields, key)
+		if !known {
+			r.fail(key.Line, path, "unknown option; %s", remedyForKey(key.Value, fields))
+			continue
+		}
+		v, ok := r.value(node, option)
+		r.lines[option.path] = key.Line
+		if ok {
+			values[option.name] = v
+		}
+	}
+	return values, true
+}
+
+func (r *reader) list(n *yaml.Node, f field) (any, bool) {
+	if n.Kind != yaml.SequenceNode {
+		r.fail(n.Line, f.path, "%s is not a list; write [...] or one \"- \" line per item", describe(n))
+		return nil, false
+	}
+	items := make([]any, 0, len(n.Content))
+	for i, node := range n.Content {
+		item := field{path: fmt.Sprintf("%s[%d]", f.path, i), typ: f.typ.Elem(), inList: true}
+		if v, ok := r.value(node, item); ok {
+			items = append(items, v)
+			continue
+		}
+		// An item keeps its place, so that later messages name the right one.
+		items = append(items, reflect.Zero(item.typ).Interface())
+		r.bad[item.path] = true
+	}
+	return items, true
+}
+
+// isNull reports whether a node has no value.
+func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }
+
+// describe says in a few words what a node is.
+func describe(n *yaml.Node) string {
+	switch n.Kind {
+	case yaml.MappingNode:
+		return "a section"
+	case yaml.SequenceNode:
+		return "a list"
+	}
+	if isNull(n) {
+		return "an empty value"
+	}
+	return fmt.Sprintf("%.60q", n.Value)
+}
+
+// remedyForKey says what to write for an option that is not known.
+func remedyForKey(key string, fields []field) string {
+	plain := strings.ReplaceAll(strings.ToLower(key), "-", "_")
+	switch plain {
+	case "password", "pw", "secret", "passphrase":
+		return "secrets are never in this file; write them to a file of their own and name that one"
+	}
+	best, distance := "", 3
+	names := make([]string, len(fields))
+	for i, f := range fields {
+		names[i] = f.name
+		if d := editDistance(plain, f.name); d < distance {
+			best, distance = f.name, d
+		}
+	}
+	if best != "" {
+		return "did you mean " + best + "?"
+	}
+	return "known here: " + strings.Join(names, ", ")
+}
+
+// editDistance is Levenshtein's; long words are just different.
+func editDistance(a, b string) int {
+	if len(a) > 40 || len(b) > 40 {
+		return 40
+	}
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		previous := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			cost := previous
+			if a[i] != b[j] {
+				cost = 1 + min(previous, row[j], row[j+1])
+			}
+			previous, row[j+1] = row[j+1], cost
+		}
+	}
+	return row[len(b)]
+}
+
+// printable keeps outside bytes out of messages.
+func printable(key string) string {
+	if len(key) > 40 {
+		key = key[:40] + "..."
+	}
+	return strings.Map(func(c rune) rune {
+		if c < ' ' || c > '~' {
+			return '?'
+		}
+		return c
+	}, key)
+}
+
+func join(path, name string) string {
+	if path == "" {
+		return name
+	}
+	return path + "." + name
+}

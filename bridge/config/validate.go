@@ -1,0 +1,224 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"ntsbridge/bridge/ntp"
+)
+
+// refuse notes a problem of meaning, unless something at that place could not
+// even be read: then it would only be a consequence.
+func (r *reader) refuse(path, text string, args ...any) {
+	for bad := range r.bad {
+		if within(bad, path) || within(path, bad) {
+			return
+		}
+	}
+	c := Config{lines: r.lines}
+	r.problems = append(r.problems, Problem{r.file, c.Line(path), path, fmt.Sprintf(text, args...)})
+}
+
+// within reports whether path is outer or lies inside it.
+func within(outer, path string) bool {
+	rest, ok := strings.CutPrefix(path, outer)
+	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
+}
+
+// validate checks what goes beyond one option.
+func (c *Config) validate(r *reader) {
+	validateListen(r, "server.listen", c.Server.Listen)
+	validateListen(r, "nts.listen", c.NTS.Listen)
+	if c.Clock.Mode == "discipline" {
+		r.refuse("clock.mode", "discipline is reserved and does not work yet; write observe "+
+			"and let another program set the clock, or local")
+	}
+	limits := c.validateLimits(r)
+	c.validateAccess(r, limits)
+	c.validateKeys(r)
+	c.validateAutokey(r)
+	c.validateNTS(r)
+}
+
+func validateListen(r *reader, path string, listen []netip.AddrPort) {
+	for i, a := range listen {
+		if a.IsValid() && slices.Contains(listen[:i], a) {
+			r.refuse(fmt.Sprintf("%s[%d]", path, i), "%v is in the list twice; delete one", a)
+		}
+	}
+}
+
+// validateLimits returns the names of the limits.
+func (c *Config) validateLimits(r *reader) map[string]bool {
+	names := make(map[string]bool)
+	for i, l := range c.RateLimit.Limits {
+		path := fmt.Sprintf("rate_limit.limits[%d].name", i)
+		switch {
+		case l.Name == "":
+			r.refuse(path, "is missing; give the limit a name, so that access rules can refer to it")
+		case l.Name == rateNone:
+			r.refuse(path, "the name none stands for no limit; choose another one")
+		case names[l.Name]:
+			r.refuse(path, "%.60q is already the name of another limit; choose another one", l.Name)
+		}
+		names[l.Name] = true
+	}
+	return names
+}
+
+func (c *Config) validateAccess(r *reader, limits map[string]bool) {
+	d := &c.Access.Default
+	if len(d.Prefixes) > 0 {
+		r.refuse("access.default.prefixes", "the default has no prefixes; write a rule below access.rules")
+	}
+	if d.SourcePort123 {
+		r.refuse("access.default.source_port_123", `the default is for every source port; write a rule with `+
+			`prefixes: ["0.0.0.0/0", "::/0"] below access.rules`)
+	}
+	d.validate(r, "access.default", limits)
+	type entry struct {
+		prefix  netip.Prefix
+		port123 bool
+	}
+	seen := make(map[entry]string)
+	for i := range c.Access.Rules {
+		rule, path := &c.Access.Rules[i], fmt.Sprintf("access.rules[%d]", i)
+		rule.validate(r, path, limits)
+		if len(rule.Prefixes) == 0 {
+			r.refuse(path+".prefixes", "is missing; write the networks that the rule is for")
+		}
+		for j, p := range rule.Prefixes {
+			at := fmt.Sprintf("%s.prefixes[%d]", path, j)
+			e := entry{p, rule.SourcePort123}
+			if first, ok := seen[e]; ok && p.IsValid() {
+				r.refuse(at, "%v is already in line %d; a network can have one rule (and one with source_port_123)",
+					p, r.lines[first])
+			}
+			seen[e] = at
+		}
+	}
+}
+
+func (a *AccessRule) validate(r *reader, path string, limits map[string]bool) {
+	if a.Rate != rateNone && !limits[a.Rate] {
+		r.refuse(path+".rate", "there is no limit %.60q; add it to rate_limit.limits, or write none", a.Rate)
+	}
+	if len(a.Kinds) == 0 {
+		r.refuse(path+".kinds", "is empty; write action: deny if nobody is to be answered")
+	}
+	for i, k := range a.Kinds {
+		if slices.Contains(a.Kinds[:i], k) {
+			r.refuse(fmt.Sprintf("%s.kinds[%d]", path, i), "%v is in the list twice; delete one", k)
+		}
+	}
+	if len(a.Keys) > 0 && !slices.Contains(a.Kinds, ntp.KindSymmetric) {
+		r.refuse(path+".keys", "has no effect without the kind symmetric; add it to kinds, or delete keys")
+	}
+	if a.Action == actionDeny && len(a.Keys) > 0 {
+		r.refuse(path+".keys", "has no effect with action: deny; delete it")
+	}
+}
+
+func (c *Config) validateKeys(r *reader) {
+	seen := make(map[string]bool)
+	for i, f := range c.Keys.Files {
+		path := fmt.Sprintf("keys.files[%d].path", i)
+		switch {
+		case f.Path == "":
+			r.refuse(path, "is missing; write the name of the key file")
+		case seen[f.Path]:
+			r.refuse(path, "the file is in the list twice; delete one")
+		}
+		seen[f.Path] = true
+	}
+	if len(c.Keys.Trusted) > 0 && len(c.Keys.Files) == 0 {
+		r.refuse("keys.trusted", "names keys, but keys.files names no file; add it, or delete the line")
+	}
+}
+
+func (c *Config) validateAutokey(r *reader) {
+	a := &c.Autokey
+	for path, name := range map[string]string{"autokey.host": a.Host, "autokey.ident": a.Ident} {
+		if strings.ContainsAny(name, "/ ") || name == "." || name == ".." {
+			r.refuse(path, "%.60q cannot be part of a file name; write the name as ntp-keygen got it", name)
+		}
+	}
+	if !slices.Contains(autokeyDigests, strings.ToUpper(a.Digest)) {
+		r.refuse("autokey.digest", "%.60q is not a digest of Autokey; write one of %s", a.Digest,
+			strings.Join(autokeyDigests, ", "))
+	}
+	if n := a.Budget.Clients; n&(n-1) != 0 {
+		r.refuse("autokey.budget.clients", "%d is not a power of two; write such as 4096 or 8192", n)
+	}
+	if a.Enabled && a.KeysDir == "" {
+		r.refuse("autokey.keysdir", "is missing; write the directory with the ntpkey_* files")
+	}
+	if a.Takeover.Enabled && !a.Enabled {
+		r.refuse("autokey.takeover.enabled", "has no effect without autokey.enabled: true")
+	}
+	if a.Takeover.Enabled && a.Takeover.Until.IsZero() {
+		r.refuse("autokey.takeover.until", "is missing; write the date on which the last of ntpd's clients "+
+			"will have been restarted: anybody can forge the cookies that takeover accepts")
+	}
+}
+
+// autokeyDigests are those of ntpd's crypto digest that OpenSSL has and that a
+// MAC of 16 or 20 octets can hold.
+var autokeyDigests = []string{"MD5", "SHA1", "RIPEMD160", "MD4"}
+
+func (c *Config) validateNTS(r *reader) {
+	n := &c.NTS
+	for i, cert := range n.Certificates {
+		path := fmt.Sprintf("nts.certificates[%d]", i)
+		if cert.Cert == "" {
+			r.refuse(path+".cert", "is missing; write the file with the certificate chain (PEM)")
+		}
+		if cert.Key == "" {
+			r.refuse(path+".key", "is missing; write the file with the private key (PEM)")
+		}
+	}
+	if len(n.AEADs) == 0 {
+		r.refuse("nts.aeads", "is empty; write AES-SIV-CMAC-256, which every client has (RFC 8915), or delete the line")
+	}
+	for i, a := range n.AEADs {
+		if slices.Contains(n.AEADs[:i], a) && a != 0 {
+			r.refuse(fmt.Sprintf("nts.aeads[%d]", i), "%v is in the list twice; delete one", a)
+		}
+	}
+	if n.Server != "" && !validHost(n.Server) {
+		r.refuse("nts.server", "%.60q is neither a name nor an address; write it as clients would look it up", n.Server)
+	}
+	for i, name := range n.Names {
+		if !validHost(name) {
+			r.refuse(fmt.Sprintf("nts.names[%d]", i), "%.60q is neither a name nor an address", name)
+		}
+	}
+	if n.Enabled && !n.Generate && len(n.Certificates) == 0 {
+		r.refuse("nts.certificates", "is missing, and nts.generate is false; write certificate and key, or nts.enabled: false")
+	}
+}
+
+// validHost reports whether s is an IP address or a host name in ASCII
+// (RFC 1123, section 2.1).
+func validHost(s string) bool {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return a.Zone() == ""
+	}
+	s = strings.TrimSuffix(s, ".")
+	if len(s) == 0 || len(s) > 253 {
+		return false
+	}
+	for label := range strings.SplitSeq(s, ".") {
+		if label == "" || len(label) > 63 || label[0] == '-' || label[len(label)-1] == '-' ||
+			strings.ContainsFunc(label, notHostRune) {
+			return false
+		}
+	}
+	return true
+}
+
+func notHostRune(c rune) bool {
+	return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '_'
+}
