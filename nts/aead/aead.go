@@ -99,8 +99,8 @@ type Key struct {
 	id  ID
 	mac schedule // AES-SIV: first half of the key, for S2V
 	ctr schedule // AES-SIV: second half; AES-GCM-SIV: key-generating key
-	k1  block    // AES-SIV: CMAC's subkey for whole blocks (RFC 4493, section 2.3)
-	d0  block    // AES-SIV: CMAC of the zero block, where S2V starts
+	k1  number   // AES-SIV: CMAC's subkey for whole blocks (RFC 4493, section 2.3)
+	d0  number   // AES-SIV: CMAC of the zero block, where S2V starts
 }
 
 // Init expands a key of id.KeyLen() octets. The key is not kept by reference.
