@@ -39,10 +39,17 @@ func stream8LE(s *schedule, out *[streamLen]byte, ctr *block)
 //go:noescape
 func polyvalPowers(h *hashKey)
 
-// polyvalBlocks adds blocks blocks at p to the POLYVAL x.
+// polyvalBlocks adds blocks blocks at p, and behind them extra ones, 0 to 2 of
+// the little-endian halves e0 to e3, to the POLYVAL x.
 //
 //go:noescape
-func polyvalBlocks(h *hashKey, x *block, p *byte, blocks int)
+func polyvalBlocks(h *hashKey, x *block, p *byte, blocks, extra int, e0, e1, e2, e3 uint64)
+
+// deriveKeys makes the authentication key and the encryption key of a nonce of
+// 12 octets.
+//
+//go:noescape
+func deriveKeys(s *schedule, nonce *byte, auth, enc *block)
 
 func (s *schedule) expand(key []byte) {
 	if !assembly {
@@ -90,12 +97,28 @@ func (h *hashKey) init(key *block) {
 	}
 }
 
-func (h *hashKey) blocks(x *block, p []byte) {
+func (h *hashKey) blocks(x *block, p []byte, extra ...element) {
 	if !assembly {
-		h.blocksGeneric(x, p)
+		h.blocksGeneric(x, p, extra...)
 		return
 	}
+	var e [2]element
+	start := &x[0] // of nothing
 	if len(p) >= blockLen {
-		polyvalBlocks(h, x, &p[0], len(p)/blockLen)
+		start = &p[0]
 	}
+	n := copy(e[:], extra)
+	polyvalBlocks(h, x, start, len(p)/blockLen, n, e[0].lo, e[0].hi, e[1].lo, e[1].hi)
+}
+
+// derive makes the keys of one nonce (RFC 8452, section 4).
+func (k *Key) derive(n *nonceKeys, nonce []byte) {
+	if k.ctr.generic != nil {
+		k.deriveGeneric(n, nonce)
+		return
+	}
+	_ = nonce[gcmSIVNonceLen-1]
+	deriveKeys(&k.ctr, &nonce[0], &n.auth.powers[0], &n.enc.keys[0])
+	expand128(&n.enc, &n.enc.keys[0][0])
+	polyvalPowers(&n.auth)
 }

@@ -382,3 +382,53 @@ TEXT ·stream8LE(SB), NOSPLIT, $0-24
 	ENCRYPT8(loop)
 	CLEAR8()
 	RET
+
+#define ROUND4(op) \
+	op X8, X0; \
+	op X8, X1; \
+	op X8, X2; \
+	op X8, X3
+
+// The first halves of the blocks of counters 0 and 1 make the authentication
+// key, those of 2 and 3 the encryption key (RFC 8452, section 4).
+//
+// func deriveKeys(s *schedule, nonce *byte, auth, enc *block)
+TEXT ·deriveKeys(SB), NOSPLIT, $0-32
+	MOVQ   s+0(FP), AX
+	MOVQ   nonce+8(FP), SI
+	MOVQ   auth+16(FP), DI
+	MOVQ   enc+24(FP), R8
+	MOVQ   240(AX), BX
+	SUBQ   $1, BX
+	MOVOU  one<>(SB), X9
+	MOVQ   (SI), X0
+	MOVL   8(SI), R9
+	PINSRD $2, R9, X0
+	PSLLO  $4, X0
+	MOVO   X0, X1
+	PADDL  X9, X1
+	MOVO   X1, X2
+	PADDL  X9, X2
+	MOVO   X2, X3
+	PADDL  X9, X3
+	MOVOU  (AX), X8
+	ROUND4(PXOR)
+
+loop:
+	ADDQ       $16, AX
+	MOVOU      (AX), X8
+	ROUND4(AESENC)
+	SUBQ       $1, BX
+	JNE        loop
+	MOVOU      16(AX), X8
+	ROUND4(AESENCLAST)
+	PUNPCKLQDQ X1, X0
+	PUNPCKLQDQ X3, X2
+	MOVOU      X0, (DI)
+	MOVOU      X2, (R8)
+	PXOR       X0, X0
+	PXOR       X1, X1
+	PXOR       X2, X2
+	PXOR       X3, X3
+	PXOR       X8, X8
+	RET

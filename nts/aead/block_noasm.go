@@ -13,4 +13,6 @@ func (s *schedule) stream(out *[streamLen]byte, ctr *block, o order) { s.streamG
 
 func (h *hashKey) init(key *block) { h.powers[0] = *key }
 
-func (h *hashKey) blocks(x *block, p []byte) { h.blocksGeneric(x, p) }
+func (h *hashKey) blocks(x *block, p []byte, extra ...element) { h.blocksGeneric(x, p, extra...) }
+
+func (k *Key) derive(n *nonceKeys, nonce []byte) { k.deriveGeneric(n, nonce) }

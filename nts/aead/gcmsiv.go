@@ -8,9 +8,9 @@ type nonceKeys struct {
 	auth hashKey
 }
 
-// derive makes the keys of one nonce. Its blocks are those of a counter that
+// deriveGeneric makes the keys of one nonce. The blocks are those of a counter that
 // starts at 0 before the nonce (RFC 8452, section 4).
-func (k *Key) derive(n *nonceKeys, nonce []byte) {
+func (k *Key) deriveGeneric(n *nonceKeys, nonce []byte) {
 	var ctr, auth, enc block
 	copy(ctr[4:], nonce)
 	var stream [streamLen]byte
@@ -27,12 +27,11 @@ func (k *Key) derive(n *nonceKeys, nonce []byte) {
 
 // tag returns the tag of a plaintext (RFC 8452, section 4).
 func (n *nonceKeys) tag(nonce, plaintext, associatedData []byte) block {
-	var x, lengths block
+	var x block
 	n.auth.update(&x, associatedData)
-	n.auth.update(&x, plaintext)
-	binary.LittleEndian.PutUint64(lengths[:8], uint64(len(associatedData))*8)
-	binary.LittleEndian.PutUint64(lengths[8:], uint64(len(plaintext))*8)
-	n.auth.update(&x, lengths[:])
+	n.auth.finish(&x, plaintext, element{
+		uint64(len(associatedData)) * 8, uint64(len(plaintext)) * 8,
+	})
 	s := toNumber(x[:])
 	s.hi ^= binary.BigEndian.Uint64(nonce)
 	s.lo ^= uint64(binary.BigEndian.Uint32(nonce[8:])) << 32

@@ -1,6 +1,9 @@
 package aead
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"math/bits"
+)
 
 // number is a block read as a big-endian number of 128 bits, as CMAC and S2V
 // calculate with it.
@@ -17,6 +20,11 @@ func (n number) block() (b block) {
 	binary.BigEndian.PutUint64(b[:8], n.hi)
 	binary.BigEndian.PutUint64(b[8:], n.lo)
 	return b
+}
+
+// element returns the block of n as an element of POLYVAL's field.
+func (n number) element() element {
+	return element{bits.ReverseBytes64(n.hi), bits.ReverseBytes64(n.lo)}
 }
 
 func (n number) xor(m number) number { return number{n.hi ^ m.hi, n.lo ^ m.lo} }

@@ -14,22 +14,32 @@ type hashKey struct {
 // 8452, section 3).
 func (h *hashKey) update(x *block, p []byte) {
 	n := len(p) &^ (blockLen - 1)
-	if n > 0 {
-		h.blocks(x, p[:n])
-	}
-	if n < len(p) {
-		var last block
-		copy(last[:], p[n:])
-		h.blocks(x, last[:])
+	if n == len(p) {
+		h.blocks(x, p)
+	} else {
+		h.blocks(x, p[:n], tail(p, len(p)-n).element())
 	}
 }
 
-// blocksGeneric adds whole blocks to the POLYVAL x.
-func (h *hashKey) blocksGeneric(x *block, p []byte) {
+// finish adds p as update does, and then the block of lengths.
+func (h *hashKey) finish(x *block, p []byte, lengths element) {
+	n := len(p) &^ (blockLen - 1)
+	if n == len(p) {
+		h.blocks(x, p, lengths)
+	} else {
+		h.blocks(x, p[:n], tail(p, len(p)-n).element(), lengths)
+	}
+}
+
+// blocksGeneric adds whole blocks, and behind them up to two extra ones, to
+// the POLYVAL x.
+func (h *hashKey) blocksGeneric(x *block, p []byte, extra ...element) {
 	sum, key := toElement(x[:]), toElement(h.powers[0][:])
 	for ; len(p) >= blockLen; p = p[blockLen:] {
-		e := toElement(p)
-		sum = dot(element{sum.lo ^ e.lo, sum.hi ^ e.hi}, key)
+		sum = dot(sum.add(toElement(p)), key)
+	}
+	for _, e := range extra {
+		sum = dot(sum.add(e), key)
 	}
 	binary.LittleEndian.PutUint64(x[:8], sum.lo)
 	binary.LittleEndian.PutUint64(x[8:], sum.hi)
@@ -43,6 +53,8 @@ func toElement(p []byte) element {
 	_ = p[blockLen-1]
 	return element{binary.LittleEndian.Uint64(p), binary.LittleEndian.Uint64(p[8:])}
 }
+
+func (e element) add(f element) element { return element{e.lo ^ f.lo, e.hi ^ f.hi} }
 
 // dot returns a*b*x^-128, in constant time.
 func dot(a, b element) element {

@@ -77,16 +77,21 @@ TEXT ·polyvalPowers(SB), NOSPLIT, $0-8
 	RET
 
 // Up to four blocks are multiplied by falling powers of the key and reduced
-// together; the sum so far goes into the first of them.
+// together; the sum so far goes into the first of them. Blocks are loaded in
+// halves because one move of an extra block, whose halves have just been
+// stored, would have to wait for both stores.
 //
-// func polyvalBlocks(h *hashKey, x *block, p *byte, blocks int)
-TEXT ·polyvalBlocks(SB), NOSPLIT, $0-32
+// func polyvalBlocks(h *hashKey, x *block, p *byte, blocks, extra int, e0, e1, e2, e3 uint64)
+TEXT ·polyvalBlocks(SB), NOSPLIT, $0-72
 	MOVQ  h+0(FP), AX
 	MOVQ  x+8(FP), DI
 	MOVQ  p+16(FP), SI
-	MOVQ  blocks+24(FP), CX
+	MOVQ  blocks+24(FP), R8
+	MOVQ  extra+32(FP), CX
 	MOVOU poly<>(SB), X7
 	MOVOU (DI), X4
+	ADDQ  R8, CX
+	JEQ   done
 
 batch:
 	MOVQ    CX, DX
@@ -99,22 +104,31 @@ batch:
 	ZERO()
 
 term:
-	MOVOU (SI), X1
-	MOVOU -16(AX)(DX*1), X8
-	ADDQ  $16, SI
-	PXOR  X1, X0
+	TESTQ R8, R8
+	JNE   load
+	LEAQ  e0+40(FP), SI    // once: R8 goes on to -1
+
+load:
+	SUBQ   $1, R8
+	MOVQ   (SI), X1
+	MOVHPS 8(SI), X1
+	MOVOU  -16(AX)(DX*1), X8
+	ADDQ   $16, SI
+	PXOR   X1, X0
 	MULTIPLY(X0, X8)
-	PXOR  X0, X0
-	SUBQ  $16, DX
-	JNE   term
+	PXOR   X0, X0
+	SUBQ   $16, DX
+	JNE    term
 	REDUCE()
-	TESTQ CX, CX
-	JNE   batch
-	MOVOU X4, (DI)
-	PXOR  X0, X0
-	PXOR  X1, X1
+	TESTQ  CX, CX
+	JNE    batch
+	MOVOU  X4, (DI)
+
+done:
+	PXOR X0, X0
+	PXOR X1, X1
 	ZERO()
-	PXOR  X5, X5
-	PXOR  X6, X6
-	PXOR  X8, X8
+	PXOR X5, X5
+	PXOR X6, X6
+	PXOR X8, X8
 	RET
