@@ -114,6 +114,9 @@ func (k *Key) Init(id ID, key []byte) error {
 		k.Clear()
 		return ErrKeyLen
 	}
+	if k.id != id {
+		k.Clear() // another algorithm may leave parts of the last key
+	}
 	k.id = id
 	if id == AES128GCMSIV {
 		k.ctr.expand(key)
@@ -180,12 +183,13 @@ func (Key) GoString() string { return redacted }
 // Format tells nothing of the key, whatever the verb.
 func (Key) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, redacted) }
 
-// extend returns dst with n octets more, and these octets.
+// extend returns dst with n octets more, and these octets. What is there may be
+// the input, so it is left as it is.
 func extend(dst []byte, n int) (whole, tail []byte) {
 	if total := len(dst) + n; cap(dst) >= total {
 		whole = dst[:total]
 	} else {
-		whole = make([]byte, total, total+total/4)
+		whole = make([]byte, total)
 		copy(whole, dst)
 	}
 	return whole, whole[len(dst):]

@@ -32,15 +32,6 @@ func newBenchPacket(b *testing.B, id ID) (p benchPacket) {
 	return p
 }
 
-// pattern is n octets that differ by seed.
-func pattern(n int, seed byte) []byte {
-	p := make([]byte, n)
-	for i := range p {
-		p[i] = byte(i)*7 + seed
-	}
-	return p
-}
-
 func BenchmarkInit(b *testing.B) {
 	for _, id := range allIDs {
 		b.Run(id.String(), func(b *testing.B) {

@@ -47,38 +47,50 @@ func gcmSIVCounter(t block) block {
 	return t
 }
 
-// sealGCMSIV appends ciphertext and tag.
+// seal appends ciphertext and tag.
+func (n *nonceKeys) seal(dst, nonce, plaintext, associatedData []byte) []byte {
+	t := n.tag(nonce, plaintext, associatedData)
+	all, out := extend(dst, len(plaintext)+TagLen)
+	copy(out, plaintext)
+	n.enc.xorStream(out[:len(plaintext)], gcmSIVCounter(t), gcmSIVOrder)
+	copy(out[len(plaintext):], t[:])
+	return all
+}
+
+// open appends the plaintext.
+func (n *nonceKeys) open(dst, nonce, ciphertext, associatedData []byte) ([]byte, error) {
+	length := len(ciphertext) - TagLen
+	t := block(ciphertext[length:])
+	all, out := extend(dst, length)
+	copy(out, ciphertext)
+	n.enc.xorStream(out, gcmSIVCounter(t), gcmSIVOrder)
+	got := n.tag(nonce, out, associatedData)
+	if err := verify(&t, &got, out); err != nil {
+		return nil, err
+	}
+	return all, nil
+}
+
+// sealGCMSIV derives the keys of the nonce and seals.
 func (k *Key) sealGCMSIV(dst, nonce, plaintext, associatedData []byte) []byte {
 	if len(nonce) != gcmSIVNonceLen {
 		panic("aead: AES-GCM-SIV takes a nonce of 12 octets")
 	}
 	var n nonceKeys
 	k.derive(&n, nonce)
-	t := n.tag(nonce, plaintext, associatedData)
-	all, out := extend(dst, len(plaintext)+TagLen)
-	copy(out, plaintext)
-	n.enc.xorStream(out[:len(plaintext)], gcmSIVCounter(t), gcmSIVOrder)
-	copy(out[len(plaintext):], t[:])
+	dst = n.seal(dst, nonce, plaintext, associatedData)
 	n = nonceKeys{}
-	return all
+	return dst
 }
 
-// openGCMSIV appends the plaintext.
+// openGCMSIV derives the keys of the nonce and opens.
 func (k *Key) openGCMSIV(dst, nonce, ciphertext, associatedData []byte) ([]byte, error) {
 	if len(nonce) != gcmSIVNonceLen {
 		return nil, ErrAuthentication
 	}
-	length := len(ciphertext) - TagLen
-	t := block(ciphertext[length:])
 	var n nonceKeys
 	k.derive(&n, nonce)
-	all, out := extend(dst, length)
-	copy(out, ciphertext)
-	n.enc.xorStream(out, gcmSIVCounter(t), gcmSIVOrder)
-	got := n.tag(nonce, out, associatedData)
+	dst, err := n.open(dst, nonce, ciphertext, associatedData)
 	n = nonceKeys{}
-	if err := verify(&t, &got, out); err != nil {
-		return nil, err
-	}
-	return all, nil
+	return dst, err
 }

@@ -2,7 +2,7 @@
 
 #include "textflag.h"
 
-// x^127 + x^126 + x^121 of POLYVAL's polynomial in the high half.
+// POLYVAL's polynomial without x^128: x^127 + x^126 + x^121 + 1.
 DATA poly<>+0(SB)/8, $1
 DATA poly<>+8(SB)/8, $0xc200000000000000
 GLOBL poly<>(SB), RODATA|NOPTR, $16
@@ -22,10 +22,10 @@ GLOBL poly<>(SB), RODATA|NOPTR, $16
 	PCLMULQDQ $0x01, b, a;   \
 	PXOR      a, X3
 
-// Divides the sum in X2 to X4 by x^128, which gives an element: twice the low
-// half times the polynomial is added, so that the low half is zero, and what
-// is above it moves down (RFC 8452, appendix A has the arithmetic). X7 has the
-// polynomial, X5 is scratch, the result is in X4.
+// Divides the sum in X2 to X4 by x^128, which gives an element. Twice the low
+// half of the low element, times the polynomial, is added: it vanishes, and
+// what is left moves down by 64. The middle is split between low and high
+// first. X7 has the polynomial, X5 is scratch, the result is in X4.
 #define REDUCE() \
 	MOVO      X3, X5;        \
 	PSLLO     $8, X5;        \
