@@ -60,13 +60,13 @@ type Outcome uint8
 
 // The outcomes.
 const (
-	Agreed                Outcome = iota // keys can be exported and cookies sent
-	NoCommonProtocol                     // client does not offer NTPv4
-	NoCommonAEAD                         // client offers no algorithm of ours
-	UnrecognizedCritical                 // error 0
-	BadRequest                           // error 1
-	InternalError                        // error 2
-	OutcomeCount          = iota
+	Agreed               Outcome = iota // keys can be exported and cookies sent
+	NoCommonProtocol                    // client does not offer NTPv4
+	NoCommonAEAD                        // client offers no algorithm of ours
+	UnrecognizedCritical                // error 0
+	BadRequest                          // error 1
+	InternalError                       // error 2
+	OutcomeCount         = iota
 )
 
 // String returns the outcome's name as used in logs and counters.

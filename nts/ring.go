@@ -23,9 +23,11 @@ import (
 // associated data.
 const (
 	cookieAEAD     = aead.AES128GCMSIV
-	cookieNonceLen = 12
-	cookieOverhead = 4 + cookieNonceLen + aead.TagLen
+	cookieOverhead = 4 + CookieNonceLen + aead.TagLen
 )
+
+// CookieNonceLen is the length of the nonce of a cookie in octets.
+const CookieNonceLen = 12
 
 // maxOwnCookieLen is the length of our longest cookie in octets (AEAD 17).
 // ntpsec takes at most 192.
@@ -147,7 +149,7 @@ func (r *Ring) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, redactedRi
 // epoch's key. The nonce should never repeat and must not be predictable: it
 // travels in the clear, and who can predict the next one can link a client's
 // requests. dst must not overlap nonce.
-func (r *Ring) AppendCookie(dst []byte, keys *Keys, nonce *[cookieNonceLen]byte) []byte {
+func (r *Ring) AppendCookie(dst []byte, keys *Keys, nonce *[CookieNonceLen]byte) []byte {
 	var plain [2 * maxKeyLen]byte
 	n := copy(plain[:], keys.C2S())
 	n += copy(plain[n:], keys.S2C())
@@ -174,8 +176,8 @@ func (r *Ring) OpenCookie(keys *Keys, cookie []byte) (legacy, ok bool) {
 	}
 	var buf [2 * maxKeyLen]byte
 	ad := cookieAD(epoch, id)
-	sealed := cookie[4+cookieNonceLen:]
-	plain, err := r.keys[index].Open(buf[:0], cookie[4:4+cookieNonceLen], sealed, ad[:])
+	sealed := cookie[4+CookieNonceLen:]
+	plain, err := r.keys[index].Open(buf[:0], cookie[4:4+CookieNonceLen], sealed, ad[:])
 	if err != nil {
 		return false, false
 	}

@@ -22,7 +22,7 @@ import (
 //     request.
 type Server struct {
 	ring    atomic.Pointer[Ring]
-	enabled map[aead.ID]bool // read only
+	enabled uint64 // bit 1<<AEAD; read only
 }
 
 // NewServer returns a server for the AEADs (none means DefaultAEADs). It
@@ -34,9 +34,9 @@ func NewServer(aeads []aead.ID) (*Server, error) {
 	if err := checkAEADs(aeads); err != nil {
 		return nil, err
 	}
-	s := &Server{enabled: make(map[aead.ID]bool)}
+	s := new(Server)
 	for _, id := range aeads {
-		s.enabled[id] = true
+		s.enabled |= 1 << id
 	}
 	return s, nil
 }
@@ -67,7 +67,7 @@ func (s *Server) Open(req *ntp.Request, sess *Session) ntp.Verdict {
 	if ok {
 		v.Detail = uint32(sess.keys.AEAD)
 	}
-	if !ok || !s.enabled[sess.keys.AEAD] {
+	if !ok || s.enabled>>sess.keys.AEAD&1 == 0 {
 		v.Action, v.Reason = ntp.NTSNAK, ntp.ReasonUnknownCookie
 		return v
 	}
@@ -154,7 +154,7 @@ func (s *Session) prepare(ring *Ring, requestLen int) {
 	count := min(s.plainLen/one, (requestLen-fixed)/one)
 	plain := s.plain[:0]
 	for range count {
-		var nonce [cookieNonceLen]byte
+		var nonce [CookieNonceLen]byte
 		s.fill(nonce[:])
 		plain = binary.BigEndian.AppendUint16(plain, ntp.FieldCookie)
 		plain = binary.BigEndian.AppendUint16(plain, uint16(one))

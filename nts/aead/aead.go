@@ -99,8 +99,8 @@ type Key struct {
 	id  ID
 	mac schedule // AES-SIV: first half of the key, for S2V
 	ctr schedule // AES-SIV: second half; AES-GCM-SIV: key-generating key
-	k1  block    // AES-SIV: CMAC's subkey for whole blocks (RFC 4493, section 2.3)
-	d0  block    // AES-SIV: CMAC of the zero block, where S2V starts
+	k1  number   // AES-SIV: CMAC's subkey for whole blocks (RFC 4493, section 2.3)
+	d0  number   // AES-SIV: CMAC of the zero block, where S2V starts
 }
 
 // Init expands a key of id.KeyLen() octets. The key is not kept by reference.
@@ -113,6 +113,9 @@ func (k *Key) Init(id ID, key []byte) error {
 	if len(key) != id.KeyLen() {
 		k.Clear()
 		return ErrKeyLen
+	}
+	if k.id != id {
+		k.Clear() // another algorithm may leave parts of the last key
 	}
 	k.id = id
 	if id == AES128GCMSIV {
@@ -180,12 +183,13 @@ func (Key) GoString() string { return redacted }
 // Format tells nothing of the key, whatever the verb.
 func (Key) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, redacted) }
 
-// extend returns dst with n octets more, and these octets.
+// extend returns dst with n octets more, and these octets. What is there may be
+// the input, so it is left as it is.
 func extend(dst []byte, n int) (whole, tail []byte) {
 	if total := len(dst) + n; cap(dst) >= total {
 		whole = dst[:total]
 	} else {
-		whole = make([]byte, total, total+total/4)
+		whole = make([]byte, total)
 		copy(whole, dst)
 	}
 	return whole, whole[len(dst):]

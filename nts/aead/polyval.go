@@ -5,29 +5,56 @@ import (
 	"math/bits"
 )
 
-// element is an element of POLYVAL's field GF(2^128), whose polynomial is
-// x^128 + x^127 + x^126 + x^121 + 1; the low half first (RFC 8452, section 3).
-type element struct{ lo, hi uint64 }
-
-func toElement(b *block) element {
-	return element{binary.LittleEndian.Uint64(b[:8]), binary.LittleEndian.Uint64(b[8:])}
+// hashKey is a key of POLYVAL, with its powers.
+type hashKey struct {
+	powers [4]block // 1st to 4th; only the 1st without assembly
 }
 
-// polyvalGeneric adds p, padded with zeros to whole blocks, to the POLYVAL x
-// under key h (RFC 8452, section 3).
-func polyvalGeneric(x, h *block, p []byte) {
-	sum, key := toElement(x), toElement(h)
-	for len(p) > 0 {
-		var in block
-		p = p[copy(in[:], p):]
-		e := toElement(&in)
-		sum.lo ^= e.lo
-		sum.hi ^= e.hi
-		sum = dot(sum, key)
+// update adds p, padded with zeros to whole blocks, to the POLYVAL x (RFC
+// 8452, section 3).
+func (h *hashKey) update(x *block, p []byte) {
+	n := len(p) &^ (blockLen - 1)
+	if n == len(p) {
+		h.blocks(x, p)
+	} else {
+		h.blocks(x, p[:n], tail(p, len(p)-n).element())
+	}
+}
+
+// finish adds p as update does, and then the block of lengths.
+func (h *hashKey) finish(x *block, p []byte, lengths element) {
+	n := len(p) &^ (blockLen - 1)
+	if n == len(p) {
+		h.blocks(x, p, lengths)
+	} else {
+		h.blocks(x, p[:n], tail(p, len(p)-n).element(), lengths)
+	}
+}
+
+// blocksGeneric adds whole blocks, and behind them up to two extra ones, to
+// the POLYVAL x.
+func (h *hashKey) blocksGeneric(x *block, p []byte, extra ...element) {
+	sum, key := toElement(x[:]), toElement(h.powers[0][:])
+	for ; len(p) >= blockLen; p = p[blockLen:] {
+		sum = dot(sum.add(toElement(p)), key)
+	}
+	for _, e := range extra {
+		sum = dot(sum.add(e), key)
 	}
 	binary.LittleEndian.PutUint64(x[:8], sum.lo)
 	binary.LittleEndian.PutUint64(x[8:], sum.hi)
 }
+
+// element is an element of POLYVAL's field GF(2^128), whose polynomial is
+// x^128 + x^127 + x^126 + x^121 + 1; the low half first (RFC 8452, section 3).
+type element struct{ lo, hi uint64 }
+
+func toElement(p []byte) element {
+	_ = p[blockLen-1]
+	return element{binary.LittleEndian.Uint64(p), binary.LittleEndian.Uint64(p[8:])}
+}
+
+func (e element) add(f element) element { return element{e.lo ^ f.lo, e.hi ^ f.hi} }
 
 // dot returns a*b*x^-128, in constant time.
 func dot(a, b element) element {
@@ -42,8 +69,8 @@ func dot(a, b element) element {
 	return element{high.lo ^ low.lo, high.hi ^ low.hi}
 }
 
-// fold divides by x^64: the low half, times the polynomial without its
-// constant term, is added in, and what is left of it is zero and dropped.
+// fold divides by x^64: adding the low half times the polynomial makes the low
+// half zero; what is above remains.
 func fold(e element) element {
 	return element{
 		e.hi ^ e.lo<<63 ^ e.lo<<62 ^ e.lo<<57,
@@ -61,8 +88,8 @@ func mul64(x, y uint64) element {
 
 // mulLow is the low half of a product of polynomials. Integer multiplication
 // stands in for the polynomials' where each factor has only every fourth bit:
-// 16 partial products add up to at most 15 without the top one, so the carries
-// stay in the three bits between.
+// at most 16 partial products meet in a bit, and 16 only in the top one, so
+// carries end in the three bits between.
 func mulLow(x, y uint64) uint64 {
 	const every4th = 0x1111111111111111
 	var sum uint64
