@@ -1,0 +1,259 @@
+package autokey
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+
+	"ntsbridge/autokey/identity"
+	"ntsbridge/autokey/keyfile"
+	"ntsbridge/bridge/ntp"
+)
+
+// call is one message to be answered.
+type call struct {
+	server *Server
+	now    ntp.Timestamp
+	synced bool
+	req    *ntp.Request
+	sess   *Session
+	field  []byte // at least 8 octets
+}
+
+// outcome is what became of a message: a response, an error response (Event
+// is not EventOK), or nothing when the budget is used up.
+type outcome struct {
+	message Message
+	event   Event
+	reason  ntp.Reason
+}
+
+func failed(e Event) outcome { return outcome{event: e, reason: ntp.ReasonBadField} }
+
+// payload returns the value of a message as ntpd reads requests: the value
+// length must fit the field, padding and signature are not looked at. ok is
+// false if the field has no value length or it is too large.
+func payload(field []byte) (value []byte, ok bool) {
+	if len(field) < nameLen {
+		return nil, false
+	}
+	n := uint64(binary.BigEndian.Uint32(field[16:]))
+	if n > uint64(len(field)-nameLen) {
+		return nil, false
+	}
+	return field[nameLen : nameLen+int(n)], true
+}
+
+// answer prepares the response to a message in the session.
+func (s *Server) answer(c *call) (ntp.Action, ntp.Reason) {
+	code := Code(binary.BigEndian.Uint16(c.field))
+	o := c.dispatch(code &^ bitResponse)
+	if o.reason == ntp.ReasonBudget {
+		return ntp.Drop, o.reason
+	}
+	m := &o.message
+	m.Code = code | bitResponse
+	if o.event != EventOK {
+		m.Code |= bitError
+		m.Short = true
+	}
+	m.AssociationID = binary.BigEndian.Uint32(c.field[4:])
+	c.sess.Event = o.event
+	if m.Len() > MaxMessageLen {
+		// ntpd then sends the packet without the message.
+		return ntp.Answer, ntp.ReasonTooLarge
+	}
+	if !s.limiter.takeClient(c.now, c.req.From.Addr(), excess(c.req, s.digest, m)) {
+		return ntp.Drop, ntp.ReasonBudget
+	}
+	c.sess.fieldLen = len(m.Append(c.sess.field[:0]))
+	return ntp.Answer, o.reason
+}
+
+// excess returns by how many octets the answer with a message is longer than
+// the request.
+func excess(req *ntp.Request, d Digest, m *Message) int {
+	return max(0, ntp.HeaderLen+m.Len()+4+d.MACLen()-len(req.Packet))
+}
+
+// dispatch answers by operation. The code has version and error bit, so that
+// only requests of version 2 without error bit match.
+func (c *call) dispatch(code Code) outcome {
+	switch code {
+	case Request(OpAssoc):
+		return c.association()
+	case Request(OpCert):
+		return c.certificate()
+	case Request(OpCook):
+		return c.cookie()
+	case Request(OpLeap):
+		return c.leap()
+	case Request(OpSign):
+		return c.sign()
+	case Request(OpIFF):
+		if k := c.server.host.IFF; k != nil {
+			return c.identity(k, c.server.host.IFFFilestamp, iffCost(k))
+		}
+	case Request(OpGQ):
+		if k := c.server.host.GQ; k != nil {
+			return c.identity(k, c.server.host.GQFilestamp, gqCost(k, len(c.field)))
+		}
+	case Request(OpMV):
+		if k := c.server.host.MV; k != nil {
+			return c.identity(k, c.server.host.MVFilestamp, mvCost(k))
+		}
+	default:
+		// AUTO too: in client/server mode there is no association whose
+		// autokey values could be asked for.
+		return failed(EventERR)
+	}
+	return outcome{event: EventID, reason: ntp.ReasonNotEnabled}
+}
+
+// association answers ASSOC. Nothing of the request matters.
+func (c *call) association() outcome {
+	v := c.server.current(c.now, c.synced)
+	return outcome{message: Message{
+		Timestamp: v.timestamp,
+		Filestamp: uint32(v.status),
+		Value:     []byte(c.server.host.Name),
+	}}
+}
+
+// certificate answers CERT. A certificate that is not there, or not to be
+// given out yet, is an empty response: an error would make the client start
+// over.
+func (c *call) certificate() outcome {
+	name, ok := payload(c.field)
+	if !ok || len(name) == 0 || len(name) > maxNameLen {
+		return failed(EventLEN)
+	}
+	if i := bytes.IndexByte(name, 0); i >= 0 {
+		name = name[:i]
+	}
+	m, ok := c.server.current(c.now, c.synced).certificates[string(name)]
+	if !ok || !c.synced {
+		return outcome{message: Message{Short: true}}
+	}
+	return outcome{message: m}
+}
+
+// leap answers LEAP.
+func (c *call) leap() outcome {
+	return outcome{message: c.server.current(c.now, c.synced).leap}
+}
+
+// cookie answers COOK with the cookie of the server's own seed. Client and
+// address are bound by nothing but the address.
+func (c *call) cookie() outcome {
+	value, ok := payload(c.field)
+	if !ok || len(value) == 0 || len(c.field)-valueLen < len(value) {
+		return failed(EventLEN)
+	}
+	pub, err := keyfile.ParsePublicKey(value)
+	if err != nil {
+		return failed(EventPUB)
+	}
+	filestamp := c.server.current(c.now, c.synced).timestamp
+	return c.costly(value, filestamp, cookieCost(pub), func() ([]byte, Event) {
+		cookie := c.sess.scratch.Cookie(c.req.From.Addr(), c.req.To, c.server.seeds[0])
+		ciphertext, err := keyfile.EncryptCookie(c.server.rand, pub, cookie)
+		if err != nil {
+			return nil, EventCKY
+		}
+		return ciphertext, EventOK
+	})
+}
+
+// identity answers the challenge of an identity scheme.
+func (c *call) identity(r identity.Responder, filestamp uint32, cost int) outcome {
+	challenge, ok := payload(c.field)
+	if !ok || len(challenge) == 0 {
+		return failed(EventLEN)
+	}
+	return c.costly(challenge, filestamp, cost, func() ([]byte, Event) {
+		response, err := r.Respond(c.server.rand, challenge)
+		switch {
+		case errors.Is(err, identity.ErrChallenge):
+			return nil, EventLEN
+		case err != nil:
+			return nil, EventERR
+		}
+		return response, EventOK
+	})
+}
+
+// sign answers SIGN with a certificate that the server issues to the client.
+//
+// Like ntpd it signs whatever parses: neither the self-signature nor the
+// subject nor the age of the request is checked, since refusing means the
+// error bit, and that makes a client start over, for ever. This includes a
+// subject equal to our own name, which an appliance that is called
+// "localhost", as the server is, has with good reason. Such a certificate
+// says "self-signed" by its names, but its signature does not verify with the
+// key in it, so every reader that checks, as ntpd does, refuses it. It must
+// never be given out in our name: the server keeps no certificate that it
+// signs, except for the short memory of answers that is asked by the whole
+// request only, and chooseCertificates refuses foreign keys in our name.
+func (c *call) sign() outcome {
+	s := c.server
+	if !c.synced {
+		return failed(EventTSP)
+	}
+	value, ok := payload(c.field)
+	if !ok || len(value) == 0 {
+		return failed(EventLEN)
+	}
+	request, err := keyfile.ParseCertificate(value)
+	if err != nil {
+		return failed(EventCRT)
+	}
+	own := s.host.Certificate
+	now := c.now.Time(own.NotBefore)
+	if now.Before(own.NotBefore) || now.After(own.NotAfter) {
+		return failed(EventPER)
+	}
+	filestamp := binary.BigEndian.Uint32(c.field[12:])
+	return c.costly(value, filestamp, s.limiter.signCost, func() ([]byte, Event) {
+		der, err := keyfile.SignCertificate(s.rand, request, keyfile.Issuer{
+			Name: s.host.Name,
+			Key:  s.host.Signer(),
+			NID:  s.host.NID(),
+		}, now)
+		if err != nil {
+			return nil, EventVFY
+		}
+		return der, EventOK
+	})
+}
+
+// costly makes a signed response whose value costs public-key operations:
+// from the memory of recent answers, or by make if the budget allows.
+func (c *call) costly(request []byte, filestamp uint32, cost int, make func() ([]byte, Event)) outcome {
+	s := c.server
+	key := c.answerKey(request, filestamp)
+	if m, ok := s.answers.get(key, c.now); ok {
+		c.sess.Cached = true
+		return outcome{message: m}
+	}
+	if c.synced {
+		cost += s.limiter.signCost
+	}
+	if !s.limiter.take(c.now, c.req.From.Addr(), cost) {
+		return outcome{reason: ntp.ReasonBudget}
+	}
+	c.sess.Cost = cost
+	value, event := make()
+	if event != EventOK {
+		return failed(event)
+	}
+	m := Message{Filestamp: filestamp, Value: value}
+	if c.synced {
+		m.Timestamp = stamp(c.now)
+		if err := s.sign(&m); err != nil {
+			return failed(EventERR)
+		}
+	}
+	s.answers.put(key, c.now, lifetime(c.sess.Op), m)
+	return outcome{message: m}
+}

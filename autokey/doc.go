@@ -1,0 +1,41 @@
+// Package autokey is Autokey version 2 (RFC 5906) as ntpd 4.2.8p15 speaks it:
+// the messages in extension fields, session keys, cookies and key lists, the
+// status word, and the server of client/server mode with its identity schemes
+// TC, PC, IFF, GQ and MV.
+//
+// A packet that Autokey protects is "legacy-signed", never "authenticated":
+// the cookie has 32 bits and is given to whoever can receive at an address,
+// most keys have 512 bits, the digest is MD5.
+//
+// # The server
+//
+// The server holds no state for a client, as ntpd holds none. Open verifies a
+// request and prepares the answer, Seal completes it when the header is
+// final. A packet without extension field costs five digests, no lock and no
+// allocation. One with an extension field may cost public-key operations, so
+// Open defers it when called on the fast path; a slower path calls Open again
+// with slow set, where a Budget and a cache of recent answers bound the work.
+//
+// # What it does otherwise than ntpd 4.2.8p15
+//
+//   - The seed of the cookies is random and kept by the caller; ntpd's is
+//     always 0. Since its clients never recover from a lost cookie (they drop
+//     crypto-NAKs), older seeds, and on request seed 0, stay good for packets
+//     without extension field.
+//   - Public-key work has a budget; what is over it is dropped, which a client
+//     takes for a lost packet. ntpd does everything it is asked.
+//   - The same COOK, SIGN, IFF, GQ or MV request, repeated within a minute
+//     (SIGN: ten), gets the same answer; ntpd makes a new one.
+//   - Only client mode is answered. Symmetric modes and broadcast do not work
+//     between two ntpd 4.2.8p15 either.
+//   - A first extension field of 4 octets, which has no association ID, and a
+//     field of an ASSOC request too short to hold a name for a server in a
+//     group are dropped; ntpd reads what lies behind.
+//   - SIGN refuses, with the error bit, certificates without a common name
+//     and with other keys than RSA and DSA, which no ntpd can have.
+//   - The GQ answer is computed from what ntp-keygen's file means; ntpd
+//     mistakes the fields of that file (see autokey/keyfile).
+//
+// The package is pure: time, randomness and octets are arguments. Files are
+// read by autokey/keyfile, which also does the public-key operations.
+package autokey

@@ -1,0 +1,9 @@
+// Package clock knows the system clock: what the kernel says of its
+// synchronisation, and what a server may tell its clients of it.
+//
+// Served, not steered: in mode observe another program disciplines the clock
+// and the kernel tells whether it does (adjtimex(2): STA_UNSYNC, maxerror,
+// leap second flags); in mode local the clock is served at a configured
+// stratum whatever the kernel says. The discipline of our own comes later and
+// has its place here.
+package clock

@@ -1,0 +1,33 @@
+package clock
+
+import (
+	"fmt"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ntsbridge/bridge/ntp"
+)
+
+// ReadKernel asks the kernel for its clock's state. It changes nothing and
+// needs no privilege.
+func ReadKernel() (Kernel, error) {
+	var tx unix.Timex
+	state, err := unix.Adjtimex(&tx)
+	if err != nil {
+		return Kernel{}, fmt.Errorf("adjtimex: %w", err)
+	}
+	k := Kernel{
+		Synchronised: tx.Status&unix.STA_UNSYNC == 0 && state != unix.TIME_ERROR,
+		MaxError:     time.Duration(tx.Maxerror) * time.Microsecond,
+		EstError:     time.Duration(tx.Esterror) * time.Microsecond,
+		TAI:          int(tx.Tai),
+	}
+	switch {
+	case tx.Status&unix.STA_INS != 0:
+		k.Leap = ntp.LeapInsert
+	case tx.Status&unix.STA_DEL != 0:
+		k.Leap = ntp.LeapDelete
+	}
+	return k, nil
+}

@@ -1,0 +1,102 @@
+package clock
+
+import (
+	"time"
+
+	"ntsbridge/bridge/ntp"
+)
+
+// Kernel is what the kernel says of the system clock, adjtimex(2).
+type Kernel struct {
+	Synchronised bool          // not STA_UNSYNC and not TIME_ERROR
+	Leap         ntp.Leap      // pending leap second; never LeapUnknown
+	MaxError     time.Duration // bound of the error, grows by 500 ppm between updates
+	EstError     time.Duration // estimated error
+	TAI          int           // TAI-UTC in seconds, 0 if nobody told the kernel
+}
+
+// Mode is where served time gets its right to be believed from.
+type Mode uint8
+
+// The modes.
+const (
+	Observe Mode = iota // from the kernel: synchronised or not
+	Local               // from the configuration: always synchronised
+)
+
+// Policy turns what the kernel says into what is served.
+type Policy struct {
+	Mode          Mode
+	Stratum       uint8 // served while the clock is trusted, 1 to 15
+	Fallback      uint8 // Observe: stratum served while the kernel says unsynchronised; 0: the alarm
+	ReferenceID   uint32
+	MinDispersion time.Duration // least root dispersion
+	MaxError      time.Duration // Observe: above it the clock is not trusted
+	Drift         float64       // growth of root dispersion, s/s
+	Precision     int8          // log2 seconds, see MeasurePrecision
+}
+
+// localReference is the reference identifier of a clock that nothing outside
+// stands behind: 127.127.1.1 as ntpd shows its local clock, and chrony.
+const localReference = 127<<24 | 127<<16 | 1<<8 | 1
+
+// Served computes snapshots from successive looks at the kernel. The zero
+// value with a Policy is ready; it is not for concurrent use.
+type Served struct {
+	Policy    Policy
+	last      Kernel
+	reference ntp.Timestamp
+}
+
+// Update returns what to serve from now on. The reference timestamp is the
+// moment of the look that first saw a smaller error bound, which is when the
+// disciplining program last updated the clock.
+func (s *Served) Update(k Kernel, now ntp.Timestamp) *ntp.ClockState {
+	if s.reference == 0 || k.MaxError < s.last.MaxError || s.Policy.Mode == Local {
+		s.reference = now
+	}
+	s.last = k
+	p := s.Policy
+	c := &ntp.ClockState{
+		Leap: k.Leap, Stratum: p.Stratum, Precision: p.Precision, ReferenceID: p.ReferenceID,
+		Reference: s.reference, RootDispersion: p.MinDispersion, Drift: p.Drift, Updated: now,
+	}
+	if p.Mode == Local {
+		return c
+	}
+	if k.Synchronised && k.MaxError <= p.MaxError {
+		c.RootDispersion = max(p.MinDispersion, k.MaxError)
+		return c
+	}
+	if p.Fallback == 0 {
+		return &ntp.ClockState{Leap: ntp.LeapUnknown, Stratum: ntp.StratumUnsynchronised,
+			Precision: p.Precision, RootDispersion: max(p.MinDispersion, k.MaxError), Drift: p.Drift, Updated: now}
+	}
+	c.Leap, c.Stratum, c.ReferenceID = ntp.LeapNone, p.Fallback, localReference
+	return c
+}
+
+// MeasurePrecision returns the precision of a clock, log2 seconds: the least
+// step between two readings (RFC 5905, section 6: the time to read it, or its
+// resolution, whichever is larger). now returns nanoseconds.
+func MeasurePrecision(now func() int64) int8 {
+	least := int64(time.Second)
+	for range 200 {
+		first := now()
+		next := now()
+		for range 1000 {
+			if next != first {
+				break
+			}
+			next = now()
+		}
+		if d := next - first; d > 0 && d < least {
+			least = d
+		}
+	}
+	precision := int8(0)
+	for limit := int64(time.Second) / 2; limit >= least && precision > -30; limit /= 2 {
+		precision--
+	}
+	return precision
+}

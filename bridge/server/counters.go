@@ -1,0 +1,99 @@
+package server
+
+import (
+	"sync/atomic"
+
+	"ntsbridge/bridge/ntp"
+)
+
+// actionCount is the number of ntp.Action values.
+const actionCount = int(ntp.Defer) + 1
+
+// counters belong to one worker: adding is an uncontended atomic operation.
+type counters struct {
+	packets [ntp.KindCount][8][ntp.ReasonCount]atomic.Uint64 // by kind, version, reason
+	actions [ntp.KindCount][actionCount]atomic.Uint64
+
+	received      atomic.Uint64
+	interleaved   atomic.Uint64
+	legacy        [ntp.KindCount]atomic.Uint64 // Verdict.Legacy
+	rxDaemon      atomic.Uint64
+	rxKernel      atomic.Uint64
+	txDaemon      atomic.Uint64
+	txKernel      atomic.Uint64
+	sendErrors    atomic.Uint64
+	receiveErrors atomic.Uint64
+	slowDropped   atomic.Uint64
+	amplifiedIn   atomic.Uint64 // octets of requests answered with more than they had
+	amplifiedOut  atomic.Uint64 // octets of those answers
+	modes         [8]atomic.Uint64
+	autokeyOps    [16]atomic.Uint64 // answered requests by operation code
+	_             [64]byte          // keeps workers' counters on lines of their own
+}
+
+// Counters is a sum over all workers, for reading.
+type Counters struct {
+	Received      uint64 // packets read from the sockets
+	Interleaved   uint64 // answers in interleaved mode
+	RXDaemon      uint64 // receive timestamps by our own clock reading
+	RXKernel      uint64
+	TXDaemon      uint64 // transmit timestamps by our own clock reading
+	TXKernel      uint64
+	SendErrors    uint64
+	ReceiveErrors uint64
+	SlowDropped   uint64 // Autokey requests that found the slow lane full
+	AmplifiedIn   uint64 // octets, see counters
+	AmplifiedOut  uint64
+	Held          int     // timestamps in the interleaved store
+	Span          float64 // seconds between the oldest and newest of them
+	Modes         [8]uint64
+	Legacy        [ntp.KindCount]uint64
+	AutokeyOps    [16]uint64
+	Actions       [ntp.KindCount][actionCount]uint64
+	Packets       [ntp.KindCount][8][ntp.ReasonCount]uint64
+}
+
+func (c *counters) addTo(sum *Counters) {
+	for k := range c.packets {
+		for v := range c.packets[k] {
+			for r := range c.packets[k][v] {
+				sum.Packets[k][v][r] += c.packets[k][v][r].Load()
+			}
+		}
+		for a := range c.actions[k] {
+			sum.Actions[k][a] += c.actions[k][a].Load()
+		}
+		sum.Legacy[k] += c.legacy[k].Load()
+	}
+	for i := range c.modes {
+		sum.Modes[i] += c.modes[i].Load()
+	}
+	for i := range c.autokeyOps {
+		sum.AutokeyOps[i] += c.autokeyOps[i].Load()
+	}
+	for _, f := range []struct {
+		to   *uint64
+		from *atomic.Uint64
+	}{
+		{&sum.Received, &c.received}, {&sum.Interleaved, &c.interleaved},
+		{&sum.RXDaemon, &c.rxDaemon}, {&sum.RXKernel, &c.rxKernel},
+		{&sum.TXDaemon, &c.txDaemon}, {&sum.TXKernel, &c.txKernel},
+		{&sum.SendErrors, &c.sendErrors}, {&sum.ReceiveErrors, &c.receiveErrors},
+		{&sum.SlowDropped, &c.slowDropped},
+		{&sum.AmplifiedIn, &c.amplifiedIn}, {&sum.AmplifiedOut, &c.amplifiedOut},
+	} {
+		*f.to += f.from.Load()
+	}
+}
+
+// Dropped returns how many packets got no answer.
+func (c *Counters) Dropped() uint64 {
+	var n uint64
+	for k := range c.Actions {
+		n += c.Actions[k][ntp.Drop]
+	}
+	return n
+}
+
+// Answered returns how many packets of the kind were answered with time.
+func (c *Counters) Answered(kind ntp.Kind) uint64 { return c.Actions[kind][ntp.Answer] }

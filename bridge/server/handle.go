@@ -1,0 +1,290 @@
+package server
+
+import (
+	"crypto/rand"
+
+	"ntsbridge/autokey"
+	"ntsbridge/bridge/access"
+	"ntsbridge/bridge/ntp"
+	"ntsbridge/nts"
+	"ntsbridge/symkey"
+)
+
+// State is what a reload replaces as a whole. It is immutable once given to
+// the server; nil parts are switched off.
+type State struct {
+	Access  *access.Table
+	Limiter *access.Limiter
+	Keys    *symkey.Table
+	Autokey *autokey.Server
+	NTS     *nts.Server
+}
+
+// slot is one request on its way through the two passes.
+type slot struct {
+	req      ntp.Request
+	verdict  ntp.Verdict
+	key      *symkey.Key
+	nts      *nts.Session
+	autokey  autokey.Session
+	receive  ntp.Timestamp // receive timestamp as sent: the name of this answer
+	stampTX  bool          // the kernel is to tell when the answer left
+	kernelRX bool
+	ifindex  uint32 // interface of arrival, for link-local answers
+}
+
+// init gives the slot its own NTS session, seeded from the system.
+func (s *slot) init() error {
+	var seed [32]byte
+	if _, err := rand.Read(seed[:]); err != nil {
+		return err
+	}
+	s.nts = nts.NewSession(seed)
+	return nil
+}
+
+// handler works on requests and knows nothing of sockets. Each worker and the
+// slow lane has its own.
+type handler struct {
+	state *State
+	clock *ntp.ClockState
+	store *timestampStore
+	count *counters
+	sym   *symkey.Scratch
+	now   func() ntp.Timestamp
+	mono  int64 // nanoseconds, for rate limits; set for each batch
+	slow  bool  // public-key work is allowed here
+}
+
+// open judges one request and does everything that needs no timestamp. It
+// expects packet, addresses and receive timestamp in s.req.
+func (h *handler) open(s *slot) {
+	s.verdict = h.judge(s)
+	if s.verdict.Action != ntp.Defer {
+		h.countVerdict(s)
+	}
+}
+
+func (h *handler) countVerdict(s *slot) {
+	v := &s.verdict
+	var version uint8
+	if len(s.req.Packet) > 0 {
+		version = ntp.VersionOf(s.req.Packet)
+		h.count.modes[ntp.ModeOf(s.req.Packet)].Add(1)
+	}
+	h.count.packets[v.Kind][version][v.Reason].Add(1)
+	h.count.actions[v.Kind][v.Action].Add(1)
+	if v.Legacy {
+		h.count.legacy[v.Kind].Add(1)
+	}
+	if v.Kind == ntp.KindAutokey && v.Action == ntp.Answer {
+		h.count.autokeyOps[v.Detail&15].Add(1)
+	}
+}
+
+func drop(kind ntp.Kind, reason ntp.Reason) ntp.Verdict {
+	return ntp.Verdict{Action: ntp.Drop, Reason: reason, Kind: kind}
+}
+
+// judge looks, in this order, at: source and header, trailer, access rule,
+// rate limit, authentication. What costs more comes later.
+func (h *handler) judge(s *slot) ntp.Verdict {
+	req := &s.req
+	s.key = nil
+	if reason := h.screen(req); reason != ntp.ReasonOK {
+		return drop(ntp.KindNone, reason)
+	}
+	req.Layout = ntp.Classify(req.Packet, h.state.Keys)
+	req.Header.Decode(req.Packet)
+	kind := req.Layout.Kind
+	rule := h.state.Access.Lookup(req.From)
+	if action, reason := rule.Judge(kind, req.Header.Version); action != ntp.Answer {
+		return h.refuse(req, ntp.Verdict{Action: action, Reason: reason, Kind: kind})
+	}
+	if req.Layout.Defect != ntp.ReasonOK {
+		return drop(kind, req.Layout.Defect)
+	}
+	if req.Header.Mode == ntp.ModeSymmetricActive && kind != ntp.KindSymmetric {
+		return drop(kind, ntp.ReasonMode)
+	}
+	kiss := false
+	if !h.slow { // the slow lane's requests were asked on the fast path
+		switch h.state.Limiter.Allow(req.From.Addr(), h.mono, rule.Rate) {
+		case access.Limited:
+			return drop(kind, ntp.ReasonRateLimited)
+		case access.Kissed:
+			kiss = true
+		}
+	}
+	v := h.authenticate(s)
+	if v.Action == ntp.Answer && kind == ntp.KindSymmetric {
+		if action, reason := rule.JudgeKey(v.Detail); action != ntp.Answer {
+			return h.refuse(req, ntp.Verdict{Action: action, Reason: reason, Kind: kind, Detail: v.Detail})
+		}
+	}
+	if kiss {
+		return h.kissed(v)
+	}
+	return v
+}
+
+// screen refuses what no rule could admit.
+func (h *handler) screen(req *ntp.Request) ntp.Reason {
+	if len(req.Packet) < ntp.HeaderLen {
+		return ntp.ReasonShort
+	}
+	from := req.From.Addr()
+	if from.IsMulticast() || from.IsUnspecified() || req.From.Port() == 0 {
+		return ntp.ReasonMulticastSource
+	}
+	version := ntp.VersionOf(req.Packet)
+	if version < 1 || version > 4 {
+		return ntp.ReasonVersion
+	}
+	switch ntp.ModeOf(req.Packet) {
+	case ntp.ModeClient, ntp.ModeSymmetricActive:
+		return ntp.ReasonOK
+	case ntp.ModeReserved:
+		if version == 1 { // RFC 1059 has no modes for clients
+			return ntp.ReasonOK
+		}
+	}
+	return ntp.ReasonMode
+}
+
+// refuse bounds the kiss codes that refused clients get, since they are not
+// behind a rate limit.
+func (h *handler) refuse(req *ntp.Request, v ntp.Verdict) ntp.Verdict {
+	if (v.Action == ntp.KissDeny || v.Action == ntp.KissRestrict) &&
+		!h.state.Limiter.AllowKiss(req.From.Addr(), h.mono) {
+		v.Action = ntp.Drop
+	}
+	return v
+}
+
+// kissed turns the verdict on a request over the rate limit into kiss code
+// RATE, sealed as an answer would be, since clients believe no other.
+func (h *handler) kissed(v ntp.Verdict) ntp.Verdict {
+	if v.Action != ntp.Answer {
+		return drop(v.Kind, ntp.ReasonRateLimited)
+	}
+	v.Action, v.Reason = ntp.KissRate, ntp.ReasonRateLimited
+	return v
+}
+
+// authenticate asks the one authenticator that the packet claims.
+func (h *handler) authenticate(s *slot) ntp.Verdict {
+	st := h.state
+	switch s.req.Layout.Kind {
+	case ntp.KindSymmetric:
+		v, key := st.Keys.Open(&s.req, h.sym)
+		s.key = key
+		return v
+	case ntp.KindAutokey:
+		if st.Autokey == nil { // as ntpd without a crypto line
+			return ntp.Verdict{Action: ntp.CryptoNAK, Reason: ntp.ReasonNotEnabled, Kind: ntp.KindAutokey}
+		}
+		return st.Autokey.Open(s.req.Received, h.clock.Synchronised(), &s.req, &s.autokey, h.slow)
+	case ntp.KindNTS:
+		if st.NTS == nil {
+			return drop(ntp.KindNTS, ntp.ReasonNotEnabled)
+		}
+		return st.NTS.Open(&s.req, s.nts)
+	}
+	return ntp.Verdict{Action: ntp.Answer, Kind: ntp.KindNone}
+}
+
+// finish writes the answer of an opened slot into resp and returns its
+// length, 0 for none. base is the clock's part of the header.
+func (h *handler) finish(s *slot, base *ntp.Header, resp []byte) int {
+	if s.verdict.Action == ntp.Drop || s.verdict.Action == ntp.Defer {
+		return 0
+	}
+	hd := *base
+	hd.Version = s.req.Header.Version
+	hd.Mode = ntp.ModeServer
+	if s.req.Header.Mode == ntp.ModeSymmetricActive {
+		hd.Mode = ntp.ModeSymmetricPassive
+	}
+	hd.Poll = s.req.Header.Poll
+	hd.Origin = s.req.Header.Transmit
+	hd.Receive = s.req.Received
+	h.depart(s, &hd)
+	hd.Encode(resp)
+	return h.seal(s, resp)
+}
+
+// depart sets the transmit timestamp, the last thing before sealing, or for a
+// client in interleaved mode the one at which the earlier answer left. The
+// request of such a client carries as origin the receive timestamp of that
+// answer, and gets its own receive timestamp back as origin.
+func (h *handler) depart(s *slot, hd *ntp.Header) {
+	s.stampTX = false
+	if s.verdict.Action != ntp.Answer {
+		hd.Transmit = h.now()
+		h.kiss(s, hd)
+		return
+	}
+	hd.Receive = h.store.reserve(hd.Receive)
+	s.receive = hd.Receive
+	req := &s.req.Header
+	earlier, interleaved := ntp.Timestamp(0), false
+	if req.Receive != req.Transmit && req.Mode == ntp.ModeClient {
+		earlier, interleaved = h.store.get(req.Origin)
+	}
+	now := h.now()
+	hd.Transmit = now
+	if interleaved {
+		hd.Origin, hd.Transmit = req.Receive, earlier
+		s.stampTX = true
+		h.count.interleaved.Add(1)
+	}
+	h.store.put(hd.Receive, now)
+}
+
+// minKissPoll is the least poll exponent that a kiss code RATE proposes: 8 s,
+// ntpd's default for `discard average`.
+const minKissPoll = 3
+
+var kissCodes = [actionCount]uint32{
+	ntp.KissRate:     ntp.KissCode("RATE"),
+	ntp.KissDeny:     ntp.KissCode("DENY"),
+	ntp.KissRestrict: ntp.KissCode("RSTR"),
+	ntp.NTSNAK:       ntp.KissCode("NTSN"),
+}
+
+// kiss makes a kiss-o'-death of the header (RFC 5905, section 7.4) where the
+// verdict asks for one.
+func (h *handler) kiss(s *slot, hd *ntp.Header) {
+	code := kissCodes[s.verdict.Action]
+	if code == 0 {
+		return
+	}
+	hd.Leap, hd.Stratum, hd.ReferenceID = ntp.LeapUnknown, 0, code
+	if s.verdict.Action == ntp.KissRate {
+		hd.Poll = max(hd.Poll, minKissPoll)
+	}
+}
+
+// seal completes the answer whose header is final.
+func (h *handler) seal(s *slot, resp []byte) int {
+	switch s.verdict.Action {
+	case ntp.CryptoNAK:
+		clear(resp[ntp.HeaderLen : ntp.HeaderLen+4])
+		return ntp.HeaderLen + 4
+	case ntp.NTSNAK:
+		return h.state.NTS.NAK(resp, ntp.HeaderLen, s.nts)
+	case ntp.KissDeny, ntp.KissRestrict:
+		return ntp.HeaderLen // the client is not served: no key is used for it
+	}
+	switch s.verdict.Kind {
+	case ntp.KindSymmetric:
+		macLen := len(s.req.Packet) - s.req.Layout.MAC - 4
+		return s.key.Seal(resp, ntp.HeaderLen, macLen, h.sym)
+	case ntp.KindAutokey:
+		return h.state.Autokey.Seal(&s.req, resp, &s.autokey)
+	case ntp.KindNTS:
+		return h.state.NTS.Seal(resp, ntp.HeaderLen, s.nts)
+	}
+	return ntp.HeaderLen
+}

@@ -1,0 +1,201 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"ntsbridge/bridge/ntp"
+)
+
+// receiveBuffer is asked for on each socket, octets; it holds some ten
+// thousand requests while a worker is not scheduled.
+const receiveBuffer = 4 << 20
+
+// socket is one UDP socket of one worker.
+type socket struct {
+	fd       int
+	listen   netip.AddrPort
+	local    netip.Addr // invalid on a wildcard socket: the packet tells
+	wildcard bool
+	kernelTX bool
+
+	// Answers whose transmit timestamp the kernel was asked for, by the number
+	// that it will give them (SOF_TIMESTAMPING_OPT_ID counts from 0).
+	asked   [64]ntp.Timestamp
+	nextTX  uint32
+	pending int
+
+	mu     sync.Mutex // slow lane against close
+	closed bool
+}
+
+// expect notes that the next timestamped answer is the one that carries this
+// receive timestamp.
+func (s *socket) expect(receive ntp.Timestamp) {
+	s.asked[s.nextTX%uint32(len(s.asked))] = receive
+	s.nextTX++
+	s.pending++
+}
+
+// expected returns the receive timestamp of the answer with that number.
+func (s *socket) expected(number uint32) (ntp.Timestamp, bool) {
+	if age := s.nextTX - number; age == 0 || age > uint32(len(s.asked)) {
+		return 0, false
+	}
+	s.pending = max(0, s.pending-1)
+	return s.asked[number%uint32(len(s.asked))], true
+}
+
+// close closes the socket once nobody of the slow lane is sending on it.
+func (s *socket) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.closed {
+		s.closed = true
+		unix.Close(s.fd)
+	}
+}
+
+// SocketOptions are the settings that every socket gets.
+type SocketOptions struct {
+	DSCP             int  // 0 to 63
+	KernelTimestamps bool // receive, and transmit for interleaved clients
+}
+
+// openSocket binds a non-blocking UDP socket with SO_REUSEPORT.
+func openSocket(listen netip.AddrPort, opt SocketOptions) (*socket, error) {
+	family := unix.AF_INET
+	if listen.Addr().Is6() {
+		family = unix.AF_INET6
+	}
+	fd, err := unix.Socket(family, unix.SOCK_DGRAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, unix.IPPROTO_UDP)
+	if err != nil {
+		return nil, fmt.Errorf("listen %v: %w", listen, err)
+	}
+	s := &socket{fd: fd, listen: listen, wildcard: listen.Addr().IsUnspecified()}
+	if !s.wildcard {
+		s.local = listen.Addr().WithZone("")
+	}
+	if err := s.configure(family, opt); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("listen %v: %w", listen, err)
+	}
+	if err := unix.Bind(fd, sockaddr(listen)); err != nil {
+		unix.Close(fd)
+		return nil, bindError(listen, err)
+	}
+	return s, nil
+}
+
+func bindError(listen netip.AddrPort, err error) error {
+	switch {
+	case errors.Is(err, unix.EADDRINUSE):
+		return fmt.Errorf("listen %v: %w: another NTP server has this port; stop it or choose another address", listen, err)
+	case errors.Is(err, unix.EACCES):
+		return fmt.Errorf("listen %v: %w: a port below 1024 needs root or CAP_NET_BIND_SERVICE", listen, err)
+	case errors.Is(err, unix.EADDRNOTAVAIL):
+		return fmt.Errorf("listen %v: %w: no interface of this host has that address", listen, err)
+	}
+	return fmt.Errorf("listen %v: %w", listen, err)
+}
+
+func (s *socket) configure(family int, opt SocketOptions) error {
+	set := func(level, name, value int) error {
+		return os.NewSyscallError("setsockopt", unix.SetsockoptInt(s.fd, level, name, value))
+	}
+	if err := set(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
+		return err
+	}
+	// As root the limit of the system is passed over, otherwise it is taken.
+	if set(unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer) != nil {
+		_ = set(unix.SOL_SOCKET, unix.SO_RCVBUF, receiveBuffer)
+	}
+	if err := s.configureTimestamps(set, opt); err != nil {
+		return err
+	}
+	if family == unix.AF_INET6 {
+		if err := set(unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
+			return err
+		}
+		if err := set(unix.IPPROTO_IPV6, unix.IPV6_TCLASS, opt.DSCP<<2); err != nil {
+			return err
+		}
+		if s.wildcard {
+			return set(unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
+		}
+		return nil
+	}
+	if err := set(unix.IPPROTO_IP, unix.IP_TOS, opt.DSCP<<2); err != nil {
+		return err
+	}
+	if s.wildcard {
+		return set(unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
+	}
+	return nil
+}
+
+// configureTimestamps asks for receive timestamps on all packets and makes
+// transmit timestamps available to the packets that ask for one by a control
+// message. Kernels without the second get the first alone.
+func (s *socket) configureTimestamps(set func(level, name, value int) error, opt SocketOptions) error {
+	if !opt.KernelTimestamps {
+		return nil
+	}
+	flags := unix.SOF_TIMESTAMPING_RX_SOFTWARE | unix.SOF_TIMESTAMPING_SOFTWARE |
+		unix.SOF_TIMESTAMPING_OPT_ID | unix.SOF_TIMESTAMPING_OPT_TSONLY
+	if set(unix.SOL_SOCKET, unix.SO_TIMESTAMPING, flags) == nil {
+		s.kernelTX = true
+		return nil
+	}
+	return set(unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
+}
+
+// sockaddr returns the bind address; a zone is an interface name.
+func sockaddr(a netip.AddrPort) unix.Sockaddr {
+	if a.Addr().Is4() {
+		return &unix.SockaddrInet4{Port: int(a.Port()), Addr: a.Addr().As4()}
+	}
+	sa := &unix.SockaddrInet6{Port: int(a.Port()), Addr: a.Addr().As16()}
+	if zone := a.Addr().Zone(); zone != "" {
+		sa.ZoneId = zoneIndex(zone)
+	}
+	return sa
+}
+
+// zoneIndex returns the index of an interface given by name, 0 if there is
+// none, which bind refuses.
+func zoneIndex(zone string) uint32 {
+	ifi, err := net.InterfaceByName(zone)
+	if err != nil {
+		return 0
+	}
+	return uint32(ifi.Index)
+}
+
+// rawAddr is room for either family's socket address.
+type rawAddr struct {
+	raw unix.RawSockaddrInet6
+}
+
+// addrPort reads the address that the kernel left; the zone of a link-local
+// address stays in raw, which the answer goes back to as it is.
+func (r *rawAddr) addrPort() netip.AddrPort {
+	if r.raw.Family == unix.AF_INET {
+		in := (*unix.RawSockaddrInet4)(unsafe.Pointer(&r.raw))
+		return netip.AddrPortFrom(netip.AddrFrom4(in.Addr), networkOrder(in.Port))
+	}
+	return netip.AddrPortFrom(netip.AddrFrom16(r.raw.Addr).Unmap(), networkOrder(r.raw.Port))
+}
+
+// networkOrder turns a port as it stands in a socket address into a number.
+func networkOrder(port uint16) uint16 {
+	b := (*[2]byte)(unsafe.Pointer(&port))
+	return uint16(b[0])<<8 | uint16(b[1])
+}
