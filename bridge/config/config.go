@@ -17,7 +17,8 @@ type Config struct {
 	// is /var/lib/ntsbridge as root and $XDG_STATE_HOME/ntsbridge else.
 	StateDir string `mapstructure:"state_dir" path:"dir"`
 	// RunDir holds what dies with the process: the control socket. Default:
-	// empty, which is /run/ntsbridge as root and $XDG_RUNTIME_DIR/ntsbridge else.
+	// empty, which is $RUNTIME_DIRECTORY (systemd), /run/ntsbridge as root, or
+	// $XDG_RUNTIME_DIR/ntsbridge.
 	RunDir string `mapstructure:"run_dir" path:"dir"`
 
 	Log       Log       `mapstructure:"log"`
@@ -44,7 +45,7 @@ type Log struct {
 // Server is the UDP side.
 type Server struct {
 	// Listen are the addresses with ports. Default: empty, which is [::]:123
-	// and 0.0.0.0:123 as root and the same with port 11123 else.
+	// and 0.0.0.0:123, with port 11123 if the process may not open low ports.
 	Listen []netip.AddrPort `mapstructure:"listen"`
 	// Workers is the number of sockets and threads per listen address
 	// (SO_REUSEPORT). Default: 0, one per processor. Range: 0 to 256.
@@ -108,8 +109,9 @@ type Access struct {
 type AccessRule struct {
 	// Name is for messages. Default: empty.
 	Name string `mapstructure:"name"`
-	// Prefixes are addresses or networks; host bits must be zero.
-	Prefixes []netip.Prefix `mapstructure:"prefixes"`
+	// Prefixes are addresses or networks; host bits must be zero. Required, but
+	// in access.default.
+	Prefixes []netip.Prefix `mapstructure:"prefixes" required:"true"`
 	// SourcePort123 restricts the rule to requests from source port 123
 	// (ntpd's ntpport); it goes before a rule of the same prefix without.
 	// Default: false.
@@ -151,8 +153,8 @@ type RateLimit struct {
 // Limit is one rate limit: ntpd's discard average and minimum, chrony's
 // ratelimit interval, burst and leak.
 type Limit struct {
-	// Name is what access rules call it; none is not allowed.
-	Name string `mapstructure:"name"`
+	// Name is what access rules call it; none is not allowed. Required.
+	Name string `mapstructure:"name" required:"true"`
 	// Interval is the mean time between two requests of one client. Default:
 	// 8s. Range: 1us to 24h.
 	Interval time.Duration `mapstructure:"interval" range:"1us..24h" unit:"time"`
@@ -186,7 +188,8 @@ type Keys struct {
 
 // KeyFile is one file of symmetric keys.
 type KeyFile struct {
-	Path string `mapstructure:"path" path:"file"` // required
+	// Path is the name of the file. Required.
+	Path string `mapstructure:"path" path:"file" required:"true"`
 	// Format is auto, ntp (ntp.keys of ntpd), ntpsec (of ntpsec) or chrony
 	// (chrony.keys). Default: auto.
 	Format string `mapstructure:"format" oneof:"auto ntp ntpsec chrony"`
@@ -208,8 +211,9 @@ type Autokey struct {
 	// PasswordFile holds the password of encrypted key files (crypto pw) in
 	// its first line. Default: empty, the name of this machine as ntpd does.
 	PasswordFile string `mapstructure:"password_file" path:"file"`
-	// Digest is the digest of session keys (crypto digest). Default: MD5.
-	Digest string `mapstructure:"digest"`
+	// Digest is the digest of session keys and MACs (crypto digest), by
+	// OpenSSL's short name; clients must have the same. Default: MD5.
+	Digest string `mapstructure:"digest" oneof:"MD5 MD4 SHA1 RIPEMD160 SHA224 SHA256 SHA384 SHA512 SHA512-224 SHA512-256 SHA3-224 SHA3-256 SHA3-384 SHA3-512 BLAKE2s256 BLAKE2b512"`
 	// SeedFile keeps the server seed over restarts. Default: empty, the file
 	// autokey.seed in the state directory.
 	SeedFile string `mapstructure:"seed_file" path:"file"`
@@ -254,7 +258,8 @@ type NTS struct {
 	// Enabled answers NTS and runs the NTS-KE server. Default: true.
 	Enabled bool `mapstructure:"enabled"`
 	// Listen are the TCP addresses of NTS-KE. Default: empty, which is
-	// [::]:4460 and 0.0.0.0:4460 as root and the same with port 14460 else.
+	// [::]:4460 and 0.0.0.0:4460, with port 14460 if the process may not open
+	// low ports.
 	Listen []netip.AddrPort `mapstructure:"listen"`
 	// Certificates are chosen by the name that the client asks for; the first
 	// one goes to clients that ask for none or another. Default: none.
@@ -282,8 +287,10 @@ type NTS struct {
 
 // Certificate is a certificate chain and its key, both PEM.
 type Certificate struct {
-	Cert string `mapstructure:"cert" path:"file"` // required
-	Key  string `mapstructure:"key" path:"file"`  // required
+	// Cert is the certificate, followed by the intermediate ones. Required.
+	Cert string `mapstructure:"cert" path:"file" required:"true"`
+	// Key is the private key, not encrypted. Required.
+	Key string `mapstructure:"key" path:"file" required:"true"`
 }
 
 // Cookies is how NTS cookies are sealed.

@@ -6,7 +6,8 @@ import (
 	"ntsbridge/bridge/ntp"
 )
 
-// Ports without an address given: the protocols' own as root, high ones else.
+// Ports without an address given: the protocols' own, or high ones for a
+// process that may not open low ones.
 const (
 	PortNTP           = 123
 	PortNTPUser       = 11123

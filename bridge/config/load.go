@@ -71,7 +71,7 @@ func (r *reader) read(data []byte) map[string]any {
 	}
 	var second yaml.Node
 	if err := decoder.Decode(&second); err == nil {
-		r.fail(second.Line, "", "a second document begins here; delete the line ---")
+		r.note(second.Line, "", "a second document begins here; delete the line ---")
 	} else if !errors.Is(err, io.EOF) {
 		r.problems = append(r.problems, syntaxProblem(r.file, err))
 	}

@@ -22,8 +22,14 @@ func newReader(file string) *reader {
 	return &reader{file: file, lines: make(map[string]int), bad: make(map[string]bool)}
 }
 
+// fail notes a problem and that the option at path has no usable value.
 func (r *reader) fail(line int, path, format string, args ...any) {
 	r.bad[path] = true
+	r.note(line, path, format, args...)
+}
+
+// note notes a problem beside which the rest can be looked at.
+func (r *reader) note(line int, path, format string, args ...any) {
 	r.problems = append(r.problems, Problem{r.file, line, path, fmt.Sprintf(format, args...)})
 }
 
@@ -66,13 +72,13 @@ func (r *reader) section(n *yaml.Node, f field) (any, bool) {
 		key, node := n.Content[i], n.Content[i+1]
 		path := join(f.path, printable(key.Value))
 		if line, again := seen[key.Value]; again {
-			r.fail(key.Line, path, "is already set in line %d; delete one of the two", line)
+			r.note(key.Line, path, "is already set in line %d; delete one of the two", line)
 			continue
 		}
 		seen[key.Value] = key.Line
 		option, known := find(fields, key)
 		if !known {
-			r.fail(key.Line, path, "unknown option; %s", remedyForKey(key.Value, fields))
+			r.note(key.Line, path, "unknown option; %s", remedyForKey(key.Value, fields))
 			continue
 		}
 		v, ok := r.value(node, option)

@@ -4,44 +4,68 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+
+	"golang.org/x/sys/unix"
 )
 
 // Environment is what the defaults depend on.
 type Environment struct {
-	Root       bool   // may use the well-known ports and /var/lib
-	Hostname   string // name of this machine
-	StateHome  string // where state directories of a user are, absolute
-	RuntimeDir string // where run directories of a user are, absolute
+	Ports    bool   // ports below 1024 may be opened
+	Hostname string // name of this machine
+	StateDir string // default of state_dir, absolute
+	RunDir   string // default of run_dir, absolute
 }
 
-// CurrentEnvironment returns that of this process.
+// CurrentEnvironment returns that of this process: the directories that a
+// service manager gives it, those of the system for root, and else those of
+// the user (XDG Base Directory Specification).
 func CurrentEnvironment() Environment {
-	e := Environment{Root: os.Geteuid() == 0}
+	e := Environment{Ports: mayOpenLowPorts()}
 	e.Hostname, _ = os.Hostname()
-	if e.StateHome = os.Getenv("XDG_STATE_HOME"); !filepath.IsAbs(e.StateHome) {
-		home, err := os.UserHomeDir()
-		if err != nil {
-			home = os.TempDir()
-		}
-		e.StateHome = filepath.Join(home, ".local", "state")
+	e.StateDir, e.RunDir = "/var/lib/ntsbridge", "/run/ntsbridge"
+	if os.Geteuid() != 0 {
+		e.StateDir = filepath.Join(userStateHome(), "ntsbridge")
+		e.RunDir = filepath.Join(absoluteOr(os.Getenv("XDG_RUNTIME_DIR"), userStateHome()), "ntsbridge")
 	}
-	if e.RuntimeDir = os.Getenv("XDG_RUNTIME_DIR"); !filepath.IsAbs(e.RuntimeDir) {
-		e.RuntimeDir = e.StateHome
-	}
+	e.StateDir = absoluteOr(os.Getenv("STATE_DIRECTORY"), e.StateDir)
+	e.RunDir = absoluteOr(os.Getenv("RUNTIME_DIRECTORY"), e.RunDir)
 	return e
+}
+
+func userStateHome() string {
+	home, err := os.UserHomeDir()
+	if err != nil {
+		home = os.TempDir()
+	}
+	return absoluteOr(os.Getenv("XDG_STATE_HOME"), filepath.Join(home, ".local", "state"))
+}
+
+func absoluteOr(path, other string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return other
+}
+
+// mayOpenLowPorts reports whether the process has CAP_NET_BIND_SERVICE.
+func mayOpenLowPorts() bool {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
+	var data [2]unix.CapUserData
+	if err := unix.Capget(&header, &data[0]); err != nil {
+		return os.Geteuid() == 0
+	}
+	return data[0].Effective&(1<<unix.CAP_NET_BIND_SERVICE) != 0
 }
 
 // Resolve fills in what is empty by default: directories, files in them,
 // addresses and names. Flags that override directories are set before.
 func (c *Config) Resolve(e Environment) {
 	port, portKE := uint16(PortNTP), uint16(PortNTSKE)
-	state, run := "/var/lib/ntsbridge", "/run/ntsbridge"
-	if !e.Root {
+	if !e.Ports {
 		port, portKE = PortNTPUser, PortNTSKEUser
-		state, run = filepath.Join(e.StateHome, "ntsbridge"), filepath.Join(e.RuntimeDir, "ntsbridge")
 	}
-	setDefault(&c.StateDir, state)
-	setDefault(&c.RunDir, run)
+	setDefault(&c.StateDir, e.StateDir)
+	setDefault(&c.RunDir, e.RunDir)
 	setDefault(&c.Autokey.SeedFile, filepath.Join(c.StateDir, "autokey.seed"))
 	setDefault(&c.NTS.Cookies.SecretFile, filepath.Join(c.StateDir, "cookies.secret"))
 	setDefault(&c.Control.Socket, filepath.Join(c.RunDir, "control.sock"))

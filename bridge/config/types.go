@@ -38,12 +38,7 @@ func (r *RefID) UnmarshalText(text []byte) error {
 func (r RefID) String() string {
 	b := [4]byte{byte(r >> 24), byte(r >> 16), byte(r >> 8), byte(r)}
 	s := strings.TrimRight(string(b[:]), "\x00")
-	for i := range len(s) {
-		if s[i] <= ' ' || s[i] > '~' {
-			s = ""
-		}
-	}
-	if s == "" {
+	if s == "" || strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' }) {
 		return netip.AddrFrom4(b).String()
 	}
 	return s

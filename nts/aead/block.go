@@ -2,7 +2,6 @@ package aead
 
 import (
 	"crypto/aes"
-	"crypto/cipher"
 	"crypto/subtle"
 	"encoding/binary"
 )
@@ -14,13 +13,6 @@ const (
 
 // block is one block of AES, or an element of POLYVAL's field.
 type block [blockLen]byte
-
-// schedule is an expanded AES key.
-type schedule struct {
-	keys    [15]block    // round keys; the assembly expects them at offset 0
-	rounds  int          // 10, 12 or 14; the assembly expects it behind keys
-	generic cipher.Block // of crypto/aes; nil where the assembly works
-}
 
 // order is the octet order of a counter.
 type order bool

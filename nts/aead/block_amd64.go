@@ -2,37 +2,55 @@
 
 package aead
 
-import "golang.org/x/sys/cpu"
+import (
+	"crypto/cipher"
+
+	"golang.org/x/sys/cpu"
+)
 
 // assembly tells whether to use the assembly. Only tests change it.
 var assembly = cpu.X86.HasAES && cpu.X86.HasPCLMULQDQ && cpu.X86.HasSSSE3 && cpu.X86.HasSSE41
 
+// schedule is an expanded AES key.
+type schedule struct {
+	roundKeys              // of the assembly
+	generic   cipher.Block // of crypto/aes; nil where the assembly works
+}
+
+// roundKeys are the round keys of an AES key of any length.
+type roundKeys struct {
+	keys   [15]block
+	rounds int // 10, 12 or 14: one less than there are keys
+}
+
+// expand128, expand192 and expand256 write the round keys of a key.
+//
 //go:noescape
-func expand128(s *schedule, key *byte)
+func expand128(r *roundKeys, key *byte)
 
 //go:noescape
-func expand192(s *schedule, key *byte)
+func expand192(r *roundKeys, key *byte)
 
 //go:noescape
-func expand256(s *schedule, key *byte)
+func expand256(r *roundKeys, key *byte)
 
 // cbcMAC runs the chain of CBC-MAC from x over blocks blocks at p and then
 // over the block of big-endian halves hi and lo.
 //
 //go:noescape
-func cbcMAC(s *schedule, x *block, p *byte, blocks int, hi, lo uint64)
+func cbcMAC(r *roundKeys, x *block, p *byte, blocks int, hi, lo uint64)
 
 // stream8BE makes 8 blocks of key stream and advances the counter, which is
 // the last 4 octets, big endian.
 //
 //go:noescape
-func stream8BE(s *schedule, out *[streamLen]byte, ctr *block)
+func stream8BE(r *roundKeys, out *[streamLen]byte, ctr *block)
 
 // stream8LE makes 8 blocks of key stream and advances the counter, which is
 // the first 4 octets, little endian.
 //
 //go:noescape
-func stream8LE(s *schedule, out *[streamLen]byte, ctr *block)
+func stream8LE(r *roundKeys, out *[streamLen]byte, ctr *block)
 
 // polyvalPowers computes h.powers from h.powers[0].
 //
@@ -49,7 +67,7 @@ func polyvalBlocks(h *hashKey, x *block, p *byte, blocks, extra int, e0, e1, e2,
 // 12 octets.
 //
 //go:noescape
-func deriveKeys(s *schedule, nonce *byte, auth, enc *block)
+func deriveKeys(r *roundKeys, nonce *byte, auth, enc *block)
 
 func (s *schedule) expand(key []byte) {
 	if !assembly {
@@ -57,13 +75,14 @@ func (s *schedule) expand(key []byte) {
 		return
 	}
 	s.generic = nil
+	s.rounds = 6 + len(key)/4 // FIPS 197, section 5
 	switch len(key) {
 	case 16:
-		expand128(s, &key[0])
+		expand128(&s.roundKeys, &key[0])
 	case 24:
-		expand192(s, &key[0])
+		expand192(&s.roundKeys, &key[0])
 	case 32:
-		expand256(s, &key[0])
+		expand256(&s.roundKeys, &key[0])
 	}
 }
 
@@ -76,7 +95,7 @@ func (s *schedule) cbcMAC(x *block, p []byte, last number) {
 	if len(p) >= blockLen {
 		start = &p[0]
 	}
-	cbcMAC(s, x, start, len(p)/blockLen, last.hi, last.lo)
+	cbcMAC(&s.roundKeys, x, start, len(p)/blockLen, last.hi, last.lo)
 }
 
 func (s *schedule) stream(out *[streamLen]byte, ctr *block, o order) {
@@ -84,9 +103,9 @@ func (s *schedule) stream(out *[streamLen]byte, ctr *block, o order) {
 	case s.generic != nil:
 		s.streamGeneric(out, ctr, o)
 	case o == sivOrder:
-		stream8BE(s, out, ctr)
+		stream8BE(&s.roundKeys, out, ctr)
 	default:
-		stream8LE(s, out, ctr)
+		stream8LE(&s.roundKeys, out, ctr)
 	}
 }
 
@@ -118,7 +137,7 @@ func (k *Key) derive(n *nonceKeys, nonce []byte) {
 		return
 	}
 	_ = nonce[gcmSIVNonceLen-1]
-	deriveKeys(&k.ctr, &nonce[0], &n.auth.powers[0], &n.enc.keys[0])
-	expand128(&n.enc, &n.enc.keys[0][0])
+	deriveKeys(&k.ctr.roundKeys, &nonce[0], &n.auth.powers[0], &n.enc.keys[0])
+	n.enc.expand(n.enc.keys[0][:])
 	polyvalPowers(&n.auth)
 }

@@ -1,28 +1,11 @@
 //go:build !purego
 
+#include "go_asm.h"
 #include "textflag.h"
 
 // Memory is read and written with unaligned moves throughout: neither packets
 // nor Keys are aligned to 16 octets. Registers that held keys, key stream or
 // plaintext are cleared at the end.
-
-// RotWord of the last word of a key, in every word (FIPS 197, section 5.2).
-DATA rotLast<>+0(SB)/8, $0x0c0f0e0d0c0f0e0d
-DATA rotLast<>+8(SB)/8, $0x0c0f0e0d0c0f0e0d
-GLOBL rotLast<>(SB), RODATA|NOPTR, $16
-
-// RotWord of the second word, in every word.
-DATA rotSecond<>+0(SB)/8, $0x0407060504070605
-DATA rotSecond<>+8(SB)/8, $0x0407060504070605
-GLOBL rotSecond<>(SB), RODATA|NOPTR, $16
-
-// Rcon[1] and Rcon[9] in every word.
-DATA rcon1<>+0(SB)/8, $0x0000000100000001
-DATA rcon1<>+8(SB)/8, $0x0000000100000001
-GLOBL rcon1<>(SB), RODATA|NOPTR, $16
-DATA rcon9<>+0(SB)/8, $0x0000001b0000001b
-DATA rcon9<>+8(SB)/8, $0x0000001b0000001b
-GLOBL rcon9<>(SB), RODATA|NOPTR, $16
 
 // Reversal of a block.
 DATA reverse<>+0(SB)/8, $0x08090a0b0c0d0e0f
@@ -33,148 +16,6 @@ GLOBL reverse<>(SB), RODATA|NOPTR, $16
 DATA one<>+0(SB)/8, $1
 DATA one<>+8(SB)/8, $0
 GLOBL one<>(SB), RODATA|NOPTR, $16
-
-// AESENCLAST over a register whose four words are the same is SubWord, since
-// ShiftRows then moves nothing; its key adds Rcon. It takes a third of the
-// time of AESKEYGENASSIST.
-
-// Every word of key becomes the sum of itself and those before it, plus t.
-#define SPREAD(key, t, tmp) \
-	MOVO  key, tmp; \
-	PSLLO $4, tmp;  \
-	PXOR  tmp, key; \
-	MOVO  key, tmp; \
-	PSLLO $8, tmp;  \
-	PXOR  tmp, key; \
-	PXOR  t, key
-
-#define STEP128(offset) \
-	MOVO       X0, X1; \
-	PSHUFB     X3, X1; \
-	AESENCLAST X4, X1; \
-	PSLLL      $1, X4; \
-	SPREAD(X0, X1, X2) \
-	MOVOU      X0, offset(AX)
-
-// func expand128(s *schedule, key *byte)
-TEXT ·expand128(SB), NOSPLIT, $0-16
-	MOVQ  s+0(FP), AX
-	MOVQ  key+8(FP), BX
-	MOVQ  $10, 240(AX)
-	MOVOU rotLast<>(SB), X3
-	MOVOU rcon1<>(SB), X4
-	MOVOU (BX), X0
-	MOVOU X0, (AX)
-	STEP128(16)
-	STEP128(32)
-	STEP128(48)
-	STEP128(64)
-	STEP128(80)
-	STEP128(96)
-	STEP128(112)
-	STEP128(128)
-	MOVOU rcon9<>(SB), X4
-	STEP128(144)
-	STEP128(160)
-	PXOR  X0, X0
-	PXOR  X1, X1
-	PXOR  X2, X2
-	RET
-
-// X0 has words 0 to 3 of six, X5 words 4 and 5.
-#define STEP192(offset) \
-	MOVO       X5, X1; \
-	PSHUFB     X3, X1; \
-	AESENCLAST X4, X1; \
-	PSLLL      $1, X4; \
-	SPREAD(X0, X1, X2) \
-	MOVOU      X0, offset(AX)
-
-#define STEP192END(offset) \
-	MOVO   X5, X2;       \
-	PSLLO  $4, X2;       \
-	PXOR   X2, X5;       \
-	PSHUFD $0xff, X0, X2; \
-	PXOR   X2, X5;       \
-	MOVQ   X5, (offset+16)(AX)
-
-// func expand192(s *schedule, key *byte)
-TEXT ·expand192(SB), NOSPLIT, $0-16
-	MOVQ  s+0(FP), AX
-	MOVQ  key+8(FP), BX
-	MOVQ  $12, 240(AX)
-	MOVOU rotSecond<>(SB), X3
-	MOVOU rcon1<>(SB), X4
-	MOVOU (BX), X0
-	MOVQ  16(BX), X5
-	MOVOU X0, (AX)
-	MOVQ  X5, 16(AX)
-	STEP192(24)
-	STEP192END(24)
-	STEP192(48)
-	STEP192END(48)
-	STEP192(72)
-	STEP192END(72)
-	STEP192(96)
-	STEP192END(96)
-	STEP192(120)
-	STEP192END(120)
-	STEP192(144)
-	STEP192END(144)
-	STEP192(168)
-	STEP192END(168)
-	STEP192(192)
-	PXOR  X0, X0
-	PXOR  X1, X1
-	PXOR  X2, X2
-	PXOR  X5, X5
-	RET
-
-// X0 and X5 are the two halves; the second is made without RotWord and Rcon.
-#define STEP256(offset) \
-	MOVO       X5, X1; \
-	PSHUFB     X3, X1; \
-	AESENCLAST X4, X1; \
-	PSLLL      $1, X4; \
-	SPREAD(X0, X1, X2) \
-	MOVOU      X0, offset(AX)
-
-#define STEP256END(offset) \
-	PSHUFD     $0xff, X0, X1; \
-	AESENCLAST X6, X1; \
-	SPREAD(X5, X1, X2) \
-	MOVOU      X5, (offset+16)(AX)
-
-// func expand256(s *schedule, key *byte)
-TEXT ·expand256(SB), NOSPLIT, $0-16
-	MOVQ  s+0(FP), AX
-	MOVQ  key+8(FP), BX
-	MOVQ  $14, 240(AX)
-	MOVOU rotLast<>(SB), X3
-	MOVOU rcon1<>(SB), X4
-	PXOR  X6, X6
-	MOVOU (BX), X0
-	MOVOU 16(BX), X5
-	MOVOU X0, (AX)
-	MOVOU X5, 16(AX)
-	STEP256(32)
-	STEP256END(32)
-	STEP256(64)
-	STEP256END(64)
-	STEP256(96)
-	STEP256END(96)
-	STEP256(128)
-	STEP256END(128)
-	STEP256(160)
-	STEP256END(160)
-	STEP256(192)
-	STEP256END(192)
-	STEP256(224)
-	PXOR  X0, X0
-	PXOR  X1, X1
-	PXOR  X2, X2
-	PXOR  X5, X5
-	RET
 
 #define CLEAR() \
 	PXOR X0, X0; \
@@ -199,13 +40,13 @@ TEXT ·expand256(SB), NOSPLIT, $0-16
 // X1 to X9 are the nine round keys before the last, X11 to X14 the two or four
 // between the first and these in longer keys.
 //
-// func cbcMAC(s *schedule, x *block, p *byte, blocks int, hi, lo uint64)
+// func cbcMAC(r *roundKeys, x *block, p *byte, blocks int, hi, lo uint64)
 TEXT ·cbcMAC(SB), NOSPLIT, $0-48
-	MOVQ  s+0(FP), AX
+	MOVQ  r+0(FP), AX
 	MOVQ  x+8(FP), DI
 	MOVQ  p+16(FP), SI
 	MOVQ  blocks+24(FP), CX
-	MOVQ  240(AX), DX
+	MOVQ  roundKeys_rounds(AX), DX
 	MOVQ  DX, BX
 	SHLQ  $4, BX
 	ADDQ  AX, BX           // the last round key
@@ -342,12 +183,12 @@ loop: \
 	PXOR X7, X7; \
 	PXOR X8, X8
 
-// func stream8BE(s *schedule, out *[streamLen]byte, ctr *block)
+// func stream8BE(r *roundKeys, out *[streamLen]byte, ctr *block)
 TEXT ·stream8BE(SB), NOSPLIT, $0-24
-	MOVQ   s+0(FP), AX
+	MOVQ   r+0(FP), AX
 	MOVQ   out+8(FP), DI
 	MOVQ   ctr+16(FP), SI
-	MOVQ   240(AX), BX
+	MOVQ   roundKeys_rounds(AX), BX
 	SUBQ   $1, BX
 	MOVOU  reverse<>(SB), X10
 	MOVOU  one<>(SB), X11
@@ -368,12 +209,12 @@ TEXT ·stream8BE(SB), NOSPLIT, $0-24
 	CLEAR8()
 	RET
 
-// func stream8LE(s *schedule, out *[streamLen]byte, ctr *block)
+// func stream8LE(r *roundKeys, out *[streamLen]byte, ctr *block)
 TEXT ·stream8LE(SB), NOSPLIT, $0-24
-	MOVQ  s+0(FP), AX
+	MOVQ  r+0(FP), AX
 	MOVQ  out+8(FP), DI
 	MOVQ  ctr+16(FP), SI
-	MOVQ  240(AX), BX
+	MOVQ  roundKeys_rounds(AX), BX
 	SUBQ  $1, BX
 	MOVOU one<>(SB), X11
 	MOVOU (SI), X9
@@ -392,13 +233,13 @@ TEXT ·stream8LE(SB), NOSPLIT, $0-24
 // The first halves of the blocks of counters 0 and 1 make the authentication
 // key, those of 2 and 3 the encryption key (RFC 8452, section 4).
 //
-// func deriveKeys(s *schedule, nonce *byte, auth, enc *block)
+// func deriveKeys(r *roundKeys, nonce *byte, auth, enc *block)
 TEXT ·deriveKeys(SB), NOSPLIT, $0-32
-	MOVQ   s+0(FP), AX
+	MOVQ   r+0(FP), AX
 	MOVQ   nonce+8(FP), SI
 	MOVQ   auth+16(FP), DI
 	MOVQ   enc+24(FP), R8
-	MOVQ   240(AX), BX
+	MOVQ   roundKeys_rounds(AX), BX
 	SUBQ   $1, BX
 	MOVOU  one<>(SB), X9
 	MOVQ   (SI), X0

@@ -2,8 +2,12 @@
 
 package aead
 
-// assembly reports whether the assembly is in use.
-const assembly = false
+import "crypto/cipher"
+
+// schedule is an expanded AES key.
+type schedule struct {
+	generic cipher.Block // of crypto/aes
+}
 
 func (s *schedule) expand(key []byte) { s.expandGeneric(key) }
 
