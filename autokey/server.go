@@ -2,6 +2,7 @@ package autokey
 
 import (
 	"encoding/binary"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -56,6 +57,9 @@ func NewServer(cfg Config, rand io.Reader) (*Server, error) {
 		leap:         cfg.Leap,
 		limiter:      newLimiter(cfg.Budget),
 		answers:      newAnswers(cfg.Budget.Answers),
+	}
+	if err := s.sign(&Message{Code: Request(OpLeap)}); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
 	s.limiter.signCost = privateCost(cfg.Host.Signer().Public())
 	s.values.Store(unsignedValues(s.flagged))
