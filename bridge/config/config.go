@@ -313,24 +313,22 @@ type Cookies struct {
 	Kept int `mapstructure:"kept" range:"0..1024" unit:"keys"`
 }
 
-// KELimits bounds what strangers can cost the NTS-KE server.
+// KELimits bounds what strangers can cost the NTS-KE server. A client is what
+// rate_limit.ipv4_prefix and ipv6_prefix make one.
 type KELimits struct {
-	// Connections is how many may be open at once. Default: 256. Range: 1 to 65536.
+	// Connections is how many may be open at once. Default: 512. Range: 1 to 65536.
 	Connections int `mapstructure:"connections" range:"1..65536" unit:"connections"`
-	// PerPrefix is how many of them one client (see rate_limit.ipv4_prefix and
-	// ipv6_prefix) may hold. Default: 8. Range: 1 to 65536.
+	// PerPrefix is how many of them one client may hold. Default: 32. Range: 1
+	// to 65536.
 	PerPrefix int `mapstructure:"per_prefix" range:"1..65536" unit:"connections"`
 	// Interval is the mean time between two connections of one client.
-	// Default: 1s. Range: 0s (not limited) to 24h.
+	// Default: 100ms. Range: 0s (not limited) to 24h.
 	Interval time.Duration `mapstructure:"interval" range:"0s..24h" unit:"time"`
-	// Burst is how many may come at once. Default: 32. Range: 1 to 255.
+	// Burst is how many may come at once. Default: 100. Range: 1 to 255.
 	Burst int `mapstructure:"burst" range:"1..255" unit:"connections"`
-	// Handshakes is how many TLS handshakes are done in a second for all
-	// clients. Default: 500. Range: 1 to 100000.
-	Handshakes int `mapstructure:"handshakes" range:"1..100000" unit:"handshakes per second"`
-	// Clients is how many addresses the table holds. Default: 16384. Range: 64
-	// to 16777216.
-	Clients int `mapstructure:"clients" range:"64..16777216" unit:"addresses"`
+	// Clients is how many clients are remembered, at least Connections.
+	// Default: 16384. Range: 64 to 16777216.
+	Clients int `mapstructure:"clients" range:"64..16777216" unit:"clients"`
 	// Timeout is for the whole exchange. Default: 5s. Range: 100ms to 5m.
 	Timeout time.Duration `mapstructure:"timeout" range:"100ms..5m" unit:"time"`
 }

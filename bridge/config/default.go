@@ -57,8 +57,8 @@ func Default() *Config {
 			AEADs:    []AEAD{30, 15, 16, 17},
 			Cookies:  Cookies{Rotation: 24 * time.Hour, Kept: 7},
 			Limits: KELimits{
-				Connections: 256, PerPrefix: 8, Interval: time.Second, Burst: 32,
-				Handshakes: 500, Clients: 16384, Timeout: 5 * time.Second,
+				Connections: 512, PerPrefix: 32, Interval: 100 * time.Millisecond, Burst: 100,
+				Clients: 16384, Timeout: 5 * time.Second,
 			},
 		},
 	}

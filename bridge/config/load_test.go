@@ -239,6 +239,7 @@ nts:
   names: [-x]                 #! nts.names[0]: "-x" is neither a name nor an address
   aeads: []                   #! nts.aeads: is empty
   generate: false
+  limits: {clients: 100}      #! nts.limits.clients: 100 is less than nts.limits.connections
   certificates: [{cert: a}]   #! nts.certificates[0].key: is missing
 `,
 		"no certificate": `

@@ -187,6 +187,10 @@ func (c *Config) validateNTS(r *reader) {
 			r.refuse(fmt.Sprintf("nts.names[%d]", i), "%.60q is neither a name nor an address", name)
 		}
 	}
+	if n.Limits.Clients < n.Limits.Connections {
+		r.refuse("nts.limits.clients", "%d is less than nts.limits.connections; write at least %d",
+			n.Limits.Clients, n.Limits.Connections)
+	}
 	if n.Enabled && !n.Generate && len(n.Certificates) == 0 {
 		r.refuse("nts.certificates", "is missing, and nts.generate is false; write certificate and key, or nts.enabled: false")
 	}
