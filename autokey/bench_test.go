@@ -73,7 +73,7 @@ func BenchmarkPlain(b *testing.B) {
 }
 
 func BenchmarkMessage(b *testing.B) {
-	for _, set := range []string{"all3", "tc-rsa2048-sha256"} {
+	for _, set := range []string{"all3", "tc-rsa2048-sha256", "mv-b512-n10"} {
 		cfg := testConfig(b, set)
 		pub := keyfile.MarshalPublicKey(&cfg.Host.HostKey.RSAPublicKey)
 		for _, m := range []Message{
@@ -87,7 +87,7 @@ func BenchmarkMessage(b *testing.B) {
 			{Code: Request(OpMV), Value: make([]byte, 32)},
 		} {
 			op := m.Code.Op()
-			if cfg.Host.IFF == nil && op >= OpIFF {
+			if op >= OpIFF && HostStatus(cfg.Host, false).Flags()&(FlagIFF<<(op-OpIFF)) == 0 {
 				continue
 			}
 			b.Run(set+"/"+op.String(), func(b *testing.B) {

@@ -2,6 +2,7 @@ package autokey
 
 import (
 	"bytes"
+	"encoding/binary"
 	"net/netip"
 	"testing"
 	"time"
@@ -10,8 +11,9 @@ import (
 	"ntsbridge/bridge/ntp"
 )
 
-func challengeOf(i int) Message {
-	return Message{Code: Request(OpIFF), Value: []byte{byte(i >> 8), byte(i), 1}}
+// challengeOf returns IFF challenges that differ.
+func challengeOf(i uint64) Message {
+	return Message{Code: Request(OpIFF), Value: binary.BigEndian.AppendUint64(nil, i)}
 }
 
 // TestBudget floods the server from one and from many addresses.
@@ -20,11 +22,13 @@ func TestBudget(t *testing.T) {
 	cost := iffCost(cfg.Host.IFF) + privateCost(cfg.Host.Certificate.PublicKey)
 	cfg.Budget = Budget{
 		Rate: 10 * cost, Burst: 20 * cost,
-		ClientRate: cost, ClientBurst: 5*cost + 4*excessIFF,
+		ClientRate: cost, ClientBurst: 5*cost + 5*excessIFF,
 	}
+	var challenge uint64
 	flood := func(s *Server, p *peer, now ntp.Timestamp, n int) (answered int) {
-		for i := range n {
-			v, sess, _ := answer(t, s, p.ask(challengeOf(i+int(now>>32))), now, true)
+		for range n {
+			challenge++
+			v, sess, _ := answer(t, s, p.ask(challengeOf(challenge)), now, true)
 			switch {
 			case v.Action == ntp.Answer && v.Reason == ntp.ReasonOK && sess.Cost == cost:
 				answered++
@@ -146,7 +150,7 @@ func TestAnswersRemembered(t *testing.T) {
 				if resp == nil {
 					t.Fatal("no answer")
 				}
-				m, _ := packet{data: resp}.message(t)
+				m, _ := packet{data: resp}.message()
 				return sess, m
 			}
 			sess, first := get(testNow, true)

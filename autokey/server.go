@@ -66,6 +66,11 @@ func NewServer(cfg Config, rand io.Reader) (*Server, error) {
 	return s, nil
 }
 
+// Format hides seeds and keys, whatever the verb.
+func (s *Server) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "server(%q %v)", s.host.Name, s.Status())
+}
+
 // Status returns the status word that the server sends now.
 func (s *Server) Status() Status { return s.values.Load().status }
 

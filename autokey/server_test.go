@@ -94,7 +94,7 @@ func ask(t testing.TB, s *Server, m Message, now ntp.Timestamp, synced bool) (nt
 	if resp == nil {
 		return v, sess, Message{}
 	}
-	got, _ := packet{data: resp}.message(t)
+	got, _ := packet{data: resp}.message()
 	return v, sess, got
 }
 
@@ -186,7 +186,7 @@ func TestTrailers(t *testing.T) {
 		{"MAC of 20 of another digest", sha, ntp.CryptoNAK, ntp.ReasonBadMAC},
 		{"wrong MAC", flip(good, 67), ntp.CryptoNAK, ntp.ReasonUnknownCookie},
 		{"changed header", flip(good, 5), ntp.CryptoNAK, ntp.ReasonUnknownCookie},
-		{"other key identifier", flip(good, 49), ntp.CryptoNAK, ntp.ReasonUnknownCookie},
+		{"other key identifier", flip(good, 51), ntp.CryptoNAK, ntp.ReasonUnknownCookie},
 		{"cookie 0 without field", p.request(0, nil).Packet, ntp.CryptoNAK, ntp.ReasonUnknownCookie},
 		{"field", message, ntp.Answer, ntp.ReasonOK},
 		{"changed field", flip(message, 60), ntp.CryptoNAK, ntp.ReasonBadMAC},
@@ -368,17 +368,28 @@ func TestTooLarge(t *testing.T) {
 	}
 }
 
-// failingReader gives no randomness.
-type failingReader struct{}
+// failingReader gives no randomness once it is exhausted.
+type failingReader struct{ exhausted bool }
 
-func (failingReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
+func (r *failingReader) Read(p []byte) (int, error) {
+	if r.exhausted {
+		return 0, io.ErrUnexpectedEOF
+	}
+	return rand.Read(p)
+}
 
 func TestNoRandomness(t *testing.T) {
 	cfg := testConfig(t, "iff-b512")
-	s, err := NewServer(cfg, failingReader{})
+	source := &failingReader{exhausted: true}
+	if _, err := NewServer(cfg, source); !errors.Is(err, ErrConfig) {
+		t.Errorf("NewServer without randomness: %v", err)
+	}
+	source.exhausted = false
+	s, err := NewServer(cfg, source)
 	if err != nil {
 		t.Fatal(err)
 	}
+	source.exhausted = true
 	v, sess, m := ask(t, s, Message{Code: Request(OpIFF), Value: []byte{1}}, testNow, true)
 	if v.Action != ntp.Answer || m.Code != 0xc207 || sess.Event != EventERR {
 		t.Errorf("IFF without randomness: %+v %+v %v", v, m, sess.Event)
