@@ -1,0 +1,159 @@
+package load
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"math/bits"
+	"time"
+)
+
+// outcome is what became of one received packet.
+type outcome uint8
+
+const (
+	outcomeAnswer          outcome = iota // time, authenticator not looked at
+	outcomeVerified                       // time, authenticator good
+	outcomeForged                         // time, authenticator bad
+	outcomeUnauthenticated                // time without the authenticator asked for, or a crypto-NAK
+	outcomeKiss                           // kiss-o'-death, NTS NAK, or an unsynchronised server
+	outcomeUnmatched                      // answers nothing that is outstanding
+	outcomeMalformed                      // no NTP answer
+)
+
+// Result is what a run counted.
+type Result struct {
+	Kind    string
+	Counted bool // false during the warm-up
+
+	Sent            uint64
+	Answers         uint64 // matched time answers; only they count
+	Verified        uint64 // of these, verified
+	Forged          uint64
+	Unauthenticated uint64
+	Kisses          uint64
+	Unmatched       uint64
+	Malformed       uint64
+	Lost            uint64 // not answered within the timeout
+	Refused         uint64 // ICMP port unreachable
+	Skipped         uint64 // not sent since the window was full (rate mode)
+
+	Wall    time.Duration
+	CPU     time.Duration // of the server process over Wall
+	Latency Histogram
+}
+
+func (r *Result) count(o outcome, latency int64) {
+	switch o {
+	case outcomeVerified:
+		r.Verified++
+		fallthrough
+	case outcomeAnswer:
+		r.Answers++
+		r.Latency.Add(latency)
+	case outcomeForged:
+		r.Forged++
+	case outcomeUnauthenticated:
+		r.Unauthenticated++
+	case outcomeKiss:
+		r.Kisses++
+	case outcomeUnmatched:
+		r.Unmatched++
+	default:
+		r.Malformed++
+	}
+}
+
+// ErrBadAnswers tells that a server did not answer as it was asked, so that
+// its figures mean nothing.
+var ErrBadAnswers = errors.New("the server did not answer as asked")
+
+// problem returns why the result must not be used, if so.
+func (r *Result) problem() error {
+	bad := r.Forged + r.Unauthenticated + r.Kisses + r.Malformed
+	switch {
+	case r.Answers == 0 && bad == 0:
+		return fmt.Errorf("%s: %w: no answer to %d requests", r.Kind, ErrBadAnswers, r.Sent)
+	case bad > 0:
+		return fmt.Errorf("%s: %w: %d good, %d forged, %d without authenticator or crypto-NAK, %d kisses or NAKs, %d malformed",
+			r.Kind, ErrBadAnswers, r.Answers, r.Forged, r.Unauthenticated, r.Kisses, r.Malformed)
+	case r.Verified == 0:
+		return fmt.Errorf("%s: %w: none of %d answers was verified", r.Kind, ErrBadAnswers, r.Answers)
+	}
+	return nil
+}
+
+// PerSecond returns answers per second of wall clock.
+func (r *Result) PerSecond() float64 {
+	if r.Wall <= 0 {
+		return 0
+	}
+	return float64(r.Answers) / r.Wall.Seconds()
+}
+
+// CPUPerAnswer returns nanoseconds of server CPU time per answer.
+func (r *Result) CPUPerAnswer() float64 {
+	if r.Answers == 0 {
+		return math.NaN()
+	}
+	return float64(r.CPU) / float64(r.Answers)
+}
+
+// Loss returns the share of sent requests that timed out, 0 to 1.
+func (r *Result) Loss() float64 {
+	if r.Sent == 0 {
+		return 0
+	}
+	return float64(r.Lost) / float64(r.Sent)
+}
+
+// subBuckets divides each power of two of nanoseconds: the histogram is good
+// to 1/16, about 6 %.
+const subBuckets = 16
+
+// Histogram counts durations in logarithmic buckets. The zero value is empty.
+type Histogram struct {
+	buckets [64 * subBuckets]uint64
+	total   uint64
+	largest int64
+}
+
+// Add counts one duration in nanoseconds; negative counts as 0.
+func (h *Histogram) Add(ns int64) {
+	ns = max(ns, 0)
+	h.buckets[bucketOf(uint64(ns))]++
+	h.total++
+	h.largest = max(h.largest, ns)
+}
+
+// Percentile returns the duration that p percent (0 to 100) do not exceed,
+// rounded up to its bucket's end; 0 when nothing was counted.
+func (h *Histogram) Percentile(p float64) time.Duration {
+	want := uint64(math.Ceil(float64(h.total) * p / 100))
+	var seen uint64
+	for i, n := range h.buckets {
+		if seen += n; n > 0 && seen >= want {
+			return time.Duration(min(bucketEnd(i), uint64(h.largest)))
+		}
+	}
+	return time.Duration(h.largest)
+}
+
+// bucketOf returns the bucket of v: exact below subBuckets, then subBuckets
+// per power of two.
+func bucketOf(v uint64) int {
+	if v < subBuckets {
+		return int(v)
+	}
+	shift := bits.Len64(v) - 5
+	return shift*subBuckets + int(v>>shift)
+}
+
+// bucketEnd returns the largest value of bucket i.
+func bucketEnd(i int) uint64 {
+	if i < 2*subBuckets {
+		return uint64(i)
+	}
+	shift := i/subBuckets - 1
+	return (uint64(i%subBuckets+subBuckets)+1)<<shift - 1
+}
