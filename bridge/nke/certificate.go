@@ -1,0 +1,232 @@
+package nke
+
+import (
+	"crypto/ecdsa"
+	"crypto/ed25519"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"net"
+	"os"
+	"slices"
+	"syscall"
+	"time"
+)
+
+// Files are a certificate chain, leaf first, and its private key, in PEM.
+type Files struct {
+	Certificate string
+	Key         string
+}
+
+// minRSABits is the least length of an RSA key; clients refuse less.
+const minRSABits = 2048
+
+// Certificates are what a server shows to its clients. They are immutable.
+type Certificates struct {
+	pairs  []pair
+	stamps []stamp
+}
+
+type pair struct {
+	files Files
+	cert  tls.Certificate
+}
+
+// LoadCertificates reads and checks certificates with their keys. It refuses
+// what clients would refuse for ever: a key that does not belong to the
+// certificate, a weak key or signature. Validity in time is not its business:
+// see Status.
+func LoadCertificates(files []Files) (*Certificates, error) {
+	if len(files) == 0 {
+		return nil, errors.New("nke: no certificate files named")
+	}
+	c := &Certificates{stamps: stampsOf(files)}
+	for _, f := range files {
+		p, err := loadPair(f)
+		if err != nil {
+			return nil, err
+		}
+		c.pairs = append(c.pairs, p)
+	}
+	return c, nil
+}
+
+func loadPair(f Files) (pair, error) {
+	cert, err := os.ReadFile(f.Certificate)
+	if err != nil {
+		return pair{}, fmt.Errorf("nke: certificate: %w", err)
+	}
+	key, err := os.ReadFile(f.Key)
+	if err != nil {
+		return pair{}, fmt.Errorf("nke: private key: %w", err)
+	}
+	defer clear(key)
+	c, err := tls.X509KeyPair(cert, key)
+	if err != nil {
+		return pair{}, fmt.Errorf("nke: certificate %s with key %s: %w", f.Certificate, f.Key, err)
+	}
+	if c.Leaf == nil {
+		if c.Leaf, err = x509.ParseCertificate(c.Certificate[0]); err != nil {
+			return pair{}, fmt.Errorf("nke: certificate %s: %w", f.Certificate, err)
+		}
+	}
+	if err := checkLeaf(c.Leaf); err != nil {
+		return pair{}, fmt.Errorf("nke: certificate %s: %w", f.Certificate, err)
+	}
+	return pair{f, c}, nil
+}
+
+// checkLeaf refuses certificates that no client accepts in TLS 1.3.
+func checkLeaf(leaf *x509.Certificate) error {
+	switch key := leaf.PublicKey.(type) {
+	case *rsa.PublicKey:
+		if bits := key.N.BitLen(); bits < minRSABits {
+			return fmt.Errorf("RSA key of %d bits is too weak: make one of at least %d", bits, minRSABits)
+		}
+	case *ecdsa.PublicKey:
+		if bits := key.Curve.Params().BitSize; bits < 256 {
+			return fmt.Errorf("ECDSA key of %d bits is too weak and unknown to TLS 1.3: use P-256", bits)
+		}
+	case ed25519.PublicKey:
+	default:
+		return fmt.Errorf("key type %v cannot be used in TLS 1.3", leaf.PublicKeyAlgorithm)
+	}
+	switch leaf.SignatureAlgorithm {
+	case x509.MD2WithRSA, x509.MD5WithRSA, x509.SHA1WithRSA, x509.DSAWithSHA1, x509.ECDSAWithSHA1:
+		return fmt.Errorf("signature %v is too weak: have the certificate issued anew with SHA-256", leaf.SignatureAlgorithm)
+	}
+	if len(leaf.DNSNames)+len(leaf.IPAddresses) == 0 {
+		return errors.New("it has no subject alternative name (DNS name or IP address), and clients ignore the common name")
+	}
+	if len(leaf.ExtKeyUsage) > 0 && !slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageServerAuth) &&
+		!slices.Contains(leaf.ExtKeyUsage, x509.ExtKeyUsageAny) {
+		return errors.New("its extended key usage does not allow TLS servers")
+	}
+	return nil
+}
+
+// choose returns the certificate for a client: by the name it asks for, or,
+// as it cannot ask for an address, by the address it came to.
+func (c *Certificates) choose(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+	name := hello.ServerName
+	if name == "" && hello.Conn != nil {
+		if a, ok := hello.Conn.LocalAddr().(*net.TCPAddr); ok {
+			name = a.IP.String()
+		}
+	}
+	var fallback *tls.Certificate
+	for i := range c.pairs {
+		cert := &c.pairs[i].cert
+		if cert.Leaf.VerifyHostname(name) == nil && hello.SupportsCertificate(cert) == nil {
+			return cert, nil
+		}
+		// SupportsCertificate would also look at the name.
+		if fallback == nil && usable(hello, cert) {
+			fallback = cert
+		}
+	}
+	if fallback == nil {
+		fallback = &c.pairs[0].cert
+	}
+	return fallback, nil
+}
+
+// usable reports whether the client knows the certificate's kind of key,
+// whatever name it asks for.
+func usable(hello *tls.ClientHelloInfo, cert *tls.Certificate) bool {
+	anyName := *hello
+	anyName.ServerName = ""
+	return anyName.SupportsCertificate(cert) == nil
+}
+
+// CertificateStatus describes a certificate in use.
+type CertificateStatus struct {
+	Files     Files
+	Names     []string // subject alternative names
+	Subject   string
+	Issuer    string
+	Key       string // "ECDSA P-256", "RSA 2048", "Ed25519"
+	NotBefore time.Time
+	NotAfter  time.Time
+	DaysLeft  int // whole days until NotAfter; negative when it has expired
+	// Problem says what is wrong with it now, empty for nothing.
+	Problem string
+}
+
+// Status describes the certificates at time now.
+func (c *Certificates) Status(now time.Time) []CertificateStatus {
+	var list []CertificateStatus
+	for _, p := range c.pairs {
+		leaf := p.cert.Leaf
+		s := CertificateStatus{
+			Files: p.files, Names: slices.Clone(leaf.DNSNames),
+			Subject: leaf.Subject.String(), Issuer: leaf.Issuer.String(), Key: keyName(leaf),
+			NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
+			DaysLeft: int(math.Floor(leaf.NotAfter.Sub(now).Hours() / 24)),
+		}
+		for _, ip := range leaf.IPAddresses {
+			s.Names = append(s.Names, ip.String())
+		}
+		s.Problem = problem(p, now)
+		list = append(list, s)
+	}
+	return list
+}
+
+func keyName(leaf *x509.Certificate) string {
+	switch key := leaf.PublicKey.(type) {
+	case *rsa.PublicKey:
+		return fmt.Sprintf("RSA %d", key.N.BitLen())
+	case *ecdsa.PublicKey:
+		return "ECDSA " + key.Curve.Params().Name
+	}
+	return leaf.PublicKeyAlgorithm.String()
+}
+
+// problem names the worst of what is wrong with a pair now.
+func problem(p pair, now time.Time) string {
+	leaf := p.cert.Leaf
+	switch {
+	case now.After(leaf.NotAfter):
+		return fmt.Sprintf("certificate %s expired on %s: clients refuse it, renew it", p.files.Certificate, leaf.NotAfter.Format(time.DateOnly))
+	case now.Before(leaf.NotBefore):
+		return fmt.Sprintf("certificate %s is not valid before %s: check the clock", p.files.Certificate, leaf.NotBefore.Format(time.DateOnly))
+	}
+	if info, err := os.Stat(p.files.Key); err == nil && info.Mode().Perm()&0o007 != 0 {
+		return fmt.Sprintf("private key %s can be read or written by everybody: chmod o= it", p.files.Key)
+	}
+	return ""
+}
+
+// stamp tells one version of a file from another.
+type stamp struct {
+	modified time.Time
+	size     int64
+	inode    uint64
+	missing  bool
+}
+
+func stampsOf(files []Files) []stamp {
+	var list []stamp
+	for _, f := range files {
+		list = append(list, stampOf(f.Certificate), stampOf(f.Key))
+	}
+	return list
+}
+
+func stampOf(path string) stamp {
+	info, err := os.Stat(path)
+	if err != nil {
+		return stamp{missing: errors.Is(err, fs.ErrNotExist)}
+	}
+	s := stamp{modified: info.ModTime(), size: info.Size()}
+	if sys, ok := info.Sys().(*syscall.Stat_t); ok {
+		s.inode = sys.Ino
+	}
+	return s
+}

@@ -1,0 +1,154 @@
+package nke
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"errors"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"syscall"
+	"time"
+
+	"ntsbridge/nts"
+)
+
+// drainTime is how long the server waits for the client's goodbye. Closing
+// earlier, with something unread, would reset the connection and could cost
+// the client the response.
+const drainTime = time.Second
+
+// serve does the handshake and the exchange of one connection.
+func (s *Server) serve(conn net.Conn, config *Config, from netip.Addr) {
+	defer conn.Close()
+	// Close must not wait for slow clients.
+	defer context.AfterFunc(s.ctx, func() { _ = conn.Close() })()
+	if err := conn.SetDeadline(time.Now().Add(config.Limits.Timeout)); err != nil {
+		return
+	}
+	session := tls.Server(conn, s.tls)
+	if err := session.HandshakeContext(s.ctx); err != nil {
+		s.handshakeFailed(err, from)
+		return
+	}
+	state := session.ConnectionState()
+	if state.NegotiatedProtocol != nts.ALPN {
+		s.tally.handshakeNoALPN.Add(1)
+		s.quiet.debug("client does not speak ntske/1", "client", from.String())
+		return
+	}
+	request, err := readRequest(session, config.Limits.Request)
+	if err != nil && !errors.Is(err, nts.ErrTooLong) {
+		s.exchangeFailed(err, from)
+		return
+	}
+	response := s.answer(config, request, &state, from)
+	if _, err := session.Write(response); err != nil {
+		s.exchangeFailed(err, from)
+		return
+	}
+	if session.CloseWrite() == nil && conn.SetReadDeadline(time.Now().Add(drainTime)) == nil {
+		_, _ = io.CopyN(io.Discard, session, 4096)
+	}
+}
+
+// readRequest reads until the end of a message. What is too long is returned
+// as far as it came, with nts.ErrTooLong.
+func readRequest(r io.Reader, limit int) ([]byte, error) {
+	buf := make([]byte, 0, 512)
+	for {
+		if len(buf) == cap(buf) {
+			buf = append(buf, 0)[:len(buf)]
+		}
+		n, err := r.Read(buf[len(buf):min(cap(buf), limit+1)])
+		buf = buf[:len(buf)+n]
+		octets, tooLong := nts.Complete(buf, limit)
+		switch {
+		case tooLong != nil:
+			return buf, tooLong
+		case octets > 0:
+			return buf, nil
+		case err != nil:
+			return nil, err
+		}
+	}
+}
+
+// answer makes the response to a request.
+func (s *Server) answer(config *Config, request []byte, state *tls.ConnectionState, from netip.Addr) []byte {
+	n, err := config.KE.Negotiate(request)
+	if err != nil {
+		s.quiet.debug("bad NTS-KE request", "client", from.String(), "error", err)
+	}
+	var cookies [][]byte
+	if n.Outcome == nts.Agreed {
+		if cookies, err = makeCookies(config.Ring(), n.Agreement, state); err != nil {
+			s.quiet.warn("NTS-KE failed", "client", from.String(), "error", err)
+			n.Fail()
+		}
+	}
+	s.tally.outcomes[n.Outcome].Add(1)
+	if n.Outcome == nts.Agreed {
+		s.tally.issued(n.AEAD, len(cookies))
+	}
+	return n.Response(nil, cookies)
+}
+
+// makeCookies exports the keys and seals them into eight cookies.
+func makeCookies(ring *nts.Ring, a nts.Agreement, state *tls.ConnectionState) ([][]byte, error) {
+	if ring == nil {
+		return nil, errors.New("nke: no cookie keys yet")
+	}
+	keys, err := a.Export(state.ExportKeyingMaterial)
+	if err != nil {
+		return nil, err
+	}
+	defer keys.Clear()
+	cookies := make([][]byte, nts.MaxCookies)
+	for i := range cookies {
+		var nonce [nts.CookieNonceLen]byte
+		_, _ = rand.Read(nonce[:]) // never fails
+		cookies[i] = ring.AppendCookie(nil, &keys, &nonce)
+	}
+	return cookies, nil
+}
+
+func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
+
+func isClosed(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, context.Canceled)
+}
+
+func (s *Server) handshakeFailed(err error, from netip.Addr) {
+	var alert tls.AlertError
+	switch {
+	case isTimeout(err):
+		s.tally.handshakeTimeout.Add(1)
+	case isClosed(err):
+		s.tally.handshakeClosed.Add(1)
+	case isRemote(err) && errors.As(err, &alert):
+		s.tally.handshakeAlert.Add(1)
+		s.quiet.warn("client ended the TLS handshake: it may not trust the certificate", "client", from.String(), "error", err)
+	default:
+		s.tally.handshakeFailed.Add(1)
+		s.quiet.debug("TLS handshake failed", "client", from.String(), "error", err)
+	}
+}
+
+// isRemote reports whether an alert came from the client.
+func isRemote(err error) bool {
+	var op *net.OpError
+	return errors.As(err, &op) && op.Op == "remote error"
+}
+
+func (s *Server) exchangeFailed(err error, from netip.Addr) {
+	if isTimeout(err) {
+		s.tally.exchangeTimeout.Add(1)
+	} else {
+		s.tally.exchangeClosed.Add(1)
+	}
+	s.quiet.debug("NTS-KE exchange not finished", "client", from.String(), "error", err)
+}

@@ -1,0 +1,173 @@
+package nke
+
+import (
+	"crypto"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// selfSignedYears is how long a self-made certificate lives. Nobody renews it
+// but a person who then has to carry it to every client, so it has to last as
+// long as the machines do; there is no authority behind it that a shorter life
+// would protect.
+const selfSignedYears = 10
+
+// SelfSigned makes a self-signed certificate for host names and IP addresses,
+// with an ECDSA P-256 key, which every NTS client knows. It is not an
+// authority: clients that trust it trust nothing else. It does not touch an
+// existing certificate (fs.ErrExist), and uses a key file that is already
+// there. The key file has mode 0600, the certificate 0644; both appear whole
+// or not at all.
+//
+// It is valid from a year before now, since clients whose clock is behind are
+// those that need it.
+func SelfSigned(f Files, names []string, now time.Time) error {
+	if _, err := os.Lstat(f.Certificate); err == nil {
+		return fmt.Errorf("nke: certificate %s: %w", f.Certificate, fs.ErrExist)
+	}
+	key, err := loadOrMakeKey(f.Key)
+	if err != nil {
+		return err
+	}
+	template, err := selfSignedTemplate(names, now)
+	if err != nil {
+		return err
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		return fmt.Errorf("nke: self-signed certificate: %w", err)
+	}
+	block := &pem.Block{Type: "CERTIFICATE", Bytes: der}
+	return writeFile(f.Certificate, pem.EncodeToMemory(block), 0o644)
+}
+
+func selfSignedTemplate(names []string, now time.Time) (*x509.Certificate, error) {
+	if len(names) == 0 {
+		return nil, errors.New("nke: self-signed certificate needs a host name or address")
+	}
+	serial, err := rand.Int(rand.Reader, new(big.Int).Lsh(big.NewInt(1), 127))
+	if err != nil {
+		return nil, fmt.Errorf("nke: self-signed certificate: %w", err)
+	}
+	t := &x509.Certificate{
+		SerialNumber:          serial.Add(serial, big.NewInt(1)),
+		Subject:               pkix.Name{CommonName: names[0], Organization: []string{"ntsbridge self-made certificate"}},
+		NotBefore:             now.AddDate(-1, 0, 0),
+		NotAfter:              now.AddDate(selfSignedYears, 0, 0),
+		KeyUsage:              x509.KeyUsageDigitalSignature,
+		ExtKeyUsage:           []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		BasicConstraintsValid: true,
+	}
+	for _, name := range names {
+		if ip := net.ParseIP(name); ip != nil {
+			t.IPAddresses = append(t.IPAddresses, ip)
+			continue
+		}
+		if !hostName(name) {
+			return nil, fmt.Errorf("nke: self-signed certificate: %q is neither a host name nor an IP address", name)
+		}
+		t.DNSNames = append(t.DNSNames, name)
+	}
+	if len(names[0]) > 64 { // the longest common name (RFC 5280, appendix A.1)
+		t.Subject.CommonName = ""
+	}
+	return t, nil
+}
+
+// hostName reports whether name consists of letters, digits, hyphens and dots.
+func hostName(name string) bool {
+	if len(name) == 0 || len(name) > 253 {
+		return false
+	}
+	for _, c := range []byte(name) {
+		if c != '-' && c != '.' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {
+			return false
+		}
+	}
+	return name[0] != '-' && name[0] != '.'
+}
+
+// loadOrMakeKey returns the key of the file, which it makes if it is missing.
+// One is there without certificate when an earlier first start was cut short.
+func loadOrMakeKey(path string) (crypto.Signer, error) {
+	text, err := os.ReadFile(path)
+	if err == nil {
+		block, _ := pem.Decode(text)
+		if block == nil {
+			return nil, fmt.Errorf("nke: private key %s: no PEM block in it: move it away", path)
+		}
+		key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+		if err != nil {
+			return nil, fmt.Errorf("nke: private key %s: %w", path, err)
+		}
+		signer, ok := key.(crypto.Signer)
+		if !ok {
+			return nil, fmt.Errorf("nke: private key %s cannot sign", path)
+		}
+		return signer, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("nke: private key: %w", err)
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("nke: private key: %w", err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("nke: private key: %w", err)
+	}
+	defer clear(der)
+	block := &pem.Block{Type: "PRIVATE KEY", Bytes: der}
+	return key, writeFile(path, pem.EncodeToMemory(block), 0o600)
+}
+
+// writeFile makes or replaces a file so that it appears whole or not at all,
+// even after a power cut.
+func writeFile(path string, content []byte, mode fs.FileMode) (err error) {
+	dir := filepath.Dir(path)
+	tmp, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
+	if err != nil {
+		return fmt.Errorf("nke: write %s: %w", path, err)
+	}
+	defer func() {
+		if err != nil {
+			_ = tmp.Close()
+			_ = os.Remove(tmp.Name())
+			err = fmt.Errorf("nke: write %s: %w", path, err)
+		}
+	}()
+	if err = tmp.Chmod(mode); err != nil {
+		return err
+	}
+	if _, err = tmp.Write(content); err != nil {
+		return err
+	}
+	if err = tmp.Sync(); err != nil {
+		return err
+	}
+	if err = tmp.Close(); err != nil {
+		return err
+	}
+	if err = os.Rename(tmp.Name(), path); err != nil {
+		return err
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close()
+	return d.Sync()
+}

@@ -1,0 +1,193 @@
+package nke
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"ntsbridge/bridge/ntp"
+	"ntsbridge/nts"
+)
+
+// Server listens for NTS-KE.
+type Server struct {
+	config    atomic.Pointer[Config]
+	certs     atomic.Pointer[Certificates]
+	lastError atomic.Pointer[string] // of the last reload; empty when it went well
+
+	reload sync.Mutex // one reload at a time
+	seen   []stamp    // of the last attempt to load; guarded by reload
+
+	tls       *tls.Config
+	gate      *gate
+	tally     tally
+	quiet     *quiet
+	listeners []net.Listener
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	wait   sync.WaitGroup
+}
+
+// Listen loads the certificates, opens the sockets and serves until Close.
+// It returns an error, and nothing is left open, if any of that fails.
+func Listen(config Config) (*Server, error) {
+	if err := config.complete(); err != nil {
+		return nil, err
+	}
+	certs, err := LoadCertificates(config.Certificates)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{gate: newGate(), seen: certs.stamps, quiet: newQuiet(config.Logger)}
+	s.config.Store(&config)
+	s.certs.Store(certs)
+	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.tls = &tls.Config{
+		MinVersion:             tls.VersionTLS13,
+		NextProtos:             []string{nts.ALPN},
+		SessionTicketsDisabled: true,
+		// ntpsec reads the response in one go and so needs it in one record.
+		DynamicRecordSizingDisabled: true,
+		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			return s.certs.Load().choose(hello)
+		},
+	}
+	if err := s.open(config.Listen); err != nil {
+		_ = s.Close()
+		return nil, err
+	}
+	for _, l := range s.listeners {
+		s.wait.Go(func() { s.accept(l) })
+	}
+	s.wait.Go(s.watch)
+	s.complain()
+	return s, nil
+}
+
+func (s *Server) open(addrs []netip.AddrPort) error {
+	if len(addrs) == 0 {
+		return errors.New("nke: no address to listen on")
+	}
+	for _, a := range addrs {
+		network := "tcp6"
+		if a.Addr().Unmap().Is4() {
+			network = "tcp4"
+		}
+		l, err := (&net.ListenConfig{}).Listen(s.ctx, network, a.String())
+		if err != nil {
+			return fmt.Errorf("nke: %w", err)
+		}
+		s.listeners = append(s.listeners, l)
+	}
+	return nil
+}
+
+// Addrs returns the addresses that the server listens on.
+func (s *Server) Addrs() []netip.AddrPort {
+	var list []netip.AddrPort
+	for _, l := range s.listeners {
+		list = append(list, l.Addr().(*net.TCPAddr).AddrPort())
+	}
+	return list
+}
+
+// Apply replaces the whole configuration except Listen; connections that are
+// being served are not touched. On an error nothing is changed.
+func (s *Server) Apply(config Config) error {
+	if err := config.complete(); err != nil {
+		return err
+	}
+	s.reload.Lock()
+	defer s.reload.Unlock()
+	certs, err := LoadCertificates(config.Certificates)
+	if err != nil {
+		return err
+	}
+	s.config.Store(&config)
+	s.use(certs)
+	return nil
+}
+
+// Close stops listening, ends the connections and waits until all is quiet.
+func (s *Server) Close() error {
+	s.cancel()
+	var errs []error
+	for _, l := range s.listeners {
+		errs = append(errs, l.Close())
+	}
+	s.wait.Wait()
+	return errors.Join(errs...)
+}
+
+// accept takes connections until the listener is closed.
+func (s *Server) accept(l net.Listener) {
+	for pause := time.Duration(0); ; {
+		conn, err := l.Accept()
+		if err == nil {
+			pause = 0
+			s.admit(conn)
+			continue
+		}
+		if s.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+			return
+		}
+		// Out of file descriptors or memory: others need the time.
+		pause = min(max(2*pause, 10*time.Millisecond), time.Second)
+		s.quiet.warn("cannot accept connections", "address", l.Addr().String(), "error", err)
+		select {
+		case <-time.After(pause):
+		case <-s.ctx.Done():
+			return
+		}
+	}
+}
+
+// admit serves a connection in the background, or closes it.
+func (s *Server) admit(conn net.Conn) {
+	s.tally.accepted.Add(1)
+	config := s.config.Load()
+	tcp, ok := conn.RemoteAddr().(*net.TCPAddr)
+	if !ok {
+		_ = conn.Close()
+		return
+	}
+	from := tcp.AddrPort().Addr().Unmap()
+	if config.Allow != nil {
+		if reason := config.Allow(from); reason != ntp.ReasonOK {
+			s.tally.refusedAccess[min(int(reason), ntp.ReasonCount-1)].Add(1)
+			_ = conn.Close()
+			return
+		}
+	}
+	prefix := config.Limits.prefix(from)
+	if why := s.gate.enter(&config.Limits, prefix, time.Now()); why != admitted {
+		s.refuse(why, prefix)
+		_ = conn.Close()
+		return
+	}
+	s.wait.Go(func() {
+		defer s.gate.leave(prefix)
+		s.serve(conn, config, from)
+	})
+}
+
+func (s *Server) refuse(why refusal, prefix netip.Prefix) {
+	switch why {
+	case tooMany:
+		s.tally.refusedTotal.Add(1)
+		s.quiet.warn("too many NTS-KE connections at once", "client", prefix.String())
+	case tooManyOfOne:
+		s.tally.refusedPerPrefix.Add(1)
+		s.quiet.warn("too many NTS-KE connections of one client", "client", prefix.String())
+	case tooFast:
+		s.tally.refusedRate.Add(1)
+		s.quiet.warn("client connects to NTS-KE too often", "client", prefix.String())
+	}
+}

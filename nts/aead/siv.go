@@ -1,0 +1,96 @@
+package aead
+
+// initSIV expands both halves of an AES-SIV key (RFC 5297, section 2.2).
+func (k *Key) initSIV(key []byte) {
+	k.mac.expand(key[:len(key)/2])
+	k.ctr.expand(key[len(key)/2:])
+	var x block
+	k.mac.cbcMAC(&x, nil, number{})
+	k.k1 = toNumber(x[:]).dbl()
+	x = block{}
+	k.mac.cbcMAC(&x, nil, k.k1)
+	k.d0 = toNumber(x[:])
+}
+
+// subkey returns what is added to a last block of r octets (RFC 4493, section
+// 2.4): K1 to a whole one, K2 and the padding to another.
+func (k *Key) subkey(r int) number {
+	if r == blockLen {
+		return k.k1
+	}
+	return k.k1.dbl().xor(pad(r))
+}
+
+// whole returns how many octets of a message of n stand before its last
+// block, which has 1 to 16 octets, or none if n is 0.
+func whole(n int) int {
+	return max(n-1, 0) &^ (blockLen - 1)
+}
+
+// cmac returns the CMAC of p (RFC 4493), read where it lies.
+func (k *Key) cmac(p []byte) number {
+	var x block
+	n := whole(len(p))
+	r := len(p) - n
+	k.mac.cbcMAC(&x, p[:n], tail(p, r).xor(k.subkey(r)))
+	return toNumber(x[:])
+}
+
+// cmacXorEnd returns the CMAC of p with d added to its last 16 octets; p has
+// at least that many (RFC 5297, section 2.4, "xorend").
+func (k *Key) cmacXorEnd(p []byte, d number) (x block) {
+	n := whole(len(p))
+	r := len(p) - n
+	last := tail(p, r).xor(d.left(blockLen - r)).xor(k.subkey(r))
+	if n > 0 {
+		n -= blockLen // d reaches into this block too
+		k.mac.cbcMAC(&x, p[:n], toNumber(p[n:]).xor(d.right(r)))
+	}
+	k.mac.cbcMAC(&x, nil, last)
+	return x
+}
+
+// s2v returns the synthetic IV of components and plaintext (RFC 5297, section
+// 2.4).
+func (k *Key) s2v(plaintext []byte, components ...[]byte) (x block) {
+	d := k.d0
+	for _, c := range components {
+		d = d.dbl().xor(k.cmac(c))
+	}
+	if r := len(plaintext); r < blockLen {
+		k.mac.cbcMAC(&x, nil, tail(plaintext, r).xor(pad(r)).xor(d.dbl()).xor(k.k1))
+		return x
+	}
+	return k.cmacXorEnd(plaintext, d)
+}
+
+// sivCounter makes the first counter of a synthetic IV (RFC 5297, section
+// 2.5).
+func sivCounter(v block) block {
+	v[8] &= 0x7f
+	v[12] &= 0x7f
+	return v
+}
+
+// sealSIV appends synthetic IV and ciphertext (RFC 5297, section 2.6).
+func (k *Key) sealSIV(dst, plaintext []byte, components ...[]byte) []byte {
+	v := k.s2v(plaintext, components...)
+	all, out := extend(dst, TagLen+len(plaintext))
+	copy(out[TagLen:], plaintext)
+	copy(out, v[:])
+	k.ctr.xorStream(out[TagLen:], sivCounter(v), sivOrder)
+	return all
+}
+
+// openSIV appends the plaintext (RFC 5297, section 2.7).
+func (k *Key) openSIV(dst, ciphertext []byte, components ...[]byte) ([]byte, error) {
+	v := block(ciphertext)
+	all, out := extend(dst, len(ciphertext)-TagLen)
+	copy(out, ciphertext[TagLen:])
+	k.ctr.xorStream(out, sivCounter(v), sivOrder)
+	got := k.s2v(out, components...)
+	if err := verify(&v, &got, out); err != nil {
+		return nil, err
+	}
+	return all, nil
+}

@@ -1,0 +1,176 @@
+package nts
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"ntsbridge/nts/aead"
+)
+
+// KEClient is the client role of NTS-KE as functions on messages.
+type KEClient struct {
+	// AEADs in order of preference; DefaultAEADs if empty.
+	AEADs []aead.ID
+	// Server and Port that the client would like to be sent to (RFC 8915,
+	// sections 4.1.7 and 4.1.8); empty and 0 for no wish.
+	Server string
+	Port   uint16
+}
+
+// Errors of a response that the client treats differently.
+var (
+	// ErrRefused: the server sent an error record, a warning, or agrees to no
+	// protocol or algorithm.
+	ErrRefused = errors.New("nts: server refuses key establishment")
+)
+
+// KEResult is what a client learns in NTS-KE.
+type KEResult struct {
+	Agreement
+	Cookies [][]byte // 1 to 8
+	Server  string   // NTP server, empty if it is the NTS-KE server
+	Port    uint16   // UDP port, 0 for the usual one
+}
+
+func (c *KEClient) aeads() []aead.ID {
+	if len(c.AEADs) == 0 {
+		return DefaultAEADs
+	}
+	return c.AEADs
+}
+
+// Request appends the request message.
+func (c *KEClient) Request(dst []byte) ([]byte, error) {
+	if err := checkAEADs(c.aeads()); err != nil {
+		return nil, err
+	}
+	var ids []uint16
+	for _, id := range c.aeads() {
+		ids = append(ids, uint16(id))
+	}
+	dst = AppendRecord(dst, uint16Record(true, RecordNextProtocol, ProtocolNTPv4))
+	dst = AppendRecord(dst, uint16Record(true, RecordAEAD, ids...))
+	if slices.Contains(c.aeads(), aead.AES128GCMSIV) {
+		dst = AppendRecord(dst, Record{Type: RecordCompliantExport})
+	}
+	if c.Server != "" {
+		if !validServer([]byte(c.Server)) {
+			return nil, fmt.Errorf("nts: %q is neither an IP address nor a host name", c.Server)
+		}
+		dst = AppendRecord(dst, Record{Type: RecordServer, Body: []byte(c.Server)})
+	}
+	if c.Port != 0 {
+		dst = AppendRecord(dst, uint16Record(false, RecordPort, c.Port))
+	}
+	return AppendRecord(dst, endOfMessage), nil
+}
+
+// Response reads the complete response message to Request. The cookies are
+// parts of msg.
+func (c *KEClient) Response(msg []byte) (*KEResult, error) {
+	records, err := body(msg)
+	if err != nil {
+		return nil, err
+	}
+	var (
+		res  KEResult
+		seen = make(map[uint16]bool)
+	)
+	for _, r := range records {
+		if seen[r.Type] && (r.Type <= RecordAEAD || r.Type == RecordServer || r.Type == RecordPort) {
+			return nil, fmt.Errorf("%w: record of type %d appears twice in the response", ErrMalformed, r.Type)
+		}
+		seen[r.Type] = true
+		if err := c.take(&res, r); err != nil {
+			return nil, err
+		}
+	}
+	switch {
+	case !seen[RecordNextProtocol] || !seen[RecordAEAD]:
+		return nil, fmt.Errorf("%w: response names no protocol or no AEAD algorithm", ErrMalformed)
+	case len(res.Cookies) == 0:
+		return nil, fmt.Errorf("%w: response has no cookie", ErrMalformed)
+	}
+	return &res, nil
+}
+
+// take reads one record of a response.
+func (c *KEClient) take(res *KEResult, r Record) error {
+	values, ok := uint16s(r.Body)
+	switch r.Type {
+	case RecordError, RecordWarning:
+		if len(values) != 1 || !ok {
+			return fmt.Errorf("%w: record of type %d", ErrMalformed, r.Type)
+		}
+		return fmt.Errorf("%w: %s", ErrRefused, refusal(r.Type, values[0]))
+	case RecordNextProtocol:
+		if ok && len(values) == 0 {
+			return fmt.Errorf("%w: it does not offer NTPv4", ErrRefused)
+		}
+		ok = ok && r.Critical && len(values) == 1 && values[0] == ProtocolNTPv4
+	case RecordAEAD:
+		if ok && len(values) == 0 {
+			return fmt.Errorf("%w: it has no AEAD algorithm in common with %v", ErrRefused, c.aeads())
+		}
+		ok = ok && len(values) == 1 && slices.Contains(c.aeads(), aead.ID(values[0]))
+		if ok {
+			res.AEAD = aead.ID(values[0])
+		}
+	case RecordCompliantExport:
+		res.Compliant, ok = true, len(r.Body) == 0
+	case RecordCookie:
+		return res.takeCookie(r.Body)
+	case RecordServer:
+		res.Server, ok = string(r.Body), validServer(r.Body)
+	case RecordPort:
+		ok = len(values) == 1 && ok && values[0] != 0
+		if ok {
+			res.Port = values[0]
+		}
+	default:
+		ok = !r.Critical
+	}
+	if !ok {
+		return fmt.Errorf("%w: record of type %d and %d octets in the response", ErrMalformed, r.Type, len(r.Body))
+	}
+	return nil
+}
+
+// takeCookie keeps a cookie that a packet can carry; more than eight are of
+// no use.
+func (res *KEResult) takeCookie(cookie []byte) error {
+	if len(cookie) == 0 || len(cookie) > maxCookieLen {
+		return fmt.Errorf("%w: cookie of %d octets, must have 1 to %d", ErrMalformed, len(cookie), maxCookieLen)
+	}
+	if len(res.Cookies) < MaxCookies {
+		res.Cookies = append(res.Cookies, cookie)
+	}
+	return nil
+}
+
+func refusal(recordType, code uint16) string {
+	if recordType == RecordWarning {
+		return fmt.Sprintf("warning %d", code)
+	}
+	switch code {
+	case ErrorUnrecognizedCritical:
+		return "error 0, unrecognised critical record"
+	case ErrorBadRequest:
+		return "error 1, bad request"
+	case ErrorInternal:
+		return "error 2, internal server error"
+	}
+	return fmt.Sprintf("error %d", code)
+}
+
+// Alternative returns the other agreement to try if the server answers the
+// first request with an NTS NAK: a server that has AES-128-GCM-SIV, did not
+// return record 1024, and is not chrony, exports keys as the RFC says (chrony
+// since 4.6.1 does the same). ok is false if there is none.
+func (res *KEResult) Alternative() (a Agreement, ok bool) {
+	if res.AEAD != aead.AES128GCMSIV || res.Compliant {
+		return Agreement{}, false
+	}
+	return Agreement{res.AEAD, true}, true
+}
