@@ -42,6 +42,7 @@ func echoCommand() *cobra.Command {
 	f.StringVar(&listen, "listen", "127.0.0.1:11123", "address and port")
 	f.IntVar(&c.Batch, "batch", 32, "datagrams per system call")
 	f.StringVar(&c.Wait, "wait", echo.WaitPpoll, "ppoll, recv, netpoll or plain")
+	f.DurationVar(&c.Raw, "raw", 200*time.Microsecond, "longest raw wait, for --wait bounded")
 	f.BoolVar(&c.Drain, "drain", false, "receive again after a short batch before waiting")
 	f.BoolVar(&c.Timestamps, "timestamps", false, "kernel receive timestamps")
 	f.BoolVar(&c.PacketInfo, "packet-info", false, "answer from the address asked")

@@ -28,18 +28,21 @@ const (
 	WaitPpoll   = "ppoll"   // ppoll(2) through the scheduler, then drain raw
 	WaitRecv    = "recv"    // block in recvmmsg(2) through the scheduler
 	WaitNetpoll = "netpoll" // the Go netpoller
+	WaitPoller  = "poller"  // as WaitNetpoll, served inside one RawConn.Read, no second look after a short batch
+	WaitBounded = "bounded" // ppoll(2) raw for up to Raw, then the netpoller
 	WaitPlain   = "plain"   // every call through the scheduler, no raw calls
 )
 
 // Config is how the responder uses its socket.
 type Config struct {
 	Listen     netip.AddrPort
-	Batch      int    // datagrams per system call
-	Wait       string // WaitPpoll, WaitRecv, WaitNetpoll or WaitPlain
-	Drain      bool   // call again after a short batch, instead of waiting at once
-	Timestamps bool   // SO_TIMESTAMPNS
-	PacketInfo bool   // IP_PKTINFO, and answer from the address asked
-	Lock       bool   // lock the goroutine to its thread
+	Batch      int           // datagrams per system call
+	Wait       string        // WaitPpoll, WaitRecv, WaitNetpoll or WaitPlain
+	Raw        time.Duration // longest raw wait, WaitBounded
+	Drain      bool          // call again after a short batch, instead of waiting at once
+	Timestamps bool          // SO_TIMESTAMPNS
+	PacketInfo bool          // IP_PKTINFO, and answer from the address asked
+	Lock       bool          // lock the goroutine to its thread
 }
 
 // Serve answers until the context ends.
@@ -101,6 +104,9 @@ type loop struct {
 }
 
 func (l *loop) run() error {
+	if l.Wait == WaitPoller {
+		return l.runPoller()
+	}
 	for l.ctx.Err() == nil {
 		n, err := l.receive()
 		if err != nil {
@@ -109,22 +115,50 @@ func (l *loop) run() error {
 			}
 			return err
 		}
-		for i := range n {
-			l.answer(i)
-		}
-		if l.Wait == WaitPlain {
-			l.sendPlain(n)
-			continue
-		}
-		for first := 0; first < n; {
-			sent, e := l.batch.Send(l.fd, first, n)
-			if e == unix.EINTR || e == unix.EAGAIN {
-				continue
-			}
-			first += max(sent, 1) // an answer that cannot be sent is dropped
-		}
+		l.reply(n)
 	}
 	return nil
+}
+
+// runPoller serves inside one Read: as the poller's readiness is not reset
+// between batches, a datagram that comes after a short batch wakes it, and no
+// call is spent on finding the socket empty.
+func (l *loop) runPoller() error {
+	var err error
+	waitErr := l.raw.Read(func(fd uintptr) bool {
+		for {
+			n, e := l.batch.Recv(int(fd), l.Batch)
+			if err = temporary(e); err != nil {
+				return true
+			}
+			l.reply(n)
+			if n < l.Batch {
+				return false
+			}
+		}
+	})
+	if l.ctx.Err() != nil {
+		return nil
+	}
+	return errors.Join(err, waitErr)
+}
+
+// reply answers the first n requests of the batch.
+func (l *loop) reply(n int) {
+	for i := range n {
+		l.answer(i)
+	}
+	if l.Wait == WaitPlain {
+		l.sendPlain(n)
+		return
+	}
+	for first := 0; first < n; {
+		sent, e := l.batch.Send(l.fd, first, n)
+		if e == unix.EINTR || e == unix.EAGAIN {
+			continue
+		}
+		first += max(sent, 1) // an answer that cannot be sent is dropped
+	}
 }
 
 func (l *loop) sendPlain(n int) {
@@ -139,6 +173,8 @@ func (l *loop) receive() (int, error) {
 	switch l.Wait {
 	case WaitNetpoll:
 		return l.receiveNetpoll()
+	case WaitBounded:
+		return l.receiveBounded()
 	case WaitPlain:
 		n, e := l.batch.RecvWait(l.fd, l.Batch)
 		return n, temporary(e)
@@ -166,6 +202,29 @@ func (l *loop) receive() (int, error) {
 		}
 	}
 	return 0, nil
+}
+
+// receiveBounded waits in a raw ppoll(2), which holds up a collector for at
+// most Raw, and only then in the netpoller.
+func (l *loop) receiveBounded() (int, error) {
+	if l.more || l.Drain {
+		n, e := l.batch.Recv(l.fd, l.Batch)
+		l.more = n == l.Batch
+		if n > 0 {
+			return n, nil
+		}
+		if err := temporary(e); err != nil {
+			return 0, err
+		}
+	}
+	if l.batch.Poll(l.fd, l.Raw) {
+		n, e := l.batch.Recv(l.fd, l.Batch)
+		l.more = n == l.Batch
+		return n, temporary(e)
+	}
+	n, err := l.receiveNetpoll()
+	l.more = n == l.Batch
+	return n, err
 }
 
 func (l *loop) receiveNetpoll() (n int, err error) {

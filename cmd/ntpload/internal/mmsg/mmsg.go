@@ -14,6 +14,7 @@ package mmsg
 import (
 	"encoding/binary"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -34,6 +35,8 @@ type Batch struct {
 	size     int
 	named    bool
 	control  bool
+	poll     unix.PollFd
+	wait     unix.Timespec
 }
 
 // New returns a batch of n slots of size octets. named batches carry peer
@@ -198,4 +201,14 @@ func (b *Batch) SendWait(fd, first, last int) (int, syscall.Errno) {
 		return 0, e
 	}
 	return int(r), 0
+}
+
+// Poll waits at most d for the socket to become readable, without telling the
+// scheduler: d must be short.
+func (b *Batch) Poll(fd int, d time.Duration) bool {
+	b.poll = unix.PollFd{Fd: int32(fd), Events: unix.POLLIN}
+	b.wait = unix.NsecToTimespec(int64(d))
+	n, _, e := syscall.RawSyscall6(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&b.poll)), 1,
+		uintptr(unsafe.Pointer(&b.wait)), 0, 0, 0)
+	return e == 0 && n > 0
 }
