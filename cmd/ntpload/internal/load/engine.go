@@ -4,6 +4,7 @@ package load
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"runtime"
@@ -28,6 +29,23 @@ type Config struct {
 	PID     int           // server process whose CPU time is read; 0: none
 }
 
+// Check returns what is wrong with the configuration, if anything.
+func (c *Config) Check() error {
+	switch {
+	case c.Sockets < 1 || c.Sockets > 60000:
+		return fmt.Errorf("%d sockets: 1 to 60000 are possible", c.Sockets)
+	case c.Window < 1 || c.Window > 1024:
+		return fmt.Errorf("a window of %d: 1 to 1024 requests are possible", c.Window)
+	case c.Rate < 0 || c.Sample < 1:
+		return errors.New("a rate must not be negative, a sample not below 1")
+	case c.Time <= 0 || c.Warmup < 0 || c.Timeout < time.Millisecond:
+		return errors.New("the counted time must be positive, the timeout at least 1 ms")
+	case c.From.IsValid() && c.From.Addr().Is4() != c.Server.Addr().Is4():
+		return fmt.Errorf("source prefix %v and server %v are of different families", c.From, c.Server)
+	}
+	return nil
+}
+
 // epollEvents is how many ready sockets one epoll_wait(2) reports.
 const epollEvents = 64
 
@@ -48,7 +66,7 @@ func Run(ctx context.Context, c Config, maker Maker) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
-	*e.result = Result{Kind: maker.Name(), Counted: true}
+	*e.result = Result{Kind: maker.Name()}
 	begin := time.Now()
 	if err := e.phase(ctx, c.Time); err != nil {
 		return nil, err
@@ -59,6 +77,7 @@ func Run(ctx context.Context, c Config, maker Maker) (*Result, error) {
 		return nil, err
 	}
 	e.result.CPU = after - before
+	e.result.Latency = e.result.histogram.percentiles()
 	return e.result, e.result.problem()
 }
 

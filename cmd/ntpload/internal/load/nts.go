@@ -1,3 +1,5 @@
+//go:build linux
+
 package load
 
 import (
@@ -11,6 +13,8 @@ import (
 	"io"
 	"net"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/nts"
@@ -37,11 +41,17 @@ type session struct {
 const establishTimeout = 5 * time.Second
 
 // Establish makes the given number of associations with the NTS-KE server.
-// config holds the server's name and the certificates to trust.
-func Establish(ctx context.Context, address string, config *tls.Config, id aead.ID, sessions int) (*NTS, error) {
+// config holds the server's name and the certificates to trust. A server that
+// does not listen yet is tried again until patience ends.
+func Establish(ctx context.Context, address string, config *tls.Config, id aead.ID, sessions int, patience time.Duration) (*NTS, error) {
 	n := &NTS{id: id}
+	end := time.Now().Add(patience)
 	for range sessions {
 		s, err := establish(ctx, address, config, id)
+		for errors.Is(err, unix.ECONNREFUSED) && time.Now().Before(end) && ctx.Err() == nil {
+			sleep(ctx, probeInterval)
+			s, err = establish(ctx, address, config, id)
+		}
 		if err != nil {
 			return nil, fmt.Errorf("key establishment with %s: %w", address, err)
 		}

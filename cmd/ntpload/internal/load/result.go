@@ -3,6 +3,7 @@ package load
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"math/bits"
 	"time"
@@ -23,8 +24,7 @@ const (
 
 // Result is what a run counted.
 type Result struct {
-	Kind    string
-	Counted bool // false during the warm-up
+	Kind string
 
 	Sent            uint64
 	Answers         uint64 // matched time answers; only they count
@@ -40,8 +40,14 @@ type Result struct {
 
 	Wall    time.Duration
 	CPU     time.Duration // of the server process over Wall
-	Latency Histogram
+	Latency Percentiles   // from send to receive, as the generator sees it
+
+	histogram Histogram
 }
+
+// Percentiles are what half, 90, 99, 99.9 % and all of the answers did not
+// exceed.
+type Percentiles struct{ P50, P90, P99, P999, Max time.Duration }
 
 func (r *Result) count(o outcome, latency int64) {
 	switch o {
@@ -50,7 +56,7 @@ func (r *Result) count(o outcome, latency int64) {
 		fallthrough
 	case outcomeAnswer:
 		r.Answers++
-		r.Latency.Add(latency)
+		r.histogram.Add(latency)
 	case outcomeForged:
 		r.Forged++
 	case outcomeUnauthenticated:
@@ -62,6 +68,22 @@ func (r *Result) count(o outcome, latency int64) {
 	default:
 		r.Malformed++
 	}
+}
+
+// WriteText writes the result for a terminal; measured tells whether a server
+// process was watched.
+func (r *Result) WriteText(w io.Writer, measured bool) error {
+	fmt.Fprintf(w, "kind       %s\n", r.Kind)
+	fmt.Fprintf(w, "answers    %d in %v, %.0f per second, %d verified\n", r.Answers, r.Wall.Round(time.Millisecond), r.PerSecond(), r.Verified)
+	fmt.Fprintf(w, "requests   %d sent, %d lost (%.4f %%), %d not sent for a full window\n", r.Sent, r.Lost, 100*r.Loss(), r.Skipped)
+	fmt.Fprintf(w, "others     %d unmatched, %d port unreachable\n", r.Unmatched, r.Refused)
+	l := r.Latency
+	_, err := fmt.Fprintf(w, "latency    50 %% %v, 90 %% %v, 99 %% %v, 99.9 %% %v, largest %v\n", l.P50, l.P90, l.P99, l.P999, l.Max)
+	if measured {
+		_, err = fmt.Fprintf(w, "server     %.0f ns of CPU time per answer, %.0f %% of one core\n",
+			r.CPUPerAnswer(), 100*float64(r.CPU)/float64(r.Wall))
+	}
+	return err
 }
 
 // ErrBadAnswers tells that a server did not answer as it was asked, so that
@@ -124,6 +146,10 @@ func (h *Histogram) Add(ns int64) {
 	h.buckets[bucketOf(uint64(ns))]++
 	h.total++
 	h.largest = max(h.largest, ns)
+}
+
+func (h *Histogram) percentiles() Percentiles {
+	return Percentiles{h.Percentile(50), h.Percentile(90), h.Percentile(99), h.Percentile(99.9), time.Duration(h.largest)}
 }
 
 // Percentile returns the duration that p percent (0 to 100) do not exceed,

@@ -9,18 +9,17 @@ import (
 
 // Symmetric makes requests with the MAC of a symmetric key.
 type Symmetric struct {
-	name    string
 	key     *symkey.Key
 	scratch *symkey.Scratch
 }
 
-// NewSymmetric returns a maker for the key, called name in tables.
-func NewSymmetric(name string, key *symkey.Key) *Symmetric {
-	return &Symmetric{name, key, symkey.NewScratch()}
+// NewSymmetric returns a maker for the key.
+func NewSymmetric(key *symkey.Key) *Symmetric {
+	return &Symmetric{key, symkey.NewScratch()}
 }
 
 // Name implements Maker.
-func (s *Symmetric) Name() string { return s.name }
+func (s *Symmetric) Name() string { return s.key.Algorithm() }
 
 // Request implements Maker.
 func (s *Symmetric) Request(transmit ntp.Timestamp) ([]byte, error) {
