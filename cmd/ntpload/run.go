@@ -3,6 +3,7 @@
 package main
 
 import (
+	"bufio"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -32,6 +33,7 @@ type runFlags struct {
 	sessions     int
 	ready        time.Duration
 	format       string
+	steps        bool
 }
 
 func newRun() *cobra.Command {
@@ -63,6 +65,8 @@ func newRun() *cobra.Command {
 	f.IntVar(&r.sessions, "sessions", 4, "NTS associations")
 	f.DurationVar(&r.ready, "ready", 0, "wait this long for the server to start")
 	f.StringVar(&r.format, "format", "text", "text or json")
+	f.BoolVar(&r.steps, "steps", false, "measure once for each line of standard input")
+	_ = f.MarkHidden("steps")
 	_ = cmd.MarkFlagRequired("server")
 	return cmd
 }
@@ -81,7 +85,24 @@ func (r *runFlags) run(cmd *cobra.Command) error {
 	if err != nil {
 		return err
 	}
-	res, err := load.Run(ctx, r.Config, maker)
+	engine, err := load.Open(r.Config, maker)
+	if err != nil {
+		return err
+	}
+	defer engine.Close()
+	if !r.steps {
+		return r.step(cmd, engine)
+	}
+	for lines := bufio.NewScanner(cmd.InOrStdin()); lines.Scan(); {
+		if err := r.step(cmd, engine); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *runFlags) step(cmd *cobra.Command, engine *load.Engine) error {
+	res, err := engine.Slice(cmd.Context())
 	if err != nil {
 		return err
 	}

@@ -43,18 +43,21 @@ func probe(conn *net.UDPConn, last string) (ok bool, what string) {
 	if _, err := conn.Write(header(transmit)); err != nil {
 		return false, err.Error()
 	}
-	_ = conn.SetReadDeadline(time.Now().Add(probeInterval))
+	_ = conn.SetReadDeadline(time.Now().Add(10 * probeInterval))
 	var buf [maxPacket]byte
-	n, err := conn.Read(buf[:])
-	if err != nil || n < ntp.HeaderLen {
-		return false, last
+	for {
+		n, err := conn.Read(buf[:])
+		if err != nil {
+			return false, last
+		}
+		var h ntp.Header
+		if n >= ntp.HeaderLen {
+			h.Decode(buf[:n])
+		}
+		if h.Origin == transmit { // and no late answer to an earlier one
+			return h.Stratum > 0 && h.Leap != ntp.LeapUnknown, "it is not synchronised, or refuses to serve"
+		}
 	}
-	var h ntp.Header
-	h.Decode(buf[:n])
-	if h.Origin != transmit {
-		return false, last
-	}
-	return h.Stratum > 0 && h.Leap != ntp.LeapUnknown, "it is not synchronised, or refuses to serve"
 }
 
 func sleep(ctx context.Context, d time.Duration) {

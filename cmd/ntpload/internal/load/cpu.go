@@ -3,39 +3,27 @@
 package load
 
 import (
-	"bytes"
 	"fmt"
-	"os"
-	"path/filepath"
-	"strconv"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
-// readCPU returns the CPU time of all threads of a process so far, by the
-// scheduler's clock (proc(5), /proc/PID/task/TID/schedstat): nanoseconds,
-// where utime and stime of stat have ticks. Threads that ended are not
-// counted. Process 0 has used none.
+// processClock is the clock of a whole process by the scheduler's account
+// (CPUCLOCK_SCHED of the kernel's posix-timers; clock_getcpuclockid(3)).
+const processClock = 2
+
+// readCPU returns the CPU time of a process so far, all its threads and those
+// that ended, in nanoseconds. The schedstat files of proc(5) would lag by up
+// to a tick while a thread runs, and utime and stime of stat count ticks.
+// Process 0 has used none.
 func readCPU(pid int) (time.Duration, error) {
 	if pid == 0 {
 		return 0, nil
 	}
-	dir := fmt.Sprintf("/proc/%d/task", pid)
-	tasks, err := os.ReadDir(dir)
-	if err != nil {
+	var t unix.Timespec
+	if err := unix.ClockGettime(int32(^pid<<3|processClock), &t); err != nil {
 		return 0, fmt.Errorf("CPU time of process %d: %w", pid, err)
 	}
-	var total time.Duration
-	for _, task := range tasks {
-		text, err := os.ReadFile(filepath.Join(dir, task.Name(), "schedstat"))
-		if err != nil {
-			continue // the thread ended between the two calls
-		}
-		onCPU, _, _ := bytes.Cut(text, []byte(" "))
-		ns, err := strconv.ParseInt(string(onCPU), 10, 64)
-		if err != nil {
-			return 0, fmt.Errorf("CPU time of process %d: schedstat of thread %s: %w", pid, task.Name(), err)
-		}
-		total += time.Duration(ns)
-	}
-	return total, nil
+	return time.Duration(t.Nano()), nil
 }

@@ -51,39 +51,19 @@ const epollEvents = 64
 
 // Run loads the server with requests of the given maker and counts answers.
 func Run(ctx context.Context, c Config, maker Maker) (*Result, error) {
-	e := &engine{Config: c, result: &Result{Kind: maker.Name()}}
-	defer e.close()
-	if err := e.open(maker); err != nil {
-		return nil, err
-	}
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
-	e.start = time.Now()
-	if err := e.phase(ctx, c.Warmup); err != nil {
-		return nil, err
-	}
-	before, err := readCPU(c.PID)
+	e, err := Open(c, maker)
 	if err != nil {
 		return nil, err
 	}
-	*e.result = Result{Kind: maker.Name()}
-	begin := time.Now()
-	if err := e.phase(ctx, c.Time); err != nil {
-		return nil, err
-	}
-	e.result.Wall = time.Since(begin)
-	after, err := readCPU(c.PID)
-	if err != nil {
-		return nil, err
-	}
-	e.result.CPU = after - before
-	e.result.Latency = e.result.histogram.percentiles()
-	return e.result, e.result.problem()
+	defer e.Close()
+	return e.Slice(ctx)
 }
 
-// engine drives all sockets from one thread.
-type engine struct {
+// Engine is a generator ready to load one server. It belongs to one goroutine,
+// which drives all sockets.
+type Engine struct {
 	Config
+	maker   Maker
 	result  *Result
 	sources []*source
 	epoll   int
@@ -94,10 +74,70 @@ type engine struct {
 	answers uint64    // for sampling
 }
 
-// now is the engine's clock, nanoseconds.
-func (e *engine) now() int64 { return int64(time.Since(e.start)) }
+// Open makes the sockets and all requests.
+func Open(c Config, maker Maker) (*Engine, error) {
+	e := &Engine{Config: c, maker: maker, start: time.Now()}
+	if err := e.open(maker); err != nil {
+		e.Close()
+		return nil, err
+	}
+	return e, nil
+}
 
-func (e *engine) open(maker Maker) error {
+// Slice loads the server once, for the warm-up and the counted time. What is
+// counted begins and ends with nothing outstanding, so that all work for the
+// counted answers, and no other, is in the server's CPU time.
+func (e *Engine) Slice(ctx context.Context) (*Result, error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	e.result = &Result{Kind: e.maker.Name()}
+	if err := e.load(ctx, e.Warmup); err != nil {
+		return nil, err
+	}
+	before, err := readCPU(e.PID)
+	if err != nil {
+		return nil, err
+	}
+	*e.result = Result{Kind: e.maker.Name()}
+	begin := time.Now()
+	if err := e.load(ctx, e.Time); err != nil {
+		return nil, err
+	}
+	e.result.Wall = time.Since(begin)
+	after, err := readCPU(e.PID)
+	if err != nil {
+		return nil, err
+	}
+	e.result.CPU = after - before
+	e.result.Latency = e.result.histogram.percentiles()
+	return e.result, e.result.problem()
+}
+
+// load sends for d, then waits for what is outstanding.
+func (e *Engine) load(ctx context.Context, d time.Duration) error {
+	if err := e.phase(ctx, d); err != nil {
+		return err
+	}
+	for e.outstanding() > 0 && ctx.Err() == nil {
+		e.expire(e.now())
+		if err := e.receive(1); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+func (e *Engine) outstanding() (n int) {
+	for _, s := range e.sources {
+		n += s.outstanding
+	}
+	return n
+}
+
+// now is the engine's clock, nanoseconds.
+func (e *Engine) now() int64 { return int64(time.Since(e.start)) }
+
+func (e *Engine) open(maker Maker) error {
 	fd, err := unix.EpollCreate1(unix.EPOLL_CLOEXEC)
 	if err != nil {
 		return fmt.Errorf("epoll: %w", err)
@@ -123,7 +163,8 @@ func (e *engine) open(maker Maker) error {
 	return nil
 }
 
-func (e *engine) close() {
+// Close closes the sockets.
+func (e *Engine) Close() {
 	for _, s := range e.sources {
 		_ = unix.Close(s.fd)
 	}
@@ -133,7 +174,7 @@ func (e *engine) close() {
 }
 
 // phase sends and receives for d.
-func (e *engine) phase(ctx context.Context, d time.Duration) error {
+func (e *Engine) phase(ctx context.Context, d time.Duration) error {
 	end := e.now() + int64(d)
 	expire := e.now() + int64(e.Timeout)/4
 	e.last = e.now()
@@ -158,14 +199,18 @@ func (e *engine) phase(ctx context.Context, d time.Duration) error {
 				}
 			}
 		}
-		if err := e.receive(); err != nil {
+		timeout := 1
+		if e.Rate > 0 {
+			timeout = 0
+		}
+		if err := e.receive(timeout); err != nil {
 			return err
 		}
 	}
 }
 
 // pace sends what the rate owes, one request per source in turn.
-func (e *engine) pace(now int64) {
+func (e *Engine) pace(now int64) {
 	e.due = min(e.due+float64(now-e.last)*float64(e.Rate)/1e9, float64(e.Sockets*e.Window))
 	e.last = now
 	for e.due >= 1 {
@@ -180,18 +225,15 @@ func (e *engine) pace(now int64) {
 	}
 }
 
-func (e *engine) send(s *source, n int) {
+func (e *Engine) send(s *source, n int) {
 	sent := s.send(e.now(), n)
 	e.result.Sent += uint64(sent)
 }
 
-// receive takes the answers that are there.
-func (e *engine) receive() error {
+// receive takes the answers that are there, or come within timeout
+// milliseconds.
+func (e *Engine) receive(timeout int) error {
 	var events [epollEvents]unix.EpollEvent
-	timeout := 0
-	if e.Rate == 0 {
-		timeout = 1
-	}
 	n, err := unix.EpollWait(e.epoll, events[:], timeout)
 	if err != nil && err != unix.EINTR {
 		return fmt.Errorf("epoll: %w", err)
@@ -202,7 +244,7 @@ func (e *engine) receive() error {
 	return nil
 }
 
-func (e *engine) drain(s *source) {
+func (e *Engine) drain(s *source) {
 	n, errno := s.in.Recv(s.fd, s.in.Len())
 	if errno == unix.ECONNREFUSED {
 		e.result.Refused++
@@ -217,7 +259,7 @@ func (e *engine) drain(s *source) {
 }
 
 // expire gives up requests older than the timeout.
-func (e *engine) expire(now int64) {
+func (e *Engine) expire(now int64) {
 	for _, s := range e.sources {
 		e.result.Lost += uint64(s.expire(now - int64(e.Timeout)))
 	}

@@ -86,6 +86,25 @@ func (r *Result) WriteText(w io.Writer, measured bool) error {
 	return err
 }
 
+// Merge adds the counts and times of another run. Percentiles are those of the
+// last one.
+func (r *Result) Merge(o *Result) {
+	r.Kind, r.Latency = o.Kind, o.Latency
+	r.Sent += o.Sent
+	r.Answers += o.Answers
+	r.Verified += o.Verified
+	r.Forged += o.Forged
+	r.Unauthenticated += o.Unauthenticated
+	r.Kisses += o.Kisses
+	r.Unmatched += o.Unmatched
+	r.Malformed += o.Malformed
+	r.Lost += o.Lost
+	r.Refused += o.Refused
+	r.Skipped += o.Skipped
+	r.Wall += o.Wall
+	r.CPU += o.CPU
+}
+
 // ErrBadAnswers tells that a server did not answer as it was asked, so that
 // its figures mean nothing.
 var ErrBadAnswers = errors.New("the server did not answer as asked")

@@ -60,12 +60,12 @@ func kindNames() string {
 
 // flags returns the arguments of `ntpload run` that ask in this way, with the
 // material in dir.
-func (k Kind) flags(dir string) []string {
+func (k Kind) flags(dir, server string) []string {
 	switch {
 	case k.keyID != 0:
 		return []string{"--auth", "key", "--keys", dir + "/" + keysFile, "--key", fmt.Sprint(k.keyID)}
 	case k.aead != 0:
-		return []string{"--auth", "nts", "--aead", fmt.Sprint(k.aead), "--ke", serverAddr.String() + ":4460",
+		return []string{"--auth", "nts", "--aead", fmt.Sprint(k.aead), "--ke", server + ":4460",
 			"--ca", dir + "/" + certFile, "--name", serverName}
 	}
 	return []string{"--auth", "none"}

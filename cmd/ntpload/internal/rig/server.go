@@ -70,14 +70,15 @@ func (s Spec) binary() string {
 
 // setup is a server's directory, ready to start.
 type setup struct {
+	link
 	dir     string // as this process sees it
 	inside  string // as the server sees it
 	command []string
 }
 
 // prepare makes a directory with the server's files and the command to start
-// it. self is the path of this program.
-func (s Spec) prepare(m *material, self string) (*setup, error) {
+// it in its namespace. self is the path of this program.
+func (s Spec) prepare(m *material, l link, self string) (*setup, error) {
 	root := s.options["root"]
 	if root != "" {
 		if err := os.MkdirAll(filepath.Join(root, "tmp"), 0o1777); err != nil {
@@ -92,7 +93,7 @@ func (s Spec) prepare(m *material, self string) (*setup, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := &setup{dir: dir, inside: dir}
+	u := &setup{link: l, dir: dir, inside: dir}
 	if root != "" {
 		u.inside = filepath.Join("/tmp", filepath.Base(dir))
 	}
@@ -111,7 +112,7 @@ func (s Spec) prepare(m *material, self string) (*setup, error) {
 			u.command = append(u.command, "--"+name+"="+value)
 		}
 	case "exec":
-		c := strings.NewReplacer("{dir}", dir, "{addr}", serverAddr.String()).Replace(s.options["command"])
+		c := strings.NewReplacer("{dir}", dir, "{addr}", u.addr.String()).Replace(s.options["command"])
 		u.command = strings.Fields(c)
 	}
 	if err != nil {
@@ -142,7 +143,7 @@ func (s Spec) chronyd(u *setup) error {
 		lines = append(lines, "noclientlog")
 	}
 	if s.has("bound") {
-		lines = append(lines, "bindaddress "+serverAddr.String())
+		lines = append(lines, "bindaddress "+u.addr.String())
 	}
 	u.command = []string{s.binary(), "-n", "-x", "-u", "root", "-f", u.inside + "/chrony.conf"}
 	if root := s.options["root"]; root != "" {
@@ -155,7 +156,7 @@ func (s Spec) chronyd(u *setup) error {
 func (s Spec) ntsbridge(u *setup) error {
 	listen, ke := "0.0.0.0:123", "0.0.0.0:4460"
 	if s.has("bound") {
-		listen, ke = serverAddr.String()+":123", serverAddr.String()+":4460"
+		listen, ke = u.addr.String()+":123", u.addr.String()+":4460"
 	}
 	text := fmt.Sprintf(`server:
   listen: [%q]
