@@ -129,6 +129,7 @@ finish() {
 	echo 'root:x:0:0:root:/root:/bin/sh' >"$1/etc/passwd"
 	echo 'root:x:0:' >"$1/etc/group"
 	echo '127.0.0.1 localhost' >"$1/etc/hosts"
+	printf "ntp 123/udp\nntske 4460/tcp\n" >"$1/etc/services"
 }
 
 # check ROOT PROGRAM PATTERN: does it run here, and is it what it should be?
