@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"errors"
+	"time"
 
 	"ntsbridge/autokey/identity"
 	"ntsbridge/autokey/keyfile"
@@ -209,7 +210,7 @@ func (c *call) sign() outcome {
 		return failed(EventCRT)
 	}
 	own := s.host.Certificate
-	now := c.now.Time(own.NotBefore)
+	now := c.now.Time(own.NotBefore).Truncate(time.Second)
 	if now.Before(own.NotBefore) || now.After(own.NotAfter) {
 		return failed(EventPER)
 	}

@@ -33,8 +33,29 @@
 //     group are dropped; ntpd reads what lies behind.
 //   - SIGN refuses, with the error bit, certificates without a common name
 //     and with other keys than RSA and DSA, which no ntpd can have.
+//   - Identity challenges longer than the keys need are refused with the error
+//     bit (see autokey/identity); ntpd computes with up to 2000 octets.
 //   - The GQ answer is computed from what ntp-keygen's file means; ntpd
-//     mistakes the fields of that file (see autokey/keyfile).
+//     mistakes the fields of that file. An MV key in PKCS #8, whose public
+//     values are lost, is not offered; ntpd offers it and answers wrongly.
+//
+// Everything else is meant to be equal, octet for octet where nothing is
+// random. The tests replay recorded sessions of ntpd 4.2.8p15 and compare.
+//
+// # What is easily missed in ntpd 4.2.8p15
+//
+//   - Any error response makes a client start over with ASSOC, for ever. What
+//     is "not available yet" must be an empty CERT response, not an error.
+//   - Without FlagTAI in the first ASSOC response a client never asks for the
+//     leap second values, also when the server is synchronised soon after.
+//   - A client with an identity group behaves as without one if the server
+//     offers no scheme: whether identity is checked is for both to configure.
+//   - The test for a group comes before that of the MAC, and looks at every
+//     ASSOC message of the packet, not only at the one that is answered.
+//   - A request with a message and without MAC gets 4 zero octets behind the
+//     header, which looks like a crypto-NAK. Here it is no Autokey packet.
+//   - ntpd runs as a client without the right to set the clock; what it logs
+//     about ntp_adjtime then does no harm.
 //
 // The package is pure: time, randomness and octets are arguments. Files are
 // read by autokey/keyfile, which also does the public-key operations.

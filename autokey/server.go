@@ -2,6 +2,7 @@ package autokey
 
 import (
 	"encoding/binary"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
@@ -57,9 +58,17 @@ func NewServer(cfg Config, rand io.Reader) (*Server, error) {
 		limiter:      newLimiter(cfg.Budget),
 		answers:      newAnswers(cfg.Budget.Answers),
 	}
+	if err := s.sign(&Message{Code: Request(OpLeap)}); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
+	}
 	s.limiter.signCost = privateCost(cfg.Host.Signer().Public())
 	s.values.Store(unsignedValues(s.flagged))
 	return s, nil
+}
+
+// Format hides seeds and keys, whatever the verb.
+func (s *Server) Format(f fmt.State, _ rune) {
+	fmt.Fprintf(f, "server(%q %v)", s.host.Name, s.Status())
 }
 
 // Status returns the status word that the server sends now.

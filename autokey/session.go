@@ -1,6 +1,10 @@
 package autokey
 
-import "ntsbridge/bridge/ntp"
+import (
+	"fmt"
+
+	"ntsbridge/bridge/ntp"
+)
 
 // MaxResponseLen is the length of the longest answer in octets: header,
 // message, key identifier and MAC. Seal needs a buffer of that length.
@@ -30,6 +34,9 @@ type Session struct {
 	field    [MaxMessageLen]byte // the answer's message
 	fieldLen int
 }
+
+// Format hides the session key, whatever the verb.
+func (s *Session) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "session(%v %v)", s.Op, s.Event) }
 
 // reset prepares the session for a request.
 func (s *Session) reset(d Digest, octetsIn int) {

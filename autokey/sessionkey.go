@@ -3,7 +3,10 @@ package autokey
 import (
 	"crypto/subtle"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"hash"
+	"io"
 	"net/netip"
 )
 
@@ -15,11 +18,22 @@ const MinKeyID = 65536
 // made, 32 bits. That of ntpd 4.2.8p15 is always 0.
 type Seed uint32
 
-// String hides the seed.
-func (Seed) String() string { return "seed(hidden)" }
+// Format hides the seed, whatever the verb.
+func (Seed) Format(f fmt.State, _ rune) { io.WriteString(f, "seed(hidden)") }
 
-// GoString hides the seed.
-func (Seed) GoString() string { return "autokey.Seed(hidden)" }
+// NewSeed rolls a seed that is not ntpd's, which is 0.
+func NewSeed(rand io.Reader) (Seed, error) {
+	var b [4]byte
+	for range 8 {
+		if _, err := io.ReadFull(rand, b[:]); err != nil {
+			return 0, fmt.Errorf("autokey: seed: %w", err)
+		}
+		if s := Seed(binary.BigEndian.Uint32(b[:])); s != 0 {
+			return s, nil
+		}
+	}
+	return 0, errors.New("autokey: seed: the source of randomness gives zeros only")
+}
 
 // Scratch holds a digest and its buffers, so that session keys and MACs can
 // be computed without allocation. It must not be used concurrently.
@@ -30,6 +44,9 @@ type Scratch struct {
 	key    [maxDigestLen]byte
 	sum    [maxDigestLen]byte
 }
+
+// Format hides the session key, whatever the verb.
+func (s *Scratch) Format(f fmt.State, _ rune) { fmt.Fprintf(f, "scratch(%s)", s.digest) }
 
 // NewScratch returns a Scratch for a digest, which must be valid.
 func NewScratch(d Digest) *Scratch {

@@ -147,7 +147,10 @@ func parsePacket(line string) (packet, error) {
 // keys loads the host's key set as ntpd with the recorded configuration does.
 func (h *recordedHost) keys(t testing.TB) *keyfile.Host {
 	t.Helper()
-	name := h.crypto["host"]
+	name, password := h.crypto["host"], h.crypto["pw"]
+	if password == "" && h.files["ntpkey_host_tock"] != nil {
+		password = "clientpw" // a hand-written client without ntp.conf
+	}
 	if name == "" {
 		for file := range h.files {
 			if rest, ok := strings.CutPrefix(file, "ntpkey_host_"); ok {
@@ -156,7 +159,7 @@ func (h *recordedHost) keys(t testing.TB) *keyfile.Host {
 		}
 	}
 	k, err := keyfile.LoadHost(h.files, keyfile.HostOptions{
-		Host: name, Ident: h.crypto["ident"], Password: h.crypto["pw"],
+		Host: name, Ident: h.crypto["ident"], Password: password,
 	})
 	if err != nil {
 		t.Fatalf("%s: %v", h.name, err)
@@ -189,15 +192,11 @@ func (p packet) request() *ntp.Request {
 }
 
 // message returns the first message of a packet; ok is false if it has none.
-func (p packet) message(t testing.TB) (m Message, ok bool) {
-	t.Helper()
+func (p packet) message() (m Message, ok bool) {
 	f, ok := ntp.FieldAt(p.data, ntp.HeaderLen)
 	if !ok || ntp.Classify(p.data, noKeys{}).Fields == 0 {
 		return Message{}, false
 	}
 	m, err := ParseMessage(p.data[f.Offset : f.Offset+f.Length])
-	if err != nil {
-		t.Fatal(err)
-	}
-	return m, true
+	return m, err == nil
 }

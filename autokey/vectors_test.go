@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"math/big"
 	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -280,5 +282,33 @@ func TestParseDigest(t *testing.T) {
 	}
 	if MD5.MACLen() != 16 || SHA512.MACLen() != 20 || SHA3_224.MACLen() != 20 {
 		t.Error("MAC lengths")
+	}
+}
+
+func TestSecretsAreHidden(t *testing.T) {
+	cfg := testConfig(t, "tc-rsa512-md5")
+	cfg.Seed, cfg.OlderSeeds = 305419896, []Seed{305419896}
+	s := newTestServer(t, cfg)
+	sess := new(Session)
+	s.Open(testNow, true, newPeer(MD5).plain(cfg.Seed), sess, false)
+	for _, verb := range []string{"%v", "%+v", "%#v", "%d", "%x", "%s"} {
+		for _, v := range []any{cfg.Seed, cfg.OlderSeeds, s, sess, &sess.scratch} {
+			text := fmt.Sprintf(verb, v)
+			if strings.Contains(text, "305419896") || strings.Contains(text, "12345678") || len(text) > 100 {
+				t.Errorf("%s of %T: %.200s", verb, v, text)
+			}
+		}
+	}
+}
+
+func TestNewSeed(t *testing.T) {
+	s, err := NewSeed(bytes.NewReader([]byte{0, 0, 0, 0, 1, 2, 3, 4}))
+	if err != nil || s != 0x01020304 {
+		t.Errorf("%08x, %v", uint32(s), err)
+	}
+	for _, b := range [][]byte{nil, make([]byte, 64)} {
+		if s, err := NewSeed(bytes.NewReader(b)); err == nil {
+			t.Errorf("%d zeros: %08x", len(b), uint32(s))
+		}
 	}
 }

@@ -1,0 +1,211 @@
+package autokey
+
+import (
+	"bytes"
+	"encoding/binary"
+	"net/netip"
+	"testing"
+	"time"
+
+	"ntsbridge/autokey/keyfile"
+	"ntsbridge/bridge/ntp"
+)
+
+// challengeOf returns IFF challenges that differ.
+func challengeOf(i uint64) Message {
+	return Message{Code: Request(OpIFF), Value: binary.BigEndian.AppendUint64(nil, i)}
+}
+
+// TestBudget floods the server from one and from many addresses.
+func TestBudget(t *testing.T) {
+	cfg := testConfig(t, "iff-b512")
+	cost := iffCost(cfg.Host.IFF) + privateCost(cfg.Host.Certificate.PublicKey)
+	cfg.Budget = Budget{
+		Rate: 10 * cost, Burst: 20 * cost,
+		ClientRate: cost, ClientBurst: 5*cost + 5*excessIFF,
+	}
+	var challenge uint64
+	flood := func(s *Server, p *peer, now ntp.Timestamp, n int) (answered int) {
+		for range n {
+			challenge++
+			v, sess, _ := answer(t, s, p.ask(challengeOf(challenge)), now, true)
+			switch {
+			case v.Action == ntp.Answer && v.Reason == ntp.ReasonOK && sess.Cost == cost:
+				answered++
+			case v.Action == ntp.Drop && v.Reason == ntp.ReasonBudget:
+			default:
+				t.Fatalf("%+v, cost %d", v, sess.Cost)
+			}
+		}
+		return answered
+	}
+	s, p := newTestServer(t, cfg), newPeer(MD5)
+	if n := flood(s, p, testNow, 20); n != 5 {
+		t.Errorf("one client: %d answered at once, want 5", n)
+	}
+	later := testNow.Add(2500 * time.Millisecond)
+	if n := flood(s, p, later, 20); n < 1 || n > 2 {
+		t.Errorf("one client: %d answered after 2.5 s, want 1 or 2", n)
+	}
+	if n := flood(s, p, testNow, 20); n != 0 {
+		t.Errorf("one client: %d answered when the clock went back", n)
+	}
+
+	s = newTestServer(t, cfg)
+	total := 0
+	for i := range 100 {
+		p.addr = netip.AddrFrom4([4]byte{10, 0, 0, byte(i)})
+		total += flood(s, p, testNow, 1)
+	}
+	if total != 20 {
+		t.Errorf("many clients: %d answered at once, want 20", total)
+	}
+	// What costs nothing is answered all the same.
+	for _, m := range []Message{{Code: Request(OpAssoc), Value: []byte("tock")}, {Code: Request(OpAuto), Short: true}} {
+		if v, _, _ := answer(t, s, p.ask(m), testNow, true); v.Action != ntp.Answer {
+			t.Errorf("%v: %+v", m.Code.Op(), v)
+		}
+	}
+	if v, _, _ := answer(t, s, p.plain(0), testNow, true); v.Action != ntp.Answer {
+		t.Errorf("plain: %+v", v)
+	}
+}
+
+// excessIFF is by how many octets an IFF answer may be longer than the
+// request of this test.
+const excessIFF = 104
+
+// TestAmplificationBudget shows that what can be reflected at one address is
+// bounded, though certificates cost no public-key operation.
+func TestAmplificationBudget(t *testing.T) {
+	cfg := testConfig(t, "tc-rsa512-md5")
+	cfg.Budget = Budget{ClientBurst: 2000, ClientRate: 100}
+	s, p := newTestServer(t, cfg), newPeer(MD5)
+	m := Message{Code: Request(OpCert), Value: []byte("tick")}
+	in, out := 0, 0
+	for range 100 {
+		_, sess, _ := answer(t, s, p.ask(m), testNow, true)
+		in += sess.OctetsIn
+		out += sess.OctetsOut
+	}
+	if out == 0 || out > in+2000 {
+		t.Errorf("%d octets out for %d in", out, in)
+	}
+	p.addr = netip.MustParseAddr("203.0.113.9")
+	if v, _, _ := answer(t, s, p.ask(m), testNow, true); v.Action != ntp.Answer {
+		t.Errorf("another client: %+v", v)
+	}
+}
+
+// TestClientTable fills the table with strangers; a client that is over its
+// budget must not be forgotten for them.
+func TestClientTable(t *testing.T) {
+	l := newLimiter(Budget{Rate: 1 << 30, Burst: 1 << 30, ClientRate: 1, ClientBurst: 10, Clients: 64})
+	bad := netip.MustParseAddr("192.0.2.1")
+	if !l.take(testNow, bad, 10) || l.take(testNow, bad, 10) {
+		t.Fatal("burst")
+	}
+	for i := range 10000 {
+		a := netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)})
+		if !l.take(testNow, a, 1) {
+			t.Fatalf("stranger %v refused", a)
+		}
+	}
+	if l.take(testNow, bad, 10) {
+		t.Error("client over its budget was forgotten")
+	}
+	if len(l.clients) != 64 {
+		t.Errorf("table of %d", len(l.clients))
+	}
+	// One IPv6 network is one client.
+	a, b := netip.MustParseAddr("2001:db8::1"), netip.MustParseAddr("2001:db8::2:3")
+	if !l.take(testNow, a, 10) || l.take(testNow, b, 10) {
+		t.Error("addresses of one IPv6 network have separate budgets")
+	}
+	// An operation above the burst is possible, once the bucket is full.
+	if c := netip.MustParseAddr("192.0.2.2"); !l.take(testNow, c, 25) || l.take(testNow.Add(20*time.Second), c, 25) || !l.take(testNow.Add(26*time.Second), c, 25) {
+		t.Error("operation above the burst")
+	}
+}
+
+// TestAnswersRemembered shows that equal requests get equal answers without
+// cost, for a while.
+func TestAnswersRemembered(t *testing.T) {
+	cfg := testConfig(t, "iff-b512")
+	pub := keyfile.MarshalPublicKey(&cfg.Host.HostKey.RSAPublicKey)
+	for _, c := range []struct {
+		m           Message
+		life        time.Duration
+		perClient   bool
+		fromRequest bool // filestamp is the request's
+	}{
+		{Message{Code: Request(OpCook), Value: pub}, answerLife, true, false},
+		{challengeOf(1), answerLife, true, false},
+		{Message{Code: Request(OpSign), Filestamp: 5, Value: cfg.Host.Certificate.Raw}, signLife, false, true},
+	} {
+		t.Run(c.m.Code.Op().String(), func(t *testing.T) {
+			s, p := newTestServer(t, cfg), newPeer(MD5)
+			get := func(now ntp.Timestamp, synced bool) (*Session, Message) {
+				_, sess, resp := answer(t, s, p.ask(c.m), now, synced)
+				if resp == nil {
+					t.Fatal("no answer")
+				}
+				m, _ := packet{data: resp}.message()
+				return sess, m
+			}
+			sess, first := get(testNow, true)
+			if sess.Cached || sess.Cost == 0 {
+				t.Errorf("first: cached %v, cost %d", sess.Cached, sess.Cost)
+			}
+			p.keyID++
+			c.m.AssociationID = 99
+			sess, again := get(testNow.Add(c.life-time.Second), true)
+			if !sess.Cached || sess.Cost != 0 || again.Timestamp != first.Timestamp ||
+				!bytes.Equal(again.Value, first.Value) || !bytes.Equal(again.Signature, first.Signature) {
+				t.Errorf("again: cached %v, cost %d", sess.Cached, sess.Cost)
+			}
+			if again.AssociationID != 99 {
+				t.Errorf("association ID %d", again.AssociationID)
+			}
+			p.addr = netip.MustParseAddr("203.0.113.9")
+			if sess, _ = get(testNow, true); sess.Cached == c.perClient {
+				t.Errorf("another client: cached %v", sess.Cached)
+			}
+			p.addr = testClient
+			if sess, _ = get(testNow.Add(c.life), true); sess.Cached {
+				t.Error("life of the answer")
+			}
+			if sess, _ = get(testNow.Add(-time.Hour), true); sess.Cached {
+				t.Error("answer from the future")
+			}
+			if !c.fromRequest {
+				if sess, m := get(testNow.Add(c.life), false); sess.Cached || m.Timestamp != 0 {
+					t.Error("signed answer while unsynchronised")
+				}
+			}
+			c.m.Value = bytes.Clone(c.m.Value)
+			c.m.Value[len(c.m.Value)-1] ^= 2
+			c.m.Filestamp++
+			if sess, _ = get(testNow.Add(c.life), true); sess.Cached {
+				t.Error("another request gets the same answer")
+			}
+		})
+	}
+}
+
+func TestAnswersBounded(t *testing.T) {
+	a := newAnswers(4)
+	for i := range 100 {
+		a.put(answerKey{byte(i)}, testNow, time.Minute, Message{Timestamp: uint32(i)})
+		a.put(answerKey{byte(i)}, testNow, time.Minute, Message{Timestamp: uint32(i + 1)})
+		if len(a.index) > 4 {
+			t.Fatalf("%d answers", len(a.index))
+		}
+		if m, ok := a.get(answerKey{byte(i)}, testNow); !ok || m.Timestamp != uint32(i+1) {
+			t.Fatalf("answer %d: %+v %v", i, m, ok)
+		}
+	}
+	if _, ok := a.get(answerKey{95}, testNow); ok {
+		t.Error("oldest answer still there")
+	}
+}
