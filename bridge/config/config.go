@@ -186,7 +186,7 @@ type Keys struct {
 	// the word all stands for every key of the files. Default: empty, none.
 	// Range: 1 to 4294967295.
 	Trusted []access.KeyRange `mapstructure:"trusted"`
-	// Generate makes a file keys with one SHA256 key in the state directory on
+	// Generate makes a file ntp.keys with one SHA256 key in the state directory on
 	// first start, and trusts it, if files is empty. Default: true.
 	Generate bool `mapstructure:"generate"`
 }

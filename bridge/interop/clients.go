@@ -56,7 +56,7 @@ func ntpdKeyClient(h *Host, server string, key int, keys string) *Client {
 // Flags that an Autokey client must reach. LEAP is not asked for: it comes
 // long after the client is synchronised.
 const (
-	flagsTC  = FlagCERT | FlagVRFY | FlagPROV | FlagCOOK | FlagAUTO
+	flagsTC  = FlagCERT | FlagVRFY | FlagPROV | FlagCOOK | FlagAUTO | FlagSIGN
 	flagsIFF = flagsTC | FlagIFF
 )
 

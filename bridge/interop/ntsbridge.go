@@ -1,4 +1,4 @@
-package interop
+r.Kind == kindpackage interop
 
 import (
 	"context"
@@ -13,34 +13,22 @@ import (
 // Counters is what ntsbridge serverstats --json prints, as far as the tests
 // read it.
 type Counters struct {
-	Requests []struct {
+	Packets []struct {
 		Kind   string `json:"kind"`   // none, symmetric, autokey, nts
 		Reason string `json:"reason"` // of ntp.Reason: ok, bad-mac, ...
 		Count  uint64 `json:"count"`
-	} `json:"requests"`
-	KeyEstablishment []struct {
-		Result string `json:"result"` // ok, or why a connection came to nothing
-		Count  uint64 `json:"count"`
-	} `json:"nts_ke"`
+	} `json:"packets"`
+	Autokey struct {
+		ForeignSeed uint64 `json:"foreign_seed"` // packets under a cookie that a real ntpd gave out
+	} `json:"autokey"`
+	KE map[string]uint64 `json:"nts_ke"` // connections by what became of them
 }
 
-// Count returns how many requests of a kind came to an end for a reason; an
-// empty kind is all kinds.
+// Count returns how many requests of a kind came out with a reason.
 func (c Counters) Count(kind, reason string) uint64 {
 	var sum uint64
-	for _, r := range c.Requests {
+	for _, r := range c.Packets {
 		if (kind == "" || r.Kind == kind) && r.Reason == reason {
-			sum += r.Count
-		}
-	}
-	return sum
-}
-
-// FailedKE returns how many NTS-KE connections came to nothing.
-func (c Counters) FailedKE() uint64 {
-	var sum uint64
-	for _, r := range c.KeyEstablishment {
-		if r.Result != "ok" {
 			sum += r.Count
 		}
 	}

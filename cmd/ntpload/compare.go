@@ -3,8 +3,10 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -42,11 +44,17 @@ SERVER is one of
 			if quiet {
 				c.Progress = io.Discard
 			}
+			if !slices.Contains([]string{"text", "markdown", "both"}, format) {
+				return fmt.Errorf("--format %q is none of text, markdown, both", format)
+			}
+			if c.Rounds < 1 || c.Slices < 1 {
+				return errors.New("--rounds and --slices must be at least 1")
+			}
 			t, err := rig.Compare(cmd.Context(), c)
 			if err != nil {
-				return err
+				return fail(err)
 			}
-			return write(cmd.OutOrStdout(), t, format)
+			return fail(write(cmd.OutOrStdout(), t, format))
 		},
 	}
 	f := cmd.Flags()
@@ -70,11 +78,6 @@ SERVER is one of
 
 // write prints the table; kinds that failed make it an error.
 func write(w io.Writer, t *rig.Table, format string) error {
-	switch format {
-	case "text", "markdown", "both":
-	default:
-		return fmt.Errorf("--format %q is none of text, markdown, both", format)
-	}
 	if format != "markdown" {
 		if err := t.WriteText(w); err != nil {
 			return err

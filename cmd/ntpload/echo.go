@@ -24,7 +24,7 @@ func newEcho() *cobra.Command {
 			if c.Listen, err = netip.ParseAddrPort(listen); err != nil {
 				return fmt.Errorf("--listen: %w", err)
 			}
-			return echo.Serve(cmd.Context(), c)
+			return fail(echo.Serve(cmd.Context(), c))
 		},
 	}
 	f := cmd.Flags()

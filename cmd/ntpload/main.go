@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/signal"
 	"syscall"
@@ -18,18 +19,30 @@ func main() {
 	os.Exit(code)
 }
 
+// failure is an error after the command line was found good.
+type failure struct{ error }
+
+func (f failure) Unwrap() error { return f.error }
+
+// fail marks an error as a failure; nil stays nil.
+func fail(err error) error {
+	if err == nil {
+		return nil
+	}
+	return failure{err}
+}
+
 // execute runs the command line and returns the exit status: 0 done, 1
 // failed, 2 wrong usage.
 func execute(ctx context.Context, args []string) int {
 	root := newRoot()
 	root.SetArgs(args)
-	started := false
-	root.PersistentPreRun = func(*cobra.Command, []string) { started = true }
 	err := root.ExecuteContext(ctx)
+	var failed failure
 	switch {
 	case err == nil:
 		return 0
-	case started:
+	case errors.As(err, &failed):
 		return 1
 	}
 	return 2

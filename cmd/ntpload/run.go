@@ -42,7 +42,12 @@ func newRun() *cobra.Command {
 		Use:   "run --server ADDRESS:PORT",
 		Short: "Load one server",
 		Args:  cobra.NoArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return r.run(cmd) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := r.parse(); err != nil {
+				return err
+			}
+			return fail(r.run(cmd))
+		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&r.server, "server", "", "address and UDP port of the server")
@@ -72,9 +77,6 @@ func newRun() *cobra.Command {
 }
 
 func (r *runFlags) run(cmd *cobra.Command) error {
-	if err := r.parse(); err != nil {
-		return err
-	}
 	ctx := cmd.Context()
 	if r.ready > 0 {
 		if err := load.Await(ctx, r.Server, r.ready); err != nil {
@@ -125,20 +127,24 @@ func (r *runFlags) parse() (err error) {
 	if r.format != "text" && r.format != "json" {
 		return fmt.Errorf("--format %q is neither text nor json", r.format)
 	}
+	if r.auth != "none" && r.auth != "key" && r.auth != "nts" {
+		return fmt.Errorf("--auth %q is none of none, key, nts", r.auth)
+	}
+	if r.sessions < 1 {
+		return errors.New("--sessions must be at least 1")
+	}
 	return r.Check()
 }
 
 // maker makes what the flags ask for.
 func (r *runFlags) maker(ctx context.Context) (load.Maker, error) {
 	switch r.auth {
-	case "none":
-		return load.Plain{}, nil
 	case "key":
 		return r.symmetric()
 	case "nts":
 		return r.nts(ctx)
 	}
-	return nil, fmt.Errorf("--auth %q is none of none, key, nts", r.auth)
+	return load.Plain{}, nil
 }
 
 func (r *runFlags) symmetric() (load.Maker, error) {
@@ -173,9 +179,6 @@ func (r *runFlags) nts(ctx context.Context) (load.Maker, error) {
 	address := r.ke
 	if address == "" {
 		address = netip.AddrPortFrom(r.Server.Addr(), 4460).String()
-	}
-	if r.sessions < 1 {
-		return nil, errors.New("--sessions must be at least 1")
 	}
 	return load.Establish(ctx, address, config, aead.ID(r.aead), r.sessions, max(r.ready, time.Second))
 }

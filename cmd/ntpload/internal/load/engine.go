@@ -71,7 +71,7 @@ type Engine struct {
 	due     float64   // requests owed, rate mode
 	last    int64     // when due was brought up to date
 	next    int       // source whose turn it is, rate mode
-	answers uint64    // for sampling
+	answers uint64    // of the slice, for sampling
 }
 
 // Open makes the sockets and all requests.
@@ -99,6 +99,7 @@ func (e *Engine) Slice(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	*e.result = Result{Kind: e.maker.Name()}
+	e.answers = 0
 	begin := time.Now()
 	if err := e.load(ctx, e.Time); err != nil {
 		return nil, err
@@ -252,8 +253,8 @@ func (e *Engine) drain(s *source) {
 	}
 	now := e.now()
 	for i := range n {
+		verify := e.answers%uint64(e.Sample) == 0 // the first one in any case
 		e.answers++
-		verify := e.Sample > 0 && e.answers%uint64(e.Sample) == 0
 		e.result.count(s.match(s.in.Packet(i), now, verify))
 	}
 }

@@ -78,31 +78,31 @@ func (b *Batch) SetLen(i, n int) { b.iovs[i].SetLen(n) }
 // Recv receives up to n datagrams (at most Len) without waiting and returns
 // how many came. EAGAIN means none; the batch's lengths then are undefined.
 func (b *Batch) Recv(fd, n int) (int, syscall.Errno) {
-	b.Prepare(n)
+	b.prepare(n)
 	r, _, e := syscall.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&b.hdrs[0])),
 		uintptr(n), unix.MSG_DONTWAIT, 0, 0)
 	if e != 0 {
 		return 0, e
 	}
-	b.Received(int(r))
+	b.received(int(r))
 	return int(r), 0
 }
 
 // RecvWait is Recv that waits in the kernel for the first datagram, through
 // the scheduler, so that a collector need not wait for this thread.
 func (b *Batch) RecvWait(fd, n int) (int, syscall.Errno) {
-	b.Prepare(n)
+	b.prepare(n)
 	r, _, e := syscall.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&b.hdrs[0])),
 		uintptr(n), unix.MSG_WAITFORONE, 0, 0)
 	if e != 0 {
 		return 0, e
 	}
-	b.Received(int(r))
+	b.received(int(r))
 	return int(r), 0
 }
 
-// Prepare resets the first n slots for receiving.
-func (b *Batch) Prepare(n int) {
+// prepare resets the first n slots for receiving.
+func (b *Batch) prepare(n int) {
 	for i := range n {
 		h := &b.hdrs[i].Hdr
 		b.iovs[i].SetLen(b.size)
@@ -116,8 +116,8 @@ func (b *Batch) Prepare(n int) {
 	}
 }
 
-// Received takes over the lengths of the first n slots from the kernel.
-func (b *Batch) Received(n int) {
+// received takes over the lengths of the first n slots from the kernel.
+func (b *Batch) received(n int) {
 	for i := range n {
 		b.iovs[i].SetLen(int(b.hdrs[i].Len))
 	}
@@ -143,8 +143,7 @@ func (b *Batch) DropControl(i int) {
 }
 
 // Stamp returns the kernel's receive time of slot i (SO_TIMESTAMPNS), Unix
-// seconds and nanoseconds, and the packet info found, which is kept for
-// KeepPacketInfo. ok is false if there was no timestamp.
+// seconds and nanoseconds, and the packet info found, for SetPacketInfo. ok is false if there was no timestamp.
 func (b *Batch) Stamp(i int) (sec, nsec int64, info PacketInfo, ok bool) {
 	h := &b.hdrs[i].Hdr
 	c := b.controls[i*ControlLen:][:min(int(h.Controllen), ControlLen)]

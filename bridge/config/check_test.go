@@ -1,0 +1,284 @@
+package config
+
+import (
+	"bytes"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+var now = time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
+
+// site is a directory with a configuration.
+type site struct {
+	t   *testing.T
+	dir string
+}
+
+func newSite(t *testing.T) site {
+	s := site{t, t.TempDir()}
+	for _, dir := range []string{"state", "run"} {
+		if err := os.Mkdir(filepath.Join(s.dir, dir), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+func (s site) write(name, text string, mode os.FileMode) {
+	s.t.Helper()
+	path := filepath.Join(s.dir, name)
+	if err := os.WriteFile(path, []byte(text), mode); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.Chmod(path, mode); err != nil { // whatever the umask
+		s.t.Fatal(err)
+	}
+}
+
+// check checks a configuration that listens where it harms nobody.
+func (s site) check(text string) *Report {
+	s.t.Helper()
+	s.write("site.yaml", "state_dir: state\nrun_dir: run\nserver: {listen: [\"127.0.0.1:65123\"]}\n"+text, 0o644)
+	r, err := Check(filepath.Join(s.dir, "site.yaml"), CheckOptions{Now: now, Environment: Environment{Hostname: "tick"}})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return r
+}
+
+// certificate writes NAME.crt and NAME.key, issued by itself or by another.
+func (s site) certificate(name string, until time.Time, selfSigned bool, names ...string) {
+	s.t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	c := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: names,
+		NotBefore: until.Add(-90 * day), NotAfter: until,
+	}
+	issuer := c
+	if !selfSigned {
+		issuer = &x509.Certificate{Subject: pkix.Name{CommonName: "the authority"}}
+	}
+	der, err := x509.CreateCertificate(rand.Reader, c, issuer, &key.PublicKey, key)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	private, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.write(name+".crt", string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})), 0o644)
+	s.write(name+".key", string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: private})), 0o600)
+}
+
+// expect compares findings with "severity: text" each; the other ones of
+// these severities are errors of the test.
+func expect(t *testing.T, r *Report, severities string, wants ...string) {
+	t.Helper()
+	for _, f := range r.Findings {
+		if !strings.Contains(severities, string(f.Severity)) {
+			continue
+		}
+		found := false
+		for i, want := range wants {
+			if strings.Contains(f.String(), want) && strings.HasPrefix(want, string(f.Severity)) || matches(f, want) {
+				wants = append(wants[:i:i], wants[i+1:]...)
+				found = true
+				break
+			}
+		}
+		if !found {
+			t.Errorf("unexpected: %v", f)
+		}
+	}
+	for _, want := range wants {
+		t.Errorf("missing: %s", want)
+	}
+}
+
+// matches reports whether a finding is the wanted "severity: path: text".
+func matches(f Finding, want string) bool {
+	severity, text, _ := strings.Cut(want, ": ")
+	return string(f.Severity) == severity && strings.Contains(f.Path+": "+f.Text, text)
+}
+
+func TestCheckDefault(t *testing.T) {
+	s := newSite(t)
+	r := s.check("nts: {listen: [\"127.0.0.1:65124\"]}")
+	expect(t, r, "error warning")
+	if len(r.Served) != 2 || r.Served[0].Network != "0.0.0.0/0" || r.Served[1].Network != "::/0" {
+		t.Fatalf("%+v", r.Served)
+	}
+	// Autokey is allowed by the rule, but not enabled.
+	if got := strings.Join(r.Served[0].Kinds, " "); got != "none nts symmetric" {
+		t.Errorf("kinds %s", got)
+	}
+}
+
+func TestCheckCertificates(t *testing.T) {
+	s := newSite(t)
+	s.certificate("fine", now.Add(60*day), false, "a.example", "*.b.example")
+	s.certificate("soon", now.Add(10*day+time.Hour), true, "c.example")
+	s.certificate("over", now.Add(-day), true, "d.example")
+	s.certificate("early", now.Add(91*day), true, "e.example")
+	s.write("open.key", "x", 0o640)
+	const pair = "    - {cert: %[1]s.crt, key: %[1]s.key}\n"
+	text := "nts:\n  listen: [\"127.0.0.1:65124\"]\n  names: [a.example, x.b.example, c.example, z.example]\n  certificates:\n"
+	for _, name := range []string{"fine", "soon", "over", "early"} {
+		text += fmt.Sprintf(pair, name)
+	}
+	expect(t, s.check(text), "error warning note",
+		"note: nts.certificates[0].cert: stands alone in its file",
+		"warning: nts.certificates[1].cert: expires in 10 days, on 2026-12-02",
+		"note: nts.certificates[1].cert: is self-signed",
+		"error: nts.certificates[2].cert: expired on 2026-11-21",
+		"note: nts.certificates[2].cert: is self-signed",
+		"error: nts.certificates[3].cert: is not valid before 2026-11-23",
+		"note: nts.certificates[3].cert: is self-signed",
+		"warning: nts.names[3]: no certificate covers \"z.example\"",
+		"note: nts.cookies.secret_file: ",
+	)
+	expect(t, s.check("nts:\n  listen: [\"127.0.0.1:65124\"]\n  certificates: [{cert: soon.crt, key: fine.key}, {cert: none.crt, key: open.key}, {cert: open.key, key: fine.key}]\n"),
+		"error warning",
+		"error: nts.certificates[0]: ",
+		"error: nts.certificates[1].cert: ",
+		"warning: nts.certificates[1].key: ",
+		"error: nts.certificates[2]: ",
+	)
+}
+
+// Without nts.names only the host's name can be compared, which is a guess.
+func TestCheckGuessedName(t *testing.T) {
+	s := newSite(t)
+	s.certificate("other", now.Add(60*day), true, "other.example")
+	r := s.check("nts:\n  listen: [\"127.0.0.1:65124\"]\n  certificates: [{cert: other.crt, key: other.key}]\n")
+	expect(t, r, "error warning")
+	expect(t, r, "note", "note: nts.names[0]: no certificate covers \"tick\"", "note: is self-signed", "note: nts.cookies.secret_file")
+}
+
+func TestCheckPermissions(t *testing.T) {
+	s := newSite(t)
+	s.write("a.keys", "1 SHA256 1111222233334444555566667777888899990000aaaabbbbccccddddeeeeffff\n", 0o644)
+	s.write("b.keys", "1 SHA256 1111222233334444555566667777888899990000aaaabbbbccccddddeeeeffff\n"+
+		"2 SHA256 2111222233334444555566667777888899990000aaaabbbbccccddddeeeeffff\n", 0o640)
+	s.write("state/cookies.secret", strings.Repeat("x", 32), 0o604)
+	if err := os.Chmod(filepath.Join(s.dir, "state"), 0o777); err != nil {
+		t.Fatal(err)
+	}
+	r := s.check("keys: {files: [{path: a.keys}, {path: b.keys}, {path: state}], trusted: [all]}\nnts: {listen: [\"127.0.0.1:65124\"]}\n")
+	expect(t, r, "error warning",
+		"warning: state_dir: ",
+		"warning: keys.files[0].path: ",
+		"warning: keys.files[1].path: ",
+		"warning: keys.files[1].path: key 1 of",
+		"error: keys.files[2].path: ",
+		"warning: nts.cookies.secret_file: ",
+		"warning: nts.cookies.secret_file: ", // its directory
+	)
+}
+
+func TestCheckListen(t *testing.T) {
+	s := newSite(t)
+	busy, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer busy.Close()
+	r := s.check(fmt.Sprintf("nts: {listen: [\"%v\", \"198.51.100.99:65124\"]}\n", busy.Addr()))
+	expect(t, r, "error warning", "error: nts.listen[1]: no interface of this machine")
+	found := false
+	for _, f := range r.Findings {
+		found = found || f.Severity == Note && strings.Contains(f.Text, "is in use")
+	}
+	if !found {
+		t.Errorf("no note about the address in use: %v", r.Findings)
+	}
+}
+
+func TestCheckRules(t *testing.T) {
+	s := newSite(t)
+	r := s.check(`
+nts: {enabled: false}
+keys: {generate: false}
+clock: {mode: local, stratum: 1}
+access:
+  default: {kinds: [nts]}
+  rules:
+    - prefixes: [0.0.0.0/0]
+    - {prefixes: [10.0.0.0/8], kinds: [none, autokey], rate: default, query: true}
+    - {prefixes: ["::/0"], source_port_123: true, action: deny}
+`)
+	expect(t, r, "error warning note",
+		"warning: clock.stratum: stratum 1 is claimed",
+		"warning: access.default.kinds: nobody is answered",
+		"note: access.rules[1].kinds[1]: autokey is not enabled",
+	)
+	var got []string
+	for _, row := range r.Served {
+		got = append(got, fmt.Sprint(row.network(), row.Kinds, row.Rate))
+	}
+	want := "::/0[]-;0.0.0.0/0[none]none;10.0.0.0/8[none]1 in 8s, burst 8, RATE;::/0 port 123[]-"
+	if strings.Join(got, ";") != want {
+		t.Errorf("%s\nwant %s", strings.Join(got, ";"), want)
+	}
+	// The table and the rules of the server agree.
+	c, err := Load(filepath.Join(s.dir, "site.yaml"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if rules := c.AccessRules(); len(rules) != len(r.Served) {
+		t.Errorf("%d rules, %d rows", len(rules), len(r.Served))
+	}
+}
+
+func TestCheckTakeover(t *testing.T) {
+	s := newSite(t)
+	for until, want := range map[string]string{
+		"2026-11-22": "warning: autokey.takeover.until: is over",
+		"2027-11-22": "note: autokey.takeover.enabled: cookies of seed 0",
+		"2040-01-01": "warning: autokey.takeover.until: is more than two years",
+	} {
+		r := s.check("nts: {enabled: false}\nautokey: {enabled: true, keysdir: none, takeover: {enabled: true, until: " + until + "}}\n")
+		found := false
+		for _, f := range r.Findings {
+			found = found || matches(f, want)
+		}
+		if !found {
+			t.Errorf("%s: no %s", until, want)
+		}
+	}
+}
+
+func TestReportDoesNotShowSecrets(t *testing.T) {
+	s := newSite(t)
+	s.write("a.keys", "1 MD5 hunter2\n2 hunter2 hunter2\nhunter2 MD5 x\n", 0o600)
+	s.write("pw", "hunter2\n", 0o600)
+	r := s.check("keys: {files: [{path: a.keys}], trusted: [1-9]}\nautokey: {enabled: true, keysdir: ., password_file: pw}\nnts: {enabled: false}\n")
+	var out bytes.Buffer
+	if err := r.WriteServed(&out); err != nil {
+		t.Fatal(err)
+	}
+	if err := r.WriteFindings(&out, Note, Warning, Failure); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(out.String(), "hunter2") {
+		t.Error(out.String())
+	}
+	if r.Count(Failure) == 0 {
+		t.Errorf("no error:\n%s", out.String())
+	}
+}
