@@ -51,7 +51,7 @@ type Server struct {
 	// (SO_REUSEPORT). Default: 0, one per processor. Range: 0 to 256.
 	Workers int `mapstructure:"workers" range:"0..256" unit:"threads"`
 	// Batch is how many packets one system call receives or sends. Default:
-	// 64. Range: 1 to 1024.
+	// 32. Range: 1 to 1024.
 	Batch int `mapstructure:"batch" range:"1..1024" unit:"packets"`
 	// DSCP marks sent packets (RFC 2474). Default: 46, expedited forwarding.
 	// Range: 0 to 63.

@@ -23,7 +23,7 @@ func Default() *Config {
 	return &Config{
 		Log: Log{Level: "info"},
 		Server: Server{
-			Batch:        64,
+			Batch:        32,
 			DSCP:         46,
 			Timestamping: "kernel",
 			Interleaved:  Interleaved{Enabled: true, Entries: 65536},

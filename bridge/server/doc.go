@@ -2,11 +2,11 @@
 // batches, kernel timestamps, and the dispatch of each packet to one of the
 // four authenticators (none, symkey, autokey, nts).
 //
-// Each worker is a goroutine locked to its thread and owns one socket of every
-// listen address (SO_REUSEPORT). It drains its sockets with system calls that
-// never block, works through the batch in two passes (open: everything that
-// needs no timestamp; finish: header, transmit timestamp, seal), sends the
-// batch, and waits in poll. Configuration and clock reach it as immutable
+// Each worker is a goroutine with a socket of its own; several share a listen
+// address (SO_REUSEPORT). It drains its socket with system calls that never
+// block and go around the scheduler, works through the batch in two passes
+// (open: everything that needs no timestamp; finish: header, transmit
+// timestamp, seal), sends the batch, and waits in Go's poller. Configuration and clock reach it as immutable
 // snapshots behind atomic pointers; counters are the worker's own. Autokey
 // requests that need public-key work go to one slow lane with a bounded queue,
 // so that they cannot hold up the other kinds.

@@ -10,15 +10,19 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"ntsbridge/bridge/ntp"
+)
+
+// The largest options.
+const (
+	maxWorkers = 256
+	maxBatch   = 1024
 )
 
 // Options are fixed for the life of a Server.
 type Options struct {
-	Workers     int // 1 to 64; 0 is one for each processor that Go may use
-	Batch       int // packets per system call, 1 to 256; 0 is 32
+	Workers     int // per listen address, 1 to 256; 0 is one for each processor that Go may use
+	Batch       int // packets per system call, 1 to 1024; 0 is 32
 	Interleaved int // departures remembered for interleaved mode; 0 is none
 	Socket      SocketOptions
 }
@@ -29,44 +33,31 @@ type Server struct {
 	state   atomic.Pointer[State]
 	clock   atomic.Pointer[ntp.ClockState]
 	store   *timestampStore
-	workers []*worker
 	slow    *slowLane
 	started time.Time
 
-	mu      sync.Mutex // Listen and Close
-	sockets map[netip.AddrPort][]*socket
+	mu      sync.Mutex // Listen, Counters and Close
+	groups  map[netip.AddrPort][]*worker
+	retired Counters // of workers that have ended
 	closed  bool
 }
 
-// New starts the workers; they have nothing to do until Listen.
+// New makes a server that has nothing to do until Listen.
 func New(opt Options, state *State, clock *ntp.ClockState) (*Server, error) {
 	if opt.Workers == 0 {
-		opt.Workers = runtime.GOMAXPROCS(0)
+		opt.Workers = min(runtime.GOMAXPROCS(0), maxWorkers)
 	}
 	if opt.Batch == 0 {
 		opt.Batch = 32
 	}
-	if opt.Workers < 1 || opt.Workers > 64 || opt.Batch < 1 || opt.Batch > 256 {
-		return nil, fmt.Errorf("workers %d must be 1 to 64 and batch %d must be 1 to 256", opt.Workers, opt.Batch)
+	if opt.Workers < 1 || opt.Workers > maxWorkers || opt.Batch < 1 || opt.Batch > maxBatch {
+		return nil, fmt.Errorf("workers %d must be 1 to %d and batch %d must be 1 to %d", opt.Workers, maxWorkers, opt.Batch, maxBatch)
 	}
 	s := &Server{opt: opt, store: newTimestampStore(opt.Interleaved), started: time.Now(),
-		sockets: make(map[netip.AddrPort][]*socket)}
+		groups: make(map[netip.AddrPort][]*worker)}
 	s.state.Store(state)
 	s.clock.Store(clock)
 	s.slow = newSlowLane(s)
-	for range opt.Workers {
-		w, err := newWorker(s)
-		if err != nil {
-			for _, w := range s.workers {
-				unix.Close(w.wake)
-			}
-			return nil, fmt.Errorf("start worker: %w", err)
-		}
-		s.workers = append(s.workers, w)
-	}
-	for _, w := range s.workers {
-		go w.run()
-	}
 	go s.slow.run()
 	return s, nil
 }
@@ -88,11 +79,11 @@ func (s *Server) Listen(addresses []netip.AddrPort) ([]netip.AddrPort, error) {
 	if s.closed {
 		return nil, errors.New("server is closed")
 	}
-	next := make(map[netip.AddrPort][]*socket, len(addresses))
-	var opened []*socket
+	next := make(map[netip.AddrPort][]*worker, len(addresses))
+	var opened []*worker
 	var bound []netip.AddrPort
 	for _, a := range addresses {
-		group, ok := s.sockets[a]
+		group, ok := s.groups[a]
 		if !ok {
 			var err error
 			if group, err = s.openGroup(a); err != nil {
@@ -101,51 +92,71 @@ func (s *Server) Listen(addresses []netip.AddrPort) ([]netip.AddrPort, error) {
 			}
 			opened = append(opened, group...)
 		}
-		if _, twice := next[group[0].listen]; twice {
+		a = group[0].socket.listen
+		if _, twice := next[a]; twice {
 			closeAll(opened)
 			return nil, fmt.Errorf("listen %v: named twice", a)
 		}
-		next[group[0].listen] = group
-		bound = append(bound, group[0].listen)
+		next[a] = group
+		bound = append(bound, a)
 	}
-	s.sockets = next
-	var given []*handover
-	for i, w := range s.workers {
-		h := &handover{done: make(chan struct{})}
-		for _, group := range next {
-			h.sockets = append(h.sockets, group[i])
+	for _, w := range opened {
+		go w.run()
+	}
+	for a, group := range s.groups {
+		if _, stays := next[a]; !stays {
+			s.retire(group)
 		}
-		w.next.Store(h)
-		w.signal()
-		given = append(given, h)
 	}
-	for _, h := range given {
-		<-h.done
-	}
+	s.groups = next
 	return bound, nil
 }
 
-// openGroup opens one socket of an address for every worker.
-func (s *Server) openGroup(a netip.AddrPort) ([]*socket, error) {
-	var group []*socket
-	for range s.workers {
-		k, err := openSocket(a, s.opt.Socket)
-		if err == nil && a.Port() == 0 {
-			a, err = localAddr(k.fd)
-			k.listen = a
-		}
+// openGroup makes the workers of an address, which do not run yet.
+func (s *Server) openGroup(a netip.AddrPort) ([]*worker, error) {
+	var group []*worker
+	for range s.opt.Workers {
+		w, err := s.openWorker(a)
 		if err != nil {
 			closeAll(group)
 			return nil, err
 		}
-		group = append(group, k)
+		a = w.socket.listen // the port that the first one got
+		group = append(group, w)
 	}
 	return group, nil
 }
 
-func closeAll(sockets []*socket) {
-	for _, s := range sockets {
-		s.close()
+func (s *Server) openWorker(a netip.AddrPort) (*worker, error) {
+	k, err := openSocket(a, s.opt.Socket)
+	if err != nil {
+		return nil, err
+	}
+	if a.Port() == 0 {
+		if k.listen, err = localAddr(k.fd); err != nil {
+			k.close()
+			return nil, err
+		}
+	}
+	w, err := newWorker(s, k)
+	if err != nil {
+		k.close()
+	}
+	return w, err
+}
+
+// closeAll closes the sockets of workers that never ran.
+func closeAll(workers []*worker) {
+	for _, w := range workers {
+		w.socket.close()
+	}
+}
+
+// retire ends workers and keeps their counts.
+func (s *Server) retire(group []*worker) {
+	for _, w := range group {
+		w.end()
+		w.count.addTo(&s.retired)
 	}
 }
 
@@ -154,7 +165,7 @@ func (s *Server) Addresses() []netip.AddrPort {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var a []netip.AddrPort
-	for k := range s.sockets {
+	for k := range s.groups {
 		a = append(a, k)
 	}
 	slices.SortFunc(a, netip.AddrPort.Compare)
@@ -163,9 +174,14 @@ func (s *Server) Addresses() []netip.AddrPort {
 
 // Counters returns the sum of all workers' counters.
 func (s *Server) Counters() *Counters {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	sum := new(Counters)
-	for _, w := range s.workers {
-		w.count.addTo(sum)
+	*sum = s.retired
+	for _, group := range s.groups {
+		for _, w := range group {
+			w.count.addTo(sum)
+		}
 	}
 	s.slow.count.addTo(sum)
 	sum.Held, sum.Span = s.store.held()
@@ -180,13 +196,10 @@ func (s *Server) Close() error {
 		return nil
 	}
 	s.closed = true
-	for _, w := range s.workers {
-		w.stop.Store(true)
-		w.signal()
+	for _, group := range s.groups {
+		s.retire(group)
 	}
-	for _, w := range s.workers {
-		<-w.done
-	}
+	s.groups = nil
 	close(s.slow.queue)
 	<-s.slow.done
 	return nil

@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -21,6 +23,8 @@ const receiveBuffer = 4 << 20
 // socket is one UDP socket of one worker.
 type socket struct {
 	fd       int
+	file     *os.File // owns fd, for Go's poller
+	conn     syscall.RawConn
 	listen   netip.AddrPort
 	local    netip.Addr // invalid on a wildcard socket: the packet tells
 	wildcard bool
@@ -53,13 +57,16 @@ func (s *socket) expected(number uint32) (ntp.Timestamp, bool) {
 	return s.asked[number%uint32(len(s.asked))], true
 }
 
+// interrupt makes whoever waits for the socket return, now and later.
+func (s *socket) interrupt() { _ = s.file.SetReadDeadline(time.Unix(1, 0)) }
+
 // close closes the socket once nobody of the slow lane is sending on it.
 func (s *socket) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.closed {
 		s.closed = true
-		unix.Close(s.fd)
+		s.file.Close()
 	}
 }
 
@@ -90,6 +97,11 @@ func openSocket(listen netip.AddrPort, opt SocketOptions) (*socket, error) {
 	if err := unix.Bind(fd, sockaddr(listen)); err != nil {
 		unix.Close(fd)
 		return nil, bindError(listen, err)
+	}
+	s.file = os.NewFile(uintptr(fd), listen.String())
+	if s.conn, err = s.file.SyscallConn(); err != nil {
+		s.file.Close()
+		return nil, fmt.Errorf("listen %v: %w", listen, err)
 	}
 	return s, nil
 }
