@@ -119,15 +119,14 @@ func FuzzClientResponse(f *testing.F) {
 	f.Add(good)
 	f.Add(good[:84])
 	f.Fuzz(func(t *testing.T, p []byte) {
-		if bytes.Equal(p, good) {
-			return
-		}
-		if len(p) > len(good) && bytes.Equal(p[:len(good)], good) {
-			return // fields behind the authenticator are ignored
-		}
+		c := *c // a good response ends the wait for it
 		before := c.Cookies()
 		if c.Response(p) == nil {
-			t.Fatalf("forged response accepted: %x", p)
+			// What may differ is padding, and what follows the authenticator.
+			if len(p) < len(good) || !bytes.Equal(p[:84], good[:84]) {
+				t.Fatalf("forged response accepted: %x", p)
+			}
+			return
 		}
 		if c.Cookies() != before {
 			t.Fatal("cookies of a refused response kept")

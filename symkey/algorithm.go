@@ -166,7 +166,7 @@ func algorithmNamed(name string) *algorithm {
 	upper := strings.ToUpper(name)
 	return find(func(a *algorithm) bool {
 		return strings.ToUpper(a.name) == upper || nameIn(a.ntpd, upper) || nameIn(a.ntpsec, upper) ||
-			a.chrony == upper || nameIn(a.aliases, upper)
+			nameIn(a.chrony, upper) || nameIn(a.aliases, upper)
 	})
 }
 

@@ -150,17 +150,18 @@ func (k *Key) Weaknesses() []string {
 	return list
 }
 
-// String describes the key without its secret.
-func (k *Key) String() string {
-	if k == nil {
+// String describes the key without its secret. It and the next two have the
+// value as receiver, so that a copied Key does not show its secret either.
+func (k Key) String() string {
+	if k.algorithm == nil {
 		return "no key"
 	}
 	return fmt.Sprintf("key %d (%s, %d octets)", k.id, k.algorithm.name, k.given)
 }
 
-// GoString is String: %#v must not show the secret either.
-func (k *Key) GoString() string { return k.String() }
+// GoString is String: %#v must not show the secret.
+func (k Key) GoString() string { return k.String() }
 
 // Format writes the same as String for every verb, so that no way of printing
 // a key shows its secret.
-func (k *Key) Format(f fmt.State, _ rune) { fmt.Fprint(f, k.String()) }
+func (k Key) Format(f fmt.State, _ rune) { fmt.Fprint(f, k.String()) }

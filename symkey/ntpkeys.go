@@ -29,18 +29,21 @@ type ntpDialect struct {
 	lastWins  bool // of two keys with one identifier
 	duplicate string
 	bad       string // what a bad line does
+	padding   string // of a short cipher key
 }
 
 var ntpdDialect = ntpDialect{
 	format: FormatNTP, daemon: "ntpd", algorithm: ntpdAlgorithm, addresses: true,
 	duplicate: "ntpd uses that one; delete this line",
 	bad:       "ntpd rejects the whole file for it",
+	padding:   "zeros",
 }
 
 var ntpsecDialect = ntpDialect{
 	format: FormatNTPsec, daemon: "ntpsec", algorithm: ntpsecAlgorithm, lastWins: true,
 	duplicate: "ntpsec uses this one; delete that line",
 	bad:       "ntpsec skips the line",
+	padding:   "zeros or with whatever an earlier key left in memory: make a new key of the full length",
 }
 
 // ParseNTPKeys reads an ntp.keys file as ntpd 4.2.8p15 does: lines of
@@ -203,8 +206,8 @@ func (d *ntpDialect) unknownType(word string) string {
 
 // ntpSecret decodes a secret. ok is false if it is an error.
 func (r *reader) ntpSecret(word string, cut bool, d *ntpDialect) (secret []byte, ok bool) {
-	if strings.HasSuffix(word, "\r") {
-		r.find(Warning, "key %d: the carriage return before the line's end is part of the secret (or makes it bad hex), and so it is on every client that works: convert the line ends on all sides or on none", r.id)
+	if strings.HasSuffix(word, "\r") && len(word) <= maxLiteral {
+		r.find(Warning, "key %d: the carriage return at the end of the line is part of the secret, and so it is on every client that works: convert the line ends on all sides or on none", r.id)
 	}
 	if cut {
 		r.find(Warning, "key %d: the # directly behind the secret starts a comment; if it was meant as a part of the secret, it is none", r.id)
@@ -220,7 +223,11 @@ func (r *reader) ntpSecret(word string, cut bool, d *ntpDialect) (secret []byte,
 	}
 	digits := word[:min(len(word), maxHexDigits)]
 	if !isHex(digits) {
-		r.find(Error, "key %d: a secret of more than %d characters has to be hex: %s", r.id, maxLiteral, d.bad)
+		if isHex(strings.TrimSuffix(digits, "\r")) {
+			r.find(Error, "key %d: the carriage return at the end of the line makes the secret bad hex: %s; convert the line ends", r.id, d.bad)
+		} else {
+			r.find(Error, "key %d: a secret of more than %d characters has to be hex: %s", r.id, maxLiteral, d.bad)
+		}
 		return nil, false
 	}
 	if len(word) > maxHexDigits {
@@ -243,7 +250,7 @@ func (r *reader) fitCipher(secret []byte, a *algorithm, d *ntpDialect) []byte {
 		r.find(Warning, "key %d: %s cuts the secret of %d octets to %s's %d", r.id, d.daemon, len(secret), a.name, a.aesKey)
 		return secret[:a.aesKey]
 	}
-	r.find(Warning, "key %d: %s pads the secret of %d octets with zeros to %s's %d", r.id, d.daemon, len(secret), a.name, a.aesKey)
+	r.find(Warning, "key %d: %s pads the secret of %d octets to %s's %d with %s", r.id, d.daemon, len(secret), a.name, a.aesKey, d.padding)
 	return append(secret, make([]byte, a.aesKey-len(secret))...)
 }
 

@@ -79,6 +79,11 @@ type Clock struct {
 	// Stratum is what is served while the clock is trusted; the kernel does
 	// not tell it. Default: 10. Range: 1 to 15.
 	Stratum int `mapstructure:"stratum" range:"1..15" unit:"stratum"`
+	// FallbackStratum is served in mode observe while the kernel says that the
+	// clock is not synchronised, so that clients stay together on it (chrony's
+	// local stratum, ntpd's orphan mode). Default: 0, none: the alarm is served.
+	// Range: 0 to 15.
+	FallbackStratum int `mapstructure:"fallback_stratum" range:"0..15" unit:"stratum"`
 	// RefID is the reference identifier that is served: up to four ASCII
 	// letters, or an IPv4 address. Default: LOCL.
 	RefID RefID `mapstructure:"refid"`

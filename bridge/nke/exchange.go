@@ -123,13 +123,12 @@ func isClosed(err error) bool {
 }
 
 func (s *Server) handshakeFailed(err error, from netip.Addr) {
-	var alert tls.AlertError
 	switch {
 	case isTimeout(err):
 		s.tally.handshakeTimeout.Add(1)
 	case isClosed(err):
 		s.tally.handshakeClosed.Add(1)
-	case isRemote(err) && errors.As(err, &alert):
+	case isRemote(err):
 		s.tally.handshakeAlert.Add(1)
 		s.quiet.warn("client ended the TLS handshake: it may not trust the certificate", "client", from.String(), "error", err)
 	default:

@@ -76,8 +76,9 @@ func (s *Server) open(addrs []netip.AddrPort) error {
 		return errors.New("nke: no address to listen on")
 	}
 	for _, a := range addrs {
+		a = netip.AddrPortFrom(a.Addr().Unmap(), a.Port())
 		network := "tcp6"
-		if a.Addr().Unmap().Is4() {
+		if a.Addr().Is4() {
 			network = "tcp4"
 		}
 		l, err := (&net.ListenConfig{}).Listen(s.ctx, network, a.String())

@@ -25,7 +25,7 @@ func testState(t testing.TB, rules ...access.Rule) *State {
 	if err != nil {
 		t.Fatal(err)
 	}
-	limiter, err := access.NewLimiter(access.LimiterConfig{Clients: 1024})
+	limiter, err := access.NewLimiter(access.LimiterConfig{Clients: 1024, Seed: [16]byte{1}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -243,7 +243,7 @@ func TestAccessRules(t *testing.T) {
 }
 
 func TestInterleavedMode(t *testing.T) {
-	s, at := start(t, Options{Interleaved: 64, Socket: SocketOptions{KernelTimestamps: true}}, testState(t), "127.0.0.1:0")
+	s, at := start(t, Options{Interleaved: 1 << 16, Socket: SocketOptions{KernelTimestamps: true}}, testState(t), "127.0.0.1:0")
 	c := dial(t, at[0])
 	first := decode(t, ask(t, c, request(4, ntp.ModeClient, 1000)))
 	h := ntp.Header{Version: 4, Mode: ntp.ModeClient, Origin: first.Receive, Receive: 2000, Transmit: 3000}

@@ -20,7 +20,7 @@ type worker struct {
 	count   counters
 	sockets []*socket
 	next    atomic.Pointer[handover]
-	wake    int                       // eventfd
+	wake    int // eventfd
 	stop    atomic.Bool
 	done    chan struct{}
 	polls   []unix.PollFd

@@ -1,0 +1,69 @@
+# make            builds bin/ntsbridge, static
+# make run        builds and serves (ARGS='-c FILE' for a configuration)
+# make test       everything that must pass: installs what it needs, checks,
+#                 unit tests, interop tests against real daemons (as root)
+# make fuzz       each fuzz target for FUZZTIME
+# make bench      all benchmarks
+# make interop    the interop tests alone
+# make clean      removes what make build and make interop made
+
+GO ?= go
+FUZZTIME ?= 20s
+
+# The interop tests have a turn of their own.
+interop := ./bridge/interop
+packages = $(shell $(GO) list ./... | grep -v '/bridge/interop$$')
+# Packages with goroutines, in code or tests: the race detector's.
+concurrent = $(shell grep -rlE '^[[:space:]]+go (func\b|[[:alnum:]_.]+\()' --include='*.go' . \
+	| grep -v '/bridge/interop/\|/testdata/' | xargs -r -n 1 dirname | sort -u)
+
+.PHONY: build run test check format unit race compiler peers interop fuzz bench clean
+
+build:
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ntsbridge ./cmd/ntsbridge
+
+run: build
+	./bin/ntsbridge serve $(ARGS)
+
+test: peers check unit race interop
+
+check: format
+	$(GO) mod tidy -diff
+	$(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+format:
+	@unformatted=$$(gofmt -l .); [ -z "$$unformatted" ] || { echo "gofmt would change: $$unformatted" >&2; exit 1; }
+
+unit:
+	$(GO) test $(packages)
+
+race: compiler
+	@[ -z "$(concurrent)" ] || { set -x; CGO_ENABLED=1 $(GO) test -race $(concurrent); }
+
+# The race detector needs a C compiler.
+compiler:
+	@command -v $${CC:-gcc} >/dev/null || \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends gcc libc6-dev >/dev/null; }
+
+# Without root there are no peers and the interop tests are skipped, loudly,
+# unless NTSBRIDGE_REQUIRE_INTEROP=1.
+peers:
+	@bridge/interop/peers.sh || [ "$$NTSBRIDGE_REQUIRE_INTEROP" != 1 ]
+
+# From inside its directory, so that go test shows what is happening.
+interop: peers
+	cd $(interop) && $(GO) test -count=1 -timeout 10m -v .
+
+fuzz:
+	@set -e; for p in $(packages); do \
+		for f in $$($(GO) test -list '^Fuzz' $$p | grep '^Fuzz' || true); do \
+			echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; \
+		done; \
+	done
+
+bench:
+	$(GO) test -run '^$$' -bench . -benchmem $(packages)
+
+clean:
+	rm -rf bin .peers

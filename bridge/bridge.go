@@ -1,0 +1,273 @@
+package bridge
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"ntsbridge/autokey"
+	"ntsbridge/bridge/clock"
+	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/control"
+	"ntsbridge/bridge/nke"
+	"ntsbridge/bridge/ntp"
+	"ntsbridge/bridge/server"
+)
+
+// clockInterval is how often the kernel's clock state is looked at. A change
+// of its synchronisation is served after that time at the latest.
+const clockInterval = time.Second
+
+// Bridge is the running daemon.
+type Bridge struct {
+	log       hclog.Logger
+	server    *server.Server
+	ke        *nke.Server // nil: NTS is off
+	control   *control.Server
+	precision int8
+	stop      chan struct{}
+	done      chan struct{}
+	addresses []netip.AddrPort
+
+	mu     sync.Mutex // Reload, the clock's tick, Close
+	parts  *parts
+	served clock.Served
+	synced bool
+	ticked bool
+}
+
+// Start makes everything that the configuration asks for and serves. The
+// configuration must be resolved. On an error nothing is left running.
+func Start(cfg *config.Config, log hclog.Logger) (*Bridge, error) {
+	if err := errors.Join(makeDir(cfg.StateDir, 0o700), makeDir(cfg.RunDir, 0o755)); err != nil {
+		return nil, err
+	}
+	b := &Bridge{log: log, stop: make(chan struct{}), done: make(chan struct{}),
+		precision: clock.MeasurePrecision(func() int64 { return time.Now().UnixNano() })}
+	var err error
+	if b.parts, err = build(cfg, log, time.Now()); err != nil {
+		return nil, err
+	}
+	b.served.Policy = b.policy()
+	if err := b.open(); err != nil {
+		b.closeAll()
+		return nil, err
+	}
+	go b.run()
+	return b, nil
+}
+
+func (b *Bridge) policy() clock.Policy {
+	p := b.parts.policy
+	p.Precision = b.precision
+	return p
+}
+
+// open starts the servers in the order in which they need each other.
+func (b *Bridge) open() (err error) {
+	cfg := b.parts.cfg
+	if b.server, err = server.New(serverOptions(cfg), b.parts.state, b.look()); err != nil {
+		return err
+	}
+	if err := b.updateSignatures(b.parts.autokey); err != nil {
+		return err
+	}
+	if b.addresses, err = b.server.Listen(cfg.Server.Listen); err != nil {
+		return err
+	}
+	if cfg.NTS.Enabled {
+		if b.ke, err = nke.Listen(b.parts.ke); err != nil {
+			return err
+		}
+	}
+	b.control, err = control.Listen(cfg.Control.Socket, control.Sources{ServerStats: b.ServerStats}, b.log.Named("control"))
+	return err
+}
+
+func serverOptions(cfg *config.Config) server.Options {
+	o := server.Options{Workers: cfg.Server.Workers, Batch: cfg.Server.Batch,
+		Socket: server.SocketOptions{DSCP: cfg.Server.DSCP, KernelTimestamps: cfg.Server.Timestamping != "none"}}
+	if cfg.Server.Interleaved.Enabled {
+		o.Interleaved = cfg.Server.Interleaved.Entries
+	}
+	return o
+}
+
+// look reads the kernel's state and returns what to serve.
+func (b *Bridge) look() *ntp.ClockState {
+	k, err := clock.ReadKernel()
+	if err != nil {
+		b.log.Error("clock state", "error", err)
+		k = clock.Kernel{MaxError: 16 * time.Second}
+	}
+	state := b.served.Update(k, ntp.TimestampFromTime(time.Now()))
+	if synced := state.Synchronised(); synced != b.synced || !b.ticked {
+		b.synced, b.ticked = synced, true
+		b.logClock(state)
+	}
+	return state
+}
+
+func (b *Bridge) logClock(c *ntp.ClockState) {
+	switch {
+	case !b.synced:
+		b.log.Warn("system clock is not synchronised: clients are served the alarm (leap 3, stratum 16); " +
+			"discipline it by another program, or set clock.fallback_stratum or clock.mode: local")
+	case b.served.Policy.Mode == clock.Observe && c.Stratum == b.served.Policy.Fallback:
+		b.log.Warn("system clock is not synchronised: it is served as it is", "stratum", c.Stratum)
+	default:
+		b.log.Info("system clock is served", "stratum", c.Stratum, "root_dispersion", c.RootDispersion)
+	}
+}
+
+// updateSignatures makes an Autokey server sign its values, which it does
+// when the clock is first synchronised.
+func (b *Bridge) updateSignatures(a *autokey.Server) error {
+	if a == nil || !b.synced || a.Updated() != 0 {
+		return nil
+	}
+	return a.SignatureUpdate(ntp.TimestampFromTime(time.Now()))
+}
+
+// run looks after the clock and the cookie keys until Close.
+func (b *Bridge) run() {
+	defer close(b.done)
+	ticker := time.NewTicker(clockInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-b.stop:
+			return
+		case <-ticker.C:
+			b.tick(time.Now())
+		}
+	}
+}
+
+func (b *Bridge) tick(now time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.server.SetClock(b.look())
+	if err := b.updateSignatures(b.parts.autokey); err != nil {
+		b.log.Error("Autokey signatures", "error", err)
+	}
+	if n := b.parts.state.NTS; n != nil && !now.Before(n.Ring().Expires()) {
+		ring, err := b.parts.ring(now)
+		if err != nil {
+			b.log.Error("NTS cookie keys cannot be rotated", "error", err)
+			return
+		}
+		n.SetRing(ring)
+		b.log.Info("NTS cookie keys rotated", "keys", ring.Epochs(), "next", ring.Expires().UTC().Format(time.RFC3339))
+	}
+}
+
+// Reload replaces keys, rules, certificates and authenticators by those of
+// cfg, all or nothing: on an error everything goes on as before.
+func (b *Bridge) Reload(cfg *config.Config) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := reloadable(b.parts.cfg, cfg); err != nil {
+		return err
+	}
+	next, err := build(cfg, b.log, time.Now())
+	if err != nil {
+		return err
+	}
+	if err := b.updateSignatures(next.autokey); err != nil {
+		return err
+	}
+	if b.ke != nil {
+		if err := b.ke.Apply(next.ke); err != nil {
+			return err
+		}
+	}
+	addresses, err := b.server.Listen(cfg.Server.Listen)
+	if err != nil {
+		if b.ke != nil {
+			err = errors.Join(err, b.ke.Apply(b.parts.ke))
+		}
+		return err
+	}
+	b.addresses = addresses
+	b.parts = next
+	b.served.Policy = b.policy()
+	b.server.SetState(next.state)
+	b.server.SetClock(b.look())
+	return nil
+}
+
+// reloadable reports what cannot change while the daemon runs.
+func reloadable(old, next *config.Config) error {
+	var fixed []string
+	note := func(option string, same bool) {
+		if !same {
+			fixed = append(fixed, option)
+		}
+	}
+	note("state_dir", old.StateDir == next.StateDir)
+	note("run_dir", old.RunDir == next.RunDir)
+	note("control.socket", old.Control.Socket == next.Control.Socket)
+	note("nts.enabled", old.NTS.Enabled == next.NTS.Enabled)
+	note("nts.listen", !old.NTS.Enabled || slices.Equal(old.NTS.Listen, next.NTS.Listen))
+	note("server.workers, batch, dscp, timestamping or interleaved", serverOptions(old) == serverOptions(next))
+	if len(fixed) > 0 {
+		return fmt.Errorf("a reload cannot change %v: restart the daemon for it; nothing was changed", fixed)
+	}
+	return nil
+}
+
+// Addresses returns the UDP addresses served.
+func (b *Bridge) Addresses() []netip.AddrPort { return b.server.Addresses() }
+
+// Made says what this start generated.
+func (b *Bridge) Made() Made { return b.parts.made }
+
+// ServerStats returns the counters of all servers.
+func (b *Bridge) ServerStats() *control.ServerStats {
+	var ke *nke.Counters
+	if b.ke != nil {
+		c := b.ke.Counters()
+		ke = &c
+	}
+	return control.NewServerStats(b.server.Counters(), ke)
+}
+
+// Close answers what has arrived and stops everything.
+func (b *Bridge) Close() error {
+	close(b.stop)
+	<-b.done
+	return b.closeAll()
+}
+
+func (b *Bridge) closeAll() error {
+	var errs []error
+	if b.control != nil {
+		errs = append(errs, b.control.Close())
+	}
+	if b.ke != nil {
+		errs = append(errs, b.ke.Close())
+	}
+	if b.server != nil {
+		errs = append(errs, b.server.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// autokeyBudget turns parts of a core into the units of package autokey,
+// microseconds.
+func autokeyBudget(c *config.AutokeyBudget) autokey.Budget {
+	const perCore = 1e6
+	atLeastOne := func(v float64) int { return int(math.Max(1, v)) }
+	return autokey.Budget{
+		Rate: atLeastOne(c.CPU * perCore), Burst: atLeastOne(c.Burst.Seconds() * perCore),
+		ClientRate: atLeastOne(c.ClientCPU * perCore), ClientBurst: atLeastOne(c.ClientBurst.Seconds() * perCore),
+		Clients: c.Clients,
+	}
+}

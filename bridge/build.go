@@ -1,0 +1,298 @@
+package bridge
+
+import (
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"ntsbridge/autokey"
+	"ntsbridge/autokey/keyfile"
+	"ntsbridge/bridge/access"
+	"ntsbridge/bridge/clock"
+	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/nke"
+	"ntsbridge/bridge/ntp"
+	"ntsbridge/bridge/server"
+	"ntsbridge/nts"
+	"ntsbridge/nts/aead"
+	"ntsbridge/symkey"
+)
+
+// parts are everything that is made of a configuration and replaced as a
+// whole by a reload.
+type parts struct {
+	cfg     *config.Config
+	state   *server.State
+	ke      nke.Config // without Listen addresses if NTS is off
+	secret  []byte     // of NTS cookies
+	policy  clock.Policy
+	autokey *autokey.Server
+	made    Made
+}
+
+// Made says what the first start generated.
+type Made struct {
+	Key          bool // symmetric key
+	Certificate  bool
+	CookieSecret bool
+}
+
+// build makes all parts, or none and an error. It touches nothing that runs;
+// what it finds questionable it logs.
+func build(cfg *config.Config, log hclog.Logger, now time.Time) (*parts, error) {
+	p := &parts{cfg: cfg, state: &server.State{}}
+	for _, step := range []func(hclog.Logger, time.Time) error{
+		p.buildAccess, p.buildKeys, p.buildAutokey, p.buildNTS,
+	} {
+		if err := step(log, now); err != nil {
+			return nil, err
+		}
+	}
+	p.policy = clockPolicy(&cfg.Clock)
+	return p, nil
+}
+
+func (p *parts) buildAccess(_ hclog.Logger, _ time.Time) (err error) {
+	if p.state.Access, err = p.cfg.AccessTable(); err != nil {
+		return err
+	}
+	l := access.LimiterConfig{Clients: p.cfg.RateLimit.Clients,
+		IPv4Prefix: p.cfg.RateLimit.IPv4Prefix, IPv6Prefix: p.cfg.RateLimit.IPv6Prefix}
+	if _, err := rand.Read(l.Seed[:]); err != nil {
+		return err
+	}
+	p.state.Limiter, err = access.NewLimiter(l)
+	return err
+}
+
+func (p *parts) buildKeys(log hclog.Logger, _ time.Time) error {
+	var keys []*symkey.Key
+	var items []string
+	for _, r := range p.cfg.Keys.Trusted {
+		items = append(items, fmt.Sprintf("%d-%d", r.Low, r.High))
+	}
+	for _, f := range p.cfg.Keys.Files {
+		file, err := readKeyFile(f)
+		if err != nil {
+			return err
+		}
+		for _, finding := range file.Findings {
+			log.Warn("key file", "file", f.Path, "line", finding.Line, "finding", finding.Text)
+		}
+		keys = append(keys, file.Keys...)
+	}
+	if len(p.cfg.Keys.Files) == 0 && p.cfg.Keys.Generate {
+		generated, made, err := loadGeneratedKeys(generatedKeyFile(p.cfg))
+		if err != nil {
+			return err
+		}
+		keys, p.made.Key = generated, made
+		items = append(items, fmt.Sprint(generatedKeyID))
+	}
+	trusted, err := symkey.ParseTrusted(items)
+	if err != nil {
+		return err
+	}
+	p.state.Keys, err = symkey.NewTable(keys, trusted)
+	return err
+}
+
+func generatedKeyFile(cfg *config.Config) string { return filepath.Join(cfg.StateDir, "ntp.keys") }
+
+func readKeyFile(f config.KeyFile) (*symkey.File, error) {
+	text, err := os.ReadFile(f.Path)
+	if err != nil {
+		return nil, fmt.Errorf("key file: %w", err)
+	}
+	switch f.Format {
+	case "ntp":
+		return symkey.ParseNTPKeys(f.Path, text)
+	case "chrony":
+		return symkey.ParseChronyKeys(f.Path, text)
+	}
+	return symkey.ParseAuto(f.Path, text)
+}
+
+func (p *parts) buildAutokey(log hclog.Logger, now time.Time) error {
+	a := &p.cfg.Autokey
+	if !a.Enabled {
+		return nil
+	}
+	password, err := readPassword(a.PasswordFile)
+	if err != nil {
+		return err
+	}
+	host, err := keyfile.LoadHost(os.DirFS(a.KeysDir), keyfile.HostOptions{
+		Host: a.Host, Ident: a.Ident, Password: password, Now: now})
+	if err != nil {
+		return fmt.Errorf("autokey: keysdir %s: %w", a.KeysDir, err)
+	}
+	for _, f := range host.Findings {
+		log.Warn("autokey key set", "file", f.File, "finding", f.Text)
+	}
+	digest, ok := autokey.ParseDigest(a.Digest)
+	if !ok {
+		return fmt.Errorf("autokey: digest %q is not known; use the one of the clients' crypto line, MD5 if it has none", a.Digest)
+	}
+	seeds, err := loadSeeds(a.SeedFile)
+	if err != nil {
+		return err
+	}
+	cfg := autokey.Config{Host: host, Digest: digest, Seed: seeds[0], OlderSeeds: seeds[1:],
+		Budget: autokeyBudget(&a.Budget)}
+	if a.Takeover.Enabled {
+		cfg.Takeover, cfg.TakeoverEnd = true, ntp.TimestampFromTime(a.Takeover.Until)
+		log.Warn("Autokey takeover: cookies of seed 0, which anybody can compute, are accepted for clients that ntpd served before",
+			"until", a.Takeover.Until.Format(time.DateOnly))
+	}
+	if a.LeapFile != "" {
+		text, err := os.ReadFile(a.LeapFile)
+		if err != nil {
+			return fmt.Errorf("autokey: leap file: %w", err)
+		}
+		if cfg.Leap, err = leapValues(a.LeapFile, text, now); err != nil {
+			return err
+		}
+	}
+	p.autokey, err = autokey.NewServer(cfg, rand.Reader)
+	p.state.Autokey = p.autokey
+	return err
+}
+
+// readPassword returns the first line of a file; no file is no password.
+func readPassword(path string) (string, error) {
+	if path == "" {
+		return "", nil
+	}
+	text, err := readSecretFile(path)
+	if err != nil {
+		return "", fmt.Errorf("autokey: password file: %w", err)
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	return strings.TrimSuffix(line, "\r"), nil
+}
+
+func (p *parts) buildNTS(log hclog.Logger, now time.Time) error {
+	n := &p.cfg.NTS
+	if !n.Enabled {
+		return nil
+	}
+	var aeads []aead.ID
+	for _, id := range n.AEADs {
+		aeads = append(aeads, aead.ID(id))
+	}
+	var err error
+	if p.state.NTS, err = nts.NewServer(aeads); err != nil {
+		return err
+	}
+	if p.secret, p.made.CookieSecret, err = loadCookieSecret(n.Cookies.SecretFile); err != nil {
+		return err
+	}
+	ring, err := p.ring(now)
+	if err != nil {
+		return err
+	}
+	p.state.NTS.SetRing(ring)
+	files, made, err := certificates(p.cfg, now)
+	if err != nil {
+		return err
+	}
+	p.made.Certificate = made
+	port := uint16(n.Port)
+	if port == 0 && p.cfg.Server.Listen[0].Port() != config.PortNTP {
+		port = p.cfg.Server.Listen[0].Port()
+	}
+	ke, err := nts.NewKEServer(aeads, n.Server, port)
+	if err != nil {
+		return err
+	}
+	p.ke = nke.Config{Listen: n.Listen, Certificates: files, KE: ke, Ring: p.state.NTS.Ring,
+		Allow: allowKE(p.state.Access), Limits: keLimits(p.cfg), Logger: log.Named("nts-ke")}
+	_, err = nke.LoadCertificates(files)
+	return err
+}
+
+func (p *parts) ring(now time.Time) (*nts.Ring, error) {
+	c := &p.cfg.NTS.Cookies
+	return nts.NewRing(p.secret, c.Rotation, c.Kept, now)
+}
+
+// allowKE admits to NTS-KE whom the access rules admit to NTS.
+func allowKE(table *access.Table) func(netip.Addr) ntp.Reason {
+	return func(addr netip.Addr) ntp.Reason {
+		_, reason := table.Lookup(netip.AddrPortFrom(addr, 0)).Judge(ntp.KindNTS, 4)
+		return reason
+	}
+}
+
+func keLimits(cfg *config.Config) nke.Limits {
+	l := &cfg.NTS.Limits
+	limits := nke.Limits{Connections: l.Connections, ConnectionsPerPrefix: l.PerPrefix, Burst: l.Burst,
+		IPv4Prefix: cfg.RateLimit.IPv4Prefix, IPv6Prefix: cfg.RateLimit.IPv6Prefix,
+		Prefixes: l.Clients, Timeout: l.Timeout, Rate: -1}
+	if l.Interval > 0 {
+		limits.Rate = 1 / l.Interval.Seconds()
+	}
+	return limits
+}
+
+// certificates returns the configured files, or those of the state directory,
+// made on the first start.
+func certificates(cfg *config.Config, now time.Time) (files []nke.Files, made bool, err error) {
+	for _, c := range cfg.NTS.Certificates {
+		files = append(files, nke.Files{Certificate: c.Cert, Key: c.Key})
+	}
+	if len(files) > 0 {
+		return files, false, nil
+	}
+	if !cfg.NTS.Generate {
+		return nil, false, errors.New("nts: no certificate; name one in nts.certificates, or set nts.generate or nts.enabled: false")
+	}
+	f := generatedCertificate(cfg)
+	err = nke.SelfSigned(f, selfSignedNames(cfg), now)
+	if errors.Is(err, fs.ErrExist) {
+		return []nke.Files{f}, false, nil
+	}
+	return []nke.Files{f}, err == nil, err
+}
+
+func generatedCertificate(cfg *config.Config) nke.Files {
+	return nke.Files{Certificate: filepath.Join(cfg.StateDir, "nts.crt"), Key: filepath.Join(cfg.StateDir, "nts.key")}
+}
+
+// selfSignedNames are the configured names and every address of this host, so
+// that clients without DNS can use it too.
+func selfSignedNames(cfg *config.Config) []string {
+	names := append([]string(nil), cfg.NTS.Names...)
+	if len(names) == 0 {
+		names = append(names, "localhost")
+	}
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		return names
+	}
+	for _, a := range addresses {
+		if ip, ok := a.(*net.IPNet); ok && !ip.IP.IsLinkLocalUnicast() {
+			names = append(names, ip.IP.String())
+		}
+	}
+	return names
+}
+
+func clockPolicy(c *config.Clock) clock.Policy {
+	p := clock.Policy{Mode: clock.Observe, Stratum: uint8(c.Stratum), Fallback: uint8(c.FallbackStratum), ReferenceID: uint32(c.RefID),
+		MinDispersion: c.MinDispersion, MaxError: c.MaxError, Drift: c.DriftPPM * 1e-6}
+	if c.Mode == "local" {
+		p.Mode = clock.Local
+	}
+	return p
+}

@@ -1,0 +1,98 @@
+package interop
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+)
+
+// Environment variables.
+const (
+	peersVariable   = "NTSBRIDGE_PEERS"           // folder with the daemons; default .peers at the top of the repository
+	requireVariable = "NTSBRIDGE_REQUIRE_INTEROP" // 1: fail where a test would be skipped
+)
+
+// Suites are the roots that peers.sh makes.
+const (
+	Bullseye = "bullseye"
+	Bookworm = "bookworm"
+	Trixie   = "trixie"
+)
+
+// Program is an executable of a root, or of the machine.
+type Program struct {
+	Root      string // a suite; empty is the machine itself
+	Path      string // full path in the root
+	FakeClock bool   // pretend to set the clock: it ends itself when refused
+	Dir       string // working directory below the scratch directory
+}
+
+// The real programs.
+var (
+	NTPD       = Program{Root: Bullseye, Path: "/usr/sbin/ntpd"}
+	NTPKeygen  = Program{Root: Bullseye, Path: "/usr/sbin/ntp-keygen"}
+	NTPQ       = Program{Root: Bullseye, Path: "/usr/bin/ntpq"}
+	Chronyd43  = Program{Root: Bookworm, Path: "/usr/sbin/chronyd"}
+	Chronyd46  = Program{Root: Trixie, Path: "/usr/sbin/chronyd"}
+	NTPDRS     = Program{Root: Trixie, Path: "/usr/bin/ntp-daemon", FakeClock: true}
+	NTPDRSCtl  = Program{Root: Trixie, Path: "/usr/bin/ntp-ctl"}
+	NTPsecNTPD = Program{Root: Trixie, Path: "/usr/sbin/ntpd"}
+)
+
+// chronyc returns the client that belongs to a chronyd.
+func chronyc(chronyd Program) Program {
+	return Program{Root: chronyd.Root, Path: "/usr/bin/chronyc"}
+}
+
+// Peers is the folder that peers.sh filled.
+type Peers struct{ dir string }
+
+// RequirePeers returns the daemons' folder. Without it, or without root, it
+// skips the test and says loudly what to do; with NTSBRIDGE_REQUIRE_INTEROP=1
+// the test fails instead.
+func RequirePeers(t testing.TB) *Peers {
+	t.Helper()
+	p, err := findPeers()
+	if err == nil && os.Geteuid() != 0 {
+		err = errors.New("network namespaces need root: run the tests as root")
+	}
+	if err == nil {
+		return p
+	}
+	if os.Getenv(requireVariable) == "1" {
+		t.Fatalf("%s=1, but %v", requireVariable, err)
+	}
+	// Past the test framework, which shows a skip only under -v.
+	fmt.Fprintf(os.Stderr, "\n*** %s NOT RUN: %v\n*** (%s=1 makes this a failure)\n\n", t.Name(), err, requireVariable)
+	t.Skipf("no peers: %v", err)
+	return nil
+}
+
+func findPeers() (*Peers, error) {
+	dir := os.Getenv(peersVariable)
+	if dir == "" {
+		dir = filepath.Join(repository(), ".peers")
+	}
+	p := &Peers{dir}
+	for _, root := range p.roots() {
+		if _, err := os.Stat(filepath.Join(root, ".complete")); err != nil {
+			return nil, fmt.Errorf("the real daemons are not in %s: run bridge/interop/peers.sh as root (make peers)", dir)
+		}
+	}
+	return p, nil
+}
+
+func (p *Peers) root(suite string) string { return filepath.Join(p.dir, suite) }
+
+func (p *Peers) roots() []string {
+	return []string{p.root(Bullseye), p.root(Bookworm), p.root(Trixie)}
+}
+
+// repository returns the top of the repository.
+func repository() string {
+	_, file, _, _ := runtime.Caller(0)
+	return filepath.Join(filepath.Dir(file), "..", "..")
+}

@@ -1,0 +1,247 @@
+package server
+
+import (
+	"bytes"
+	"crypto/rand"
+	"crypto/rsa"
+	"encoding/binary"
+	"math/big"
+	"net/netip"
+	"testing"
+	"time"
+
+	"ntsbridge/autokey"
+	"ntsbridge/autokey/keyfile"
+	"ntsbridge/bridge/ntp"
+	"ntsbridge/nts"
+	"ntsbridge/nts/aead"
+	"ntsbridge/symkey"
+)
+
+const testSeed autokey.Seed = 0x5eed
+
+var (
+	testClient = netip.MustParseAddrPort("10.98.0.2:123")
+	testServer = netip.MustParseAddr("10.98.0.1")
+)
+
+// autokeyHost makes a key set as ntp-keygen -T would.
+func autokeyHost(t testing.TB) *keyfile.Host {
+	t.Helper()
+	key, err := rsa.GenerateKey(rand.Reader, 1024)
+	if err != nil {
+		t.Fatal(err)
+	}
+	own, err := keyfile.NewRSAPrivateKey(key.N, big.NewInt(int64(key.E)), key.D, key.Primes[0], key.Primes[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	der, err := keyfile.CreateCertificate(rand.Reader, keyfile.CertificateTemplate{Subject: "tick", Trusted: true,
+		Serial: ntp.TimestampFromTime(now).Seconds(), NotBefore: now, NotAfter: now.AddDate(1, 0, 0)}, own, keyfile.NIDByScheme("RSA-SHA256"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := keyfile.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &keyfile.Host{Name: "tick", HostKey: own, Certificate: cert}
+}
+
+// rig has every authenticator and a good request for each kind.
+type rig struct {
+	handler  *handler
+	requests map[string][]byte
+}
+
+func newRig(t testing.TB) *rig {
+	t.Helper()
+	r := &rig{requests: map[string][]byte{"none": request(4, ntp.ModeClient, 0x1122334455667788)}}
+	state := testState(t)
+	scratch := symkey.NewScratch()
+	var keys []*symkey.Key
+	for i, alg := range []string{"MD5", "SHA1", "SHA256", "AES128CMAC"} {
+		k, err := symkey.Generate(rand.Reader, uint32(i+1), alg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, k)
+		p := append(request(4, ntp.ModeClient, 42), make([]byte, 24)...)
+		r.requests[alg] = p[:k.Seal(p, ntp.HeaderLen, k.WireLen(4), scratch)]
+	}
+	var err error
+	if state.Keys, err = symkey.NewTable(keys, symkey.TrustAll); err != nil {
+		t.Fatal(err)
+	}
+	r.addAutokey(t, state)
+	r.addNTS(t, state)
+	r.handler = &handler{state: state, clock: goodClock(), store: newTimestampStore(1 << 10), count: new(counters),
+		sym: symkey.NewScratch(), now: systemTime}
+	return r
+}
+
+func (r *rig) addAutokey(t testing.TB, state *State) {
+	t.Helper()
+	var err error
+	if state.Autokey, err = autokey.NewServer(autokey.Config{Host: autokeyHost(t), Seed: testSeed}, rand.Reader); err != nil {
+		t.Fatal(err)
+	}
+	if err := state.Autokey.SignatureUpdate(systemTime()); err != nil {
+		t.Fatal(err)
+	}
+	s := autokey.NewScratch(autokey.MD5)
+	sign := func(p []byte, id, cookie uint32) []byte {
+		p = binary.BigEndian.AppendUint32(p, id)
+		key := bytes.Clone(s.SessionKey(testClient.Addr(), testServer, id, cookie))
+		return append(p, s.MAC(key, p[:len(p)-4])...)
+	}
+	r.requests["autokey"] = sign(request(4, ntp.ModeClient, 42), 1<<20, s.Cookie(testClient.Addr(), testServer, testSeed))
+	assoc := autokey.Message{Code: autokey.Request(autokey.OpAssoc), Value: []byte("tock")}
+	r.requests["autokey message"] = sign(assoc.Append(request(4, ntp.ModeClient, 42)), 1<<21, 0)
+}
+
+func (r *rig) addNTS(t testing.TB, state *State) {
+	t.Helper()
+	ids := []aead.ID{aead.AESSIVCMAC256, aead.AES128GCMSIV}
+	var err error
+	if state.NTS, err = nts.NewServer(ids); err != nil {
+		t.Fatal(err)
+	}
+	ring, err := nts.NewRing(make([]byte, 32), time.Hour, 2, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	state.NTS.SetRing(ring)
+	for _, id := range ids {
+		keys, err := nts.NewKeys(id, make([]byte, id.KeyLen()), bytes.Repeat([]byte{1}, id.KeyLen()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		cookies := make([][]byte, 8)
+		for i := range cookies {
+			var nonce [nts.CookieNonceLen]byte
+			nonce[0] = byte(i)
+			cookies[i] = ring.AppendCookie(nil, &keys, &nonce)
+		}
+		client, err := nts.NewClient(&keys, cookies, [32]byte{1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := append(request(4, ntp.ModeClient, 42), make([]byte, 1024)...)
+		n, err := client.Request(p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.requests[id.String()] = p[:n]
+	}
+}
+
+// serve runs one request through both passes.
+func (r *rig) serve(s *slot, packet, resp []byte) int {
+	s.req = ntp.Request{Packet: packet, From: testClient, To: testServer, Received: systemTime()}
+	r.handler.open(s)
+	var base ntp.Header
+	r.handler.clock.Fill(&base, s.req.Received)
+	return r.handler.finish(s, &base, resp)
+}
+
+func newSlot(t testing.TB) *slot {
+	t.Helper()
+	s := new(slot)
+	if err := s.init(); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestServingDoesNotAllocate(t *testing.T) {
+	r := newRig(t)
+	resp := make([]byte, maxPacket)
+	for name, packet := range r.requests {
+		s := newSlot(t)
+		want := ntp.Answer
+		if name == "autokey message" {
+			want = ntp.Defer // costs public-key work, which is for the slow lane
+		}
+		n := r.serve(s, packet, resp)
+		if s.verdict.Action != want || want == ntp.Answer && n == 0 {
+			t.Errorf("%s: verdict %+v, %d octets", name, s.verdict, n)
+			continue
+		}
+		if n > len(packet) {
+			t.Errorf("%s: %d octets answered to %d", name, n, len(packet))
+		}
+		if a := testing.AllocsPerRun(200, func() { r.serve(s, packet, resp) }); a != 0 {
+			t.Errorf("%s: %v allocations per request", name, a)
+		}
+	}
+}
+
+// Every wrong bit of an authenticated request is refused, whatever the kind.
+func TestFlippedBitsAreRefused(t *testing.T) {
+	r := newRig(t)
+	resp := make([]byte, maxPacket)
+	s := newSlot(t)
+	for name, packet := range r.requests {
+		if name == "none" || name == "autokey message" {
+			continue
+		}
+		for bit := 0; bit < len(packet)*8; bit += 7 {
+			bad := bytes.Clone(packet)
+			bad[bit/8] ^= 1 << (bit % 8)
+			n := r.serve(s, bad, resp)
+			if s.verdict.Action == ntp.Answer && s.verdict.Kind == s.req.Layout.Kind && s.verdict.Kind != ntp.KindNone {
+				t.Fatalf("%s: bit %d flipped and accepted", name, bit)
+			}
+			if n > len(bad) {
+				t.Fatalf("%s: bit %d flipped: %d octets answered to %d", name, bit, n, len(bad))
+			}
+		}
+	}
+}
+
+func FuzzHandler(f *testing.F) {
+	r := newRig(f)
+	for _, p := range r.requests {
+		f.Add(p)
+	}
+	resp := make([]byte, maxPacket)
+	s := newSlot(f)
+	f.Fuzz(func(t *testing.T, packet []byte) {
+		if len(packet) > maxPacket {
+			return
+		}
+		r.handler.slow = false
+		n := r.serve(s, packet, resp)
+		if n > len(packet) {
+			t.Fatalf("%d octets answered to %d, %+v", n, len(packet), s.verdict)
+		}
+		if s.verdict.Action == ntp.Defer {
+			r.handler.slow = true
+			if n := r.serve(s, packet, resp); n > autokey.MaxResponseLen {
+				t.Fatalf("Autokey answer of %d octets", n)
+			}
+		}
+	})
+}
+
+func BenchmarkServe(b *testing.B) {
+	r := newRig(b)
+	resp := make([]byte, maxPacket)
+	for _, name := range []string{"none", "MD5", "SHA1", "SHA256", "AES128CMAC", "autokey", "AEAD_AES_SIV_CMAC_256", "AEAD_AES_128_GCM_SIV"} {
+		packet := r.requests[name]
+		if packet == nil {
+			b.Fatalf("no request %q", name)
+		}
+		b.Run(name, func(b *testing.B) {
+			s := newSlot(b)
+			b.ReportAllocs()
+			for b.Loop() {
+				if r.serve(s, packet, resp) == 0 {
+					b.Fatal("no answer")
+				}
+			}
+		})
+	}
+}

@@ -1,0 +1,129 @@
+//go:build linux
+
+package rig
+
+import (
+	"bytes"
+	"errors"
+	"math"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"ntsbridge/cmd/ntpload/internal/load"
+	"ntsbridge/symkey"
+)
+
+func TestParseSpec(t *testing.T) {
+	for text, program := range map[string]string{
+		"chronyd": "chronyd", "chronyd,root=/x,noclientlog,bound": "chronyd", "ntsbridge,bin=./b": "ntsbridge",
+		"echo,wait=recv,timestamps": "echo", "exec:server -x {dir}": "exec",
+	} {
+		if s, err := ParseSpec(text); err != nil || s.program != program || s.Text != text {
+			t.Errorf("%q: %+v, %v", text, s, err)
+		}
+	}
+	for _, text := range []string{"", "ntpd", "chronyd,wait=recv", "ntsbridge,root=/"} {
+		if _, err := ParseSpec(text); err == nil {
+			t.Errorf("%q was taken", text)
+		}
+	}
+}
+
+func TestParseKinds(t *testing.T) {
+	if all, err := ParseKinds(""); err != nil || len(all) != len(Kinds) {
+		t.Errorf("%v, %v", all, err)
+	}
+	if two, err := ParseKinds("nts-15, none"); err != nil || len(two) != 2 || two[0].aead != 15 || two[1].Name != "none" {
+		t.Errorf("%v, %v", two, err)
+	}
+	if _, err := ParseKinds("none,autokey"); err == nil || !strings.Contains(err.Error(), "nts-30") {
+		t.Errorf("unknown kind: %v", err)
+	}
+}
+
+// TestPrepare makes the directories of all servers, and reads back the keys
+// as both programs would.
+func TestPrepare(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	m, err := newMaterial()
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := link{"nb-x", netip.MustParseAddr("192.0.2.1")}
+	root := t.TempDir()
+	for text, want := range map[string]struct{ file, content, command string }{
+		"chronyd,root=" + root + ",noclientlog": {"chrony.conf", "\nnoclientlog\n", "chroot " + root + " chronyd -n -x"},
+		"chronyd,bin=/x/chronyd,bound":          {"chrony.conf", "\nbindaddress 192.0.2.1\n", "/x/chronyd -n -x"},
+		"ntsbridge,bound":                       {"ntsbridge.yaml", `listen: ["192.0.2.1:123"]`, "ntsbridge serve -c"},
+		"echo,timestamps,batch=8":               {keysFile, "4 AES128 HEX:", "self echo"},
+		"exec:x {dir} {addr}":                   {certFile, "CERTIFICATE", "192.0.2.1"},
+	} {
+		s, err := ParseSpec(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u, err := s.prepare(m, l, "self")
+		if err != nil {
+			t.Fatal(err)
+		}
+		content, err := os.ReadFile(filepath.Join(u.dir, want.file))
+		if err != nil || !strings.Contains(string(content), want.content) {
+			t.Errorf("%s: %v, %s has\n%s\nwant %q in it", text, err, want.file, content, want.content)
+		}
+		if command := strings.Join(u.command, " "); !strings.Contains(command, want.command) || !strings.HasPrefix(command, "setpriv --bounding-set=-sys_time") {
+			t.Errorf("%s: command %q", text, command)
+		}
+		u.remove()
+		if _, err := os.Stat(u.dir); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s: its directory is still there: %v", text, err)
+		}
+	}
+	keys, err := symkey.ParseChronyKeys("keys", m.keys)
+	if err != nil || len(keys.Keys) != 4 {
+		t.Errorf("keys: %v, %v", keys, err)
+	}
+}
+
+func TestSummarise(t *testing.T) {
+	for _, c := range []struct {
+		values []float64
+		want   Summary
+	}{
+		{[]float64{3}, Summary{3, 3, 3}},
+		{[]float64{3, 1, 2}, Summary{2, 1, 3}},
+		{[]float64{4, 1, 2, 9}, Summary{3, 1, 9}},
+	} {
+		if got := Summarise(c.values); got != c.want {
+			t.Errorf("%v: %v, want %v", c.values, got, c.want)
+		}
+	}
+	if !math.IsNaN(Summarise(nil).Median) {
+		t.Error("no values have a median")
+	}
+}
+
+func TestTable(t *testing.T) {
+	row := Row{Kind: "none"}
+	for _, cpu := range []time.Duration{100, 110, 130} {
+		row.add(&load.Result{Answers: 1000, CPU: 1000 * 100, Wall: time.Second, Lost: 1},
+			&load.Result{Answers: 1000, CPU: 1000 * cpu, Wall: time.Second})
+	}
+	table := Table{A: "one", B: "two", Rows: []Row{row, {Kind: "md5", Err: errors.New("no answer")}}}
+	var text, markdown bytes.Buffer
+	if err := errors.Join(table.WriteText(&text), table.WriteMarkdown(&markdown)); err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(text.String(), "1.10 (1.00..1.30)") || !strings.Contains(text.String(), "failed") {
+		t.Errorf("text:\n%s", text.String())
+	}
+	if want := "| none | 100 (100..100) | 110 (100..130) | 1.10 (1.00..1.30) | 1000 | 1000 | 0% | 0% | 3 |"; !strings.Contains(markdown.String(), want) {
+		t.Errorf("markdown:\n%swant\n%s", markdown.String(), want)
+	}
+	if err := table.Err(); err == nil || !strings.Contains(err.Error(), "md5: no answer") {
+		t.Errorf("Err is %v", err)
+	}
+}

@@ -1,0 +1,110 @@
+package rig
+
+import (
+	"fmt"
+	"io"
+	"math"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"ntsbridge/cmd/ntpload/internal/load"
+)
+
+// Table is the result of a comparison.
+type Table struct {
+	A, B string // what was compared
+	Rows []Row
+}
+
+// Row is one kind: nanoseconds of CPU time per answer in each round, ratios of
+// the two of a round, and answers per second.
+type Row struct {
+	Kind   string
+	A, B   []float64
+	Ratio  []float64
+	RateA  []float64
+	RateB  []float64
+	ShareA []float64 // of the server's core in use, 0 to 1
+	ShareB []float64
+	Lost   uint64
+	Err    error // the kind could not be measured
+}
+
+func (r *Row) add(a, b *load.Result) {
+	r.A = append(r.A, a.CPUPerAnswer())
+	r.B = append(r.B, b.CPUPerAnswer())
+	r.Ratio = append(r.Ratio, b.CPUPerAnswer()/a.CPUPerAnswer())
+	r.RateA = append(r.RateA, a.PerSecond())
+	r.RateB = append(r.RateB, b.PerSecond())
+	r.ShareA = append(r.ShareA, float64(a.CPU)/float64(a.Wall))
+	r.ShareB = append(r.ShareB, float64(b.CPU)/float64(b.Wall))
+	r.Lost += a.Lost + b.Lost
+}
+
+// Summary is median, least and largest of some values.
+type Summary struct{ Median, Min, Max float64 }
+
+// Summarise returns the summary; NaN throughout without values.
+func Summarise(values []float64) Summary {
+	if len(values) == 0 {
+		return Summary{math.NaN(), math.NaN(), math.NaN()}
+	}
+	v := slices.Sorted(slices.Values(values))
+	n := len(v)
+	return Summary{(v[(n-1)/2] + v[n/2]) / 2, v[0], v[n-1]}
+}
+
+var columns = []string{"kind", "A ns/answer", "B ns/answer", "B/A", "A answers/s", "B answers/s", "A core", "B core", "lost"}
+
+func (r *Row) cells() []string {
+	if r.Err != nil {
+		return []string{r.Kind, "-", "-", "failed", "-", "-", "-", "-", "-"}
+	}
+	ns := func(v []float64) string {
+		s := Summarise(v)
+		return fmt.Sprintf("%.0f (%.0f..%.0f)", s.Median, s.Min, s.Max)
+	}
+	ratio := Summarise(r.Ratio)
+	return []string{r.Kind, ns(r.A), ns(r.B), fmt.Sprintf("%.2f (%.2f..%.2f)", ratio.Median, ratio.Min, ratio.Max),
+		fmt.Sprintf("%.0f", Summarise(r.RateA).Median), fmt.Sprintf("%.0f", Summarise(r.RateB).Median),
+		fmt.Sprintf("%.0f%%", 100*Summarise(r.ShareA).Median), fmt.Sprintf("%.0f%%", 100*Summarise(r.ShareB).Median),
+		fmt.Sprint(r.Lost)}
+}
+
+// WriteText writes the table for a terminal.
+func (t *Table) WriteText(w io.Writer) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(tw, strings.Join(columns, "\t"))
+	for i := range t.Rows {
+		fmt.Fprintln(tw, strings.Join(t.Rows[i].cells(), "\t"))
+	}
+	fmt.Fprintf(tw, "A: %s\nB: %s\nMedian (least..largest) over the rounds; B/A is taken round by round.\n", t.A, t.B)
+	return tw.Flush()
+}
+
+// WriteMarkdown writes the table for a document.
+func (t *Table) WriteMarkdown(w io.Writer) error {
+	var b strings.Builder
+	fmt.Fprintf(&b, "| %s |\n|---%s|\n", strings.Join(columns, " | "), strings.Repeat("|---:", len(columns)-1))
+	for i := range t.Rows {
+		fmt.Fprintf(&b, "| %s |\n", strings.Join(t.Rows[i].cells(), " | "))
+	}
+	fmt.Fprintf(&b, "\nA: `%s`, B: `%s`. Median (least..largest) over the rounds; B/A is taken round by round.\n", t.A, t.B)
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+// Err returns why kinds could not be measured, nil if all were.
+func (t *Table) Err() error {
+	var problems []string
+	for _, r := range t.Rows {
+		if r.Err != nil {
+			problems = append(problems, fmt.Sprintf("%s: %v", r.Kind, r.Err))
+		}
+	}
+	if problems == nil {
+		return nil
+	}
+	return fmt.Errorf("not measured: %s", strings.Join(problems, "\n"))
+}

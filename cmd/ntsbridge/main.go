@@ -1,0 +1,76 @@
+// Command ntsbridge is a time server for sites that move from ntpd with
+// symmetric keys or Autokey to Network Time Security. See the README.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit statuses of every command.
+const (
+	exitFailed   = 1
+	exitUsage    = 2
+	exitFindings = 3 // done, but with findings that --strict refuses
+)
+
+// statusError is an error with an exit status of its own.
+type statusError struct {
+	status int
+	err    error
+}
+
+func (e *statusError) Error() string { return e.err.Error() }
+func (e *statusError) Unwrap() error { return e.err }
+
+func usageError(format string, args ...any) error {
+	return &statusError{exitUsage, fmt.Errorf(format, args...)}
+}
+
+func main() { os.Exit(run(os.Args[1:])) }
+
+// run executes the command line and returns the exit status.
+func run(args []string) int {
+	root := newRootCommand()
+	root.SetArgs(args)
+	err := root.Execute()
+	if err == nil {
+		return 0
+	}
+	fmt.Fprintln(os.Stderr, "ntsbridge:", err)
+	var status *statusError
+	if errors.As(err, &status) {
+		return status.status
+	}
+	return exitFailed
+}
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "ntsbridge",
+		Short:         "One time server for unauthenticated, symmetric-key, Autokey and NTS clients",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_ = cmd.Usage()
+			return usageError("a command is missing; `ntsbridge serve` runs the server")
+		},
+	}
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError("%w", err) })
+	root.AddCommand(newServeCommand(), newServerStatsCommand())
+	for _, c := range root.Commands() {
+		if args := c.Args; args != nil {
+			c.Args = func(cmd *cobra.Command, given []string) error {
+				if err := args(cmd, given); err != nil {
+					return usageError("%w", err)
+				}
+				return nil
+			}
+		}
+	}
+	return root
+}

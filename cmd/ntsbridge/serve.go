@@ -1,0 +1,121 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"syscall"
+
+	"github.com/hashicorp/go-hclog"
+	"github.com/spf13/cobra"
+
+	"ntsbridge/bridge"
+	"ntsbridge/bridge/config"
+)
+
+// serveFlags are the flags of serve; they go before what the file says.
+type serveFlags struct {
+	config   string
+	stateDir string
+	runDir   string
+	noClock  bool
+}
+
+func newServeCommand() *cobra.Command {
+	var f serveFlags
+	cmd := &cobra.Command{
+		Use:   "serve",
+		Short: "Run the server",
+		Long: "Run the server in the foreground until SIGTERM or SIGINT. SIGHUP reads configuration,\n" +
+			"keys and certificates again; if anything is wrong with them, all of it is left as it was.\n" +
+			"Without -c it serves everybody, with a key and an NTS certificate made on the first start.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return f.serve(cmd.OutOrStdout()) },
+	}
+	cmd.Flags().StringVarP(&f.config, "config", "c", "", "configuration `FILE`")
+	addDirFlags(cmd, &f.stateDir, &f.runDir)
+	cmd.Flags().BoolVar(&f.noClock, "no-clock", false, "never touch the system clock (it is not touched by this version at all)")
+	return cmd
+}
+
+func addDirFlags(cmd *cobra.Command, stateDir, runDir *string) {
+	if stateDir != nil {
+		cmd.Flags().StringVar(stateDir, "state-dir", "", "`DIRECTORY` of what survives a restart (default from the configuration)")
+	}
+	cmd.Flags().StringVar(runDir, "run-dir", "", "`DIRECTORY` of the control socket (default from the configuration)")
+}
+
+// fallbackStratum is what the daemon serves without a configuration while
+// nothing disciplines the clock, so that it works on a fresh machine.
+const fallbackStratum = 10
+
+// load reads the configuration, or takes the embedded default, and resolves
+// it.
+func (f *serveFlags) load() (*config.Config, error) {
+	cfg := config.Default()
+	if f.config != "" {
+		var err error
+		if cfg, err = config.Load(f.config); err != nil {
+			return nil, err
+		}
+	} else {
+		cfg.Clock.FallbackStratum = fallbackStratum
+	}
+	for _, d := range []struct{ flag, option *string }{{&f.stateDir, &cfg.StateDir}, {&f.runDir, &cfg.RunDir}} {
+		if *d.flag == "" {
+			continue
+		}
+		abs, err := filepath.Abs(*d.flag)
+		if err != nil {
+			return nil, err
+		}
+		*d.option = abs
+	}
+	cfg.Resolve(config.CurrentEnvironment())
+	return cfg, nil
+}
+
+func (f *serveFlags) serve(out io.Writer) error {
+	cfg, err := f.load()
+	if err != nil {
+		return err
+	}
+	log := hclog.New(&hclog.LoggerOptions{Name: "ntsbridge", Output: os.Stderr,
+		Level: hclog.LevelFromString(cfg.Log.Level), JSONFormat: cfg.Log.JSON})
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
+	defer signal.Stop(signals)
+	b, err := bridge.Start(cfg, log)
+	if err != nil {
+		return err
+	}
+	for _, a := range b.Addresses() {
+		log.Info("serving", "ntp", a.String())
+	}
+	if f.config == "" {
+		fmt.Fprint(out, b.ClientLines())
+	}
+	for s := range signals {
+		if s != syscall.SIGHUP {
+			log.Info("stopping", "signal", s.String())
+			return b.Close()
+		}
+		f.reload(b, log)
+	}
+	return nil
+}
+
+func (f *serveFlags) reload(b *bridge.Bridge, log hclog.Logger) {
+	cfg, err := f.load()
+	if err == nil {
+		err = b.Reload(cfg)
+	}
+	if err != nil {
+		log.Error("reload refused, everything goes on as before", "error", err)
+		return
+	}
+	log.SetLevel(hclog.LevelFromString(cfg.Log.Level))
+	log.Info("reloaded")
+}
