@@ -26,6 +26,9 @@ type statusError struct {
 func (e *statusError) Error() string { return e.err.Error() }
 func (e *statusError) Unwrap() error { return e.err }
 
+// ExitCode returns the exit status.
+func (e *statusError) ExitCode() int { return e.status }
+
 func usageError(format string, args ...any) error {
 	return &statusError{exitUsage, fmt.Errorf(format, args...)}
 }
@@ -41,9 +44,9 @@ func run(args []string) int {
 		return 0
 	}
 	fmt.Fprintln(os.Stderr, "ntsbridge:", err)
-	var status *statusError
+	var status interface{ ExitCode() int }
 	if errors.As(err, &status) {
-		return status.status
+		return status.ExitCode()
 	}
 	return exitFailed
 }
@@ -61,7 +64,7 @@ func newRootCommand() *cobra.Command {
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError("%w", err) })
-	root.AddCommand(newServeCommand(), newServerStatsCommand())
+	root.AddCommand(newServeCommand(), newCheckCommand(), newServerStatsCommand())
 	for _, c := range root.Commands() {
 		if args := c.Args; args != nil {
 			c.Args = func(cmd *cobra.Command, given []string) error {
