@@ -13,9 +13,12 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
+
+	"ntsbridge/autokey"
 )
 
 var now = time.Date(2026, 11, 22, 0, 0, 0, 0, time.UTC)
@@ -259,6 +262,91 @@ func TestCheckTakeover(t *testing.T) {
 		}
 		if !found {
 			t.Errorf("%s: no %s", until, want)
+		}
+	}
+}
+
+// autokeySite copies the key set in testdata and links it as ntp-keygen does.
+func autokeySite(t *testing.T) site {
+	t.Helper()
+	s := newSite(t)
+	if err := os.CopyFS(filepath.Join(s.dir, "crypto"), os.DirFS("testdata/autokey")); err != nil {
+		t.Fatal(err)
+	}
+	for link, file := range map[string]string{
+		"host_tick": "RSAhost_tick", "cert_tick": "RSA-MD5cert_tick", "iffkey_tick": "IFFkey_grp",
+	} {
+		file = filepath.Join(s.dir, "crypto", "ntpkey_"+file+".4004289237")
+		if err := os.Chmod(file, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Symlink(filepath.Base(file), filepath.Join(s.dir, "crypto", "ntpkey_"+link)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.write("pw", "serverpw\n", 0o600)
+	return s
+}
+
+func TestCheckAutokey(t *testing.T) {
+	s := autokeySite(t)
+	const text = "autokey: {enabled: true, keysdir: crypto, password_file: pw}\nnts: {enabled: false}\n"
+	r := s.check(text)
+	expect(t, r, "error warning")
+	if !strings.Contains(strings.Join(r.Facts, "\n"), "Autokey: host tick@grp, identity IFF, digest MD5") {
+		t.Errorf("%q", r.Facts)
+	}
+	if !strings.Contains(strings.Join(r.Served[0].Kinds, " "), "autokey") {
+		t.Errorf("not served: %+v", r.Served[0])
+	}
+
+	later, err := Check(filepath.Join(s.dir, "site.yaml"), CheckOptions{Now: now.Add(2 * 366 * day)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The name of the host came from the environment.
+	expect(t, later, "error", "error: autokey.keysdir: ")
+
+	if err := os.Chmod(filepath.Join(s.dir, "crypto", "ntpkey_iffkey_tick"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	expect(t, s.check(text), "error warning", "warning: autokey.keysdir: ")
+	s.write("pw", "wrong\n", 0o600)
+	expect(t, s.check(text), "error", "error: autokey.keysdir: ")
+	s.write("pw", "\n", 0o600)
+	expect(t, s.check(text), "error", "error: autokey.password_file: ")
+	expect(t, s.check("autokey: {enabled: true, host: tock, keysdir: crypto, password_file: pw}\nnts: {enabled: false}\n"),
+		"error", "error: autokey.password_file: ")
+}
+
+func TestCheckAutokeyExpired(t *testing.T) {
+	s := autokeySite(t)
+	s.check("autokey: {enabled: true, host: tick, keysdir: crypto, password_file: pw}\nnts: {enabled: false}\n")
+	r, err := Check(filepath.Join(s.dir, "site.yaml"), CheckOptions{Now: now.Add(2 * 366 * day)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range r.Findings {
+		if f.Severity == Failure && strings.Contains(f.File+f.Text, "cert") {
+			return
+		}
+	}
+	t.Errorf("an expired certificate is not found: %v", r.Findings)
+}
+
+// What the configuration takes as a digest, Autokey must know.
+func TestDigests(t *testing.T) {
+	for _, f := range fieldsOf(reflect.TypeFor[Autokey](), "") {
+		if f.name != "digest" {
+			continue
+		}
+		for _, name := range words(f.tag) {
+			if d, ok := autokey.ParseDigest(name); !ok || d.String() != name {
+				t.Errorf("autokey does not know the digest %s", name)
+			}
+		}
+		if autokey.Digest(len(words(f.tag))).Valid() {
+			t.Error("autokey has a digest that the configuration lacks")
 		}
 	}
 }

@@ -109,9 +109,21 @@ func (k *checker) host() {
 		return
 	}
 	for _, found := range h.Findings {
-		k.findIn(Warning, filepath.Join(a.KeysDir, found.File), 0, found.Text)
+		k.findIn(severityOfCode(found.Code), filepath.Join(a.KeysDir, found.File), 0, found.Text)
 	}
 	k.fact("Autokey", "host %s, identity %s, digest %s", h.Name, identities(h), a.Digest)
+}
+
+// severityOfCode grades a finding about a key set. That Autokey's keys and
+// digests are weak is no news: serving it at all is the finding.
+func severityOfCode(code string) Severity {
+	switch code {
+	case keyfile.FindExpired, keyfile.FindNotYetValid, keyfile.FindKeyMismatch:
+		return Failure
+	case keyfile.FindWeakKey, keyfile.FindWeakDigest, keyfile.FindPassword:
+		return Note
+	}
+	return Warning
 }
 
 // identities names the identity schemes that a host offers.

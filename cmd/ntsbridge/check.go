@@ -12,18 +12,6 @@ import (
 	"ntsbridge/bridge/config"
 )
 
-// checkFailed ends the check command with its status; everything has been
-// said already.
-type checkFailed struct {
-	status int // 1: serve would fail; 3: findings that --strict refuses
-	text   string
-}
-
-func (e checkFailed) Error() string { return e.text }
-
-// ExitCode returns the exit status of the process.
-func (e checkFailed) ExitCode() int { return e.status }
-
 type checkFlags struct {
 	file, stateDir, runDir string
 	json, strict           bool
@@ -35,37 +23,36 @@ func newCheckCommand() *cobra.Command {
 	var f checkFlags
 	cmd := &cobra.Command{
 		Use:   "check -c FILE",
-		Short: "validate a configuration and say who would be served how",
+		Short: "Validate a configuration and say who would be served how",
 		Long: `Reads a configuration and everything that it names: key files, Autokey files,
 certificates, directories, addresses. Changes nothing. Prints who would be
 served how to standard output, and what is wrong to standard error.
 
 Exit status: 0 good; 1 serve would fail; 2 wrong usage; 3 warnings, with --strict.`,
-		Args:          cobra.NoArgs,
-		SilenceUsage:  true,
-		SilenceErrors: true,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return f.run(cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
 	flags := cmd.Flags()
-	flags.StringVarP(&f.file, "config", "c", "", "configuration file")
-	flags.StringVar(&f.stateDir, "state-dir", "", "state directory, instead of the one in the file")
-	flags.StringVar(&f.runDir, "run-dir", "", "run directory, instead of the one in the file")
+	flags.StringVarP(&f.file, "config", "c", "", "configuration `FILE`")
+	addDirFlags(cmd, &f.stateDir, &f.runDir)
 	flags.BoolVar(&f.json, "json", false, "print one JSON object")
 	flags.BoolVar(&f.strict, "strict", false, "end with status 3 if there are warnings")
-	_ = cmd.MarkFlagRequired("config") // fails only for a flag that is not there
 	return cmd
 }
 
 func (f *checkFlags) run(out, errOut io.Writer) error {
+	if f.file == "" {
+		return usageError("no configuration named; write ntsbridge check -c FILE")
+	}
 	for _, dir := range []*string{&f.stateDir, &f.runDir} {
 		if *dir == "" {
 			continue
 		}
 		var err error
 		if *dir, err = filepath.Abs(*dir); err != nil {
-			return checkFailed{1, err.Error()}
+			return err
 		}
 	}
 	report, err := config.Check(f.file, config.CheckOptions{
@@ -75,7 +62,7 @@ func (f *checkFlags) run(out, errOut io.Writer) error {
 		RunDir:      f.runDir,
 	})
 	if err != nil {
-		return checkFailed{1, err.Error()}
+		return err
 	}
 	if err := f.print(report, out, errOut); err != nil {
 		return err
@@ -108,9 +95,9 @@ func (f *checkFlags) verdict(report *config.Report) error {
 	failures, warnings := report.Count(config.Failure), report.Count(config.Warning)
 	switch {
 	case failures > 0:
-		return checkFailed{1, fmt.Sprintf("%s: %d errors, %d warnings", f.file, failures, warnings)}
+		return &statusError{exitFailed, fmt.Errorf("%s: %d errors, %d warnings", f.file, failures, warnings)}
 	case warnings > 0 && f.strict:
-		return checkFailed{3, fmt.Sprintf("%s: %d warnings", f.file, warnings)}
+		return &statusError{exitFindings, fmt.Errorf("%s: %d warnings", f.file, warnings)}
 	}
 	return nil
 }
