@@ -93,7 +93,7 @@ type Discipline struct {
 // AutokeySystem is Autokey's part of the system variables.
 type AutokeySystem struct {
 	Host         string
-	Ident        string                 // own group by "crypto ident", empty: none
+	Ident        string                 // own group as a client, empty: none
 	Flags        uint32                 // own status word
 	Digest       string                 // of session keys, OpenSSL's long name
 	Signature    string                 // algorithm of the certificate, OpenSSL's long name
