@@ -129,7 +129,6 @@ func TestCommonName(t *testing.T) {
 		for _, a := range attributes {
 			sets = append(sets, []attribute{a})
 		}
-		type set []attribute
 		var all []asn1.RawValue
 		for _, s := range sets {
 			der, err := asn1.MarshalWithParams(s, "set")

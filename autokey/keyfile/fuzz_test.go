@@ -3,10 +3,12 @@ package keyfile
 import (
 	"bytes"
 	"crypto/rand"
+	"encoding/pem"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -63,6 +65,45 @@ func FuzzReadKey(f *testing.F) {
 		if k, err := file.IFFKey(); err == nil && k.Parameters().Validate() != nil {
 			t.Error("IFF key with unusable parameters")
 		}
+		file.IFFParameters()
+		file.GQKey()
+		file.GQParameters()
+		file.MVKey()
+		file.MVParameters()
+	})
+}
+
+// FuzzPrivateKeyDER gets at what FuzzReadKey hides behind base64.
+func FuzzPrivateKeyDER(f *testing.F) {
+	types := []string{typePKCS8, typeEncryptedPKCS8, typeRSA, typeDSA}
+	for _, pattern := range []string{"openssl/*.pem", "keys/*/export-*", "sessions/*/client/ntpkey_*par_tick"} {
+		files, _ := filepath.Glob("testdata/" + pattern)
+		for _, file := range files {
+			data, err := os.ReadFile(file)
+			if err != nil {
+				f.Fatal(err)
+			}
+			if block, _ := pem.Decode(data); block != nil && block.Headers["DEK-Info"] == "" {
+				f.Add(uint8(slices.Index(types, block.Type)), block.Bytes)
+			}
+		}
+	}
+	f.Fuzz(func(t *testing.T, kind uint8, der []byte) {
+		block := &pem.Block{Type: types[int(kind)%len(types)], Bytes: der}
+		raw, _, err := readPrivateKey(block, "openssl")
+		if err != nil {
+			if !classed(err) {
+				t.Errorf("unclassed error: %v", err)
+			}
+			return
+		}
+		file := &KeyFile{raw: raw}
+		if key, err := file.PrivateKey(); err == nil {
+			if _, err := EncodeKey(rand.Reader, Header{Name: "x"}, key, Encoding{Traditional: true}); err != nil {
+				t.Errorf("does not write: %v", err)
+			}
+		}
+		file.IFFKey()
 		file.IFFParameters()
 		file.GQKey()
 		file.GQParameters()

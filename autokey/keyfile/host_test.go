@@ -490,3 +490,58 @@ func TestExports(t *testing.T) {
 		t.Errorf("MV trusted authority as key: %v, want ErrIncomplete", err)
 	}
 }
+
+// Our group files are those with which real clients worked.
+func TestEncodeGroupLikeTheWorkingOnes(t *testing.T) {
+	for _, test := range []struct {
+		file   string
+		scheme Scheme
+	}{
+		{"sessions/iff-b512/client/ntpkey_iffpar_tick", IFF},
+		{"sessions/gq-b512-fixed/client/ntpkey_gqpar_tick", GQ},
+		{"sessions/mv-b256-n5/client/ntpkey_mvpar_tick", MV},
+	} {
+		want := mustRead(t, test.file)
+		g, err := LoadGroup(os.DirFS("testdata/"+filepath.Dir(test.file)), test.scheme, "tick")
+		if err != nil {
+			t.Fatal(err)
+		}
+		var parameters any = g.IFF
+		if g.GQ != nil {
+			parameters = g.GQ
+		} else if g.MV != nil {
+			parameters = g.MV
+		}
+		got, err := EncodeGroup(Header{Name: "ntpkey_" + test.scheme.String() + "par_tick", Filestamp: g.Filestamp, Made: keysMade}, parameters)
+		if err != nil {
+			t.Fatal(err)
+		}
+		gotLines, wantLines := strings.Split(string(got), "\n"), strings.Split(string(want), "\n")
+		gotLines[1], wantLines[1] = "", "" // the date
+		if !slices.Equal(gotLines, wantLines) {
+			t.Errorf("%s: wrote\n%s\nwant\n%s", test.file, got, want)
+		}
+	}
+}
+
+// So is our arrangement of a GQ key.
+func TestEncodeGQKeyLikeTheWorkingOne(t *testing.T) {
+	want := mustKey(t, "sessions/gq-b512-fixed/server/ntpkey_gqkey_tick", "serverpw")
+	key, err := want.GQKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	data, err := EncodeKey(rand.Reader, Header{Name: "ntpkey_GQkey_tick", Filestamp: 1}, key, Encoding{Traditional: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := ReadKey(data, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, v := range got.raw.rsa {
+		if v.Cmp(want.raw.rsa[i]) != 0 {
+			t.Errorf("field %d differs", i+1)
+		}
+	}
+}
