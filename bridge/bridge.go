@@ -180,6 +180,9 @@ func (b *Bridge) Reload(cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
+	if limiterConfig(cfg) == limiterConfig(b.parts.cfg) {
+		next.state.Limiter = b.parts.state.Limiter // a reload forgets nobody's excess
+	}
 	if err := b.updateSignatures(next.autokey); err != nil {
 		return err
 	}
