@@ -294,7 +294,9 @@ func TestRateLimit(t *testing.T) {
 			t.Error("the kiss code is not sealed: no client with a key would believe it")
 		}
 	}
-	if got := r.handler.count.packets[ntp.KindSymmetric][4][ntp.ReasonRateLimited].Load(); got != 3 {
+	var sum Counters
+	r.handler.count.addTo(&sum)
+	if got := sum.Packets[ntp.KindSymmetric][4][ntp.ReasonRateLimited]; got != 3 {
 		t.Errorf("%d requests counted as rate limited, want 3", got)
 	}
 }
