@@ -31,6 +31,7 @@ type Bridge struct {
 	ke        *nke.Server // nil: NTS is off
 	control   *control.Server
 	precision int8
+	events    control.SystemEvents // as ntpq shows them
 	stop      chan struct{}
 	done      chan struct{}
 	addresses []netip.AddrPort
@@ -54,6 +55,8 @@ func Start(cfg *config.Config, log hclog.Logger) (*Bridge, error) {
 	if b.parts, err = build(cfg, log, time.Now()); err != nil {
 		return nil, err
 	}
+	b.events.Record(control.EventRestart)
+	b.parts.local.Events = &b.events
 	b.served.Policy = b.policy()
 	if err := b.open(); err != nil {
 		b.closeAll()
@@ -112,6 +115,11 @@ func (b *Bridge) look() *ntp.ClockState {
 	}
 	state := b.served.Update(k, ntp.TimestampFromTime(time.Now()))
 	if synced := state.Synchronised(); synced != b.synced || !b.ticked {
+		if synced {
+			b.events.Record(control.EventClockSync)
+		} else if b.ticked {
+			b.events.Record(control.EventNoSystemPeer)
+		}
 		b.synced, b.ticked = synced, true
 		b.logClock(state)
 	}
@@ -205,6 +213,7 @@ func (b *Bridge) Reload(cfg *config.Config) error {
 	b.addresses = addresses
 	b.parts = next
 	b.served.Policy = b.policy()
+	next.local.Events = &b.events
 	b.server.SetState(next.state)
 	b.server.SetClock(b.look())
 	return nil

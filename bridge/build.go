@@ -18,6 +18,7 @@ import (
 	"ntsbridge/bridge/access"
 	"ntsbridge/bridge/clock"
 	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/control"
 	"ntsbridge/bridge/nke"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/server"
@@ -35,6 +36,9 @@ type parts struct {
 	secret  []byte     // of NTS cookies
 	policy  clock.Policy
 	autokey *autokey.Server
+	shown   *control.AutokeyServer // what ntpq is shown of it, nil: off
+	leap    control.LeapTable
+	local   *control.LocalSource // what ntpq is shown
 	made    Made
 }
 
@@ -50,7 +54,7 @@ type Made struct {
 func build(cfg *config.Config, log hclog.Logger, now time.Time) (*parts, error) {
 	p := &parts{cfg: cfg, state: &server.State{}}
 	for _, step := range []func(hclog.Logger, time.Time) error{
-		p.buildAccess, p.buildKeys, p.buildAutokey, p.buildNTS,
+		p.buildAccess, p.buildKeys, p.buildAutokey, p.buildNTS, p.buildQuery,
 	} {
 		if err := step(log, now); err != nil {
 			return nil, err
@@ -145,9 +149,11 @@ func (p *parts) buildAutokey(log hclog.Logger, now time.Time) error {
 		if cfg.Leap, err = leapValues(a.LeapFile, text, now); err != nil {
 			return err
 		}
+		p.leap = leapTable(cfg.Leap, text)
 	}
 	p.autokey, err = autokey.NewServer(cfg, rand.Reader)
 	p.state.Autokey = p.autokey
+	p.shown = &control.AutokeyServer{Server: p.autokey, Host: host, Digest: digest}
 	return err
 }
 
