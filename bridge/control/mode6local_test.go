@@ -172,7 +172,7 @@ func TestOtherHostsAreBounded(t *testing.T) {
 	if n, refused := flood(2*time.Hour, 10*time.Second, "127.0.0.1"); refused || n < 1000*300 {
 		t.Errorf("this host got %d octets (refused: %v)", n, refused)
 	}
-	if answer, reason := q.Answer(0, 0, localClock(), &ntp.Request{Packet: request[:8]}); answer != nil || reason != ntp.ReasonMalformed {
+	if answer, reason := q.Answer(0, 0, localClock(), &ntp.Request{Packet: request[:8], From: netip.MustParseAddrPort("[::1]:123")}); answer != nil || reason != ntp.ReasonMalformed {
 		t.Errorf("8 octets: %d packets, %v", len(answer), reason)
 	}
 }

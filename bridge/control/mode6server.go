@@ -46,17 +46,22 @@ func NewQueries(source QuerySource) (*Queries, error) {
 
 // Answer implements server.Query.
 func (q *Queries) Answer(now ntp.Timestamp, mono int64, clock *ntp.ClockState, req *ntp.Request) ([][]byte, ntp.Reason) {
+	from := req.From.Addr()
+	bounded := !from.IsLoopback()
+	if bounded && !q.allow(from, mono, 1) { // before there is any work
+		return nil, ntp.ReasonRateLimited
+	}
 	answer := Respond(q.source, now, clock, req.Packet)
 	if len(answer) == 0 {
 		return nil, ntp.ReasonMalformed
 	}
-	if from := req.From.Addr(); !from.IsLoopback() && !q.allow(from, mono, len(answer)) {
+	if bounded && !q.allow(from, mono, len(answer)-1) {
 		return nil, ntp.ReasonRateLimited
 	}
 	return answer, ntp.ReasonOK
 }
 
-// allow takes a token for each packet of an answer.
+// allow takes tokens for packets of an answer.
 func (q *Queries) allow(from netip.Addr, mono int64, packets int) bool {
 	for range packets {
 		if q.sources.Allow(from, mono, &querySourceLimit) != access.Pass ||
