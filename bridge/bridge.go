@@ -35,7 +35,7 @@ type Bridge struct {
 	done      chan struct{}
 	addresses []netip.AddrPort
 
-	mu     sync.Mutex // Reload, the clock's tick, Close
+	mu     sync.Mutex // open, Reload, the clock's tick, readers
 	parts  *parts
 	served clock.Served
 	synced bool
@@ -69,10 +69,17 @@ func (b *Bridge) policy() clock.Policy {
 	return p
 }
 
-// open starts the servers in the order in which they need each other.
+// open starts the servers. The control socket comes first: it is what keeps a
+// second daemon from sharing our UDP ports, which SO_REUSEPORT would let it.
 func (b *Bridge) open() (err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	cfg := b.parts.cfg
 	if b.server, err = server.New(serverOptions(cfg), b.parts.state, b.look()); err != nil {
+		return err
+	}
+	sources := control.Sources{ServerStats: b.ServerStats}
+	if b.control, err = control.Listen(cfg.Control.Socket, sources, b.log.Named("control")); err != nil {
 		return err
 	}
 	if err := b.updateSignatures(b.parts.autokey); err != nil {
@@ -82,11 +89,8 @@ func (b *Bridge) open() (err error) {
 		return err
 	}
 	if cfg.NTS.Enabled {
-		if b.ke, err = nke.Listen(b.parts.ke); err != nil {
-			return err
-		}
+		b.ke, err = nke.Listen(b.parts.ke)
 	}
-	b.control, err = control.Listen(cfg.Control.Socket, control.Sources{ServerStats: b.ServerStats}, b.log.Named("control"))
 	return err
 }
 
@@ -180,6 +184,9 @@ func (b *Bridge) Reload(cfg *config.Config) error {
 	if err != nil {
 		return err
 	}
+	if limiterConfig(cfg) == limiterConfig(b.parts.cfg) {
+		next.state.Limiter = b.parts.state.Limiter // a reload forgets nobody's excess
+	}
 	if err := b.updateSignatures(next.autokey); err != nil {
 		return err
 	}
@@ -231,6 +238,8 @@ func (b *Bridge) Made() Made { return b.parts.made }
 
 // ServerStats returns the counters of all servers.
 func (b *Bridge) ServerStats() *control.ServerStats {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	var ke *nke.Counters
 	if b.ke != nil {
 		c := b.ke.Counters()

@@ -338,3 +338,15 @@ func TestLeapValues(t *testing.T) {
 		}
 	}
 }
+
+func FuzzLeapValues(f *testing.F) {
+	f.Add("#$ 3676924800\n#@ 3928521600\n2272060800 10 # 1 Jan 1972\n3692217600 37\n#h 1 2 3 4 5\n")
+	f.Add("3692217600\t37")
+	now := time.Date(2026, 11, 21, 0, 0, 0, 0, time.UTC)
+	f.Fuzz(func(t *testing.T, list string) {
+		v, err := leapValues("list", []byte(list), now)
+		if err == nil && (v.LastLeap == 0 && v.TAIOffset == 0 || v.LastLeap > ntp.TimestampFromTime(now).Seconds()) {
+			t.Errorf("%+v from %q", v, list)
+		}
+	})
+}

@@ -9,7 +9,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -65,8 +64,7 @@ func (p *parts) buildAccess(_ hclog.Logger, _ time.Time) (err error) {
 	if p.state.Access, err = p.cfg.AccessTable(); err != nil {
 		return err
 	}
-	l := access.LimiterConfig{Clients: p.cfg.RateLimit.Clients,
-		IPv4Prefix: p.cfg.RateLimit.IPv4Prefix, IPv6Prefix: p.cfg.RateLimit.IPv6Prefix}
+	l := limiterConfig(p.cfg)
 	if _, err := rand.Read(l.Seed[:]); err != nil {
 		return err
 	}
@@ -74,16 +72,21 @@ func (p *parts) buildAccess(_ hclog.Logger, _ time.Time) (err error) {
 	return err
 }
 
+func limiterConfig(cfg *config.Config) access.LimiterConfig {
+	return access.LimiterConfig{Clients: cfg.RateLimit.Clients,
+		IPv4Prefix: cfg.RateLimit.IPv4Prefix, IPv6Prefix: cfg.RateLimit.IPv6Prefix}
+}
+
 func (p *parts) buildKeys(log hclog.Logger, _ time.Time) error {
-	var keys []*symkey.Key
-	var items []string
-	for _, r := range p.cfg.Keys.Trusted {
-		items = append(items, fmt.Sprintf("%d-%d", r.Low, r.High))
+	trusted, err := p.cfg.TrustedKeys()
+	if err != nil {
+		return err
 	}
+	var keys []*symkey.Key
 	for _, f := range p.cfg.Keys.Files {
-		file, err := readKeyFile(f)
+		file, err := config.ReadKeyFile(f)
 		if err != nil {
-			return err
+			return fmt.Errorf("key file: %w", err)
 		}
 		for _, finding := range file.Findings {
 			log.Warn("key file", "file", f.Path, "line", finding.Line, "finding", finding.Text)
@@ -91,16 +94,11 @@ func (p *parts) buildKeys(log hclog.Logger, _ time.Time) error {
 		keys = append(keys, file.Keys...)
 	}
 	if len(p.cfg.Keys.Files) == 0 && p.cfg.Keys.Generate {
-		generated, made, err := loadGeneratedKeys(generatedKeyFile(p.cfg))
-		if err != nil {
+		// The file is ours: every key in it may be used.
+		trusted = symkey.TrustAll
+		if keys, p.made.Key, err = loadGeneratedKeys(generatedKeyFile(p.cfg)); err != nil {
 			return err
 		}
-		keys, p.made.Key = generated, made
-		items = append(items, fmt.Sprint(generatedKeyID))
-	}
-	trusted, err := symkey.ParseTrusted(items)
-	if err != nil {
-		return err
 	}
 	p.state.Keys, err = symkey.NewTable(keys, trusted)
 	return err
@@ -108,31 +106,16 @@ func (p *parts) buildKeys(log hclog.Logger, _ time.Time) error {
 
 func generatedKeyFile(cfg *config.Config) string { return filepath.Join(cfg.StateDir, "ntp.keys") }
 
-func readKeyFile(f config.KeyFile) (*symkey.File, error) {
-	text, err := os.ReadFile(f.Path)
-	if err != nil {
-		return nil, fmt.Errorf("key file: %w", err)
-	}
-	switch f.Format {
-	case "ntp":
-		return symkey.ParseNTPKeys(f.Path, text)
-	case "chrony":
-		return symkey.ParseChronyKeys(f.Path, text)
-	}
-	return symkey.ParseAuto(f.Path, text)
-}
-
 func (p *parts) buildAutokey(log hclog.Logger, now time.Time) error {
 	a := &p.cfg.Autokey
 	if !a.Enabled {
 		return nil
 	}
-	password, err := readPassword(a.PasswordFile)
+	options, err := p.cfg.AutokeyOptions(now)
 	if err != nil {
-		return err
+		return fmt.Errorf("autokey: password file: %w", err)
 	}
-	host, err := keyfile.LoadHost(os.DirFS(a.KeysDir), keyfile.HostOptions{
-		Host: a.Host, Ident: a.Ident, Password: password, Now: now})
+	host, err := keyfile.LoadHost(os.DirFS(a.KeysDir), options)
 	if err != nil {
 		return fmt.Errorf("autokey: keysdir %s: %w", a.KeysDir, err)
 	}
@@ -166,19 +149,6 @@ func (p *parts) buildAutokey(log hclog.Logger, now time.Time) error {
 	p.autokey, err = autokey.NewServer(cfg, rand.Reader)
 	p.state.Autokey = p.autokey
 	return err
-}
-
-// readPassword returns the first line of a file; no file is no password.
-func readPassword(path string) (string, error) {
-	if path == "" {
-		return "", nil
-	}
-	text, err := readSecretFile(path)
-	if err != nil {
-		return "", fmt.Errorf("autokey: password file: %w", err)
-	}
-	line, _, _ := strings.Cut(string(text), "\n")
-	return strings.TrimSuffix(line, "\r"), nil
 }
 
 func (p *parts) buildNTS(log hclog.Logger, now time.Time) error {

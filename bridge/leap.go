@@ -41,8 +41,8 @@ func leapValues(name string, text []byte, now time.Time) (v autokey.LeapValues, 
 		}
 		at, err1 := strconv.ParseUint(fields[0], 10, 32)
 		offset, err2 := strconv.ParseUint(fields[1], 10, 16)
-		if err1 != nil || err2 != nil {
-			return v, fmt.Errorf("leap file %s line %d: not two numbers; get the file again", name, n)
+		if err1 != nil || err2 != nil || at == 0 {
+			return v, fmt.Errorf("leap file %s line %d: not NTP seconds and TAI-UTC; get the file again", name, n)
 		}
 		if at > seconds {
 			next = at

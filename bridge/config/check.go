@@ -231,13 +231,17 @@ func try(network string, a netip.AddrPort) error {
 // clock says what time is served.
 func (k *checker) clock() {
 	c := &k.config.Clock
-	k.report.Clock = fmt.Sprintf("system clock while the kernel calls it synchronised (error up to %s), stratum %d, reference %v",
-		formatDuration(c.MaxError), c.Stratum, c.RefID)
 	if c.Mode == "local" {
 		k.report.Clock = fmt.Sprintf("system clock whatever its state, stratum %d, reference %v", c.Stratum, c.RefID)
 		if c.Stratum < 5 {
 			k.find(Warning, "clock.stratum", "stratum %d is claimed for a clock that nothing checks; write 10 or more", c.Stratum)
 		}
+		return
+	}
+	k.report.Clock = fmt.Sprintf("system clock while the kernel calls it synchronised (error up to %s), stratum %d, reference %v",
+		formatDuration(c.MaxError), c.Stratum, c.RefID)
+	if c.FallbackStratum > 0 {
+		k.report.Clock += fmt.Sprintf("; otherwise as it is, stratum %d", c.FallbackStratum)
 	}
 }
 

@@ -57,7 +57,7 @@ type Server struct {
 	// Range: 0 to 63.
 	DSCP int `mapstructure:"dscp" range:"0..63" unit:"code point"`
 	// Timestamping is where receive timestamps come from. Default: kernel.
-	Timestamping string      `mapstructure:"timestamping" oneof:"none kernel hardware"`
+	Timestamping string      `mapstructure:"timestamping" oneof:"none kernel"`
 	Interleaved  Interleaved `mapstructure:"interleaved"`
 }
 

@@ -191,7 +191,7 @@ nts:
 server:
   batch: 0        #! server.batch: 0 is out of range; write 1 to 1024
   workers: -1     #! server.workers: -1 is out of range; write 0 to 256
-  timestamping: software   #! server.timestamping: "software" is not one of none, kernel, hardware
+  timestamping: software   #! server.timestamping: "software" is not one of none, kernel
 clock:
   stratum: 16     #! clock.stratum: 16 is out of range; write 1 to 15
   max_error: 17s  #! clock.max_error: 17s is out of range; write 1ms to 16s

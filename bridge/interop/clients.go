@@ -129,9 +129,9 @@ maxdistance 16
 }
 
 // chronyKeyClient is a chronyd with a symmetric key.
-func chronyKeyClient(h *Host, chronyd Program, server string, key int) *Client {
+func chronyKeyClient(h *Host, chronyd Program, server string, key int, more ...string) *Client {
 	h.t.Helper()
-	c := chronyClient(h, chronyd, server, fmt.Sprintf("key %d", key))
+	c := chronyClient(h, chronyd, server, strings.Join(append(more, fmt.Sprintf("key %d", key)), " "))
 	c.Good = func() error { return sourceGood(h, chronyd, "SK", 0, 0) }
 	return c
 }

@@ -21,7 +21,8 @@ type Counters struct {
 	Autokey struct {
 		ForeignSeed uint64 `json:"foreign_seed"` // packets under a cookie that a real ntpd gave out
 	} `json:"autokey"`
-	KE map[string]uint64 `json:"nts_ke"` // connections by what became of them
+	KE          map[string]uint64 `json:"nts_ke"` // connections by what became of them
+	Interleaved uint64            `json:"interleaved_ntp_packets"`
 }
 
 // Count returns how many requests of a kind came out with a reason.

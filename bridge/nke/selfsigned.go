@@ -14,8 +14,9 @@ import (
 	"math/big"
 	"net"
 	"os"
-	"path/filepath"
 	"time"
+
+	"ntsbridge/bridge/internal/safefile"
 )
 
 // selfSignedYears is how long a self-made certificate lives. Nobody renews it
@@ -50,7 +51,7 @@ func SelfSigned(f Files, names []string, now time.Time) error {
 		return fmt.Errorf("nke: self-signed certificate: %w", err)
 	}
 	block := &pem.Block{Type: "CERTIFICATE", Bytes: der}
-	return writeFile(f.Certificate, pem.EncodeToMemory(block), 0o644)
+	return safefile.Write(f.Certificate, pem.EncodeToMemory(block), 0o644)
 }
 
 func selfSignedTemplate(names []string, now time.Time) (*x509.Certificate, error) {
@@ -131,43 +132,5 @@ func loadOrMakeKey(path string) (crypto.Signer, error) {
 	}
 	defer clear(der)
 	block := &pem.Block{Type: "PRIVATE KEY", Bytes: der}
-	return key, writeFile(path, pem.EncodeToMemory(block), 0o600)
-}
-
-// writeFile makes or replaces a file so that it appears whole or not at all,
-// even after a power cut.
-func writeFile(path string, content []byte, mode fs.FileMode) (err error) {
-	dir := filepath.Dir(path)
-	tmp, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
-	if err != nil {
-		return fmt.Errorf("nke: write %s: %w", path, err)
-	}
-	defer func() {
-		if err != nil {
-			_ = tmp.Close()
-			_ = os.Remove(tmp.Name())
-			err = fmt.Errorf("nke: write %s: %w", path, err)
-		}
-	}()
-	if err = tmp.Chmod(mode); err != nil {
-		return err
-	}
-	if _, err = tmp.Write(content); err != nil {
-		return err
-	}
-	if err = tmp.Sync(); err != nil {
-		return err
-	}
-	if err = tmp.Close(); err != nil {
-		return err
-	}
-	if err = os.Rename(tmp.Name(), path); err != nil {
-		return err
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	return d.Sync()
+	return key, safefile.Write(path, pem.EncodeToMemory(block), safefile.Secret)
 }

@@ -16,7 +16,6 @@ const controlLen = 192
 // ancillary is what the control messages of a received packet tell.
 type ancillary struct {
 	received  ntp.Timestamp // 0: the kernel gave none
-	hardware  bool          // received is from the network card
 	to        netip.Addr    // invalid: not told
 	ifindex   uint32
 	transmits uint32 // identifier of a transmit timestamp (error queue)

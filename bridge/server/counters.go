@@ -11,22 +11,22 @@ const actionCount = int(ntp.Defer) + 1
 
 // counters belong to one worker: adding is an uncontended atomic operation.
 type counters struct {
-	packets [ntp.KindCount][8][ntp.ReasonCount]atomic.Uint64 // by kind, version, reason
-	actions [ntp.KindCount][actionCount]atomic.Uint64
+	// By kind, version, action and reason, so that a packet costs one addition.
+	packets [ntp.KindCount][8][actionCount][ntp.ReasonCount]atomic.Uint64
+	// By mode, but for ModeClient, which is the rest.
+	modes [8]atomic.Uint64
 
 	received      atomic.Uint64
 	interleaved   atomic.Uint64
 	legacy        [ntp.KindCount]atomic.Uint64 // Verdict.Legacy
 	rxDaemon      atomic.Uint64
-	rxKernel      atomic.Uint64
 	txDaemon      atomic.Uint64
 	txKernel      atomic.Uint64
 	sendErrors    atomic.Uint64
 	receiveErrors atomic.Uint64
 	slowDropped   atomic.Uint64
-	amplifiedIn   atomic.Uint64 // octets of requests answered with more than they had
-	amplifiedOut  atomic.Uint64 // octets of those answers
-	modes         [8]atomic.Uint64
+	amplifiedIn   atomic.Uint64     // octets of requests answered with more than they had
+	amplifiedOut  atomic.Uint64     // octets of those answers
 	autokeyOps    [16]atomic.Uint64 // answered requests by operation code
 	_             [64]byte          // keeps workers' counters on lines of their own
 }
@@ -54,29 +54,36 @@ type Counters struct {
 }
 
 func (c *counters) addTo(sum *Counters) {
+	clients := uint64(0)
 	for k := range c.packets {
 		for v := range c.packets[k] {
-			for r := range c.packets[k][v] {
-				sum.Packets[k][v][r] += c.packets[k][v][r].Load()
+			for a := range c.packets[k][v] {
+				for r := range c.packets[k][v][a] {
+					n := c.packets[k][v][a][r].Load()
+					sum.Packets[k][v][r] += n
+					sum.Actions[k][a] += n
+					clients += n
+				}
 			}
-		}
-		for a := range c.actions[k] {
-			sum.Actions[k][a] += c.actions[k][a].Load()
 		}
 		sum.Legacy[k] += c.legacy[k].Load()
 	}
-	for i := range c.modes {
-		sum.Modes[i] += c.modes[i].Load()
+	for m := range c.modes {
+		n := c.modes[m].Load()
+		sum.Modes[m] += n
+		clients -= min(n, clients)
 	}
+	sum.Modes[ntp.ModeClient] += clients
 	for i := range c.autokeyOps {
 		sum.AutokeyOps[i] += c.autokeyOps[i].Load()
 	}
+	sum.RXKernel += c.received.Load() - min(c.rxDaemon.Load(), c.received.Load())
 	for _, f := range []struct {
 		to   *uint64
 		from *atomic.Uint64
 	}{
 		{&sum.Received, &c.received}, {&sum.Interleaved, &c.interleaved},
-		{&sum.RXDaemon, &c.rxDaemon}, {&sum.RXKernel, &c.rxKernel},
+		{&sum.RXDaemon, &c.rxDaemon},
 		{&sum.TXDaemon, &c.txDaemon}, {&sum.TXKernel, &c.txKernel},
 		{&sum.SendErrors, &c.sendErrors}, {&sum.ReceiveErrors, &c.receiveErrors},
 		{&sum.SlowDropped, &c.slowDropped},

@@ -22,24 +22,23 @@ type State struct {
 
 // slot is one request on its way through the two passes.
 type slot struct {
-	req      ntp.Request
-	verdict  ntp.Verdict
-	key      *symkey.Key
-	nts      *nts.Session
-	autokey  autokey.Session
-	receive  ntp.Timestamp // receive timestamp as sent: the name of this answer
-	stampTX  bool          // the kernel is to tell when the answer left
-	kernelRX bool
-	ifindex  uint32 // interface of arrival, for link-local answers
+	req     ntp.Request
+	verdict ntp.Verdict
+	key     *symkey.Key
+	nts     *nts.Session     // these two are large and apart, so that the
+	autokey *autokey.Session // slots of a batch lie close together
+	receive ntp.Timestamp    // receive timestamp as sent: the name of this answer
+	stampTX bool             // the kernel is to tell when the answer left
+	ifindex uint32           // interface of arrival, for link-local answers
 }
 
-// init gives the slot its own NTS session, seeded from the system.
+// init gives the slot its sessions; that for NTS is seeded from the system.
 func (s *slot) init() error {
 	var seed [32]byte
 	if _, err := rand.Read(seed[:]); err != nil {
 		return err
 	}
-	s.nts = nts.NewSession(seed)
+	s.nts, s.autokey = nts.NewSession(seed), new(autokey.Session)
 	return nil
 }
 
@@ -67,13 +66,14 @@ func (h *handler) open(s *slot) {
 
 func (h *handler) countVerdict(s *slot) {
 	v := &s.verdict
-	var version uint8
+	version, mode := uint8(0), ntp.ModeReserved
 	if len(s.req.Packet) > 0 {
-		version = ntp.VersionOf(s.req.Packet)
-		h.count.modes[ntp.ModeOf(s.req.Packet)].Add(1)
+		version, mode = ntp.VersionOf(s.req.Packet), ntp.ModeOf(s.req.Packet)
 	}
-	h.count.packets[v.Kind][version][v.Reason].Add(1)
-	h.count.actions[v.Kind][v.Action].Add(1)
+	if mode != ntp.ModeClient {
+		h.count.modes[mode].Add(1)
+	}
+	h.count.packets[v.Kind][version][v.Action][v.Reason].Add(1)
 	if v.Legacy {
 		h.count.legacy[v.Kind].Add(1)
 	}
@@ -184,7 +184,7 @@ func (h *handler) authenticate(s *slot) ntp.Verdict {
 		if st.Autokey == nil { // as ntpd without a crypto line
 			return ntp.Verdict{Action: ntp.CryptoNAK, Reason: ntp.ReasonNotEnabled, Kind: ntp.KindAutokey}
 		}
-		return st.Autokey.Open(s.req.Received, h.clock.Synchronised(), &s.req, &s.autokey, h.slow)
+		return st.Autokey.Open(s.req.Received, h.clock.Synchronised(), &s.req, s.autokey, h.slow)
 	case ntp.KindNTS:
 		if st.NTS == nil {
 			return drop(ntp.KindNTS, ntp.ReasonNotEnabled)
@@ -282,7 +282,7 @@ func (h *handler) seal(s *slot, resp []byte) int {
 		macLen := len(s.req.Packet) - s.req.Layout.MAC - 4
 		return s.key.Seal(resp, ntp.HeaderLen, macLen, h.sym)
 	case ntp.KindAutokey:
-		return h.state.Autokey.Seal(&s.req, resp, &s.autokey)
+		return h.state.Autokey.Seal(&s.req, resp, s.autokey)
 	case ntp.KindNTS:
 		return h.state.NTS.Seal(resp, ntp.HeaderLen, s.nts)
 	}

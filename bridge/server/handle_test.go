@@ -12,6 +12,7 @@ import (
 
 	"ntsbridge/autokey"
 	"ntsbridge/autokey/keyfile"
+	"ntsbridge/bridge/access"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/nts"
 	"ntsbridge/nts/aead"
@@ -243,5 +244,109 @@ func BenchmarkServe(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// ntpd's peers send mode 1; with a good MAC they get mode 2 back, sealed with
+// the same key, and become no peers.
+func TestSymmetricActiveIsAnsweredPassive(t *testing.T) {
+	r := newRig(t)
+	s := newSlot(t)
+	resp := make([]byte, maxPacket)
+	key := r.handler.state.Keys.Lookup(1)
+	p := append(request(4, ntp.ModeSymmetricActive, 42), make([]byte, 24)...)
+	p = p[:key.Seal(p, ntp.HeaderLen, 16, symkey.NewScratch())]
+	n := r.serve(s, p, resp)
+	if h := decode(t, resp[:n]); h.Mode != ntp.ModeSymmetricPassive || h.Origin != 42 {
+		t.Errorf("answer %+v", h)
+	}
+	if !key.Verify(resp[:n], ntp.HeaderLen, symkey.NewScratch()) {
+		t.Error("the answer's MAC is wrong")
+	}
+	p[len(p)-1] ^= 1
+	if n = r.serve(s, p, resp); s.verdict.Action != ntp.CryptoNAK || n != ntp.HeaderLen+4 {
+		t.Errorf("bad MAC: %+v, %d octets", s.verdict, n)
+	}
+}
+
+// The excess over a rate limit is dropped, but for kiss codes, which are
+// sealed as the answer would be, and leaks.
+func TestRateLimit(t *testing.T) {
+	r := newRig(t)
+	limit := &access.RateLimit{Interval: time.Hour, Burst: 2, Kiss: true}
+	everybody := access.Rule{Prefix: netip.MustParsePrefix("0.0.0.0/0"), Action: access.Allow, Kinds: access.AllKinds, MinVersion: 1, Rate: limit}
+	r.handler.state.Access = testState(t, everybody).Access
+	s := newSlot(t)
+	resp := make([]byte, maxPacket)
+	packet := r.requests["AES128CMAC"]
+	for i, want := range []ntp.Action{ntp.Answer, ntp.Answer, ntp.KissRate, ntp.Drop, ntp.Drop} {
+		n := r.serve(s, packet, resp)
+		if s.verdict.Action != want {
+			t.Fatalf("request %d: %+v, want action %v", i, s.verdict, want)
+		}
+		if want != ntp.KissRate {
+			continue
+		}
+		if h := decode(t, resp[:n]); h.Stratum != 0 || h.Leap != ntp.LeapUnknown || h.ReferenceID != ntp.KissCode("RATE") || h.Poll < 6 {
+			t.Errorf("kiss code: %+v", h)
+		}
+		if !s.key.Verify(resp[:n], ntp.HeaderLen, symkey.NewScratch()) {
+			t.Error("the kiss code is not sealed: no client with a key would believe it")
+		}
+	}
+	var sum Counters
+	r.handler.count.addTo(&sum)
+	if got := sum.Packets[ntp.KindSymmetric][4][ntp.ReasonRateLimited]; got != 3 {
+		t.Errorf("%d requests counted as rate limited, want 3", got)
+	}
+}
+
+// A kiss code RATE for a forged request would tell an attacker's victim to
+// slow down; it must not be made.
+func TestNoKissForForgedRequests(t *testing.T) {
+	r := newRig(t)
+	everybody := access.Rule{Prefix: netip.MustParsePrefix("0.0.0.0/0"), Action: access.Allow, Kinds: access.AllKinds, MinVersion: 1,
+		Rate: &access.RateLimit{Interval: time.Hour, Burst: 1, Kiss: true}}
+	r.handler.state.Access = testState(t, everybody).Access
+	s := newSlot(t)
+	resp := make([]byte, maxPacket)
+	r.serve(s, r.requests["MD5"], resp)
+	bad := bytes.Clone(r.requests["MD5"])
+	bad[len(bad)-1] ^= 1
+	for range 5 {
+		if n := r.serve(s, bad, resp); n != 0 {
+			t.Fatalf("%d octets sent, %+v", n, s.verdict)
+		}
+	}
+}
+
+// Which keys a network may use is the rule's to say.
+func TestKeysOfARule(t *testing.T) {
+	r := newRig(t)
+	rule := access.Rule{Prefix: netip.MustParsePrefix("0.0.0.0/0"), Action: access.Allow, Kinds: access.AllKinds, MinVersion: 1,
+		Keys: []access.KeyRange{{Low: 2, High: 3}}}
+	r.handler.state.Access = testState(t, rule).Access
+	s := newSlot(t)
+	resp := make([]byte, maxPacket)
+	for name, want := range map[string]ntp.Action{"MD5": ntp.Drop, "SHA1": ntp.Answer, "SHA256": ntp.Answer, "AES128CMAC": ntp.Drop} {
+		if r.serve(s, r.requests[name], resp); s.verdict.Action != want {
+			t.Errorf("%s: %+v", name, s.verdict)
+		}
+	}
+}
+
+// With nothing configured, packets that claim a kind are not mistaken for
+// plain ones.
+func TestKindsThatAreOff(t *testing.T) {
+	r := newRig(t)
+	r.handler.state = testState(t)
+	s := newSlot(t)
+	resp := make([]byte, maxPacket)
+	for name, want := range map[string]ntp.Action{
+		"none": ntp.Answer, "MD5": ntp.CryptoNAK, "autokey": ntp.CryptoNAK, "AEAD_AES_SIV_CMAC_256": ntp.Drop,
+	} {
+		if r.serve(s, r.requests[name], resp); s.verdict.Action != want {
+			t.Errorf("%s: %+v", name, s.verdict)
+		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ntsbridge/autokey"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/symkey"
 )
@@ -41,7 +42,7 @@ func newSlowLane(srv *Server) *slowLane {
 	l := &slowLane{srv: srv, done: make(chan struct{}),
 		free: make(chan *slowRequest, slowDepth), queue: make(chan *slowRequest, slowDepth)}
 	for range slowDepth {
-		l.free <- new(slowRequest)
+		l.free <- &slowRequest{slot: slot{autokey: new(autokey.Session)}}
 	}
 	return l
 }

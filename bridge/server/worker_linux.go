@@ -129,10 +129,7 @@ func (w *worker) openSlot(i int, now time.Time) {
 	}
 	slot.ifindex = a.ifindex
 	slot.req.Received = a.received
-	slot.kernelRX = a.received != 0
-	if slot.kernelRX {
-		w.count.rxKernel.Add(1)
-	} else {
+	if a.received == 0 {
 		w.count.rxDaemon.Add(1)
 		slot.req.Received = ntp.TimestampFromTime(now)
 	}
