@@ -279,8 +279,10 @@ func (a *association) Format(f fmt.State, _ rune) {
 
 // restart clears the dance.
 func (a *association) restart() {
+	if a.begun {
+		a.restarts++
+	}
 	a.dance = dance{}
-	a.restarts++
 	a.warning = ""
 }
 
