@@ -139,7 +139,7 @@ func (q *query) answerAssociation(w *queryWriter, src QuerySource, now ntp.Times
 		if a.ID != q.head.AssociationID {
 			continue
 		}
-		w.status(a.Status.word(a.KeyID != 0, a.Reach != 0))
+		w.status(a.Status.word(a.signed(), a.Reach != 0))
 		switch q.head.REMOp & operationMask {
 		case mode6.OpReadStatus:
 			return putVariables(w, associationVariables, defaultAssociationVariables, nil, &a)

@@ -163,7 +163,7 @@ type associationVariable = variable[Association]
 // answered when asked for by name.
 var associationVariables = []associationVariable{
 	{"config", func(w *queryWriter, n string, a *Association) { w.bool(n, a.Status.Configured) }},
-	{"authenable", func(w *queryWriter, n string, a *Association) { w.bool(n, a.KeyID == 0) }}, // the wrong way round, as in ntpd
+	{"authenable", func(w *queryWriter, n string, a *Association) { w.bool(n, !a.signed()) }}, // the wrong way round, as in ntpd
 	{"authentic", func(w *queryWriter, n string, a *Association) { w.bool(n, a.Status.Authentic) }},
 	{"srcadr", func(w *queryWriter, n string, a *Association) { w.raw(n, showAddress(a.Source)) }},
 	{"srcport", func(w *queryWriter, n string, a *Association) { w.uint(n, uint64(a.Source.Port())) }},
@@ -275,6 +275,10 @@ func showAddress(a netip.AddrPort) string {
 	}
 	return a.Addr().String()
 }
+
+// signed reports whether authentication is enabled: by a key, or by Autokey,
+// whose key is another one in each packet.
+func (a *Association) signed() bool { return a.KeyID != 0 || a.Autokey != nil }
 
 func putKeyID(w *queryWriter, n string, a *Association) {
 	if a.KeyID > 65535 {

@@ -124,7 +124,7 @@ func (w *queryWriter) associations(list []Association) {
 		}
 		a := &list[i]
 		w.data = binary.BigEndian.AppendUint16(w.data, a.ID)
-		w.data = binary.BigEndian.AppendUint16(w.data, a.Status.word(a.KeyID != 0, a.Reach != 0))
+		w.data = binary.BigEndian.AppendUint16(w.data, a.Status.word(a.signed(), a.Reach != 0))
 	}
 }
 
