@@ -68,14 +68,14 @@ func (s *schedule) streamGeneric(out *[streamLen]byte, ctr *block, o order) {
 	clear(buf)
 }
 
-// xorStream encrypts or decrypts p in place in counter mode.
-func (s *schedule) xorStream(p []byte, ctr block, o order) {
+// xorStreamGeneric encrypts or decrypts p in place in counter mode.
+func (s *schedule) xorStreamGeneric(p []byte, ctr block, o order) {
 	if len(p) == 0 {
 		return
 	}
 	var stream [streamLen]byte
 	for len(p) > 0 {
-		s.stream(&stream, &ctr, o)
+		s.streamGeneric(&stream, &ctr, o)
 		p = p[subtle.XORBytes(p, p, stream[:]):]
 	}
 	clear(stream[:])

@@ -40,34 +40,24 @@ func expand256(r *roundKeys, key *byte)
 //go:noescape
 func cbcMAC(r *roundKeys, x *block, p *byte, blocks int, hi, lo uint64)
 
-// stream8BE makes 8 blocks of key stream and advances the counter, which is
-// the last 4 octets, big endian.
+// xorStreamBE encrypts or decrypts in to out in counter mode. The first counter
+// is the block of big-endian halves hi and lo; it counts in its last 4 octets.
+// out is as long as in and may overlap it anyhow.
 //
 //go:noescape
-func stream8BE(r *roundKeys, out *[streamLen]byte, ctr *block)
+func xorStreamBE(r *roundKeys, out, in []byte, hi, lo uint64)
 
-// stream8LE makes 8 blocks of key stream and advances the counter, which is
-// the first 4 octets, little endian.
+// sealGCMSIV fills out with ciphertext and tag. It may overlap all others: they
+// are read first, and the plaintext as fits the overlap.
 //
 //go:noescape
-func stream8LE(r *roundKeys, out *[streamLen]byte, ctr *block)
+func sealGCMSIV(r *roundKeys, out, nonce, plaintext, ad []byte)
 
-// polyvalPowers computes h.powers from h.powers[0].
+// openGCMSIV fills out with the plaintext, and returns 0 if it is authentic.
+// It may overlap sealed.
 //
 //go:noescape
-func polyvalPowers(h *hashKey)
-
-// polyvalBlocks adds blocks blocks at p, and behind them extra ones, 0 to 2 of
-// the little-endian halves e0 to e3, to the POLYVAL x.
-//
-//go:noescape
-func polyvalBlocks(h *hashKey, x *block, p *byte, blocks, extra int, e0, e1, e2, e3 uint64)
-
-// deriveKeys makes the authentication key and the encryption key of a nonce of
-// 12 octets.
-//
-//go:noescape
-func deriveKeys(r *roundKeys, nonce *byte, auth, enc *block)
+func openGCMSIV(r *roundKeys, out, nonce, sealed, ad []byte) (difference uint64)
 
 func (s *schedule) expand(key []byte) {
 	if !assembly {
@@ -98,46 +88,33 @@ func (s *schedule) cbcMAC(x *block, p []byte, last number) {
 	cbcMAC(&s.roundKeys, x, start, len(p)/blockLen, last.hi, last.lo)
 }
 
-func (s *schedule) stream(out *[streamLen]byte, ctr *block, o order) {
-	switch {
-	case s.generic != nil:
-		s.streamGeneric(out, ctr, o)
-	case o == sivOrder:
-		stream8BE(&s.roundKeys, out, ctr)
-	default:
-		stream8LE(&s.roundKeys, out, ctr)
-	}
-}
-
-func (h *hashKey) init(key *block) {
-	h.powers[0] = *key
-	if assembly {
-		polyvalPowers(h)
-	}
-}
-
-func (h *hashKey) blocks(x *block, p []byte, extra ...element) {
-	if !assembly {
-		h.blocksGeneric(x, p, extra...)
+// xorStream encrypts or decrypts in to out, which may overlap it anyhow, in
+// AES-SIV's counter mode.
+func (s *schedule) xorStream(out, in []byte, ctr number) {
+	if s.generic != nil {
+		copy(out, in)
+		s.xorStreamGeneric(out, ctr.block(), sivOrder)
 		return
 	}
-	var e [2]element
-	start := &x[0] // of nothing
-	if len(p) >= blockLen {
-		start = &p[0]
-	}
-	n := copy(e[:], extra)
-	polyvalBlocks(h, x, start, len(p)/blockLen, n, e[0].lo, e[0].hi, e[1].lo, e[1].hi)
+	xorStreamBE(&s.roundKeys, out[:len(in)], in, ctr.hi, ctr.lo)
 }
 
-// derive makes the keys of one nonce (RFC 8452, section 4).
-func (k *Key) derive(n *nonceKeys, nonce []byte) {
-	if k.ctr.generic != nil {
-		k.deriveGeneric(n, nonce)
+// seal fills out, TagLen octets longer than the plaintext.
+func (s *schedule) seal(out, nonce, plaintext, associatedData []byte) {
+	if s.generic != nil {
+		s.sealGeneric(out, nonce, plaintext, associatedData)
 		return
 	}
-	_ = nonce[gcmSIVNonceLen-1]
-	deriveKeys(&k.ctr.roundKeys, &nonce[0], &n.auth.powers[0], &n.enc.keys[0])
-	n.enc.expand(n.enc.keys[0][:])
-	polyvalPowers(&n.auth)
+	_, _ = nonce[:gcmSIVNonceLen], out[:len(plaintext)+TagLen]
+	sealGCMSIV(&s.roundKeys, out, nonce, plaintext, associatedData)
+}
+
+// open fills out, TagLen octets shorter than sealed, and reports whether it is
+// authentic.
+func (s *schedule) open(out, nonce, sealed, associatedData []byte) bool {
+	if s.generic != nil {
+		return s.openGeneric(out, nonce, sealed, associatedData)
+	}
+	_, _ = nonce[:gcmSIVNonceLen], out[:len(sealed)-TagLen]
+	return openGCMSIV(&s.roundKeys, out, nonce, sealed, associatedData) == 0
 }
