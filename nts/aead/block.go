@@ -36,8 +36,7 @@ func (s *schedule) expandGeneric(key []byte) {
 }
 
 // cbcMACGeneric runs the chain of CBC-MAC from x over the whole blocks of p
-// and then over last. The buffer keeps x from escaping for the sake of the
-// assembly, which shares the callers.
+// and then over last.
 func (s *schedule) cbcMACGeneric(x *block, p []byte, last number) {
 	buf := make([]byte, blockLen)
 	copy(buf, x[:])

@@ -26,19 +26,23 @@ type roundKeys struct {
 // expand128, expand192 and expand256 write the round keys of a key.
 //
 //go:noescape
-func expand128(r *roundKeys, key *byte)
+func expand128(keys *[15]block, key *byte)
 
 //go:noescape
-func expand192(r *roundKeys, key *byte)
+func expand192(keys *[15]block, key *byte)
 
 //go:noescape
-func expand256(r *roundKeys, key *byte)
+func expand256(keys *[15]block, key *byte)
 
-// cbcMAC runs the chain of CBC-MAC from x over blocks blocks at p and then
-// over the block of big-endian halves hi and lo.
+// subkeys makes what an AES-SIV Key keeps of its first half.
 //
 //go:noescape
-func cbcMAC(r *roundKeys, x *block, p *byte, blocks int, hi, lo uint64)
+func subkeys(r *roundKeys, k1, d0 *number)
+
+// s2v makes the synthetic IV v with k's mac, k1 and d0.
+//
+//go:noescape
+func s2v(k *Key, v *number, plaintext, ad, nonce []byte)
 
 // xorStreamBE encrypts or decrypts in to out in counter mode. The first counter
 // is the block of big-endian halves hi and lo; it counts in its last 4 octets.
@@ -68,24 +72,30 @@ func (s *schedule) expand(key []byte) {
 	s.rounds = 6 + len(key)/4 // FIPS 197, section 5
 	switch len(key) {
 	case 16:
-		expand128(&s.roundKeys, &key[0])
+		expand128(&s.keys, &key[0])
 	case 24:
-		expand192(&s.roundKeys, &key[0])
+		expand192(&s.keys, &key[0])
 	case 32:
-		expand256(&s.roundKeys, &key[0])
+		expand256(&s.keys, &key[0])
 	}
 }
 
-func (s *schedule) cbcMAC(x *block, p []byte, last number) {
-	if s.generic != nil {
-		s.cbcMACGeneric(x, p, last)
+// subkeys makes k1 and d0.
+func (k *Key) subkeys() {
+	if k.mac.generic != nil {
+		k.subkeysGeneric()
 		return
 	}
-	start := &x[0] // of nothing
-	if len(p) >= blockLen {
-		start = &p[0]
+	subkeys(&k.mac.roundKeys, &k.k1, &k.d0)
+}
+
+// s2v returns the synthetic IV (RFC 5297, section 2.4).
+func (k *Key) s2v(plaintext, associatedData, nonce []byte) (v number) {
+	if k.mac.generic != nil {
+		return k.s2vGeneric(plaintext, associatedData, nonce)
 	}
-	cbcMAC(&s.roundKeys, x, start, len(p)/blockLen, last.hi, last.lo)
+	s2v(k, &v, plaintext, associatedData, nonce)
+	return v
 }
 
 // xorStream encrypts or decrypts in to out, which may overlap it anyhow, in

@@ -11,7 +11,11 @@ type schedule struct {
 
 func (s *schedule) expand(key []byte) { s.expandGeneric(key) }
 
-func (s *schedule) cbcMAC(x *block, p []byte, last number) { s.cbcMACGeneric(x, p, last) }
+func (k *Key) subkeys() { k.subkeysGeneric() }
+
+func (k *Key) s2v(plaintext, associatedData, nonce []byte) number {
+	return k.s2vGeneric(plaintext, associatedData, nonce)
+}
 
 func (s *schedule) xorStream(out, in []byte, ctr number) {
 	copy(out, in)

@@ -2,12 +2,13 @@
 
 #include "go_asm.h"
 #include "textflag.h"
+#include "load_amd64.h"
 
 // Counter mode, POLYVAL and AES-128-GCM-SIV. One call seals or opens a
 // message, so that key schedule, hash and key stream of a short one overlap in
 // the processor, and nothing is laid down for Go in between.
 //
-// Unaligned moves and clearing of registers are as in block_amd64.s.
+// Unaligned moves and clearing of registers are as in siv_amd64.s.
 
 // The memory of a call starts at R12, a multiple of 16, and is cleared at the
 // end.
@@ -55,49 +56,6 @@ GLOBL rcon1<>(SB), RODATA|NOPTR, $16
 DATA rcon9<>+0(SB)/8, $0x0000001b0000001b
 DATA rcon9<>+8(SB)/8, $0x0000001b0000001b
 GLOBL rcon9<>(SB), RODATA|NOPTR, $16
-
-// load makes X0 of the R11 octets at R10, 1 to 15, and zeros. It reads nothing
-// else. CX, DX and R10 are lost.
-TEXT load<>(SB), NOSPLIT, $0
-	CMPQ   R11, $8
-	JLT    below8
-	MOVQ   (R10), X0
-	MOVQ   -8(R10)(R11*1), DX
-	MOVQ   $15, CX
-	SUBQ   R11, CX
-	SHLQ   $3, CX
-	SHRQ   CX, DX
-	SHRQ   $8, DX          // apart: 64 at once would be 0
-	PINSRQ $1, DX, X0
-	XORL   DX, DX
-	RET
-
-below8:
-	MOVQ R11, CX
-	SHLQ $3, CX
-	CMPQ R11, $4
-	JLT  below4
-	SUBQ $32, CX
-	MOVL -4(R10)(R11*1), DX
-	SHLQ CX, DX
-	MOVL (R10), R10
-	ORQ  R10, DX
-	JMP  done
-
-below4:
-	MOVBLZX (R10), DX
-	CMPQ    R11, $1
-	JEQ     done
-	SUBQ    $16, CX
-	MOVWLZX -2(R10)(R11*1), R10
-	SHLQ    CX, R10
-	ORQ     R10, DX
-
-done:
-	MOVQ DX, X0
-	XORL DX, DX
-	XORL R10, R10
-	RET
 
 // store writes the first R11 octets of X0, 1 to 15, to R10. DX and R10 are
 // lost.
@@ -556,8 +514,8 @@ TEXT ·sealGCMSIV(SB), NOSPLIT, $FRAME-104
 	MOVQ  nonce_base+32(FP), SI
 	CALL  tag<>(SB)
 	MOVOU X0, TAG(R12)
-	MOVO  X0, X9
-	POR   top<>(SB), X9
+	MOVOU top<>(SB), X9
+	POR   X0, X9
 	MOVOU same<>(SB), X12
 	LEAQ  KEYS(R12), AX
 	MOVQ  $10, BX
@@ -583,7 +541,8 @@ TEXT ·openGCMSIV(SB), NOSPLIT, $FRAME-112
 	SUBQ  $16, R13
 	MOVOU (SI)(R13*1), X9
 	MOVOU X9, TAG(R12)
-	POR   top<>(SB), X9
+	MOVOU top<>(SB), X0
+	POR   X0, X9
 	MOVOU same<>(SB), X12
 	LEAQ  KEYS(R12), AX
 	MOVQ  $10, BX

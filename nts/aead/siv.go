@@ -4,11 +4,16 @@ package aead
 func (k *Key) initSIV(key []byte) {
 	k.mac.expand(key[:len(key)/2])
 	k.ctr.expand(key[len(key)/2:])
+	k.subkeys()
+}
+
+// subkeysGeneric makes k1 and d0.
+func (k *Key) subkeysGeneric() {
 	var x block
-	k.mac.cbcMAC(&x, nil, number{})
+	k.mac.cbcMACGeneric(&x, nil, number{})
 	k.k1 = toNumber(x[:]).dbl()
 	x = block{}
-	k.mac.cbcMAC(&x, nil, k.k1)
+	k.mac.cbcMACGeneric(&x, nil, k.k1)
 	k.d0 = toNumber(x[:])
 }
 
@@ -32,7 +37,7 @@ func (k *Key) cmac(p []byte) number {
 	var x block
 	n := whole(len(p))
 	r := len(p) - n
-	k.mac.cbcMAC(&x, p[:n], tail(p, r).xor(k.subkey(r)))
+	k.mac.cbcMACGeneric(&x, p[:n], tail(p, r).xor(k.subkey(r)))
 	return toNumber(x[:])
 }
 
@@ -45,22 +50,22 @@ func (k *Key) cmacXorEnd(p []byte, d number) number {
 	last := tail(p, r).xor(d.left(blockLen - r)).xor(k.subkey(r))
 	if n > 0 {
 		n -= blockLen // d reaches into this block too
-		k.mac.cbcMAC(&x, p[:n], toNumber(p[n:]).xor(d.right(r)))
+		k.mac.cbcMACGeneric(&x, p[:n], toNumber(p[n:]).xor(d.right(r)))
 	}
-	k.mac.cbcMAC(&x, nil, last)
+	k.mac.cbcMACGeneric(&x, nil, last)
 	return toNumber(x[:])
 }
 
-// s2v returns the synthetic IV of components and plaintext (RFC 5297, section
-// 2.4).
-func (k *Key) s2v(plaintext []byte, components ...[]byte) number {
+// s2vGeneric returns the synthetic IV of components and plaintext (RFC 5297,
+// section 2.4).
+func (k *Key) s2vGeneric(plaintext []byte, components ...[]byte) number {
 	d := k.d0
 	for _, c := range components {
 		d = d.dbl().xor(k.cmac(c))
 	}
 	if r := len(plaintext); r < blockLen {
 		var x block
-		k.mac.cbcMAC(&x, nil, tail(plaintext, r).xor(pad(r)).xor(d.dbl()).xor(k.k1))
+		k.mac.cbcMACGeneric(&x, nil, tail(plaintext, r).xor(pad(r)).xor(d.dbl()).xor(k.k1))
 		return toNumber(x[:])
 	}
 	return k.cmacXorEnd(plaintext, d)
@@ -74,8 +79,8 @@ func sivCounter(v number) number {
 }
 
 // sealSIV appends synthetic IV and ciphertext (RFC 5297, section 2.6).
-func (k *Key) sealSIV(dst, plaintext []byte, components ...[]byte) []byte {
-	v := k.s2v(plaintext, components...)
+func (k *Key) sealSIV(dst, plaintext, associatedData, nonce []byte) []byte {
+	v := k.s2v(plaintext, associatedData, nonce)
 	all, out := extend(dst, TagLen+len(plaintext))
 	k.ctr.xorStream(out[TagLen:], plaintext, sivCounter(v))
 	v.put(out)
@@ -83,11 +88,11 @@ func (k *Key) sealSIV(dst, plaintext []byte, components ...[]byte) []byte {
 }
 
 // openSIV appends the plaintext (RFC 5297, section 2.7).
-func (k *Key) openSIV(dst, ciphertext []byte, components ...[]byte) ([]byte, error) {
+func (k *Key) openSIV(dst, ciphertext, associatedData, nonce []byte) ([]byte, error) {
 	v := toNumber(ciphertext)
 	all, out := extend(dst, len(ciphertext)-TagLen)
 	k.ctr.xorStream(out, ciphertext[TagLen:], sivCounter(v))
-	if !v.equal(k.s2v(out, components...)) {
+	if !v.equal(k.s2v(out, associatedData, nonce)) {
 		clear(out)
 		return nil, ErrAuthentication
 	}
