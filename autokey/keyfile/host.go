@@ -18,7 +18,9 @@ type HostOptions struct {
 }
 
 // Format implements fmt.Formatter; it never prints the password.
-func (o HostOptions) Format(s fmt.State, _ rune) { fmt.Fprintf(s, "host %q, ident %q", o.Host, o.Ident) }
+func (o HostOptions) Format(s fmt.State, _ rune) {
+	fmt.Fprintf(s, "host %q, ident %q", o.Host, o.Ident)
+}
 
 // Host is the key set of a host: what ntpd reads at its start.
 type Host struct {

@@ -11,7 +11,7 @@ import (
 // is up to the Policy.
 const (
 	minKeyBits = 256
-	maxKeyBits = 16384
+	maxKeyBits = 8192
 )
 
 var one = big.NewInt(1)

@@ -22,7 +22,13 @@ var (
 	oidPBES2  = oid(1, 2, 840, 113549, 1, 5, 13)
 	oidPBKDF2 = oid(1, 2, 840, 113549, 1, 5, 12)
 	oidScrypt = oid(1, 3, 6, 1, 4, 1, 11591, 4, 11)
+
+	oidHMACSHA256 = oid(1, 2, 840, 113549, 2, 9)
 )
+
+// rc2Version128 stands for an effective key length of 128 bits (RFC 2268,
+// section 6).
+const rc2Version128 = 58
 
 // prfs are the HMACs of PBKDF2 (RFC 8018, appendix B.1); the first is the default.
 var prfs = []struct {
@@ -30,7 +36,7 @@ var prfs = []struct {
 	hash func() hash.Hash
 }{
 	{oid(1, 2, 840, 113549, 2, 7), sha1.New},
-	{oid(1, 2, 840, 113549, 2, 9), sha256.New},
+	{oidHMACSHA256, sha256.New},
 	{oid(1, 2, 840, 113549, 2, 8), sha256.New224},
 	{oid(1, 2, 840, 113549, 2, 10), sha512.New384},
 	{oid(1, 2, 840, 113549, 2, 11), sha512.New},
@@ -171,8 +177,8 @@ func checkDerivation(salt []byte, iterations int) error {
 func (c *blockCipher) readParameters(scheme cryptobyte.String) (iv []byte, new func([]byte) (cipher.Block, error), err error) {
 	var seq, raw cryptobyte.String
 	bad := malformed("parameters of %s", c.name)
-	if scheme.ReadASN1(&raw, casn1.OCTET_STRING) {
-		if !scheme.Empty() || c.name == "rc2-cbc" {
+	if scheme.PeekASN1Tag(casn1.OCTET_STRING) {
+		if !scheme.ReadASN1(&raw, casn1.OCTET_STRING) || !scheme.Empty() || c.name == "rc2-cbc" {
 			return nil, nil, bad
 		}
 		return raw, c.new, nil
@@ -201,7 +207,7 @@ func (c *blockCipher) readParameters(scheme cryptobyte.String) (iv []byte, new f
 // rc2EffectiveBits decodes rc2ParameterVersion (RFC 2268, section 6).
 func rc2EffectiveBits(version int) int {
 	switch version {
-	case 58:
+	case rc2Version128:
 		return 128
 	case 120:
 		return 64

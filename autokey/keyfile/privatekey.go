@@ -29,6 +29,8 @@ type rawKey struct {
 	// p, q, g, x are a DSA key's values, y its public value. PKCS #8 has no
 	// place for y: it is nil there.
 	p, q, g, x, y *big.Int
+	// needsPublic marks a key to be written whose y does not follow from x.
+	needsPublic bool
 }
 
 // isPrivateKey reports whether a PEM block is a private key, readable or not.
