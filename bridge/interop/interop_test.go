@@ -84,7 +84,7 @@ func TestAllKindsAtOnce(t *testing.T) {
 	Await(t, limit, conditions...)
 	amplified(t, wire)
 	amplified(t, ntsWire)
-	Await(t, limit, Condition{"counters", func() error { return countersTell(s) }})
+	Await(t, 10*time.Second, Condition{"counters", func() error { return countersTell(s) }})
 }
 
 // countersTell checks that the server counted everybody, good and refused.

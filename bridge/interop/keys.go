@@ -75,10 +75,11 @@ type Group struct {
 	Filestamp  string
 }
 
-// autokeyServer makes a trusted host with an IFF group key.
-func autokeyServer(h *Host) Group {
+// autokeyServer makes a trusted host with an IFF group key; more are further
+// arguments of ntp-keygen.
+func autokeyServer(h *Host, more ...string) Group {
 	h.t.Helper()
-	g, err := groupOf(keygen(h, "-d", "-p", serverPassword, "-T", "-I", "-b", "512"))
+	g, err := groupOf(keygen(h, append([]string{"-d", "-p", serverPassword, "-T", "-I", "-b", "512"}, more...)...))
 	if err != nil {
 		h.t.Fatal(err)
 	}

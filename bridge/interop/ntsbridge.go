@@ -1,4 +1,4 @@
-r.Kind == kindpackage interop
+package interop
 
 import (
 	"context"
@@ -28,7 +28,7 @@ type Counters struct {
 func (c Counters) Count(kind, reason string) uint64 {
 	var sum uint64
 	for _, r := range c.Packets {
-		if (kind == "" || r.Kind == kind) && r.Reason == reason {
+		if r.Kind == kind && r.Reason == reason {
 			sum += r.Count
 		}
 	}
@@ -95,14 +95,10 @@ nts:
 	return &bridge{site: s, program: Program{Path: file}}
 }
 
-func (b *bridge) arguments(command string, more ...string) []string {
-	h := b.site.host
-	return append([]string{command, "-c", filepath.Join(h.Dir, "ntsbridge.yaml"),
-		"--state-dir", filepath.Join(h.Dir, "state"), "--run-dir", filepath.Join(h.Dir, "run")}, more...)
-}
-
 func (b *bridge) Start() {
-	b.daemon = b.site.host.Start("ntsbridge", b.program, b.arguments("serve")...)
+	h := b.site.host
+	b.daemon = h.Start("ntsbridge", b.program, "serve", "-c", filepath.Join(h.Dir, "ntsbridge.yaml"),
+		"--state-dir", filepath.Join(h.Dir, "state"), "--run-dir", filepath.Join(h.Dir, "run"))
 }
 func (b *bridge) Stop() { b.daemon.Stop() }
 
@@ -112,7 +108,8 @@ func (b *bridge) Counters() (Counters, error) {
 	if err := b.daemon.Alive(); err != nil {
 		return Counters{}, err
 	}
-	out, err := b.site.host.Output(ctx, b.program, b.arguments("serverstats", "--json")...)
+	h := b.site.host
+	out, err := h.Output(ctx, b.program, "serverstats", "--json", "--run-dir", filepath.Join(h.Dir, "run"))
 	if err != nil {
 		return Counters{}, err
 	}

@@ -247,3 +247,40 @@ func autokeyField(p []byte) bool {
 	f, ok := ntp.FieldAt(p, ntp.HeaderLen)
 	return ok && len(p) > ntp.HeaderLen+24 && f.Type>>8&0xbf == 0x82
 }
+
+// TestExpiredAutokeyCertificate runs a server whose Autokey certificate has
+// expired. As a real ntpd, it must refuse to sign the client's certificate, by
+// a response with the error bit; the client then starts over.
+func TestExpiredAutokeyCertificate(t *testing.T) {
+	t.Parallel()
+	s := newSite(t, "-l", "0")
+	client := s.Host("unsigned")
+	s.Names()
+	wire := s.host.Record()
+	s.Start()
+	c := ntpdAutokeyClient(client, serverName, "", "")
+	const signError = 0xc206 // response, error, version 2, operation SIGN
+	c.Good = func() error {
+		a, err := QueryNTPD(client)
+		if err != nil {
+			return err
+		}
+		if a.Flags&FlagSIGN != 0 {
+			return permanent{fmt.Errorf("flags %#x: the certificate was signed by an expired one", a.Flags)}
+		}
+		if len(wire.Packets(func(p Packet) bool {
+			f, ok := ntp.FieldAt(p.Payload, ntp.HeaderLen)
+			return ok && f.Type == signError && p.To.Addr() == client.IPv4
+		})) == 0 {
+			return fmt.Errorf("no refused SIGN on the wire; flags %#x, %v", a.Flags, a.Stats)
+		}
+		return nil
+	}
+	Await(t, limit, c.Condition())
+	counters, err := s.Counters()
+	if err == nil && counters.Count("autokey", "bad-field") == 0 {
+		t.Errorf("the refusal was not counted: %+v", counters)
+	} else if err != nil && !errors.Is(err, errNoCounters) {
+		t.Error(err)
+	}
+}

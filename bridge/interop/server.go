@@ -28,7 +28,7 @@ var errNoCounters = errors.New("this server does not count")
 const serverVariable = "NTSBRIDGE_INTEROP_SERVER"
 
 // defaultServer is the server that is tested.
-const defaultServer = "standin"
+const defaultServer = "ntsbridge"
 
 // Names under which the servers are known: the last one has an NTS
 // certificate that has expired.
@@ -49,8 +49,9 @@ type site struct {
 	ca    string
 }
 
-// newSite makes the server's host and all its files.
-func newSite(t testing.TB) *site {
+// newSite makes the server's host and all its files; autokey are further
+// arguments of ntp-keygen.
+func newSite(t testing.TB, autokey ...string) *site {
 	t.Helper()
 	n := NewNetwork(t)
 	s := &site{Network: n, host: n.Host(serverName)}
@@ -62,7 +63,7 @@ func newSite(t testing.TB) *site {
 	}
 	s.host.Write("keys", ntpKeys)
 	s.host.Write("password", serverPassword+"\n")
-	s.group = autokeyServer(s.host)
+	s.group = autokeyServer(s.host, autokey...)
 	ca := newAuthority(t)
 	s.ca = ca.pem()
 	ca.issue(s.nts, ntsName, time.Now().Add(24*time.Hour))
