@@ -83,7 +83,7 @@ func Inspect(data []byte, password string, now time.Time) (*Inspection, error) {
 	l := readLabel(data)
 	i := &Inspection{
 		Label: l.name, Owner: l.owner, Filestamp: c.filestamp,
-		Made:   ntp.Timestamp(uint64(c.filestamp) << 32).Time(now).UTC(),
+		Made:   ntp.Timestamp(uint64(c.filestamp) << 32).Time(now).Round(time.Second).UTC(),
 		Form:   formOf(c.blocks[0]),
 		Server: &Acceptance{OK: true}, Client: &Acceptance{OK: true},
 	}

@@ -125,3 +125,7 @@ func formOf(b *pem.Block) string {
 	}
 	return clip(b.Type)
 }
+
+// Owner returns the host or group that line 1 of a file names; empty if it
+// names none.
+func Owner(data []byte) string { return readLabel(data).owner }
