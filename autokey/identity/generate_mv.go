@@ -44,8 +44,10 @@ func (g *MVGroup) Works(j int) bool {
 }
 
 // GenerateMV makes a new MV group with the given number of client keys, the
-// last of which is revoked (RFC 5906, appendix D). bits is about the length of
-// P, 256 to 2048; it comes out a little shorter.
+// last of which is revoked (RFC 5906, appendix D). bits is the length of P, 256
+// to 2048, rounded up to whole octets: a client of ntpd 4.2.8p15 fails when its
+// challenge, a number below P, has fewer octets than P, which then happens once
+// in 128 times or less. (ntp-keygen's own come out shorter at random.)
 func GenerateMV(rand io.Reader, bits, keys int, progress Progress) (*MVGroup, error) {
 	if keys < MinMVKeys || keys > MaxMVKeys {
 		return nil, fmt.Errorf("%w: MV group of %d client keys, want %d to %d, of which the last is revoked", ErrParameters, keys, MinMVKeys, MaxMVKeys)
@@ -56,7 +58,7 @@ func GenerateMV(rand io.Reader, bits, keys int, progress Progress) (*MVGroup, er
 	if bits/keys < minMVPrime {
 		return nil, fmt.Errorf("%w: MV modulus of %d bits is too short for %d client keys, want at least %d", ErrParameters, bits, keys, keys*minMVPrime)
 	}
-	m := &mvMaker{rand: rand, keys: keys, primeBits: bits / keys, progress: progress.of("MV")}
+	m := &mvMaker{rand: rand, keys: keys, bits: (bits + 7) &^ 7, primeBits: bits / keys, progress: progress.of("MV")}
 	for _, step := range []func() error{m.modulus, m.generator, m.roots, m.master, m.groupKey} {
 		if err := step(); err != nil {
 			return nil, fmt.Errorf("identity: %w", err)
@@ -68,9 +70,9 @@ func GenerateMV(rand io.Reader, bits, keys int, progress Progress) (*MVGroup, er
 // mvMaker is the state of one GenerateMV. Its numbers carry the names of RFC
 // 5906.
 type mvMaker struct {
-	rand            io.Reader
-	keys, primeBits int
-	progress        primes.Progress
+	rand                  io.Reader
+	keys, bits, primeBits int
+	progress              primes.Progress
 
 	s1      []*big.Int // primes, one for each client
 	p, q, g *big.Int
@@ -79,33 +81,34 @@ type mvMaker struct {
 	b       *big.Int
 }
 
-// modulus finds distinct primes whose product q makes p = 2q+1 prime. Each try
-// replaces one of them.
+// tries is how many last primes are tried before another prime is replaced: of
+// short ones there are too few.
+func (m *mvMaker) tries() int { return 1 << min(m.primeBits-6, 14) }
+
+// modulus finds distinct primes whose product q makes p = 2q+1 prime and of
+// full length: all but one, then the last to go with them.
 func (m *mvMaker) modulus() error {
+	last := m.keys - 1
 	m.s1 = make([]*big.Int, m.keys)
-	for j := range m.s1 {
+	for j := range last {
 		if err := m.replace(j); err != nil {
 			return err
 		}
 	}
-	for tried := 1; ; tried++ {
-		m.q = big.NewInt(1)
-		for _, s := range m.s1 {
-			m.q.Mul(m.q, s)
+	for tried := 0; ; tried++ {
+		if n := m.tries(); tried%n == 0 && tried > 0 {
+			if err := m.replace(tried / n % last); err != nil {
+				return err
+			}
 		}
-		m.p = new(big.Int).Lsh(m.q, 1)
-		m.p.Add(m.p, one)
-		if primes.Is(m.p) {
-			break
+		found, err := m.lastPrime()
+		if found || err != nil {
+			return err
 		}
 		if m.progress != nil {
 			m.progress(tried)
 		}
-		if err := m.replace(tried % m.keys); err != nil {
-			return err
-		}
 	}
-	return checkModulus("modulus p", m.p)
 }
 
 // replace puts a prime that is not there yet into place j.
@@ -115,11 +118,41 @@ func (m *mvMaker) replace(j int) error {
 		if err != nil {
 			return err
 		}
-		if !slices.ContainsFunc(m.s1, func(other *big.Int) bool { return other != nil && other.Cmp(s) == 0 }) {
+		if !m.contains(s) {
 			m.s1[j] = s
 			return nil
 		}
 	}
+}
+
+func (m *mvMaker) contains(s *big.Int) bool {
+	return slices.ContainsFunc(m.s1, func(other *big.Int) bool { return other != nil && other.Cmp(s) == 0 })
+}
+
+// lastPrime tries one number as the last prime; it reports whether that makes
+// p what it must be. The cheap tests come first.
+func (m *mvMaker) lastPrime() (bool, error) {
+	last := m.keys - 1
+	q := big.NewInt(1)
+	for _, s := range m.s1[:last] {
+		q.Mul(q, s)
+	}
+	lowest := new(big.Int).Lsh(one, uint(m.bits-2))
+	span := new(big.Int).Div(lowest, q)
+	s, err := primes.Bits(m.rand, span.BitLen())
+	if err != nil {
+		return false, err
+	}
+	s.Add(s, span) // q of full length
+	s.SetBit(s, 0, 1)
+	q.Mul(q, s)
+	p := new(big.Int).Lsh(q, 1)
+	p.Add(p, one)
+	if p.BitLen() != m.bits || primes.Sieved(s) || primes.Sieved(p) || m.contains(s) || !primes.Is(s) || !primes.Is(p) {
+		return false, nil
+	}
+	m.s1[last], m.p, m.q = s, p, q
+	return true, nil
 }
 
 // generator finds a g whose order is q itself: a square that no quotient of q

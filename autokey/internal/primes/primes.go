@@ -78,8 +78,55 @@ func Prime(rand io.Reader, bits int, progress Progress) (*big.Int, error) {
 
 // Is reports whether x is prime, but for a chance of 4^-20.
 func Is(x *big.Int) bool {
-	// The cheap test first: most numbers fail it.
-	return x.ProbablyPrime(0) && x.ProbablyPrime(rounds)
+	// The cheap tests first: most numbers fail them.
+	return !Sieved(x) && x.ProbablyPrime(0) && x.ProbablyPrime(rounds)
+}
+
+// Sieved reports whether x has a small factor other than itself, so that it is
+// no prime. It costs little.
+func Sieved(x *big.Int) bool {
+	if x.BitLen() < 2*sieveBits {
+		return false
+	}
+	var rest big.Int
+	for _, g := range sieve {
+		r := rest.Rem(x, g.product).Uint64()
+		for _, p := range g.primes {
+			if r%p == 0 {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// sieveBits is the length of the largest prime of the sieve.
+const sieveBits = 11
+
+// sieveGroup is a number of small odd primes whose product fits 64 bits.
+type sieveGroup struct {
+	product *big.Int
+	primes  []uint64
+}
+
+// sieve has all odd primes below 2^sieveBits.
+var sieve = makeSieve()
+
+func makeSieve() []sieveGroup {
+	var groups []sieveGroup
+	product, members := uint64(1), []uint64(nil)
+	for p := uint64(3); p < 1<<sieveBits; p += 2 {
+		if !new(big.Int).SetUint64(p).ProbablyPrime(0) {
+			continue
+		}
+		if product > ^uint64(0)/p {
+			groups = append(groups, sieveGroup{new(big.Int).SetUint64(product), members})
+			product, members = 1, nil
+		}
+		product *= p
+		members = append(members, p)
+	}
+	return append(groups, sieveGroup{new(big.Int).SetUint64(product), members})
 }
 
 // Group is a Schnorr group: G has the prime order Q modulo the prime P.
