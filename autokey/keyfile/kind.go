@@ -2,9 +2,13 @@ package keyfile
 
 import (
 	"bytes"
+	"encoding/asn1"
 	"encoding/pem"
 	"math/big"
 	"strings"
+
+	"golang.org/x/crypto/cryptobyte"
+	casn1 "golang.org/x/crypto/cryptobyte/asn1"
 )
 
 // Kind is what a file of a key directory holds.
@@ -107,12 +111,38 @@ func NeedsPassword(data []byte) bool {
 func encryptionOf(b *pem.Block) string {
 	switch {
 	case b.Type == typeEncryptedPKCS8:
-		return "PKCS #8"
+		return pkcs8Encryption(b.Bytes)
 	case strings.Contains(b.Headers["Proc-Type"], "ENCRYPTED"):
 		name, _, _ := strings.Cut(b.Headers["DEK-Info"], ",")
 		return strings.ToLower(clip(strings.TrimSpace(name)))
 	}
 	return ""
+}
+
+// pkcs8Encryption names the encryption of PKCS #8: the cipher of PBES2, else the
+// object identifier of the scheme.
+func pkcs8Encryption(der []byte) string {
+	var info, algorithm, params, scheme cryptobyte.String
+	var id, kdf, cipher asn1.ObjectIdentifier
+	input := cryptobyte.String(der)
+	if !input.ReadASN1(&info, casn1.SEQUENCE) || !info.ReadASN1(&algorithm, casn1.SEQUENCE) ||
+		!algorithm.ReadASN1ObjectIdentifier(&id) {
+		return "unknown"
+	}
+	var derivation cryptobyte.String
+	if !id.Equal(oidPBES2) || !algorithm.ReadASN1(&params, casn1.SEQUENCE) ||
+		!params.ReadASN1(&derivation, casn1.SEQUENCE) || !params.ReadASN1(&scheme, casn1.SEQUENCE) ||
+		!derivation.ReadASN1ObjectIdentifier(&kdf) || !scheme.ReadASN1ObjectIdentifier(&cipher) {
+		return "scheme " + clip(id.String())
+	}
+	name := clip(cipher.String())
+	if c := cipherByOID(cipher); c != nil {
+		name = c.name
+	}
+	if kdf.Equal(oidPBKDF2) {
+		name += ", PBKDF2"
+	}
+	return name
 }
 
 // formOf names the form of a PEM block.

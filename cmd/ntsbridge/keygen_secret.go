@@ -41,7 +41,7 @@ func terminal(file *os.File) bool {
 }
 
 // interactive reports whether somebody can be asked.
-func interactive() bool { return terminal(os.Stdin) && terminal(os.Stderr) }
+func interactive() bool { return terminal(os.Stdin) }
 
 // errNobody says that there is nobody to ask for a password.
 var errNobody = errors.New("no terminal to ask for the password; use --password-file FILE")

@@ -25,7 +25,15 @@ func TestKeygenScripts(t *testing.T) {
 	if err != nil || len(scripts) == 0 {
 		t.Fatal("no scripts")
 	}
-	testscript.Run(t, testscript.Params{Files: scripts})
+	keys, err := filepath.Abs(corpusDir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{Files: scripts, Setup: func(e *testscript.Env) error {
+		e.Setenv("CORPUS", keys) // key sets of ntp-keygen 4.2.8p15
+		e.Setenv("HOME", filepath.Join(e.WorkDir, "home"))
+		return os.Mkdir(filepath.Join(e.WorkDir, "home"), 0o700)
+	}})
 }
 
 // corpus are key sets that ntp-keygen 4.2.8p15 made, with the options that made
