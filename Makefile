@@ -14,7 +14,7 @@ FUZZTIME ?= 20s
 interop := ./bridge/interop
 packages = $(shell $(GO) list ./... | grep -v '/bridge/interop$$')
 # Packages with goroutines, in code or tests: the race detector's.
-concurrent = $(shell grep -rlE '^[[:space:]]+go (func\b|[[:alnum:]_.]+\()' --include='*.go' . \
+concurrent = $(shell grep -rlE '^[[:space:]]+go [[:alpha:]]|[.]Go\b' --include='*.go' . \
 	| grep -v '/bridge/interop/\|/testdata/' | xargs -r -n 1 dirname | sort -u)
 
 .PHONY: build run test check format unit race compiler peers interop fuzz bench clean

@@ -2,6 +2,7 @@ package interop
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"runtime"
@@ -29,6 +30,11 @@ func Main(m *testing.M) {
 	if plan, ok := os.LookupEnv(execVariable); ok {
 		fmt.Fprintln(os.Stderr, "interop:", become(plan))
 		os.Exit(127)
+	}
+	// The tests wait for daemons; they need no processor each. The command
+	// line, read by Run, goes before this.
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		fmt.Fprintln(os.Stderr, "interop:", err)
 	}
 	os.Exit(m.Run())
 }
