@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ntsbridge/autokey/keyfile"
 )
 
 // keygenPair is a real ntpd that serves and one that follows it, both with
@@ -20,6 +22,7 @@ type keygenPair struct {
 	client []string // arguments that make the client's files
 	scheme string   // whose group file is exported; empty: none
 	mvKey  bool     // the server's MV key is exported into its directory
+	theirs bool     // the server's files are ntp-keygen's, mended by repair
 	pc     bool     // the client has the server's own files
 	flags  uint32   // final flags of the client's association
 }
@@ -27,12 +30,14 @@ type keygenPair struct {
 var keygenPairs = []keygenPair{
 	{name: "tc", server: []string{"-T"}, flags: 0x87f03},
 	{name: "tc2048", server: []string{"-T", "--oldest-peer", "4.2.8"}, client: []string{"--oldest-peer", "4.2.8", "--pkcs8"}, flags: 0x29c7f03},
-	{name: "tc3072", server: []string{"-T", "-m", "3072", "-c", "sha512", "-C", "aes-256-cbc"}, client: []string{"-S", "RSA", "-m", "1024", "-c", "RSA-SHA1"}, flags: 0x29e7f03},
+	{name: "tc4096", server: []string{"-T", "-m", "4096", "-c", "sha512", "-C", "aes-256-cbc"}, client: []string{"-S", "RSA", "-m", "1024", "-c", "RSA-SHA1"}, flags: 0x29e7f03},
 	{name: "pc", server: []string{"-P"}, pc: true, flags: 0x87f13},
 	{name: "iff", server: []string{"-T", "-I"}, scheme: "iff", flags: 0x87f23},
 	{name: "iff2048", server: []string{"-T", "-I", "-b", "2048", "--pkcs8"}, scheme: "iff", flags: 0x87f23},
 	{name: "gq", server: []string{"-T", "-G"}, scheme: "gq", flags: 0x87f43},
 	{name: "gq1016", server: []string{"-T", "-G", "--oldest-peer", "4.2.8"}, scheme: "gq", flags: 0x29c7f43},
+	{name: "oldiff", server: []string{"-T", "-I", "-b", "512"}, theirs: true, scheme: "iff", flags: 0x87f23},
+	{name: "oldgq", server: []string{"-T", "-G", "-b", "512"}, theirs: true, scheme: "gq", flags: 0x87f43},
 	{name: "mv", server: []string{"-T", "-V", "5"}, scheme: "mv", mvKey: true, flags: 0x87f83},
 	{name: "mv1024", server: []string{"-T", "-V", "4", "-b", "1024"}, scheme: "mv", mvKey: true, flags: 0x87f83},
 }
@@ -88,7 +93,12 @@ func synchronised(d *Daemon) Condition {
 func (p keygenPair) startServer(h *Host) (*Daemon, Condition) {
 	h.t.Helper()
 	h.Write("password", serverPassword+"\n")
-	ourKeygen(h, p.server...)
+	if p.theirs {
+		keygen(h, append([]string{"-p", serverPassword}, p.server...)...)
+		ourKeygen(h, "repair", fmt.Sprintf("ntpkey_%skey_%s", p.scheme, h.Name))
+	} else {
+		ourKeygen(h, p.server...)
+	}
 	if p.mvKey {
 		h.Write("autokey/ntpkey_mvkey_"+h.Name, ourKeygen(h, "--export-password-file", "../password"))
 	}
@@ -126,7 +136,8 @@ func (p keygenPair) startClient(h, server *Host) Condition {
 }
 
 // TestKeygenFilesLoad lets two real ntpd work with files of ntsbridge keygen
-// alone, in every identity scheme, up to the last flag.
+// alone, in every identity scheme, up to the last flag; and with those of
+// ntp-keygen after ntsbridge keygen repair.
 func TestKeygenFilesLoad(t *testing.T) {
 	t.Parallel()
 	if standsIn(t) {
@@ -148,6 +159,32 @@ func TestKeygenFilesLoad(t *testing.T) {
 		good = append(good, p.startClient(clients[p.name], servers[p.name]))
 	}
 	Await(t, limit, good...)
+}
+
+// TestKeygenCiphersLoad lets the real ntp-keygen read keys in every cipher and
+// form that ntsbridge keygen writes.
+func TestKeygenCiphersLoad(t *testing.T) {
+	t.Parallel()
+	n := NewNetwork(t)
+	h := n.Host("ciphers")
+	n.Names()
+	h.Write("password", serverPassword+"\n")
+	for _, cipher := range keyfile.Ciphers() {
+		for _, form := range []string{"", "--pkcs8"} {
+			name := cipher + form
+			args := []string{"-I", "-G", "-S", "RSA", "-s", name, "-C", cipher}
+			if form != "" {
+				args = append(args, form)
+			}
+			ourKeygen(h, args...)
+			said := keygen(h, "-p", serverPassword, "-s", name, "-i", name)
+			for _, want := range []string{"Using host key", "Using sign key", "Using IFF keys", "Using GQ parameters"} {
+				if !strings.Contains(said, want) {
+					t.Errorf("%s: ntp-keygen does not say %q:\n%s", name, want, said)
+				}
+			}
+		}
+	}
 }
 
 var certificateOf = regexp.MustCompile(`cert="(\S+) (\S+) 0x[0-9a-f]+",\s+until=(\d+)`)

@@ -366,6 +366,6 @@ func (r *keygenRun) judge(i *keyfile.Inspection, nid keyfile.NID) {
 		r.warn("running peers keep the old certificate, since the filestamp %d has not changed (ntp-keygen does the same); `ntsbridge keygen renew` makes one that they take over", r.stamp)
 	}
 	if i.Bits < 1024 || nid == keyfile.RSAMD5 || nid == keyfile.RSAMD4 {
-		r.warn("a key of %d bits with %v is within reach of anybody; --oldest-peer 4.2.8 makes RSA 2048 with SHA-256 (with -H for the host key)", i.Bits, nid)
+		r.warn("a key of %d bits with signatures of %v is weak; --oldest-peer 4.2.8 makes RSA 2048 with SHA-256 (with -H for the host key)", i.Bits, nid)
 	}
 }
