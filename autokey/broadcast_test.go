@@ -130,7 +130,7 @@ type air struct {
 
 var testBroadcast = netip.MustParseAddr("198.51.100.255")
 
-func newAir(t *testing.T) *air {
+func newAir(t testing.TB) *air {
 	a := &air{world: &world{t: t}, cred: newTestCredentials(t, newHost(t, tock)), errs: map[string]int{}}
 	a.startServer()
 	var err error

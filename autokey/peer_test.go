@@ -29,7 +29,7 @@ type couple struct {
 	a, b *side
 }
 
-func newSide(t *testing.T, spec hostSpec, mode ntp.Mode, local, remote netip.Addr, change func(*AssociationConfig)) *side {
+func newSide(t testing.TB, spec hostSpec, mode ntp.Mode, local, remote netip.Addr, change func(*AssociationConfig)) *side {
 	h := newHost(t, spec)
 	s := &side{
 		cred: newTestCredentials(t, h), mode: mode, addr: local, synced: true, errs: map[string]int{},
@@ -47,7 +47,7 @@ func newSide(t *testing.T, spec hostSpec, mode ntp.Mode, local, remote netip.Add
 	return s
 }
 
-func newCouple(t *testing.T, second ntp.Mode) *couple {
+func newCouple(t testing.TB, second ntp.Mode) *couple {
 	return &couple{
 		world: &world{t: t},
 		a:     newSide(t, hostSpec{name: "peera", trusted: true}, ntp.ModeSymmetricActive, testClient, testServer, nil),
