@@ -72,7 +72,7 @@ func FuzzPeerReceive(f *testing.F) {
 		q := Message{Code: Request(op), AssociationID: 7, Value: []byte("peera")}
 		f.Add(append(Request(op).response(1, nil), q.Append(nil)...), true)
 	}
-	c := newCouple(f, ntp.ModeSymmetricActive)
+	c := newCouple(&testing.T{}, ntp.ModeSymmetricActive)
 	c.run(8)
 	c.send(c.a)
 	sound := *c.a.peer
@@ -106,7 +106,7 @@ func FuzzBroadcast(f *testing.F) {
 			f.Add(p.data[ntp.HeaderLen:l.MAC], uint32(0x01234567), false)
 		}
 	}
-	a := newAir(f)
+	a := newAir(&testing.T{})
 	fresh := *a.client
 	for range 6 {
 		a.tick(false)
