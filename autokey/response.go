@@ -383,7 +383,9 @@ func (a *association) installCookie(msg *Message) error {
 	if a.symmetric() {
 		cookie ^= a.hostCookie
 	}
-	a.cookie, a.keys = cookie, nil
+	if cookie != a.cookie {
+		a.cookie, a.keys = cookie, nil
+	}
 	a.cookieAt = signedAt{msg.Timestamp, msg.Filestamp}
 	a.set(FlagCOOK)
 	return nil
@@ -391,8 +393,8 @@ func (a *association) installCookie(msg *Message) error {
 
 // installAutokey takes the autokey values of a broadcast server or peer.
 func (a *association) installAutokey(msg *Message) error {
-	if want := a.autokeyID(); msg.AssociationID != want {
-		return messageError(OpAuto, EventERR, "association ID %d, not %d", msg.AssociationID, want)
+	if !a.symmetric() && msg.AssociationID != a.peerID {
+		return messageError(OpAuto, EventERR, "association ID %d, not %d", msg.AssociationID, a.peerID)
 	}
 	if err := a.verify(msg, a.sequence.at); err != nil {
 		return err
@@ -404,14 +406,6 @@ func (a *association) installAutokey(msg *Message) error {
 	a.sequence.set(v, signedAt{msg.Timestamp, msg.Filestamp})
 	a.set(FlagAUTO)
 	return nil
-}
-
-// autokeyID is the association ID in AUTO responses.
-func (a *association) autokeyID() uint32 {
-	if a.symmetric() {
-		return uint32(a.id)
-	}
-	return a.peerID
 }
 
 // installSigned takes our certificate signed by the other side.

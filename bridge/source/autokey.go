@@ -19,13 +19,7 @@ func (*Autokey) Kind() ntp.Kind { return ntp.KindAutokey }
 func (a *Autokey) Prepare(m Moment, poll time.Duration) error { return a.Client.Prepare(m, poll) }
 
 // Seal implements Authenticator.
-func (a *Autokey) Seal(p []byte) (int, error) {
-	n := a.Client.Seal(p)
-	if n == 0 {
-		return 0, errors.New("source: Autokey packet without preparation")
-	}
-	return n, nil
-}
+func (a *Autokey) Seal(p []byte) (int, error) { return sealed(a.Client.Seal(p)) }
 
 // Open implements Authenticator.
 func (a *Autokey) Open(m Moment, p []byte) Judgement { return judgement(a.Client.Receive(m, p)) }
@@ -48,4 +42,44 @@ func judgement(o autokey.Outcome) Judgement {
 		j.Err = ErrPacket
 	}
 	return j
+}
+
+// AutokeyPeer is a symmetric association of Autokey.
+type AutokeyPeer struct{ Peer *autokey.Peer }
+
+// Kind implements Authenticator.
+func (*AutokeyPeer) Kind() ntp.Kind { return ntp.KindAutokey }
+
+// Prepare implements Authenticator.
+func (a *AutokeyPeer) Prepare(m Moment, poll time.Duration) error { return a.Peer.Prepare(m, poll) }
+
+// Seal implements Authenticator.
+func (a *AutokeyPeer) Seal(p []byte) (int, error) { return sealed(a.Peer.Seal(p)) }
+
+// Open implements Authenticator.
+func (a *AutokeyPeer) Open(m Moment, p []byte) Judgement { return judgement(a.Peer.Receive(m, p)) }
+
+// AutokeyBroadcast makes the packets of a broadcast server with Autokey.
+type AutokeyBroadcast struct{ Server *autokey.BroadcastServer }
+
+// Kind implements Authenticator.
+func (*AutokeyBroadcast) Kind() ntp.Kind { return ntp.KindAutokey }
+
+// Prepare implements Authenticator.
+func (a *AutokeyBroadcast) Prepare(m Moment, poll time.Duration) error {
+	return a.Server.Prepare(m, poll)
+}
+
+// Seal implements Authenticator.
+func (a *AutokeyBroadcast) Seal(p []byte) (int, error) { return sealed(a.Server.Seal(p)) }
+
+// Open implements Authenticator: a broadcast server gets no answers.
+func (*AutokeyBroadcast) Open(Moment, []byte) Judgement { return Judgement{Err: ErrPacket} }
+
+// sealed is the length of a packet, or the error of one without preparation.
+func sealed(n int) (int, error) {
+	if n == 0 {
+		return 0, errors.New("source: Autokey packet without preparation")
+	}
+	return n, nil
 }
