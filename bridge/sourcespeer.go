@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"slices"
 	"sync/atomic"
@@ -143,7 +144,25 @@ func (p *pollers) listen(ctx context.Context, a *association) error {
 	if err != nil {
 		return err
 	}
-	return p.hear(ctx, a, remote.Addr(), client)
+	return p.hear(ctx, a, remote.Addr(), ofGroup{client, a.spec.cfg.Group})
+}
+
+// ofGroup gives a broadcast client the broadcasts to its group alone, or, if it
+// has none, to no group: a server may send to several at once, and each but
+// the first would count as a repetition.
+type ofGroup struct {
+	*source.BroadcastClient
+	group netip.Addr
+}
+
+// Deliver hands over a packet.
+func (g ofGroup) Deliver(p source.Packet) {
+	if p.Destination.IsMulticast() || g.group.IsValid() {
+		if p.Destination != g.group.WithZone("") {
+			return
+		}
+	}
+	g.BroadcastClient.Deliver(p)
 }
 
 func (a *association) broadcastAuth(local netip.Addr, remote netip.AddrPort) (source.BroadcastAuth, error) {
@@ -205,6 +224,11 @@ func (p *pollers) broadcast(ctx context.Context, a *association) error {
 	spec, sent := a.spec, new(atomic.Uint64)
 	cfg := source.BroadcastServerConfig{Destination: spec.broadcast, Version: uint8(spec.cfg.Version), Poll: int8(spec.cfg.MinPoll),
 		Clock: p.clock, Port: p.port(spec.ttl, sent), OnError: p.logged(a)}
+	var err error
+	if cfg.Local, err = senderAddress(cfg.Destination); err != nil {
+		return err
+	}
+	a.local.Store(&cfg.Local)
 	if err := p.broadcasterAuth(a, &cfg); err != nil {
 		return err
 	}
@@ -218,6 +242,34 @@ func (p *pollers) broadcast(ctx context.Context, a *association) error {
 	return context.Cause(ctx)
 }
 
+// senderAddress returns the address that broadcasts leave from: that of the
+// route, and without one to a multicast group that of the first interface that
+// has multicast, as ntpd does; the kernel then sends by that interface.
+func senderAddress(to netip.AddrPort) (netip.Addr, error) {
+	local, err := localAddress(to)
+	if err == nil || !to.Addr().IsMulticast() {
+		return local, err
+	}
+	interfaces, _ := net.Interfaces()
+	const usable = net.FlagUp | net.FlagMulticast
+	for _, i := range interfaces {
+		if i.Flags&usable != usable || i.Flags&net.FlagLoopback != 0 {
+			continue
+		}
+		addresses, _ := i.Addrs()
+		for _, a := range addresses {
+			n, ok := a.(*net.IPNet)
+			if !ok {
+				continue
+			}
+			if addr, _ := netip.AddrFromSlice(n.IP); addr.Unmap().Is4() == to.Addr().Is4() && !addr.IsLinkLocalUnicast() {
+				return addr.Unmap(), nil
+			}
+		}
+	}
+	return local, err
+}
+
 func (p *pollers) broadcasterAuth(a *association, cfg *source.BroadcastServerConfig) (err error) {
 	if a.spec.cfg.Auth != ntp.KindAutokey {
 		cfg.Auth, err = source.NewSymmetric(a.spec.key)
@@ -227,10 +279,6 @@ func (p *pollers) broadcasterAuth(a *association, cfg *source.BroadcastServerCon
 	if server == nil {
 		return errNoServer
 	}
-	if cfg.Local, err = localAddress(cfg.Destination); err != nil {
-		return err
-	}
-	a.local.Store(&cfg.Local)
 	b, err := autokey.NewBroadcastServer(autokey.BroadcastConfig{Credentials: a.spec.credentials, Server: server,
 		Digest: a.spec.digest, Local: cfg.Local, Destination: cfg.Destination.Addr().WithZone(""), ID: a.spec.id})
 	cfg.Auth = &source.AutokeyBroadcast{Server: b}

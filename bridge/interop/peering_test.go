@@ -59,11 +59,12 @@ func autokeyPeering(h *Host, stratum int, more string) *Daemon {
 %s`, filepath.Join(h.Dir, "autokey"), h.Name, filepath.Join(h.Dir, "password"), more))
 }
 
-// source is one item of the configuration's sources.
+// sourceYAML is a configuration's sources, polled every 8 s.
 func sourceYAML(server, mode, more string) string {
 	return fmt.Sprintf("sources:\n  - server: %q\n    mode: %s\n    %s\n    minpoll: 3\n    maxpoll: 3\n", server, mode, more)
 }
 
+// broadcastYAML is what a configuration broadcasts, every 8 s.
 func broadcastYAML(items ...string) string {
 	var s strings.Builder
 	s.WriteString("broadcast:\n")
@@ -132,7 +133,7 @@ func TestPeers(t *testing.T) {
 	gate, real := n.Host("gate"), n.Host("real")
 	willing, caller := n.Host("willing"), n.Host("caller")
 	active, hearer := n.Host("active"), n.Host("hearer")
-	forger := n.Host("forger")
+	stateless := n.Host("stateless")
 	n.Names()
 	startPeering(gate, 4, sourceYAML("real", "peer", "auth: symmetric\n    key: 3"))
 	startPeerNTPD(real, "3", "peer gate key 3 minpoll 3 maxpoll 3\n")
@@ -140,7 +141,7 @@ func TestPeers(t *testing.T) {
 	startPeerNTPD(caller, "2", "peer willing key 2 minpoll 3 maxpoll 3\n")
 	startPeering(active, 4, sourceYAML(hearer.IPv6.String(), "peer", "auth: symmetric\n    key: 1"))
 	startPeerNTPD(hearer, "1", "")
-	startPeerNTPD(forger, "1", "peer willing key 1 minpoll 3 maxpoll 3\n")
+	startPeerNTPD(stateless, "1", "peer willing key 1 minpoll 3 maxpoll 3\n")
 	Await(t, peeringLimit,
 		associated(gate, real.IPv4.String(), "1", "1", 0),
 		associated(real, gate.IPv4.String(), "1", "1", 0),
@@ -148,14 +149,30 @@ func TestPeers(t *testing.T) {
 		associated(caller, willing.IPv4.String(), "1", "2", 0),
 		associated(active, hearer.IPv6.String(), "1", "2", 0),
 		associated(hearer, active.IPv6.String(), "2", "1", 0),
+		// A key that may not begin an association is answered all the same.
+		associated(stateless, willing.IPv4.String(), "1", "2", 0),
 	)
-	if err := ntpqShows(willing, "peers", forger.IPv4.String()); err == nil {
+	if err := ntpqShows(willing, "peers", stateless.IPv4.String()); err == nil {
 		t.Error("a key that may not begin an association did")
 	}
 }
 
 // peeringLimit is for everybody to come to their final state.
 const peeringLimit = 90 * time.Second
+
+// withBroadcast gives the hosts' interfaces a broadcast address and a route
+// for multicast, without which the real ntpd does not listen to them.
+func withBroadcast(t *testing.T, hosts ...*Host) {
+	t.Helper()
+	for _, h := range hosts {
+		err := h.Do(func() error {
+			return ip(fmt.Sprintf("addr del %s/24 dev eth0\naddr add %[1]s/24 brd + dev eth0\nroute add 224.0.0.0/4 dev eth0\n", h.IPv4))
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
 
 // TestBroadcasts lets ntsbridge follow broadcast, and IPv4 and IPv6 multicast
 // of the real ntpd, and the other way round.
@@ -168,6 +185,7 @@ func TestBroadcasts(t *testing.T) {
 	real, gate, multi, multi6 := n.Host("real"), n.Host("gate"), n.Host("multi"), n.Host("multi6")
 	ear, mear, mear6, deaf := n.Host("ear"), n.Host("mear"), n.Host("mear6"), n.Host("deaf")
 	n.Names()
+	withBroadcast(t, real, ear, mear)
 	startPeerNTPD(real, "1 2 3", localClock+"broadcast "+network4+" key 1 minpoll 3 maxpoll 3\nbroadcast "+group4+" key 1 minpoll 3 maxpoll 3\n"+
 		"broadcast "+group6+" key 1 minpoll 3 maxpoll 3\n")
 	keyed := func(key int) string { return fmt.Sprintf("auth: symmetric\n    key: %d", key) }
@@ -186,8 +204,14 @@ func TestBroadcasts(t *testing.T) {
 		associated(ear, gate.IPv4.String(), "6", "5", 0),
 		associated(mear, gate.IPv4.String(), "6", "5", 0),
 		associated(mear6, gate.IPv6.String(), "6", "5", 0),
-		Condition{"what gate sends", func() error { return ntpqShows(gate, "rv &2", "srcadr="+network4, "hmode=5", "bcst", "keyid=3") }},
-		Condition{"packets of another key", func() error { return ntpqShows(deaf, "rv &1", "reach=000", "unreach=0") }},
+		Condition{"what gate sends", func() error { return ntpqShows(gate, "rv &2", "srcadr="+network4, "hmode=5", "bcast", "keyid=3") }},
+		Condition{"packets of another key", func() error {
+			out, err := ntpq(deaf, "127.0.0.1", "rv &1 reach,badauth")
+			if v := shownVariables(out); err == nil && (len(v["reach"]) != 1 || v["reach"][0] != "000" || v["badauth"][0] == "0") {
+				err = fmt.Errorf("not refused: %s", out)
+			}
+			return err
+		}},
 	)
 }
 

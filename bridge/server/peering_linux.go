@@ -67,7 +67,9 @@ func answerable(from netip.AddrPort) bool {
 }
 
 // shared tells whether a packet went to a broadcast or multicast address, of
-// which the kernel gives a copy to every socket of the port.
+// which the kernel gives a copy to every socket of the port, whichever joined
+// the group. (Without IP_MULTICAST_ALL it would find the joined one alone, and
+// then choose any of the SO_REUSEPORT group in its place: seen with 6.18.)
 func (a *ancillary) shared() bool { return a.destination.IsValid() && a.destination != a.to }
 
 // Sending says how Send sends a packet.

@@ -140,8 +140,6 @@ func (s *socket) configure(family int, opt SocketOptions) error {
 			return err
 		}
 		if s.wildcard {
-			// Only packets of groups that this socket itself joined.
-			_ = set(unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_ALL, 0) // Linux 4.20
 			return set(unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1)
 		}
 		return nil
@@ -150,9 +148,6 @@ func (s *socket) configure(family int, opt SocketOptions) error {
 		return err
 	}
 	if s.wildcard {
-		if err := set(unix.IPPROTO_IP, unix.IP_MULTICAST_ALL, 0); err != nil {
-			return err
-		}
 		return set(unix.IPPROTO_IP, unix.IP_PKTINFO, 1)
 	}
 	return nil
