@@ -140,8 +140,10 @@ func (l *Listener) Send(p []byte, from netip.Addr, to netip.AddrPort) error {
 		return fmt.Errorf("source: no port open for %v", to)
 	}
 	var oob []byte
-	switch {
+	switch from = from.Unmap(); {
 	case !from.IsValid() || from.IsUnspecified():
+	case from.Is4() != v4:
+		return fmt.Errorf("source: %v cannot send to %v", from, to)
 	case v4:
 		oob = unix.PktInfo4(&unix.Inet4Pktinfo{Spec_dst: from.As4()})
 	default:

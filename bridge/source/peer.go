@@ -190,7 +190,7 @@ func (p *Peer) receive(q queued) {
 	sample, j := p.judge(q)
 	p.mu.Lock()
 	p.counts.Received++
-	if j.Err == nil {
+	if j.Err == nil || errors.Is(j.Err, ErrUnsynchronised) {
 		p.schedule.answered()
 	} else {
 		p.counts.Refused++
