@@ -2,7 +2,6 @@ package autokey
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -30,7 +29,6 @@ type Peer struct {
 
 	out      outgoing
 	sent     [2]sentPacket // the last one first
-	asked    []Op          // requests without response
 	pending  []byte        // request to be answered
 	list     Message       // AUTO response for the current key list
 	push     bool          // list was not sent yet
@@ -61,7 +59,7 @@ func (p *Peer) Restart() {
 
 // forget clears what belongs to the old dance and is not in it.
 func (p *Peer) forget() {
-	p.out, p.sent, p.asked, p.push = outgoing{}, [2]sentPacket{}, nil, false
+	p.out, p.sent, p.push = outgoing{}, [2]sentPacket{}, false
 	p.list, p.pending, p.good = Message{}, nil, false
 }
 
@@ -207,7 +205,9 @@ func (p *Peer) Seal(packet []byte) int {
 	p.out.ready = false
 	p.sent[1] = p.sent[0]
 	p.sent[0] = sentPacket{waiting: true, id: p.out.id, transmit: ntp.Timestamp(binary.BigEndian.Uint64(packet[40:]))}
-	p.asked = append(p.asked[:0], p.out.ops...)
+	if len(p.out.ops) > 0 {
+		p.sent[0].op, p.sent[0].hasOp = p.out.ops[0], true
+	}
 	return p.seal(packet, &p.out, p.cfg.Local, p.cfg.Remote, p.cookie)
 }
 
@@ -270,7 +270,7 @@ func (p *Peer) open(packet []byte, l *ntp.Layout) error {
 		if len(packet) != ntp.HeaderLen+4 {
 			return ErrPacket
 		}
-		if !p.answers(packet) {
+		if p.answers(packet) == nil {
 			return ErrOrigin
 		}
 		return ErrCryptoNAK
@@ -288,11 +288,17 @@ func (p *Peer) open(packet []byte, l *ntp.Layout) error {
 	return nil
 }
 
-// answers reports whether a packet carries the transmit timestamp of one of
-// our last two as origin. Two, since both sides send when they like.
-func (p *Peer) answers(packet []byte) bool {
+// answers returns which of our last two packets a packet answers: the one whose
+// transmit timestamp it has as origin; nil for none. Two, since both sides send
+// when they like, and packets cross.
+func (p *Peer) answers(packet []byte) *sentPacket {
 	origin := ntp.Timestamp(binary.BigEndian.Uint64(packet[24:]))
-	return origin != 0 && slices.ContainsFunc(p.sent[:], func(s sentPacket) bool { return s.waiting && s.transmit == origin })
+	for i := range p.sent {
+		if s := &p.sent[i]; s.waiting && s.transmit == origin && origin != 0 {
+			return s
+		}
+	}
+	return nil
 }
 
 // maxPeerFields is how many messages of one packet are looked at.
@@ -323,32 +329,29 @@ func (p *Peer) messages(m Moment, packet []byte, l *ntp.Layout, out *Outcome) {
 		}
 		offset += f.Length
 	}
-	if out.Err != nil && !errors.Is(out.Err, ErrOrigin) {
+	if out.Err != nil {
 		p.err = out.Err
 	}
 }
 
 // reply handles a response: to a request of ours in a packet that answers
-// ours, or pushed autokey values, which are signed.
+// ours, or pushed autokey values, which are signed. Others are passed over, as
+// a response that comes twice is.
 func (p *Peer) reply(m Moment, packet []byte, msg *Message, out *Outcome) {
 	op := msg.Code.Op()
-	pushed := op == OpAuto && !msg.Code.Error() && !slices.Contains(p.asked, OpAuto)
+	sent := p.answers(packet)
+	asked := sent != nil && sent.hasOp && sent.op == op
 	switch {
-	case pushed && !p.has(FlagVRFY):
-		return // nothing to verify it with yet
-	case pushed:
+	case !asked && op == OpAuto && !msg.Code.Error() && p.has(FlagVRFY):
 		out.Op, out.HasMessage = op, true
 		if _, err := p.install(m, msg); err != nil {
 			out.Err = err
 		}
-	case !p.answers(packet):
-		out.Err = ErrOrigin
-	case !slices.Contains(p.asked, op):
-		out.Err = messageError(op, EventLEN, "not what was asked for")
+	case !asked:
 	case msg.Short && !msg.Code.Error():
 		out.Op, out.HasMessage, out.Waiting = op, true, true
 	default:
-		p.asked = nil
+		sent.hasOp = false
 		p.response(m, msg, out)
 		if out.Restarted {
 			p.forget()

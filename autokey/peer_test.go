@@ -142,6 +142,23 @@ func TestPeers(t *testing.T) {
 	}
 }
 
+// TestPeersCross lets both sides send at the same moments, so that each packet
+// answers the last but one.
+func TestPeersCross(t *testing.T) {
+	p := newCouple(t, ntp.ModeSymmetricActive)
+	for range 60 {
+		p.now += 2 * time.Second
+		a, b := p.send(p.a), p.send(p.b)
+		p.receive(p.b, a)
+		p.receive(p.a, b)
+	}
+	for _, s := range []*side{p.a, p.b} {
+		if !s.peer.has(complete) || s.usable < 20 {
+			t.Errorf("%s: flags %v, %d usable: %v", s.cred.Name(), s.peer.status, s.usable, s.errs)
+		}
+	}
+}
+
 func TestPeersWaitForTheClock(t *testing.T) {
 	p := newCouple(t, ntp.ModeSymmetricActive)
 	p.b.synced, p.b.cred.updated = false, 0

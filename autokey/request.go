@@ -44,9 +44,13 @@ func (a *association) request(m Moment, op Op) (Message, error) {
 	case OpCert:
 		q.Timestamp, q.Filestamp, q.Value = m.timestamp(), updated, []byte(a.trail.wanted)
 	case OpIFF, OpGQ, OpMV:
-		var err error
-		if a.challenge, err = a.verifier.Challenge(a.rand); err != nil {
-			return Message{}, fmt.Errorf("autokey: %v: %w", op, err)
+		// In symmetric modes packets cross: the answer to the last but one
+		// request must do, too.
+		if !a.symmetric() || a.challenge == nil {
+			var err error
+			if a.challenge, err = a.verifier.Challenge(a.rand); err != nil {
+				return Message{}, fmt.Errorf("autokey: %v: %w", op, err)
+			}
 		}
 		q.Timestamp, q.Filestamp, q.Value, sign = m.timestamp(), a.group.Filestamp, a.challenge, true
 	case OpCook:

@@ -62,10 +62,8 @@ func (b *BroadcastServer) Run(ctx context.Context) error {
 	timer := time.NewTicker(interval)
 	defer timer.Stop()
 	for {
-		if b.cfg.Clock.State().Synchronised() {
-			if err := b.send(interval); err != nil && b.cfg.OnError != nil {
-				b.cfg.OnError(err)
-			}
+		if err := b.send(interval); err != nil && b.cfg.OnError != nil {
+			b.cfg.OnError(err)
 		}
 		select {
 		case <-ctx.Done():
@@ -75,7 +73,11 @@ func (b *BroadcastServer) Run(ctx context.Context) error {
 	}
 }
 
+// send sends one packet, if there is time to be sent.
 func (b *BroadcastServer) send(interval time.Duration) error {
+	if !b.cfg.Clock.State().Synchronised() {
+		return nil
+	}
 	if err := b.cfg.Auth.Prepare(momentOf(b.cfg.Clock), interval); err != nil {
 		return err
 	}

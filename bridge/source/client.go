@@ -278,11 +278,11 @@ func (c *Client) receive(r received) error {
 	switch {
 	case errors.As(j.Err, &kiss) && kiss.Code == "RATE":
 		c.schedule.rate(kiss.Poll)
-		fallthrough
-	case j.Err != nil:
-		c.counts.Refused++
-	default:
 		c.schedule.answered()
+	case j.Err == nil, errors.Is(j.Err, ErrUnsynchronised):
+		c.schedule.answered()
+	default:
+		c.counts.Refused++
 	}
 	if sample != nil {
 		c.schedule.reached()

@@ -140,15 +140,42 @@ func (l *Listener) Send(p []byte, from netip.Addr, to netip.AddrPort) error {
 		return fmt.Errorf("source: no port open for %v", to)
 	}
 	var oob []byte
-	switch {
+	index := 0
+	if to.Addr().IsMulticast() {
+		index = interfaceOf(from) // there need not be a route
+	}
+	switch from = from.Unmap(); {
 	case !from.IsValid() || from.IsUnspecified():
+	case from.Is4() != v4:
+		return fmt.Errorf("source: %v cannot send to %v", from, to)
 	case v4:
-		oob = unix.PktInfo4(&unix.Inet4Pktinfo{Spec_dst: from.As4()})
+		oob = unix.PktInfo4(&unix.Inet4Pktinfo{Spec_dst: from.As4(), Ifindex: int32(index)})
 	default:
-		oob = unix.PktInfo6(&unix.Inet6Pktinfo{Addr: from.As16()})
+		oob = unix.PktInfo6(&unix.Inet6Pktinfo{Addr: from.As16(), Ifindex: uint32(index)})
 	}
 	_, _, err := c.WriteMsgUDPAddrPort(p, oob, to)
 	return err
+}
+
+// interfaceOf returns the index of the interface with an address, 0 if there is
+// none.
+func interfaceOf(addr netip.Addr) int {
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return 0
+	}
+	for _, i := range interfaces {
+		addrs, err := i.Addrs()
+		if err != nil {
+			continue
+		}
+		for _, a := range addrs {
+			if prefix, err := netip.ParsePrefix(a.String()); err == nil && prefix.Addr() == addr.Unmap() {
+				return i.Index
+			}
+		}
+	}
+	return 0
 }
 
 // Join implements Port. It joins on every interface that has multicast.

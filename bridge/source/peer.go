@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -46,9 +48,9 @@ type Peer struct {
 	cfg   PeerConfig
 	queue chan queued
 
-	origin  ntp.Timestamp // transmit timestamp of the other side's last packet
-	arrived ntp.Timestamp // when it came
-	sentAt  ntp.Timestamp // transmit timestamp of our last packet
+	origin  ntp.Timestamp    // transmit timestamp of the other side's last packet
+	arrived ntp.Timestamp    // when it came
+	sentAt  [2]ntp.Timestamp // transmit timestamps of our last packets; 0: answered
 	due     time.Time
 
 	mu       sync.Mutex
@@ -155,7 +157,9 @@ func (p *Peer) poll() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.schedule.sent()
-	p.due = time.Now().Add(p.schedule.wait())
+	// Two peers that poll at the same moment would go on so.
+	wait := p.schedule.wait()
+	p.due = time.Now().Add(wait - rand.N(wait/8+1))
 	if err == nil {
 		p.counts.Sent++
 	} else {
@@ -181,7 +185,7 @@ func (p *Peer) send() error {
 	if err != nil {
 		return err
 	}
-	p.sentAt = h.Transmit
+	p.sentAt = [2]ntp.Timestamp{h.Transmit, p.sentAt[0]}
 	return p.cfg.Port.Send(packet[:n], p.cfg.Local, p.cfg.Peer)
 }
 
@@ -190,7 +194,7 @@ func (p *Peer) receive(q queued) {
 	sample, j := p.judge(q)
 	p.mu.Lock()
 	p.counts.Received++
-	if j.Err == nil {
+	if j.Err == nil || errors.Is(j.Err, ErrUnsynchronised) {
 		p.schedule.answered()
 	} else {
 		p.counts.Refused++
@@ -238,14 +242,15 @@ func (p *Peer) judge(q queued) (*Sample, Judgement) {
 	if !j.Usable {
 		return nil, j
 	}
-	if h.Origin == 0 || h.Origin != p.sentAt {
-		if h.Origin != 0 && p.sentAt != 0 {
-			j.Err = ErrOrigin
-		}
+	// Packets of both sides cross on the way, so that one may answer our last
+	// but one. Any other one tells nothing: it does not know ours yet, or
+	// answers one that was answered.
+	i := slices.Index(p.sentAt[:], h.Origin)
+	if h.Origin == 0 || i < 0 {
 		return nil, j
 	}
-	sent := p.sentAt
-	p.sentAt = 0 // one answer for each of ours
+	sent := h.Origin
+	clear(p.sentAt[i:]) // one answer for each of ours, and none for older ones
 	if err := usable(&h); err != nil {
 		j.Err = err
 		return nil, j

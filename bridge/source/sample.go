@@ -82,22 +82,33 @@ type KissError struct {
 // Error implements error.
 func (e *KissError) Error() string { return fmt.Sprintf("kiss-o'-death %s", e.Code) }
 
-// kissOf returns the kiss code of a header with stratum 0.
-func kissOf(h *ntp.Header) *KissError {
-	code := []byte{byte(h.ReferenceID >> 24), byte(h.ReferenceID >> 16), byte(h.ReferenceID >> 8), byte(h.ReferenceID)}
-	for _, c := range code {
+// kissOf returns the kiss code of a header with stratum 0; obey says that it is
+// one that tells the client what to do (the others say why there is no time).
+func kissOf(h *ntp.Header) (code string, obey bool) {
+	b := []byte{byte(h.ReferenceID >> 24), byte(h.ReferenceID >> 16), byte(h.ReferenceID >> 8), byte(h.ReferenceID)}
+	for _, c := range b {
 		if c < 'A' || c > 'Z' {
-			return nil
+			return "", false
 		}
 	}
-	return &KissError{string(code), h.Poll}
+	switch code = string(b); code {
+	case "RATE", "DENY", "RSTR":
+		return code, true
+	}
+	return code, false
 }
 
 // usable reports whether a header has time to be believed.
 func usable(h *ntp.Header) error {
+	if h.Stratum == 0 {
+		switch code, obey := kissOf(h); {
+		case obey:
+			return &KissError{code, h.Poll}
+		case code != "":
+			return fmt.Errorf("%w (%s)", ErrUnsynchronised, code)
+		}
+	}
 	switch {
-	case h.Stratum == 0 && kissOf(h) != nil:
-		return kissOf(h)
 	case h.Leap == ntp.LeapUnknown, h.Stratum == 0, h.Stratum >= ntp.StratumUnsynchronised:
 		return ErrUnsynchronised
 	case h.RootDelay.Duration()/2+h.RootDispersion.Duration() >= maxRootDistance:

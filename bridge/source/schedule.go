@@ -34,6 +34,10 @@ type Polling struct {
 	BurstLen int
 }
 
+// maxBurst is the longest burst: of a query that goes on until it is told to
+// stop.
+const maxBurst = 1 << 20
+
 func (p *Polling) check() error {
 	if p.MinPoll == 0 && p.MaxPoll == 0 {
 		p.MinPoll, p.MaxPoll = DefaultMinPoll, DefaultMaxPoll
@@ -47,7 +51,7 @@ func (p *Polling) check() error {
 	if p.MinPoll < MinPoll || p.MaxPoll > MaxPoll || p.MinPoll > p.MaxPoll {
 		return fmt.Errorf("source: poll exponents %d to %d, must be within %d to %d", p.MinPoll, p.MaxPoll, MinPoll, MaxPoll)
 	}
-	if p.BurstInterval < 0 || p.BurstLen < 0 || p.BurstLen > 64 {
+	if p.BurstInterval < 0 || p.BurstLen < 0 || p.BurstLen > maxBurst {
 		return fmt.Errorf("source: burst of %d packets every %v", p.BurstLen, p.BurstInterval)
 	}
 	return nil
@@ -90,7 +94,6 @@ func (s *schedule) sent() {
 	s.begun, s.again = true, false
 	if s.unreach++; s.unreach > unreachable && s.unreach%unreachable == 0 && s.poll < s.MaxPoll {
 		s.poll++ // nobody there: ask less often
-		s.burst = 0
 	}
 }
 

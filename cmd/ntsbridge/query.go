@@ -7,10 +7,12 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"ntsbridge/autokey"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/source"
 )
@@ -168,13 +170,18 @@ func (f *queryFlags) measure(ctx context.Context, kit *queryKit, name string) *q
 	client, err := source.NewClient(source.ClientConfig{
 		Server: server, Version: f.version, Auth: auth, Clock: clock,
 		Polling: source.Polling{
-			MinPoll: 6, MaxPoll: 10, IBurst: true, BurstLen: 64, BurstInterval: f.interval,
+			MinPoll: 6, MaxPoll: 10, IBurst: true, BurstLen: 1 << 20, BurstInterval: f.interval,
 		},
 		OnSample: func(s source.Sample) {
 			r.samples = append(r.samples, s)
+			r.last, r.repeated = nil, 0
 			f.synchronised(clock, kit, &s)
 		},
-		OnError: func(err error) { r.last = err },
+		OnError: func(err error) {
+			if r.note(err) {
+				cancel()
+			}
+		},
 		OnPacket: func(source.Judgement) {
 			if r.done(f) {
 				cancel()
@@ -203,6 +210,31 @@ func (f *queryFlags) synchronised(clock *source.SystemClock, kit *queryKit, s *s
 	}
 	clock.SetState(&ntp.ClockState{Stratum: s.Header.Stratum + 1, Precision: -20})
 	kit.credentials.SignatureUpdate(s.At)
+}
+
+// hopeless is how often in a row a cause that waiting does not mend must come
+// until a server is given up.
+const hopeless = 3
+
+// note remembers what went wrong, the telling before the mere timeout, and
+// reports whether there is no hope.
+func (r *queryResult) note(err error) bool {
+	if r.last != nil && errors.Is(err, source.ErrTimeout) {
+		return false
+	}
+	r.last = err
+	var m *autokey.MessageError
+	lasting := errors.Is(err, source.ErrCryptoNAK) || errors.Is(err, autokey.ErrCryptoNAK) || errors.Is(err, syscall.ECONNREFUSED)
+	if errors.As(err, &m) {
+		switch m.Event {
+		case autokey.EventMD, autokey.EventKEY, autokey.EventID, autokey.EventFSP:
+			lasting = true
+		}
+	}
+	if lasting {
+		r.repeated++
+	}
+	return r.repeated >= hopeless
 }
 
 // done reports whether there is all that is wanted.

@@ -20,8 +20,10 @@ type queryResult struct {
 	want    int
 	address netip.AddrPort
 	samples []source.Sample
-	last    error // the last failure of a poll
+	last    error // the last telling failure of a poll
 	err     error // nil: measured
+
+	repeated int // failures that waiting does not mend
 
 	autokey     *autokey.Client
 	credentials *autokey.Credentials
