@@ -8,6 +8,7 @@ import (
 	"os"
 	"slices"
 	"syscall"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -91,13 +92,37 @@ func (s *Server) Send(p []byte, how Sending) error {
 	}
 	var control [controlLen]byte
 	n := 0
-	if k.wildcard && how.From.IsValid() && !how.From.IsUnspecified() {
-		n = putSource(control[:], how.From.Unmap(), zoneIndex(how.From.Zone()))
+	if from := how.From.Unmap(); from.IsValid() && !from.IsUnspecified() {
+		if from.Is4() != to.Addr().Is4() {
+			return fmt.Errorf("%v cannot send to %v", from, to.Addr())
+		}
+		if k.wildcard {
+			n = putSource(control[:], from, zoneIndex(from.Zone()))
+		}
+		if k.wildcard && to.Addr().Is6() && to.Addr().IsMulticast() && to.Addr().Zone() == "" {
+			// IPv6 would choose an interface by the group, whatever the source.
+			(*unix.Inet6Pktinfo)(unsafe.Pointer(&control[cmsgHeader])).Ifindex = interfaceOf(from)
+		}
 	}
 	if how.TTL > 0 {
 		n += putTTL(control[n:], to.Addr(), how.TTL)
 	}
 	return k.send(p, control[:n], to)
+}
+
+// interfaceOf returns the index of the interface with an address, 0 if there
+// is none.
+func interfaceOf(addr netip.Addr) uint32 {
+	interfaces, _ := net.Interfaces()
+	for _, i := range interfaces {
+		addresses, _ := i.Addrs()
+		for _, a := range addresses {
+			if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr() == addr.WithZone("") {
+				return uint32(i.Index)
+			}
+		}
+	}
+	return 0
 }
 
 // sender chooses a socket: of the right family, bound to the address or to
