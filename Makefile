@@ -5,6 +5,9 @@
 # make fuzz       each fuzz target for FUZZTIME
 # make bench      all benchmarks
 # make interop    the interop tests alone
+# make interop-long
+#                 the interop tests that take many minutes: refreshes, used-up key
+#                 lists, restarts, long broadcasts
 # make clean      removes what make build and make interop made
 
 GO ?= go
@@ -17,7 +20,7 @@ packages = $(shell $(GO) list ./... | grep -v '/bridge/interop$$')
 concurrent = $(shell grep -rlE '^[[:space:]]+go [[:alpha:]]|[.]Go\b' --include='*.go' . \
 	| grep -v '/bridge/interop/\|/testdata/' | xargs -r -n 1 dirname | sort -u)
 
-.PHONY: build run test check format unit race compiler peers interop fuzz bench clean
+.PHONY: build run test check format unit race compiler peers interop interop-long fuzz bench clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ntsbridge ./cmd/ntsbridge
@@ -54,6 +57,9 @@ peers:
 # From inside its directory, so that go test shows what happens, and skips.
 interop: peers
 	cd $(interop) && $(GO) test -count=1 -timeout 10m -v
+
+interop-long: peers
+	cd $(interop) && NTSBRIDGE_INTEROP_LONG=1 $(GO) test -count=1 -timeout 60m -v -run '^TestLong' .
 
 fuzz:
 	@set -e; for p in $(packages); do \

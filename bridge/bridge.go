@@ -98,8 +98,18 @@ func (b *Bridge) open() (err error) {
 			return err
 		}
 	}
-	b.pollers.Store(startPollers(b.parts.sources, b.look(), b.log.Named("source")))
+	b.pollers.Store(b.associate(b.parts))
 	return nil
+}
+
+// associate starts the associations of these parts. Their own values are signed
+// first, since the first packets carry them.
+func (b *Bridge) associate(p *parts) *pollers {
+	state := b.look()
+	if p.client != nil && b.synced {
+		p.client.SignatureUpdate(ntp.TimestampFromTime(time.Now()))
+	}
+	return startPollers(p, b.server, state, b.log.Named("source"))
 }
 
 // show makes ntpq see the running daemon through these parts.
@@ -184,13 +194,15 @@ func (b *Bridge) tick(now time.Time) {
 	defer b.mu.Unlock()
 	state := b.look()
 	b.server.SetClock(state)
-	b.pollers.Load().clock.SetState(state)
 	replaced, err := b.parts.relay(ntp.TimestampFromTime(now), b.synced)
 	if replaced {
 		b.show(b.parts)
 		b.server.SetState(b.parts.state)
+		b.pollers.Load().replaceServer(b.parts.autokey)
 	}
-	if err := errors.Join(err, b.updateSignatures(b.parts.autokey)); err != nil {
+	err = errors.Join(err, b.updateSignatures(b.parts.autokey))
+	b.pollers.Load().clock.SetState(state) // after the signatures that a broadcast needs
+	if err != nil {
 		b.log.Error("Autokey signatures", "error", err)
 	}
 	if n := b.parts.state.NTS; n != nil && !now.Before(n.Ring().Expires()) {
@@ -242,7 +254,7 @@ func (b *Bridge) Reload(cfg *config.Config) error {
 	b.server.SetState(next.state)
 	b.server.SetClock(b.look())
 	b.pollers.Load().stop()
-	b.pollers.Store(startPollers(next.sources, b.look(), b.log.Named("source")))
+	b.pollers.Store(b.associate(next))
 	return nil
 }
 

@@ -1,20 +1,15 @@
 package bridge
 
 import (
-	"context"
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"net/netip"
 	"os"
-	"strconv"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -24,7 +19,6 @@ import (
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
 	"ntsbridge/bridge/ntp"
-	"ntsbridge/bridge/source"
 	"ntsbridge/symkey"
 )
 
@@ -35,7 +29,7 @@ const (
 	lastRetry  = 1024 * time.Second
 )
 
-// sourceSpec is a configured source with everything that it needs.
+// sourceSpec is a configured source or broadcast with everything that it needs.
 type sourceSpec struct {
 	cfg         config.Source
 	id          uint16 // association ID, which ntpq shows
@@ -44,35 +38,67 @@ type sourceSpec struct {
 	credentials *autokey.Credentials
 	digest      autokey.Digest
 	groups      []*keyfile.Group
+	broadcast   netip.AddrPort // valid: not a source, but where broadcasts go to
+	ttl         uint8          // of them
 }
 
-// buildSources makes the specifications, after keys and Autokey files.
+// mode is that of the packets that the association sends or, in the mode
+// that ntpd calls broadcast client, waits for.
+func (s *sourceSpec) mode() ntp.Mode {
+	switch {
+	case s.broadcast.IsValid():
+		return ntp.ModeBroadcast
+	case s.cfg.Mode == config.ModePeer:
+		return ntp.ModeSymmetricActive
+	case s.cfg.Mode == config.ModeBroadcast:
+		return modeBroadcastClient
+	}
+	return ntp.ModeClient
+}
+
+// modeBroadcastClient is ntpd's MODE_BCLIENT, which is never on the wire.
+const modeBroadcastClient ntp.Mode = 6
+
+// buildSources makes the specifications of sources and broadcasts, after keys
+// and Autokey files.
 func (p *parts) buildSources(_ hclog.Logger, now time.Time) error {
-	for i, s := range p.cfg.Sources {
-		spec := &sourceSpec{cfg: s, id: uint16(i + 1)}
-		var err error
-		switch s.Auth {
-		case ntp.KindSymmetric:
-			if spec.key = p.state.Keys.Lookup(uint32(s.Key)); spec.key == nil {
-				err = fmt.Errorf("key %d is in no key file, or not in keys.trusted", s.Key)
-			}
-		case ntp.KindAutokey:
-			if p.client == nil {
-				p.client, err = p.clientCredentials(now)
-			}
-			if err == nil {
-				spec.credentials = p.client
-				err = spec.loadGroups(p.cfg)
-			}
-		case ntp.KindNTS:
-			spec.tls, err = trustedBy(s.TrustedCertificates)
-		}
-		if err != nil {
+	for _, s := range p.cfg.Sources {
+		spec := &sourceSpec{cfg: s}
+		if err := p.buildSource(spec, now); err != nil {
 			return fmt.Errorf("source %s: %w", s.Server, err)
 		}
-		p.sources = append(p.sources, spec)
+	}
+	for _, b := range p.cfg.Broadcast {
+		spec := &sourceSpec{broadcast: netip.AddrPortFrom(b.Destination, uint16(b.Port)), ttl: uint8(b.TTL), cfg: config.Source{
+			Server: b.Destination.String(), Port: b.Port, Auth: b.Auth, Key: b.Key, Version: b.Version, MinPoll: b.Poll, MaxPoll: b.Poll}}
+		if err := p.buildSource(spec, now); err != nil {
+			return fmt.Errorf("broadcast %v: %w", b.Destination, err)
+		}
 	}
 	return nil
+}
+
+// buildSource completes a specification and adds it.
+func (p *parts) buildSource(spec *sourceSpec, now time.Time) (err error) {
+	switch s := &spec.cfg; s.Auth {
+	case ntp.KindSymmetric:
+		if spec.key = p.state.Keys.Lookup(uint32(s.Key)); spec.key == nil {
+			err = fmt.Errorf("key %d is in no key file, or not in keys.trusted", s.Key)
+		}
+	case ntp.KindAutokey:
+		if p.client == nil {
+			p.client, err = p.clientCredentials(now)
+		}
+		if err == nil {
+			spec.credentials = p.client
+			err = spec.loadGroups(p.cfg)
+		}
+	case ntp.KindNTS:
+		spec.tls, err = trustedBy(s.TrustedCertificates)
+	}
+	p.sources = append(p.sources, spec)
+	spec.id = uint16(len(p.sources))
+	return err
 }
 
 // clientCredentials loads the key set of this host for its client side.
@@ -182,184 +208,4 @@ func (p *parts) showClient(_ ntp.Timestamp, s *control.SystemVariables) {
 		leap := c.Leap()
 		s.TAI, s.LeapSeconds, s.LeapExpire = leap.TAIOffset, leap.LastLeap, leap.Expiry
 	}
-}
-
-// association is a source that is being polled.
-type association struct {
-	spec    *sourceSpec
-	client  atomic.Pointer[source.Client]
-	autokey atomic.Pointer[autokey.State]
-	refused atomic.Uint64 // packets with wrong authentication
-}
-
-// pollers run the associations of a configuration until they are stopped.
-type pollers struct {
-	log    hclog.Logger
-	clock  *source.SystemClock
-	list   []*association
-	cancel context.CancelFunc
-	done   sync.WaitGroup
-}
-
-func startPollers(specs []*sourceSpec, state *ntp.ClockState, log hclog.Logger) *pollers {
-	ctx, cancel := context.WithCancel(context.Background())
-	p := &pollers{log: log, clock: source.NewSystemClock(state), cancel: cancel}
-	for _, spec := range specs {
-		a := &association{spec: spec}
-		p.list = append(p.list, a)
-		p.done.Go(func() { p.follow(ctx, a) })
-	}
-	return p
-}
-
-func (p *pollers) stop() {
-	p.cancel()
-	p.done.Wait()
-}
-
-// follow keeps an association alive: it finds the server again whenever the
-// association has ended.
-func (p *pollers) follow(ctx context.Context, a *association) {
-	retry := firstRetry
-	for ctx.Err() == nil {
-		started := time.Now()
-		if err := p.associate(ctx, a); ctx.Err() == nil {
-			p.log.Warn("source is lost and will be looked for again", "server", a.spec.cfg.Server, "error", err, "in", retry)
-		}
-		if time.Since(started) > lastRetry {
-			retry = firstRetry
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(retry):
-		}
-		retry = min(2*retry, lastRetry)
-	}
-}
-
-func (p *pollers) associate(ctx context.Context, a *association) error {
-	cfg := &a.spec.cfg
-	auth, server, err := a.spec.authenticator(ctx)
-	if err != nil {
-		return err
-	}
-	client, err := source.NewClient(source.ClientConfig{
-		Server: server, Version: uint8(cfg.Version), Auth: auth, Clock: p.clock,
-		Polling:  source.Polling{MinPoll: int8(cfg.MinPoll), MaxPoll: int8(cfg.MaxPoll), IBurst: cfg.IBurst},
-		OnError:  func(err error) { p.log.Debug("source", "server", cfg.Server, "error", err) },
-		OnPacket: func(j source.Judgement) { a.note(auth, j) },
-	})
-	if err != nil {
-		return err
-	}
-	a.client.Store(client)
-	return client.Run(ctx)
-}
-
-// note keeps what ntpq shows; it runs in the association's own goroutine.
-func (a *association) note(auth source.Authenticator, j source.Judgement) {
-	if j.Err != nil {
-		a.refused.Add(1)
-	}
-	if k, ok := auth.(*source.Autokey); ok {
-		state := k.Client.State()
-		a.autokey.Store(&state)
-	}
-}
-
-// authenticator makes the one of the source and finds the server's address.
-func (s *sourceSpec) authenticator(ctx context.Context) (source.Authenticator, netip.AddrPort, error) {
-	if s.cfg.Auth == ntp.KindNTS {
-		n, server, err := source.DialNTS(ctx, source.NTSConfig{
-			Server: net.JoinHostPort(s.cfg.Server, strconv.Itoa(s.cfg.NTSPort)), TLS: s.tls})
-		if err != nil {
-			return nil, server, err
-		}
-		return n, server, nil
-	}
-	addr, err := resolve(ctx, s.cfg.Server)
-	if err != nil {
-		return nil, netip.AddrPort{}, err
-	}
-	server := netip.AddrPortFrom(addr, uint16(s.cfg.Port))
-	switch s.cfg.Auth {
-	case ntp.KindSymmetric:
-		auth, err := source.NewSymmetric(s.key)
-		return auth, server, err
-	case ntp.KindAutokey:
-		local := netip.IPv4Unspecified() // known when the socket is there
-		if addr.Is6() {
-			local = netip.IPv6Unspecified()
-		}
-		client, err := autokey.NewClient(autokey.AssociationConfig{Credentials: s.credentials, Digest: s.digest, ID: s.id,
-			Local: local, Remote: addr.WithZone(""), Ident: s.cfg.Ident, Groups: s.groups})
-		if err != nil {
-			return nil, server, err
-		}
-		return &source.Autokey{Client: client}, server, nil
-	}
-	return source.None{}, server, nil
-}
-
-func resolve(ctx context.Context, server string) (netip.Addr, error) {
-	if addr, err := netip.ParseAddr(server); err == nil {
-		return addr, nil
-	}
-	found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", server)
-	if err != nil {
-		return netip.Addr{}, err
-	}
-	return found[0].Unmap(), nil
-}
-
-// associations returns what ntpq shows.
-func (p *pollers) associations(ntp.Timestamp) []control.Association {
-	var list []control.Association
-	for _, a := range p.list {
-		list = append(list, a.show())
-	}
-	return list
-}
-
-func (a *association) show() control.Association {
-	cfg := &a.spec.cfg
-	v := control.Association{ID: a.spec.id, SourceName: cfg.Server, HostMode: ntp.ModeClient,
-		HostPoll: uint8(cfg.MinPoll), Stratum: ntp.StratumUnsynchronised, Leap: ntp.LeapUnknown,
-		Status: control.PeerStatus{Configured: true, Event: control.PeerMobilized}, BadAuth: a.refused.Load()}
-	switch cfg.Auth {
-	case ntp.KindSymmetric:
-		v.KeyID = uint32(cfg.Key)
-	case ntp.KindAutokey:
-		v.Autokey = &control.AutokeyAssociation{Ident: cfg.Ident}
-		if s := a.autokey.Load(); s != nil {
-			v.Autokey.Host, v.Autokey.Flags = s.Host, uint32(s.Status)
-			if s.Status != 0 {
-				v.Autokey.Signature = s.Signature.String()
-			}
-		}
-	}
-	if client := a.client.Load(); client != nil {
-		a.showClient(client.Status(), &v)
-	}
-	return v
-}
-
-func (a *association) showClient(s source.Status, v *control.Association) {
-	v.Source = s.Server
-	v.HostPoll, v.Reach = uint8(s.Poll), s.Reach
-	v.PacketsSent, v.PacketsIn = s.Sent, s.Received
-	if s.Reach != 0 {
-		v.Status.Event = control.PeerReachable
-	}
-	m := s.Last
-	if m == nil {
-		return
-	}
-	h := &m.Header
-	v.Status.Authentic = m.Kind != ntp.KindNone
-	v.Leap, v.Stratum, v.Precision, v.PeerMode, v.PeerPoll = h.Leap, h.Stratum, h.Precision, h.Mode, uint8(h.Poll)
-	v.RootDelay, v.RootDispersion = h.RootDelay.Duration(), h.RootDispersion.Duration()
-	v.ReferenceID, v.Reference, v.Received = h.ReferenceID, h.Reference, m.At
-	v.Offset, v.Delay, v.Dispersion = m.Offset, m.Delay, m.Dispersion
-	v.Filter[0] = control.FilterSample{Delay: m.Delay, Offset: m.Offset, Dispersion: m.Dispersion}
 }

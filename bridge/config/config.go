@@ -30,7 +30,11 @@ type Config struct {
 	Autokey   Autokey   `mapstructure:"autokey"`
 	NTS       NTS       `mapstructure:"nts"`
 	Sources   []Source  `mapstructure:"sources"`
-	Control   Control   `mapstructure:"control"`
+	Passive   Passive   `mapstructure:"passive"`
+	// Broadcast are the broadcast and multicast associations that this host
+	// sends on. Default: none.
+	Broadcast []Broadcast `mapstructure:"broadcast"`
+	Control   Control     `mapstructure:"control"`
 
 	lines map[string]int // of the options that a file had, by path
 }
@@ -40,6 +44,13 @@ type Config struct {
 type Source struct {
 	// Server is a name or an address. Required.
 	Server string `mapstructure:"server" required:"true"`
+	// Mode is client (ask the server), peer (symmetric active: each asks the
+	// other) or broadcast (listen to the server's broadcasts). The last two
+	// must be authenticated by a symmetric key or Autokey. Default: client.
+	Mode string `mapstructure:"mode" oneof:"client peer broadcast"`
+	// Group is the multicast group that the server broadcasts to. Mode
+	// broadcast only. Default: empty, a broadcast address.
+	Group netip.Addr `mapstructure:"group"`
 	// Port is its NTP port; with NTS what NTS-KE says goes before. Default:
 	// 123. Range: 1 to 65535.
 	Port int `mapstructure:"port" range:"1..65535" unit:"UDP port"`
@@ -68,6 +79,45 @@ type Source struct {
 	// IBurst sends a burst of requests while the server is not reached.
 	// Default: false.
 	IBurst bool `mapstructure:"iburst"`
+}
+
+// Passive is whether hosts that no source names may begin symmetric
+// associations with this one (symmetric passive), by a packet with a MAC of a
+// trusted symmetric key. Without, such packets are answered as ntpd answers
+// them under nopeer, and nothing is kept.
+type Passive struct {
+	// Enabled accepts them where an access rule lets symmetric keys pass.
+	// Default: false.
+	Enabled bool `mapstructure:"enabled"`
+	// Keys are the symmetric key identifiers that may begin one. Default:
+	// empty, every trusted key. Range: 1 to 4294967295.
+	Keys []access.KeyRange `mapstructure:"keys"`
+	// Max is how many there may be at once. Default: 16. Range: 1 to 1024.
+	Max int `mapstructure:"max" range:"1..1024" unit:"associations"`
+}
+
+// Broadcast is a network or multicast group that the time is sent to. Who
+// listens cannot tell an old packet from a new one well; where it can be had,
+// polling is better.
+type Broadcast struct {
+	// Destination is the broadcast or multicast address, for link-local
+	// multicast with a zone. Required.
+	Destination netip.Addr `mapstructure:"destination" required:"true"`
+	// Port is where the clients listen. Default: 123. Range: 1 to 65535.
+	Port int `mapstructure:"port" range:"1..65535" unit:"UDP port"`
+	// Auth is how the packets are authenticated: symmetric or autokey.
+	// Default: symmetric.
+	Auth ntp.Kind `mapstructure:"auth"`
+	// Key is the identifier of the symmetric key, which must be trusted.
+	// Default: 0, none. Range: 0 to 4294967295.
+	Key int `mapstructure:"key" range:"0..4294967295" unit:"key identifier"`
+	// Poll is the interval of the packets. Default: 6. Range: 1 to 17.
+	Poll int `mapstructure:"poll" range:"1..17" unit:"log2 s"`
+	// TTL is how many routers a packet may pass, and one. Default: 3. Range: 1
+	// to 255.
+	TTL int `mapstructure:"ttl" range:"1..255" unit:"hops"`
+	// Version is the NTP version of the packets. Default: 4. Range: 1 to 4.
+	Version int `mapstructure:"version" range:"1..4" unit:"version"`
 }
 
 // Log is what the daemon writes to standard error.

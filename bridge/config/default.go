@@ -43,7 +43,8 @@ func Default() *Config {
 			IPv6Prefix: 64,
 			Limits:     []Limit{defaultLimit("default")},
 		},
-		Keys: Keys{Generate: true},
+		Keys:    Keys{Generate: true},
+		Passive: Passive{Max: 16},
 		Autokey: Autokey{
 			Digest: "MD5",
 			Budget: AutokeyBudget{
@@ -80,7 +81,19 @@ func defaultLimit(name string) Limit {
 	return Limit{Name: name, Interval: 8 * time.Second, Burst: 8, Leak: 0.25, Kiss: true}
 }
 
+// Modes of sources.
+const (
+	ModeClient    = "client"
+	ModePeer      = "peer"
+	ModeBroadcast = "broadcast"
+)
+
+// defaultBroadcast is what a broadcast has where it says nothing.
+func defaultBroadcast() Broadcast {
+	return Broadcast{Port: PortNTP, Auth: ntp.KindSymmetric, Poll: 6, TTL: 3, Version: 4}
+}
+
 // defaultSource is what a source has where it says nothing.
 func defaultSource() Source {
-	return Source{Port: PortNTP, NTSPort: PortNTSKE, Version: 4, MinPoll: 6, MaxPoll: 10}
+	return Source{Mode: ModeClient, Port: PortNTP, NTSPort: PortNTSKE, Version: 4, MinPoll: 6, MaxPoll: 10}
 }

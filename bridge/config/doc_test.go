@@ -28,6 +28,7 @@ func options() []documented {
 	c.Access.Rules = []AccessRule{defaultRule()}
 	c.RateLimit.Limits = []Limit{defaultLimit("")}
 	c.Sources = []Source{defaultSource()}
+	c.Broadcast = []Broadcast{defaultBroadcast()}
 	c.Keys.Files = []KeyFile{{Format: "auto"}}
 	c.NTS.Certificates = []Certificate{{}}
 	walk(reflect.ValueOf(c).Elem(), "", func(f field, v reflect.Value) {
@@ -46,7 +47,7 @@ func defaultOf(f field, v reflect.Value) string {
 		return "one, `default`"
 	case f.typ.Kind() == reflect.Slice && f.typ.Elem().Kind() == reflect.Struct && !isScalar(f.typ.Elem()):
 		return "empty"
-	case v.IsZero() && (f.typ.Kind() == reflect.Slice || f.typ.Kind() == reflect.String || isTime(f.typ)):
+	case v.IsZero() && (f.typ.Kind() == reflect.Slice || f.typ.Kind() == reflect.String || isTime(f.typ) || isAddress(f.typ)):
 		return "empty"
 	case f.typ.Kind() == reflect.Slice:
 		return "`" + strings.Trim(format(v), "[]") + "`"
@@ -56,10 +57,13 @@ func defaultOf(f field, v reflect.Value) string {
 
 func isTime(t reflect.Type) bool { return t == reflect.TypeFor[time.Time]() }
 
+func isAddress(t reflect.Type) bool { return t == reflect.TypeFor[netip.Addr]() }
+
 // typeDocs are unit and range of what has a syntax of its own.
 var typeDocs = map[reflect.Type][2]string{
 	reflect.TypeFor[time.Time]():       {"date", "2006-01-02 or RFC 3339"},
 	reflect.TypeFor[netip.Prefix]():    {"network", "IPv4 or IPv6, host bits zero"},
+	reflect.TypeFor[netip.Addr]():      {"address", "IPv4 or IPv6"},
 	reflect.TypeFor[netip.AddrPort]():  {"address and port", "port 1 to 65535"},
 	reflect.TypeFor[access.KeyRange](): {"key identifier", "1 to 4294967295, ranges, `all`"},
 	reflect.TypeFor[ntp.Kind]():        {"kind", "none, symmetric, autokey, nts"},

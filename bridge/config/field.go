@@ -49,6 +49,7 @@ var parsers = map[reflect.Type]func(string) (any, error){
 	reflect.TypeFor[time.Time]():       parser(parseDate),
 	reflect.TypeFor[netip.Prefix]():    parser(access.ParsePrefix),
 	reflect.TypeFor[netip.AddrPort]():  parser(parseListen),
+	reflect.TypeFor[netip.Addr]():      parser(parseAddress),
 	reflect.TypeFor[access.KeyRange](): parser(access.ParseKeyRange),
 	reflect.TypeFor[ntp.Kind]():        parser(parseKind),
 	reflect.TypeFor[RefID]():           parser(func(s string) (r RefID, err error) { return r, r.UnmarshalText([]byte(s)) }),
@@ -79,6 +80,8 @@ func elementDefaults(t reflect.Type) map[string]any {
 		defaults = defaultLimit("")
 	case reflect.TypeFor[Source]():
 		defaults = defaultSource()
+	case reflect.TypeFor[Broadcast]():
+		defaults = defaultBroadcast()
 	case reflect.TypeFor[KeyFile]():
 		defaults = KeyFile{Format: formatAuto}
 	default:

@@ -19,7 +19,7 @@ import (
 
 var (
 	ignoreLines = cmpopts.IgnoreUnexported(Config{})
-	compareIPs  = cmpopts.EquateComparable(netip.Prefix{}, netip.AddrPort{})
+	compareIPs  = cmpopts.EquateComparable(netip.Prefix{}, netip.Addr{}, netip.AddrPort{})
 )
 
 func diff(want, got *Config) string { return cmp.Diff(want, got, ignoreLines, compareIPs) }
@@ -155,6 +155,25 @@ rate_limit:
     - name: a     #! rate_limit.limits[1].name: "a" is already the name
 keys:
   files: [{path: a}, {path: ./a}] #! keys.files[1].path: the file is in the list twice
+`,
+		"peers and broadcasts": `
+server:
+  listen: ["192.0.2.1:123"]
+autokey: {keysdir: k}
+sources:
+  - {server: a, mode: peer}                       #! sources[0].auth: mode: peer must be authenticated
+  - {server: b, mode: broadcast, auth: nts}       #! sources[1].auth: mode: broadcast must be authenticated #! sources[1].mode: broadcasts come to an unspecified address only
+  - {server: c, mode: peer, auth: autokey}        #! sources[2].auth: a peer with autokey also asks this host; write autokey.enabled: true
+  - {server: d, group: 224.0.1.1}                 #! sources[3].group: must be a multicast address, with mode: broadcast
+  - {server: e, mode: passive}                    #! sources[4].mode: "passive" is not one of client, peer, broadcast
+passive: {max: 0}     #! passive.max: 0 is out of range
+broadcast:
+  - {key: 1}                                      #! broadcast[0].destination: is missing
+  - {destination: 192.0.2.255}                    #! broadcast[1].key: a key identifier and auth: symmetric go together
+  - {destination: 192.0.2.255, key: 1}            #! broadcast[2].destination: 192.0.2.255 is in the list twice
+  - {destination: 192.0.3.255, auth: none}        #! broadcast[3].auth: broadcasts must be authenticated
+  - {destination: "2001:db8::1", auth: autokey}   #! broadcast[4].destination: 2001:db8::1 is neither #! broadcast[4].auth: clients of an autokey broadcast also ask this host
+  - {destination: "192.0.2.255:123", key: 1}      #! broadcast[5].destination: "192.0.2.255:123" is not an address
 `,
 		"types": `
 log: verbose      #! log: "verbose" is not a section; write options below it, such as "level: ..."

@@ -103,3 +103,15 @@ func parseListen(s string) (netip.AddrPort, error) {
 	}
 	return ap, nil
 }
+
+// parseAddress reads an address without a port.
+func parseAddress(s string) (netip.Addr, error) {
+	a, err := netip.ParseAddr(s)
+	if err != nil {
+		return a, fmt.Errorf(`%.60q is not an address; write such as 192.0.2.255, 224.0.1.1 or "ff05::101"`, s)
+	}
+	if a.Is4In6() {
+		return a, fmt.Errorf("%v is an IPv4 address inside IPv6; write %v", a, a.Unmap())
+	}
+	return a, nil
+}

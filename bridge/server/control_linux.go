@@ -15,11 +15,14 @@ const controlLen = 192
 
 // ancillary is what the control messages of a received packet tell.
 type ancillary struct {
-	received  ntp.Timestamp // 0: the kernel gave none
-	to        netip.Addr    // invalid: not told
-	ifindex   uint32
-	transmits uint32 // identifier of a transmit timestamp (error queue)
-	isTX      bool
+	received ntp.Timestamp // 0: the kernel gave none
+	to       netip.Addr    // local address; invalid: not told
+	// destination is the address in the packet: to, or one of broadcast or
+	// multicast; invalid: not told.
+	destination netip.Addr
+	ifindex     uint32
+	transmits   uint32 // identifier of a transmit timestamp (error queue)
+	isTX        bool
 }
 
 const cmsgHeader = unix.SizeofCmsghdr
@@ -50,10 +53,13 @@ func (a *ancillary) take(level, kind int32, data []byte) {
 		a.received = stamp(*(*unix.Timespec)(unsafe.Pointer(&data[0])))
 	case level == unix.IPPROTO_IP && kind == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
 		info := (*unix.Inet4Pktinfo)(unsafe.Pointer(&data[0]))
-		a.to, a.ifindex = netip.AddrFrom4(info.Spec_dst), uint32(info.Ifindex)
+		a.to, a.destination, a.ifindex = netip.AddrFrom4(info.Spec_dst), netip.AddrFrom4(info.Addr), uint32(info.Ifindex)
 	case level == unix.IPPROTO_IPV6 && kind == unix.IPV6_PKTINFO && len(data) >= unix.SizeofInet6Pktinfo:
 		info := (*unix.Inet6Pktinfo)(unsafe.Pointer(&data[0]))
-		a.to, a.ifindex = netip.AddrFrom16(info.Addr), info.Ifindex
+		a.destination, a.ifindex = netip.AddrFrom16(info.Addr), info.Ifindex
+		if !a.destination.IsMulticast() {
+			a.to = a.destination
+		}
 	case len(data) >= 16 && (level == unix.IPPROTO_IP && kind == unix.IP_RECVERR ||
 		level == unix.IPPROTO_IPV6 && kind == unix.IPV6_RECVERR):
 		e := (*sockExtendedErr)(unsafe.Pointer(&data[0]))
@@ -104,6 +110,19 @@ func putSource(b []byte, to netip.Addr, ifindex uint32) int {
 		info.Ifindex = ifindex
 	}
 	return unix.CmsgSpace(unix.SizeofInet6Pktinfo)
+}
+
+// putTTL writes the control message that bounds how many routers a packet may
+// pass and returns its length.
+func putTTL(b []byte, to netip.Addr, ttl uint8) int {
+	h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
+	h.Level, h.Type = unix.IPPROTO_IP, unix.IP_TTL
+	if to.Is6() {
+		h.Level, h.Type = unix.IPPROTO_IPV6, unix.IPV6_HOPLIMIT
+	}
+	h.SetLen(unix.CmsgLen(4))
+	*(*int32)(unsafe.Pointer(&b[cmsgHeader])) = int32(ttl)
+	return unix.CmsgSpace(4)
 }
 
 // putTransmitStamp writes the control message that asks for a transmit

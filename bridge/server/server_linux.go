@@ -34,11 +34,14 @@ type Server struct {
 	clock   atomic.Pointer[ntp.ClockState]
 	store   *timestampStore
 	slow    *slowLane
+	peering atomic.Pointer[PeeringHandler]
+	senders atomic.Pointer[[]*socket] // the first of each address
 	started time.Time
 
-	mu      sync.Mutex // Listen, Counters and Close
+	mu      sync.Mutex // Listen, Join, Counters and Close
 	groups  map[netip.AddrPort][]*worker
-	retired Counters // of workers that have ended
+	retired Counters     // of workers that have ended
+	joined  []netip.Addr // multicast groups
 	closed  bool
 }
 
@@ -100,6 +103,7 @@ func (s *Server) Listen(addresses []netip.AddrPort) ([]netip.AddrPort, error) {
 		next[a] = group
 		bound = append(bound, a)
 	}
+	s.publish(bound, next)
 	for _, w := range opened {
 		go w.run()
 	}
@@ -122,7 +126,14 @@ func (s *Server) openGroup(a netip.AddrPort) ([]*worker, error) {
 			return nil, err
 		}
 		a = w.socket.listen // the port that the first one got
+		w.first = len(group) == 0
 		group = append(group, w)
+	}
+	for _, joined := range s.joined {
+		if _, err := group[0].socket.join(joined); err != nil {
+			closeAll(group)
+			return nil, err
+		}
 	}
 	return group, nil
 }

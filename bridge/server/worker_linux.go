@@ -19,6 +19,7 @@ type worker struct {
 	slots   []slot
 	count   counters
 	base    ntp.Header // the clock's part, for one batch
+	first   bool       // of its address: the one that looks at packets of which all get a copy
 	stop    atomic.Bool
 	done    chan struct{}
 }
@@ -128,10 +129,22 @@ func (w *worker) openSlot(i int, now time.Time) {
 		slot.req.To = a.to
 	}
 	slot.ifindex = a.ifindex
+	destination := slot.req.To
+	if a.shared() {
+		if !w.first {
+			w.count.received.Add(^uint64(0))
+			slot.verdict = ntp.Verdict{}
+			return
+		}
+		destination = a.destination
+	}
 	slot.req.Received = a.received
 	if a.received == 0 {
 		w.count.rxDaemon.Add(1)
 		slot.req.Received = ntp.TimestampFromTime(now)
+	}
+	if w.taken(slot, destination) {
+		return
 	}
 	w.handler.open(slot)
 	if slot.verdict.Action == ntp.Defer && !w.srv.slow.offer(s, slot, &w.batch.names[i], w.batch.in[i].hdr.Namelen) {

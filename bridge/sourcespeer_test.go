@@ -1,0 +1,86 @@
+package bridge
+
+import (
+	"net/netip"
+	"testing"
+	"time"
+
+	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/ntp"
+)
+
+// await repeats ok until it is true.
+func await(t *testing.T, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(30 * time.Second); !ok(); time.Sleep(50 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not in 30 s: %s", what)
+		}
+	}
+}
+
+// A peer begins a passive association with another daemon by its key; both
+// go on after a reload.
+func TestPassiveAssociation(t *testing.T) {
+	t.Parallel()
+	willing := testConfig(t, t.TempDir())
+	willing.Clock.Mode, willing.NTS.Enabled = "local", false
+	willing.Server.Listen = []netip.AddrPort{netip.MustParseAddrPort("127.0.0.2:0")}
+	willing.Passive.Enabled = true
+	w := startBridge(t, willing)
+	defer w.Close()
+	willing.Server.Listen = w.Addresses() // the same port after a reload
+	id := uint32(0)
+	for k := range w.parts.state.Keys.All() {
+		id = k.ID()
+	}
+
+	caller := testConfig(t, t.TempDir())
+	caller.Clock.Mode, caller.NTS.Enabled = "local", false
+	caller.Keys.Files = []config.KeyFile{{Path: generatedKeyFile(willing), Format: "ntp"}}
+	trustAll(t, caller)
+	caller.Sources = []config.Source{{Server: "127.0.0.2", Port: int(w.Addresses()[0].Port()), Mode: config.ModePeer,
+		Auth: ntp.KindSymmetric, Key: int(id), Version: 4, MinPoll: 0, MaxPoll: 1}}
+	c := startBridge(t, caller)
+	defer c.Close()
+	caller.Server.Listen = c.Addresses()
+
+	await(t, "the active side is reached", func() bool {
+		a := c.pollers.Load().associations(0)
+		return len(a) == 1 && a[0].Reach != 0 && a[0].HostMode == ntp.ModeSymmetricActive && a[0].Status.Configured && a[0].Status.Authentic
+	})
+	begun := func() bool {
+		a := w.pollers.Load().associations(0)
+		return len(a) == 1 && a[0].HostMode == ntp.ModeSymmetricPassive && !a[0].Status.Configured && a[0].KeyID == id &&
+			a[0].Source == c.Addresses()[0]
+	}
+	if !begun() {
+		t.Errorf("passive side: %+v", w.pollers.Load().associations(0))
+	}
+	if err := w.Reload(willing); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "a passive association after a reload", begun)
+	// Where no passive associations are wanted, the same packets are answered.
+	off := *willing
+	off.Passive.Enabled = false
+	if err := w.Reload(&off); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Reload(caller); err != nil {
+		t.Fatal(err)
+	}
+	await(t, "the active side is answered", func() bool { return c.pollers.Load().associations(0)[0].Reach != 0 })
+	if a := w.pollers.Load().associations(0); len(a) != 0 {
+		t.Errorf("passive side: %+v", a)
+	}
+}
+
+func trustAll(t *testing.T, cfg *config.Config) {
+	t.Helper()
+	c, err := config.Parse("test", "/", []byte("keys: {files: [{path: k}], trusted: [all]}\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg.Keys.Trusted = c.Keys.Trusted
+}

@@ -1,0 +1,282 @@
+package bridge
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/netip"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"ntsbridge/autokey"
+	"ntsbridge/bridge/ntp"
+	"ntsbridge/bridge/server"
+	"ntsbridge/bridge/source"
+)
+
+// runner is an association of package source.
+type runner interface {
+	Run(context.Context) error
+	Status() source.Status
+}
+
+// association is a source, peer or broadcast that is at work.
+type association struct {
+	spec      *sourceSpec
+	mode      ntp.Mode // ours
+	ephemeral bool     // not configured: a passive one
+	runner    atomic.Pointer[runner]
+	autokey   atomic.Pointer[autokey.State]
+	local     atomic.Pointer[netip.Addr] // where it matters
+	restart   chan struct{}              // a broadcast is to begin anew
+}
+
+func newAssociation(spec *sourceSpec) *association {
+	return &association{spec: spec, mode: spec.mode(), restart: make(chan struct{}, 1)}
+}
+
+// run runs one life of the association.
+func (a *association) run(ctx context.Context, r runner) error {
+	a.runner.Store(&r)
+	return r.Run(ctx)
+}
+
+// note keeps what ntpq shows; it runs in the association's own goroutine.
+func (a *association) note(state autokey.State) { a.autokey.Store(&state) }
+
+// pollers run the associations of a configuration until they are stopped.
+type pollers struct {
+	log    hclog.Logger
+	clock  *source.SystemClock
+	parts  *parts // keys, rules and configuration; replaced by a reload, with the pollers
+	udp    *server.Server
+	hub    *source.Hub // nil: nothing comes to the server's port for us
+	server atomic.Pointer[autokey.Server]
+	list   []*association
+	groups []netip.Addr // joined
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+
+	mu      sync.Mutex
+	passive []*association
+	lastID  uint16
+}
+
+func startPollers(parts *parts, udp *server.Server, state *ntp.ClockState, log hclog.Logger) *pollers {
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &pollers{log: log, clock: source.NewSystemClock(state), parts: parts, udp: udp, cancel: cancel}
+	p.server.Store(parts.autokey)
+	for _, spec := range parts.sources {
+		p.list = append(p.list, newAssociation(spec))
+		p.lastID = spec.id
+	}
+	p.join()
+	if err := p.open(ctx); err != nil {
+		log.Error("symmetric and broadcast associations", "error", err)
+	}
+	for _, a := range p.list {
+		p.done.Go(func() { p.follow(ctx, a) })
+	}
+	return p
+}
+
+// open makes the hub if any association is to get packets from the server's
+// port. Without one the server never asks.
+func (p *pollers) open(ctx context.Context) (err error) {
+	passive := &p.parts.cfg.Passive
+	wanted := passive.Enabled
+	for _, a := range p.list {
+		wanted = wanted || a.mode == ntp.ModeSymmetricActive || a.mode == modeBroadcastClient
+	}
+	if !wanted {
+		return nil
+	}
+	cfg := source.HubConfig{Port: p.port(0, nil), Max: passive.Max, OnEnd: p.ended}
+	if passive.Enabled {
+		cfg.Passive = p.begin
+	}
+	p.hub, err = source.NewHub(ctx, cfg)
+	return err
+}
+
+// join joins the multicast groups of the configuration.
+func (p *pollers) join() {
+	for _, a := range p.list {
+		group := a.spec.cfg.Group
+		if a.mode != modeBroadcastClient || !group.IsValid() {
+			continue
+		}
+		if err := p.udp.Join(group); err != nil {
+			p.log.Error("multicast", "server", a.spec.cfg.Server, "error", err)
+			continue
+		}
+		p.groups = append(p.groups, group)
+	}
+}
+
+func (p *pollers) stop() {
+	if p.hub != nil {
+		p.udp.Handle(nil)
+	}
+	p.cancel()
+	p.done.Wait()
+	if p.hub != nil {
+		p.hub.Wait()
+	}
+	for _, g := range p.groups {
+		p.udp.Leave(g)
+	}
+}
+
+// replaceServer tells that another Autokey server answers now. Clients of a
+// broadcast ask it for what the broadcast has told the old one, so the
+// broadcast tells anew.
+func (p *pollers) replaceServer(s *autokey.Server) {
+	p.server.Store(s)
+	for _, a := range p.list {
+		if a.mode == ntp.ModeBroadcast && a.spec.cfg.Auth == ntp.KindAutokey {
+			select {
+			case a.restart <- struct{}{}:
+			default:
+			}
+		}
+	}
+}
+
+// follow keeps an association alive: it finds the server again whenever the
+// association has ended.
+func (p *pollers) follow(ctx context.Context, a *association) {
+	retry := firstRetry
+	for ctx.Err() == nil {
+		started := time.Now()
+		err := p.associate(ctx, a)
+		if ctx.Err() == nil && !errors.Is(err, errReplaced) {
+			p.log.Warn("source is lost and will be looked for again", "server", a.spec.cfg.Server, "error", err, "in", retry)
+		}
+		if errors.Is(err, errReplaced) {
+			continue
+		}
+		// A silent broadcast server costs nothing: listen again soon.
+		if time.Since(started) > lastRetry || a.mode != ntp.ModeClient && time.Since(started) > lastRetry/16 {
+			retry = firstRetry
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(retry):
+		}
+		retry = min(2*retry, lastRetry)
+	}
+}
+
+// associate runs one life of an association.
+func (p *pollers) associate(ctx context.Context, a *association) error {
+	switch a.mode {
+	case ntp.ModeSymmetricActive:
+		return p.peer(ctx, a)
+	case modeBroadcastClient:
+		return p.listen(ctx, a)
+	case ntp.ModeBroadcast:
+		return p.broadcast(ctx, a)
+	}
+	return p.poll(ctx, a)
+}
+
+// poll asks a server.
+func (p *pollers) poll(ctx context.Context, a *association) error {
+	cfg := &a.spec.cfg
+	auth, server, err := a.spec.authenticator(ctx)
+	if err != nil {
+		return err
+	}
+	client, err := source.NewClient(source.ClientConfig{
+		Server: server, Version: uint8(cfg.Version), Auth: auth, Clock: p.clock,
+		Polling: a.spec.polling(),
+		OnError: p.logged(a),
+		OnPacket: func(source.Judgement) {
+			if k, ok := auth.(*source.Autokey); ok {
+				a.note(k.Client.State())
+			}
+		},
+	})
+	if err != nil {
+		return err
+	}
+	return a.run(ctx, client)
+}
+
+func (s *sourceSpec) polling() source.Polling {
+	return source.Polling{MinPoll: int8(s.cfg.MinPoll), MaxPoll: int8(s.cfg.MaxPoll), IBurst: s.cfg.IBurst}
+}
+
+// logged returns what an association tells its errors to.
+func (p *pollers) logged(a *association) func(error) {
+	return func(err error) { p.log.Debug("source", "server", a.spec.cfg.Server, "error", err) }
+}
+
+// authenticator makes the one of a client and finds the server's address.
+func (s *sourceSpec) authenticator(ctx context.Context) (source.Authenticator, netip.AddrPort, error) {
+	if s.cfg.Auth == ntp.KindNTS {
+		n, server, err := source.DialNTS(ctx, source.NTSConfig{
+			Server: net.JoinHostPort(s.cfg.Server, strconv.Itoa(s.cfg.NTSPort)), TLS: s.tls})
+		if err != nil {
+			return nil, server, err
+		}
+		return n, server, nil
+	}
+	server, err := s.resolve(ctx)
+	if err != nil {
+		return nil, netip.AddrPort{}, err
+	}
+	switch s.cfg.Auth {
+	case ntp.KindSymmetric:
+		auth, err := source.NewSymmetric(s.key)
+		return auth, server, err
+	case ntp.KindAutokey:
+		local := netip.IPv4Unspecified() // known when the socket is there
+		if server.Addr().Is6() {
+			local = netip.IPv6Unspecified()
+		}
+		client, err := autokey.NewClient(s.association(local, server.Addr()))
+		if err != nil {
+			return nil, server, err
+		}
+		return &source.Autokey{Client: client}, server, nil
+	}
+	return source.None{}, server, nil
+}
+
+// association is what an Autokey association between two addresses is made of.
+func (s *sourceSpec) association(local, remote netip.Addr) autokey.AssociationConfig {
+	return autokey.AssociationConfig{Credentials: s.credentials, Digest: s.digest, ID: s.id,
+		Local: local, Remote: remote.WithZone(""), Ident: s.cfg.Ident, Groups: s.groups}
+}
+
+// resolve finds the server's address.
+func (s *sourceSpec) resolve(ctx context.Context) (netip.AddrPort, error) {
+	addr, err := netip.ParseAddr(s.cfg.Server)
+	if err != nil {
+		found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", s.cfg.Server)
+		if err != nil {
+			return netip.AddrPort{}, err
+		}
+		addr = found[0]
+	}
+	return netip.AddrPortFrom(addr.Unmap(), uint16(s.cfg.Port)), nil
+}
+
+// localAddress returns the address that packets to another one leave from.
+func localAddress(to netip.AddrPort) (netip.Addr, error) {
+	c, err := net.Dial("udp", to.String())
+	if err != nil {
+		return netip.Addr{}, err
+	}
+	defer c.Close()
+	return c.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap().WithZone(""), nil
+}
+
+// errReplaced ends a broadcast that is to begin anew.
+var errReplaced = errors.New("the Autokey server was replaced")
