@@ -59,6 +59,9 @@ func (a *AutokeyPeer) Seal(p []byte) (int, error) { return sealed(a.Peer.Seal(p)
 // Open implements Authenticator.
 func (a *AutokeyPeer) Open(m Moment, p []byte) Judgement { return judgement(a.Peer.Receive(m, p)) }
 
+// Restart begins anew with a peer that does not answer any more.
+func (a *AutokeyPeer) Restart() { a.Peer.Restart() }
+
 // AutokeyBroadcast makes the packets of a broadcast server with Autokey.
 type AutokeyBroadcast struct{ Server *autokey.BroadcastServer }
 

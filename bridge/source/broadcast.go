@@ -173,6 +173,7 @@ type BroadcastClient struct {
 
 	measured bool
 	delay    time.Duration // one way
+	exact    *Sample       // of the last exchange; the next broadcast is compared with it
 	latest   ntp.Timestamp // transmit timestamp of the last broadcast
 	heard    time.Duration // uptime of it
 	poll     int8
@@ -275,7 +276,7 @@ func (b *BroadcastClient) exchange(ctx context.Context) {
 		b.failed(err)
 	}
 	if best != nil {
-		b.measured, b.delay = true, best.Delay/2
+		b.measured, b.delay, b.exact = true, best.Delay/2, best
 	}
 }
 
@@ -341,10 +342,23 @@ func (b *BroadcastClient) judge(q queued) (*Sample, error) {
 	if err := usable(&h); err != nil {
 		return nil, err
 	}
+	b.calibrate(&h, q.received, 2*interval)
 	s := measure(&ntp.Header{Receive: h.Transmit, Transmit: h.Transmit, Precision: h.Precision}, h.Transmit, q.received, b.cfg.Clock.State().Precision)
 	s.Offset = h.Transmit.Sub(q.received) + b.delay
 	s.Delay, s.Header, s.Broadcast = 2*b.delay, h, true
 	s.Dispersion = power2(b.cfg.Clock.State().Precision) + power2(h.Precision)
 	s.Uptime, s.Kind = now, b.cfg.Auth.Kind()
 	return &s, nil
+}
+
+// calibrate compares the first broadcast after an exchange with what the
+// exchange found: the difference is the delay of broadcasts, which need not be
+// half of a round trip (ntpd does the same).
+func (b *BroadcastClient) calibrate(h *ntp.Header, received ntp.Timestamp, limit time.Duration) {
+	e := b.exact
+	b.exact = nil
+	if e == nil || b.cfg.Clock.Uptime()-e.Uptime > limit {
+		return
+	}
+	b.delay = min(max(0, e.Offset-h.Transmit.Sub(received)), e.Delay)
 }

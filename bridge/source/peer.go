@@ -135,6 +135,9 @@ func (p *Peer) Run(ctx context.Context) error {
 			if p.cfg.Mode == ntp.ModeSymmetricPassive && p.schedule.unreach > unreachable {
 				return errGone
 			}
+			if r, ok := p.cfg.Auth.(restartable); ok && p.schedule.unreach > 0 && p.schedule.unreach%(2*unreachable) == 0 {
+				r.Restart()
+			}
 			if err := p.poll(); err != nil {
 				p.failed(err)
 			}
