@@ -1,0 +1,250 @@
+package discipline
+
+import "math"
+
+// Constants of the averaging over hypotheses.
+const (
+	// forgetting is the power to which probabilities are raised at each
+	// sample: about 200 samples decide. Between 0.995 and 1 little changes;
+	// 0.95 is at the mercy of single samples.
+	forgetting = 0.995
+	// leastWeight bounds the log of a hypothesis' probability against the
+	// best one's, so that it comes back within some ten samples when the
+	// world changes.
+	leastWeight = -12
+	// startFrequency is the deviation of an unknown oscillator's frequency,
+	// s/s: data sheets promise 100 ppm and less.
+	startFrequency = 100e-6
+	// maxFrequency bounds the frequency of any hypothesis, s/s: 500 ppm is
+	// what the kernel can correct, the rest is for the estimate to pass over.
+	maxFrequency = 550e-6
+	// strikesOut is how many samples in a row must contradict all hypotheses
+	// on the same side before the clock is believed to have jumped. One may
+	// be an accident, two a coincidence.
+	strikesOut = 3
+)
+
+// hypothesis is a filter with what it believes of the noise.
+type hypothesis struct {
+	*kalman
+	noise family // families: what the source's own bank learned
+}
+
+// bank is a set of hypotheses, averaged by how well they predicted.
+type bank struct {
+	members []hypothesis
+	started bool
+	at      float64 // time of all states, s of the base
+	// averages over the hypotheses
+	x, y, d   float64
+	xVar      float64 // of the phase alone, biases included
+	yVar      float64
+	strikes   int     // contradicting samples in a row, signed by their side
+	agreed    float64 // time of the last sample that did not contradict
+	resets    int     // members that went wrong numerically
+	inflation int     // times that the clock was believed to have jumped
+}
+
+// newOwnBank returns the bank of one source: each wander with each family.
+// Each hypothesis must live through the past on its own: were the families
+// mixed in each filter, a wrong one could spoil the state by which the right
+// one is judged.
+func newOwnBank() *bank {
+	b := &bank{}
+	for _, w := range ownWanders {
+		for f := range families {
+			b.members = append(b.members, hypothesis{newKalman(w), f})
+		}
+	}
+	return b
+}
+
+// newJointBank returns the bank which all selected sources feed.
+func newJointBank() *bank {
+	b := &bank{}
+	for _, w := range wanders {
+		b.members = append(b.members, hypothesis{newKalman(w), families})
+	}
+	return b
+}
+
+// start begins near an offset that is known to a deviation only.
+func (b *bank) start(at, offset, deviation, y, yVar float64) {
+	for _, m := range b.members {
+		m.start(offset, deviation*deviation, y, yVar)
+		m.weight = 0
+	}
+	b.started, b.at, b.agreed, b.strikes = true, at, at, 0
+	b.average()
+}
+
+// advance brings all states to a time.
+func (b *bank) advance(at float64) {
+	if dt := at - b.at; dt > 0 {
+		for _, m := range b.members {
+			m.predict(dt)
+		}
+		b.at = at
+	}
+}
+
+// observe feeds a sample taken at a time through a path with the given bias.
+// It returns by how much the sample missed what was expected, and whether it
+// contradicted.
+func (b *bank) observe(at float64, s sample, bias int, weights *[families]float64) (innovation float64, contradicts bool) {
+	s.offset += b.y * max(b.at-at, 0) // a late sample
+	b.advance(at)
+	innovation, wild := b.weigh(&s, bias, weights)
+	b.average()
+	if contradicts = wild > 0.5; !contradicts {
+		b.strikes, b.agreed = 0, at
+	}
+	return innovation, contradicts
+}
+
+// weigh updates all members and their weights.
+func (b *bank) weigh(s *sample, bias int, weights *[families]float64) (innovation, wild float64) {
+	best := math.Inf(-1)
+	total, priors := 0.0, 0.0
+	for _, m := range b.members {
+		prior := math.Exp(m.weight)
+		mean, variance := m.measured(bias)
+		var v verdict
+		if m.noise == families {
+			v = s.judgeAll(weights, mean, variance)
+		} else {
+			v = s.judge(m.noise, mean, variance)
+		}
+		m.update(bias, v)
+		priors += prior
+		innovation += prior * (s.offset - mean)
+		total += prior * v.density
+		wild += prior * v.density * v.wild
+		m.weight = forgetting*m.weight + math.Log(v.density+1e-300)
+		best = max(best, m.weight)
+	}
+	for _, m := range b.members {
+		m.weight = max(m.weight-best, leastWeight)
+	}
+	return innovation / priors, wild / max(total, 1e-300)
+}
+
+// strike counts a contradicting sample and tells whether the clock is to be
+// believed to have jumped.
+func (b *bank) strike(innovation float64) bool {
+	side := 1
+	if innovation < 0 {
+		side = -1
+	}
+	if b.strikes*side < 0 {
+		b.strikes = 0
+	}
+	b.strikes += side
+	return b.strikes*side >= strikesOut
+}
+
+// jump makes the clock's state uncertain by what was missed.
+func (b *bank) jump(innovation float64) {
+	elapsed := max(b.at-b.agreed, 1)
+	slope := min(math.Abs(innovation)/elapsed, startFrequency)
+	b.widen(innovation*innovation, slope*slope)
+	b.strikes = 0
+	b.inflation++
+}
+
+func (b *bank) widen(phaseVariance, frequencyVariance float64) {
+	for _, m := range b.members {
+		m.widen(phaseVariance, frequencyVariance)
+	}
+	b.average()
+}
+
+// shift moves the phase of all members.
+func (b *bank) shift(by float64) {
+	for _, m := range b.members {
+		m.mean[phase] += by
+	}
+	b.x += by
+}
+
+// average computes the averages and mends what went wrong.
+func (b *bank) average() {
+	var sum, x, y, d, xx, yy float64
+	for _, m := range b.members {
+		if !m.sound() {
+			m.weight = math.Inf(-1)
+			continue
+		}
+		m.mean[frequency] = min(max(m.mean[frequency], -maxFrequency), maxFrequency)
+		w := math.Exp(m.weight)
+		sum += w
+		x += w * m.mean[phase]
+		y += w * m.mean[frequency]
+		d += w * m.mean[drift]
+	}
+	if !(sum > 0) { // nothing is left: hold the last averages
+		b.mend()
+		return
+	}
+	x, y, d = x/sum, y/sum, d/sum
+	for _, m := range b.members {
+		w := math.Exp(m.weight) / sum
+		if w == 0 {
+			continue
+		}
+		dx, dy := m.mean[phase]-x, m.mean[frequency]-y
+		xx += w * (*m.at(phase, phase) + dx*dx)
+		yy += w * (*m.at(frequency, frequency) + dy*dy)
+	}
+	b.x, b.y, b.d, b.xVar, b.yVar = x, y, d, xx, yy
+	b.mend()
+}
+
+// mend starts members anew that are no longer possible.
+func (b *bank) mend() {
+	for _, m := range b.members {
+		if math.IsInf(m.weight, -1) {
+			m.start(b.x, max(b.xVar, 1e-12), b.y, max(b.yVar, 1e-14))
+			m.weight = leastWeight
+			b.resets++
+		}
+	}
+}
+
+// estimate returns error and frequency of the base at a time not before the
+// states'.
+func (b *bank) estimate(at float64) (x, y float64) {
+	dt := at - b.at
+	toPhase, toFrequency, _ := transition(dt)
+	return b.x + b.y*dt + b.d*toPhase, b.y + b.d*toFrequency
+}
+
+// deviation returns the deviation of what a path measures, tau seconds after
+// the last sample.
+func (b *bank) deviation(bias int, tau float64) float64 {
+	var sum, mean, square, variance float64
+	for _, m := range b.members {
+		w := math.Exp(m.weight)
+		u, _ := m.measured(bias)
+		sum += w
+		mean += w * u
+		square += w * (u - b.x) * (u - b.x)
+		variance += w * m.ahead(bias, tau)
+	}
+	mean = mean/sum - b.x
+	return math.Sqrt(max(variance/sum+square/sum-mean*mean, 0))
+}
+
+// familyWeights returns how probable each family of noise is.
+func (b *bank) familyWeights() (weights [families]float64) {
+	sum := 0.0
+	for _, m := range b.members {
+		w := math.Exp(m.weight)
+		weights[m.noise] += w
+		sum += w
+	}
+	for f := range weights {
+		weights[f] /= sum
+	}
+	return weights
+}
