@@ -9,9 +9,18 @@ const (
 	// 0.95 is at the mercy of single samples.
 	forgetting = 0.995
 	// leastWeight bounds the log of a hypothesis' probability against the
-	// best one's, so that it comes back within some ten samples when the
-	// world changes.
+	// best one's, so that it comes back within some samples when the world
+	// changes. A hypothesis there has no say (its state may be anywhere) and
+	// is given the best one's state every reviveAfter samples, so that what
+	// comes back is one that knows the present.
 	leastWeight = -12
+	reviveAfter = 8
+	// leastFamily is the same bound for a family of noise. What a network's
+	// noise is like changes rarely, and a queue that stands for half an hour
+	// must not pass for a clock that moves.
+	leastFamily = -40
+	// possible is the least probability of a family for the joint filter.
+	possible = 1e-4
 	// startFrequency is the deviation of an unknown oscillator's frequency,
 	// s/s: data sheets promise 100 ppm and less.
 	startFrequency = 100e-6
@@ -30,6 +39,14 @@ type hypothesis struct {
 	noise family // families: what the source's own bank learned
 }
 
+// say is the hypothesis' probability, up to a factor.
+func (h *hypothesis) say() float64 {
+	if h.weight <= leastWeight {
+		return 0
+	}
+	return math.Exp(h.weight)
+}
+
 // bank is a set of hypotheses, averaged by how well they predicted.
 type bank struct {
 	members []hypothesis
@@ -42,7 +59,8 @@ type bank struct {
 	strikes   int     // contradicting samples in a row, signed by their side
 	agreed    float64 // time of the last sample that did not contradict
 	resets    int     // members that went wrong numerically
-	inflation int     // times that the clock was believed to have jumped
+	samples   int
+	inflation int // times that the clock was believed to have jumped
 }
 
 // newOwnBank returns the bank of one source: each wander with each family.
@@ -107,7 +125,7 @@ func (b *bank) weigh(s *sample, bias int, weights *[families]float64) (innovatio
 	best := math.Inf(-1)
 	total, priors := 0.0, 0.0
 	for _, m := range b.members {
-		prior := math.Exp(m.weight)
+		prior := m.say()
 		mean, variance := m.measured(bias)
 		var v verdict
 		if m.noise == families {
@@ -123,15 +141,43 @@ func (b *bank) weigh(s *sample, bias int, weights *[families]float64) (innovatio
 		m.weight = forgetting*m.weight + math.Log(v.density+1e-300)
 		best = max(best, m.weight)
 	}
+	b.samples++
 	for _, m := range b.members {
-		m.weight = max(m.weight-best, leastWeight)
+		m.weight -= best
+	}
+	if b.samples%reviveAfter == 0 {
+		b.revive()
 	}
 	return innovation / priors, wild / max(total, 1e-300)
 }
 
+// revive gives hypotheses that are hopeless within their family the state of
+// the family's best.
+func (b *bank) revive() {
+	for f := range families + 1 {
+		best := -1
+		for i, m := range b.members {
+			if m.noise == f && (best < 0 || m.weight > b.members[best].weight) {
+				best = i
+			}
+		}
+		if best < 0 {
+			continue
+		}
+		top := &b.members[best]
+		top.weight = max(top.weight, leastFamily)
+		for _, m := range b.members {
+			if m.noise == f && m.weight <= top.weight+leastWeight {
+				m.adopt(top.kalman)
+				m.weight = top.weight + leastWeight
+			}
+		}
+	}
+}
+
 // strike counts a contradicting sample and tells whether the clock is to be
-// believed to have jumped.
-func (b *bank) strike(innovation float64) bool {
+// believed to have jumped. reach is how far a delay can mislead.
+func (b *bank) strike(innovation, reach float64) bool {
 	side := 1
 	if innovation < 0 {
 		side = -1
@@ -140,6 +186,9 @@ func (b *bank) strike(innovation float64) bool {
 		b.strikes = 0
 	}
 	b.strikes += side
+	if math.Abs(innovation) > reach {
+		b.strikes += side
+	}
 	return b.strikes*side >= strikesOut
 }
 
@@ -176,7 +225,7 @@ func (b *bank) average() {
 			continue
 		}
 		m.mean[frequency] = min(max(m.mean[frequency], -maxFrequency), maxFrequency)
-		w := math.Exp(m.weight)
+		w := m.say()
 		sum += w
 		x += w * m.mean[phase]
 		y += w * m.mean[frequency]
@@ -188,7 +237,7 @@ func (b *bank) average() {
 	}
 	x, y, d = x/sum, y/sum, d/sum
 	for _, m := range b.members {
-		w := math.Exp(m.weight) / sum
+		w := m.say() / sum
 		if w == 0 {
 			continue
 		}
@@ -224,7 +273,7 @@ func (b *bank) estimate(at float64) (x, y float64) {
 func (b *bank) deviation(bias int, tau float64) float64 {
 	var sum, mean, square, variance float64
 	for _, m := range b.members {
-		w := math.Exp(m.weight)
+		w := m.say()
 		u, _ := m.measured(bias)
 		sum += w
 		mean += w * u
@@ -239,12 +288,12 @@ func (b *bank) deviation(bias int, tau float64) float64 {
 func (b *bank) familyWeights() (weights [families]float64) {
 	sum := 0.0
 	for _, m := range b.members {
-		w := math.Exp(m.weight)
+		w := m.say()
 		weights[m.noise] += w
 		sum += w
 	}
-	for f := range weights {
-		weights[f] /= sum
+	for f := range weights { // none is ever impossible
+		weights[f] = max(weights[f]/sum, possible)
 	}
 	return weights
 }

@@ -24,7 +24,7 @@ const (
 	// double the error of the frequency.
 	correctionTime = 0.75
 	// longestCorrection bounds it, s.
-	longestCorrection = 64.0
+	longestCorrection = 256.0
 	// startCorrection is the same at the start, as a part of the time since
 	// then: what is known at first is worth little.
 	startCorrection = 0.25

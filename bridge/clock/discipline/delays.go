@@ -13,10 +13,10 @@ const (
 	windowLen = 1024
 	// windowAge bounds their age: paths have daily rhythms.
 	windowAge = 24 * 3600.0
-	// recentLen is how many last delays decide whether the path changed: with
-	// exponential queues the chance that 12 delays in a row exceed the floor
-	// by six times their scale is below 1e-20.
-	recentLen = 12
+	// recentLen is how many last delays decide whether the path changed. A
+	// queue that stands for many samples must not pass for another path, and
+	// there is no hurry: until then long delays say little, which is right.
+	recentLen = 24
 	// gammaMedian is the median of the sum of two exponential delays of mean
 	// 1, one for each direction.
 	gammaMedian = 1.678
@@ -115,16 +115,31 @@ func (w *delayWindow) halfWidth(delay float64) float64 {
 	return (max(delay-w.floor(), 0) + above) / 2
 }
 
-// spread is the variance of the offset that the interquartile range of the
-// delays suggests, were delays normal and both directions alike: the offset
-// is half of the difference of what the delay is the sum of.
+// deviation is the standard deviation that the interquartile range of the
+// delays suggests, were they normal.
+func (w *delayWindow) deviation() float64 {
+	return (w.quantile(0.75) - w.quantile(0.25)) / 1.349
+}
+
+// spread is the variance of the offset that the spread of the delays
+// suggests, were both directions alike and normal: the offset is half of the
+// difference of what the delay is the sum of.
 func (w *delayWindow) spread() float64 {
-	iqr := (w.quantile(0.75) - w.quantile(0.25)) / 1.349
-	v := iqr * iqr / 4
+	d := w.deviation()
+	v := d * d / 4
 	if w.len() < 2*fewDelays {
 		v = max(v, 0.01*w.floor()*w.floor())
 	}
 	return v
+}
+
+// unusual is the square of the error that the part of a delay beyond three
+// deviations may hide: such a delay is no draw from a bell, whatever the
+// shape of the others. Without it a queue that stands for many samples looks
+// like a clock that moves.
+func (w *delayWindow) unusual(delay float64) float64 {
+	beyond := max(0, delay-w.quantile(0.5)-3*w.deviation()) / 2
+	return beyond * beyond
 }
 
 // recent returns least and median of the last recentLen delays, and false if

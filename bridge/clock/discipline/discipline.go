@@ -156,9 +156,10 @@ func (d *Discipline) take(s *source, x *Sample) {
 		d.event(EventRouteChanged, s.path.window.floor()-c.from.window.floor())
 		d.rerouted(s, c)
 	}
+	unusual := s.path.window.unusual(delay)
 	z := sample{
-		offset: offset, half: s.path.window.halfWidth(delay), noise: s.variance(&d.config),
-		spread: s.path.window.spread(), observed: s.observed, range_: max(delay/2, 1e-6) + s.upstream(),
+		offset: offset, half: max(s.path.window.halfWidth(delay), s.deviation(&d.config)), noise: s.variance(&d.config),
+		spread: s.path.window.spread() + unusual, observed: s.observed + unusual, range_: max(delay/2, leastRange) + s.upstream(),
 	}
 	s.observe(at, &z)
 	k := kept{at: at, sample: z, path: s.path, distance: max(delay, 0)/2 + s.upstream() + 4*s.deviation(&d.config)}
@@ -176,7 +177,7 @@ func (d *Discipline) fuse(s *source, k *kept) {
 	d.leap = d.leapVote()
 	switch {
 	case !d.joint.started:
-		d.startJoint()
+		d.startJoint(recentSamples)
 	case s.state == Selected:
 		d.feed(s, k)
 	default:

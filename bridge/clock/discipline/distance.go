@@ -66,10 +66,11 @@ func (d *Discipline) Status(r Reading) Status {
 	// smallest bounds is at least that of one source that tells the truth.
 	slices.Sort(d.bounds)
 	total = d.bounds[(len(d.bounds)-1)/2]
-	total += math.Abs(d.offsetAt(r))
+	deviation := d.tracking(max(at-d.joint.at, 0))
+	total += math.Abs(d.offsetAt(r)) + intervalDeviations*deviation + d.config.MinDispersion
 	st.Drift = d.growth()
 	st.RootDelay = best.floor() + best.header.RootDelay
-	honest := best.header.RootDispersion + d.tracking(max(at-d.joint.at, 0)) + d.config.Drift*max(at-best.lastAt, 0)
+	honest := best.header.RootDispersion + deviation + d.config.Drift*max(at-best.lastAt, 0)
 	st.RootDispersion = max(total-st.RootDelay/2, honest, d.config.MinDispersion)
 	st.Source, st.Reference = best.id, d.instant(d.fedAt)
 	if d.trustworthy && !d.panicked && st.Distance() <= d.config.MaxDistance {

@@ -13,12 +13,12 @@ const maxSlots = 32
 // others before its bias is believed to have changed.
 const biasStrikes = 4
 
-// startJoint starts the joint filter from what the selected sources have
-// measured lately, in the order of time.
-func (d *Discipline) startJoint() {
+// startJoint starts the joint filter from the last samples of each selected
+// source, in the order of time.
+func (d *Discipline) startJoint(each int) {
 	d.replay = d.replay[:0]
 	for _, s := range d.selected {
-		d.replay = s.keptSamples(d.replay)
+		d.replay = s.keptSamples(d.replay, each)
 	}
 	slices.SortFunc(d.replay, func(a, b keptOf) int {
 		switch {
@@ -42,9 +42,17 @@ func (d *Discipline) startJoint() {
 	}
 }
 
-// restartJoint forgets where the clock was, but not how fast it runs.
+// restartJoint starts the joint filter anew from what the selected sources say
+// now: from the frequency of the one whose own filter knows it best, and from
+// one sample each, because those before may be of another world.
 func (d *Discipline) restartJoint() {
-	d.startY, d.startYVar = d.joint.y, d.joint.yVar+1e-14
+	best := d.selected[0]
+	for _, s := range d.selected {
+		if s.own.yVar < best.own.yVar {
+			best = s
+		}
+	}
+	d.startY, d.startYVar = best.own.y, best.own.yVar+1e-14
 	d.joint = newJointBank()
 	d.slots = d.slots[:0]
 	for _, s := range d.sources {
@@ -53,7 +61,7 @@ func (d *Discipline) restartJoint() {
 			s.former.slot = -1
 		}
 	}
-	d.startJoint()
+	d.startJoint(1)
 }
 
 // feed gives a sample of a selected source to the joint filter.
@@ -78,7 +86,7 @@ func (d *Discipline) feed(s *source, k *kept) {
 // nobody agrees any more and a majority has contradicted on the same side;
 // that the source's path did, if it is alone.
 func (d *Discipline) contradicted(s *source, k *kept, innovation float64, weights *[families]float64) {
-	out := d.joint.strike(innovation)
+	out := d.joint.strike(innovation, k.sample.range_)
 	side := 1
 	if innovation < 0 {
 		side = -1

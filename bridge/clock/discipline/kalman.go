@@ -220,6 +220,16 @@ func (k *kalman) resetBias(bias int, variance float64) {
 	k.mean[b], *k.at(b, b), k.prior[bias] = 0, variance, variance
 }
 
+// adopt takes over another filter's state. A drift that only one of them
+// knows begins anew.
+func (k *kalman) adopt(o *kalman) {
+	copy(k.mean, o.mean)
+	copy(k.cov, o.cov)
+	if k.wander.drift == 0 || o.wander.drift == 0 {
+		k.startDrift()
+	}
+}
+
 // confound is for a clock that one path alone has told of: what is known is the
 // sum of phase and bias.
 func (k *kalman) confound(bias int) {

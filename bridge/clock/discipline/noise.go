@@ -38,6 +38,9 @@ const (
 	tailFactor = 5
 	// wild is the probability that a sample says nothing at all.
 	wild = 0.01
+	// leastRange is the least half of the range of a wild sample, s, for
+	// sources without a delay.
+	leastRange = 1e-4
 )
 
 // sample is what the filters see of an exchange.
@@ -76,7 +79,8 @@ func (s *sample) judge(f family, m, a float64) verdict {
 	case observed:
 		c.heavy(v, a, s.observed+s.noise)
 	}
-	return c.verdict(wild / (2 * s.range_))
+	// A vague prior spreads what a wild sample may be, too.
+	return c.verdict(wild / max(2*s.range_, math.Sqrt(2*math.Pi*a)))
 }
 
 // judgeAll returns the verdict of the families together, weighted.

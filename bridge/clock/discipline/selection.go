@@ -48,6 +48,9 @@ const (
 	// inconsistency is how many deviations from the others' median are too
 	// many.
 	inconsistency = 4
+	// leftDeviations is how far the joint estimate may be outside of what the
+	// majority agrees on before it is started anew.
+	leftDeviations = 5
 )
 
 // choose selects the sources to be followed at a time. Without a strict
@@ -261,7 +264,7 @@ func (d *Discipline) requirementsMet() bool {
 // agrees on: it then follows something that is gone.
 func (d *Discipline) confine(at, lo, hi float64) {
 	x, _ := d.joint.estimate(at)
-	margin := intervalDeviations * d.joint.deviation(-1, max(at-d.joint.at, 0))
+	margin := leftDeviations*d.joint.deviation(-1, max(at-d.joint.at, 0)) + d.config.MinDispersion
 	if x+margin >= lo && x-margin <= hi {
 		return
 	}

@@ -103,11 +103,11 @@ func (s *source) route(at, delay, noise float64) *change {
 	return nil
 }
 
-// fall follows a delay far below the floor: back to the former route if it
-// fits that one, else to a new one.
+// fall follows a delay far below the floor: back to the former route if that
+// is possible on it, else to a new one.
 func (s *source) fall(at, delay, noise float64) *change {
 	c := &change{from: s.path, by: s.path.window.floor() - delay}
-	if f := s.former; f != nil && f.window.len() > 0 && math.Abs(delay-f.window.floor()) < riseScale*f.window.jitter()+3*noise {
+	if f := s.former; f != nil && f.window.len() > 0 && delay > f.window.floor()-riseScale*f.window.jitter()-3*noise {
 		s.path, s.former = f, s.path
 	} else {
 		s.former, s.path = s.path, &path{slot: -1}
@@ -142,7 +142,7 @@ func (s *source) observe(at float64, z *sample) {
 	}
 	innovation, contradicts := s.own.observe(at, *z, -1, nil)
 	s.offset = innovation
-	if contradicts && s.own.strike(innovation) {
+	if contradicts && s.own.strike(innovation, z.range_) {
 		s.own.jump(innovation)
 		s.own.observe(at, *z, -1, nil)
 	}
@@ -171,9 +171,10 @@ func (s *source) keep(k kept) {
 	s.lastAt = k.at
 }
 
-// kept returns the remembered samples, oldest first.
-func (s *source) keptSamples(dst []keptOf) []keptOf {
-	for i := max(0, s.count-recentSamples); i < s.count; i++ {
+// keptSamples appends the last remembered samples, at most recentSamples,
+// oldest first.
+func (s *source) keptSamples(dst []keptOf, last int) []keptOf {
+	for i := max(0, s.count-last); i < s.count; i++ {
 		dst = append(dst, keptOf{s, s.recent[i%recentSamples]})
 	}
 	return dst

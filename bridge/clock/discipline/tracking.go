@@ -107,7 +107,7 @@ func (d *Discipline) Source(id SourceID, now Instant) (SourceStatus, bool) {
 func (b *bank) bias(slot int) float64 {
 	sum, bias := 0.0, 0.0
 	for _, m := range b.members {
-		w := math.Exp(m.weight)
+		w := m.say()
 		sum += w
 		bias += w * m.mean[clockLen+slot]
 	}
