@@ -61,7 +61,8 @@ type persistence struct {
 	sources map[SourceID]bool
 }
 
-// Tick is to be called once a second, and says what to do to the clock. The
+// Tick is to be called once a second, and says what to do to the clock. Where
+// it says to step, publish Status first: it is unsynchronised. The
 // correction is recomputed at each tick from the clock that exists, so that
 // nothing depends on a command having been carried out exactly.
 func (d *Discipline) Tick(r Reading) Action {

@@ -16,30 +16,42 @@ type Discipline struct {
 	origin  Instant // of all seconds within
 	epoch   int64   // base minus Unix time that counts as phase 0, ns
 
-	joint       *bank
-	slots       []*path // which path each bias state belongs to
-	startY      float64 // frequency to start the joint filter with
-	startYVar   float64
-	fresh       bool // fed since the last tick
-	fedAt       float64
-	fedBy       SourceID
-	residual    float64 // last innovation, s
-	leap        ntp.Leap
-	leaps       leapGuard
-	selected    []*source
-	trustees    []*source // the last sources that were selected
-	held        bool      // answers, but no majority
-	trustworthy bool      // a selected sample has come since start, step or gap
+	// The estimator.
+	joint     *bank
+	slots     []*path // which path each bias state belongs to
+	startY    float64 // frequency to start the joint filter with
+	startYVar float64
+	priors    []float64 // weights of the wanders to start with; nil: equal
+	fresh     bool      // fed since the last tick
+	fedAt     float64   // s
+	fedBy     SourceID
+	residual  float64 // last innovation, s
+
+	// Selection.
+	selected []*source
+	trustees []*source // the last sources that were selected
+	minority int       // how many voters may lie
+	gather   float64   // s: until when a majority of all sources is awaited
+	held     bool      // answers, but no majority
+	leap     ntp.Leap
+	leaps    leapGuard
+
+	// What may be said and done.
+	trustworthy bool // a selected sample has come since start, step or gap
 	panicked    bool
 	panicSpent  bool
 	poll        int // log2 s, before each source's limits
 	patience    int // samples in a row that allow a longer poll
-	stats       statistics
-	events      []Event
-	scratch     []*source
-	replay      []keptOf
-	bounds      []float64
 	controller
+
+	stats  statistics
+	events []Event
+
+	// Scratch space, so that nothing is allocated per sample.
+	voting   []*source
+	replay   []keptOf
+	bounds   []float64
+	opinions []opinion
 }
 
 // New returns a discipline without sources.
@@ -47,7 +59,7 @@ func New(c Config) (*Discipline, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	return &Discipline{config: c, joint: newJointBank(), startYVar: startFrequency * startFrequency}, nil
+	return &Discipline{config: c, joint: newJointBank(), startYVar: startFrequency * startFrequency, gather: gathering}, nil
 }
 
 // AddSource adds a source.
@@ -233,6 +245,7 @@ func (d *Discipline) reset() {
 	}
 	d.joint, d.slots = newJointBank(), d.slots[:0]
 	d.selected, d.trustees = d.selected[:0], d.trustees[:0]
-	d.begun, d.trustworthy, d.started = false, false, false
+	d.begun, d.trustworthy, d.started, d.fresh = false, false, false, false
+	d.gather = gathering
 	d.startY, d.startYVar = d.y, 1e-12
 }

@@ -62,10 +62,11 @@ func (d *Discipline) Status(r Reading) Status {
 		}
 		d.bounds = append(d.bounds, b)
 	}
-	// A minority may lie within what all agree on. The greatest of the f+1
-	// smallest bounds is at least that of one source that tells the truth.
+	// A minority of the voters may lie within what the selected agree on. The
+	// greatest of the f+1 smallest bounds is at least that of one source that
+	// tells the truth.
 	slices.Sort(d.bounds)
-	total = d.bounds[(len(d.bounds)-1)/2]
+	total = d.bounds[min(max(d.minority, 0), len(d.bounds)-1)]
 	deviation := d.tracking(max(at-d.joint.at, 0))
 	total += math.Abs(d.offsetAt(r)) + intervalDeviations*deviation + d.config.MinDispersion
 	st.Drift = d.growth()

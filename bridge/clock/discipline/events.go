@@ -39,12 +39,14 @@ func (d *Discipline) Events(dst []Event) []Event {
 	return dst
 }
 
-// Gap says that the base stood still or lost count for about lost seconds,
-// uncertain seconds more or less: the machine slept, or a hypervisor paused
-// it. The base's phase is unknown by that much; its frequency is not touched.
-func (d *Discipline) Gap(lost, uncertain float64) {
+// Gap says that until now the base stood still or lost count for about lost
+// seconds, uncertain seconds more or less: the machine slept, or a hypervisor
+// paused it. The base's phase is unknown by that much, its frequency is not
+// touched. Nothing is called synchronised until a majority has answered anew.
+func (d *Discipline) Gap(now Instant, lost, uncertain float64) {
 	d.event(EventGap, lost)
-	d.trustworthy, d.running = false, false
+	d.trustworthy, d.running, d.fresh = false, false, false
+	d.gather = d.seconds(now) + gathering
 	variance := uncertain*uncertain + 1e-6*lost*lost
 	for _, s := range d.sources {
 		if s.own.started {
@@ -52,6 +54,7 @@ func (d *Discipline) Gap(lost, uncertain float64) {
 			s.own.widen(variance, 1e-14)
 		}
 		s.count, s.strikes, s.sent, s.replies = 0, 0, 0, 0
+		s.last = now
 		s.state = Unusable
 	}
 	if d.joint.started {

@@ -1,6 +1,7 @@
 package discipline
 
 import (
+	"cmp"
 	"math"
 	"slices"
 )
@@ -20,18 +21,13 @@ func (d *Discipline) startJoint(each int) {
 	for _, s := range d.selected {
 		d.replay = s.keptSamples(d.replay, each)
 	}
-	slices.SortFunc(d.replay, func(a, b keptOf) int {
-		switch {
-		case a.at < b.at:
-			return -1
-		case a.at > b.at:
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(d.replay, func(a, b keptOf) int { return cmp.Compare(a.at, b.at) })
 	first := &d.replay[0]
 	d.joint.start(first.at, first.sample.offset, math.Sqrt(first.sample.half*first.sample.half+first.sample.noise), d.startY, d.startYVar)
-	if slot := d.newSlot(first.path, first.source.floor()); slot >= 0 {
+	for i, w := range d.priors {
+		d.joint.members[i].weight = max(w/2, leastWeight) // half believed: the machine may have changed
+	}
+	if slot := d.newSlot(first.path, first.source.asymmetry()); slot >= 0 {
 		for _, m := range d.joint.members {
 			m.confound(slot)
 		}
@@ -68,7 +64,7 @@ func (d *Discipline) restartJoint() {
 func (d *Discipline) feed(s *source, k *kept) {
 	slot := k.path.slot
 	if slot < 0 {
-		if slot = d.newSlot(k.path, s.floor()); slot < 0 {
+		if slot = d.newSlot(k.path, s.asymmetry()); slot < 0 {
 			return
 		}
 	}
@@ -126,8 +122,8 @@ func (d *Discipline) widenBias(slot int, variance float64) {
 // newSlot finds a bias state for a path. Where the path's asymmetry is
 // unknown nothing favours either direction, so the mean is 0: together, all
 // biases pin the clock to their sources' mean, weighted by distance.
-func (d *Discipline) newSlot(p *path, floor float64) int {
-	variance := asymmetryPart*asymmetryPart*floor*floor + 1e-18
+func (d *Discipline) newSlot(p *path, asymmetry float64) int {
+	variance := asymmetry * asymmetry
 	slot := d.freeSlot()
 	switch {
 	case slot < 0:
@@ -169,7 +165,7 @@ func (d *Discipline) rerouted(s *source, c *change) {
 	if !d.joint.started || c.from.slot < 0 || c.to.slot >= 0 {
 		return
 	}
-	if slot := d.newSlot(c.to, s.floor()); slot >= 0 {
+	if slot := d.newSlot(c.to, s.asymmetry()); slot >= 0 {
 		for _, m := range d.joint.members {
 			m.copyBias(c.from.slot, slot, half*half)
 		}

@@ -10,7 +10,9 @@ const (
 	// burst requests come burstInterval seconds apart at the start; then
 	// intervals double up to the poll interval.
 	burst         = 4
-	burstInterval = 2.0
+	burstInterval = 2.05
+	// leastInterval is what no two requests to a source are closer than, s.
+	leastInterval = 2.0
 	// spreadPolls is the part by which intervals vary, so that clients do not
 	// fall into step.
 	spreadPolls = 0.04
@@ -33,14 +35,13 @@ func (d *Discipline) Next(id SourceID, random float64) time.Duration {
 	case s.paused:
 		s.paused = false
 		interval *= 2
-	case s.sent < burst && s.sent < mostPoll:
+	case s.sent < burst:
 		interval = min(interval, burstInterval)
 	case s.replies > 0 && s.sent < mostPoll:
 		interval = min(interval, math.Exp2(float64(s.sent-2)))
 	}
-	interval = max(interval, math.Exp2(float64(min(s.leastNow, 1))))
 	interval *= 1 - spreadPolls/2 + spreadPolls*min(max(random, 0), 1)
-	return time.Duration(max(interval, burstInterval*(1-spreadPolls/2)) * 1e9)
+	return time.Duration(max(interval, leastInterval) * 1e9)
 }
 
 // pollOf returns a source's poll interval, log2 s.

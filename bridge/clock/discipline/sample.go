@@ -35,15 +35,14 @@ const (
 	UnknownSource           // nobody added it, or it told us to go away
 	Disordered              // timestamps that no exchange can have, or an old one
 	NegativeDelay           // beyond what the clocks' precision allows
-	NotSynchronised         // leap 3, stratum 0 or 16
+	NotSynchronised         // leap 3, stratum 0, or so high that we could not serve it
 	TooDistant              // root delay and dispersion above the limit
 	Looped                  // the source follows us
 	AcrossLeap              // around a leap second
-	Mixed                   // smeared among sources that are not, or the reverse
 )
 
 var verdictNames = [...]string{"accepted", "unknown source", "disordered timestamps", "negative delay", "not synchronised",
-	"too distant", "looped", "across a leap second", "smeared and plain sources do not mix"}
+	"too distant", "looped", "across a leap second"}
 
 // String returns the verdict in words.
 func (v Verdict) String() string {
@@ -58,6 +57,9 @@ func (v Verdict) String() string {
 const (
 	maxTurnaround = 10.0
 	maxExchange   = 16.0
+	// maxTime bounds Unix time, ns: the years 1843 to 2096. Differences of
+	// such times are no overflow.
+	maxTime = int64(4e18)
 )
 
 // examine checks what needs no history but the last sample of the source.
@@ -65,11 +67,11 @@ func (s *Sample) examine(last Instant, c *Config, noise float64) Verdict {
 	round, turn := s.T4.since(s.T1), float64(s.T3-s.T2)/1e9
 	distance := s.RootDelay/2 + s.RootDispersion
 	switch {
-	case s.T1 <= last || s.T4 < s.T1 || s.T3 < s.T2 || round > maxExchange || turn > maxTurnaround:
+	case s.T2 < -maxTime || s.T3 > maxTime || s.T1 <= last || s.T4 < s.T1 || s.T3 < s.T2 || round > maxExchange || turn > maxTurnaround:
 		return Disordered
 	case round-turn < -(8*noise + maxFrequency*round):
 		return NegativeDelay
-	case s.Leap == ntp.LeapUnknown || s.Stratum == 0 || s.Stratum >= ntp.StratumUnsynchronised:
+	case s.Leap == ntp.LeapUnknown || s.Stratum == 0 || s.Stratum >= ntp.StratumUnsynchronised-1:
 		return NotSynchronised
 	case s.Loop:
 		return Looped

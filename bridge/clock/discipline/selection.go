@@ -1,6 +1,7 @@
 package discipline
 
 import (
+	"cmp"
 	"math"
 	"slices"
 
@@ -38,8 +39,8 @@ const (
 	// staleAfter is for how many poll intervals without a sample a source
 	// may vote.
 	staleAfter = 8
-	// gathering is how long after the first request we wait for a majority
-	// of all sources, s, not only of those that have answered.
+	// gathering is how long after the first answer we wait for a majority of
+	// all sources, s, not only of those that have answered.
 	gathering = 10.0
 	// asymmetryPart is the deviation of the unknown asymmetry of a path, as a
 	// part of its least delay. Half of the delay is the limit; measured paths
@@ -61,8 +62,9 @@ func (d *Discipline) choose(at float64) {
 		d.selected[i] = nil
 	}
 	d.selected = d.selected[:0]
-	lo, hi, agree := intersection(voters, d.trusted(voters))
+	lo, hi, agree := d.intersection(voters, d.trusted(voters), at)
 	needed := d.electorate(voters, at)/2 + 1
+	d.minority = (len(voters) - 1) / 2
 	if agree < needed {
 		d.held = true
 		for _, s := range voters {
@@ -90,7 +92,7 @@ func (d *Discipline) choose(at float64) {
 
 // voters returns the sources that may vote, with their intervals.
 func (d *Discipline) voters(at float64) []*source {
-	d.scratch = d.scratch[:0]
+	d.voting = d.voting[:0]
 	authenticated, plain := false, false
 	for _, s := range d.sources {
 		s.state = d.usable(s, at)
@@ -111,9 +113,9 @@ func (d *Discipline) voters(at float64) []*source {
 		x, _ := s.own.estimate(at)
 		half := intervalDeviations*s.own.deviation(-1, at-s.own.at) + d.reach(s, at)
 		s.interval.lo, s.interval.hi = x-half, x+half
-		d.scratch = append(d.scratch, s)
+		d.voting = append(d.voting, s)
 	}
-	return d.scratch
+	return d.voting
 }
 
 // reach is how far from the truth a source's estimate may be, beside its
@@ -163,7 +165,7 @@ func (d *Discipline) electorate(voters []*source, at float64) int {
 			n++
 		}
 	}
-	if d.joint.started || at > gathering {
+	if at > d.gather {
 		return n
 	}
 	waiting := 0
@@ -176,61 +178,84 @@ func (d *Discipline) electorate(voters []*source, at float64) int {
 }
 
 // intersection returns the interval in which most of the counting voters'
-// intervals overlap, and how many do.
-func intersection(voters []*source, counts func(*source) bool) (lo, hi float64, most int) {
+// intervals overlap, and how many do. Of several such intervals it takes the
+// one nearest to where we are: a selection that could as well be another must
+// not move the clock.
+func (d *Discipline) intersection(voters []*source, counts func(*source) bool, at float64) (lo, hi float64, most int) {
+	here, nearest := 0.0, 0.0
+	if d.joint.started {
+		here, _ = d.joint.estimate(at)
+	}
 	for _, s := range voters { // the best overlap begins at some lower edge
 		if !counts(s) {
 			continue
 		}
-		depth, upper := 0, math.Inf(1)
+		from, upTo, depth := s.interval.lo, math.Inf(1), 0
 		for _, o := range voters {
-			if counts(o) && o.interval.lo <= s.interval.lo && o.interval.hi >= s.interval.lo {
+			if counts(o) && o.interval.lo <= from && o.interval.hi >= from {
 				depth++
-				upper = min(upper, o.interval.hi)
+				upTo = min(upTo, o.interval.hi)
 			}
 		}
-		if depth > most || depth == most && upper-s.interval.lo < hi-lo {
-			lo, hi, most = s.interval.lo, upper, depth
+		away := upTo - from
+		if d.joint.started {
+			away = max(from-here, here-upTo, 0)
+		}
+		if depth > most || depth == most && away < nearest {
+			lo, hi, most, nearest = from, upTo, depth, away
 		}
 	}
 	return lo, hi, most
 }
 
 // dropInconsistent drops sources whose estimate is farther from the median of
-// the others than asymmetry and noise explain. It needs four, so that those
-// who judge are three.
+// the others than asymmetry and noise explain, the worst first. Those who
+// judge are at least three, and most of those that agreed stay.
 func (d *Discipline) dropInconsistent(at float64) {
-	if len(d.selected) < 4 {
-		return
-	}
-	var xs []float64
-	d.selected = slices.DeleteFunc(d.selected, func(s *source) bool {
-		xs = xs[:0]
-		least := math.Inf(1)
-		for _, o := range d.selected {
-			if o != nil && o != s {
-				x, _ := o.own.estimate(at)
-				xs = append(xs, x)
-				least = min(least, d.scatter(o, at))
+	for most := (len(d.selected) - 1) / 2; most > 0 && len(d.selected) > 3; most-- {
+		worst, excess := -1, float64(inconsistency)
+		for i := range d.selected {
+			if e := d.disagreement(i, at); e > excess {
+				worst, excess = i, e
 			}
 		}
-		if len(xs) < 3 {
-			return false
+		if worst < 0 {
+			return
 		}
-		slices.Sort(xs)
-		x, _ := s.own.estimate(at)
-		median := (xs[len(xs)/2] + xs[(len(xs)-1)/2]) / 2
-		if math.Abs(x-median) <= inconsistency*math.Hypot(d.scatter(s, at), least) {
-			return false
-		}
-		s.state = Inconsistent
-		return true
-	})
+		d.selected[worst].state = Inconsistent
+		d.selected = slices.Delete(d.selected, worst, worst+1)
+	}
 }
+
+// disagreement returns how many deviations a selected source is from the
+// median of the others.
+func (d *Discipline) disagreement(i int, at float64) float64 {
+	s := d.selected[i]
+	d.opinions = d.opinions[:0]
+	for _, o := range d.selected {
+		if o != s {
+			x, _ := o.own.estimate(at)
+			d.opinions = append(d.opinions, opinion{x, d.scatter(o, at)})
+		}
+	}
+	slices.SortFunc(d.opinions, func(a, b opinion) int { return cmp.Compare(a.x, b.x) })
+	low, high := d.opinions[(len(d.opinions)-1)/2], d.opinions[len(d.opinions)/2]
+	x, _ := s.own.estimate(at)
+	return math.Abs(x-(low.x+high.x)/2) / math.Hypot(d.scatter(s, at), max(low.scatter, high.scatter))
+}
+
+// opinion is a source's estimate with its deviation from the truth.
+type opinion struct{ x, scatter float64 }
 
 // scatter is the deviation of a source's estimate from the truth.
 func (d *Discipline) scatter(s *source, at float64) float64 {
-	return math.Hypot(s.own.deviation(-1, at-s.own.at), asymmetryPart*s.floor()) + s.upstream()
+	return math.Hypot(s.own.deviation(-1, at-s.own.at), s.asymmetry())
+}
+
+// asymmetry is the deviation of what a source's path, and those above it, add
+// to its offset unseen.
+func (s *source) asymmetry() float64 {
+	return asymmetryPart*(s.floor()+2*s.upstream()) + 1e-9
 }
 
 // dropNotPreferred keeps preferred sources alone if there are any.

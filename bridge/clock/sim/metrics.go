@@ -16,6 +16,7 @@ type Record struct {
 	ExcessAt       int     // when, s
 	Bound          float64 // last claimed bound, s
 	Unsynchronised int     // seconds
+	Synchronised   bool    // claimed at the end
 }
 
 // Step is a discontinuity that the client commanded.

@@ -83,7 +83,9 @@ func (p *Product) Interval(source int, random float64) float64 {
 
 // Suspended implements Client. The kernel knows how long the machine slept to
 // about a second.
-func (p *Product) Suspended(_ int64, lost float64) { p.Discipline.Gap(lost, 1) }
+func (p *Product) Suspended(raw int64, lost float64) {
+	p.Discipline.Gap(discipline.Instant(raw), lost, 1)
+}
 
 // Distance implements Client.
 func (p *Product) Distance(r Reading) (float64, bool) {

@@ -170,6 +170,7 @@ func (w *world) measure() {
 	w.record.Error = append(w.record.Error, w.clock.system)
 	w.record.Rate = append(w.record.Rate, w.clock.systemRate())
 	bound, synchronised := w.client.Distance(w.reading())
+	w.record.Synchronised = synchronised
 	if !synchronised {
 		w.record.Unsynchronised++
 		return
