@@ -11,6 +11,11 @@ import (
 // by unseen, if that is more than Config.Drift.
 const driftDeviations = 4
 
+// boundDeviations is how many deviations of the estimate a bound includes, for
+// noise that does not show in the delay: one second in 16000 is outside of
+// four.
+const boundDeviations = 4
+
 // Status is what may be said of the clock to others.
 type Status struct {
 	Synchronised   bool
@@ -68,7 +73,7 @@ func (d *Discipline) Status(r Reading) Status {
 	slices.Sort(d.bounds)
 	total = d.bounds[min(max(d.minority, 0), len(d.bounds)-1)]
 	deviation := d.tracking(max(at-d.joint.at, 0))
-	total += math.Abs(d.offsetAt(r)) + intervalDeviations*deviation + d.config.MinDispersion
+	total += math.Abs(d.offsetAt(r)) + boundDeviations*deviation + d.config.MinDispersion
 	st.Drift = d.growth()
 	st.RootDelay = best.floor() + best.header.RootDelay
 	honest := best.header.RootDispersion + deviation + d.config.Drift*max(at-best.lastAt, 0)
