@@ -36,26 +36,19 @@ const (
 // hypothesis is a filter with what it believes of the noise.
 type hypothesis struct {
 	*kalman
-	noise family // families: what the source's own bank learned
-}
-
-// say is the hypothesis' probability, up to a factor.
-func (h *hypothesis) say() float64 {
-	if h.weight <= leastWeight {
-		return 0
-	}
-	return math.Exp(h.weight)
+	noise family  // families: what the source's own bank learned
+	share float64 // probability: 0 for those that have no say
 }
 
 // bank is a set of hypotheses, averaged by how well they predicted.
 type bank struct {
-	members []hypothesis
+	members []*hypothesis
 	started bool
 	at      float64 // time of all states, s of the base
 	// averages over the hypotheses
 	x, y, d   float64
-	xVar      float64 // of the phase alone, biases included
 	yVar      float64
+	phase     growth  // of the phase's variance, biases' included
 	strikes   int     // contradicting samples in a row, signed by their side
 	agreed    float64 // time of the last sample that did not contradict
 	resets    int     // members that went wrong numerically
@@ -71,7 +64,7 @@ func newOwnBank() *bank {
 	b := &bank{}
 	for _, w := range ownWanders {
 		for f := range families {
-			b.members = append(b.members, hypothesis{newKalman(w), f})
+			b.members = append(b.members, &hypothesis{kalman: newKalman(w), noise: f})
 		}
 	}
 	return b
@@ -81,7 +74,7 @@ func newOwnBank() *bank {
 func newJointBank() *bank {
 	b := &bank{}
 	for _, w := range wanders {
-		b.members = append(b.members, hypothesis{newKalman(w), families})
+		b.members = append(b.members, &hypothesis{kalman: newKalman(w), noise: families})
 	}
 	return b
 }
@@ -123,9 +116,9 @@ func (b *bank) observe(at float64, s sample, bias int, weights *[families]float6
 // weigh updates all members and their weights.
 func (b *bank) weigh(s *sample, bias int, weights *[families]float64) (innovation, wild float64) {
 	best := math.Inf(-1)
-	total, priors := 0.0, 0.0
+	total := 0.0
 	for _, m := range b.members {
-		prior := m.say()
+		prior := m.share
 		mean, variance := m.measured(bias)
 		var v verdict
 		if m.noise == families {
@@ -134,7 +127,6 @@ func (b *bank) weigh(s *sample, bias int, weights *[families]float64) (innovatio
 			v = s.judge(m.noise, mean, variance)
 		}
 		m.update(bias, v)
-		priors += prior
 		innovation += prior * (s.offset - mean)
 		total += prior * v.density
 		wild += prior * v.density * v.wild
@@ -148,7 +140,7 @@ func (b *bank) weigh(s *sample, bias int, weights *[families]float64) (innovatio
 	if b.samples%reviveAfter == 0 {
 		b.revive()
 	}
-	return innovation / priors, wild / max(total, 1e-300)
+	return innovation, wild / max(total, 1e-300)
 }
 
 // revive gives hypotheses that are hopeless within their family the state of
@@ -164,7 +156,7 @@ func (b *bank) revive() {
 		if best < 0 {
 			continue
 		}
-		top := &b.members[best]
+		top := b.members[best]
 		top.weight = max(top.weight, leastFamily)
 		for _, m := range b.members {
 			if m.noise == f && m.weight <= top.weight+leastWeight {
@@ -218,42 +210,47 @@ func (b *bank) shift(by float64) {
 
 // average computes the averages and mends what went wrong.
 func (b *bank) average() {
-	var sum, x, y, d, xx, yy float64
+	sum := 0.0
 	for _, m := range b.members {
+		m.share = 0
 		if !m.sound() {
 			m.weight = math.Inf(-1)
 			continue
 		}
 		m.mean[frequency] = min(max(m.mean[frequency], -maxFrequency), maxFrequency)
-		w := m.say()
-		sum += w
-		x += w * m.mean[phase]
-		y += w * m.mean[frequency]
-		d += w * m.mean[drift]
-	}
-	if !(sum > 0) { // nothing is left: hold the last averages
-		b.mend()
-		return
-	}
-	x, y, d = x/sum, y/sum, d/sum
-	for _, m := range b.members {
-		w := m.say() / sum
-		if w == 0 {
-			continue
+		if m.weight > leastWeight {
+			m.share = math.Exp(m.weight)
+			sum += m.share
 		}
-		dx, dy := m.mean[phase]-x, m.mean[frequency]-y
-		xx += w * (*m.at(phase, phase) + dx*dx)
-		yy += w * (*m.at(frequency, frequency) + dy*dy)
 	}
-	b.x, b.y, b.d, b.xVar, b.yVar = x, y, d, xx, yy
+	if sum > 0 { // else nothing is left: hold the last averages
+		b.weighted(sum)
+	}
 	b.mend()
+}
+
+// weighted computes the averages from shares of the given sum.
+func (b *bank) weighted(sum float64) {
+	var x, y, d, yy float64
+	for _, m := range b.members {
+		m.share /= sum
+		x += m.share * m.mean[phase]
+		y += m.share * m.mean[frequency]
+		d += m.share * m.mean[drift]
+	}
+	for _, m := range b.members {
+		dy := m.mean[frequency] - y
+		yy += m.share * (*m.at(frequency, frequency) + dy*dy)
+	}
+	b.x, b.y, b.d, b.yVar = x, y, d, yy
+	b.phase = b.growth(-1)
 }
 
 // mend starts members anew that are no longer possible.
 func (b *bank) mend() {
 	for _, m := range b.members {
 		if math.IsInf(m.weight, -1) {
-			m.start(b.x, max(b.xVar, 1e-12), b.y, max(b.yVar, 1e-14))
+			m.start(b.x, max(b.phase.now, 1e-12), b.y, max(b.yVar, 1e-14))
 			m.weight = leastWeight
 			b.resets++
 		}
@@ -268,32 +265,42 @@ func (b *bank) estimate(at float64) (x, y float64) {
 	return b.x + b.y*dt + b.d*toPhase, b.y + b.d*toFrequency
 }
 
-// deviation returns the deviation of what a path measures, tau seconds after
-// the last sample.
-func (b *bank) deviation(bias int, tau float64) float64 {
-	var sum, mean, square, variance float64
+// deviation returns that of the phase, tau seconds after the last sample.
+func (b *bank) deviation(tau float64) float64 { return b.phase.deviation(tau) }
+
+// growth returns how the variance of what a path measures grows.
+func (b *bank) growth(bias int) growth {
+	var g growth
+	var mean, square float64
 	for _, m := range b.members {
-		w := m.say()
+		if m.share == 0 {
+			continue
+		}
 		u, _ := m.measured(bias)
-		sum += w
-		mean += w * u
-		square += w * (u - b.x) * (u - b.x)
-		variance += w * m.ahead(bias, tau)
+		mean += m.share * (u - b.x)
+		square += m.share * (u - b.x) * (u - b.x)
+		g.add(m.share, m.kalman, bias)
 	}
-	mean = mean/sum - b.x
-	return math.Sqrt(max(variance/sum+square/sum-mean*mean, 0))
+	g.now += max(square-mean*mean, 0)
+	return g
 }
 
 // familyWeights returns how probable each family of noise is.
 func (b *bank) familyWeights() (weights [families]float64) {
-	sum := 0.0
 	for _, m := range b.members {
-		w := m.say()
-		weights[m.noise] += w
-		sum += w
+		weights[m.noise] += m.share
 	}
 	for f := range weights { // none is ever impossible
-		weights[f] = max(weights[f]/sum, possible)
+		weights[f] = max(weights[f], possible)
 	}
 	return weights
+}
+
+// bias is the average of a bias state.
+func (b *bank) bias(slot int) float64 {
+	bias := 0.0
+	for _, m := range b.members {
+		bias += m.share * m.mean[clockLen+slot]
+	}
+	return bias
 }

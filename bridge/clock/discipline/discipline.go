@@ -26,6 +26,7 @@ type Discipline struct {
 	fedAt     float64   // s
 	fedBy     SourceID
 	residual  float64 // last innovation, s
+	tracked   growth  // of the estimate's variance, unknown asymmetry aside
 
 	// Selection.
 	selected []*source
@@ -171,7 +172,7 @@ func (d *Discipline) take(s *source, x *Sample) {
 	unusual := s.path.window.unusual(delay)
 	z := sample{
 		offset: offset, half: max(s.path.window.halfWidth(delay), s.deviation(&d.config)), noise: s.variance(&d.config),
-		spread: s.path.window.spread() + unusual, observed: s.observed + unusual, range_: max(delay/2, leastRange) + s.upstream(),
+		spread: s.path.window.spread() + unusual, observed: s.observed + unusual, misled: max(delay/2, leastRange) + s.upstream(),
 	}
 	s.observe(at, &z)
 	k := kept{at: at, sample: z, path: s.path, distance: max(delay, 0)/2 + s.upstream() + 4*s.deviation(&d.config)}

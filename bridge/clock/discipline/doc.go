@@ -17,11 +17,15 @@
 //   - All selected sources feed one filter, sample by sample, each path with
 //     an unknown asymmetry of its own (joint.go), so that a source that comes
 //     or goes does not move the clock.
-//   - The controller is separate and simple (control.go).
+//   - The controller is separate and simple, and closes its loop once a second
+//     on the clock that exists (control.go, with the rules of what may be done
+//     to it: steps, slews, panic).
 //
-// Selection is Marzullo's intersection with a strict majority (selection.go).
-// The rules of what may be done to the clock (steps, slews, panic) are
-// policy.go's; the bound of the error that is served is distance.go's.
+// Selection is Marzullo's intersection with a strict majority (selection.go);
+// the bound of the error that is served is distance.go's. A driver feeds
+// Sample, Missed, RateLimited, Denied, Gap, ArmLeap and LeapApplied, calls
+// Tick once a second and does what it says, asks Next when to ask a source
+// again, and publishes Status.
 //
 // It does not authenticate packets, does not match answers to requests, and
 // knows no protocol but the four timestamps and the header's fields.

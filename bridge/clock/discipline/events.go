@@ -60,6 +60,7 @@ func (d *Discipline) Gap(now Instant, lost, uncertain float64) {
 	if d.joint.started {
 		d.joint.shift(-lost)
 		d.joint.widen(variance, 1e-14)
+		d.tracked = d.joint.phase
 	}
 	d.selected = d.selected[:0]
 }

@@ -33,6 +33,8 @@ func (d *Discipline) startJoint(each int) {
 		}
 	}
 	d.fresh, d.fedAt = true, first.at
+	d.joint.average()
+	d.track()
 	for i := range d.replay[1:] {
 		d.feed(d.replay[i+1].source, &d.replay[i+1].kept)
 	}
@@ -76,13 +78,14 @@ func (d *Discipline) feed(s *source, k *kept) {
 		d.contradicted(s, k, innovation, &weights)
 	}
 	d.residual, d.fresh, d.fedAt = innovation, true, k.at
+	d.track()
 }
 
 // contradicted decides what a contradiction means: that the clock jumped, if
 // nobody agrees any more and a majority has contradicted on the same side;
 // that the source's path did, if it is alone.
 func (d *Discipline) contradicted(s *source, k *kept, innovation float64, weights *[families]float64) {
-	out := d.joint.strike(innovation, k.sample.range_)
+	out := d.joint.strike(innovation, k.sample.misled)
 	side := 1
 	if innovation < 0 {
 		side = -1
@@ -172,18 +175,21 @@ func (d *Discipline) rerouted(s *source, c *change) {
 	}
 }
 
-// tracking returns the deviation of the joint estimate tau seconds after the
-// last sample, without what no source can know: the asymmetry that all paths
-// have in common.
-func (d *Discipline) tracking(tau float64) float64 {
-	least := math.Inf(1)
+// track finds the path whose measurements are known best: its growth is the
+// joint estimate's, without what no source can know, the asymmetry that all
+// paths have in common.
+func (d *Discipline) track() {
+	d.tracked = d.joint.phase
 	for _, s := range d.selected {
-		if s.path.slot >= 0 {
-			least = min(least, d.joint.deviation(s.path.slot, tau))
+		if s.path.slot < 0 {
+			continue
+		}
+		if g := d.joint.growth(s.path.slot); g.now < d.tracked.now {
+			d.tracked = g
 		}
 	}
-	if math.IsInf(least, 1) {
-		return d.joint.deviation(-1, tau)
-	}
-	return least
 }
+
+// tracking returns the deviation of the joint estimate, unknown asymmetry
+// aside, tau seconds after the last sample.
+func (d *Discipline) tracking(tau float64) float64 { return d.tracked.deviation(tau) }

@@ -172,23 +172,6 @@ func (k *kalman) update(bias int, v verdict) {
 	}
 }
 
-// ahead returns the variance of what a path measures tau seconds from now.
-func (k *kalman) ahead(bias int, tau float64) float64 {
-	_, a := k.measured(bias)
-	b := *k.at(phase, frequency)
-	if bias >= 0 {
-		b += *k.at(clockLen+bias, frequency)
-	}
-	q := k.wander.frequency * k.wander.frequency
-	a += 2*tau*b + tau*tau**k.at(frequency, frequency) + q*tau*tau*tau/3
-	if k.wander.drift > 0 {
-		t := min(tau, driftTime)
-		q = k.wander.drift * k.wander.drift
-		a += q*t*t*t/20*tau*tau + t*t*t*t/4**k.at(drift, drift)
-	}
-	return max(a, 0)
-}
-
 // sound tells whether the state is one of numbers with a possible covariance.
 func (k *kalman) sound() bool {
 	for i, m := range k.mean {

@@ -50,7 +50,7 @@ type sample struct {
 	noise    float64 // variance of timestamps, s^2
 	spread   float64 // variance by delays, s^2
 	observed float64 // variance by offsets, s^2
-	range_   float64 // half of the whole delay: a wild sample lies anywhere in it
+	misled   float64 // half of the whole delay, s: how far a wild sample may mislead
 }
 
 // verdict is what a sample says of the scalar that it measures, given a
@@ -80,7 +80,7 @@ func (s *sample) judge(f family, m, a float64) verdict {
 		c.heavy(v, a, s.observed+s.noise)
 	}
 	// A vague prior spreads what a wild sample may be, too.
-	return c.verdict(wild / max(2*s.range_, math.Sqrt(2*math.Pi*a)))
+	return c.verdict(wild / max(2*s.misled, math.Sqrt(2*math.Pi*a)))
 }
 
 // judgeAll returns the verdict of the families together, weighted.

@@ -85,7 +85,9 @@ func (r *rig) sample(s *server) Sample {
 	r.advance(r.now + int64(down*1e9))
 	x.T4 = r.rawNow()
 	if s.change != nil {
-		s.change(&x)
+		changed := x
+		s.change(&changed)
+		return changed
 	}
 	return x
 }

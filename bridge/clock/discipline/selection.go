@@ -62,7 +62,8 @@ func (d *Discipline) choose(at float64) {
 		d.selected[i] = nil
 	}
 	d.selected = d.selected[:0]
-	lo, hi, agree := d.intersection(voters, d.trusted(voters), at)
+	d.enfranchise(voters)
+	lo, hi, agree := d.intersection(voters, at)
 	needed := d.electorate(voters, at)/2 + 1
 	d.minority = (len(voters) - 1) / 2
 	if agree < needed {
@@ -111,7 +112,7 @@ func (d *Discipline) voters(at float64) []*source {
 			continue
 		}
 		x, _ := s.own.estimate(at)
-		half := intervalDeviations*s.own.deviation(-1, at-s.own.at) + d.reach(s, at)
+		half := intervalDeviations*s.own.deviation(at-s.own.at) + d.reach(s, at)
 		s.interval.lo, s.interval.hi = x-half, x+half
 		d.voting = append(d.voting, s)
 	}
@@ -139,9 +140,10 @@ func (d *Discipline) usable(s *source, at float64) SelectState {
 	return Selected
 }
 
-// trusted tells whether only trusted voters count: some are configured so, or
-// authenticated ones have unauthenticated ones beside them (AuthMix).
-func (d *Discipline) trusted(voters []*source) func(*source) bool {
+// enfranchise decides whose voices count: all voters', or where some are
+// trusted only theirs, or where authenticated ones stand beside others
+// (AuthMix) only theirs.
+func (d *Discipline) enfranchise(voters []*source) {
 	trust, authenticated, other := false, false, false
 	for _, s := range voters {
 		trust = trust || s.config.Trust
@@ -149,19 +151,17 @@ func (d *Discipline) trusted(voters []*source) func(*source) bool {
 		other = other || !s.config.Authenticated
 	}
 	mix := d.config.Mode == AuthMix && authenticated && other
-	if !trust && !mix {
-		return func(*source) bool { return true }
+	for _, s := range voters {
+		s.counts = !trust && !mix || trust && s.config.Trust || mix && s.config.Authenticated
 	}
-	return func(s *source) bool { return trust && s.config.Trust || mix && s.config.Authenticated }
 }
 
 // electorate returns of how many voices a majority is needed: those of the
 // voters that count, and at the start of all that may still answer.
 func (d *Discipline) electorate(voters []*source, at float64) int {
-	counts := d.trusted(voters)
 	n := 0
 	for _, s := range voters {
-		if counts(s) {
+		if s.counts {
 			n++
 		}
 	}
@@ -181,18 +181,18 @@ func (d *Discipline) electorate(voters []*source, at float64) int {
 // intervals overlap, and how many do. Of several such intervals it takes the
 // one nearest to where we are: a selection that could as well be another must
 // not move the clock.
-func (d *Discipline) intersection(voters []*source, counts func(*source) bool, at float64) (lo, hi float64, most int) {
+func (d *Discipline) intersection(voters []*source, at float64) (lo, hi float64, most int) {
 	here, nearest := 0.0, 0.0
 	if d.joint.started {
 		here, _ = d.joint.estimate(at)
 	}
 	for _, s := range voters { // the best overlap begins at some lower edge
-		if !counts(s) {
+		if !s.counts {
 			continue
 		}
 		from, upTo, depth := s.interval.lo, math.Inf(1), 0
 		for _, o := range voters {
-			if counts(o) && o.interval.lo <= from && o.interval.hi >= from {
+			if o.counts && o.interval.lo <= from && o.interval.hi >= from {
 				depth++
 				upTo = min(upTo, o.interval.hi)
 			}
@@ -249,7 +249,7 @@ type opinion struct{ x, scatter float64 }
 
 // scatter is the deviation of a source's estimate from the truth.
 func (d *Discipline) scatter(s *source, at float64) float64 {
-	return math.Hypot(s.own.deviation(-1, at-s.own.at), s.asymmetry())
+	return math.Hypot(s.own.deviation(at-s.own.at), s.asymmetry())
 }
 
 // asymmetry is the deviation of what a source's path, and those above it, add
@@ -289,7 +289,7 @@ func (d *Discipline) requirementsMet() bool {
 // agrees on: it then follows something that is gone.
 func (d *Discipline) confine(at, lo, hi float64) {
 	x, _ := d.joint.estimate(at)
-	margin := leftDeviations*d.joint.deviation(-1, max(at-d.joint.at, 0)) + d.config.MinDispersion
+	margin := leftDeviations*d.joint.deviation(max(at-d.joint.at, 0)) + d.config.MinDispersion
 	if x+margin >= lo && x-margin <= hi {
 		return
 	}

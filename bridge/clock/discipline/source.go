@@ -59,6 +59,7 @@ type source struct {
 	strikes  int // contradictions to the joint filter in a row
 	verdict  Verdict
 	state    SelectState
+	counts   bool    // its voice, in the selection under way
 	offset   float64 // last innovation
 	interval struct{ lo, hi float64 }
 }
@@ -142,7 +143,7 @@ func (s *source) observe(at float64, z *sample) {
 	}
 	innovation, contradicts := s.own.observe(at, *z, -1, nil)
 	s.offset = innovation
-	if contradicts && s.own.strike(innovation, z.range_) {
+	if contradicts && s.own.strike(innovation, z.misled) {
 		s.own.jump(innovation)
 		s.own.observe(at, *z, -1, nil)
 	}

@@ -95,21 +95,10 @@ func (d *Discipline) Source(id SourceID, now Instant) (SourceStatus, bool) {
 	x, _ := d.joint.estimate(at)
 	own, _ := s.own.estimate(at)
 	st.Last, st.Offset = s.header.T4, x-own
-	st.Deviation, st.Frequency, st.Skew = s.own.deviation(-1, max(at-s.own.at, 0)), s.own.y, math.Sqrt(s.own.yVar)
+	st.Deviation, st.Frequency, st.Skew = s.own.deviation(max(at-s.own.at, 0)), s.own.y, math.Sqrt(s.own.yVar)
 	st.Delay, st.Jitter, st.Distance = s.floor(), s.path.window.jitter(), d.reach(s, at)
 	if slot := s.path.slot; slot >= 0 {
 		st.Bias = d.joint.bias(slot)
 	}
 	return st, true
-}
-
-// bias is the average of a bias state.
-func (b *bank) bias(slot int) float64 {
-	sum, bias := 0.0, 0.0
-	for _, m := range b.members {
-		w := m.say()
-		sum += w
-		bias += w * m.mean[clockLen+slot]
-	}
-	return bias / sum
 }

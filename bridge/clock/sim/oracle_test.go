@@ -22,8 +22,6 @@ type oracle struct {
 	n             int
 	sent          []int
 	latest        int64
-	slew          float64
-	until         int64
 }
 
 func newOracle(s *Scenario, l limit) *oracle {
