@@ -28,10 +28,12 @@ const (
 	// startCorrection is the same at the start, as a part of the time since
 	// then: what is known at first is worth little.
 	startCorrection = 0.25
-	// startPhase bounds the time of large slews after the start, s.
+	// startPhase bounds the time of large slews after the start, s. They end
+	// earlier where the offset is below startDone, s, but not before
+	// startLeast, s: the first answers may have been delayed.
+	startLeast = 30.0
 	startPhase = 300.0
-	// startDone is the offset at which the start is over, s.
-	startDone = 1e-4
+	startDone  = 1e-4
 	// frequencyDeviations bounds a change of the frequency.
 	frequencyDeviations = 5
 	// frequencyLimit is what we correct of the oscillator, s/s (adjtimex).
@@ -137,7 +139,7 @@ func (d *Discipline) slew(e, at float64) float64 {
 	t := min(correctionTime*d.interval(), longestCorrection, startCorrection*(at-d.began))
 	limit := d.config.MaxSlew
 	if d.starting {
-		if math.Abs(e) < startDone || at-d.began > startPhase {
+		if at-d.began > startLeast && math.Abs(e) < startDone || at-d.began > startPhase {
 			d.starting = false
 		}
 		limit = max(limit, d.config.StartSlew)

@@ -94,7 +94,7 @@ func (w *delayWindow) floor() float64 { return w.sorted[0] }
 
 // quantile returns the delay below which the given part of all lies.
 func (w *delayWindow) quantile(part float64) float64 {
-	return w.sorted[min(int(part*float64(len(w.sorted))), len(w.sorted)-1)]
+	return w.sorted[int(part*float64(len(w.sorted)-1))]
 }
 
 // jitter is the mean of the random part of the delay of one direction.

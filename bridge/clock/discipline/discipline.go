@@ -169,16 +169,15 @@ func (d *Discipline) take(s *source, x *Sample) {
 		d.event(EventRouteChanged, s.path.window.floor()-c.from.window.floor())
 		d.rerouted(s, c)
 	}
-	unusual := s.path.window.unusual(delay)
-	z := sample{
-		offset: offset, half: max(s.path.window.halfWidth(delay), s.deviation(&d.config)), noise: s.variance(&d.config),
-		spread: s.path.window.spread() + unusual, observed: s.observed + unusual, misled: max(delay/2, leastRange) + s.upstream(),
+	k := kept{
+		at: at, delay: delay, path: s.path, distance: max(delay, 0)/2 + s.upstream() + 4*s.deviation(&d.config),
+		sample: sample{offset: offset, noise: s.variance(&d.config), misled: max(delay/2, leastRange) + s.upstream()},
 	}
-	s.observe(at, &z)
-	k := kept{at: at, sample: z, path: s.path, distance: max(delay, 0)/2 + s.upstream() + 4*s.deviation(&d.config)}
+	s.judge(&k, &d.config)
 	s.keep(k)
+	s.learn(&d.config)
 	d.choose(at)
-	d.fuse(s, &k)
+	d.fuse(s, s.latest())
 }
 
 // fuse lets a sample count for the clock if its source is selected.
@@ -189,7 +188,7 @@ func (d *Discipline) fuse(s *source, k *kept) {
 	d.trustees = append(d.trustees[:0], d.selected...)
 	d.leap = d.leapVote()
 	switch {
-	case !d.joint.started:
+	case !d.joint.started || d.allYoung():
 		d.startJoint(recentSamples)
 	case s.state == Selected:
 		d.feed(s, k)
@@ -199,6 +198,16 @@ func (d *Discipline) fuse(s *source, k *kept) {
 	d.fedBy = s.id
 	d.adaptPoll()
 	d.stats.update(d, k.at)
+}
+
+// allYoung tells whether nothing but young sources has been used.
+func (d *Discipline) allYoung() bool {
+	for _, s := range d.sources {
+		if s.veteran {
+			return false
+		}
+	}
+	return true
 }
 
 // frequencyNow is the best estimate of the frequency for a source's delays.

@@ -22,6 +22,13 @@ func (d *Discipline) startJoint(each int) {
 		d.replay = s.keptSamples(d.replay, each)
 	}
 	slices.SortFunc(d.replay, func(a, b keptOf) int { return cmp.Compare(a.at, b.at) })
+	d.joint, d.slots = newJointBank(), d.slots[:0]
+	for _, s := range d.sources {
+		s.path.slot, s.strikes = -1, 0
+		if s.former != nil {
+			s.former.slot = -1
+		}
+	}
 	first := &d.replay[0]
 	d.joint.start(first.at, first.sample.offset, math.Sqrt(first.sample.half*first.sample.half+first.sample.noise), d.startY, d.startYVar)
 	for i, w := range d.priors {
@@ -51,14 +58,6 @@ func (d *Discipline) restartJoint() {
 		}
 	}
 	d.startY, d.startYVar = best.own.y, best.own.yVar+1e-14
-	d.joint = newJointBank()
-	d.slots = d.slots[:0]
-	for _, s := range d.sources {
-		s.path.slot = -1
-		if s.former != nil {
-			s.former.slot = -1
-		}
-	}
 	d.startJoint(1)
 }
 

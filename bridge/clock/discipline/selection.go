@@ -64,8 +64,9 @@ func (d *Discipline) choose(at float64) {
 	d.selected = d.selected[:0]
 	d.enfranchise(voters)
 	lo, hi, agree := d.intersection(voters, at)
-	needed := d.electorate(voters, at)/2 + 1
-	d.minority = (len(voters) - 1) / 2
+	all := d.electorate(voters, at)
+	needed := all/2 + 1
+	d.minority = (max(all, len(voters)) - 1) / 2
 	if agree < needed {
 		d.held = true
 		for _, s := range voters {

@@ -13,6 +13,7 @@ const recentSamples = 8
 // kept is an accepted sample with what bounds its truth.
 type kept struct {
 	at       float64 // s of the base
+	delay    float64 // s
 	sample   sample
 	path     *path
 	distance float64 // half of the delay and the source's own root distance, s
@@ -55,8 +56,9 @@ type source struct {
 	lastAt   float64
 	header   Sample // of the last accepted sample
 	recent   [recentSamples]kept
-	count    int // accepted samples since the last reset
-	strikes  int // contradictions to the joint filter in a row
+	count    int  // accepted samples since the last reset
+	veteran  bool // not young any more
+	strikes  int  // contradictions to the joint filter in a row
 	verdict  Verdict
 	state    SelectState
 	counts   bool    // its voice, in the selection under way
@@ -73,7 +75,7 @@ func newSource(id SourceID, c SourceConfig) *source {
 // forget drops all that was measured.
 func (s *source) forget() {
 	s.own, s.path, s.former = newOwnBank(), &path{slot: -1}, nil
-	s.count, s.strikes, s.observed = 0, 0, 0
+	s.count, s.strikes, s.observed, s.veteran = 0, 0, 0, false
 }
 
 // variance is of the source's and our timestamps.
@@ -134,18 +136,52 @@ func (s *source) rise(noise float64) *change {
 	return &change{from: s.former, to: s.path, by: by}
 }
 
-// observe feeds the source's own bank.
-func (s *source) observe(at float64, z *sample) {
+// young tells whether the source has so few samples that all are kept. Until
+// then all are judged anew by each: the first answers may be the delayed ones,
+// and what is least is not known before.
+func (s *source) young() bool { return !s.veteran }
+
+// judge computes what the filters see of a kept sample by what is known of its
+// path now.
+func (s *source) judge(k *kept, c *Config) {
+	w := &k.path.window
+	unusual := w.unusual(k.delay)
+	k.sample.half = max(w.halfWidth(k.delay), s.deviation(c))
+	k.sample.spread = w.spread() + unusual
+	k.sample.observed = s.observed + unusual
+}
+
+// learn feeds the source's own bank with the last sample, or anew with all of
+// a young source.
+func (s *source) learn(c *Config) {
+	if !s.young() {
+		s.observe(s.latest())
+		return
+	}
+	s.own.started = false
+	for i := range s.count {
+		k := &s.recent[i]
+		s.judge(k, c)
+		s.observe(k)
+	}
+}
+
+// latest is the last kept sample.
+func (s *source) latest() *kept { return &s.recent[(s.count-1)%recentSamples] }
+
+// observe feeds a sample to the source's own bank.
+func (s *source) observe(k *kept) {
+	z := &k.sample
 	if !s.own.started {
-		s.own.start(at, z.offset, math.Sqrt(z.half*z.half+z.noise), 0, startFrequency*startFrequency)
+		s.own.start(k.at, z.offset, math.Sqrt(z.half*z.half+z.noise), 0, startFrequency*startFrequency)
 		s.observed = z.spread
 		return
 	}
-	innovation, contradicts := s.own.observe(at, *z, -1, nil)
+	innovation, contradicts := s.own.observe(k.at, *z, -1, nil)
 	s.offset = innovation
 	if contradicts && s.own.strike(innovation, z.misled) {
 		s.own.jump(innovation)
-		s.own.observe(at, *z, -1, nil)
+		s.own.observe(k.at, *z, -1, nil)
 	}
 	s.notice(innovation)
 }
@@ -169,6 +205,7 @@ func (s *source) notice(innovation float64) {
 func (s *source) keep(k kept) {
 	s.recent[s.count%recentSamples] = k
 	s.count++
+	s.veteran = s.veteran || s.count > recentSamples
 	s.lastAt = k.at
 }
 

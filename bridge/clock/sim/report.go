@@ -101,16 +101,15 @@ func ratio(name string) float64 {
 	return targetUsual
 }
 
-// Failures returns the targets that a result misses, with some tolerance for
-// fewer seeds than the targets are made for.
-func (r *Result) Failures(tolerance float64) []string {
+// Failures returns the targets that a result misses.
+func (r *Result) Failures() []string {
 	var missed []string
 	check := func(what string, value, limit float64) {
-		if !(value <= limit*tolerance) {
+		if !(value <= limit) {
 			missed = append(missed, fmt.Sprintf("%s %.4g, target %.4g", what, value, limit))
 		}
 	}
-	check("error/bound", r.Excess*tolerance, 1)
+	check("error/bound", r.Excess, 1)
 	check("impossible commands", float64(r.Refused), 0)
 	anchor, known := chronyd[r.Scenario.Name]
 	if !known {

@@ -16,15 +16,11 @@ var (
 	seeds = flag.Int("seeds", 0, "number of seeds; 0: as many as each scenario needs")
 )
 
-// fewSeeds is the tolerance of targets where fewer seeds are run than they are
-// made for.
-const fewSeeds = 1.25
-
 // TestFastScenarios holds the discipline to its targets in short scenarios.
 func TestFastScenarios(t *testing.T) {
 	for _, s := range Fast() {
-		r := Measure(s, 5, chronyLike())
-		for _, f := range r.Failures(fewSeeds) {
+		r := Measure(s, SeedsFor(s), chronyLike())
+		for _, f := range r.Failures() {
 			t.Errorf("%s: %s", s.Name, f)
 		}
 	}
@@ -70,7 +66,7 @@ func TestTable(t *testing.T) {
 	for _, s := range Scenarios() {
 		if wanted(s) {
 			r := measured(s, chronyLike())
-			report(t, &r, r.Failures(1))
+			report(t, &r, r.Failures())
 		}
 	}
 	adaptive(t)
@@ -79,7 +75,7 @@ func TestTable(t *testing.T) {
 	for _, s := range Hard() {
 		if wanted(s) {
 			r := measured(s, chronyLike())
-			report(t, &r, r.Failures(1))
+			report(t, &r, r.Failures())
 		}
 	}
 }
@@ -114,7 +110,7 @@ func adaptive(t *testing.T) {
 		policy := chronyLike()
 		policy.PollGrowth = target.Growth
 		r := measured(s, policy)
-		missed := r.Failures(1)
+		missed := r.Failures()
 		if r.RMS > target.RMS || r.Packets > target.Packets {
 			missed = append(missed, fmt.Sprintf("%.0f us with %.0f packets, target %.0f with %.0f", r.RMS*1e6, r.Packets, target.RMS*1e6, target.Packets))
 		}
@@ -131,7 +127,7 @@ func noisy(t *testing.T) {
 			continue
 		}
 		r := measured(n.Scenario, chronyLike())
-		missed := r.Failures(1)
+		missed := r.Failures()
 		if r.RMS > NoiseTolerance*n.Limit {
 			missed = append(missed, fmt.Sprintf("RMS %.3g, limit %.3g", r.RMS, n.Limit))
 		}
