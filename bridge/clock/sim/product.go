@@ -29,8 +29,11 @@ func NewProduct(s *Scenario) *Product {
 	return NewProductWith(s, chronyLike())
 }
 
-// NewProductWith returns a client with another policy.
+// NewProductWith returns a client with another policy. A daemon measures the
+// resolution of its own clock, so the client knows it; noise in its timestamps
+// it has to find out.
 func NewProductWith(s *Scenario, c discipline.Config) *Product {
+	c.StampNoise = max(c.StampNoise, float64(s.Granularity)/1e9/math.Sqrt(12))
 	d, err := discipline.New(c)
 	if err != nil {
 		panic(err)
