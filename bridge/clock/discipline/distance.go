@@ -11,6 +11,9 @@ import (
 // by unseen, if that is more than Config.Drift.
 const driftDeviations = 4
 
+// maxDispersion stands for any greater root dispersion, s: MAXDISP of RFC 5905.
+const maxDispersion = 16.0
+
 // boundDeviations is how many deviations of the estimate a bound includes, for
 // noise that does not show in the delay: one second in 16000 is outside of
 // four.
@@ -82,5 +85,6 @@ func (d *Discipline) Status(r Reading) Status {
 	if d.trustworthy && !d.panicked && st.Distance() <= d.config.MaxDistance {
 		st.Synchronised, st.Leap, st.Stratum = true, d.leap, best.header.Stratum+1
 	}
+	st.RootDispersion = min(st.RootDispersion, maxDispersion)
 	return st
 }

@@ -89,6 +89,55 @@ func TestStepAnyTime(t *testing.T) {
 	}
 }
 
+// Where three sources are configured the word of one is not enough.
+func TestStepNeedsWitnesses(t *testing.T) {
+	c := DefaultConfig()
+	c.StepAnyTime = true
+	r := newRig(t, c, poll4, poll4, poll4)
+	r.run(600)
+	r.servers[0].silent, r.servers[1].silent = true, true
+	r.run(600)
+	r.servers[2].offset = 5
+	r.run(2000)
+	if len(r.steps) > 0 {
+		t.Errorf("steps %v on the word of one source of three", r.steps)
+	}
+}
+
+// Time alone is no reason to step: three samples must agree.
+func TestStepNeedsSamples(t *testing.T) {
+	c := DefaultConfig()
+	c.StepAnyTime = true
+	r := newRig(t, c, SourceConfig{MinPoll: 9, MaxPoll: 9})
+	r.run(20000)
+	r.servers[0].offset = 5
+	samples := 0
+	for len(r.steps) == 0 && r.now < 40000e9 {
+		before := len(r.servers[0].asked)
+		large := math.Abs(r.d.offsetAt(r.reading())) > c.StepThreshold
+		r.run(1)
+		if large && len(r.servers[0].asked) > before {
+			samples++
+		}
+	}
+	if len(r.steps) != 1 || samples < 2 { // beside the one that made it large
+		t.Errorf("steps %v after %d samples", r.steps, samples)
+	}
+}
+
+// A new estimate changes the frequency by no more than five deviations of the
+// old one.
+func TestFrequencyChangesWithinItsDeviation(t *testing.T) {
+	r := newRig(t, DefaultConfig(), poll4)
+	r.run(3000)
+	before, bound := r.d.y, frequencyDeviations*r.d.yBound
+	r.d.joint.y += 200e-6
+	r.tick()
+	if moved := math.Abs(r.d.y - before); moved == 0 || moved > bound*1.001 {
+		t.Errorf("moved by %v, its deviation allows %v", moved, bound)
+	}
+}
+
 func TestStartSlewEnds(t *testing.T) {
 	c := DefaultConfig()
 	c.StartSlew = 0.08
@@ -212,6 +261,22 @@ func TestGap(t *testing.T) {
 	}
 }
 
+// However short the gap, nothing is called synchronised until there is an
+// answer from after it.
+func TestShortGap(t *testing.T) {
+	r := newRig(t, DefaultConfig(), poll4)
+	r.run(2000)
+	r.d.Gap(r.rawNow(), 0.001, 0.001)
+	r.synchronised(t, false)
+	if st := r.status(); math.IsInf(st.Distance(), 0) {
+		t.Error("no bound that can be served")
+	}
+	r.tick()
+	r.synchronised(t, false)
+	r.run(30)
+	r.synchronised(t, true)
+}
+
 // A state that is no number, or an impossible covariance, never gets out.
 func TestNumericGuard(t *testing.T) {
 	for name, poison := range map[string]func(*Discipline){
@@ -254,7 +319,10 @@ func TestSavedFrequency(t *testing.T) {
 	if !again.d.Restore(saved, saved.At+1e12) {
 		t.Fatal("not restored")
 	}
-	again.run(1) // before any answer is used
+	if again.d.startYVar < doubt*doubt {
+		t.Errorf("variance %v: a saved frequency is trusted blindly", again.d.startYVar)
+	}
+	again.run(1)
 	if math.Abs(again.d.y-r.y) > 1e-6 {
 		t.Errorf("first frequency %v, want %v", again.d.y, r.y)
 	}

@@ -31,6 +31,8 @@ func TestSelection(t *testing.T) {
 		{"one lies", sources(3), func(_ *Config, s []*server) { s[1].offset = 0.1 }, []SelectState{Selected, Falseticker, Selected}, true},
 		{"two of five lie together", sources(5), func(_ *Config, s []*server) { s[0].offset, s[1].offset = -7, -7 },
 			[]SelectState{Falseticker, Falseticker, Selected, Selected, Selected}, true},
+		{"inside of what all agree on, but alone there", sources(5), func(_ *Config, s []*server) { s[2].offset = 1.5e-3 },
+			[]SelectState{Selected, Selected, Inconsistent, Selected, Selected}, true},
 		{"two disagree", sources(2), func(_ *Config, s []*server) { s[1].offset = 0.1 }, []SelectState{Falseticker, Falseticker}, false},
 		{"half lie together", sources(4), func(_ *Config, s []*server) { s[0].offset, s[1].offset = 1, 1 },
 			[]SelectState{Falseticker, Falseticker, Falseticker, Falseticker}, false},
@@ -106,6 +108,22 @@ func TestLiarAnswersFirst(t *testing.T) {
 		}
 	}
 	r.synchronised(t, true)
+}
+
+// A near source that lies within what the far ones allow draws the estimate to
+// it; what is claimed must not rest on it alone.
+func TestBoundRestsOnNoSingleSource(t *testing.T) {
+	r := newRig(t, DefaultConfig(), sources(3)...)
+	r.servers[0].delay, r.servers[1].delay, r.servers[2].delay = 200e-6, 40e-3, 40e-3
+	r.servers[0].offset = 8e-3
+	for range 600 {
+		r.run(1)
+		r.honest(t)
+	}
+	r.synchronised(t, true)
+	if math.Abs(r.system) < 1e-3 {
+		t.Errorf("error %v: the case is not what it is meant to be", r.system)
+	}
 }
 
 // Without a majority the clock is held: later, that is, and reported.
