@@ -25,6 +25,12 @@ const (
 	correctionTime = 0.75
 	// longestCorrection bounds it, s.
 	longestCorrection = 256.0
+	// noiseCorrection bounds it by what is known: deviation of the phase by
+	// that of the frequency is the time in which the oscillator spoils as much
+	// as is known of it; an offset must not stand longer than some of that.
+	// It matters where each sample brings much news, after a jump of the
+	// frequency or with a wander of 1e-7.
+	noiseCorrection = 0.3
 	// startCorrection is the same at the start, as a part of the time since
 	// then: what is known at first is worth little.
 	startCorrection = 0.25
@@ -136,7 +142,8 @@ func (d *Discipline) follow(at float64) {
 
 // slew returns the rate at which an offset is corrected.
 func (d *Discipline) slew(e, at float64) float64 {
-	t := min(correctionTime*d.interval(), longestCorrection, startCorrection*(at-d.began))
+	noise := math.Sqrt(d.tracked.now / max(d.joint.yVar, 1e-24))
+	t := min(correctionTime*d.interval(), longestCorrection, noiseCorrection*noise, startCorrection*(at-d.began))
 	limit := d.config.MaxSlew
 	if d.starting {
 		if at-d.began > startLeast && math.Abs(e) < startDone || at-d.began > startPhase {
