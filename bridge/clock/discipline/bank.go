@@ -46,14 +46,12 @@ type bank struct {
 	started bool
 	at      float64 // time of all states, s of the base
 	// averages over the hypotheses
-	x, y, d   float64
-	yVar      float64
-	phase     growth  // of the phase's variance, biases' included
-	strikes   int     // contradicting samples in a row, signed by their side
-	agreed    float64 // time of the last sample that did not contradict
-	resets    int     // members that went wrong numerically
-	samples   int
-	inflation int // times that the clock was believed to have jumped
+	x, y, d float64
+	yVar    float64
+	phase   growth  // of the phase's variance, biases' included
+	strikes int     // contradicting samples in a row, signed by their side
+	agreed  float64 // time of the last sample that did not contradict
+	samples int
 }
 
 // newOwnBank returns the bank of one source: each wander with each family.
@@ -190,7 +188,6 @@ func (b *bank) jump(innovation float64) {
 	slope := min(math.Abs(innovation)/elapsed, startFrequency)
 	b.widen(innovation*innovation, slope*slope)
 	b.strikes = 0
-	b.inflation++
 }
 
 func (b *bank) widen(phaseVariance, frequencyVariance float64) {
@@ -252,7 +249,6 @@ func (b *bank) mend() {
 		if math.IsInf(m.weight, -1) {
 			m.start(b.x, max(b.phase.now, 1e-12), b.y, max(b.yVar, 1e-14))
 			m.weight = leastWeight
-			b.resets++
 		}
 	}
 }
