@@ -78,6 +78,7 @@ func Hard() []*Scenario {
 	return []*Scenario{
 		square("square", 0.2e-6, 5), square("thermal", 5e-6, 4), ramp(), reroute("reroute1", 1), reroute("reroute3", 3), tails(), intermittent(),
 		unequal(), subtle(), stubborn(), refclock(), jumpyServer(), wobbly(), daily(), slept(), meddled(), stalled(),
+		restless(), mixed(), pool(),
 	}
 }
 
@@ -234,5 +235,26 @@ func meddled() *Scenario {
 func stalled() *Scenario {
 	s := usual("stalled", 6, 60000, 10000, symmetric(100e-6, 50e-6))
 	s.Events = []Event{{At: 30000, Kind: StallDaemon, Duration: 3000}}
+	return s
+}
+
+// restless is an oscillator a hundred times worse than usual.
+func restless() *Scenario {
+	s := usual("restless", 6, 80000, 16000, symmetric(1e-3, 100e-6))
+	s.Oscillator.Wander = 1e-7
+	return s
+}
+
+// mixed has a source near and two far away.
+func mixed() *Scenario {
+	return usual("mixed", 6, 80000, 16000, symmetric(100e-6, 20e-6), symmetric(10e-3, 1e-3), symmetric(15e-3, 2e-3))
+}
+
+// pool has eight sources at all distances.
+func pool() *Scenario {
+	s := usual("pool", 8, 200000, 40000)
+	for i := range 8 {
+		s.Servers = append(s.Servers, symmetric(5e-3*float64(i+1), 1e-3))
+	}
 	return s
 }

@@ -43,6 +43,19 @@ func TestHardScenarios(t *testing.T) {
 	}
 }
 
+// The first answers may be the delayed ones: after 100 s of the start among
+// spikes the clock must be near all the same.
+func TestStartAmongSpikes(t *testing.T) {
+	s := find(t, "spikes")
+	s.Length, s.WarmUp = 400, 100
+	for seed := range uint64(200) {
+		r := Run(s, NewProduct(s), seed+1)
+		if m := r.Metrics(s); m.Max > 10e-3 || r.Excess > 1 {
+			t.Errorf("seed %d: error %v, %.2f times the claimed bound", seed+1, m.Max, r.Excess)
+		}
+	}
+}
+
 // Equal seeds give equal runs.
 func TestDeterminism(t *testing.T) {
 	s := find(t, "start100ms")
