@@ -46,7 +46,7 @@ type Config struct {
 	// of the kernel; interrupts make them later, which the delay shows).
 	StampNoise float64
 	// PollGrowth is by which factor the error may grow between two polls
-	// before an adaptive poll interval is too long: 1.3 for public servers,
+	// before an adaptive poll interval is too long: 1.28 for public servers,
 	// 1.1 on one's own network.
 	PollGrowth float64
 	// ForeignTolerance is how far the system clock may be from where our
@@ -60,7 +60,7 @@ func DefaultConfig() Config {
 	return Config{
 		StepThreshold: 1, StepUpdates: 3, StepOut: 300, Panic: 1000,
 		MaxSlew: 500e-6, MaxDistance: 3, MinSources: 1, MinDispersion: 1e-6, Drift: 15e-6,
-		StampNoise: 50e-9, PollGrowth: 1.3, ForeignTolerance: 50e-6,
+		StampNoise: 50e-9, PollGrowth: 1.28, ForeignTolerance: 50e-6,
 	}
 }
 

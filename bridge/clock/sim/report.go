@@ -139,7 +139,7 @@ var AdaptiveTargets = []struct {
 	Growth  float64
 	RMS     float64 // s
 	Packets float64
-}{{1.3, 180e-6, 400}, {1.5, 250e-6, 240}}
+}{{1.28, 180e-6, 400}, {1.5, 250e-6, 240}}
 
 // NoiseTolerance is by how much the error may exceed limit A of a noise that
 // is not exponential.

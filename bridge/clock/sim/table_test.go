@@ -127,7 +127,7 @@ func adaptive(t *testing.T) {
 		if r.RMS > target.RMS || r.Packets > target.Packets {
 			missed = append(missed, fmt.Sprintf("%.0f us with %.0f packets, target %.0f with %.0f", r.RMS*1e6, r.Packets, target.RMS*1e6, target.Packets))
 		}
-		fmt.Fprintf(os.Stdout, "growth %.1f: ", target.Growth)
+		fmt.Fprintf(os.Stdout, "growth %.2f: ", target.Growth)
 		report(t, &r, missed)
 	}
 }
