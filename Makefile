@@ -4,6 +4,9 @@
 #                 unit tests, interop tests against real daemons (as root)
 # make fuzz       each fuzz target for FUZZTIME
 # make bench      all benchmarks
+# make sim        the clock discipline in all simulated scenarios, as a table
+#                 beside chronyd's and ntpd's figures, judged
+# make sim-random the same in RANDOM random scenarios
 # make interop    the interop tests alone
 # make interop-long
 #                 the interop tests that take many minutes: refreshes, used-up key
@@ -12,6 +15,7 @@
 
 GO ?= go
 FUZZTIME ?= 20s
+RANDOM ?= 10000
 
 # The interop tests have a turn of their own.
 interop := ./bridge/interop
@@ -20,7 +24,7 @@ packages = $(shell $(GO) list ./... | grep -v '/bridge/interop$$')
 concurrent = $(shell grep -rlE '^[[:space:]]+go [[:alpha:]]|[.]Go\b' --include='*.go' . \
 	| grep -v '/bridge/interop/\|/testdata/' | xargs -r -n 1 dirname | sort -u)
 
-.PHONY: build run test check format unit race compiler peers interop interop-long fuzz bench clean
+.PHONY: build run test check format unit race compiler peers interop interop-long fuzz bench sim sim-random clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ntsbridge ./cmd/ntsbridge
@@ -70,6 +74,12 @@ fuzz:
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem $(packages)
+
+sim:
+	$(GO) test ./bridge/clock/sim -count=1 -timeout 30m -v -run '^TestTable$$' -args -full
+
+sim-random:
+	$(GO) test ./bridge/clock/sim -count=1 -timeout 120m -v -run '^TestRandomScenarios$$' -args -random $(RANDOM)
 
 clean:
 	rm -rf bin .peers

@@ -1,0 +1,172 @@
+package discipline
+
+import "math"
+
+// family is an idea of how the offsets of a source are distributed around
+// the clock. Which of them fits is learned for each source.
+type family uint8
+
+const (
+	// bounded: the offset lies within half of the delay's excess over the
+	// path's floor of the truth, anywhere. Right where small delays cluster
+	// at a floor, as queues make them; it uses the delay to the full.
+	bounded family = iota
+	// scaled: normal, with a deviation that grows with the delay's excess.
+	scaled
+	// spread: normal, with the deviation that the spread of delays suggests.
+	// Right where delays are bell-shaped or timestamps noisy.
+	spread
+	// observed: normal, with the deviation that offsets were seen to have.
+	// Right where noise does not show in the delay: a server with a
+	// wandering clock, a reference clock without any delay.
+	observed
+	families
+)
+
+// Constants of the families.
+const (
+	// edge softens the edges of the interval of family bounded, as a part of
+	// its half width: the floor is estimated, the queue's shape not exact.
+	edge = 0.1
+	// scaledDeviation is the deviation of family scaled in half widths. A
+	// uniform distribution has 0.58; delays of two directions that are not
+	// quite alike make it larger.
+	scaledDeviation = 0.7
+	// tail is the weight of a component of tailFactor times the deviation
+	// that stands for the heavy tails of real networks.
+	tail       = 0.05
+	tailFactor = 5
+	// wild is the probability that a sample says nothing at all.
+	wild = 0.01
+	// leastRange is the least half of the range of a wild sample, s, for
+	// sources without a delay.
+	leastRange = 1e-4
+)
+
+// sample is what the filters see of an exchange.
+type sample struct {
+	offset   float64 // of the base from the server, s
+	half     float64 // half width, s
+	noise    float64 // variance of timestamps, s^2
+	spread   float64 // variance by delays, s^2
+	observed float64 // variance by offsets, s^2
+	misled   float64 // half of the whole delay, s: how far a wild sample may mislead
+}
+
+// verdict is what a sample says of the scalar that it measures, given a
+// normal prior of mean m and variance a: the posterior mean is m + a*shift and
+// the posterior variance a - a*a*shrink.
+type verdict struct {
+	density float64 // of the sample under the prior, 1/s
+	shift   float64
+	shrink  float64
+	wild    float64 // probability that the sample said nothing
+}
+
+// judge returns the verdict under one family.
+func (s *sample) judge(f family, m, a float64) verdict {
+	v := s.offset - m
+	var c mixture
+	switch f {
+	case bounded:
+		d, shift, shrink := s.truncated(v, a)
+		c.add((1-tail-wild)*d, shift, shrink)
+		c.normal(tail, v, a, tailFactor*s.half*s.half+s.noise)
+	case scaled:
+		c.heavy(v, a, scaledDeviation*scaledDeviation*s.half*s.half+s.noise)
+	case spread:
+		c.heavy(v, a, s.spread+s.noise)
+	case observed:
+		c.heavy(v, a, s.observed+s.noise)
+	}
+	// A vague prior spreads what a wild sample may be, too.
+	return c.verdict(wild / max(2*s.misled, math.Sqrt(2*math.Pi*a)))
+}
+
+// judgeAll returns the verdict of the families together, weighted.
+func (s *sample) judgeAll(weights *[families]float64, m, a float64) verdict {
+	var c mixture
+	flat := 0.0
+	for f, weight := range weights {
+		if weight < 1e-6 {
+			continue
+		}
+		v := s.judge(family(f), m, a)
+		c.add(weight*v.density, v.shift, v.shrink)
+		flat += weight * v.density * v.wild
+	}
+	out := c.verdict(0)
+	if out.density > 0 {
+		out.wild = flat / out.density
+	}
+	return out
+}
+
+// truncated returns density, shift and shrink of an interval with soft edges.
+// The moments are those of a normal distribution cut at both edges.
+func (s *sample) truncated(v, a float64) (density, shift, shrink float64) {
+	soft := edge * s.half
+	variance := a + soft*soft + s.noise
+	deviation := math.Sqrt(variance)
+	lo, hi := (v-s.half)/deviation, (v+s.half)/deviation
+	z := between(lo, hi)
+	if z < 1e-12 {
+		return 0, 0, 0
+	}
+	p, q := normalDensity(lo), normalDensity(hi)
+	d := (p - q) / z
+	ratio := 1 + (lo*p-hi*q)/z - d*d
+	ratio = min(max(ratio, 1e-6), 1)
+	return z / (2 * s.half), d / deviation, (1 - ratio) / variance
+}
+
+func normalDensity(u float64) float64 { return math.Exp(-u*u/2) * (1 / (math.Sqrt2 * math.SqrtPi)) }
+
+// between returns the probability that a standard normal variable lies
+// between lo and hi, without cancellation in the tails.
+func between(lo, hi float64) float64 {
+	if hi < 0 {
+		lo, hi = -hi, -lo
+	}
+	return (math.Erfc(lo/math.Sqrt2) - math.Erfc(hi/math.Sqrt2)) / 2
+}
+
+// mixture collects components and matches the moments of their posterior.
+type mixture struct {
+	density, shift, square, shrink float64
+}
+
+func (c *mixture) add(density, shift, shrink float64) {
+	c.density += density
+	c.shift += density * shift
+	c.square += density * shift * shift
+	c.shrink += density * shrink
+}
+
+// normal adds a normal component.
+func (c *mixture) normal(weight, v, a, variance float64) {
+	s := a + variance
+	c.add(weight*normalDensity(v/math.Sqrt(s))/math.Sqrt(s), v/s, 1/s)
+}
+
+// heavy adds a normal component with its tail.
+func (c *mixture) heavy(v, a, variance float64) {
+	c.normal(1-tail-wild, v, a, variance)
+	c.normal(tail, v, a, tailFactor*tailFactor*variance)
+}
+
+// verdict closes the mixture with a flat component that leaves the prior as
+// it is.
+func (c *mixture) verdict(flat float64) verdict {
+	total := c.density + flat
+	if !(total > 0) {
+		return verdict{}
+	}
+	shift := c.shift / total
+	return verdict{
+		density: total,
+		shift:   shift,
+		shrink:  c.shrink/total - (c.square/total - shift*shift),
+		wild:    flat / total,
+	}
+}

@@ -1,0 +1,354 @@
+package discipline
+
+import (
+	"math"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func TestPanicAfterSynchronisation(t *testing.T) {
+	r := newRig(t, DefaultConfig(), poll4)
+	r.run(300)
+	r.synchronised(t, true)
+	r.servers[0].offset = 5000
+	r.run(600)
+	if len(r.steps) > 0 || math.Abs(r.system) > 1 {
+		t.Errorf("steps %v, error %v: an offset beyond the panic threshold was applied", r.steps, r.system)
+	}
+	if r.count(EventPanic) != 1 {
+		t.Errorf("%d panics reported, want 1", r.count(EventPanic))
+	}
+	r.synchronised(t, false)
+	r.servers[0].offset = 0
+	r.run(600)
+	r.synchronised(t, true)
+}
+
+func TestPanicAtStart(t *testing.T) {
+	for _, once := range []bool{false, true} {
+		c := DefaultConfig()
+		c.PanicOnce = once
+		r := newRig(t, c, poll4)
+		r.system = 1e6
+		r.run(100)
+		if stepped := len(r.steps) > 0; stepped != once {
+			t.Errorf("allowed once: %v, stepped: %v", once, stepped)
+		}
+		r.synchronised(t, once)
+	}
+}
+
+func TestStepOnlyAtStart(t *testing.T) {
+	r := newRig(t, DefaultConfig(), poll4)
+	r.system = -30
+	r.run(2)
+	if len(r.steps) != 1 || math.Abs(r.steps[0]-30) > 2e-3 {
+		t.Fatalf("steps %v, want one of 30 s", r.steps)
+	}
+	r.run(300)
+	r.servers[0].offset = 3
+	r.run(3000)
+	if len(r.steps) != 1 {
+		t.Errorf("steps %v: a later offset must be slewed", r.steps)
+	}
+	if math.Abs(r.system) < 0.1 {
+		t.Errorf("error %v: the offset is not even slewed", r.system)
+	}
+}
+
+func TestStepIsAnnounced(t *testing.T) {
+	r := newRig(t, DefaultConfig(), poll4)
+	r.system = 10
+	for len(r.steps) == 0 && r.now < 60e9 {
+		r.run(1)
+	}
+	r.synchronised(t, false) // until another sample confirms it
+	r.run(60)
+	r.synchronised(t, true)
+	r.honest(t)
+}
+
+// A step later needs permission, time, samples, and a second source where
+// three are configured.
+func TestStepAnyTime(t *testing.T) {
+	c := DefaultConfig()
+	c.StepAnyTime = true
+	r := newRig(t, c, poll4, poll4, poll4)
+	r.run(600)
+	for _, s := range r.servers {
+		s.offset = 5
+	}
+	r.run(250)
+	if len(r.steps) > 0 {
+		t.Fatalf("stepped after less than %v s", c.StepOut)
+	}
+	r.run(400)
+	if len(r.steps) != 1 || math.Abs(r.system-5) > 0.1 {
+		t.Errorf("steps %v, error %v: want one step to 5", r.steps, r.system)
+	}
+}
+
+// Where three sources are configured the word of one is not enough.
+func TestStepNeedsWitnesses(t *testing.T) {
+	c := DefaultConfig()
+	c.StepAnyTime = true
+	r := newRig(t, c, poll4, poll4, poll4)
+	r.run(600)
+	r.servers[0].silent, r.servers[1].silent = true, true
+	r.run(600)
+	r.servers[2].offset = 5
+	r.run(2000)
+	if len(r.steps) > 0 {
+		t.Errorf("steps %v on the word of one source of three", r.steps)
+	}
+}
+
+// Time alone is no reason to step: three samples must agree.
+func TestStepNeedsSamples(t *testing.T) {
+	c := DefaultConfig()
+	c.StepAnyTime = true
+	r := newRig(t, c, SourceConfig{MinPoll: 9, MaxPoll: 9})
+	r.run(20000)
+	r.servers[0].offset = 5
+	samples := 0
+	for len(r.steps) == 0 && r.now < 40000e9 {
+		before := len(r.servers[0].asked)
+		large := math.Abs(r.d.offsetAt(r.reading())) > c.StepThreshold
+		r.run(1)
+		if large && len(r.servers[0].asked) > before {
+			samples++
+		}
+	}
+	if len(r.steps) != 1 || samples < 2 { // beside the one that made it large
+		t.Errorf("steps %v after %d samples", r.steps, samples)
+	}
+}
+
+// A new estimate changes the frequency by no more than five deviations of the
+// old one.
+func TestFrequencyChangesWithinItsDeviation(t *testing.T) {
+	r := newRig(t, DefaultConfig(), poll4)
+	r.run(3000)
+	before, bound := r.d.y, frequencyDeviations*r.d.yBound
+	r.d.joint.y += 200e-6
+	r.tick()
+	if moved := math.Abs(r.d.y - before); moved == 0 || moved > bound*1.001 {
+		t.Errorf("moved by %v, its deviation allows %v", moved, bound)
+	}
+}
+
+func TestStartSlewEnds(t *testing.T) {
+	c := DefaultConfig()
+	c.StartSlew = 0.08
+	r := newRig(t, c, poll4)
+	r.system = 0.3
+	r.run(30)
+	if len(r.steps) > 0 || math.Abs(r.system) > 1e-3 {
+		t.Errorf("steps %v, error %v after 30 s at 8 %%", r.steps, r.system)
+	}
+	r.servers[0].offset = 0.5
+	r.rates = nil
+	r.run(600)
+	for _, rate := range r.rates {
+		if math.Abs(rate) > c.MaxSlew+frequencyLimit {
+			t.Fatalf("rate %v after the start", rate)
+		}
+	}
+}
+
+// Whatever sources say: rates within limits, no step but by policy, the clock
+// monotonic, frequency within 500 ppm, nothing that is no number.
+func TestCommandsWithinLimits(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		c := DefaultConfig()
+		r := newRig(&testing.T{}, c, poll4, poll4, poll4)
+		r.system = rapid.Float64Range(-0.9, 0.9).Draw(t, "start")
+		r.y = rapid.Float64Range(-900e-6, 900e-6).Draw(t, "oscillator")
+		for range rapid.IntRange(1, 12).Draw(t, "changes") {
+			s := r.servers[rapid.IntRange(0, 2).Draw(t, "server")]
+			s.offset = rapid.Float64Range(-900, 900).Draw(t, "offset")
+			s.up = rapid.Float64Range(0, 0.5).Draw(t, "delay")
+			s.silent = rapid.Bool().Draw(t, "silent")
+			before, started := r.d.y, r.d.started
+			bound := frequencyDeviations * r.d.yBound
+			r.run(1)
+			if d := math.Abs(r.d.y - before); started && d > bound+1e-15 {
+				t.Fatalf("frequency changed by %v, its deviation allowed %v", d, bound)
+			}
+			r.run(rapid.IntRange(1, 200).Draw(t, "seconds"))
+		}
+		for _, rate := range r.rates {
+			if !(math.Abs(rate) <= c.MaxSlew+frequencyLimit+1e-6) {
+				t.Fatalf("rate %v", rate)
+			}
+		}
+		for i, s := range r.steps {
+			if math.Abs(s) <= c.StepThreshold || i >= c.StepUpdates {
+				t.Fatalf("steps %v", r.steps)
+			}
+		}
+		if a := r.d.Exit(); !(math.Abs(a.Rate) <= frequencyLimit*1.001) || a.Step != 0 {
+			t.Fatalf("left behind %+v", a)
+		}
+	})
+}
+
+func TestExitLeavesTheFrequency(t *testing.T) {
+	r := newRig(t, DefaultConfig(), poll4)
+	r.run(2000)
+	r.system += 0.01 // a slew is under way
+	r.run(5)
+	a := r.d.Exit()
+	if math.Abs(a.Rate+r.y) > 0.05e-6 || a.Step != 0 {
+		t.Errorf("left behind %+v, want the rate %v and no slew", a, -r.y)
+	}
+}
+
+func TestForeignChanges(t *testing.T) {
+	r := newRig(t, DefaultConfig(), poll4)
+	r.run(1000)
+	if n := r.count(EventForeignChange) + r.count(EventForeignRate); n > 0 {
+		t.Fatalf("%d foreign changes in an undisturbed run", n)
+	}
+	r.system += 5e-3
+	r.run(1)
+	if r.count(EventForeignChange) != 1 {
+		t.Error("a clock set by 5 ms was not noticed within a second")
+	}
+	r.honest(t)
+	r.rate = 100e-6
+	r.run(1)
+	if r.d.Tracking(r.reading()).Foreign < 2 {
+		t.Error("a changed rate was not noticed within a second")
+	}
+	r.run(300)
+	if math.Abs(r.system) > 100e-6 || len(r.steps) > 0 {
+		t.Errorf("error %v, steps %v: must be slewed back", r.system, r.steps)
+	}
+}
+
+func TestGap(t *testing.T) {
+	r := newRig(t, DefaultConfig(), poll4, poll4, poll4)
+	r.run(2000)
+	y := r.d.Tracking(r.reading()).Frequency
+	r.now += 3600e9
+	r.raw -= 3600 // the base stood still
+	r.system += 0.2
+	r.d.Gap(r.rawNow(), 3599.5, 1)
+	for _, s := range r.servers {
+		s.next = r.now + 5e8
+	}
+	r.synchronised(t, false)
+	r.run(30)
+	r.synchronised(t, true)
+	r.honest(t)
+	if now := r.d.Tracking(r.reading()).Frequency; math.Abs(now-y) > 2e-6 {
+		t.Errorf("the gap was taken for frequency: %v, before it %v", now, y)
+	}
+	soon := 0
+	for _, at := range r.servers[0].asked {
+		if at > r.now-30e9 && at < r.now-20e9 {
+			soon++
+		}
+	}
+	if soon < 3 {
+		t.Errorf("asked %d times in the first seconds after the gap, want a burst", soon)
+	}
+	r.run(2000)
+	if math.Abs(r.system) > 1e-3 {
+		t.Errorf("error %v", r.system)
+	}
+}
+
+// However short the gap, nothing is called synchronised until there is an
+// answer from after it.
+func TestShortGap(t *testing.T) {
+	r := newRig(t, DefaultConfig(), poll4)
+	r.run(2000)
+	r.d.Gap(r.rawNow(), 0.001, 0.001)
+	r.synchronised(t, false)
+	if st := r.status(); math.IsInf(st.Distance(), 0) {
+		t.Error("no bound that can be served")
+	}
+	r.tick()
+	r.synchronised(t, false)
+	r.run(30)
+	r.synchronised(t, true)
+}
+
+// A state that is no number, or an impossible covariance, never gets out.
+func TestNumericGuard(t *testing.T) {
+	for name, poison := range map[string]func(*Discipline){
+		"one member": func(d *Discipline) { d.joint.members[4].mean[phase] = math.NaN() },
+		"variance":   func(d *Discipline) { *d.joint.members[4].at(phase, phase) = -1 },
+		"all": func(d *Discipline) {
+			for _, m := range d.joint.members {
+				m.mean[frequency] = math.Inf(1)
+			}
+		},
+		"averages": func(d *Discipline) { d.joint.x = math.NaN() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t, DefaultConfig(), poll4)
+			r.run(1000)
+			poison(r.d)
+			r.rates = nil
+			r.run(1000)
+			for _, rate := range r.rates {
+				if !(math.Abs(rate+r.y) < 510e-6) {
+					t.Fatalf("rate %v", rate)
+				}
+			}
+			r.synchronised(t, true)
+			if math.Abs(r.system) > 1e-3 {
+				t.Errorf("error %v", r.system)
+			}
+		})
+	}
+}
+
+func TestSavedFrequency(t *testing.T) {
+	r := newRig(t, DefaultConfig(), poll4)
+	r.run(3000)
+	saved, ok := r.d.Save(r.reading())
+	if !ok || math.Abs(saved.Frequency-r.y) > 0.1e-6 {
+		t.Fatalf("saved %+v", saved)
+	}
+	again := newRig(t, DefaultConfig(), poll4)
+	if !again.d.Restore(saved, saved.At+1e12) {
+		t.Fatal("not restored")
+	}
+	if again.d.startYVar < doubt*doubt {
+		t.Errorf("variance %v: a saved frequency is trusted blindly", again.d.startYVar)
+	}
+	again.run(1)
+	if math.Abs(again.d.y-r.y) > 1e-6 {
+		t.Errorf("first frequency %v, want %v", again.d.y, r.y)
+	}
+	for name, s := range map[string]Saved{
+		"too fast":          {Frequency: 600e-6, Variance: 1e-18},
+		"no number":         {Frequency: math.NaN(), Variance: 1e-18},
+		"negative variance": {Frequency: 1e-6, Variance: -1},
+		"variance":          {Frequency: 1e-6, Variance: math.NaN()},
+	} {
+		d, _ := New(DefaultConfig())
+		if d.Restore(s, 0) || d.startY != 0 {
+			t.Errorf("%s: restored", name)
+		}
+	}
+}
+
+// A saved frequency is not trusted blindly: were it 20 ppm wrong, the clock
+// must come right all the same, and the bound hold meanwhile.
+func TestWrongSavedFrequency(t *testing.T) {
+	r := newRig(t, DefaultConfig(), poll4)
+	r.d.Restore(Saved{Frequency: -20e-6, Variance: 1e-18}, 0)
+	for range 300 {
+		r.run(1)
+		r.honest(t)
+	}
+	if math.Abs(r.system) > 1e-3 {
+		t.Errorf("error %v", r.system)
+	}
+}

@@ -1,0 +1,205 @@
+package discipline
+
+import (
+	"math"
+	"testing"
+
+	"ntsbridge/bridge/ntp"
+)
+
+// sources returns n equal sources.
+func sources(n int) []SourceConfig {
+	list := make([]SourceConfig, n)
+	for i := range list {
+		list[i] = poll4
+	}
+	return list
+}
+
+func TestSelection(t *testing.T) {
+	authenticated, preferred, trusted, required, ignored := poll4, poll4, poll4, poll4, poll4
+	authenticated.Authenticated, preferred.Prefer, trusted.Trust, required.Require, ignored.NoSelect = true, true, true, true, true
+	for _, c := range []struct {
+		name    string
+		sources []SourceConfig
+		set     func(*Config, []*server)
+		states  []SelectState // nil: as the first for all
+		synced  bool
+	}{
+		{"one", sources(1), nil, []SelectState{Selected}, true},
+		{"all agree", sources(3), nil, []SelectState{Selected, Selected, Selected}, true},
+		{"one lies", sources(3), func(_ *Config, s []*server) { s[1].offset = 0.1 }, []SelectState{Selected, Falseticker, Selected}, true},
+		{"two of five lie together", sources(5), func(_ *Config, s []*server) { s[0].offset, s[1].offset = -7, -7 },
+			[]SelectState{Falseticker, Falseticker, Selected, Selected, Selected}, true},
+		{"inside of what all agree on, but alone there", sources(5), func(_ *Config, s []*server) { s[2].offset = 1.5e-3 },
+			[]SelectState{Selected, Selected, Inconsistent, Selected, Selected}, true},
+		{"two disagree", sources(2), func(_ *Config, s []*server) { s[1].offset = 0.1 }, []SelectState{Falseticker, Falseticker}, false},
+		{"half lie together", sources(4), func(_ *Config, s []*server) { s[0].offset, s[1].offset = 1, 1 },
+			[]SelectState{Falseticker, Falseticker, Falseticker, Falseticker}, false},
+		{"all differ", sources(3), func(_ *Config, s []*server) { s[0].offset, s[1].offset = 1, 2 },
+			[]SelectState{Falseticker, Falseticker, Falseticker}, false},
+		{"fewer than wanted", sources(2), func(c *Config, _ []*server) { c.MinSources = 3 }, []SelectState{Selected, Selected}, false},
+		{"unsynchronised", sources(2), func(_ *Config, s []*server) { s[0].change = func(x *Sample) { x.Leap = ntp.LeapUnknown } },
+			[]SelectState{Unusable, Selected}, true},
+		{"stratum 16", sources(2), func(_ *Config, s []*server) { s[0].change = func(x *Sample) { x.Stratum = 16 } }, []SelectState{Unusable, Selected}, true},
+		{"stratum 0", sources(2), func(_ *Config, s []*server) { s[0].change = func(x *Sample) { x.Stratum = 0 } }, []SelectState{Unusable, Selected}, true},
+		{"loop", sources(2), func(_ *Config, s []*server) { s[0].change = func(x *Sample) { x.Loop = true } }, []SelectState{Unusable, Selected}, true},
+		{"distant", sources(2), func(_ *Config, s []*server) { s[0].change = func(x *Sample) { x.RootDispersion = 3.5 } }, []SelectState{Unusable, Selected}, true},
+		{"silent", sources(2), func(_ *Config, s []*server) { s[0].silent = true }, []SelectState{Unusable, Selected}, true},
+		{"a liar that is not to be selected has no vote", []SourceConfig{poll4, ignored, ignored},
+			func(_ *Config, s []*server) { s[1].offset, s[2].offset = 1, 1 }, []SelectState{Selected, Excluded, Excluded}, true},
+		{"smeared among plain", sources(3), func(_ *Config, s []*server) { s[2].change = func(x *Sample) { x.Smeared = true } },
+			[]SelectState{Selected, Selected, Excluded}, true},
+		{"all smeared", sources(2), func(_ *Config, s []*server) {
+			for i := range s {
+				s[i].change = func(x *Sample) { x.Smeared = true }
+			}
+		}, []SelectState{Selected, Selected}, true},
+		{"preferred", []SourceConfig{poll4, preferred, poll4}, nil, []SelectState{NotPreferred, Selected, NotPreferred}, true},
+		{"preferred but wrong", []SourceConfig{poll4, preferred, poll4}, func(_ *Config, s []*server) { s[1].offset = 1 },
+			[]SelectState{Selected, Falseticker, Selected}, true},
+		{"trusted against a majority", []SourceConfig{poll4, trusted, poll4}, func(_ *Config, s []*server) { s[0].offset, s[2].offset = 1, 1 },
+			[]SelectState{Falseticker, Selected, Falseticker}, true},
+		{"required is wrong", []SourceConfig{poll4, required, poll4}, func(_ *Config, s []*server) { s[1].offset = 1 },
+			[]SelectState{Selected, Falseticker, Selected}, false},
+		{"mix: many plain cannot outvote one authenticated", []SourceConfig{poll4, authenticated, poll4, poll4},
+			func(_ *Config, s []*server) { s[0].offset, s[2].offset, s[3].offset = 1, 1, 1 }, []SelectState{Falseticker, Selected, Falseticker, Falseticker}, true},
+		{"mix: nothing without the authenticated", []SourceConfig{poll4, authenticated}, func(_ *Config, s []*server) { s[1].silent = true },
+			[]SelectState{Selected, Unusable}, false},
+		{"require", []SourceConfig{poll4, authenticated}, func(c *Config, _ []*server) { c.Mode = AuthRequire }, []SelectState{Excluded, Selected}, true},
+		{"require: nothing without it", sources(2), func(c *Config, _ []*server) { c.Mode = AuthRequire }, []SelectState{Excluded, Excluded}, false},
+		{"prefer", []SourceConfig{poll4, authenticated}, func(c *Config, _ []*server) { c.Mode = AuthPrefer }, []SelectState{Excluded, Selected}, true},
+		{"prefer: others without it", []SourceConfig{poll4, authenticated}, func(c *Config, s []*server) { c.Mode, s[1].silent = AuthPrefer, true },
+			[]SelectState{Selected, Unusable}, true},
+		{"ignore: majority", []SourceConfig{poll4, authenticated, poll4}, func(c *Config, s []*server) { c.Mode, s[1].offset = AuthIgnore, 1 },
+			[]SelectState{Selected, Falseticker, Selected}, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			config := DefaultConfig()
+			r := newRig(t, config, c.sources...)
+			if c.set != nil {
+				c.set(&r.d.config, r.servers)
+			}
+			r.run(200)
+			for i, want := range c.states {
+				if got := r.state(SourceID(i)); got != want {
+					t.Errorf("source %d is %v, want %v", i, got, want)
+				}
+			}
+			r.synchronised(t, c.synced)
+			r.honest(t)
+			if !c.synced && r.d.joint.started {
+				t.Error("the clock follows although nothing may be selected")
+			}
+		})
+	}
+}
+
+// At the start the first answer may be the liar's.
+func TestLiarAnswersFirst(t *testing.T) {
+	r := newRig(t, DefaultConfig(), sources(3)...)
+	r.servers[0].offset = 0.5
+	r.servers[1].next, r.servers[2].next = 4e9, 5e9
+	for range 100 {
+		r.run(1)
+		r.honest(t)
+		if math.Abs(r.system) > 0.01 {
+			t.Fatalf("error %v after %d s", r.system, r.now/1e9)
+		}
+	}
+	r.synchronised(t, true)
+}
+
+// A near source that lies within what the far ones allow draws the estimate to
+// it; what is claimed must not rest on it alone.
+func TestBoundRestsOnNoSingleSource(t *testing.T) {
+	r := newRig(t, DefaultConfig(), sources(3)...)
+	r.servers[0].delay, r.servers[1].delay, r.servers[2].delay = 200e-6, 40e-3, 40e-3
+	r.servers[0].offset = 8e-3
+	for range 600 {
+		r.run(1)
+		r.honest(t)
+	}
+	r.synchronised(t, true)
+	if math.Abs(r.system) < 1e-3 {
+		t.Errorf("error %v: the case is not what it is meant to be", r.system)
+	}
+}
+
+// Without a majority the clock is held: later, that is, and reported.
+func TestHoldWithoutMajority(t *testing.T) {
+	r := newRig(t, DefaultConfig(), sources(2)...)
+	r.run(2000)
+	before := r.system
+	r.servers[0].offset = 0.2
+	r.run(1000)
+	if math.Abs(r.system-before) > 3e-3 {
+		t.Errorf("error went from %v to %v: a side was picked", before, r.system)
+	}
+	if !r.d.Tracking(r.reading()).Held {
+		t.Error("not reported")
+	}
+	r.honest(t)
+}
+
+// A source that comes or goes does not move the clock by more than was
+// uncertain.
+func TestSelectionDoesNotMoveTheClock(t *testing.T) {
+	r := newRig(t, DefaultConfig(), sources(3)...)
+	for i, o := range []float64{-150e-6, 50e-6, 200e-6} {
+		r.servers[i].offset = o
+	}
+	r.run(6000)
+	for i, s := range r.servers {
+		before := r.d.offsetAt(r.reading()) - r.system
+		s.silent = true
+		r.run(1000)
+		if moved := r.d.offsetAt(r.reading()) - r.system - before; math.Abs(moved) > 60e-6 {
+			t.Errorf("the estimate moved by %v as source %d went", moved, i)
+		}
+		s.silent = false
+		r.run(1000)
+	}
+	before := r.d.offsetAt(r.reading()) - r.system
+	r.d.RemoveSource(0)
+	r.run(300)
+	if moved := r.d.offsetAt(r.reading()) - r.system - before; math.Abs(moved) > 60e-6 {
+		t.Errorf("the estimate moved by %v as a source was removed", moved)
+	}
+}
+
+func TestHoldover(t *testing.T) {
+	c := DefaultConfig()
+	c.MaxDistance = 0.1
+	r := newRig(t, c, sources(2)...)
+	r.run(2000)
+	before := r.status()
+	for _, s := range r.servers {
+		s.silent = true
+	}
+	r.run(3000)
+	after := r.status()
+	if grown := after.Distance() - before.Distance(); grown < 3000*c.Drift*0.9 {
+		t.Errorf("root distance grew by %v in 3000 s, want 15 ppm at least", grown)
+	}
+	r.honest(t)
+	r.synchronised(t, true)
+	r.run(5000)
+	r.synchronised(t, false) // beyond the limit
+}
+
+func TestNothingServedBeforeTheFirstUpdate(t *testing.T) {
+	r := newRig(t, DefaultConfig(), sources(3)...)
+	r.synchronised(t, false)
+	r.servers[1].silent, r.servers[2].silent = true, true
+	r.run(2) // one of three has answered
+	r.synchronised(t, false)
+	r.run(600)
+	st := r.status()
+	if !st.Synchronised || st.Stratum != 2 {
+		t.Errorf("after ten minutes of one source alone: %+v", st)
+	}
+	if st.Reference > r.rawNow() {
+		t.Error("the reference time is in the future")
+	}
+}

@@ -1,0 +1,238 @@
+package discipline
+
+import (
+	"math"
+
+	"ntsbridge/bridge/ntp"
+)
+
+// recentSamples is how many accepted samples of a source are kept: for the
+// bound of the error, and to start the joint filter with.
+const recentSamples = 8
+
+// kept is an accepted sample with what bounds its truth.
+type kept struct {
+	at       float64 // s of the base
+	delay    float64 // s
+	sample   sample
+	path     *path
+	distance float64 // half of the delay and the source's own root distance, s
+}
+
+// path is a route to a source.
+type path struct {
+	window delayWindow
+	slot   int // of its bias in the joint filter, -1: none
+}
+
+// Route changes.
+const (
+	// riseScale is by how many scales of jitter all recent delays must
+	// exceed the floor before the route is believed to have changed.
+	riseScale = 6
+	// riseSpread is how much larger than their own spread that rise must be:
+	// congestion raises delays too, but spreads them.
+	riseSpread = 3
+)
+
+// source is what is known of a source.
+type source struct {
+	id     SourceID
+	config SourceConfig
+
+	own      *bank
+	path     *path // the route in use
+	former   *path // the one before
+	observed float64
+
+	reach    uint8 // RFC 5905's shift register
+	sent     int   // since the last burst
+	replies  int
+	refused  bool // it told us to go away
+	leastNow int  // log2 s: minimum poll, raised by RATE
+	paused   bool // one interval more
+
+	last     Instant // T1 of the last sample
+	lastAt   float64
+	header   Sample // of the last accepted sample
+	recent   [recentSamples]kept
+	count    int  // accepted samples since the last reset
+	veteran  bool // not young any more
+	strikes  int  // contradictions to the joint filter in a row
+	verdict  Verdict
+	state    SelectState
+	counts   bool    // its voice, in the selection under way
+	offset   float64 // last innovation
+	interval struct{ lo, hi float64 }
+}
+
+func newSource(id SourceID, c SourceConfig) *source {
+	s := &source{id: id, config: c, leastNow: c.MinPoll, last: math.MinInt64}
+	s.forget()
+	return s
+}
+
+// forget drops all that was measured.
+func (s *source) forget() {
+	s.own, s.path, s.former = newOwnBank(), &path{slot: -1}, nil
+	s.count, s.strikes, s.observed, s.veteran = 0, 0, 0, false
+}
+
+// variance is of the source's and our timestamps.
+func (s *source) variance(c *Config) float64 {
+	return c.StampNoise*c.StampNoise + s.config.Noise*s.config.Noise
+}
+
+// change is a route change that a sample revealed.
+type change struct {
+	from, to *path
+	by       float64 // of the delay, s
+}
+
+// route enters a delay and follows changes of the route. The old route stays
+// known: many changes are of minutes.
+func (s *source) route(at, delay, noise float64) *change {
+	w := &s.path.window
+	if w.len() >= recentLen {
+		fall := w.floor() - delay
+		if fall > riseScale*w.jitter()+3*noise {
+			return s.fall(at, delay, noise)
+		}
+	}
+	w.add(at, delay)
+	if w.len() >= 2*recentLen {
+		return s.rise(noise)
+	}
+	return nil
+}
+
+// fall follows a delay far below the floor: back to the former route if that
+// is possible on it, else to a new one.
+func (s *source) fall(at, delay, noise float64) *change {
+	c := &change{from: s.path, by: s.path.window.floor() - delay}
+	if f := s.former; f != nil && f.window.len() > 0 && delay > f.window.floor()-riseScale*f.window.jitter()-3*noise {
+		s.path, s.former = f, s.path
+	} else {
+		s.former, s.path = s.path, &path{slot: -1}
+	}
+	s.path.window.add(at, delay)
+	c.to = s.path
+	return c
+}
+
+// rise looks whether all recent delays lie above the floor.
+func (s *source) rise(noise float64) *change {
+	w := &s.path.window
+	least, median, ok := w.recent()
+	by := least - w.floor()
+	if !ok || by < riseScale*w.jitter()+3*noise || by < riseSpread*(median-least) {
+		return nil
+	}
+	fresh := w.splitRecent()
+	if w.len() == 0 {
+		return nil
+	}
+	s.former, s.path = s.path, &path{window: fresh, slot: -1}
+	return &change{from: s.former, to: s.path, by: by}
+}
+
+// young tells whether the source has so few samples that all are kept. Until
+// then all are judged anew by each: the first answers may be the delayed ones,
+// and what is least is not known before.
+func (s *source) young() bool { return !s.veteran }
+
+// judge computes what the filters see of a kept sample by what is known of its
+// path now.
+func (s *source) judge(k *kept, c *Config) {
+	w := &k.path.window
+	unusual := w.unusual(k.delay)
+	k.sample.half = max(w.halfWidth(k.delay), s.deviation(c))
+	k.sample.spread = w.spread() + unusual
+	k.sample.observed = s.observed + unusual
+}
+
+// learn feeds the source's own bank with the last sample, or anew with all of
+// a young source.
+func (s *source) learn(c *Config) {
+	if !s.young() {
+		s.observe(s.latest())
+		return
+	}
+	s.own.started = false
+	for i := range s.count {
+		k := &s.recent[i]
+		s.judge(k, c)
+		s.observe(k)
+	}
+}
+
+// latest is the last kept sample.
+func (s *source) latest() *kept { return &s.recent[(s.count-1)%recentSamples] }
+
+// observe feeds a sample to the source's own bank.
+func (s *source) observe(k *kept) {
+	z := &k.sample
+	if !s.own.started {
+		s.own.start(k.at, z.offset, math.Sqrt(z.half*z.half+z.noise), 0, startFrequency*startFrequency)
+		s.observed = z.spread
+		return
+	}
+	innovation, contradicts := s.own.observe(k.at, *z, -1, nil)
+	s.offset = innovation
+	if contradicts && s.own.strike(innovation, z.misled) {
+		s.own.jump(innovation)
+		s.own.observe(k.at, *z, -1, nil)
+	}
+	s.notice(innovation)
+}
+
+// noticeRate is the weight of a new innovation in the observed variance: about
+// 32 samples decide, half a bank's memory, so that it follows the noise and
+// not the single sample.
+const noticeRate = 1.0 / 32
+
+// notice follows the variance of innovations, clipped at three deviations
+// against spikes.
+func (s *source) notice(innovation float64) {
+	square := innovation * innovation
+	if s.count > recentSamples {
+		square = min(square, 9*s.observed+1e-18)
+	}
+	s.observed += max(noticeRate, 1/float64(s.count+1)) * (square - s.observed)
+}
+
+// keep remembers an accepted sample.
+func (s *source) keep(k kept) {
+	s.recent[s.count%recentSamples] = k
+	s.count++
+	s.veteran = s.veteran || s.count > recentSamples
+	s.lastAt = k.at
+}
+
+// keptSamples appends the last remembered samples, at most recentSamples,
+// oldest first.
+func (s *source) keptSamples(dst []keptOf, last int) []keptOf {
+	for i := max(0, s.count-last); i < s.count; i++ {
+		dst = append(dst, keptOf{s, s.recent[i%recentSamples]})
+	}
+	return dst
+}
+
+type keptOf struct {
+	source *source
+	kept
+}
+
+// upstream is the source's own root distance, s.
+func (s *source) upstream() float64 { return s.header.RootDelay/2 + s.header.RootDispersion }
+
+// floor is the least delay of the route in use.
+func (s *source) floor() float64 {
+	if s.path.window.len() == 0 {
+		return 0
+	}
+	return max(s.path.window.floor(), 0)
+}
+
+// leap is the source's announcement.
+func (s *source) leap() ntp.Leap { return s.header.Leap }

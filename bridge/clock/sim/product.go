@@ -1,0 +1,97 @@
+package sim
+
+import (
+	"math"
+	"time"
+
+	"ntsbridge/bridge/clock/discipline"
+	"ntsbridge/bridge/ntp"
+)
+
+// Product is the discipline of ntsbridge as a client of the simulation.
+type Product struct {
+	Discipline *discipline.Discipline
+	Events     []discipline.Event // all that it reported
+	Verdicts   map[discipline.Verdict]int
+}
+
+// chronyLike is the policy under which chronyd was measured: makestep 1 3,
+// and slews by the kernel's tick at the start, chrony's maxslewrate.
+func chronyLike() discipline.Config {
+	c := discipline.DefaultConfig()
+	c.StartSlew = 0.08333
+	return c
+}
+
+// NewProduct returns a client for the scenario, with the one policy that all
+// scenarios share.
+func NewProduct(s *Scenario) *Product {
+	return NewProductWith(s, chronyLike())
+}
+
+// NewProductWith returns a client with another policy. A daemon measures the
+// resolution of its own clock, so the client knows it; noise in its timestamps
+// it has to find out.
+func NewProductWith(s *Scenario, c discipline.Config) *Product {
+	c.StampNoise = max(c.StampNoise, float64(s.Granularity)/1e9/math.Sqrt(12))
+	d, err := discipline.New(c)
+	if err != nil {
+		panic(err)
+	}
+	for i := range s.Servers {
+		if err := d.AddSource(discipline.SourceID(i), discipline.SourceConfig{MinPoll: s.MinPoll, MaxPoll: s.MaxPoll}); err != nil {
+			panic(err)
+		}
+	}
+	return &Product{Discipline: d, Verdicts: map[discipline.Verdict]int{}}
+}
+
+// Exchange implements Client.
+func (p *Product) Exchange(e Exchange) {
+	x := discipline.Sample{
+		Source: discipline.SourceID(e.Source), T1: discipline.Instant(e.T1), T4: discipline.Instant(e.T4), T2: e.T2, T3: e.T3,
+		Stratum: e.Status.Stratum, RootDelay: e.Status.RootDelay, RootDispersion: e.Status.RootDispersion,
+	}
+	switch {
+	case e.Status.Unsynchronised:
+		x.Leap = ntp.LeapUnknown
+	case e.Status.Leap > 0:
+		x.Leap = ntp.LeapInsert
+	case e.Status.Leap < 0:
+		x.Leap = ntp.LeapDelete
+	}
+	p.Verdicts[p.Discipline.Sample(x)]++
+}
+
+// Missed implements Client.
+func (p *Product) Missed(source int, raw int64) {
+	p.Discipline.Missed(discipline.SourceID(source), discipline.Instant(raw))
+}
+
+func reading(r Reading) discipline.Reading {
+	return discipline.Reading{Raw: discipline.Instant(r.Raw), System: r.System, Rate: r.Rate}
+}
+
+// Tick implements Client.
+func (p *Product) Tick(r Reading) Command {
+	a := p.Discipline.Tick(reading(r))
+	p.Events = p.Discipline.Events(p.Events)
+	return Command{Rate: a.Rate, Step: a.Step}
+}
+
+// Interval implements Client.
+func (p *Product) Interval(source int, random float64) float64 {
+	return min(p.Discipline.Next(discipline.SourceID(source), random), 1000*time.Hour).Seconds()
+}
+
+// Suspended implements Client. The kernel knows how long the machine slept to
+// about a second.
+func (p *Product) Suspended(raw int64, lost float64) {
+	p.Discipline.Gap(discipline.Instant(raw), lost, 1)
+}
+
+// Distance implements Client.
+func (p *Product) Distance(r Reading) (float64, bool) {
+	st := p.Discipline.Status(reading(r))
+	return max(st.Distance(), math.SmallestNonzeroFloat64), st.Synchronised
+}

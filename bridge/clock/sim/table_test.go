@@ -1,0 +1,153 @@
+package sim
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"ntsbridge/bridge/clock/discipline"
+)
+
+var (
+	full  = flag.Bool("full", false, "all scenarios with all seeds, printed as a table")
+	only  = flag.String("only", "", "of them those whose name contains this")
+	seeds = flag.Int("seeds", 0, "number of seeds; 0: as many as each scenario needs")
+)
+
+// TestFastScenarios holds the discipline to its targets in short scenarios.
+func TestFastScenarios(t *testing.T) {
+	for _, s := range Fast() {
+		r := Measure(s, SeedsFor(s), chronyLike())
+		for _, f := range r.Failures() {
+			t.Errorf("%s: %s", s.Name, f)
+		}
+	}
+}
+
+// TestHardScenarios holds it to the bound, and to a return to good time, where
+// clocks and networks misbehave.
+func TestHardScenarios(t *testing.T) {
+	for _, s := range Hard() {
+		r := Run(s, NewProduct(s), 1)
+		if r.Excess > 1 {
+			t.Errorf("%s: error %.2f times the claimed bound at %d s", s.Name, r.Excess, r.ExcessAt)
+		}
+		if last, _ := rms(r.Error[len(r.Error)-1000:]); !r.Synchronised || last > 1e-3 {
+			t.Errorf("%s: synchronised %v, error %v in the end", s.Name, r.Synchronised, last)
+		}
+		if len(r.Steps) > 0 {
+			t.Errorf("%s: steps %v", s.Name, r.Steps)
+		}
+	}
+}
+
+// The first answers may be the delayed ones: after 100 s of the start among
+// spikes the clock must be near all the same.
+func TestStartAmongSpikes(t *testing.T) {
+	s := find(t, "spikes")
+	s.Length, s.WarmUp = 400, 100
+	for seed := range uint64(200) {
+		r := Run(s, NewProduct(s), seed+1)
+		if m := r.Metrics(s); m.Max > 10e-3 || r.Excess > 1 {
+			t.Errorf("seed %d: error %v, %.2f times the claimed bound", seed+1, m.Max, r.Excess)
+		}
+	}
+}
+
+// Equal seeds give equal runs.
+func TestDeterminism(t *testing.T) {
+	s := find(t, "start100ms")
+	a, b := Run(s, NewProduct(s), 5), Run(s, NewProduct(s), 5)
+	for i := range a.Error {
+		if a.Error[i] != b.Error[i] {
+			t.Fatalf("runs differ at %d s: %v and %v", i, a.Error[i], b.Error[i])
+		}
+	}
+	if c := Run(s, NewProduct(s), 6); c.Error[len(c.Error)-1] == a.Error[len(a.Error)-1] {
+		t.Error("another seed gave the same run")
+	}
+}
+
+// TestTable prints all scenarios beside the anchors and judges them.
+func TestTable(t *testing.T) {
+	if !*full {
+		t.Skip("the whole table is made by make sim")
+	}
+	fmt.Fprintln(os.Stdout, Header)
+	for _, s := range Scenarios() {
+		if wanted(s) {
+			r := measured(s, chronyLike())
+			report(t, &r, r.Failures())
+		}
+	}
+	adaptive(t)
+	noisy(t)
+	fmt.Fprintln(os.Stdout, "\nHard cases, without anchors")
+	for _, s := range Hard() {
+		if wanted(s) {
+			r := measured(s, chronyLike())
+			report(t, &r, r.Failures())
+		}
+	}
+}
+
+func wanted(s *Scenario) bool { return strings.Contains(s.Name, *only) }
+
+func measured(s *Scenario, policy discipline.Config) Result {
+	n := *seeds
+	if n == 0 {
+		n = SeedsFor(s)
+	}
+	return Measure(s, n, policy)
+}
+
+func report(t *testing.T, r *Result, missed []string) {
+	verdict := "  ok"
+	if len(missed) > 0 {
+		verdict = "  MISSED: " + strings.Join(missed, "; ")
+		t.Errorf("%s: %s", r.Scenario.Name, strings.Join(missed, "; "))
+	}
+	fmt.Fprintln(os.Stdout, r.Row()+verdict)
+}
+
+// adaptive judges the poll interval that adapts.
+func adaptive(t *testing.T) {
+	s := find(t, "wanauto")
+	if !wanted(s) {
+		return
+	}
+	fmt.Fprintln(os.Stdout, "\nAdaptive polls (wanauto): growth of the error allowed between polls")
+	for _, target := range AdaptiveTargets {
+		policy := chronyLike()
+		policy.PollGrowth = target.Growth
+		r := measured(s, policy)
+		missed := r.Failures()
+		if r.RMS > target.RMS || r.Packets > target.Packets {
+			missed = append(missed, fmt.Sprintf("%.0f us with %.0f packets, target %.0f with %.0f", r.RMS*1e6, r.Packets, target.RMS*1e6, target.Packets))
+		}
+		fmt.Fprintf(os.Stdout, "growth %.2f: ", target.Growth)
+		report(t, &r, missed)
+	}
+}
+
+// noisy judges noises that are not exponential.
+func noisy(t *testing.T) {
+	fmt.Fprintln(os.Stdout, "\nOther noises: RMS against limit A of the noise")
+	for _, n := range NoisyScenarios() {
+		if !wanted(n.Scenario) {
+			continue
+		}
+		r := measured(n.Scenario, chronyLike())
+		missed := r.Failures()
+		if r.RMS > NoiseTolerance*n.Limit {
+			missed = append(missed, fmt.Sprintf("RMS %.3g, limit %.3g", r.RMS, n.Limit))
+		}
+		fmt.Fprintf(os.Stdout, "limit A %7.2f, ratio %.2f: ", n.Limit*1e6, r.RMS/n.Limit)
+		if n.Chrony > 0 {
+			fmt.Fprintf(os.Stdout, "chronyd %.1f, ratio %.2f: ", n.Chrony*1e6, r.RMS/n.Chrony)
+		}
+		report(t, &r, missed)
+	}
+}
