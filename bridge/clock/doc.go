@@ -4,6 +4,7 @@
 // Served, not steered: in mode observe another program disciplines the clock
 // and the kernel tells whether it does (adjtimex(2): STA_UNSYNC, maxerror,
 // leap second flags); in mode local the clock is served at a configured
-// stratum whatever the kernel says. The discipline of our own comes later and
-// has its place here.
+// stratum whatever the kernel says. The discipline of our own is package
+// discipline, below here, tried out in package sim; the driver that lets it
+// steer the system clock is not there yet.
 package clock

@@ -92,6 +92,14 @@ func synchronised(d *Daemon) Condition {
 // startServer starts the real ntpd with what the pair's arguments make.
 func (p keygenPair) startServer(h *Host) (*Daemon, Condition) {
 	h.t.Helper()
+	p.makeServer(h)
+	d := startNTPD(h)
+	return d, synchronised(d)
+}
+
+// makeServer makes the files of a server.
+func (p keygenPair) makeServer(h *Host) {
+	h.t.Helper()
 	h.Write("password", serverPassword+"\n")
 	if p.theirs {
 		keygen(h, append([]string{"-p", serverPassword}, p.server...)...)
@@ -102,8 +110,6 @@ func (p keygenPair) startServer(h *Host) (*Daemon, Condition) {
 	if p.mvKey {
 		h.Write("autokey/ntpkey_mvkey_"+h.Name, ourKeygen(h, "--export-password-file", "../password"))
 	}
-	d := startNTPD(h)
-	return d, synchronised(d)
 }
 
 // startClient starts the real ntpd that follows server.
