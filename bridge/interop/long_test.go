@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 )
@@ -148,7 +149,12 @@ func TestLongClient(t *testing.T) {
 	)
 	server.Stop()
 	t.Log("ntpd stopped")
-	time.Sleep(20 * time.Second) // it is away for two polls
+	Await(t, longLimit, Condition{"polls without an answer", func() error {
+		if n := strings.Count(b.Log(), "failure: no"); n < 2 {
+			return fmt.Errorf("%d", n)
+		}
+		return nil
+	}})
 	seenA, seenB := count(a), count(b)
 	classicServer(tick, "")
 	t.Log("ntpd started again")
