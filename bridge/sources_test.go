@@ -2,6 +2,8 @@ package bridge
 
 import (
 	"fmt"
+	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -32,11 +34,23 @@ func wait(t *testing.T, what string, holds func() bool) {
 	}
 }
 
-// TestSources lets one daemon ask another, plain and with a key, and looks at
-// it as ntpq would.
+// freePort returns a UDP port that nobody has at the moment.
+func freePort(t *testing.T) netip.AddrPort {
+	t.Helper()
+	c, err := net.ListenPacket("udp4", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	return c.LocalAddr().(*net.UDPAddr).AddrPort()
+}
+
+// TestSources lets one daemon ask another, plain, with a key and with NTS, and
+// looks at it as ntpq would.
 func TestSources(t *testing.T) {
 	serverDir, clientDir := t.TempDir(), t.TempDir()
 	cfg := testConfig(t, serverDir)
+	cfg.Server.Listen = []netip.AddrPort{freePort(t)} // which NTS-KE tells
 	cfg.NTS.Port = 0
 	server := startBridge(t, cfg)
 	defer server.Close()
@@ -51,12 +65,15 @@ func TestSources(t *testing.T) {
 	}
 	plain, keyed := source(ntp.KindNone), source(ntp.KindSymmetric)
 	keyed.Key = generatedKeyID
-	cfg.Sources = []config.Source{plain, keyed}
+	secured := source(ntp.KindNTS)
+	secured.NTSPort = int(server.ke.Addrs()[0].Port())
+	secured.TrustedCertificates = generatedCertificate(server.parts.cfg).Certificate
+	cfg.Sources = []config.Source{plain, keyed, secured}
 	client := startBridge(t, cfg)
 	defer client.Close()
 
 	shown := func(i int) control.Association { return client.pollers.Load().associations(0)[i] }
-	for i, kind := range []string{"plain", "symmetric"} {
+	for i, kind := range []string{"plain", "symmetric", "nts"} {
 		wait(t, kind, func() bool { return shown(i).Reach != 0 })
 		a := shown(i)
 		if a.Stratum != 10 || a.PeerMode != ntp.ModeServer || a.Status.Authentic != (kind != "plain") {
