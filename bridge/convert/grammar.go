@@ -52,10 +52,10 @@ func init() { // not an initialiser: include is reached from itself
 		"tinker":          numbers(tinkerNumbers),
 		"tos":             list(tosOption),
 		"fudge":           (*parser).fudge,
-		"enable":          words(systemSwitches),
-		"disable":         words(systemSwitches),
-		"statistics":      words(statisticsNames),
-		"reset":           words(resetCounters),
+		"enable":          flags(systemSwitches),
+		"disable":         flags(systemSwitches),
+		"statistics":      flags(statisticsNames),
+		"reset":           flags(resetCounters),
 		"filegen":         (*parser).filegen,
 		"trustedkey":      (*parser).trustedKey,
 		"restrict":        (*parser).restrict,
@@ -96,7 +96,7 @@ func init() { // not an initialiser: include is reached from itself
 // reports false if nothing complete was there.
 func (p *parser) directive() bool {
 	t := p.peek()
-	read := directives[t.text]
+	read := p.grammar.directives[t.text]
 	if t.kind != tokenKeyword || read == nil {
 		return false
 	}
@@ -200,7 +200,7 @@ func integers(words string) func(*parser, string) bool { return list(typed(words
 func numbers(words string) func(*parser, string) bool {
 	return list(typed(words, tokenInteger, tokenDouble))
 }
-func words(words string) func(*parser, string) bool { return list(plain(words)) }
+func flags(words string) func(*parser, string) bool { return list(plain(words)) }
 
 // value returns an option without a name.
 func value(kinds ...tokenKind) option {
@@ -235,7 +235,7 @@ func (p *parser) association(word string) bool {
 	if s.Family, s.Address, ok = p.address(); !ok {
 		return false
 	}
-	if s.Options, ok = p.collect(associationOption); !ok {
+	if s.Options, ok = p.collect(p.grammar.association); !ok {
 		return false
 	}
 	if p.checkAssociation(s) {
@@ -268,7 +268,7 @@ func (p *parser) checkAssociation(s *Statement) bool {
 		case "ttl":
 			if s.refclock() {
 				problem = "'ttl' does not apply for refclocks"
-			} else if uint32(v) >= 256 {
+			} else if uint32(v) >= 8 { // of the table of the directive ttl
 				problem = "ttl: invalid argument"
 			}
 		case "mode":
@@ -289,29 +289,28 @@ func (p *parser) checkAssociation(s *Statement) bool {
 // maxKeyID is the first number that ntpd does not take as a key identifier.
 const maxKeyID = 1<<32 - 1
 
+// minPoll and maxPoll put what is out of range to ntpd's least and largest.
 func (p *parser) minPoll(v int32) int64 {
-	switch {
-	case v < 3:
+	if v < minPollExponent || v > 255 {
 		p.say("minpoll: provided value (%d) is out of range [3-255])", v)
-		return 3
-	case v > 255:
-		p.say("minpoll: provided value (%d) is out of range [3-255])", v)
-		return 255
+		return minPollExponent
 	}
 	return int64(v)
 }
 
 func (p *parser) maxPoll(v int32) int64 {
-	switch {
-	case v < 0:
+	if v < 0 || v > maxPollExponent {
 		p.say("maxpoll: provided value (%d) is out of range [0-17])", v)
-		return 0
-	case v > 17:
-		p.say("maxpoll: provided value (%d) is out of range [0-17])", v)
-		return 17
+		return maxPollExponent
 	}
 	return int64(v)
 }
+
+// The poll exponents of ntpd: 8 s to 36 h.
+const (
+	minPollExponent = 3
+	maxPollExponent = 17
+)
 
 func (p *parser) unpeer(string) bool {
 	family, address, ok := p.address()
@@ -341,26 +340,27 @@ func (p *parser) addresses(word string) bool {
 	}
 }
 
-var cryptoOption = anyOf(typed(cryptoStrings, tokenString), typed("ident", tokenString), typed("revoke", tokenInteger))
+var cryptoOption = anyOf(typed(cryptoStrings, tokenString), typed("ident", tokenString), (*parser).cryptoRevoke)
 
-// crypto reads a list that may be empty. An option revoke is a directive of
-// its own by now.
+// cryptoRevoke is a directive of its own by now, and takes effect even if the
+// line is lost.
+func (p *parser) cryptoRevoke() (Option, bool, bool) {
+	o, found, ok := typed("revoke", tokenInteger)(p)
+	if found && ok {
+		p.say("'crypto revoke %d' is deprecated, please use 'revoke %d' instead.", o.Int, o.Int)
+		p.keep(&Statement{Word: "revoke", Options: []Option{{Kind: valueInt, Int: o.Int, Text: o.Text}}})
+		o = Option{}
+	}
+	return o, found, ok
+}
+
+// crypto reads a list that may be empty: crypto alone turns Autokey on.
 func (p *parser) crypto(word string) bool {
 	options, ok := p.collect(cryptoOption)
-	if !ok {
-		return false
+	if ok {
+		p.keep(&Statement{Word: word, Options: options})
 	}
-	s := &Statement{Word: word}
-	for _, o := range options {
-		if o.Name == "revoke" {
-			p.say("'crypto revoke %d' is deprecated, please use 'revoke %d' instead.", o.Int, o.Int)
-			p.keep(&Statement{Word: "revoke", Options: []Option{{Kind: valueInt, Int: o.Int, Text: o.Text}}})
-			continue
-		}
-		s.Options = append(s.Options, o)
-	}
-	p.keep(s)
-	return true
+	return ok
 }
 
 var tosOption = anyOf(typed(tosIntegers, tokenInteger), typed(tosNumbers, tokenInteger, tokenDouble),
@@ -610,7 +610,7 @@ func (p *parser) includeFile(word string) bool {
 		return false
 	}
 	s := p.keep(&Statement{Word: word, Options: []Option{name}})
-	if p.peek().kind == tokenKeyword && directives[p.peek().text] != nil {
+	if p.peek().kind == tokenKeyword && p.grammar.directives[p.peek().text] != nil {
 		if !p.directive() {
 			p.drop(s)
 			return false

@@ -41,7 +41,7 @@ func (p *parser) goodSkew(o Option) bool {
 		return true
 	case poll < 3 || poll > 17:
 		p.say("pollskewlist: poll value must be 3-17, inclusive")
-	case o.Int > 1<<(poll-1) || o.High > 1<<(poll-1):
+	case o.Int >= 1<<(poll-1) || o.High >= 1<<(poll-1):
 		p.say("pollskewlist: randomization limit must be <= half the poll interval")
 	default:
 		return true

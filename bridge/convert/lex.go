@@ -52,6 +52,9 @@ func (t token) name() string {
 	case tokenDouble:
 		return "T_Double"
 	}
+	if t.text == "," || t.text == ";" {
+		return "$undefined"
+	}
 	return "'" + t.text + "'"
 }
 
@@ -123,6 +126,7 @@ func (f *inputFile) unget(c int) {
 
 // scanner makes tokens of a stack of files.
 type scanner struct {
+	keywords  map[string]follow
 	stack     []*inputFile
 	follow    follow
 	simulator bool // inside a simulator block commands end with ";"
@@ -170,6 +174,7 @@ func isSpecial(c int) bool {
 
 // next returns the next token. It panics with a *fatalError where ntpd exits.
 func (s *scanner) next() token {
+	anyQuoted := false // also an empty string makes a string of the word behind it
 	for {
 		f := s.file()
 		c := f.get()
@@ -196,8 +201,10 @@ func (s *scanner) next() token {
 		}
 		f.unget(c)
 		f.tokenLine, f.tokenCol = f.line, f.col
-		if quoted, ok := s.readWord(f); ok {
-			return s.classify(string(s.word), quoted)
+		quoted, ok := s.readWord(f)
+		anyQuoted = anyQuoted || quoted
+		if ok {
+			return s.classify(string(s.word), anyQuoted)
 		}
 	}
 }
@@ -246,7 +253,7 @@ func (s *scanner) classify(word string, quoted bool) token {
 		word = word[:i] // C ends it here
 	}
 	if s.follow == followToken && !quoted {
-		if f, ok := keywords[word]; ok {
+		if f, ok := s.keywords[word]; ok {
 			s.follow = f
 			if word == "server" && s.simulator {
 				s.follow = followToken

@@ -1,6 +1,8 @@
 package convert
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
 	"io/fs"
 	"slices"
@@ -9,9 +11,10 @@ import (
 
 // Limits that keep hostile input from costing more than it should.
 const (
-	maxIncludeDepth = 5        // files below the main one, as in ntpd
-	maxInputLen     = 16 << 20 // octets of all files together, repeated includes counted
-	maxFiles        = 4096     // included files, repeated ones counted
+	maxIncludeDepth = 5       // files below the main one, as in ntpd
+	maxInputLen     = 4 << 20 // octets of all files together, repeated includes counted
+	maxInputLines   = 1 << 16 // lines of all files together
+	maxFiles        = 1024    // included files, repeated ones counted
 )
 
 // Reader returns the content of a file that a configuration names. An error
@@ -34,6 +37,8 @@ type Diagnostic struct {
 	Line   int // from 1
 	Column int // from 0, in octets
 	Text   string
+	// At is the line that it is about; Line may be the line of an earlier error.
+	At int
 	// Syntax marks a syntax error, of which the rest of the line is lost; the
 	// others are remarks about values.
 	Syntax bool
@@ -73,6 +78,7 @@ type Missing struct {
 // the next line.
 type parser struct {
 	scanner
+	grammar  *grammar
 	read     Reader
 	result   *Parsed
 	ahead    token // valid if has
@@ -80,20 +86,48 @@ type parser struct {
 	quiet    int // tokens until errors are told again, as in bison
 	place    lineMark
 	options  []Option
-	total    int
+	total    int // octets
+	lines    int
 	includes int
 }
 
 // lineMark is where a command begins.
 type lineMark struct{ file, line int }
 
+// grammar is a dialect of ntp.conf.
+type grammar struct {
+	keywords    map[string]follow
+	directives  map[string]func(p *parser, word string) bool
+	association option
+}
+
 // ParseNTP reads an ntp.conf as ntpd 4.2.8p15 does. The reader is asked for
 // included files.
 func ParseNTP(name string, data []byte, read Reader) *Parsed {
-	p := &parser{read: read, result: &Parsed{}}
+	return parse(&grammar{keywords, directives, associationOption}, name, data, read)
+}
+
+func parse(g *grammar, name string, data []byte, read Reader) *Parsed {
+	p := &parser{grammar: g, read: read, result: &Parsed{}}
+	p.keywords = g.keywords
+	if err := CheckLength(data); err != nil {
+		p.result.Fatal = err.Error()
+		return p.result
+	}
 	p.push(name, data, -1, 0)
 	p.run()
 	return p.result
+}
+
+// ErrTooLong is wrapped by the error about input beyond the limits.
+var ErrTooLong = errors.New("too long for a configuration")
+
+// CheckLength reports input that is not read at all.
+func CheckLength(data []byte) error {
+	if len(data) > maxInputLen || bytes.Count(data, []byte{'\n'}) >= maxInputLines {
+		return fmt.Errorf("%w: more than %d octets or %d lines; is it the right file?", ErrTooLong, maxInputLen, maxInputLines)
+	}
+	return nil
 }
 
 // push makes a file the one that is read.
@@ -101,6 +135,7 @@ func (p *parser) push(name string, data []byte, by, byLine int) {
 	p.result.Files = append(p.result.Files, File{Name: name, By: by, ByLine: byLine, Lines: splitLines(data)})
 	p.stack = append(p.stack, &inputFile{index: len(p.result.Files) - 1, data: data, back: none, line: 1})
 	p.total += len(data)
+	p.lines += bytes.Count(data, []byte{'\n'}) + 1
 }
 
 // splitLines returns the physical lines without line feeds.
@@ -183,7 +218,7 @@ func (p *parser) recover() bool {
 	if told {
 		f.errorLine, f.errorCol = f.tokenLine, f.tokenCol
 	}
-	d := Diagnostic{File: f.index, Line: f.errorLine, Column: f.errorCol, Syntax: true, Repeat: !told,
+	d := Diagnostic{File: p.place.file, At: p.place.line, Line: f.errorLine, Column: f.errorCol, Syntax: true, Repeat: !told,
 		Text: "syntax error, unexpected " + p.peek().name()}
 	p.lose(f)
 	p.quiet = 3
@@ -229,7 +264,7 @@ func (p *parser) keep(s *Statement) *Statement {
 func (p *parser) say(format string, args ...any) {
 	f := p.file()
 	p.result.Diagnostics = append(p.result.Diagnostics, Diagnostic{
-		File: p.place.file, Line: p.place.line, Column: f.tokenCol, Text: fmt.Sprintf(format, args...),
+		File: p.place.file, Line: p.place.line, At: p.place.line, Column: f.tokenCol, Text: fmt.Sprintf(format, args...),
 	})
 }
 
@@ -288,13 +323,13 @@ func (p *parser) include(name string) {
 	case len(p.stack) > maxIncludeDepth:
 		missing.TooDeep = true
 		missing.Err = fmt.Errorf("included files are %d deep", maxIncludeDepth)
-	case p.includes >= maxFiles || p.total >= maxInputLen:
-		missing.Err = fmt.Errorf("includes go beyond %d files or %d octets", maxFiles, maxInputLen)
+	case p.includes >= maxFiles:
+		missing.Err = fmt.Errorf("with more than %d files: %w", maxFiles, ErrTooLong)
 	default:
 		p.includes++
 		data, err := p.read(name)
-		if err == nil && p.total+len(data) > maxInputLen {
-			err = fmt.Errorf("includes go beyond %d octets", maxInputLen)
+		if err == nil && (p.total+len(data) > maxInputLen || p.lines+bytes.Count(data, []byte{'\n'}) >= maxInputLines) {
+			err = fmt.Errorf("with it: %w", ErrTooLong)
 		}
 		if err == nil {
 			p.push(name, data, p.place.file, p.place.line)

@@ -201,9 +201,7 @@ func (d *dumper) associations() {
 			for _, o := range f.Options {
 				line += " " + optionPair(o)
 			}
-			if len(f.Options) > 0 {
-				d.out = append(d.out, line)
-			}
+			d.out = append(d.out, line)
 		}
 	}
 }
@@ -216,12 +214,8 @@ func dumpAssociation(s *Statement) string {
 	line += " " + s.Address
 	for _, name := range []string{"minpoll", "maxpoll", "ttl", "mode", "version", "key"} {
 		o, ok := s.last(name)
-		if ok && o.Int != 0 && !(name == "version" && o.Int == 4) {
-			if name != "ttl" && name != "mode" {
-				line += " " + name + " " + strconv.FormatInt(o.Int, 10)
-			} else {
-				line += " " + name + " " + optionValue(o)
-			}
+		if ok && (o.Int != 0 || name == "version") && !(name == "version" && o.Int == 4) {
+			line += " " + name + " " + strconv.FormatInt(o.Int, 10)
 		}
 	}
 	if ident, ok := s.last("ident"); ok {
@@ -263,13 +257,14 @@ func (d *dumper) setvars() {
 	for _, s := range d.of("setvar") {
 		o := s.Options[0]
 		quote := func(s string) string {
-			if strings.ContainsAny(s, " \t#") {
+			if strings.ContainsAny(s, " \t#{}(),;|=") {
 				return `"` + s + `"`
 			}
 			return s
 		}
-		line := "setvar " + quote(o.Name) + " = " + quote(o.Text)
-		if s.flag("default") {
+		name, text, _ := strings.Cut(o.Name+"="+o.Text, "=") // as ntpd keeps it
+		line := "setvar " + quote(name) + " = " + quote(text)
+		if len(s.Options) > 1 {
 			line += " default"
 		}
 		d.out = append(d.out, line)
