@@ -66,6 +66,7 @@ func (c *conversion) buildRestricts() {
 		for _, s := range e.lines {
 			c.record(s).note(Dangerous, "mask", "write the networks one by one",
 				"the mask %v has so many holes that it cannot be said with prefixes; the line is missing in the output", e.mask)
+			c.maskQuestion(s, e)
 		}
 	}
 	for i := range rules {
@@ -79,6 +80,23 @@ func (c *conversion) buildRestricts() {
 	}
 	c.report.Access = compareAccess(l, table)
 	c.differences()
+}
+
+// maskQuestion asks about a restriction that cannot be written, if going
+// without it would give anybody more.
+func (c *conversion) maskQuestion(s *Statement, e *restriction) {
+	want, have := serviceOf(e.flags), serviceOf(c.defaultFlags())
+	if !have.laxerThan(want) {
+		return
+	}
+	q := Question{
+		File: c.parsed.Files[s.File].Name, Line: s.Line, Text: show(c.text(s)), Code: "mask",
+		Written: want.String(), Running: "the same; but the output would have: " + have.String(),
+		Do: "write the networks one by one, or choose --lost running to go without the line",
+	}
+	if c.opt.Decide == nil || c.opt.Decide(q) != LostRunning {
+		c.report.Questions = append(c.report.Questions, q)
+	}
 }
 
 // differences tells where the rules do not mean what the list meant.

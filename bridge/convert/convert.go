@@ -83,12 +83,14 @@ type Result struct {
 	Report  *Report
 	Output  []byte
 	Secrets []Secret
+
+	restricts *restrictList // for Prove
 }
 
 // Convert converts one configuration. It never fails: what is wrong is in the
 // report.
 func Convert(in Input, opt Options) *Result {
-	c := &conversion{in: in, opt: opt, report: &Report{Input: in.Name, Output: "ntsbridge"}, top: &node{}}
+	c := &conversion{in: in, opt: opt, report: &Report{Input: in.Name, Output: "ntsbridge", Lines: []*Record{}, Findings: []Finding{}}, top: &node{}}
 	if opt.Client != nil {
 		c.report.Output = opt.Client.Format
 	}
@@ -101,7 +103,7 @@ func Convert(in Input, opt Options) *Result {
 		guess := DetectDialect(in.Data)
 		c.dialect = guess.Dialect
 		if guess.Why != "" {
-			c.report.note(guess.Class, "dialect", guess.Do, "%s", guess.Why)
+			c.report.note(guess.Class, guess.Code, guess.Do, "%s", guess.Why)
 		}
 	}
 	c.report.Dialect = c.dialect
@@ -175,6 +177,12 @@ func (c *conversion) ntp() *Result {
 		c.report.note(Error, "fatal", "correct the line; ntpd does not start with it", "ntpd exits while it reads this file: %s", c.parsed.Fatal)
 		return c.result(nil)
 	}
+	if c.opt.Client != nil {
+		// Whatever was lost: the output serves nobody, and authenticates.
+		c.account()
+		c.buildClient()
+		return c.client()
+	}
 	if fixes := c.decide(); len(fixes) > 0 {
 		c.parse(fixes)
 	}
@@ -185,9 +193,6 @@ func (c *conversion) ntp() *Result {
 		}
 	}
 	c.build()
-	if c.opt.Client != nil {
-		return c.client()
-	}
 	c.emit()
 	return c.result(c.render())
 }
@@ -379,6 +384,9 @@ func (c *conversion) result(output []byte) *Result {
 	c.report.Written = output != nil
 	c.report.finish()
 	res := &Result{Report: c.report, Output: output}
+	if c.report.Access != nil {
+		res.restricts = c.model.restricts
+	}
 	if output != nil {
 		res.Secrets = c.secrets
 	}

@@ -16,6 +16,7 @@ type Guess struct {
 	Why   string
 	Do    string
 	Class Class
+	Code  string
 }
 
 // templateMarks begin an expression of a template language.
@@ -31,19 +32,19 @@ func DetectDialect(data []byte) Guess {
 	}
 	switch {
 	case v.template != "":
-		return Guess{Class: Error, Why: fmt.Sprintf("this is a template, not a configuration: it has %s in line %d", v.template, v.templateLine),
+		return Guess{Class: Error, Code: "dialect", Why: fmt.Sprintf("this is a template, not a configuration: it has %s in line %d", v.template, v.templateLine),
 			Do: "render it first, or choose --from ntp if it is none"}
 	case v.timesyncd > 0 && v.ntp == 0:
-		return Guess{Class: Error, Why: "this is a configuration of systemd-timesyncd", Do: "give the ntp.conf or chrony.conf"}
+		return Guess{Class: Error, Code: "dialect", Why: "this is a configuration of systemd-timesyncd", Do: "give the ntp.conf or chrony.conf"}
 	case v.openntpd > v.ntp:
-		return Guess{Class: Error, Why: "this is a configuration of OpenNTPD", Do: "give the ntp.conf or chrony.conf"}
+		return Guess{Class: Error, Code: "dialect", Why: "this is a configuration of OpenNTPD", Do: "give the ntp.conf or chrony.conf"}
 	case v.chrony > 0 && v.chrony > v.ntp:
 		return Guess{Dialect: "chrony"}
 	case v.junk > 2*(v.ntp+v.common) && v.junk > 3:
-		return Guess{Class: Error, Why: "this is no ntp.conf or chrony.conf: most lines begin with words of neither",
+		return Guess{Class: Error, Code: "dialect", Why: "this is no ntp.conf or chrony.conf: most lines begin with words of neither",
 			Do: "give the right file, or choose --from ntp"}
 	case v.ntpsec != "":
-		return Guess{Dialect: "ntpsec", Class: Dangerous,
+		return Guess{Dialect: "ntpsec", Class: Dangerous, Code: "dialect-ntpsec",
 			Why: fmt.Sprintf("read as ntpsec's, for %s in line %d; if ntpd 4.2.8 ran with it, that word was ignored", v.ntpsec, v.ntpsecLine),
 			Do:  "find out which daemon ran it; choose --from ntp if it was ntpd 4.2.8"}
 	}

@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -238,12 +239,19 @@ func (c *conversion) emitAutokey() {
 
 func (c *conversion) emitNTS() {
 	n := c.top.section("nts")
+	c.became("nts", c.model.ntsLines...)
 	switch {
 	case c.opt.NTSCert != "":
 		n.set("enabled", "true")
 		item := n.section("certificates").item()
 		item.set("cert", yamlString(c.opt.NTSCert))
 		item.set("key", yamlString(c.opt.NTSKey))
+		n.set("generate", "false")
+	case c.model.nts && c.model.ntsCert != "" && !c.opt.NTSSelfSigned:
+		n.from(c.model.ntsLines...).set("enabled", "true")
+		item := n.section("certificates").item()
+		item.set("cert", yamlString(c.model.ntsCert))
+		item.set("key", yamlString(cmp.Or(c.model.ntsKey, c.model.ntsCert)))
 		n.set("generate", "false")
 	case c.opt.NTSSelfSigned:
 		n.set("enabled", "true")

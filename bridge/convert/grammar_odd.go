@@ -69,7 +69,7 @@ func (p *parser) simulate(word string) bool {
 		}
 	}
 	p.simulator = false
-	p.keep(s)
+	p.keep(s).End = p.file().tokenLine
 	return true
 }
 

@@ -81,10 +81,21 @@ func (c *conversion) readKeys(r *Record) {
 // keyFindings tells of the keys file and of its usable keys.
 func (c *conversion) keyFindings(r *Record) {
 	f := c.model.keys
+	weak := make(map[string]bool)
+	for _, k := range f.Keys {
+		for _, text := range k.Weaknesses() {
+			weak[fmt.Sprintf("key %d: %s", k.ID(), text)] = true
+		}
+	}
 	for _, found := range f.Findings {
 		class := Changed
-		if found.Severity == symkey.Error {
+		switch {
+		case found.Severity == symkey.Error:
 			class = Error
+		case found.KeyID != 0 && !c.model.trustSet.Contains(found.KeyID):
+			class = Folded
+		case weak[found.Text]:
+			continue // said below
 		}
 		r.note(class, "keys-line", "", "%s:%d: %s", c.model.keyPath, found.Line, found.Text)
 	}

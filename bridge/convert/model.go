@@ -39,6 +39,10 @@ type model struct {
 	orphan       *Statement
 	orphanValue  int
 
+	nts             bool // ntpsec's NTS server
+	ntsCert, ntsKey string
+	ntsLines        []*Statement
+
 	dscp       *Statement
 	leapFile   *Statement
 	clientSize *Statement

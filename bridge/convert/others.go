@@ -83,10 +83,42 @@ func (c *conversion) buildOthers() {
 			if !c.overridden(s) {
 				c.apply(r, others[s.Word])
 			}
+		case "simulate":
+			for line := s.Line; line <= max(s.End, s.Line); line++ {
+				c.apply(c.records[lineMark{s.File, line}], others[s.Word])
+			}
+		case "nts":
+			c.buildNTS(s)
 		default:
 			if d, ok := others[s.Word]; ok {
 				c.apply(r, d)
 			}
+		}
+	}
+}
+
+// buildNTS reads ntpsec's directive.
+func (c *conversion) buildNTS(s *Statement) {
+	r, m := c.record(s), &c.model
+	m.ntsLines = append(m.ntsLines, s)
+	for _, o := range s.Options {
+		switch o.Name {
+		case "enable":
+			m.nts = true
+		case "disable":
+			m.nts = false
+		case "cert":
+			m.ntsCert = absolute(o.Text)
+		case "key":
+			m.ntsKey = absolute(o.Text)
+		case "cookie":
+			r.note(Changed, "nts-keys", "", "cookies of the old server are not known here: its NTS clients ask for new ones by themselves")
+		case "mintls", "maxtls", "tlsciphersuites", "tlscipherserverpreference", "tlsecdhcurves":
+			r.note(Folded, "nts-tls", "", "NTS-KE takes TLS 1.3 only, with Go's choice of ciphers")
+		case "ca":
+			c.sourceLine(s, "sources")
+		default:
+			r.note(Approximated, "nts-option", "check the section nts", "%s has a setting of its own here", o.Name)
 		}
 	}
 }

@@ -11,7 +11,10 @@ import (
 // as the output has none. It is the one place: see sourcesSupported.
 func (c *conversion) sourceLine(s *Statement, place string) {
 	r := c.record(s)
-	if sourcesSupported || c.opt.Client != nil {
+	switch {
+	case c.opt.Client != nil:
+		return // the client's formats say where it goes
+	case sourcesSupported:
 		r.into(place)
 		return
 	}
@@ -30,15 +33,20 @@ func (c *conversion) buildSources() {
 		}
 		seen[s.Address] = s
 		c.model.sources = append(c.model.sources, src)
-		c.judgeSource(src)
+		if c.opt.Client == nil {
+			c.judgeSource(src)
+		} else {
+			c.deadSource(src)
+		}
 	}
 	for _, s := range c.all("refclock") {
 		c.sourceLine(s, "sources")
+		c.model.sources = append(c.model.sources, c.ntpsecRefclock(s))
 	}
 	c.unpeer()
 	c.fudges()
 	for _, src := range c.model.sources {
-		if src.refclock != nil {
+		if src.refclock != nil && c.opt.Client == nil {
 			c.judgeRefclock(src)
 		}
 	}
@@ -167,6 +175,23 @@ func (c *conversion) restrictedSource(src *source, addr netip.Addr) {
 	case f.has(flagNoTrust) && src.key == 0 && !src.autokey:
 		src.dead = "its own restrictions (notrust) drop what this server sends without authentication; here it becomes a source"
 	}
+}
+
+// ntpsecRefclock reads ntpsec's form of a reference clock.
+func (c *conversion) ntpsecRefclock(s *Statement) *source {
+	src := c.sourceOf(s)
+	rc := &refclock{stratum: -1, flags: [5]int{-1, -1, -1, -1, -1}, name: strings.ToUpper(s.Address)}
+	for i, name := range drivers {
+		if i > 0 && strings.HasPrefix(name, strings.ToUpper(s.Address)) && rc.driver == 0 {
+			rc.driver = i
+		}
+	}
+	if o, ok := s.last("unit"); ok {
+		rc.unit = int(o.Int)
+	}
+	rc.fudge(s)
+	src.kind, src.refclock = "refclock", rc
+	return src
 }
 
 // unpeer takes associations back.

@@ -9,6 +9,7 @@ type Statement struct {
 	Word string
 	File int // index of the file it stands in
 	Line int // from 1
+	End  int // last line of a simulator's block; 0: Line
 	// Family is "-4", "-6" or empty, where the grammar has it.
 	Family string
 	// Address is the address or name of an association, of restrict (also

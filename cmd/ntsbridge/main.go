@@ -64,7 +64,7 @@ func newRootCommand() *cobra.Command {
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError("%w", err) })
-	root.AddCommand(newServeCommand(), newCheckCommand(), newServerStatsCommand())
+	root.AddCommand(newServeCommand(), newCheckCommand(), newConvertCommand(), newServerStatsCommand())
 	for _, c := range root.Commands() {
 		if args := c.Args; args != nil {
 			c.Args = func(cmd *cobra.Command, given []string) error {
