@@ -19,6 +19,7 @@ type call struct {
 	req    *ntp.Request
 	sess   *Session
 	field  []byte // at least 8 octets
+	peer   *Peer  // the association that answers, in symmetric modes
 }
 
 // outcome is what became of a message: a response, an error response (Event
@@ -80,9 +81,16 @@ func excess(req *ntp.Request, d Digest, m *Message) int {
 // dispatch answers by operation. The code has version and error bit, so that
 // only requests of version 2 without error bit match.
 func (c *call) dispatch(code Code) outcome {
+	if c.peer != nil {
+		if o, ok := c.peer.dispatch(c, code); ok {
+			return o
+		}
+	}
 	switch code {
 	case Request(OpAssoc):
 		return c.association()
+	case Request(OpAuto):
+		return c.autokeyValues()
 	case Request(OpCert):
 		return c.certificate()
 	case Request(OpCook):
@@ -104,8 +112,6 @@ func (c *call) dispatch(code Code) outcome {
 			return c.identity(k, c.server.host.MVFilestamp, mvCost(k))
 		}
 	default:
-		// AUTO too: in client/server mode there is no association whose
-		// autokey values could be asked for.
 		return failed(EventERR)
 	}
 	return outcome{event: EventID, reason: ntp.ReasonNotEnabled}
@@ -142,6 +148,16 @@ func (c *call) certificate() outcome {
 // leap answers LEAP.
 func (c *call) leap() outcome {
 	return outcome{message: c.server.current(c.now, c.synced).leap}
+}
+
+// autokeyValues answers AUTO with the values of the broadcast association that
+// the request names; a server that does not broadcast has none.
+func (c *call) autokeyValues() outcome {
+	m, ok := c.server.autokeyValues(binary.BigEndian.Uint32(c.field[4:]))
+	if !ok {
+		return failed(EventERR)
+	}
+	return outcome{message: m}
 }
 
 // cookie answers COOK with the cookie of the server's own seed. Client and

@@ -43,6 +43,7 @@ type replayServer struct {
 	keys   *keyfile.Host
 	config Config
 	server *Server
+	auto   map[uint32]Message // autokey values broadcast
 }
 
 // server returns the server with an address, nil if the session has no keys
@@ -72,6 +73,9 @@ func (v *replayServer) restart(t testing.TB) {
 		t.Fatal(err)
 	}
 	v.server = s
+	for id, m := range v.auto {
+		s.setAutokey(id, m)
+	}
 }
 
 // recordedLeap finds the leap second values that a server sent.
@@ -141,6 +145,11 @@ func (r *replay) step(i int) {
 // learn gives a host the certificates that it receives, as ntpd caches them.
 func (r *replay) learn(p packet) {
 	m, ok := p.message()
+	if ok && m.Code == Request(OpAuto)|bitResponse && ntp.ModeOf(p.data) == ntp.ModeBroadcast {
+		v := r.server(p.from)
+		v.auto = map[uint32]Message{m.AssociationID: m}
+		v.restart(r.t)
+	}
 	if !ok || m.Short || m.Code != Request(OpCert)|bitResponse && m.Code != Request(OpSign)|bitResponse {
 		return
 	}

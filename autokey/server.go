@@ -24,11 +24,12 @@ type Server struct {
 	takeover    bool
 	takeoverEnd ntp.Timestamp
 
-	certificates map[string]CachedCertificate // what CERT gives out, by subject
-	values       atomic.Pointer[values]
+	values atomic.Pointer[values]
 
-	mu   sync.Mutex // of updates
-	leap LeapValues
+	mu           sync.Mutex                   // of updates
+	certificates map[string]CachedCertificate // what CERT gives out, by subject
+	leap         LeapValues
+	autokeys     map[uint32]Message // AUTO responses of broadcast associations
 
 	limiter *limiter
 	answers *answers

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -29,6 +30,7 @@ type recordedHost struct {
 	name   string
 	files  fstest.MapFS
 	crypto map[string]string // words of the crypto line
+	ident  string            // of the server line
 }
 
 // packet is one UDP payload on port 123.
@@ -41,7 +43,7 @@ type packet struct {
 // recordedAddrs tells which host of a session has which address.
 var recordedAddrs = map[string][]string{
 	"10.98.0.1": {"server", "tick"}, "fd98::1": {"server"},
-	"10.98.0.2": {"client", "mid"}, "fd98::2": {"client"},
+	"10.98.0.2": {"client", "mid", "tock"}, "fd98::2": {"client"},
 	"10.98.0.3": {"leaf"},
 }
 
@@ -106,7 +108,7 @@ func readSession(t testing.TB, name string) *session {
 func (s *session) addFile(host, file, text string) {
 	h := s.hosts[host]
 	if h == nil {
-		h = &recordedHost{host, fstest.MapFS{}, map[string]string{}}
+		h = &recordedHost{name: host, files: fstest.MapFS{}, crypto: map[string]string{}}
 		s.hosts[host] = h
 	}
 	if file != "ntp.conf" {
@@ -114,7 +116,13 @@ func (s *session) addFile(host, file, text string) {
 		return
 	}
 	for line := range strings.Lines(text) {
-		if f := strings.Fields(line); len(f) > 0 && f[0] == "crypto" {
+		f := strings.Fields(line)
+		if len(f) > 0 && f[0] == "server" {
+			if i := slices.Index(f, "ident"); i > 0 {
+				h.ident = f[i+1]
+			}
+		}
+		if len(f) > 0 && f[0] == "crypto" {
 			for i := 1; i+1 < len(f); i += 2 {
 				h.crypto[f[i]] = f[i+1]
 			}

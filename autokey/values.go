@@ -85,6 +85,47 @@ func (s *Server) SetLeap(now ntp.Timestamp, leap LeapValues) error {
 	return nil
 }
 
+// SetCache replaces the certificates of other hosts that the server gives out,
+// when an association of this host has received new ones. Signatures are
+// updated if they have been made before. With an error nothing has changed.
+func (s *Server) SetCache(now ntp.Timestamp, cache []CachedCertificate) error {
+	certificates, err := chooseCertificates(s.host, cache)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.certificates
+	s.certificates = certificates
+	if s.Updated() == 0 {
+		return nil
+	}
+	if err := s.update(now); err != nil {
+		s.certificates = old
+		return err
+	}
+	return nil
+}
+
+// setAutokey makes the server answer AUTO requests for a broadcast
+// association.
+func (s *Server) setAutokey(id uint32, m Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.autokeys == nil {
+		s.autokeys = make(map[uint32]Message)
+	}
+	s.autokeys[id] = m
+}
+
+// autokeyValues returns the AUTO response of a broadcast association.
+func (s *Server) autokeyValues(id uint32) (Message, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m, ok := s.autokeys[id]
+	return m, ok
+}
+
 // current returns the values for answering; with a synchronised clock they
 // are signed, if need be now.
 func (s *Server) current(now ntp.Timestamp, synced bool) *values {

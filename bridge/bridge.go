@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -31,9 +32,11 @@ type Bridge struct {
 	ke        *nke.Server // nil: NTS is off
 	control   *control.Server
 	precision int8
+	events    control.SystemEvents // as ntpq shows them
 	stop      chan struct{}
 	done      chan struct{}
 	addresses []netip.AddrPort
+	pollers   atomic.Pointer[pollers]
 
 	mu     sync.Mutex // open, Reload, the clock's tick, readers
 	parts  *parts
@@ -54,6 +57,8 @@ func Start(cfg *config.Config, log hclog.Logger) (*Bridge, error) {
 	if b.parts, err = build(cfg, log, time.Now()); err != nil {
 		return nil, err
 	}
+	b.events.Record(control.EventRestart)
+	b.show(b.parts)
 	b.served.Policy = b.policy()
 	if err := b.open(); err != nil {
 		b.closeAll()
@@ -89,9 +94,24 @@ func (b *Bridge) open() (err error) {
 		return err
 	}
 	if cfg.NTS.Enabled {
-		b.ke, err = nke.Listen(b.parts.ke)
+		if b.ke, err = nke.Listen(b.parts.ke); err != nil {
+			return err
+		}
 	}
-	return err
+	b.pollers.Store(startPollers(b.parts.sources, b.look(), b.log.Named("source")))
+	return nil
+}
+
+// show makes ntpq see the running daemon through these parts.
+func (b *Bridge) show(p *parts) {
+	p.local.Events = &b.events
+	p.local.Follow = p.showClient
+	p.local.List = func(now ntp.Timestamp) []control.Association {
+		if pollers := b.pollers.Load(); pollers != nil {
+			return pollers.associations(now)
+		}
+		return nil
+	}
 }
 
 func serverOptions(cfg *config.Config) server.Options {
@@ -112,6 +132,11 @@ func (b *Bridge) look() *ntp.ClockState {
 	}
 	state := b.served.Update(k, ntp.TimestampFromTime(time.Now()))
 	if synced := state.Synchronised(); synced != b.synced || !b.ticked {
+		if synced {
+			b.events.Record(control.EventClockSync)
+		} else if b.ticked {
+			b.events.Record(control.EventNoSystemPeer)
+		}
 		b.synced, b.ticked = synced, true
 		b.logClock(state)
 	}
@@ -157,8 +182,15 @@ func (b *Bridge) run() {
 func (b *Bridge) tick(now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.server.SetClock(b.look())
-	if err := b.updateSignatures(b.parts.autokey); err != nil {
+	state := b.look()
+	b.server.SetClock(state)
+	b.pollers.Load().clock.SetState(state)
+	replaced, err := b.parts.relay(ntp.TimestampFromTime(now), b.synced)
+	if replaced {
+		b.show(b.parts)
+		b.server.SetState(b.parts.state)
+	}
+	if err := errors.Join(err, b.updateSignatures(b.parts.autokey)); err != nil {
 		b.log.Error("Autokey signatures", "error", err)
 	}
 	if n := b.parts.state.NTS; n != nil && !now.Before(n.Ring().Expires()) {
@@ -204,9 +236,13 @@ func (b *Bridge) Reload(cfg *config.Config) error {
 	}
 	b.addresses = addresses
 	b.parts = next
+	b.show(next)
 	b.served.Policy = b.policy()
+	next.local.Events = &b.events
 	b.server.SetState(next.state)
 	b.server.SetClock(b.look())
+	b.pollers.Load().stop()
+	b.pollers.Store(startPollers(next.sources, b.look(), b.log.Named("source")))
 	return nil
 }
 
@@ -257,6 +293,9 @@ func (b *Bridge) Close() error {
 
 func (b *Bridge) closeAll() error {
 	var errs []error
+	if p := b.pollers.Load(); p != nil {
+		p.stop()
+	}
 	if b.control != nil {
 		errs = append(errs, b.control.Close())
 	}

@@ -18,6 +18,7 @@ import (
 	"ntsbridge/bridge/access"
 	"ntsbridge/bridge/clock"
 	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/control"
 	"ntsbridge/bridge/nke"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/server"
@@ -35,6 +36,13 @@ type parts struct {
 	secret  []byte     // of NTS cookies
 	policy  clock.Policy
 	autokey *autokey.Server
+	config  autokey.Config         // that autokey was made from
+	shown   *control.AutokeyServer // what ntpq is shown of it, nil: off
+	client  *autokey.Credentials   // Autokey's client side, nil: no such source
+	fetched uint64                 // generation of client's certificates that autokey gives out
+	sources []*sourceSpec
+	leap    control.LeapTable
+	local   *control.LocalSource // what ntpq is shown
 	made    Made
 }
 
@@ -50,7 +58,7 @@ type Made struct {
 func build(cfg *config.Config, log hclog.Logger, now time.Time) (*parts, error) {
 	p := &parts{cfg: cfg, state: &server.State{}}
 	for _, step := range []func(hclog.Logger, time.Time) error{
-		p.buildAccess, p.buildKeys, p.buildAutokey, p.buildNTS,
+		p.buildAccess, p.buildKeys, p.buildAutokey, p.buildNTS, p.buildSources, p.buildQuery,
 	} {
 		if err := step(log, now); err != nil {
 			return nil, err
@@ -145,10 +153,19 @@ func (p *parts) buildAutokey(log hclog.Logger, now time.Time) error {
 		if cfg.Leap, err = leapValues(a.LeapFile, text, now); err != nil {
 			return err
 		}
+		p.leap = leapTable(cfg.Leap, text)
 	}
-	p.autokey, err = autokey.NewServer(cfg, rand.Reader)
-	p.state.Autokey = p.autokey
-	return err
+	return p.setAutokey(cfg)
+}
+
+// setAutokey makes the Autokey server anew. The state must not be in use yet.
+func (p *parts) setAutokey(cfg autokey.Config) (err error) {
+	if p.autokey, err = autokey.NewServer(cfg, rand.Reader); err != nil {
+		return err
+	}
+	p.config, p.state.Autokey = cfg, p.autokey
+	p.shown = &control.AutokeyServer{Server: p.autokey, Host: cfg.Host, Digest: cfg.Digest}
+	return nil
 }
 
 func (p *parts) buildNTS(log hclog.Logger, now time.Time) error {

@@ -22,8 +22,7 @@ const maxKeyLen = 64
 // contains. The zero value is no keys.
 type Keys struct {
 	AEAD aead.ID
-	c2s  [maxKeyLen]byte // the first AEAD.KeyLen() octets
-	s2c  [maxKeyLen]byte
+	both [2 * maxKeyLen]byte // AEAD.KeyLen() octets C2S, as many S2C, zeros
 }
 
 // NewKeys returns the keys for an AEAD. Both must have its key length.
@@ -33,16 +32,19 @@ func NewKeys(id aead.ID, c2s, s2c []byte) (Keys, error) {
 		return Keys{}, fmt.Errorf("nts: keys of %d and %d octets do not fit %v", len(c2s), len(s2c), id)
 	}
 	k := Keys{AEAD: id}
-	copy(k.c2s[:], c2s)
-	copy(k.s2c[:], s2c)
+	copy(k.both[:], c2s)
+	copy(k.both[n:], s2c)
 	return k, nil
 }
 
 // C2S returns the key for requests, AEAD.KeyLen() octets.
-func (k *Keys) C2S() []byte { return k.c2s[:k.AEAD.KeyLen()] }
+func (k *Keys) C2S() []byte { return k.both[:k.AEAD.KeyLen()] }
 
 // S2C returns the key for responses, AEAD.KeyLen() octets.
-func (k *Keys) S2C() []byte { return k.s2c[:k.AEAD.KeyLen()] }
+func (k *Keys) S2C() []byte {
+	n := k.AEAD.KeyLen()
+	return k.both[n : 2*n]
+}
 
 // Clear overwrites the keys.
 func (k *Keys) Clear() { *k = Keys{} }

@@ -150,21 +150,18 @@ func (r *Ring) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, redactedRi
 // travels in the clear, and who can predict the next one can link a client's
 // requests. dst must not overlap nonce.
 func (r *Ring) AppendCookie(dst []byte, keys *Keys, nonce *[CookieNonceLen]byte) []byte {
-	var plain [2 * maxKeyLen]byte
-	n := copy(plain[:], keys.C2S())
-	n += copy(plain[n:], keys.S2C())
 	epoch := r.first + uint32(r.current)
 	dst = binary.BigEndian.AppendUint32(dst, epoch)
 	dst = append(dst, nonce[:]...)
 	ad := cookieAD(epoch, keys.AEAD)
-	dst = r.keys[r.current].Seal(dst, nonce[:], plain[:n], ad[:])
-	clear(plain[:n])
-	return dst
+	return r.keys[r.current].Seal(dst, nonce[:], keys.both[:2*keys.AEAD.KeyLen()], ad[:])
 }
 
 // OpenCookie opens a cookie. legacy tells that it is of an older epoch. ok is
-// false if it is not a cookie of ours, too old, or forged.
+// false if it is not a cookie of ours, too old, or forged; keys are cleared
+// then.
 func (r *Ring) OpenCookie(keys *Keys, cookie []byte) (legacy, ok bool) {
+	keys.Clear() // also of longer ones than these
 	id := cookieKind(len(cookie))
 	if id == 0 {
 		return false, false
@@ -174,17 +171,12 @@ func (r *Ring) OpenCookie(keys *Keys, cookie []byte) (legacy, ok bool) {
 	if index >= uint32(len(r.keys)) {
 		return false, false
 	}
-	var buf [2 * maxKeyLen]byte
 	ad := cookieAD(epoch, id)
 	sealed := cookie[4+CookieNonceLen:]
-	plain, err := r.keys[index].Open(buf[:0], cookie[4:4+CookieNonceLen], sealed, ad[:])
-	if err != nil {
+	if _, err := r.keys[index].Open(keys.both[:0], cookie[4:4+CookieNonceLen], sealed, ad[:]); err != nil {
 		return false, false
 	}
-	n := copy(keys.c2s[:], plain[:len(plain)/2])
-	copy(keys.s2c[:], plain[n:])
 	keys.AEAD = id
-	clear(plain)
 	return int(index) < r.current, true
 }
 

@@ -34,3 +34,6 @@ func redact(w io.Writer, kind string, modulus *big.Int) {
 	}
 	fmt.Fprintf(w, "%s (%d bits)", kind, bits)
 }
+
+// Format implements fmt.Formatter; it never prints a value.
+func (g MVGroup) Format(s fmt.State, _ rune) { redact(s, "MV group", g.P) }

@@ -9,26 +9,27 @@ import (
 
 // Finding is something about a file that works, but should be known.
 type Finding struct {
-	File string // name in the key directory
-	Code string // one of the Find constants
-	Text string // what it means and what to do
+	File string `json:"file,omitempty"` // name in the key directory
+	Code string `json:"code"`           // one of the Find constants
+	Text string `json:"text"`           // what it means and what to do
 }
 
 // Codes of findings.
 const (
-	FindWeakKey     = "weak-key"            // modulus below 2048 bits
-	FindWeakDigest  = "weak-digest"         // certificate signed with MD4, MD5, SHA-1 or RIPEMD-160
-	FindExpired     = "expired"             // certificate no longer valid
-	FindNotYetValid = "not-yet-valid"       // certificate not valid yet
-	FindExpiresSoon = "expires-soon"        // certificate valid for less than 30 days
-	FindKeyMismatch = "key-mismatch"        // certificate is not of the key that signs
-	FindFilestamp   = "filestamp"           // certificate valid from before its filestamp: peers refuse it
-	FindGQTooLarge  = "gq-too-large"        // GQ modulus that ntpd clients cannot handle
-	FindGQMismatch  = "gq-not-in-cert"      // certificate does not carry the GQ key's public value
-	FindIncomplete  = "identity-incomplete" // identity file without needed values; scheme not offered
-	FindDSASign     = "dsa-sign-key"        // sign key that crashes ntpd
-	FindPassword    = "default-password"    // files encrypted with the host name
-	FindUntrusted   = "untrusted"           // neither trusted nor private: clients need a trail
+	FindWeakKey       = "weak-key"             // modulus below 2048 bits
+	FindWeakDigest    = "weak-digest"          // certificate signed with MD4, MD5, SHA-1 or RIPEMD-160
+	FindExpired       = "expired"              // certificate no longer valid
+	FindNotYetValid   = "not-yet-valid"        // certificate not valid yet
+	FindExpiresSoon   = "expires-soon"         // certificate valid for less than 30 days
+	FindKeyMismatch   = "key-mismatch"         // certificate is not of the key that signs
+	FindFilestamp     = "filestamp"            // certificate valid from before its filestamp: peers refuse it
+	FindGQTooLarge    = "gq-too-large"         // GQ modulus that ntpd clients cannot handle
+	FindGQMismatch    = "gq-not-in-cert"       // certificate does not carry the GQ key's public value
+	FindIncomplete    = "identity-incomplete"  // identity file without needed values; scheme not offered
+	FindDSASign       = "dsa-sign-key"         // sign key that crashes ntpd
+	FindPassword      = "default-password"     // files encrypted with the host name
+	FindUntrusted     = "untrusted"            // neither trusted nor private: clients need a trail
+	FindSecretOutside = "secret-in-group-file" // group file that has more than a client needs
 )
 
 // weakBits is the modulus below which a key is called weak.

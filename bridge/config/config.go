@@ -29,9 +29,45 @@ type Config struct {
 	Keys      Keys      `mapstructure:"keys"`
 	Autokey   Autokey   `mapstructure:"autokey"`
 	NTS       NTS       `mapstructure:"nts"`
+	Sources   []Source  `mapstructure:"sources"`
 	Control   Control   `mapstructure:"control"`
 
 	lines map[string]int // of the options that a file had, by path
+}
+
+// Source is a server that this host asks for time. In this version its
+// answers are measured and shown (ntpq), and do not steer the clock.
+type Source struct {
+	// Server is a name or an address. Required.
+	Server string `mapstructure:"server" required:"true"`
+	// Port is its NTP port; with NTS what NTS-KE says goes before. Default:
+	// 123. Range: 1 to 65535.
+	Port int `mapstructure:"port" range:"1..65535" unit:"UDP port"`
+	// Auth is how its answers must be authenticated: none, symmetric, autokey
+	// or nts. Default: none.
+	Auth ntp.Kind `mapstructure:"auth"`
+	// Key is the identifier of the symmetric key, which must be trusted.
+	// Default: 0, none. Range: 0 to 4294967295.
+	Key int `mapstructure:"key" range:"0..4294967295" unit:"key identifier"`
+	// Ident is the Autokey group whose identity the server must prove (ntpd's
+	// ident of a server line). Default: empty, not checked: then anybody can
+	// be the server.
+	Ident string `mapstructure:"ident"`
+	// NTSPort is the port of its NTS-KE server. Default: 4460. Range: 1 to
+	// 65535.
+	NTSPort int `mapstructure:"nts_port" range:"1..65535" unit:"TCP port"`
+	// TrustedCertificates is a PEM file of the certificates that NTS trusts.
+	// Default: empty, those of the system.
+	TrustedCertificates string `mapstructure:"trusted_certificates" path:"file"`
+	// Version is the NTP version of requests. Default: 4. Range: 1 to 4.
+	Version int `mapstructure:"version" range:"1..4" unit:"version"`
+	// MinPoll is the shortest poll interval. Default: 6. Range: 0 to 17.
+	MinPoll int `mapstructure:"minpoll" range:"0..17" unit:"log2 s"`
+	// MaxPoll is the longest poll interval. Default: 10. Range: 0 to 17.
+	MaxPoll int `mapstructure:"maxpoll" range:"0..17" unit:"log2 s"`
+	// IBurst sends a burst of requests while the server is not reached.
+	// Default: false.
+	IBurst bool `mapstructure:"iburst"`
 }
 
 // Log is what the daemon writes to standard error.
@@ -186,7 +222,7 @@ type Keys struct {
 	// the word all stands for every key of the files. Default: empty, none.
 	// Range: 1 to 4294967295.
 	Trusted []access.KeyRange `mapstructure:"trusted"`
-	// Generate makes a file ntp.keys with one SHA256 key in the state directory on
+	// Generate makes a file ntp.keys with one AES128CMAC key in the state directory on
 	// first start, and trusts it, if files is empty. Default: true.
 	Generate bool `mapstructure:"generate"`
 }

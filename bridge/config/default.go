@@ -79,3 +79,8 @@ func defaultRule() AccessRule {
 func defaultLimit(name string) Limit {
 	return Limit{Name: name, Interval: 8 * time.Second, Burst: 8, Leak: 0.25, Kiss: true}
 }
+
+// defaultSource is what a source has where it says nothing.
+func defaultSource() Source {
+	return Source{Port: PortNTP, NTSPort: PortNTSKE, Version: 4, MinPoll: 6, MaxPoll: 10}
+}

@@ -27,6 +27,7 @@ func options() []documented {
 	c := Default()
 	c.Access.Rules = []AccessRule{defaultRule()}
 	c.RateLimit.Limits = []Limit{defaultLimit("")}
+	c.Sources = []Source{defaultSource()}
 	c.Keys.Files = []KeyFile{{Format: "auto"}}
 	c.NTS.Certificates = []Certificate{{}}
 	walk(reflect.ValueOf(c).Elem(), "", func(f field, v reflect.Value) {
@@ -209,7 +210,7 @@ func TestReferenceExamples(t *testing.T) {
 		if key, _, ok := strings.Cut(line, ":"); ok && !strings.HasPrefix(strings.TrimSpace(key), "-") {
 			// An example replaces the empty value above it.
 			for i := len(lines) - 1; i >= 0 && !seen[key]; i-- {
-				if strings.HasPrefix(lines[i], key+": ") {
+				if strings.HasPrefix(lines[i], key+": []") {
 					lines = append(lines[:i], lines[i+1:]...)
 					break
 				}
@@ -225,7 +226,13 @@ func TestReferenceExamples(t *testing.T) {
 		if strings.HasPrefix(o.option, "access.rules[].") || o.option == "rate_limit.limits[].name" {
 			o.option = strings.Replace(o.option, "[]", "[0]", 1)
 		}
-		if _, ok := c.lines[strings.ReplaceAll(o.option, "[]", "[0]")]; !ok {
+		shown := false
+		for _, item := range []string{"[0]", "[1]", "[2]"} {
+			if _, ok := c.lines[strings.ReplaceAll(o.option, "[]", item)]; ok {
+				shown = true
+			}
+		}
+		if !shown {
 			t.Errorf("reference.yaml has no example of %s", o.option)
 		}
 	}

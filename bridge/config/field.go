@@ -77,6 +77,8 @@ func elementDefaults(t reflect.Type) map[string]any {
 		defaults = defaultRule()
 	case reflect.TypeFor[Limit]():
 		defaults = defaultLimit("")
+	case reflect.TypeFor[Source]():
+		defaults = defaultSource()
 	case reflect.TypeFor[KeyFile]():
 		defaults = KeyFile{Format: formatAuto}
 	default:

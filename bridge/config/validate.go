@@ -39,6 +39,7 @@ func (c *Config) validate(r *reader) {
 	c.validateAccess(r, limits)
 	c.validateKeys(r)
 	c.validateAutokey(r)
+	c.validateSources(r)
 	c.validateNTS(r)
 }
 
@@ -135,6 +136,39 @@ func (c *Config) validateKeys(r *reader) {
 	}
 	if len(c.Keys.Trusted) > 0 && len(c.Keys.Files) == 0 {
 		r.refuse("keys.trusted", "names keys, but keys.files names no file; add it, or delete the line")
+	}
+}
+
+// validateSources refuses what would ask for less authentication than the
+// words of a source say.
+func (c *Config) validateSources(r *reader) {
+	seen := make(map[string]bool)
+	for i := range c.Sources {
+		s := &c.Sources[i]
+		path := fmt.Sprintf("sources[%d]", i)
+		id := fmt.Sprintf("%s port %d", strings.ToLower(s.Server), s.Port)
+		switch {
+		case s.Server == "":
+			r.refuse(path+".server", "is missing; write the name or address of the server")
+		case seen[id]:
+			r.refuse(path+".server", "%.60q is in the list twice; delete one", s.Server)
+		}
+		seen[id] = true
+		if (s.Key != 0) != (s.Auth == ntp.KindSymmetric) {
+			r.refuse(path+".key", "a key identifier and auth: symmetric go together; write both, or neither")
+		}
+		if s.Ident != "" && s.Auth != ntp.KindAutokey {
+			r.refuse(path+".ident", "is for auth: autokey; write that, or delete the line")
+		}
+		if s.TrustedCertificates != "" && s.Auth != ntp.KindNTS {
+			r.refuse(path+".trusted_certificates", "is for auth: nts; write that, or delete the line")
+		}
+		if s.Auth == ntp.KindAutokey && c.Autokey.KeysDir == "" {
+			r.refuse(path+".auth", "autokey needs key files of this host; write autokey.keysdir")
+		}
+		if s.MinPoll > s.MaxPoll {
+			r.refuse(path+".minpoll", "%d is above maxpoll %d; lower it, or raise maxpoll", s.MinPoll, s.MaxPoll)
+		}
 	}
 }
 

@@ -1,4 +1,10 @@
 // Package control is how a person or a program looks into the running daemon:
 // a local API over a Unix socket (HTTP with JSON), which the other commands
-// use. It changes nothing. ntpq, chronyc and metrics have their place here.
+// use, and the read-only part of mode 6 (RFC 9327), which ntpq speaks, as ntpd
+// 4.2.8p15 answers it. It changes nothing. chronyc and metrics have their place
+// here.
+//
+// Mode 6 comes over the NTP port by way of package server, which asks the
+// access rules. Respond is pure; QuerySource is where its values come from,
+// LocalSource those of the running daemon.
 package control

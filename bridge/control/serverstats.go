@@ -38,11 +38,12 @@ type ServerStats struct {
 	Autokey AutokeyCount      `json:"autokey"`
 	NTS     NTSCount          `json:"nts"`
 	KE      map[string]uint64 `json:"nts_ke"` // connections by what became of them
+	Queries QueryCount        `json:"queries"`
 	Errors  ErrorCount        `json:"errors"`
 }
 
 // PacketCount counts requests of a kind and version that came out with a
-// reason; reason "ok" was answered with time.
+// reason; reason "ok" was answered, with time or what mode 6 asked for.
 type PacketCount struct {
 	Kind    string `json:"kind"`
 	Version int    `json:"version"`
@@ -64,6 +65,13 @@ type AutokeyCount struct {
 	AmplifiedIn     uint64            `json:"amplified_in"`      // octets of requests whose answers were longer
 	AmplifiedOut    uint64            `json:"amplified_out"`     // octets of those answers
 	SlowLaneDropped uint64            `json:"slow_lane_dropped"` // requests that found the queue for public-key work full
+}
+
+// QueryCount is about mode 6, which ntpq speaks. The requests themselves are
+// among Packets (of kind none) and Modes.
+type QueryCount struct {
+	OctetsIn  uint64 `json:"octets_in"`  // of answered requests
+	OctetsOut uint64 `json:"octets_out"` // of their answers
 }
 
 // NTSCount is about NTS clients.
@@ -97,9 +105,10 @@ func NewServerStats(c *server.Counters, ke *nke.Counters) *ServerStats {
 		Packets: []PacketCount{}, Answers: []AnswerCount{}, Modes: c.Modes,
 		Autokey: AutokeyCount{Operations: map[string]uint64{}, ForeignSeed: c.Legacy[ntp.KindAutokey],
 			AmplifiedIn: c.AmplifiedIn, AmplifiedOut: c.AmplifiedOut, SlowLaneDropped: c.SlowDropped},
-		NTS:    NTSCount{OldCookies: c.Legacy[ntp.KindNTS], Agreed: map[string]uint64{}, CookiesIssued: map[string]uint64{}},
-		KE:     map[string]uint64{},
-		Errors: ErrorCount{Send: c.SendErrors, Receive: c.ReceiveErrors},
+		NTS:     NTSCount{OldCookies: c.Legacy[ntp.KindNTS], Agreed: map[string]uint64{}, CookiesIssued: map[string]uint64{}},
+		KE:      map[string]uint64{},
+		Queries: QueryCount{OctetsIn: c.QueryIn, OctetsOut: c.QueryOut},
+		Errors:  ErrorCount{Send: c.SendErrors, Receive: c.ReceiveErrors},
 	}
 	s.addPackets(c)
 	for op, name := range autokeyOperations {
@@ -210,6 +219,8 @@ func (s *ServerStats) WriteText(w io.Writer) error {
 	t.group("NTS agreed", s.NTS.Agreed)
 	t.group("NTS cookies issued", s.NTS.CookiesIssued)
 	t.group("NTS-KE", s.KE)
+	t.line("Mode 6 octets in", s.Queries.OctetsIn)
+	t.line("Mode 6 octets out", s.Queries.OctetsOut)
 	t.line("Send errors", s.Errors.Send)
 	t.line("Receive errors", s.Errors.Receive)
 	return t.err

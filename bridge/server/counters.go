@@ -27,6 +27,8 @@ type counters struct {
 	slowDropped   atomic.Uint64
 	amplifiedIn   atomic.Uint64     // octets of requests answered with more than they had
 	amplifiedOut  atomic.Uint64     // octets of those answers
+	queryIn       atomic.Uint64     // octets of answered requests of mode 6
+	queryOut      atomic.Uint64     // octets of those answers
 	autokeyOps    [16]atomic.Uint64 // answered requests by operation code
 	_             [64]byte          // keeps workers' counters on lines of their own
 }
@@ -41,9 +43,11 @@ type Counters struct {
 	TXKernel      uint64
 	SendErrors    uint64
 	ReceiveErrors uint64
-	SlowDropped   uint64 // Autokey requests that found the slow lane full
+	SlowDropped   uint64 // requests that found the slow lane full
 	AmplifiedIn   uint64 // octets, see counters
 	AmplifiedOut  uint64
+	QueryIn       uint64  // octets of answered requests of mode 6
+	QueryOut      uint64  // octets of those answers
 	Held          int     // timestamps in the interleaved store
 	Span          float64 // seconds between the oldest and newest of them
 	Modes         [8]uint64
@@ -87,6 +91,7 @@ func (c *counters) addTo(sum *Counters) {
 		{&sum.TXDaemon, &c.txDaemon}, {&sum.TXKernel, &c.txKernel},
 		{&sum.SendErrors, &c.sendErrors}, {&sum.ReceiveErrors, &c.receiveErrors},
 		{&sum.SlowDropped, &c.slowDropped},
+		{&sum.QueryIn, &c.queryIn}, {&sum.QueryOut, &c.queryOut},
 		{&sum.AmplifiedIn, &c.amplifiedIn}, {&sum.AmplifiedOut, &c.amplifiedOut},
 	} {
 		*f.to += f.from.Load()

@@ -18,6 +18,7 @@ type State struct {
 	Keys    *symkey.Table
 	Autokey *autokey.Server
 	NTS     *nts.Server
+	Query   Query // mode 6
 }
 
 // slot is one request on its way through the two passes.
@@ -91,6 +92,9 @@ func drop(kind ntp.Kind, reason ntp.Reason) ntp.Verdict {
 func (h *handler) judge(s *slot) ntp.Verdict {
 	req := &s.req
 	s.key = nil
+	if h.isQuery(req.Packet) {
+		return h.judgeQuery(req)
+	}
 	if reason := h.screen(req); reason != ntp.ReasonOK {
 		return drop(ntp.KindNone, reason)
 	}

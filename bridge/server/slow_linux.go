@@ -13,12 +13,12 @@ import (
 	"ntsbridge/symkey"
 )
 
-// slowDepth is how many Autokey requests may wait for public-key work. At
+// slowDepth is how many requests may wait, for public-key work or as queries. At
 // the usual budget they are worked off within a second.
 const slowDepth = 128
 
-// slowLane answers the requests that need public-key work, one after the
-// other, away from the workers. Its memory is fixed.
+// slowLane answers the requests that need public-key work and those of mode 6,
+// one after the other, away from the workers. Its memory is fixed.
 type slowLane struct {
 	srv   *Server
 	free  chan *slowRequest
@@ -77,6 +77,10 @@ func (l *slowLane) run() {
 }
 
 func (l *slowLane) answer(h *handler, r *slowRequest) {
+	if h.isQuery(r.slot.req.Packet) {
+		l.query(h, r)
+		return
+	}
 	h.open(&r.slot)
 	var base ntp.Header
 	h.clock.Fill(&base, systemTime())

@@ -135,7 +135,7 @@ func (w *worker) openSlot(i int, now time.Time) {
 	}
 	w.handler.open(slot)
 	if slot.verdict.Action == ntp.Defer && !w.srv.slow.offer(s, slot, &w.batch.names[i], w.batch.in[i].hdr.Namelen) {
-		slot.verdict = drop(ntp.KindAutokey, ntp.ReasonBudget)
+		slot.verdict = drop(slot.verdict.Kind, ntp.ReasonBudget)
 		w.count.slowDropped.Add(1)
 		w.handler.countVerdict(slot)
 	}

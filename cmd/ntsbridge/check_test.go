@@ -10,7 +10,8 @@ import (
 
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"ntsbridge": func() { os.Exit(run(os.Args[1:])) },
+		"ntsbridge":  func() { os.Exit(dispatch(os.Args)) },
+		"ntp-keygen": func() { os.Exit(dispatch(os.Args)) },
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 )
@@ -33,7 +34,15 @@ func usageError(format string, args ...any) error {
 	return &statusError{exitUsage, fmt.Errorf(format, args...)}
 }
 
-func main() { os.Exit(run(os.Args[1:])) }
+func main() { os.Exit(dispatch(os.Args)) }
+
+// dispatch runs the program under the name by which it was called.
+func dispatch(args []string) int {
+	if filepath.Base(args[0]) == "ntp-keygen" {
+		return ntpKeygen(args[1:])
+	}
+	return run(args[1:])
+}
 
 // run executes the command line and returns the exit status.
 func run(args []string) int {
@@ -44,6 +53,11 @@ func run(args []string) int {
 		return 0
 	}
 	fmt.Fprintln(os.Stderr, "ntsbridge:", err)
+	return exitStatus(err)
+}
+
+// exitStatus returns the exit status that an error stands for.
+func exitStatus(err error) int {
 	var status interface{ ExitCode() int }
 	if errors.As(err, &status) {
 		return status.ExitCode()
@@ -64,7 +78,7 @@ func newRootCommand() *cobra.Command {
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError("%w", err) })
-	root.AddCommand(newServeCommand(), newCheckCommand(), newConvertCommand(), newServerStatsCommand())
+	root.AddCommand(newServeCommand(), newCheckCommand(), newConvertCommand(), newKeygenCommand(), newQueryCommand(), newServerStatsCommand())
 	for _, c := range root.Commands() {
 		if args := c.Args; args != nil {
 			c.Args = func(cmd *cobra.Command, given []string) error {

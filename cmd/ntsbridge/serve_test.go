@@ -1,7 +1,12 @@
 package main
 
 import (
+	"bufio"
 	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -24,4 +29,69 @@ func waitFor(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 	ts.Fatalf("%s did not appear", args[0])
+}
+
+// TestHangup sends SIGHUP to a running server: a good configuration is taken,
+// a bad one refused as a whole, and it serves on.
+func TestHangup(t *testing.T) {
+	dir := t.TempDir()
+	program := filepath.Join(dir, "ntsbridge") // by this name the test binary is the program
+	test, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(test, program); err != nil {
+		t.Fatal(err)
+	}
+	const good = "server: {listen: [\"127.0.0.1:40125\"], workers: 1}\nclock: {mode: local}\nnts: {enabled: false}\n"
+	file := filepath.Join(dir, "site.yaml")
+	write := func(text string) {
+		if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(good)
+	cmd := exec.Command(program, "serve", "-c", file, "--state-dir", dir, "--run-dir", dir)
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Process.Kill()
+	watchdog := time.AfterFunc(30*time.Second, func() { cmd.Process.Kill() })
+	defer watchdog.Stop()
+	log := bufio.NewScanner(stderr)
+	expect := func(text string) {
+		t.Helper()
+		for log.Scan() {
+			if strings.Contains(log.Text(), text) {
+				return
+			}
+		}
+		t.Fatalf("%q was not logged", text)
+	}
+	hangup := func() {
+		t.Helper()
+		if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect("serving")
+	hangup()
+	expect("reloaded")
+	write("server: {listne: []}\n")
+	hangup()
+	expect("reload refused, everything goes on as before")
+	write(good)
+	hangup()
+	expect("reloaded")
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	expect("stopping")
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("stopped with %v", err)
+	}
 }

@@ -1,7 +1,6 @@
 package aead
 
 import (
-	"crypto/subtle"
 	"errors"
 	"fmt"
 	"io"
@@ -193,14 +192,4 @@ func extend(dst []byte, n int) (whole, tail []byte) {
 		copy(whole, dst)
 	}
 	return whole, whole[len(dst):]
-}
-
-// verify compares the tags in constant time and clears the plaintext if they
-// differ.
-func verify(want, got *block, plaintext []byte) error {
-	if subtle.ConstantTimeCompare(want[:], got[:]) != 1 {
-		clear(plaintext)
-		return ErrAuthentication
-	}
-	return nil
 }

@@ -192,6 +192,32 @@ func TestOverlap(t *testing.T) {
 	})
 }
 
+// TestLengths compares both ways of calculating at all lengths around those of
+// one, two and three turns of eight blocks.
+func TestLengths(t *testing.T) {
+	for _, id := range allIDs {
+		t.Run(id.String(), func(t *testing.T) {
+			nonce, all := pattern(12, 2), pattern(400, 3)
+			for n := range all {
+				for _, m := range []int{0, 1, 15, 16, 17, 64, 79, 80, n} {
+					for _, lengths := range [][2]int{{n, m}, {m, n}} {
+						plaintext, ad := all[:lengths[0]], all[:lengths[1]]
+						var want []byte
+						generic(func() { want = newKey(t, id, 1).Seal(nil, nonce, plaintext, ad) })
+						k := newKey(t, id, 1)
+						if got := k.Seal(nil, nonce, plaintext, ad); !bytes.Equal(got, want) {
+							t.Fatalf("Seal with lengths %d differs", lengths)
+						}
+						if got, err := k.Open(nil, nonce, want, ad); err != nil || !bytes.Equal(got, plaintext) {
+							t.Fatalf("Open with lengths %d differs: %v", lengths, err)
+						}
+					}
+				}
+			}
+		})
+	}
+}
+
 // TestRefusal changes everything that can be changed, and looks for plaintext
 // that is left behind.
 func TestRefusal(t *testing.T) {

@@ -36,8 +36,7 @@ func (s *schedule) expandGeneric(key []byte) {
 }
 
 // cbcMACGeneric runs the chain of CBC-MAC from x over the whole blocks of p
-// and then over last. The buffer keeps x from escaping for the sake of the
-// assembly, which shares the callers.
+// and then over last.
 func (s *schedule) cbcMACGeneric(x *block, p []byte, last number) {
 	buf := make([]byte, blockLen)
 	copy(buf, x[:])
@@ -68,14 +67,14 @@ func (s *schedule) streamGeneric(out *[streamLen]byte, ctr *block, o order) {
 	clear(buf)
 }
 
-// xorStream encrypts or decrypts p in place in counter mode.
-func (s *schedule) xorStream(p []byte, ctr block, o order) {
+// xorStreamGeneric encrypts or decrypts p in place in counter mode.
+func (s *schedule) xorStreamGeneric(p []byte, ctr block, o order) {
 	if len(p) == 0 {
 		return
 	}
 	var stream [streamLen]byte
 	for len(p) > 0 {
-		s.stream(&stream, &ctr, o)
+		s.streamGeneric(&stream, &ctr, o)
 		p = p[subtle.XORBytes(p, p, stream[:]):]
 	}
 	clear(stream[:])

@@ -26,48 +26,42 @@ type roundKeys struct {
 // expand128, expand192 and expand256 write the round keys of a key.
 //
 //go:noescape
-func expand128(r *roundKeys, key *byte)
+func expand128(keys *[15]block, key *byte)
 
 //go:noescape
-func expand192(r *roundKeys, key *byte)
+func expand192(keys *[15]block, key *byte)
 
 //go:noescape
-func expand256(r *roundKeys, key *byte)
+func expand256(keys *[15]block, key *byte)
 
-// cbcMAC runs the chain of CBC-MAC from x over blocks blocks at p and then
-// over the block of big-endian halves hi and lo.
+// subkeys makes what an AES-SIV Key keeps of its first half.
 //
 //go:noescape
-func cbcMAC(r *roundKeys, x *block, p *byte, blocks int, hi, lo uint64)
+func subkeys(r *roundKeys, k1, d0 *number)
 
-// stream8BE makes 8 blocks of key stream and advances the counter, which is
-// the last 4 octets, big endian.
+// s2v makes the synthetic IV v with k's mac, k1 and d0.
 //
 //go:noescape
-func stream8BE(r *roundKeys, out *[streamLen]byte, ctr *block)
+func s2v(k *Key, v *number, plaintext, ad, nonce []byte)
 
-// stream8LE makes 8 blocks of key stream and advances the counter, which is
-// the first 4 octets, little endian.
+// xorStreamBE encrypts or decrypts in to out in counter mode. The first counter
+// is the block of big-endian halves hi and lo; it counts in its last 4 octets.
+// out is as long as in and may overlap it anyhow.
 //
 //go:noescape
-func stream8LE(r *roundKeys, out *[streamLen]byte, ctr *block)
+func xorStreamBE(r *roundKeys, out, in []byte, hi, lo uint64)
 
-// polyvalPowers computes h.powers from h.powers[0].
+// sealGCMSIV fills out with ciphertext and tag. It may overlap all others: they
+// are read first, and the plaintext as fits the overlap.
 //
 //go:noescape
-func polyvalPowers(h *hashKey)
+func sealGCMSIV(r *roundKeys, out, nonce, plaintext, ad []byte)
 
-// polyvalBlocks adds blocks blocks at p, and behind them extra ones, 0 to 2 of
-// the little-endian halves e0 to e3, to the POLYVAL x.
+// openGCMSIV fills out with the plaintext, and returns 0 if it is authentic.
+// It may overlap sealed.
 //
 //go:noescape
-func polyvalBlocks(h *hashKey, x *block, p *byte, blocks, extra int, e0, e1, e2, e3 uint64)
-
-// deriveKeys makes the authentication key and the encryption key of a nonce of
-// 12 octets.
-//
-//go:noescape
-func deriveKeys(r *roundKeys, nonce *byte, auth, enc *block)
+func openGCMSIV(r *roundKeys, out, nonce, sealed, ad []byte) (difference uint64)
 
 func (s *schedule) expand(key []byte) {
 	if !assembly {
@@ -78,66 +72,59 @@ func (s *schedule) expand(key []byte) {
 	s.rounds = 6 + len(key)/4 // FIPS 197, section 5
 	switch len(key) {
 	case 16:
-		expand128(&s.roundKeys, &key[0])
+		expand128(&s.keys, &key[0])
 	case 24:
-		expand192(&s.roundKeys, &key[0])
+		expand192(&s.keys, &key[0])
 	case 32:
-		expand256(&s.roundKeys, &key[0])
+		expand256(&s.keys, &key[0])
 	}
 }
 
-func (s *schedule) cbcMAC(x *block, p []byte, last number) {
+// subkeys makes k1 and d0.
+func (k *Key) subkeys() {
+	if k.mac.generic != nil {
+		k.subkeysGeneric()
+		return
+	}
+	subkeys(&k.mac.roundKeys, &k.k1, &k.d0)
+}
+
+// s2v returns the synthetic IV (RFC 5297, section 2.4).
+func (k *Key) s2v(plaintext, associatedData, nonce []byte) (v number) {
+	if k.mac.generic != nil {
+		return k.s2vGeneric(plaintext, associatedData, nonce)
+	}
+	s2v(k, &v, plaintext, associatedData, nonce)
+	return v
+}
+
+// xorStream encrypts or decrypts in to out, which may overlap it anyhow, in
+// AES-SIV's counter mode.
+func (s *schedule) xorStream(out, in []byte, ctr number) {
 	if s.generic != nil {
-		s.cbcMACGeneric(x, p, last)
+		copy(out, in)
+		s.xorStreamGeneric(out, ctr.block(), sivOrder)
 		return
 	}
-	start := &x[0] // of nothing
-	if len(p) >= blockLen {
-		start = &p[0]
-	}
-	cbcMAC(&s.roundKeys, x, start, len(p)/blockLen, last.hi, last.lo)
+	xorStreamBE(&s.roundKeys, out[:len(in)], in, ctr.hi, ctr.lo)
 }
 
-func (s *schedule) stream(out *[streamLen]byte, ctr *block, o order) {
-	switch {
-	case s.generic != nil:
-		s.streamGeneric(out, ctr, o)
-	case o == sivOrder:
-		stream8BE(&s.roundKeys, out, ctr)
-	default:
-		stream8LE(&s.roundKeys, out, ctr)
-	}
-}
-
-func (h *hashKey) init(key *block) {
-	h.powers[0] = *key
-	if assembly {
-		polyvalPowers(h)
-	}
-}
-
-func (h *hashKey) blocks(x *block, p []byte, extra ...element) {
-	if !assembly {
-		h.blocksGeneric(x, p, extra...)
+// seal fills out, TagLen octets longer than the plaintext.
+func (s *schedule) seal(out, nonce, plaintext, associatedData []byte) {
+	if s.generic != nil {
+		s.sealGeneric(out, nonce, plaintext, associatedData)
 		return
 	}
-	var e [2]element
-	start := &x[0] // of nothing
-	if len(p) >= blockLen {
-		start = &p[0]
-	}
-	n := copy(e[:], extra)
-	polyvalBlocks(h, x, start, len(p)/blockLen, n, e[0].lo, e[0].hi, e[1].lo, e[1].hi)
+	_, _ = nonce[:gcmSIVNonceLen], out[:len(plaintext)+TagLen]
+	sealGCMSIV(&s.roundKeys, out, nonce, plaintext, associatedData)
 }
 
-// derive makes the keys of one nonce (RFC 8452, section 4).
-func (k *Key) derive(n *nonceKeys, nonce []byte) {
-	if k.ctr.generic != nil {
-		k.deriveGeneric(n, nonce)
-		return
+// open fills out, TagLen octets shorter than sealed, and reports whether it is
+// authentic.
+func (s *schedule) open(out, nonce, sealed, associatedData []byte) bool {
+	if s.generic != nil {
+		return s.openGeneric(out, nonce, sealed, associatedData)
 	}
-	_ = nonce[gcmSIVNonceLen-1]
-	deriveKeys(&k.ctr.roundKeys, &nonce[0], &n.auth.powers[0], &n.enc.keys[0])
-	n.enc.expand(n.enc.keys[0][:])
-	polyvalPowers(&n.auth)
+	_, _ = nonce[:gcmSIVNonceLen], out[:len(sealed)-TagLen]
+	return openGCMSIV(&s.roundKeys, out, nonce, sealed, associatedData) == 0
 }

@@ -11,12 +11,21 @@ type schedule struct {
 
 func (s *schedule) expand(key []byte) { s.expandGeneric(key) }
 
-func (s *schedule) cbcMAC(x *block, p []byte, last number) { s.cbcMACGeneric(x, p, last) }
+func (k *Key) subkeys() { k.subkeysGeneric() }
 
-func (s *schedule) stream(out *[streamLen]byte, ctr *block, o order) { s.streamGeneric(out, ctr, o) }
+func (k *Key) s2v(plaintext, associatedData, nonce []byte) number {
+	return k.s2vGeneric(plaintext, associatedData, nonce)
+}
 
-func (h *hashKey) init(key *block) { h.powers[0] = *key }
+func (s *schedule) xorStream(out, in []byte, ctr number) {
+	copy(out, in)
+	s.xorStreamGeneric(out, ctr.block(), sivOrder)
+}
 
-func (h *hashKey) blocks(x *block, p []byte, extra ...element) { h.blocksGeneric(x, p, extra...) }
+func (s *schedule) seal(out, nonce, plaintext, associatedData []byte) {
+	s.sealGeneric(out, nonce, plaintext, associatedData)
+}
 
-func (k *Key) derive(n *nonceKeys, nonce []byte) { k.deriveGeneric(n, nonce) }
+func (s *schedule) open(out, nonce, sealed, associatedData []byte) bool {
+	return s.openGeneric(out, nonce, sealed, associatedData)
+}

@@ -2,7 +2,7 @@
 
 #include "textflag.h"
 
-// Unaligned moves and clearing of registers are as in block_amd64.s.
+// Unaligned moves and clearing of registers are as in siv_amd64.s.
 
 // RotWord of the last word of a key, in every word (FIPS 197, section 5.2).
 DATA rotLast<>+0(SB)/8, $0x0c0f0e0d0c0f0e0d
@@ -44,9 +44,9 @@ GLOBL rcon9<>(SB), RODATA|NOPTR, $16
 	SPREAD(X0, X1, X2) \
 	MOVOU      X0, offset(AX)
 
-// func expand128(r *roundKeys, key *byte)
+// func expand128(keys *[15]block, key *byte)
 TEXT ·expand128(SB), NOSPLIT, $0-16
-	MOVQ  r+0(FP), AX
+	MOVQ  keys+0(FP), AX
 	MOVQ  key+8(FP), BX
 	MOVOU rotLast<>(SB), X3
 	MOVOU rcon1<>(SB), X4
@@ -85,9 +85,9 @@ TEXT ·expand128(SB), NOSPLIT, $0-16
 	PXOR   X2, X5;       \
 	MOVQ   X5, (offset+16)(AX)
 
-// func expand192(r *roundKeys, key *byte)
+// func expand192(keys *[15]block, key *byte)
 TEXT ·expand192(SB), NOSPLIT, $0-16
-	MOVQ  r+0(FP), AX
+	MOVQ  keys+0(FP), AX
 	MOVQ  key+8(FP), BX
 	MOVOU rotSecond<>(SB), X3
 	MOVOU rcon1<>(SB), X4
@@ -131,9 +131,9 @@ TEXT ·expand192(SB), NOSPLIT, $0-16
 	SPREAD(X5, X1, X2) \
 	MOVOU      X5, (offset+16)(AX)
 
-// func expand256(r *roundKeys, key *byte)
+// func expand256(keys *[15]block, key *byte)
 TEXT ·expand256(SB), NOSPLIT, $0-16
-	MOVQ  r+0(FP), AX
+	MOVQ  keys+0(FP), AX
 	MOVQ  key+8(FP), BX
 	MOVOU rotLast<>(SB), X3
 	MOVOU rcon1<>(SB), X4

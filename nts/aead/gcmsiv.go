@@ -2,43 +2,81 @@ package aead
 
 import "encoding/binary"
 
+// sealGCMSIV appends ciphertext and tag (RFC 8452, section 4).
+func (k *Key) sealGCMSIV(dst, nonce, plaintext, associatedData []byte) []byte {
+	if len(nonce) != gcmSIVNonceLen {
+		panic("aead: AES-GCM-SIV takes a nonce of 12 octets")
+	}
+	all, out := extend(dst, len(plaintext)+TagLen)
+	k.ctr.seal(out, nonce, plaintext, associatedData)
+	return all
+}
+
+// openGCMSIV appends the plaintext (RFC 8452, section 5).
+func (k *Key) openGCMSIV(dst, nonce, ciphertext, associatedData []byte) ([]byte, error) {
+	if len(nonce) != gcmSIVNonceLen {
+		return nil, ErrAuthentication
+	}
+	all, out := extend(dst, len(ciphertext)-TagLen)
+	if !k.ctr.open(out, nonce, ciphertext, associatedData) {
+		clear(out)
+		return nil, ErrAuthentication
+	}
+	return all, nil
+}
+
+// sealGeneric fills out, TagLen octets longer than the plaintext.
+func (s *schedule) sealGeneric(out, nonce, plaintext, associatedData []byte) {
+	var n nonceKeys
+	n.derive(s, nonce)
+	n.seal(out, nonce, plaintext, associatedData)
+	n = nonceKeys{}
+}
+
+// openGeneric fills out, TagLen octets shorter than sealed, and reports
+// whether it is authentic.
+func (s *schedule) openGeneric(out, nonce, sealed, associatedData []byte) bool {
+	var n nonceKeys
+	n.derive(s, nonce)
+	ok := n.open(out, nonce, sealed, associatedData)
+	n = nonceKeys{}
+	return ok
+}
+
 // nonceKeys are the keys of one nonce.
 type nonceKeys struct {
 	enc  schedule
-	auth hashKey
+	auth element
 }
 
-// deriveGeneric makes the keys of one nonce. The blocks are those of a counter that
-// starts at 0 before the nonce (RFC 8452, section 4).
-func (k *Key) deriveGeneric(n *nonceKeys, nonce []byte) {
-	var ctr, auth, enc block
+// derive makes the keys of a nonce with the key-generating key s. The blocks
+// are those of a counter that starts at 0 before the nonce (RFC 8452, section
+// 4).
+func (n *nonceKeys) derive(s *schedule, nonce []byte) {
+	var ctr, enc block
 	copy(ctr[4:], nonce)
 	var stream [streamLen]byte
-	k.ctr.stream(&stream, &ctr, gcmSIVOrder)
-	copy(auth[:8], stream[0:])
-	copy(auth[8:], stream[16:])
+	s.streamGeneric(&stream, &ctr, gcmSIVOrder)
+	n.auth = element{binary.LittleEndian.Uint64(stream[0:]), binary.LittleEndian.Uint64(stream[16:])}
 	copy(enc[:8], stream[32:])
 	copy(enc[8:], stream[48:])
-	n.auth.init(&auth)
-	n.enc.expand(enc[:])
+	n.enc.expandGeneric(enc[:])
 	clear(stream[:])
-	auth, enc = block{}, block{}
+	enc = block{}
 }
 
 // tag returns the tag of a plaintext (RFC 8452, section 4).
-func (n *nonceKeys) tag(nonce, plaintext, associatedData []byte) block {
-	var x block
-	n.auth.update(&x, associatedData)
-	n.auth.finish(&x, plaintext, element{
-		uint64(len(associatedData)) * 8, uint64(len(plaintext)) * 8,
-	})
-	s := toNumber(x[:])
+func (n *nonceKeys) tag(nonce, plaintext, associatedData []byte) (t block) {
+	h := polyval{key: n.auth}
+	h.update(associatedData)
+	h.update(plaintext)
+	h.add(element{uint64(len(associatedData)) * 8, uint64(len(plaintext)) * 8})
+	s := h.sum.number()
 	s.hi ^= binary.BigEndian.Uint64(nonce)
 	s.lo ^= uint64(binary.BigEndian.Uint32(nonce[8:])) << 32
 	s.lo &^= 0x80
-	x = block{}
-	n.enc.cbcMAC(&x, nil, s)
-	return x
+	n.enc.cbcMACGeneric(&t, nil, s)
+	return t
 }
 
 // gcmSIVCounter makes the first counter of a tag (RFC 8452, section 4).
@@ -47,50 +85,19 @@ func gcmSIVCounter(t block) block {
 	return t
 }
 
-// seal appends ciphertext and tag.
-func (n *nonceKeys) seal(dst, nonce, plaintext, associatedData []byte) []byte {
+// seal is sealGeneric with derived keys.
+func (n *nonceKeys) seal(out, nonce, plaintext, associatedData []byte) {
 	t := n.tag(nonce, plaintext, associatedData)
-	all, out := extend(dst, len(plaintext)+TagLen)
 	copy(out, plaintext)
-	n.enc.xorStream(out[:len(plaintext)], gcmSIVCounter(t), gcmSIVOrder)
+	n.enc.xorStreamGeneric(out[:len(plaintext)], gcmSIVCounter(t), gcmSIVOrder)
 	copy(out[len(plaintext):], t[:])
-	return all
 }
 
-// open appends the plaintext.
-func (n *nonceKeys) open(dst, nonce, ciphertext, associatedData []byte) ([]byte, error) {
-	length := len(ciphertext) - TagLen
-	t := block(ciphertext[length:])
-	all, out := extend(dst, length)
-	copy(out, ciphertext)
-	n.enc.xorStream(out, gcmSIVCounter(t), gcmSIVOrder)
+// open is openGeneric with derived keys.
+func (n *nonceKeys) open(out, nonce, sealed, associatedData []byte) bool {
+	t := block(sealed[len(out):])
+	copy(out, sealed)
+	n.enc.xorStreamGeneric(out, gcmSIVCounter(t), gcmSIVOrder)
 	got := n.tag(nonce, out, associatedData)
-	if err := verify(&t, &got, out); err != nil {
-		return nil, err
-	}
-	return all, nil
-}
-
-// sealGCMSIV derives the keys of the nonce and seals.
-func (k *Key) sealGCMSIV(dst, nonce, plaintext, associatedData []byte) []byte {
-	if len(nonce) != gcmSIVNonceLen {
-		panic("aead: AES-GCM-SIV takes a nonce of 12 octets")
-	}
-	var n nonceKeys
-	k.derive(&n, nonce)
-	dst = n.seal(dst, nonce, plaintext, associatedData)
-	n = nonceKeys{}
-	return dst
-}
-
-// openGCMSIV derives the keys of the nonce and opens.
-func (k *Key) openGCMSIV(dst, nonce, ciphertext, associatedData []byte) ([]byte, error) {
-	if len(nonce) != gcmSIVNonceLen {
-		return nil, ErrAuthentication
-	}
-	var n nonceKeys
-	k.derive(&n, nonce)
-	dst, err := n.open(dst, nonce, ciphertext, associatedData)
-	n = nonceKeys{}
-	return dst, err
+	return toNumber(t[:]).equal(toNumber(got[:]))
 }

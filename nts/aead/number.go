@@ -15,10 +15,16 @@ func toNumber(p []byte) number {
 	return number{binary.BigEndian.Uint64(p), binary.BigEndian.Uint64(p[8:])}
 }
 
-// block writes n out.
+// put writes n out to the first 16 octets of p.
+func (n number) put(p []byte) {
+	_ = p[blockLen-1]
+	binary.BigEndian.PutUint64(p, n.hi)
+	binary.BigEndian.PutUint64(p[8:], n.lo)
+}
+
+// block returns the block of n.
 func (n number) block() (b block) {
-	binary.BigEndian.PutUint64(b[:8], n.hi)
-	binary.BigEndian.PutUint64(b[8:], n.lo)
+	n.put(b[:])
 	return b
 }
 
@@ -28,6 +34,12 @@ func (n number) element() element {
 }
 
 func (n number) xor(m number) number { return number{n.hi ^ m.hi, n.lo ^ m.lo} }
+
+// equal compares in constant time.
+func (n number) equal(m number) bool {
+	d := n.xor(m)
+	return d.hi|d.lo == 0
+}
 
 // dbl multiplies by x in CMAC's field, in constant time (RFC 5297, section
 // 2.3).

@@ -5,44 +5,20 @@ import (
 	"math/bits"
 )
 
-// hashKey is a key of POLYVAL, with its powers.
-type hashKey struct {
-	powers [4]block // 1st to 4th; only the 1st without assembly
-}
+// polyval is a POLYVAL in the making (RFC 8452, section 3).
+type polyval struct{ key, sum element }
 
-// update adds p, padded with zeros to whole blocks, to the POLYVAL x (RFC
-// 8452, section 3).
-func (h *hashKey) update(x *block, p []byte) {
-	n := len(p) &^ (blockLen - 1)
-	if n == len(p) {
-		h.blocks(x, p)
-	} else {
-		h.blocks(x, p[:n], tail(p, len(p)-n).element())
-	}
-}
+// add adds one block.
+func (h *polyval) add(e element) { h.sum = dot(h.sum.add(e), h.key) }
 
-// finish adds p as update does, and then the block of lengths.
-func (h *hashKey) finish(x *block, p []byte, lengths element) {
-	n := len(p) &^ (blockLen - 1)
-	if n == len(p) {
-		h.blocks(x, p, lengths)
-	} else {
-		h.blocks(x, p[:n], tail(p, len(p)-n).element(), lengths)
-	}
-}
-
-// blocksGeneric adds whole blocks, and behind them up to two extra ones, to
-// the POLYVAL x.
-func (h *hashKey) blocksGeneric(x *block, p []byte, extra ...element) {
-	sum, key := toElement(x[:]), toElement(h.powers[0][:])
+// update adds p, padded with zeros to whole blocks.
+func (h *polyval) update(p []byte) {
 	for ; len(p) >= blockLen; p = p[blockLen:] {
-		sum = dot(sum.add(toElement(p)), key)
+		h.add(toElement(p))
 	}
-	for _, e := range extra {
-		sum = dot(sum.add(e), key)
+	if len(p) > 0 {
+		h.add(tail(p, len(p)).element())
 	}
-	binary.LittleEndian.PutUint64(x[:8], sum.lo)
-	binary.LittleEndian.PutUint64(x[8:], sum.hi)
 }
 
 // element is an element of POLYVAL's field GF(2^128), whose polynomial is
@@ -53,6 +29,9 @@ func toElement(p []byte) element {
 	_ = p[blockLen-1]
 	return element{binary.LittleEndian.Uint64(p), binary.LittleEndian.Uint64(p[8:])}
 }
+
+// number returns the block of e as a number.
+func (e element) number() number { return number{bits.ReverseBytes64(e.lo), bits.ReverseBytes64(e.hi)} }
 
 func (e element) add(f element) element { return element{e.lo ^ f.lo, e.hi ^ f.hi} }
 

@@ -4,11 +4,16 @@ package aead
 func (k *Key) initSIV(key []byte) {
 	k.mac.expand(key[:len(key)/2])
 	k.ctr.expand(key[len(key)/2:])
+	k.subkeys()
+}
+
+// subkeysGeneric makes k1 and d0.
+func (k *Key) subkeysGeneric() {
 	var x block
-	k.mac.cbcMAC(&x, nil, number{})
+	k.mac.cbcMACGeneric(&x, nil, number{})
 	k.k1 = toNumber(x[:]).dbl()
 	x = block{}
-	k.mac.cbcMAC(&x, nil, k.k1)
+	k.mac.cbcMACGeneric(&x, nil, k.k1)
 	k.d0 = toNumber(x[:])
 }
 
@@ -32,65 +37,64 @@ func (k *Key) cmac(p []byte) number {
 	var x block
 	n := whole(len(p))
 	r := len(p) - n
-	k.mac.cbcMAC(&x, p[:n], tail(p, r).xor(k.subkey(r)))
+	k.mac.cbcMACGeneric(&x, p[:n], tail(p, r).xor(k.subkey(r)))
 	return toNumber(x[:])
 }
 
 // cmacXorEnd returns the CMAC of p with d added to its last 16 octets; p has
 // at least that many (RFC 5297, section 2.4, "xorend").
-func (k *Key) cmacXorEnd(p []byte, d number) (x block) {
+func (k *Key) cmacXorEnd(p []byte, d number) number {
+	var x block
 	n := whole(len(p))
 	r := len(p) - n
 	last := tail(p, r).xor(d.left(blockLen - r)).xor(k.subkey(r))
 	if n > 0 {
 		n -= blockLen // d reaches into this block too
-		k.mac.cbcMAC(&x, p[:n], toNumber(p[n:]).xor(d.right(r)))
+		k.mac.cbcMACGeneric(&x, p[:n], toNumber(p[n:]).xor(d.right(r)))
 	}
-	k.mac.cbcMAC(&x, nil, last)
-	return x
+	k.mac.cbcMACGeneric(&x, nil, last)
+	return toNumber(x[:])
 }
 
-// s2v returns the synthetic IV of components and plaintext (RFC 5297, section
-// 2.4).
-func (k *Key) s2v(plaintext []byte, components ...[]byte) (x block) {
+// s2vGeneric returns the synthetic IV of components and plaintext (RFC 5297,
+// section 2.4).
+func (k *Key) s2vGeneric(plaintext []byte, components ...[]byte) number {
 	d := k.d0
 	for _, c := range components {
 		d = d.dbl().xor(k.cmac(c))
 	}
 	if r := len(plaintext); r < blockLen {
-		k.mac.cbcMAC(&x, nil, tail(plaintext, r).xor(pad(r)).xor(d.dbl()).xor(k.k1))
-		return x
+		var x block
+		k.mac.cbcMACGeneric(&x, nil, tail(plaintext, r).xor(pad(r)).xor(d.dbl()).xor(k.k1))
+		return toNumber(x[:])
 	}
 	return k.cmacXorEnd(plaintext, d)
 }
 
 // sivCounter makes the first counter of a synthetic IV (RFC 5297, section
 // 2.5).
-func sivCounter(v block) block {
-	v[8] &= 0x7f
-	v[12] &= 0x7f
+func sivCounter(v number) number {
+	v.lo &^= 1<<63 | 1<<31
 	return v
 }
 
 // sealSIV appends synthetic IV and ciphertext (RFC 5297, section 2.6).
-func (k *Key) sealSIV(dst, plaintext []byte, components ...[]byte) []byte {
-	v := k.s2v(plaintext, components...)
+func (k *Key) sealSIV(dst, plaintext, associatedData, nonce []byte) []byte {
+	v := k.s2v(plaintext, associatedData, nonce)
 	all, out := extend(dst, TagLen+len(plaintext))
-	copy(out[TagLen:], plaintext)
-	copy(out, v[:])
-	k.ctr.xorStream(out[TagLen:], sivCounter(v), sivOrder)
+	k.ctr.xorStream(out[TagLen:], plaintext, sivCounter(v))
+	v.put(out)
 	return all
 }
 
 // openSIV appends the plaintext (RFC 5297, section 2.7).
-func (k *Key) openSIV(dst, ciphertext []byte, components ...[]byte) ([]byte, error) {
-	v := block(ciphertext)
+func (k *Key) openSIV(dst, ciphertext, associatedData, nonce []byte) ([]byte, error) {
+	v := toNumber(ciphertext)
 	all, out := extend(dst, len(ciphertext)-TagLen)
-	copy(out, ciphertext[TagLen:])
-	k.ctr.xorStream(out, sivCounter(v), sivOrder)
-	got := k.s2v(out, components...)
-	if err := verify(&v, &got, out); err != nil {
-		return nil, err
+	k.ctr.xorStream(out, ciphertext[TagLen:], sivCounter(v))
+	if !v.equal(k.s2v(out, associatedData, nonce)) {
+		clear(out)
+		return nil, ErrAuthentication
 	}
 	return all, nil
 }

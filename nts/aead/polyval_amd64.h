@@ -1,6 +1,4 @@
-//go:build !purego
-
-#include "textflag.h"
+// POLYVAL, for gcmsiv_amd64.s: R12 points to the memory of the call.
 
 // POLYVAL's polynomial without x^128: x^127 + x^126 + x^121 + 1.
 DATA poly<>+0(SB)/8, $1
@@ -47,51 +45,34 @@ GLOBL poly<>(SB), RODATA|NOPTR, $16
 	PXOR X3, X3; \
 	PXOR X4, X4
 
-// func polyvalPowers(h *hashKey)
-TEXT ·polyvalPowers(SB), NOSPLIT, $0-8
-	MOVQ  h+0(FP), AX
-	MOVOU poly<>(SB), X7
-	MOVOU (AX), X8
-	MOVO  X8, X0
-	ZERO()
-	MULTIPLY(X0, X8)
-	REDUCE()
-	MOVOU X4, 16(AX)
-	MOVO  X4, X9
-	MOVO  X4, X0
-	ZERO()
-	MULTIPLY(X0, X8)
-	REDUCE()
-	MOVOU X4, 32(AX)
-	MOVO  X9, X0
-	ZERO()
-	MULTIPLY(X0, X9)
-	REDUCE()
-	MOVOU X4, 48(AX)
-	PXOR  X0, X0
-	ZERO()
-	PXOR  X5, X5
-	PXOR  X6, X6
-	PXOR  X8, X8
-	PXOR  X9, X9
-	RET
-
-// Up to four blocks are multiplied by falling powers of the key and reduced
-// together; the sum so far goes into the first of them. Blocks are loaded in
-// halves because one move of an extra block, whose halves have just been
-// stored, would have to wait for both stores.
+// hash adds R13 octets at SI, padded with zeros to whole blocks, and R9 more
+// blocks, 0 or 1, which is in X9, to the POLYVAL in X4. X7 has the polynomial.
 //
-// func polyvalBlocks(h *hashKey, x *block, p *byte, blocks, extra int, e0, e1, e2, e3 uint64)
-TEXT ·polyvalBlocks(SB), NOSPLIT, $0-72
-	MOVQ  h+0(FP), AX
-	MOVQ  x+8(FP), DI
-	MOVQ  p+16(FP), SI
-	MOVQ  blocks+24(FP), R8
-	MOVQ  extra+32(FP), CX
-	MOVOU poly<>(SB), X7
-	MOVOU (DI), X4
-	ADDQ  R8, CX
-	JEQ   done
+// Up to four blocks are multiplied by falling powers of the key and reduced
+// together. The sum so far belongs to the first of them, but is multiplied
+// last, so that only it has to be waited for.
+TEXT hash<>(SB), NOSPLIT, $0
+	MOVQ  R13, R8
+	SHRQ  $4, R8
+	MOVQ  R13, R11
+	ANDQ  $15, R11
+	JEQ   whole
+	MOVQ  R13, R10
+	ANDQ  $~15, R10
+	ADDQ  SI, R10
+	CALL  load<>(SB)
+	MOVOU X0, EXTRA(R12)
+	MOVOU X9, (EXTRA+16)(R12)
+	ADDQ  $1, R9
+	JMP   start
+
+whole:
+	MOVOU X9, EXTRA(R12)
+
+start:
+	LEAQ (R8)(R9*1), CX
+	TESTQ CX, CX
+	JEQ  done
 
 batch:
 	MOVQ    CX, DX
@@ -101,34 +82,26 @@ batch:
 	SUBQ    DX, CX
 	SHLQ    $4, DX         // of the power behind the one to use
 	MOVO    X4, X0
+	MOVOU   (POWERS-16)(R12)(DX*1), X10
 	ZERO()
 
 term:
 	TESTQ R8, R8
-	JNE   load
-	LEAQ  e0+40(FP), SI    // once: R8 goes on to -1
+	JNE   next
+	LEAQ  EXTRA(R12), SI   // once: R8 goes on to -1
 
-load:
-	SUBQ   $1, R8
-	MOVQ   (SI), X1
-	MOVHPS 8(SI), X1
-	MOVOU  -16(AX)(DX*1), X8
-	ADDQ   $16, SI
-	PXOR   X1, X0
-	MULTIPLY(X0, X8)
-	PXOR   X0, X0
-	SUBQ   $16, DX
-	JNE    term
+next:
+	SUBQ  $1, R8
+	MOVOU (SI), X1
+	MOVOU (POWERS-16)(R12)(DX*1), X8
+	ADDQ  $16, SI
+	MULTIPLY(X1, X8)
+	SUBQ  $16, DX
+	JNE   term
+	MULTIPLY(X0, X10)
 	REDUCE()
-	TESTQ  CX, CX
-	JNE    batch
-	MOVOU  X4, (DI)
+	TESTQ CX, CX
+	JNE   batch
 
 done:
-	PXOR X0, X0
-	PXOR X1, X1
-	ZERO()
-	PXOR X5, X5
-	PXOR X6, X6
-	PXOR X8, X8
 	RET

@@ -1,0 +1,73 @@
+package control
+
+import (
+	"crypto/rand"
+	"net/netip"
+	"time"
+
+	"ntsbridge/bridge/access"
+	"ntsbridge/bridge/ntp"
+)
+
+// An answer of mode 6 is many times longer than its request, and the source
+// of a UDP packet is easily forged. So other hosts than this one get a bounded
+// number of packets, of at most 480 octets each: a single source (an IPv4
+// address or an IPv6 /64) 10 a second after a first 64, all together 250 a
+// second after a first 255. An answer that is over the bound is dropped whole.
+var (
+	querySourceLimit = access.RateLimit{Interval: 100 * time.Millisecond, Burst: 64}
+	queryTotalLimit  = access.RateLimit{Interval: 4 * time.Millisecond, Burst: 255}
+)
+
+// querySources is how many sources are remembered.
+const querySources = 1024
+
+// Queries answers mode 6 for a server: server.Query.
+type Queries struct {
+	source  QuerySource
+	sources *access.Limiter
+	total   *access.Limiter
+}
+
+// NewQueries returns the answerer from a source.
+func NewQueries(source QuerySource) (*Queries, error) {
+	c := access.LimiterConfig{Clients: querySources}
+	if _, err := rand.Read(c.Seed[:]); err != nil {
+		return nil, err
+	}
+	sources, err := access.NewLimiter(c)
+	if err != nil {
+		return nil, err
+	}
+	c.Clients = 1
+	total, err := access.NewLimiter(c)
+	return &Queries{source: source, sources: sources, total: total}, err
+}
+
+// Answer implements server.Query.
+func (q *Queries) Answer(now ntp.Timestamp, mono int64, clock *ntp.ClockState, req *ntp.Request) ([][]byte, ntp.Reason) {
+	from := req.From.Addr()
+	bounded := !from.IsLoopback()
+	if bounded && !q.allow(from, mono, 1) { // before there is any work
+		return nil, ntp.ReasonRateLimited
+	}
+	answer := Respond(q.source, now, clock, req.Packet)
+	if len(answer) == 0 {
+		return nil, ntp.ReasonMalformed
+	}
+	if bounded && !q.allow(from, mono, len(answer)-1) {
+		return nil, ntp.ReasonRateLimited
+	}
+	return answer, ntp.ReasonOK
+}
+
+// allow takes tokens for packets of an answer.
+func (q *Queries) allow(from netip.Addr, mono int64, packets int) bool {
+	for range packets {
+		if q.sources.Allow(from, mono, &querySourceLimit) != access.Pass ||
+			q.total.Allow(netip.IPv6Unspecified(), mono, &queryTotalLimit) != access.Pass {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,13 @@
+// Package source runs associations: it polls servers and peers, listens to
+// broadcasts, checks and authenticates what comes back, and measures offset,
+// delay and dispersion (RFC 5905, sections 8, 9 and 11 with the on-wire
+// protocol's tests; ntpd 4.2.8 where it differs).
+//
+// What an association learns goes to callbacks as samples; filtering,
+// selection and the discipline are not here. Authentication is behind
+// Authenticator: none, symmetric key, Autokey, NTS.
+//
+// A Client has a socket of its own with a port of the kernel's choice.
+// Symmetric and broadcast associations speak from UDP port 123, which they
+// share with the server: see Port.
+package source

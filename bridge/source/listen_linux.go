@@ -1,0 +1,201 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Listener is a Port of its own, for hosts on which no server has port 123,
+// and for tests.
+type Listener struct {
+	conns   []*net.UDPConn
+	handler atomic.Pointer[Handler]
+	other   Handler
+	done    sync.WaitGroup
+}
+
+// multicastTTL is how many routers a multicast packet may pass; ntpd's default
+// is 3 (tos ttl), and 1 keeps it on the link. A site that wants more uses
+// unicast.
+const multicastTTL = 3
+
+// Listen opens UDP ports, such as 0.0.0.0:123 and [::]:123: packets to
+// broadcast and multicast addresses come to unspecified addresses only. other
+// gets the packets that belong to no association; it may be nil.
+func Listen(addrs []netip.AddrPort, other Handler) (*Listener, error) {
+	l := &Listener{other: other}
+	for _, a := range addrs {
+		lc := net.ListenConfig{Control: func(network, _ string, c syscall.RawConn) error {
+			return control(c, func(fd int) error { return preparePort(fd, network == "udp6") })
+		}}
+		network := "udp4"
+		if a.Addr().Is6() {
+			network = "udp6"
+		}
+		c, err := lc.ListenPacket(context.Background(), network, a.String())
+		if err != nil {
+			l.Close()
+			return nil, fmt.Errorf("source: port %v: %w", a, err)
+		}
+		l.conns = append(l.conns, c.(*net.UDPConn))
+	}
+	for _, c := range l.conns {
+		l.done.Go(func() { l.read(c) })
+	}
+	return l, nil
+}
+
+func preparePort(fd int, v6 bool) error {
+	options := [][3]int{
+		{unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1},
+		{unix.IPPROTO_IP, unix.IP_PKTINFO, 1},
+		{unix.SOL_SOCKET, unix.SO_BROADCAST, 1},
+		{unix.IPPROTO_IP, unix.IP_MULTICAST_TTL, multicastTTL},
+	}
+	if v6 {
+		options = [][3]int{
+			{unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1},
+			{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1},
+			{unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1},
+			{unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_HOPS, multicastTTL},
+		}
+	}
+	for _, o := range options {
+		if err := os.NewSyscallError("setsockopt", unix.SetsockoptInt(fd, o[0], o[1], o[2])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Close closes the ports and waits for the handlers.
+func (l *Listener) Close() {
+	for _, c := range l.conns {
+		c.Close()
+	}
+	l.done.Wait()
+}
+
+// Handle implements Port.
+func (l *Listener) Handle(h Handler) {
+	if h == nil {
+		l.handler.Store(nil)
+		return
+	}
+	l.handler.Store(&h)
+}
+
+// read hands packets to the handlers until the port is closed.
+func (l *Listener) read(c *net.UDPConn) {
+	buf, oob := make([]byte, maxPacket), make([]byte, oobLen)
+	for {
+		n, on, flags, from, err := c.ReadMsgUDPAddrPort(buf, oob)
+		if errors.Is(err, net.ErrClosed) {
+			return
+		}
+		if err != nil || flags&unix.MSG_TRUNC != 0 {
+			continue
+		}
+		a := parseAncillary(oob[:on])
+		p := Packet{
+			Data: buf[:n], From: netip.AddrPortFrom(from.Addr().Unmap(), from.Port()),
+			To: a.to, Destination: a.dest, Received: a.received,
+		}
+		if p.Received == 0 {
+			p.Received = (*SystemClock)(nil).Now()
+		}
+		if h := l.handler.Load(); h != nil && forAssociation(p.Data) && (*h)(p) {
+			continue
+		}
+		if l.other != nil {
+			l.other(p)
+		}
+	}
+}
+
+// conn returns the socket of an address family.
+func (l *Listener) conn(v4 bool) *net.UDPConn {
+	for _, c := range l.conns {
+		if c.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap().Is4() == v4 {
+			return c
+		}
+	}
+	return nil
+}
+
+// Send implements Port.
+func (l *Listener) Send(p []byte, from netip.Addr, to netip.AddrPort) error {
+	v4 := to.Addr().Unmap().Is4()
+	c := l.conn(v4)
+	if c == nil {
+		return fmt.Errorf("source: no port open for %v", to)
+	}
+	var oob []byte
+	switch from = from.Unmap(); {
+	case !from.IsValid() || from.IsUnspecified():
+	case from.Is4() != v4:
+		return fmt.Errorf("source: %v cannot send to %v", from, to)
+	case v4:
+		oob = unix.PktInfo4(&unix.Inet4Pktinfo{Spec_dst: from.As4()})
+	default:
+		oob = unix.PktInfo6(&unix.Inet6Pktinfo{Addr: from.As16()})
+	}
+	_, _, err := c.WriteMsgUDPAddrPort(p, oob, to)
+	return err
+}
+
+// Join implements Port. It joins on every interface that has multicast.
+func (l *Listener) Join(group netip.Addr) error {
+	c := l.conn(group.Is4())
+	if c == nil {
+		return fmt.Errorf("source: no port open for %v", group)
+	}
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return err
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return err
+	}
+	joined := 0
+	var last error
+	for _, i := range interfaces {
+		if i.Flags&(net.FlagUp|net.FlagMulticast) != net.FlagUp|net.FlagMulticast {
+			continue
+		}
+		err := join(raw, group, i.Index)
+		if err == nil || errors.Is(err, unix.EADDRINUSE) {
+			joined++
+		} else {
+			last = err
+		}
+	}
+	if joined == 0 {
+		return fmt.Errorf("source: no interface to join %v on: %v", group, last)
+	}
+	return nil
+}
+
+// join joins a group on one interface.
+func join(c syscall.RawConn, group netip.Addr, index int) error {
+	return control(c, func(fd int) error {
+		if group.Is4() {
+			return unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_ADD_MEMBERSHIP,
+				&unix.IPMreqn{Multiaddr: group.As4(), Ifindex: int32(index)})
+		}
+		return unix.SetsockoptIPv6Mreq(fd, unix.IPPROTO_IPV6, unix.IPV6_JOIN_GROUP,
+			&unix.IPv6Mreq{Multiaddr: group.As16(), Interface: uint32(index)})
+	})
+}
+
+var _ Port = (*Listener)(nil)

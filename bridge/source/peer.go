@@ -1,0 +1,256 @@
+package source
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"sync"
+	"time"
+
+	"ntsbridge/bridge/ntp"
+)
+
+// PeerConfig is a symmetric association (RFC 5905, section 3).
+type PeerConfig struct {
+	// Peer is the other side. Required.
+	Peer netip.AddrPort
+	// Local is the address that packets leave from. Default: the kernel's
+	// choice; Autokey needs it.
+	Local netip.Addr
+	// Mode is ModeSymmetricActive (default) or ModeSymmetricPassive. A passive
+	// association ends when the other side cannot be reached any more.
+	Mode ntp.Mode
+	// Version is the NTP version, 1 to 4. Default: 4.
+	Version uint8
+	// Auth protects the packets. Required: an unauthenticated peer could set
+	// the time of this host.
+	Auth Authenticator
+	Polling
+	Clock Clock // required
+	Port  Port  // required
+	// OnSample and OnError are as in ClientConfig.
+	OnSample func(Sample)
+	OnError  func(error)
+}
+
+// replyDelay is how long a symmetric peer waits before it answers a request of
+// Autokey, as ntpd does.
+const replyDelay = 2 * time.Second
+
+// queueLen is how many packets an association keeps while it works.
+const queueLen = 8
+
+// Peer is a symmetric association.
+type Peer struct {
+	cfg   PeerConfig
+	queue chan queued
+
+	origin  ntp.Timestamp // transmit timestamp of the other side's last packet
+	arrived ntp.Timestamp // when it came
+	sentAt  ntp.Timestamp // transmit timestamp of our last packet
+	due     time.Time
+
+	mu       sync.Mutex
+	schedule schedule
+	last     *Sample
+	err      error
+	counts   Counts
+}
+
+// queued is a packet on its way to an association.
+type queued struct {
+	data     []byte
+	dest     netip.Addr
+	received ntp.Timestamp
+}
+
+func enqueue(queue chan<- queued, p Packet) {
+	select {
+	case queue <- queued{append([]byte(nil), p.Data...), p.Destination, p.Received}:
+	default: // busy, or flooded: a lost packet
+	}
+}
+
+// NewPeer makes a symmetric association. Its packets come by Deliver, which a
+// Hub calls.
+func NewPeer(cfg PeerConfig) (*Peer, error) {
+	if cfg.Mode == 0 {
+		cfg.Mode = ntp.ModeSymmetricActive
+	}
+	if cfg.Version == 0 {
+		cfg.Version = 4
+	}
+	switch {
+	case !cfg.Peer.IsValid() || cfg.Peer.Port() == 0:
+		return nil, errors.New("source: no peer address")
+	case cfg.Clock == nil || cfg.Port == nil:
+		return nil, errors.New("source: no clock or no port")
+	case cfg.Auth == nil:
+		return nil, errors.New("source: a symmetric association needs authentication")
+	case cfg.Mode != ntp.ModeSymmetricActive && cfg.Mode != ntp.ModeSymmetricPassive:
+		return nil, fmt.Errorf("source: mode %d is not symmetric", cfg.Mode)
+	case cfg.Version > 4:
+		return nil, fmt.Errorf("source: version %d", cfg.Version)
+	}
+	if err := cfg.Polling.check(); err != nil {
+		return nil, err
+	}
+	p := &Peer{cfg: cfg, queue: make(chan queued, queueLen)}
+	p.schedule = schedule{Polling: cfg.Polling, poll: cfg.MinPoll}
+	return p, nil
+}
+
+// Deliver hands a packet from the peer's address to the association.
+func (p *Peer) Deliver(packet Packet) { enqueue(p.queue, packet) }
+
+// Status returns the association for display.
+func (p *Peer) Status() Status {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return Status{p.cfg.Peer, p.cfg.Auth.Kind(), p.schedule.poll, p.schedule.reach, p.last, p.err, p.counts}
+}
+
+// errGone says that a passive association ended.
+var errGone = errors.New("source: the peer is gone")
+
+// Run polls until ctx is done, or, in passive mode, until the other side is
+// gone.
+func (p *Peer) Run(ctx context.Context) error {
+	if p.cfg.Mode == ntp.ModeSymmetricPassive {
+		p.due = time.Now().Add(p.schedule.wait()) // the first packet is there already
+	}
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		timer.Reset(max(0, time.Until(p.due)))
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case q := <-p.queue:
+			p.receive(q)
+		case <-timer.C:
+			if p.cfg.Mode == ntp.ModeSymmetricPassive && p.schedule.unreach > unreachable {
+				return errGone
+			}
+			if err := p.poll(); err != nil {
+				p.failed(err)
+			}
+		}
+	}
+}
+
+func (p *Peer) failed(err error) {
+	p.mu.Lock()
+	p.err = err
+	p.mu.Unlock()
+	if p.cfg.OnError != nil {
+		p.cfg.OnError(err)
+	}
+}
+
+// poll sends one packet.
+func (p *Peer) poll() error {
+	err := p.send()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.schedule.sent()
+	p.due = time.Now().Add(p.schedule.wait())
+	if err == nil {
+		p.counts.Sent++
+	} else {
+		err = explain(err)
+	}
+	return err
+}
+
+func (p *Peer) send() error {
+	p.mu.Lock()
+	poll, interval := p.schedule.poll, p.schedule.interval()
+	p.mu.Unlock()
+	if err := p.cfg.Auth.Prepare(momentOf(p.cfg.Clock), interval); err != nil {
+		return err
+	}
+	h := ntp.Header{Version: p.cfg.Version, Mode: p.cfg.Mode, Poll: max(poll, 0), Origin: p.origin, Receive: p.arrived}
+	now := p.cfg.Clock.Now()
+	p.cfg.Clock.State().Fill(&h, now)
+	h.Transmit = now
+	var packet [maxPacket]byte
+	h.Encode(packet[:])
+	n, err := p.cfg.Auth.Seal(packet[:])
+	if err != nil {
+		return err
+	}
+	p.sentAt = h.Transmit
+	return p.cfg.Port.Send(packet[:n], p.cfg.Local, p.cfg.Peer)
+}
+
+// receive handles one packet.
+func (p *Peer) receive(q queued) {
+	sample, j := p.judge(q)
+	p.mu.Lock()
+	p.counts.Received++
+	if j.Err == nil || errors.Is(j.Err, ErrUnsynchronised) {
+		p.schedule.answered()
+	} else {
+		p.counts.Refused++
+	}
+	if sample != nil {
+		p.schedule.reached()
+		p.counts.Good++
+		p.last, p.err = sample, nil
+	}
+	p.mu.Unlock()
+	if j.Answer {
+		if soon := time.Now().Add(min(replyDelay, p.schedule.BurstInterval)); soon.Before(p.due) {
+			p.due = soon
+		}
+	}
+	if j.Err != nil {
+		p.failed(j.Err)
+	}
+	if sample != nil && p.cfg.OnSample != nil {
+		p.cfg.OnSample(*sample)
+	}
+}
+
+// judge checks one packet: form, authentication, then what RFC 5905 (section 8)
+// calls duplicate and bogus. Only authentic packets change the state.
+func (p *Peer) judge(q queued) (*Sample, Judgement) {
+	var h ntp.Header
+	if len(q.data) < ntp.HeaderLen {
+		return nil, Judgement{Err: ErrPacket}
+	}
+	h.Decode(q.data)
+	if h.Mode != ntp.ModeSymmetricActive && h.Mode != ntp.ModeSymmetricPassive {
+		return nil, Judgement{Err: ErrPacket}
+	}
+	j := p.cfg.Auth.Open(momentOf(p.cfg.Clock), q.data)
+	if j.Err != nil {
+		return nil, j
+	}
+	// A repeated packet must not put wrong timestamps into our next one. A
+	// peer whose clock was set back is believed when it was lost.
+	if p.origin != 0 && h.Transmit.Sub(p.origin) <= 0 && p.schedule.unreach <= unreachable {
+		return nil, Judgement{Err: ErrOrigin, Answer: j.Answer}
+	}
+	p.origin, p.arrived = h.Transmit, q.received
+	if !j.Usable {
+		return nil, j
+	}
+	if h.Origin == 0 || h.Origin != p.sentAt {
+		if h.Origin != 0 && p.sentAt != 0 {
+			j.Err = ErrOrigin
+		}
+		return nil, j
+	}
+	sent := p.sentAt
+	p.sentAt = 0 // one answer for each of ours
+	if err := usable(&h); err != nil {
+		j.Err = err
+		return nil, j
+	}
+	s := measure(&h, sent, q.received, p.cfg.Clock.State().Precision)
+	s.Uptime, s.Kind = p.cfg.Clock.Uptime(), p.cfg.Auth.Kind()
+	return &s, j
+}

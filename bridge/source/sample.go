@@ -1,0 +1,141 @@
+package source
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"ntsbridge/autokey"
+	"ntsbridge/bridge/ntp"
+)
+
+// Moment is when something happens, by the clocks of the host.
+type Moment = autokey.Moment
+
+// Clock tells an association the time and what the host serves.
+type Clock interface {
+	// Now reads the wall clock.
+	Now() ntp.Timestamp
+	// Uptime reads a clock that nobody sets.
+	Uptime() time.Duration
+	// State is the clock as it is served: whether it is synchronised, and what
+	// packets of symmetric and broadcast associations say.
+	State() *ntp.ClockState
+}
+
+func momentOf(c Clock) Moment {
+	return Moment{Time: c.Now(), Uptime: c.Uptime(), Synchronised: c.State().Synchronised()}
+}
+
+// Sample is one measurement.
+type Sample struct {
+	At     ntp.Timestamp // wall clock at reception
+	Uptime time.Duration // the same moment by the clock that nobody sets
+
+	Offset     time.Duration // what to add to the local clock
+	Delay      time.Duration // round trip without the server's part, at least the precision
+	Dispersion time.Duration // bound of the error of reading both clocks
+	Header     ntp.Header    // of the server's packet
+	Kind       ntp.Kind      // how it was authenticated
+	Broadcast  bool          // Offset rests on the delay of an earlier exchange
+}
+
+// RootDistance returns the bound of the server's error at the sample, as seen
+// from the local clock (RFC 5905, section 11.2).
+func (s *Sample) RootDistance() time.Duration {
+	return (s.Delay+s.Header.RootDelay.Duration())/2 + s.Header.RootDispersion.Duration() + s.Dispersion
+}
+
+// drift is the frequency tolerance, s/s (RFC 5905, PHI).
+const drift = 15e-6
+
+// maxRootDistance is the largest root distance of a server that is taken for
+// synchronised (RFC 5905, MAXDISP).
+const maxRootDistance = 16 * time.Second
+
+// Errors of received packets, one for each class that a caller treats
+// differently.
+var (
+	// ErrOrigin says that a packet is no answer to our last one: late,
+	// repeated or forged.
+	ErrOrigin = errors.New("not an answer to the last request")
+	// ErrPacket says that a packet cannot be an answer.
+	ErrPacket = errors.New("not an NTP answer")
+	// ErrNotAuthentic says that a packet does not authenticate.
+	ErrNotAuthentic = errors.New("not authentic")
+	// ErrCryptoNAK says that the other side refuses our authentication: it
+	// does not know the key, or has another one.
+	ErrCryptoNAK = errors.New("crypto-NAK: the other side does not know the key, or has another one under its number")
+	// ErrUnsynchronised says that the other side has no time.
+	ErrUnsynchronised = errors.New("the other side is not synchronised")
+	// ErrTimeout says that no answer came.
+	ErrTimeout = errors.New("no answer")
+)
+
+// KissError is a kiss-o'-death packet (RFC 5905, section 7.4).
+type KissError struct {
+	Code string // four letters
+	Poll int8   // log2 seconds, of the packet
+}
+
+// Error implements error.
+func (e *KissError) Error() string { return fmt.Sprintf("kiss-o'-death %s", e.Code) }
+
+// kissOf returns the kiss code of a header with stratum 0; obey says that it is
+// one that tells the client what to do (the others say why there is no time).
+func kissOf(h *ntp.Header) (code string, obey bool) {
+	b := []byte{byte(h.ReferenceID >> 24), byte(h.ReferenceID >> 16), byte(h.ReferenceID >> 8), byte(h.ReferenceID)}
+	for _, c := range b {
+		if c < 'A' || c > 'Z' {
+			return "", false
+		}
+	}
+	switch code = string(b); code {
+	case "RATE", "DENY", "RSTR":
+		return code, true
+	}
+	return code, false
+}
+
+// usable reports whether a header has time to be believed.
+func usable(h *ntp.Header) error {
+	if h.Stratum == 0 {
+		switch code, obey := kissOf(h); {
+		case obey:
+			return &KissError{code, h.Poll}
+		case code != "":
+			return fmt.Errorf("%w (%s)", ErrUnsynchronised, code)
+		}
+	}
+	switch {
+	case h.Leap == ntp.LeapUnknown, h.Stratum == 0, h.Stratum >= ntp.StratumUnsynchronised:
+		return ErrUnsynchronised
+	case h.RootDelay.Duration()/2+h.RootDispersion.Duration() >= maxRootDistance:
+		return fmt.Errorf("%w: its root distance is %v", ErrUnsynchronised, h.RootDelay.Duration()/2+h.RootDispersion.Duration())
+	case h.Transmit == 0, h.Receive == 0 && h.Mode != ntp.ModeBroadcast:
+		return fmt.Errorf("%w: a timestamp is missing", ErrPacket)
+	}
+	return nil
+}
+
+// measure computes a sample from the four timestamps: t1 and t4 of the local
+// clock, the others from the header. precision is that of the local clock,
+// log2 seconds.
+func measure(h *ntp.Header, t1, t4 ntp.Timestamp, precision int8) Sample {
+	out, back := h.Receive.Sub(t1), h.Transmit.Sub(t4)
+	round := t4.Sub(t1)
+	resolution := power2(precision)
+	return Sample{
+		At:         t4,
+		Offset:     out/2 + back/2,
+		Delay:      max(round-h.Transmit.Sub(h.Receive), resolution),
+		Dispersion: resolution + power2(h.Precision) + time.Duration(drift*float64(max(round, 0))),
+		Header:     *h,
+	}
+}
+
+// power2 returns 2^n seconds for n of -30 to 0, which it is cut to.
+func power2(n int8) time.Duration {
+	return time.Duration(math.Ldexp(float64(time.Second), int(min(max(n, -30), 0))))
+}

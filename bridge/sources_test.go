@@ -1,0 +1,117 @@
+package bridge
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"ntsbridge/bridge/access"
+	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/control"
+	"ntsbridge/bridge/ntp"
+	"ntsbridge/symkey"
+)
+
+var (
+	testKeyRange = access.KeyRange{Low: generatedKeyID, High: generatedKeyID}
+	nullLogger   = hclog.NewNullLogger()
+)
+
+// wait waits until a condition holds.
+func wait(t *testing.T, what string, holds func() bool) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !holds(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%s: not in time", what)
+		}
+	}
+}
+
+// TestSources lets one daemon ask another, plain and with a key, and looks at
+// it as ntpq would.
+func TestSources(t *testing.T) {
+	serverDir, clientDir := t.TempDir(), t.TempDir()
+	cfg := testConfig(t, serverDir)
+	cfg.NTS.Port = 0
+	server := startBridge(t, cfg)
+	defer server.Close()
+	port := int(server.Addresses()[0].Port())
+
+	cfg = testConfig(t, clientDir)
+	keyFile := filepath.Join(serverDir, "state", "ntp.keys")
+	cfg.Keys.Files = []config.KeyFile{{Path: keyFile, Format: "ntp"}}
+	cfg.Keys.Trusted = append(cfg.Keys.Trusted, testKeyRange)
+	source := func(auth ntp.Kind) config.Source {
+		return config.Source{Server: "127.0.0.1", Port: port, Auth: auth, Version: 4, MinPoll: 0, MaxPoll: 1, IBurst: true}
+	}
+	plain, keyed := source(ntp.KindNone), source(ntp.KindSymmetric)
+	keyed.Key = generatedKeyID
+	cfg.Sources = []config.Source{plain, keyed}
+	client := startBridge(t, cfg)
+	defer client.Close()
+
+	shown := func(i int) control.Association { return client.pollers.Load().associations(0)[i] }
+	for i, kind := range []string{"plain", "symmetric"} {
+		wait(t, kind, func() bool { return shown(i).Reach != 0 })
+		a := shown(i)
+		if a.Stratum != 10 || a.PeerMode != ntp.ModeServer || a.Status.Authentic != (kind != "plain") {
+			t.Errorf("%s: %+v", kind, a)
+		}
+		if a.Offset < -time.Second || a.Offset > time.Second || a.Delay <= 0 {
+			t.Errorf("%s: offset %v, delay %v", kind, a.Offset, a.Delay)
+		}
+	}
+
+	// A reload with other sources ends the old ones.
+	cfg.Sources = cfg.Sources[:1]
+	if err := client.Reload(cfg); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(client.pollers.Load().associations(0)); n != 1 {
+		t.Errorf("%d associations after the reload, want 1", n)
+	}
+	wait(t, "plain after the reload", func() bool { return shown(0).Reach != 0 })
+}
+
+// A source whose authentication cannot be had is an error, never a source
+// with less of it.
+func TestSourcesThatCannotBe(t *testing.T) {
+	dir := t.TempDir()
+	for name, c := range map[string]struct {
+		source config.Source
+		want   string
+	}{
+		"key not trusted":    {config.Source{Server: "a", Auth: ntp.KindSymmetric, Key: 99}, "key 99"},
+		"no Autokey files":   {config.Source{Server: "a", Auth: ntp.KindAutokey}, "keysdir"},
+		"no certificates":    {config.Source{Server: "a", Auth: ntp.KindNTS, TrustedCertificates: filepath.Join(dir, "ca.pem")}, "ca.pem"},
+		"empty certificates": {config.Source{Server: "a", Auth: ntp.KindNTS, TrustedCertificates: os.DevNull}, "no certificate"},
+	} {
+		cfg := testConfig(t, dir)
+		cfg.Autokey.KeysDir = filepath.Join(dir, "crypto")
+		cfg.Sources = []config.Source{c.source}
+		b, err := Start(cfg, nullLogger)
+		if err == nil {
+			b.Close()
+			t.Errorf("%s: started", name)
+		} else if !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "source a") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// What is printed of a source shows no secret.
+func TestSourcesHideSecrets(t *testing.T) {
+	key, err := symkey.NewKey(1, "SHA1", []byte("verysecretsecret"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec := &sourceSpec{key: key}
+	if text := fmt.Sprintf("%v %+v %#v", spec, *spec, spec.key); strings.Contains(text, "verysecret") {
+		t.Errorf("the secret is in %s", text)
+	}
+}

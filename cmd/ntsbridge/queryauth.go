@@ -1,0 +1,234 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/rsa"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/big"
+	"net"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"ntsbridge/autokey"
+	"ntsbridge/autokey/keyfile"
+	"ntsbridge/bridge/ntp"
+	"ntsbridge/bridge/source"
+	"ntsbridge/symkey"
+)
+
+// autokeyFlags are the words of ntp.conf's crypto line and of its server line.
+type autokeyFlags struct {
+	keysdir, host, passwordFile, digest, ident string
+	anyIdentity, sign                          bool
+}
+
+func (f *autokeyFlags) register(flags *pflag.FlagSet) {
+	flags.StringVar(&f.keysdir, "keysdir", "", "`DIR` with this host's Autokey files")
+	flags.StringVar(&f.host, "host", "", "`NAME` in the file names; default: this host's name")
+	flags.StringVar(&f.passwordFile, "password-file", "", "`FILE` with the password of the key files; default: the password is the host name")
+	flags.StringVar(&f.digest, "digest", "MD5", "digest `NAME` of session keys, as in ntp.conf's crypto line; the server must have the same")
+	flags.StringVar(&f.ident, "ident", "", "identity `GROUP` of the server: ntpkey_iffpar_GROUP, ntpkey_gqpar_GROUP or ntpkey_mvpar_GROUP in the keysdir")
+	flags.BoolVar(&f.anyIdentity, "allow-no-scheme", false, "go on, as ntpd does, when --ident is given and the server offers no identity scheme")
+	flags.BoolVar(&f.sign, "sign", false, "go the whole way: have our certificate signed and fetch the leap second values, too")
+}
+
+// queryKit is what all servers of one query share.
+type queryKit struct {
+	key         *symkey.Key
+	credentials *autokey.Credentials
+	groups      []*keyfile.Group
+	digest      autokey.Digest
+	tls         *tls.Config
+}
+
+// prepare reads all files.
+func (f *queryFlags) prepare() (*queryKit, error) {
+	kit := new(queryKit)
+	var err error
+	switch f.auth {
+	case "key":
+		kit.key, err = f.loadKey()
+	case "autokey":
+		err = f.autokey.load(kit)
+	case "nts":
+		kit.tls, err = f.loadAuthorities()
+	}
+	return kit, err
+}
+
+func (f *queryFlags) loadKey() (*symkey.Key, error) {
+	data, err := os.ReadFile(f.keyFile)
+	if err != nil {
+		return nil, err
+	}
+	parse := map[string]func(string, []byte) (*symkey.File, error){
+		"auto": symkey.ParseAuto, "ntp": symkey.ParseNTPKeys, "ntpsec": symkey.ParseNTPsecKeys, "chrony": symkey.ParseChronyKeys,
+	}[f.keyFormat]
+	if parse == nil {
+		return nil, usageError("--keys-format %q: want auto, ntp, ntpsec or chrony", f.keyFormat)
+	}
+	file, err := parse(f.keyFile, data)
+	if err != nil {
+		return nil, err
+	}
+	for _, k := range file.Keys {
+		if k.ID() == f.keyID {
+			return k, nil
+		}
+	}
+	return nil, fmt.Errorf("%s: no usable key %d", f.keyFile, f.keyID)
+}
+
+func (f *queryFlags) loadAuthorities() (*tls.Config, error) {
+	if f.caFile == "" {
+		return &tls.Config{}, nil
+	}
+	text, err := os.ReadFile(f.caFile)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s: no certificate in it", f.caFile)
+	}
+	return &tls.Config{RootCAs: pool}, nil
+}
+
+// load reads this host's Autokey files and the group files.
+func (f *autokeyFlags) load(kit *queryKit) error {
+	var ok bool
+	if kit.digest, ok = autokey.ParseDigest(f.digest); !ok {
+		return usageError("--digest %q: not known; names are OpenSSL's, such as MD5, SHA1, SHA256", f.digest)
+	}
+	if f.ident != "" && f.keysdir == "" {
+		return usageError("--ident needs --keysdir, where the group's file is")
+	}
+	host, err := f.loadHost()
+	if err != nil {
+		return err
+	}
+	if kit.credentials, err = autokey.NewCredentials(host, rand.Reader); err != nil {
+		return err
+	}
+	return f.loadGroups(kit)
+}
+
+func (f *autokeyFlags) loadGroups(kit *queryKit) error {
+	if f.ident == "" {
+		return nil
+	}
+	for _, s := range []keyfile.Scheme{keyfile.IFF, keyfile.GQ, keyfile.MV} {
+		g, err := keyfile.LoadGroup(os.DirFS(f.keysdir), s, f.ident)
+		switch {
+		case err == nil:
+			kit.groups = append(kit.groups, g)
+		case !errors.Is(err, fs.ErrNotExist):
+			return fmt.Errorf("%s: %w", f.keysdir, err)
+		}
+	}
+	return nil
+}
+
+func (f *autokeyFlags) loadHost() (*keyfile.Host, error) {
+	name := f.host
+	if name == "" {
+		name, _ = os.Hostname()
+	}
+	if name == "" {
+		name = "ntsbridge"
+	}
+	if f.keysdir == "" {
+		return temporaryHost(name)
+	}
+	var password string
+	if f.passwordFile != "" {
+		text, err := os.ReadFile(f.passwordFile)
+		if err != nil {
+			return nil, err
+		}
+		password = strings.TrimRight(string(text), "\r\n")
+	}
+	host, err := keyfile.LoadHost(os.DirFS(f.keysdir), keyfile.HostOptions{Host: name, Password: password, Now: time.Now()})
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", f.keysdir, err)
+	}
+	return host, nil
+}
+
+// temporaryHost makes a key set that is forgotten after the query. A server
+// asks nothing of it.
+func temporaryHost(name string) (*keyfile.Host, error) {
+	k, err := rsa.GenerateKey(rand.Reader, 2048)
+	if err != nil {
+		return nil, err
+	}
+	key, err := keyfile.NewRSAPrivateKey(k.N, big.NewInt(int64(k.E)), k.D, k.Primes[0], k.Primes[1])
+	if err != nil {
+		return nil, err
+	}
+	now := time.Now().UTC().Truncate(time.Second)
+	stamp := ntp.TimestampFromTime(now).Seconds()
+	der, err := keyfile.CreateCertificate(rand.Reader, keyfile.CertificateTemplate{
+		Subject: name, Serial: stamp, NotBefore: now, NotAfter: now.Add(24 * time.Hour),
+	}, key, keyfile.RSASHA256)
+	if err != nil {
+		return nil, err
+	}
+	cert, err := keyfile.ParseCertificate(der)
+	if err != nil {
+		return nil, err
+	}
+	return &keyfile.Host{
+		Name: cert.Subject, HostKey: key, HostFilestamp: stamp, Certificate: cert, CertificateFilestamp: stamp,
+	}, nil
+}
+
+// authenticator makes the one for a server and finds the server's address.
+func (f *queryFlags) authenticator(ctx context.Context, kit *queryKit, name string, r *queryResult) (source.Authenticator, netip.AddrPort, error) {
+	if f.auth == "nts" {
+		n, server, err := source.DialNTS(ctx, source.NTSConfig{
+			Server: net.JoinHostPort(name, strconv.Itoa(int(f.ntsPort))), TLS: kit.tls,
+		})
+		if err != nil {
+			return nil, server, err
+		}
+		r.aead = n.AEAD().String()
+		return n, server, nil
+	}
+	addr, err := f.resolve(ctx, name)
+	if err != nil {
+		return nil, netip.AddrPort{}, err
+	}
+	server := netip.AddrPortFrom(addr, f.port)
+	switch f.auth {
+	case "key":
+		s, err := source.NewSymmetric(kit.key)
+		return s, server, err
+	case "autokey":
+		// The local address is known when the socket is there.
+		local := netip.IPv4Unspecified()
+		if addr.Is6() {
+			local = netip.IPv6Unspecified()
+		}
+		c, err := autokey.NewClient(autokey.AssociationConfig{
+			Credentials: kit.credentials, Digest: kit.digest, Local: local, Remote: addr.WithZone(""),
+			Ident: f.autokey.ident, Groups: kit.groups, AllowNoScheme: f.autokey.anyIdentity,
+		})
+		if err != nil {
+			return nil, server, err
+		}
+		r.autokey, r.credentials = c, kit.credentials
+		return &source.Autokey{Client: c}, server, nil
+	}
+	return source.None{}, server, nil
+}
