@@ -445,9 +445,7 @@ func (c *conversion) emitChrony() {
 	c.emitChronyLimit()
 	c.emitKeys()
 	c.emitChronyNTS()
-	if sourcesSupported {
-		c.emitSources()
-	}
+	c.emitSources()
 }
 
 // emitChronyLimit writes ratelimit: powers of two.

@@ -11,8 +11,9 @@ import (
 	"time"
 )
 
-// sourcesSupported says whether ntsbridge's configuration has a section for
-// time sources. This is the one place to switch when it has.
+// sourcesSupported says whether ntsbridge's sources steer the clock. As long
+// as they are measured and shown only, every line about them is a loss. This is
+// the one place to switch.
 const sourcesSupported = false
 
 // Input is a configuration and what lies around it.

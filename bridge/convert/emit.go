@@ -18,9 +18,7 @@ func (c *conversion) emit() {
 	c.emitKeys()
 	c.emitAutokey()
 	c.emitNTS()
-	if sourcesSupported {
-		c.emitSources()
-	}
+	c.emitSources()
 }
 
 // became notes on the lines of an entry where they went.
@@ -261,63 +259,76 @@ func (c *conversion) emitNTS() {
 	}
 }
 
-// emitSources writes the section for time sources. Its schema is still to
-// come; the names are those of the lines it comes from.
+// emitSources writes the section for time sources. A source that was not
+// usable, or whose authentication cannot be kept, is left out: it is never
+// written with less.
 func (c *conversion) emitSources() {
 	n := c.top.section("sources")
+	seen := make(map[string]bool)
 	for _, src := range c.model.sources {
-		if src.kind == "broadcast" || src.kind == "manycastclient" || src.refclock != nil && src.refclock.driver == localDriver {
-			continue
+		why := c.leaveOut(src)
+		if why == "" && seen[strings.ToLower(src.address)] {
+			why = "it is there already"
 		}
-		item := n.item().from(src.line)
-		switch {
-		case src.refclock != nil:
-			c.emitRefclock(item, src)
-			continue
-		case src.kind == "pool":
-			item.set("pool", yamlString(src.address))
-		default:
-			item.set("server", yamlString(src.address))
-		}
-		if src.dead != "" || src.autokey {
-			item.set("disabled", "true").remark("Not usable as it was: see the report. Never without authentication in its place.")
-		}
-		if src.key != 0 {
-			item.set("key", fmt.Sprint(src.key))
-		}
-		if src.nts {
-			item.set("nts", "true")
-		}
-		item.set("min_poll", fmt.Sprint(src.minPoll))
-		item.set("max_poll", fmt.Sprint(src.maxPoll))
-		for _, flag := range []struct {
-			name string
-			set  bool
-		}{{"iburst", src.iburst}, {"prefer", src.prefer}, {"no_select", src.noSelect}} {
-			if flag.set {
-				item.set(flag.name, "true")
+		if why != "" {
+			if src.refclock == nil {
+				n.remarks = append(n.remarks, fmt.Sprintf("Left out: %s (line %d): %s.", printable(src.address), src.line.Line, why))
 			}
+			continue
 		}
+		seen[strings.ToLower(src.address)] = true
+		c.emitSource(n.item().from(src.line), src)
+		c.became(fmt.Sprintf("sources[%d]", len(n.children)-1), src.line)
+	}
+	if len(n.children) == 0 {
+		c.top.children = c.top.children[:len(c.top.children)-1]
 	}
 }
 
-func (c *conversion) emitRefclock(item *node, src *source) {
-	rc := src.refclock
-	item.from(rc.lines...)
-	item.set("refclock", yamlString(strings.ToLower(rc.name)))
-	item.set("unit", fmt.Sprint(rc.unit))
-	item.set("min_poll", fmt.Sprint(src.minPoll))
-	item.set("max_poll", fmt.Sprint(src.maxPoll))
-	if rc.time1 != 0 {
-		item.set("offset", strconv.FormatFloat(rc.time1, 'g', -1, 64)+"s")
+// leaveOut says why a source is not written.
+func (c *conversion) leaveOut(src *source) string {
+	switch {
+	case src.refclock != nil:
+		return "reference clocks are not offered yet"
+	case src.dead != "" && !strings.Contains(src.dead, "here it becomes a source"):
+		return src.dead
+	case src.kind == "broadcast" || src.kind == "manycastclient":
+		return "it is no server"
+	case src.autokey && !c.model.autokey.enabled:
+		return "Autokey cannot be used with the files of this host"
 	}
-	if rc.refid != "" {
-		item.set("refid", yamlString(rc.refid))
+	return ""
+}
+
+func (c *conversion) emitSource(item *node, src *source) {
+	item.set("server", yamlString(src.address))
+	switch {
+	case src.autokey:
+		item.set("auth", "autokey")
+		if src.ident != "" {
+			item.set("ident", yamlString(src.ident))
+		}
+	case src.nts:
+		item.set("auth", "nts")
+	case src.key != 0:
+		item.set("auth", "symmetric")
+		item.set("key", fmt.Sprint(src.key))
 	}
-	if rc.stratum >= 0 {
-		item.set("stratum", fmt.Sprint(rc.stratum))
+	if src.kind == "pool" {
+		c.record(src.line).note(Approximated, "pool", "name more servers", "one server of the pool is asked")
 	}
-	if src.prefer {
-		item.set("prefer", "true")
+	if src.version >= 1 && src.version < 4 && !src.autokey && !src.nts {
+		item.set("version", fmt.Sprint(src.version))
+	}
+	maxPoll := min(max(src.maxPoll, 0), maxPollExponent)
+	item.set("minpoll", fmt.Sprint(min(max(src.minPoll, 0), maxPoll)))
+	item.set("maxpoll", fmt.Sprint(maxPoll))
+	if src.iburst {
+		item.set("iburst", "true")
+	}
+	for _, word := range []string{"prefer", "noselect"} {
+		if word == "prefer" && src.prefer || word == "noselect" && src.noSelect {
+			c.record(src.line).note(Unsupported, "source-"+word, "", "%s has no meaning while sources steer no clock", word)
+		}
 	}
 }

@@ -19,7 +19,7 @@ func (c *conversion) sourceLine(s *Statement, place string) {
 		return
 	}
 	r.note(Unsupported, "sources", "let another daemon keep the clock of this host for now (clock.mode: observe)",
-		"unsupported by this version: sources")
+		"unsupported by this version: sources steer no clock yet, they are measured and shown")
 }
 
 // buildSources reads the associations with their fudge lines.
