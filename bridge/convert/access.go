@@ -118,6 +118,13 @@ func accessRules(l *restrictList) (rules []accessRule, left []*restriction) {
 		}
 	}
 	l = l.without(left)
+	for _, p := range slices.Clone(prefixes) {
+		// With masks that have holes, an entry for port 123 may win for a part
+		// of its network only.
+		if l.winner(p.Prefix, true).flags.has(flagSourcePort) {
+			add(item{p.Prefix, true})
+		}
+	}
 	merge := make(map[*restriction]*accessRule)
 	var order []*restriction
 	for _, p := range prefixes {

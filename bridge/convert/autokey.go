@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"path"
+	"strings"
 
 	"ntsbridge/autokey/keyfile"
 )
@@ -49,14 +50,28 @@ func (c *conversion) buildAutokey() {
 		c.record(identity).note(Folded, "ident", "", "the group of Autokey associations that others begin; none are made here")
 	}
 	c.autokeyDir()
+	for _, name := range []string{a.host, a.ident} {
+		if name != "" && (!plainName(name) || strings.Contains(name, "/")) {
+			a.enabled, a.dead = false, "a name that cannot be part of a file name"
+		}
+	}
+	if !plainPath(a.dir) {
+		a.enabled, a.dead = false, "keysdir is no name of a directory"
+	}
+	if a.dead != "" {
+		c.record(a.lines[0]).note(Error, "autokey-names", "correct the names", "Autokey is left out: %s", a.dead)
+		return
+	}
 	c.autokeyFiles()
+	if a.enabled {
+		c.record(a.lines[0]).note(Dangerous, "autokey", "move these clients to NTS, and give Autokey an end date",
+			"Autokey is served on for its clients, but it authenticates nobody: its cookies have 32 bits and were broken in 2012")
+	}
 }
 
 func (c *conversion) cryptoLine(s *Statement) {
 	r := c.record(s)
 	r.into("autokey")
-	r.note(Dangerous, "autokey", "move these clients to NTS, and give Autokey an end date",
-		"Autokey is served on for its clients, but it authenticates nobody: its cookies have 32 bits and were broken in 2012")
 	if _, ok := s.last("pw"); ok {
 		r.note(Kept, "autokey-password", "", "the password goes into a file of its own, mode 0600, and into nothing else")
 	}

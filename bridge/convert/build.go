@@ -152,12 +152,13 @@ func (c *conversion) restrictNowhere(s *Statement, t target) {
 
 // isSource reports whether a name is one of an association's.
 func (c *conversion) isSource(name string) bool {
-	for _, s := range c.all("server", "pool", "peer") {
-		if s.Address == name {
-			return true
+	if c.sourceNames == nil {
+		c.sourceNames = make(map[string]bool)
+		for _, s := range c.all("server", "pool", "peer") {
+			c.sourceNames[s.Address] = true
 		}
 	}
-	return false
+	return c.sourceNames[name]
 }
 
 // restrictFlags tells what becomes of the flags.

@@ -70,6 +70,7 @@ var (
 func (c *conversion) chrony() *Result {
 	c.parsed = &Parsed{}
 	c.chronyFile(c.in.Name, c.in.Data, -1, 0, 0)
+	c.index()
 	c.account()
 	c.model.restricts = &restrictList{}
 	c.model.fixed = make(map[lineMark]string)
@@ -205,6 +206,10 @@ func (c *conversion) chronyStatements() {
 
 func (c *conversion) chronyKeys(s *Statement) {
 	m := &c.model
+	if !plainPath(s.argument()) {
+		c.record(s).note(Error, "file-name", "give a name", "that is no name of a file")
+		return
+	}
 	m.keyFile, m.keyPath = s, absolute(s.argument())
 	m.trustSet = symkey.TrustAll
 	c.readKeys(c.record(s))
@@ -244,6 +249,10 @@ func (c *conversion) chronySource(s *Statement) {
 		case "xleave":
 			src.xleave = true
 		}
+	}
+	if !plainName(src.address) {
+		c.record(s).note(Error, "no-address", "name the server", "chronyd does not start with a source without a name")
+		return
 	}
 	c.model.sources = append(c.model.sources, src)
 	c.sourceLine(s, "sources")
@@ -506,6 +515,10 @@ func (c *conversion) emitChronyNTS() {
 	}
 	list := n.section("certificates")
 	for i, s := range certs {
+		if i < len(keys) && (!plainPath(s.argument()) || !plainPath(keys[i].argument())) {
+			c.record(s).note(Error, "file-name", "give a name", "that is no name of a file")
+			continue
+		}
 		if i >= len(keys) {
 			c.record(s).note(Error, "nts-pair", "add ntsserverkey", "the certificate has no key")
 			continue
@@ -516,7 +529,7 @@ func (c *conversion) emitChronyNTS() {
 		c.became("nts.certificates", s, keys[i])
 	}
 	n.set("generate", "false")
-	if s := c.lastOf("ntsntpserver"); s != nil {
+	if s := c.lastOf("ntsntpserver"); s != nil && plainName(s.argument()) {
 		n.set("server", yamlString(s.argument())).from(s)
 		c.became("nts.server", s)
 	}

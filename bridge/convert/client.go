@@ -198,7 +198,9 @@ func (c *conversion) clientOthers(m *clientModel) {
 				m.step, m.stepAt = s, o.number()
 			}
 		case "leapfile":
-			m.leap, m.leapFile = s, absolute(s.argument())
+			if plainName(s.argument()) {
+				m.leap, m.leapFile = s, absolute(s.argument())
+			}
 		case "disable":
 			if s.flag("ntp") {
 				m.noSteer = s
@@ -307,7 +309,8 @@ func (c *conversion) chronyClient(m *clientModel) string {
 	}
 	c.chronyStep(t, m)
 	if m.leap != nil {
-		t.put(one(m.leap), "leapseclist", "# chronyd 4.6 and later read this list; before, write leapsectz right/UTC.", "leapseclist "+m.leapFile)
+		c.record(m.leap).note(Approximated, "leap-list", "uncomment the line where chronyd is new enough", "the leap second list is written as a comment: chronyd before 4.6 does not start with leapseclist")
+		t.put(one(m.leap), "leapseclist", "# leapseclist "+m.leapFile)
 	}
 	t.put(c.all("driftfile"), "driftfile", "driftfile /var/lib/chrony/drift", "rtcsync", "# This host serves nobody.", "port 0", "cmdport 0")
 	c.servesNobody()

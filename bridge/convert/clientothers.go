@@ -122,8 +122,9 @@ func (c *conversion) rustClient(m *clientModel) string {
 			r.note(Unsupported, "refclock", "let gpsd write to a socket, and add a source with mode sock", "ntpd-rs has no driver for it")
 			continue
 		}
-		t.put(append(one(src.line), src.refclock.lines...), "source", "[[source]]", `mode = "pps"`,
-			"path = "+strconv.Quote(fmt.Sprintf("/dev/pps%d", src.refclock.unit)), "precision = 0.000001")
+		r.note(Unsupported, "refclock-pps", "uncomment the lines, if ntpd-rs was built with pps", "PPS is written as a comment: ntpd-rs as Debian builds it does not start with it")
+		t.put(append(one(src.line), src.refclock.lines...), "source", "# [[source]]", `# mode = "pps"`,
+			"# path = "+strconv.Quote(fmt.Sprintf("/dev/pps%d", src.refclock.unit)), "# precision = 0.000001")
 	}
 	low := min(max(m.minPoll, 4), 17)
 	high := min(max(m.maxPoll, low), 17)

@@ -129,6 +129,11 @@ type conversion struct {
 	top     *node
 	secrets []Secret
 	model   model
+
+	byWord map[string][]*Statement
+	byLine map[lineMark][]*Statement
+
+	sourceNames, disabledWords, exceptions map[string]bool // on first use
 }
 
 // allLines accounts for the lines of an input that is not converted.
@@ -224,6 +229,7 @@ func (c *conversion) parse(fixes map[lineMark]string) {
 	if original != nil && len(original.Files) == len(c.parsed.Files) {
 		c.parsed.Files = original.Files // as written
 	}
+	c.index()
 }
 
 // replaceLines puts other lines in place of those of a file.
@@ -301,6 +307,9 @@ func (c *conversion) syntaxError(r *Record, d Diagnostic) {
 	mark := lineMark{d.File, r.Line}
 	kept := c.statementsOn(mark)
 	remedy := "correct the line"
+	if lost := lostSecurity(words(c.lineText(mark))); lost != "" && (len(kept) == 0 || !kept[0].flag(strings.Fields(lost)[1])) {
+		r.note(Dangerous, "lost-setting", remedy, "%s does not do what this line says about %s", c.daemon(), lost)
+	}
 	if fixed, ok := repair(c.lineText(mark)); ok {
 		remedy = "if it means this, write: " + show(fixed)
 	}
@@ -323,13 +332,16 @@ func (c *conversion) syntaxError(r *Record, d Diagnostic) {
 	r.note(Error, "words-lost", remedy, "%s ignores the end of this line, from column %d on; it does: %s", c.daemon(), d.Column+1, r.Did)
 }
 
-func (c *conversion) statementsOn(m lineMark) (list []*Statement) {
+func (c *conversion) statementsOn(m lineMark) []*Statement { return c.byLine[m] }
+
+// index makes statements easy to find: hostile files have many.
+func (c *conversion) index() {
+	c.byWord, c.byLine = make(map[string][]*Statement), make(map[lineMark][]*Statement)
 	for _, s := range c.parsed.Statements {
-		if s.File == m.file && s.Line == m.line {
-			list = append(list, s)
-		}
+		c.byWord[s.Word] = append(c.byWord[s.Word], s)
+		mark := lineMark{s.File, s.Line}
+		c.byLine[mark] = append(c.byLine[mark], s)
 	}
-	return list
 }
 
 // unread tells of an included file that was not read.
@@ -375,8 +387,12 @@ func (c *conversion) unreadLines() {
 // result ends the work.
 func (c *conversion) result(output []byte) *Result {
 	for _, r := range c.report.Lines {
-		if r.Class == Comment && len(r.Became) > 0 {
+		switch {
+		case r.Class != Comment:
+		case len(r.Became) > 0:
 			r.Class = Kept
+		case c.dialect != "chrony" && c.parsed != nil && !isComment(c.parsed.Files[r.file].Lines[r.Line-1]):
+			r.note(Error, "not-a-command", "correct the lines above", "%s does not read this line as a command of its own", c.daemon())
 		}
 	}
 	if len(c.report.Questions) > 0 {
@@ -422,7 +438,11 @@ func (c *conversion) render() []byte {
 }
 
 // all returns the statements of the given words in file order.
-func (c *conversion) all(words ...string) (list []*Statement) {
+func (c *conversion) all(words ...string) []*Statement {
+	if len(words) == 1 {
+		return c.byWord[words[0]]
+	}
+	var list []*Statement
 	for _, s := range c.parsed.Statements {
 		if slices.Contains(words, s.Word) {
 			list = append(list, s)

@@ -85,7 +85,11 @@ func (c *conversion) emitAccess() {
 		place, into := fmt.Sprintf("access.rules[%d]", i-1), n
 		if i == 0 {
 			place, into = "access.default", n.section("default").from(rule.lines...)
-			if len(rule.lines) == 0 {
+			switch {
+			case len(rule.lines) > 0:
+			case c.dialect == "chrony":
+				into.remark("chronyd serves those that allow names.")
+			default:
 				into.remark("No restrict line for the default: ntpd answers everybody.")
 			}
 		} else {

@@ -31,6 +31,11 @@ func (c *conversion) buildKeys() {
 		return
 	}
 	r := c.record(m.keyFile)
+	if !plainPath(m.keyFile.argument()) {
+		r.note(Error, "file-name", "give a name", "that is no name of a file")
+		m.keysRejected = true
+		return
+	}
 	m.keyPath = absolute(m.keyFile.argument())
 	if !strings.HasPrefix(m.keyFile.argument(), "/") {
 		r.note(Approximated, "relative-name", "write an absolute name", "the name is relative to the directory in which ntpd was started, taken to be /")

@@ -32,6 +32,7 @@ type token struct {
 	text    string
 	integer int32 // of Integer and Uint (in its 32 bits)
 	double  float64
+	line    int // where it begins; ntpd does not keep that for single characters
 }
 
 // name returns ntpd's name of the token in its messages.
@@ -57,9 +58,6 @@ func (t token) name() string {
 	}
 	return "'" + t.text + "'"
 }
-
-// is reports whether the token is the given keyword.
-func (t token) is(keyword string) bool { return t.kind == tokenKeyword && t.text == keyword }
 
 // special are the characters that are tokens by themselves.
 const special = "{}(),;|="
@@ -197,14 +195,16 @@ func (s *scanner) next() token {
 			if c == '=' && !s.simulator {
 				s.follow = followString
 			}
-			return token{kind: tokenSpecial, text: string(rune(c))}
+			return token{kind: tokenSpecial, text: string(rune(c)), line: f.line}
 		}
 		f.unget(c)
 		f.tokenLine, f.tokenCol = f.line, f.col
 		quoted, ok := s.readWord(f)
 		anyQuoted = anyQuoted || quoted
 		if ok {
-			return s.classify(string(s.word), anyQuoted)
+			t := s.classify(string(s.word), anyQuoted)
+			t.line = f.tokenLine
+			return t
 		}
 	}
 }

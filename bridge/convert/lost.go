@@ -223,9 +223,12 @@ func (c *conversion) resolve(name string) (list addrs) {
 	return nil
 }
 
-// security are words whose loss is reported as dangerous even where nothing is
-// asked, since what ntpsbridge writes does not depend on them.
+// lostSecurity names the setting of a line whose loss is dangerous although
+// nothing is asked, since what is written does not depend on it.
 func lostSecurity(list []string) string {
+	if len(list) == 0 {
+		return ""
+	}
 	directive := canonical(meant(list[0], repairable))
 	var candidates []string
 	switch directive {

@@ -129,22 +129,6 @@ func control(r rune) bool {
 	return 0x80 <= r && r < 0xa0 || 0x200b <= r && r <= 0x200f || 0x2028 <= r && r <= 0x202e || 0x2066 <= r && r <= 0x2069 || r == 0xfeff
 }
 
-// commentOf returns the comment at the end of a line, without its mark.
-func commentOf(line string) string {
-	quoted := false
-	for i := range len(line) {
-		switch line[i] {
-		case '"':
-			quoted = !quoted
-		case '#':
-			if !quoted {
-				return strings.TrimSpace(line[i+1:])
-			}
-		}
-	}
-	return ""
-}
-
 // isComment reports whether a line of ntp.conf has no command.
 func isComment(line string) bool {
 	for i := range len(line) {
@@ -156,3 +140,17 @@ func isComment(line string) bool {
 	}
 	return true
 }
+
+// plainName reports whether a name can be written: not empty, and without blanks,
+// control characters and broken text.
+func plainName(s string) bool {
+	for _, r := range s {
+		if r <= ' ' || r == 0x7f || r == utf8.RuneError || control(r) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// plainPath is plainName for file names, which may have blanks.
+func plainPath(s string) bool { return s != "" && plainName(strings.ReplaceAll(s, " ", "_")) }

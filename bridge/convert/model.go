@@ -57,12 +57,12 @@ type listening struct {
 
 // autokeyModel is the server's side of Autokey.
 type autokeyModel struct {
-	enabled                        bool
-	dir, host, ident, pw, digest   string
-	hasPassword                    bool
-	dirLine, cryptoLine, identLine *Statement
-	lines                          []*Statement // of crypto
-	dead                           string       // why ntpd would not start with it
+	enabled                      bool
+	dir, host, ident, pw, digest string
+	hasPassword                  bool
+	dirLine, cryptoLine          *Statement
+	lines                        []*Statement // of crypto
+	dead                         string       // why ntpd would not start with it
 }
 
 // source is an association.
@@ -75,7 +75,6 @@ type source struct {
 	autokey  bool
 	ident    string
 	nts      bool
-	ntsName  string // port and further options of NTS
 	minPoll  int
 	maxPoll  int
 	iburst   bool

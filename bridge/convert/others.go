@@ -107,10 +107,16 @@ func (c *conversion) buildNTS(s *Statement) {
 			m.nts = true
 		case "disable":
 			m.nts = false
-		case "cert":
-			m.ntsCert = absolute(o.Text)
-		case "key":
-			m.ntsKey = absolute(o.Text)
+		case "cert", "key":
+			if !plainPath(o.Text) {
+				r.note(Error, "file-name", "give a name", "that is no name of a file")
+				continue
+			}
+			if o.Name == "cert" {
+				m.ntsCert = absolute(o.Text)
+			} else {
+				m.ntsKey = absolute(o.Text)
+			}
 		case "cookie":
 			r.note(Changed, "nts-keys", "", "cookies of the old server are not known here: its NTS clients ask for new ones by themselves")
 		case "mintls", "maxtls", "tlsciphersuites", "tlscipherserverpreference", "tlsecdhcurves":
@@ -158,6 +164,10 @@ func (c *conversion) buildLeapFile(s *Statement) {
 		return
 	}
 	r := c.record(s)
+	if !plainPath(s.argument()) {
+		r.note(Error, "file-name", "give a name", "that is no name of a file")
+		return
+	}
 	c.model.leapFile = s
 	if s.flag("ignorehash") {
 		r.note(Dangerous, "ignorehash", "get a list with a correct hash", "ignorehash lets a damaged leap second list pass")
@@ -190,12 +200,15 @@ func (c *conversion) buildSwitches(s *Statement) {
 }
 
 func (c *conversion) disabled(name string) bool {
-	for _, s := range c.all("disable") {
-		if s.flag(name) {
-			return true
+	if c.disabledWords == nil {
+		c.disabledWords = make(map[string]bool)
+		for _, s := range c.all("disable") {
+			for _, o := range s.Options {
+				c.disabledWords[o.Name] = true
+			}
 		}
 	}
-	return false
+	return c.disabledWords[name]
 }
 
 // buildTos tells about the options of tos; orphan has its place.
@@ -303,12 +316,13 @@ func (c *conversion) restrictTraps() {
 
 // hasException reports whether a restrict line names a source.
 func (c *conversion) hasException(name string) bool {
-	for _, s := range c.all("restrict") {
-		if s.Address == name {
-			return true
+	if c.exceptions == nil {
+		c.exceptions = make(map[string]bool)
+		for _, s := range c.all("restrict") {
+			c.exceptions[s.Address] = true
 		}
 	}
-	return false
+	return c.exceptions[name]
 }
 
 // keyTraps looks for trusted keys that are not there or not used.

@@ -85,7 +85,6 @@ type parser struct {
 	has      bool
 	quiet    int // tokens until errors are told again, as in bison
 	place    lineMark
-	options  []Option
 	total    int // octets
 	lines    int
 	includes int
@@ -192,7 +191,7 @@ func (p *parser) command() bool {
 	if t.kind != tokenEOC {
 		// The word may stand behind lines that ended an inclusion.
 		f = p.file()
-		p.place = lineMark{f.index, f.tokenLine}
+		p.place = lineMark{f.index, t.line}
 		if !p.directive() {
 			return p.recover()
 		}

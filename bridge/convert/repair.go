@@ -20,7 +20,9 @@ func words(line string) []string {
 			}
 			break
 		}
-		list = append(list, strings.Trim(word, `"`))
+		if word = strings.Trim(word, `"`); word != "" {
+			list = append(list, word)
+		}
 	}
 	return list
 }

@@ -3,6 +3,7 @@ package convert
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -133,6 +134,10 @@ func (c *conversion) judgeSource(src *source) {
 
 // deadSource finds associations of which ntpd never had time.
 func (c *conversion) deadSource(src *source) {
+	if !plainName(src.address) || src.ident != "" && !plainName(src.ident) {
+		src.dead = "that is no name of a host"
+		return
+	}
 	addr, err := netip.ParseAddr(src.address)
 	if err != nil {
 		if strings.Contains(src.address, ":") && c.dialect == "ntp" {
@@ -196,21 +201,27 @@ func (c *conversion) ntpsecRefclock(s *Statement) *source {
 
 // unpeer takes associations back.
 func (c *conversion) unpeer() {
+	gone := make(map[string]*Statement)
 	for _, s := range c.all("unpeer") {
-		r := c.record(s)
-		found := false
-		for i := 0; i < len(c.model.sources); i++ {
-			if src := c.model.sources[i]; src.address == s.Address {
-				c.record(src.line).note(Folded, "unpeered", "delete both lines", "line %d takes it back", s.Line)
-				c.model.sources = append(c.model.sources[:i], c.model.sources[i+1:]...)
-				i--
-				found = true
-			}
+		gone[s.Address] = s
+	}
+	if len(gone) == 0 {
+		return
+	}
+	found := make(map[string]bool)
+	c.model.sources = slices.DeleteFunc(c.model.sources, func(src *source) bool {
+		by := gone[src.address]
+		if by != nil {
+			found[src.address] = true
+			c.record(src.line).note(Folded, "unpeered", "delete both lines", "line %d takes it back", by.Line)
 		}
-		if found {
-			r.note(Folded, "unpeer", "delete both lines", "it takes an association of this file back")
+		return by != nil
+	})
+	for _, s := range c.all("unpeer") {
+		if found[s.Address] {
+			c.record(s).note(Folded, "unpeer", "delete both lines", "it takes an association of this file back")
 		} else {
-			r.note(Obsolete, "unpeer", "delete the line", "there is no such association")
+			c.record(s).note(Obsolete, "unpeer", "delete the line", "there is no such association")
 		}
 	}
 }
@@ -231,6 +242,10 @@ func newRefclock(s *Statement) *refclock {
 
 // fudges puts fudge lines to their reference clocks.
 func (c *conversion) fudges() {
+	clocks := make(map[string]*refclock)
+	for _, src := range c.model.sources {
+		clocks[src.address] = src.refclock
+	}
 	for _, s := range c.all("fudge") {
 		r := c.record(s)
 		if s.flag("abbrev") {
@@ -240,12 +255,7 @@ func (c *conversion) fudges() {
 			r.note(Error, "fudge-address", "delete the line", "%s is no reference clock: ntpd ignores the line", printable(s.Address))
 			continue
 		}
-		var rc *refclock
-		for _, src := range c.model.sources {
-			if src.address == s.Address {
-				rc = src.refclock
-			}
-		}
+		rc := clocks[s.Address]
 		if rc == nil {
 			r.note(Obsolete, "fudge-unused", "delete the line", "no server line has this reference clock: ntpd does nothing")
 			continue

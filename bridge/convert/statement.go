@@ -90,15 +90,6 @@ func (s *Statement) names() string {
 	return strings.Join(list, " ")
 }
 
-// association reports whether the statement mobilises an association.
-func (s *Statement) association() bool {
-	switch s.Word {
-	case "server", "pool", "peer", "broadcast", "manycastclient":
-		return true
-	}
-	return false
-}
-
 // refclock reports whether the address is one of a reference clock: ntpd looks
 // at the first eight characters.
 func (s *Statement) refclock() bool { return strings.HasPrefix(s.Address, "127.127.") }
