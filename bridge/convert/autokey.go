@@ -1,0 +1,229 @@
+package convert
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"path"
+	"strings"
+
+	"ntsbridge/autokey/keyfile"
+)
+
+// keyDirs are where distributions have ntpd look for Autokey's files without
+// keysdir.
+var keyDirs = []string{"/etc/ntp/crypto", "/etc/ntp", "/var/lib/ntp", "/usr/local/etc"}
+
+// buildAutokey reads crypto, keysdir and what goes with them.
+func (c *conversion) buildAutokey() {
+	a := &c.model.autokey
+	a.lines = c.all("crypto")
+	a.dirLine = c.lastOf("keysdir")
+	c.autokeyTimers()
+	identity := c.lastOf("ident")
+	if len(a.lines) == 0 {
+		for _, s := range []*Statement{a.dirLine, identity} {
+			if s != nil {
+				c.record(s).note(Obsolete, "no-crypto", "", "without crypto ntpd has no Autokey")
+			}
+		}
+		return
+	}
+	a.enabled = true
+	for _, s := range a.lines {
+		for _, o := range s.Options {
+			switch o.Name {
+			case "host":
+				a.host = o.Text
+			case "ident":
+				a.ident = o.Text
+			case "digest":
+				a.digest = o.Text
+			case "pw":
+				a.pw, a.hasPassword = o.Text, true
+			}
+			a.cryptoLine = s
+		}
+		c.cryptoLine(s)
+	}
+	if identity != nil {
+		c.record(identity).note(Folded, "ident", "", "the group of Autokey associations that others begin; none are made here")
+	}
+	c.autokeyDir()
+	for _, name := range []string{a.host, a.ident} {
+		if name != "" && (!plainName(name) || strings.Contains(name, "/")) {
+			a.enabled, a.dead = false, "a name that cannot be part of a file name"
+		}
+	}
+	if !plainPath(a.dir) {
+		a.enabled, a.dead = false, "keysdir is no name of a directory"
+	}
+	if a.dead != "" {
+		c.record(a.lines[0]).note(Error, "autokey-names", "correct the names", "Autokey is left out: %s", a.dead)
+		return
+	}
+	c.autokeyFiles()
+	if a.enabled {
+		c.record(a.lines[0]).note(Dangerous, "autokey", "move these clients to NTS, and give Autokey an end date",
+			"Autokey is served on for its clients, but it authenticates nobody: its cookies have 32 bits and were broken in 2012")
+	}
+}
+
+func (c *conversion) cryptoLine(s *Statement) {
+	r := c.record(s)
+	r.into("autokey")
+	if _, ok := s.last("pw"); ok {
+		r.note(Kept, "autokey-password", "", "the password goes into a file of its own, mode 0600, and into nothing else")
+	}
+	if s.flag("randfile") {
+		r.note(Obsolete, "randfile", "", "randomness comes from the kernel")
+	}
+	if digest := s.text("digest"); digest != "" && !autokeyDigest(digest) {
+		r.note(Unsupported, "autokey-digest", "take one that is, on all hosts", "digest %s is not offered", printable(digest))
+		c.model.autokey.digest = ""
+	}
+}
+
+// autokeyDigest reports whether the server takes a digest (config's oneof).
+func autokeyDigest(name string) bool {
+	switch name {
+	case "MD5", "MD4", "SHA1", "RIPEMD160", "SHA224", "SHA256", "SHA384", "SHA512", "SHA512-224", "SHA512-256",
+		"SHA3-224", "SHA3-256", "SHA3-384", "SHA3-512", "BLAKE2s256", "BLAKE2b512":
+		return true
+	}
+	return false
+}
+
+func (c *conversion) autokeyTimers() {
+	for _, word := range []string{"automax", "revoke"} {
+		s := c.lastOf(word)
+		if s == nil {
+			continue
+		}
+		r := c.record(s)
+		if v := s.Options[0].Int; v < 3 || v > 31 {
+			r.note(Folded, "timer-range", "delete the line", "%s %d is out of ntpd's range 3 to 31, and ignored", word, v)
+			continue
+		}
+		r.note(Folded, word, "", "Autokey's timers are the server's own")
+	}
+}
+
+// autokeyDir finds the directory with Autokey's files.
+func (c *conversion) autokeyDir() {
+	a := &c.model.autokey
+	if a.dirLine != nil {
+		a.dir = absolute(a.dirLine.argument())
+		c.record(a.dirLine).into("autokey.keysdir")
+		return
+	}
+	dirs := keyDirs
+	if c.opt.KeysDir != "" {
+		dirs = []string{c.opt.KeysDir}
+	}
+	a.dir = dirs[len(dirs)-1]
+	for _, dir := range dirs {
+		if c.in.Files == nil {
+			break
+		}
+		if found, _ := fs.Glob(c.in.Files, rooted(dir)+"/ntpkey_cert_*"); len(found) > 0 {
+			a.dir = dir
+			break
+		}
+	}
+	c.record(a.lines[0]).note(Approximated, "keysdir-default", "check the directory, or give it with --keysdir",
+		"there is no keysdir: %s is taken for the directory that ntpd was compiled with", a.dir)
+}
+
+// autokeyFiles looks at the files as ntpd does when it starts.
+func (c *conversion) autokeyFiles() {
+	a := &c.model.autokey
+	r := c.record(a.lines[0])
+	if c.in.Files == nil {
+		r.note(Dangerous, "autokey-unread", "give the host's root directory with --root", "Autokey's files are not at hand: they are not checked")
+		return
+	}
+	opt := keyfile.HostOptions{Host: a.host, Ident: a.ident, Password: a.pw, Now: c.opt.Now}
+	if opt.Host == "" {
+		opt.Host = c.opt.Hostname
+	}
+	if opt.Host == "" {
+		r.note(Dangerous, "autokey-host", "give the name with --hostname", "without crypto host the files have the name of the host, which is not known: they are not checked")
+		return
+	}
+	dir, err := fs.Sub(c.in.Files, rooted(a.dir))
+	if err != nil {
+		r.note(Error, "autokey-files", "", "%s: %v", a.dir, err)
+		return
+	}
+	h, err := keyfile.LoadHost(dir, opt)
+	if err != nil {
+		class, text := Error, "ntpd exits with these files: %v"
+		if errors.Is(err, fs.ErrPermission) {
+			class, text = Dangerous, "they cannot be read: %v"
+		} else {
+			a.enabled, a.dead = false, err.Error()
+		}
+		r.note(class, "autokey-files", "correct the files in "+a.dir+", and convert again", text, err)
+		return
+	}
+	for _, f := range h.Findings {
+		r.note(autokeyFindingClass(f.Code), "autokey-"+f.Code, "", "%s: %s", path.Join(a.dir, f.File), f.Text)
+	}
+	if a.ident == "" && (h.IFF != nil || h.GQ != nil || h.MV != nil) {
+		r.note(Folded, "autokey-schemes", "", "%s offers an identity scheme; clients use it only with ident on their server line", h.Name)
+	}
+	if h.IFF == nil && h.GQ == nil && h.MV == nil && !h.Certificate.Private {
+		r.note(Dangerous, "autokey-tc", "move to NTS", "no identity scheme: with TC a client believes whoever answers first")
+	}
+}
+
+func autokeyFindingClass(code string) Class {
+	switch code {
+	case keyfile.FindGQTooLarge, keyfile.FindGQMismatch, keyfile.FindIncomplete, keyfile.FindExpired, keyfile.FindKeyMismatch,
+		keyfile.FindWeakKey, keyfile.FindWeakDigest, keyfile.FindPassword:
+		return Dangerous
+	}
+	return Changed
+}
+
+// groupTraps looks at the group of an association with Autokey.
+func (c *conversion) groupTraps(s *source) {
+	r := c.record(s.line)
+	if s.ident == "" {
+		r.note(Dangerous, "autokey-no-ident", "move it to NTS",
+			"autokey without ident is TC in silence: any server with a trusted certificate of its own is believed")
+		return
+	}
+	if c.in.Files == nil || c.model.autokey.dir == "" {
+		return
+	}
+	dir, err := fs.Sub(c.in.Files, rooted(c.model.autokey.dir))
+	if err != nil {
+		return
+	}
+	found := 0
+	for _, scheme := range []keyfile.Scheme{keyfile.IFF, keyfile.GQ, keyfile.MV} {
+		g, err := keyfile.LoadGroup(dir, scheme, s.ident)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+		case err != nil:
+			r.note(Dangerous, "autokey-group", "get the group file anew", "the group file cannot verify: %v", err)
+			found++
+		default:
+			found++
+			_ = g
+		}
+	}
+	if found == 0 {
+		r.note(Dangerous, "autokey-group-missing", "get the group file ntpkey_iffpar_"+printable(s.ident)+" from the server, or move to NTS",
+			"there is no group file for ident %s in %s: this is TC in silence", printable(s.ident), c.model.autokey.dir)
+	}
+}
+
+// passwordSecret makes the file with Autokey's password.
+func (c *conversion) passwordSecret() string {
+	name := c.opt.PasswordFile
+	c.secrets = append(c.secrets, Secret{Name: name, Content: fmt.Appendf(nil, "%s\n", c.model.autokey.pw)})
+	return name
+}

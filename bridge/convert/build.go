@@ -1,0 +1,304 @@
+package convert
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// build works out the effective configuration and accounts for every
+// statement.
+func (c *conversion) build() {
+	c.buildRunning()
+	c.buildRestricts()
+	c.buildLimits()
+	c.buildListen()
+	c.buildKeys()
+	c.buildAutokey()
+	c.buildSources()
+	c.buildOrphan()
+	c.buildOthers()
+	c.traps()
+}
+
+// buildRunning notes the lines of which the weaker meaning is converted.
+func (c *conversion) buildRunning() {
+	for mark, written := range c.model.running {
+		c.records[mark].note(Dangerous, "running-meaning", "correct the line before it is taken for what it says",
+			"as the operator decided, what %s does is converted, not what was written: %s", c.daemon(), written)
+	}
+}
+
+// buildRestricts makes ntpd's list.
+func (c *conversion) buildRestricts() {
+	l := &restrictList{}
+	l.add(any4, any4, 0, nil)
+	l.add(any6, any6, 0, nil)
+	c.model.restricts = l
+	for _, s := range c.all("restrict", "unrestrict") {
+		r := c.record(s)
+		flags := flagsOf(s)
+		if s.Keyword && s.Address == "source" {
+			c.restrictSource(l, s)
+			continue
+		}
+		t := targetOf(s, c.resolve, c.dialect == "ntpsec")
+		if len(t.addrs) == 0 {
+			c.restrictNowhere(s, t)
+			continue
+		}
+		for i, a := range t.addrs {
+			if s.Word == "unrestrict" {
+				l.remove(a, t.masks[i], s)
+				continue
+			}
+			l.add(a, t.masks[i], flags, s)
+		}
+		if s.refclock() {
+			r.note(Obsolete, "restrict-refclock", "", "a restriction for a reference clock has no effect")
+		}
+		c.restrictFlags(s, flags)
+	}
+	rules, left := accessRules(l)
+	c.model.rules = rules
+	for _, e := range left {
+		for _, s := range e.lines {
+			c.record(s).note(Dangerous, "mask", "write the networks one by one",
+				"the mask %v has so many holes that it cannot be said with prefixes; the line is missing in the output", e.mask)
+			c.maskQuestion(s, e)
+		}
+	}
+	for i := range rules {
+		c.model.limited = c.model.limited || rules[i].service.Limited && !rules[i].service.Kod
+		c.model.kod = c.model.kod || rules[i].service.Kod
+	}
+	table, err := accessTable(rules, defaultLimits())
+	if err != nil {
+		c.report.note(Error, "access", "", "the access rules do not make a table: %v", err)
+		return
+	}
+	c.report.Access = compareAccess(l, table)
+	c.differences()
+}
+
+// maskQuestion asks about a restriction that cannot be written, if going
+// without it would give anybody more.
+func (c *conversion) maskQuestion(s *Statement, e *restriction) {
+	want, have := serviceOf(e.flags), serviceOf(c.defaultFlags())
+	if !have.laxerThan(want) {
+		return
+	}
+	q := Question{
+		File: c.parsed.Files[s.File].Name, Line: s.Line, Text: show(c.text(s)), Code: "mask",
+		Written: want.String(), Running: "the same; but the output would have: " + have.String(),
+		Do: "write the networks one by one, or choose --lost running to go without the line",
+	}
+	if c.opt.Decide == nil || c.opt.Decide(q) != LostRunning {
+		c.report.Questions = append(c.report.Questions, q)
+	}
+}
+
+// differences tells where the rules do not mean what the list meant.
+func (c *conversion) differences() {
+	d := c.report.Access.Differences
+	if len(d) == 0 {
+		return
+	}
+	class, what := Approximated, "stricter"
+	for i := range d {
+		if d[i].Laxer {
+			class, what = Dangerous, "less strict"
+		}
+	}
+	c.report.note(class, "access-differs", "read the list of differences",
+		"the access rules are %s than the restrict lines for some addresses, such as %s: %s before, %s now", what, d[0].Address, d[0].Old, d[0].New)
+}
+
+// restrictSource notes the template for sources: a second one replaces the
+// first.
+func (c *conversion) restrictSource(l *restrictList, s *Statement) {
+	r := c.record(s)
+	if l.source != nil {
+		c.record(l.source).note(Folded, "overridden", "delete the line", "line %d replaces it: there is one template only", s.Line)
+	}
+	l.source = s
+	r.note(Folded, "restrict-source", "", "sources have no access rule here: what they send is judged by the source itself")
+	if !flagsOf(s).has(flagNoQuery) && c.defaultFlags().has(flagNoQuery) {
+		r.note(Changed, "source-queries", "", "ntpd let every time source query it, since this line lacks noquery while the default has it; they may not any more")
+	}
+}
+
+// restrictNowhere tells of a restriction without a known address.
+func (c *conversion) restrictNowhere(s *Statement, t target) {
+	r := c.record(s)
+	switch {
+	case t.bad != "":
+		r.Did = "nothing"
+		fixed, _ := repair(c.text(s))
+		do := "delete the line"
+		if fixed != "" && !strings.Contains(fixed, "/") {
+			do = "if it should count, write: " + show(fixed)
+		}
+		r.note(Error, "restrict-ignored", do, "%s", t.bad)
+	case c.isSource(s.Address):
+		r.note(Folded, "restrict-server", "if this host asks us for time, write an access rule with its address",
+			"%s is a time source: it needs no access rule to be one", printable(s.Address))
+	default:
+		r.note(Dangerous, "restrict-name", "say which addresses it has: --address "+printable(s.Address)+"=ADDRESS",
+			"no name server is asked: without the address of %s there is no rule for it, and it falls under the default", printable(s.Address))
+	}
+}
+
+// isSource reports whether a name is one of an association's.
+func (c *conversion) isSource(name string) bool {
+	if c.sourceNames == nil {
+		c.sourceNames = make(map[string]bool)
+		for _, s := range c.all("server", "pool", "peer") {
+			c.sourceNames[s.Address] = true
+		}
+	}
+	return c.sourceNames[name]
+}
+
+// restrictFlags tells what becomes of the flags.
+func (c *conversion) restrictFlags(s *Statement, f restrictSet) {
+	r := c.record(s)
+	if f.has(flagEPeer) {
+		r.note(Error, "epeer", "delete the word", "ntpd aborts when it applies the flag epeer")
+	}
+	if f.has(flagKod) && !f.has(flagLimited) {
+		r.note(Folded, "kod-alone", "add limited if a rate limit was meant", "kod without limited does nothing in ntpd: there was no rate limit")
+	}
+	if f.has(flagNoTrust) {
+		r.note(Changed, "notrust", "",
+			"notrust makes authentication a must for requests from there (and NTS counts); before ntpd 4.2 it only meant not to use these hosts as sources")
+	}
+	if f.has(flagMSSNTP) {
+		r.note(Unsupported, "mssntp", "leave the domain's clients on Samba's ntpd for now", "signed answers to Windows domain members (mssntp) are not offered")
+	}
+	if f.has(flagFlake | flagFuzz) {
+		r.note(Changed, "restrict-odd", "", "flake and serverresponse fuzz are not offered: answers are complete")
+	}
+	if f.has(flagLimited) {
+		r.note(Approximated, "limited", "", "the rate limit is a bucket of %d requests in place of ntpd's average", limitBurst)
+	}
+	if !f.has(flagIgnore|flagNoModify) && !f.has(flagNoQuery) {
+		r.note(Changed, "modify", "", "without nomodify ntpd takes changes of its settings over the network, with a key; here they are never taken")
+	}
+	if o, ok := s.last("ippeerlimit"); ok {
+		r.note(Folded, "ippeerlimit", "", "ippeerlimit %s: strangers never make associations here", o.Text)
+	}
+}
+
+// buildLimits reads discard and mru.
+func (c *conversion) buildLimits() {
+	m := &c.model
+	m.limits = defaultLimits()
+	needed := m.limited || m.kod
+	for _, s := range c.all("discard") {
+		r := c.record(s)
+		for _, o := range s.Options {
+			switch o.Name {
+			case "average":
+				c.average(r, o.Int)
+			case "minimum":
+				m.limits.minimum = time.Duration(min(max(o.Int-1, 0), 3600)) * time.Second
+			case "monitor":
+				r.note(Obsolete, "discard-monitor", "", "discard monitor steered ntpd's list of clients")
+			}
+		}
+		m.limits.lines = append(m.limits.lines, s)
+		if !needed {
+			r.note(Obsolete, "discard-unused", "", "no restriction has limited, so that discard has no effect")
+		}
+	}
+	for _, s := range c.all("mru") {
+		c.buildMRU(s)
+	}
+	for _, s := range c.all("limit") {
+		c.record(s).note(Approximated, "limit", "check the limits below rate_limit", "ntpsec's limits are replaced by those of discard")
+	}
+}
+
+func (c *conversion) average(r *Record, log2 int64) {
+	if log2 < 0 || log2 > 16 {
+		r.note(Error, "discard-average", "write 0 to 16", "discard average %d is a power of two in seconds out of every use; the default %d is written", log2, defaultAverage)
+		return
+	}
+	c.model.limits.interval = time.Second << log2
+}
+
+// buildMRU turns the size of ntpd's list of clients into that of the limiter.
+func (c *conversion) buildMRU(s *Statement) {
+	r := c.record(s)
+	for _, o := range s.Options {
+		entries := o.Int
+		switch o.Name {
+		case "maxmem":
+			entries = o.Int * 1024 / 96 // about ntpd's size of an entry
+		case "maxdepth":
+		default:
+			continue
+		}
+		c.model.clients = int(min(max(entries, 1<<12), 1<<24))
+		c.model.clientSize = s
+	}
+	if c.model.clientSize == s {
+		r.note(Approximated, "mru", "", "the list of clients has a fixed size of at least %d addresses and never grows", 1<<12)
+		return
+	}
+	r.note(Obsolete, "mru", "", "the list of clients has a fixed size")
+}
+
+// buildListen turns interface rules into addresses. ntpd decides on each
+// address of the host by the last rule that matches, and listens without one;
+// the class all is neither loopback nor wildcard.
+func (c *conversion) buildListen() {
+	list := c.all("interface")
+	if len(list) == 0 {
+		return
+	}
+	l := newInterfaceRules(list, c.opt.Addresses)
+	addresses, unknown, everything := l.addresses()
+	for _, s := range list {
+		r := c.record(s)
+		switch {
+		case everything:
+			r.note(Changed, "interface-open", "add `interface ignore all` above, if the other addresses should be closed",
+				"the rules leave every address open: ntpd listens wherever no rule says otherwise")
+		case !s.Keyword && unknown[s] != "":
+			r.note(Dangerous, "interface-name", fmt.Sprintf("say which addresses it has: --address %s=ADDRESS", printable(s.Address)), "%s", unknown[s])
+		default:
+			r.into("server.listen")
+		}
+	}
+	if everything {
+		return
+	}
+	if len(unknown) > 0 {
+		for _, s := range list {
+			if unknown[s] == "" {
+				continue
+			}
+			c.report.Questions = append(c.report.Questions, Question{
+				File: c.parsed.Files[s.File].Name, Line: s.Line, Text: show(c.text(s)), Code: "interface",
+				Written: "network interfaces that are not used", Running: unknown[s],
+				Do: fmt.Sprintf("say which addresses %s has: --address %s=ADDRESS[,ADDRESS]", printable(s.Address), printable(s.Address)),
+			})
+		}
+	}
+	for _, a := range addresses {
+		c.model.listen.addresses = append(c.model.listen.addresses, netip.AddrPortFrom(a, 123))
+	}
+	c.model.listen.lines = list
+}
+
+// buildOrphan reads tos orphan.
+func (c *conversion) buildOrphan() {
+	for _, s := range c.all("tos") {
+		if o, ok := s.last("orphan"); ok {
+			c.model.orphan, c.model.orphanValue = s, int(o.Int)
+		}
+	}
+}

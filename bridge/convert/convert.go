@@ -1,0 +1,466 @@
+package convert
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"path"
+	"slices"
+	"strings"
+	"time"
+)
+
+// sourcesSupported says whether ntsbridge's sources steer the clock. As long
+// as they are measured and shown only, every line about them is a loss. This is
+// the one place to switch.
+const sourcesSupported = false
+
+// Input is a configuration and what lies around it.
+type Input struct {
+	Name string // for messages
+	Data []byte
+	// Files is the root directory of the host that the configuration is of: an
+	// absolute name /etc/ntp.keys is asked for as etc/ntp.keys. nil: nothing of
+	// the host is known, and what would be in its files is reported as unread.
+	Files fs.FS
+}
+
+// Lost says what to do about a line of which ntpd lost a word of security.
+type Lost uint8
+
+// The answers.
+const (
+	LostStop     Lost = iota // write nothing
+	LostRunning              // convert what ntpd does
+	LostIntended             // convert what was meant, if that can be told
+)
+
+// Options are the operator's decisions.
+type Options struct {
+	// Dialect is auto, ntp, ntpsec or chrony. Empty is auto.
+	Dialect string
+	// Decide answers questions; nil stops at every one.
+	Decide func(Question) Lost
+	// Addresses are what names of hosts and network interfaces stand for; the
+	// name server is not asked.
+	Addresses map[string][]netip.Addr
+	// Hostname is the host's name, for Autokey's files; empty: unknown.
+	Hostname string
+	// KeysDir is the directory of Autokey's files that ntpd was compiled with.
+	// Empty is /usr/local/etc.
+	KeysDir string
+	// PasswordFile is the name that the YAML gives the file with Autokey's
+	// password. Required if there is one.
+	PasswordFile string
+	// NTSCert and NTSKey add NTS with this certificate; NTSSelfSigned with one
+	// that is made on first start.
+	NTSCert, NTSKey string
+	NTSSelfSigned   bool
+	// TakeoverUntil accepts the cookies of the ntpd that is replaced up to a
+	// date; empty: clients of Autokey start anew.
+	TakeoverUntil string
+	// Now is for the validity of Autokey's certificates; zero: not judged.
+	Now time.Time
+	// Client asks for the configuration of a client instead.
+	Client *ClientOptions
+}
+
+// Secret is content that goes into a file of its own, mode 0600.
+type Secret struct {
+	Name    string
+	Content []byte
+}
+
+// String does not show the content.
+func (s Secret) String() string { return s.Name }
+
+// GoString is String.
+func (s Secret) GoString() string { return s.Name }
+
+// Result is what came out. Output is nil if the report has questions or the
+// input was rejected.
+type Result struct {
+	Report  *Report
+	Output  []byte
+	Secrets []Secret
+
+	restricts *restrictList // for Prove
+}
+
+// Convert converts one configuration. It never fails: what is wrong is in the
+// report.
+func Convert(in Input, opt Options) *Result {
+	c := &conversion{in: in, opt: opt, report: &Report{Input: in.Name, Output: "ntsbridge", Lines: []*Record{}, Findings: []Finding{}}, top: &node{}}
+	if opt.Client != nil {
+		c.report.Output = opt.Client.Format
+	}
+	if err := CheckLength(in.Data); err != nil {
+		c.report.note(Error, "too-long", "", "%v", err)
+		return c.result(nil)
+	}
+	c.dialect = opt.Dialect
+	if c.dialect == "" || c.dialect == "auto" {
+		guess := DetectDialect(in.Data)
+		c.dialect = guess.Dialect
+		if guess.Why != "" {
+			c.report.note(guess.Class, guess.Code, guess.Do, "%s", guess.Why)
+		}
+	}
+	c.report.Dialect = c.dialect
+	switch c.dialect {
+	case "ntp", "ntpsec":
+		return c.ntp()
+	case "chrony":
+		return c.chrony()
+	}
+	c.allLines(splitLines(in.Data))
+	return c.result(nil)
+}
+
+// conversion is the work on one configuration.
+type conversion struct {
+	in      Input
+	opt     Options
+	dialect string
+	parsed  *Parsed
+	report  *Report
+	records map[lineMark]*Record
+	top     *node
+	secrets []Secret
+	model   model
+
+	byWord map[string][]*Statement
+	byLine map[lineMark][]*Statement
+
+	sourceNames, disabledWords, exceptions map[string]bool // on first use
+}
+
+// allLines accounts for the lines of an input that is not converted.
+func (c *conversion) allLines(lines []string) {
+	for i, text := range lines {
+		r := &Record{File: c.in.Name, Line: i + 1, Text: show(text), Class: Comment}
+		if !isComment(text) {
+			r.note(Error, "not-converted", "", "the file is not converted")
+		}
+		c.report.Lines = append(c.report.Lines, r)
+	}
+}
+
+// read is the Reader for files that the configuration names. A relative name
+// is one of the directory in which ntpd is started, which is the root.
+func (c *conversion) read(name string) ([]byte, error) {
+	if c.in.Files == nil {
+		return nil, errUnknownHost
+	}
+	data, err := fs.ReadFile(c.in.Files, rooted(name))
+	if err == nil && len(data) > maxInputLen {
+		return nil, ErrTooLong
+	}
+	return data, err
+}
+
+// errUnknownHost says that nothing is known of the host's files.
+var errUnknownHost = errors.New("the files of that host are not at hand")
+
+// rooted turns a name on the host into one of Input.Files.
+func rooted(name string) string {
+	clean := strings.TrimPrefix(path.Clean("/"+name), "/")
+	if clean == "" {
+		return "."
+	}
+	return clean
+}
+
+// absolute returns a name as the daemon has it, whose directory is the root.
+func absolute(name string) string { return path.Clean("/" + name) }
+
+// ntp converts an ntp.conf.
+func (c *conversion) ntp() *Result {
+	c.parse(nil)
+	if c.parsed.Fatal != "" {
+		c.account()
+		c.report.note(Error, "fatal", "correct the line; ntpd does not start with it", "ntpd exits while it reads this file: %s", c.parsed.Fatal)
+		return c.result(nil)
+	}
+	if c.opt.Client != nil {
+		// Whatever was lost: the output serves nobody, and authenticates.
+		c.account()
+		c.buildClient()
+		return c.client()
+	}
+	if fixes := c.decide(); len(fixes) > 0 {
+		c.parse(fixes)
+	}
+	c.account()
+	for _, s := range c.parsed.Statements {
+		if fixed, ok := c.model.fixed[lineMark{s.File, s.Line}]; ok {
+			c.record(s).Did = fixed
+		}
+	}
+	c.build()
+	c.emit()
+	return c.result(c.render())
+}
+
+// parse reads the configuration, with some lines replaced.
+func (c *conversion) parse(fixes map[lineMark]string) {
+	original := c.parsed
+	read := c.read
+	data := c.in.Data
+	if len(fixes) > 0 {
+		files := 0
+		data = replaceLines(data, fixes, 0)
+		read = func(name string) ([]byte, error) {
+			content, err := c.read(name)
+			if err == nil {
+				files++
+				content = replaceLines(content, fixes, files)
+			}
+			return content, err
+		}
+	}
+	switch c.dialect {
+	case "ntpsec":
+		c.parsed = parseNTPsec(c.in.Name, data, read)
+	default:
+		c.parsed = ParseNTP(c.in.Name, data, read)
+	}
+	if original != nil && len(original.Files) == len(c.parsed.Files) {
+		c.parsed.Files = original.Files // as written
+	}
+	c.index()
+}
+
+// replaceLines puts other lines in place of those of a file.
+func replaceLines(data []byte, fixes map[lineMark]string, file int) []byte {
+	lines := strings.Split(string(data), "\n")
+	for mark, text := range fixes {
+		if mark.file == file && mark.line <= len(lines) {
+			lines[mark.line-1] = text
+		}
+	}
+	return []byte(strings.Join(lines, "\n"))
+}
+
+// record returns the record of a statement's line.
+func (c *conversion) record(s *Statement) *Record { return c.records[lineMark{s.File, s.Line}] }
+
+// text returns a statement's line as written.
+func (c *conversion) text(s *Statement) string { return c.lineText(lineMark{s.File, s.Line}) }
+
+func (c *conversion) lineText(m lineMark) string {
+	lines := c.parsed.Files[m.file].Lines
+	if m.line < 1 || m.line > len(lines) {
+		return ""
+	}
+	return lines[m.line-1]
+}
+
+// account makes a record of every line, and tells what ntpd's parser said.
+func (c *conversion) account() {
+	c.records = make(map[lineMark]*Record)
+	for i, f := range c.parsed.Files {
+		for j, text := range f.Lines {
+			r := &Record{File: f.Name, Line: j + 1, Text: show(text), Class: Comment, file: i}
+			c.report.Lines = append(c.report.Lines, r)
+			c.records[lineMark{i, j + 1}] = r
+		}
+	}
+	for _, d := range c.parsed.Diagnostics {
+		if r := c.records[lineMark{d.File, c.diagnosticLine(d)}]; r != nil {
+			if d.Syntax {
+				c.syntaxError(r, d)
+			} else {
+				r.note(Changed, "value", "correct the value", "%s says: %s", c.daemon(), d.Text)
+			}
+		}
+	}
+	for _, m := range c.parsed.Unread {
+		c.unread(m)
+	}
+	c.unreadLines()
+}
+
+// daemon names the program whose configuration it is.
+func (c *conversion) daemon() string {
+	switch c.dialect {
+	case "ntpsec":
+		return "ntpsec's ntpd"
+	case "chrony":
+		return "chronyd"
+	}
+	return "ntpd 4.2.8"
+}
+
+// diagnosticLine returns the line that an error is on: ntpd's own number is an
+// old one if it repeats itself.
+func (c *conversion) diagnosticLine(d Diagnostic) int {
+	if d.At > 0 {
+		return d.At
+	}
+	return d.Line
+}
+
+// syntaxError tells of a line that was not understood, or in part.
+func (c *conversion) syntaxError(r *Record, d Diagnostic) {
+	mark := lineMark{d.File, r.Line}
+	kept := c.statementsOn(mark)
+	remedy := "correct the line"
+	if lost := lostSecurity(words(c.lineText(mark))); lost != "" && (len(kept) == 0 || !kept[0].flag(strings.Fields(lost)[1])) {
+		r.note(Dangerous, "lost-setting", remedy, "%s does not do what this line says about %s", c.daemon(), lost)
+	}
+	if fixed, ok := repair(c.lineText(mark)); ok {
+		remedy = "if it means this, write: " + show(fixed)
+	}
+	if len(kept) == 0 {
+		r.Did = "nothing: the whole line is ignored"
+		code, why := foreignWord(c.lineText(mark))
+		if why != "" {
+			remedy = "delete the line"
+			r.note(Error, code, remedy, "%s ignores this line: %s", c.daemon(), why)
+			return
+		}
+		r.note(Error, "line-lost", remedy, "%s ignores this line for a syntax error (column %d, %s)", c.daemon(), d.Column+1, strings.TrimPrefix(d.Text, "syntax error, "))
+		return
+	}
+	var did []string
+	for _, s := range kept {
+		did = append(did, describe(s))
+	}
+	r.Did = strings.Join(did, "; ")
+	r.note(Error, "words-lost", remedy, "%s ignores the end of this line, from column %d on; it does: %s", c.daemon(), d.Column+1, r.Did)
+}
+
+func (c *conversion) statementsOn(m lineMark) []*Statement { return c.byLine[m] }
+
+// index makes statements easy to find: hostile files have many.
+func (c *conversion) index() {
+	c.byWord, c.byLine = make(map[string][]*Statement), make(map[lineMark][]*Statement)
+	for _, s := range c.parsed.Statements {
+		c.byWord[s.Word] = append(c.byWord[s.Word], s)
+		mark := lineMark{s.File, s.Line}
+		c.byLine[mark] = append(c.byLine[mark], s)
+	}
+}
+
+// unread tells of an included file that was not read.
+func (c *conversion) unread(m Missing) {
+	r := c.records[lineMark{m.File, m.Line}]
+	name := printable(m.Name)
+	switch {
+	case m.TooDeep:
+		r.note(Error, "include-depth", "put the content into the file itself", "%s is not read: ntpd does not include files more than %d deep", name, maxIncludeDepth)
+	case errors.Is(m.Err, errUnknownHost):
+		r.note(Dangerous, "include-unknown", "give the host's root directory with --root", "%s is not at hand: what it sets is missing here", name)
+	case errors.Is(m.Err, fs.ErrNotExist):
+		r.note(Changed, "include-missing", "delete the line", "%s is not there; ntpd goes on without it", name)
+	default:
+		r.note(Dangerous, "include-unread", "make the file readable, and convert again", "%s is not read: %v", name, m.Err)
+	}
+}
+
+// unreadLines marks lines that ntpd never reads.
+func (c *conversion) unreadLines() {
+	end := c.parsed.Ends
+	if end == nil || c.parsed.Fatal != "" && end.Line == 0 {
+		return
+	}
+	n := 0
+	for _, r := range c.report.Lines {
+		behind := r.file == end.File && r.Line > end.Line
+		for f := end.File; f > 0 && !behind; f = c.parsed.Files[f].By {
+			behind = r.file == c.parsed.Files[f].By && r.Line > c.parsed.Files[f].ByLine
+		}
+		if !behind || isComment(c.parsed.Files[r.file].Lines[r.Line-1]) || len(c.statementsOn(lineMark{r.file, r.Line})) > 0 {
+			continue
+		}
+		n++
+		r.note(Dangerous, "never-read", "delete what stops ntpd, if these lines are meant to count", "ntpd never reads this line: see %s:%d", c.parsed.Files[end.File].Name, end.Line)
+		r.Did = "nothing"
+	}
+	if r := c.records[lineMark{end.File, end.Line}]; r != nil && n > 0 {
+		r.note(Dangerous, "reading-ends", "delete it", "%s (%d lines)", end.Text, n)
+	}
+}
+
+// result ends the work.
+func (c *conversion) result(output []byte) *Result {
+	for _, r := range c.report.Lines {
+		switch {
+		case r.Class != Comment:
+		case len(r.Became) > 0:
+			r.Class = Kept
+		case c.dialect != "chrony" && c.parsed != nil && !isComment(c.parsed.Files[r.file].Lines[r.Line-1]):
+			r.note(Error, "not-a-command", "correct the lines above", "%s does not read this line as a command of its own", c.daemon())
+		}
+	}
+	if len(c.report.Questions) > 0 {
+		output = nil
+	}
+	c.report.Written = output != nil
+	c.report.finish()
+	res := &Result{Report: c.report, Output: output}
+	if c.report.Access != nil {
+		res.restricts = c.model.restricts
+	}
+	if output != nil {
+		res.Secrets = c.secrets
+	}
+	return res
+}
+
+// quote returns the original lines of a statement for a comment in the output.
+func (c *conversion) quote(s *Statement) []string {
+	f := c.parsed.Files[s.File]
+	var list []string
+	begin := s.Line - 1
+	for begin > 0 && s.Line-begin < 4 {
+		above := strings.TrimSpace(f.Lines[begin-1])
+		if !strings.HasPrefix(above, "#") || strings.Trim(above, "#-= \t") == "" {
+			break
+		}
+		begin--
+	}
+	for i := begin; i < s.Line-1; i++ {
+		list = append(list, strings.TrimSpace(strings.TrimLeft(show(f.Lines[i]), " \t#")))
+	}
+	return append(list, fmt.Sprintf("%s:%d: %s", path.Base(f.Name), s.Line, strings.TrimSpace(show(f.Lines[s.Line-1]))))
+}
+
+// render writes the YAML.
+func (c *conversion) render() []byte {
+	w := &yamlWriter{quote: c.quote}
+	fmt.Fprintf(w, "# ntsbridge, converted from %s (%s).\n", printable(c.in.Name), c.daemon())
+	fmt.Fprintf(w, "# Each setting stands below the line that it comes from; the report says what became of the others.\n")
+	w.document(c.top)
+	return []byte(w.String())
+}
+
+// all returns the statements of the given words in file order.
+func (c *conversion) all(words ...string) []*Statement {
+	if len(words) == 1 {
+		return c.byWord[words[0]]
+	}
+	var list []*Statement
+	for _, s := range c.parsed.Statements {
+		if slices.Contains(words, s.Word) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// lastOf returns the last statement of a word, the one that counts, and notes
+// on the others that it replaces them.
+func (c *conversion) lastOf(word string) *Statement {
+	list := c.all(word)
+	if len(list) == 0 {
+		return nil
+	}
+	last := list[len(list)-1]
+	for _, s := range list[:len(list)-1] {
+		c.record(s).note(Folded, "overridden", "delete the line", "line %d has the same setting, and the last one counts", last.Line)
+	}
+	return last
+}

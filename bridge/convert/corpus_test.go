@@ -1,0 +1,78 @@
+package convert
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"ntsbridge/bridge/config"
+)
+
+// corpusFiles returns the names of configurations below testdata and, if
+// there is one, in the corpus.
+func corpusFiles(t testing.TB) (files []string) {
+	t.Helper()
+	dirs := []string{"testdata/ntp.conf", "testdata/chrony.conf"}
+	if dir := os.Getenv(corpusVariable); dir != "" {
+		dirs = append(dirs, dir, filepath.Join(filepath.Dir(dir), "chrony.conf"), filepath.Join(dir, "hostile"), filepath.Join(dir, "templates"))
+	}
+	for _, dir := range dirs {
+		found, _ := filepath.Glob(filepath.Join(dir, "*.conf"))
+		files = append(files, found...)
+	}
+	return files
+}
+
+// checkResult holds for every conversion: each line is in the report once, and
+// what is written is accepted.
+func checkResult(t testing.TB, in Input, res *Result) {
+	t.Helper()
+	seen := make(map[string]int)
+	for _, r := range res.Report.Lines {
+		if r.File == in.Name {
+			seen[r.File]++
+			if r.Line != seen[r.File] {
+				t.Fatalf("%s: line %d comes as number %d", in.Name, r.Line, seen[r.File])
+			}
+		}
+		if r.Class == Comment && res.Report.Dialect != "" && !isComment(strings.TrimLeft(r.Text, "?")) && res.Report.Dialect != "chrony" {
+			t.Errorf("%s:%d: not accounted for: %s", r.File, r.Line, r.Text)
+		}
+	}
+	if want := len(splitLines(in.Data)); seen[in.Name] != want && CheckLength(in.Data) == nil {
+		t.Fatalf("%s: %d lines in the report, %d in the file", in.Name, seen[in.Name], want)
+	}
+	if res.Output == nil {
+		return
+	}
+	if _, err := config.Parse("out.yaml", "/", res.Output); err != nil {
+		t.Errorf("%s: not accepted: %v\n%s", in.Name, err, res.Output)
+	}
+}
+
+func TestCorpusConverts(t *testing.T) {
+	outcomes := make(map[Outcome]int)
+	for _, name := range corpusFiles(t) {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, decide := range []func(Question) Lost{nil, func(Question) Lost { return LostRunning }, func(Question) Lost { return LostIntended }} {
+			in := Input{Name: name, Data: data, Files: fstest.MapFS{}}
+			res := Convert(in, Options{PasswordFile: "/pw", Decide: decide})
+			checkResult(t, in, res)
+			if decide == nil {
+				outcomes[res.Report.Outcome()]++
+				if res.Report.Outcome() == Blocked || res.Report.Outcome() == Rejected {
+					t.Log(name, res.Report.Outcome(), res.Report.Findings[:min(1, len(res.Report.Findings))], res.Report.Questions)
+				}
+				if a := res.Report.Access; a != nil && !a.Equal {
+					t.Log(name, a.Differences[0])
+				}
+			}
+		}
+	}
+	t.Log(outcomes)
+}

@@ -1,0 +1,165 @@
+package convert
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+)
+
+// ntpdVariable names an ntpd 4.2.8p15 that this machine can run, to which
+// random configurations are shown. Its libraries may be in ../lib.
+const ntpdVariable = "NTSBRIDGE_NTPD"
+
+var logPrefix = regexp.MustCompile(`(?m)^.*ntpd\[\d+\]: `)
+
+// askNTPD returns what ntpd says of a configuration and keeps of it.
+func askNTPD(t *testing.T, ntpd string, conf []byte) oracle {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "ntp.conf"), conf, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(ntpd, "-n", "-c", "ntp.conf", "--saveconfigquit", "out")
+	cmd.Dir = dir
+	cmd.Env = []string{"LD_LIBRARY_PATH=" + filepath.Join(filepath.Dir(ntpd), "../lib/x86_64-linux-gnu")}
+	var said bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &said, &said
+	err := cmd.Run()
+	var o oracle
+	for line := range strings.Lines(logPrefix.ReplaceAllString(said.String(), "")) {
+		line = strings.TrimSuffix(line, "\n")
+		if m := syntaxLine.FindStringSubmatch(line); m != nil {
+			o.first = append(o.first, m[1]+":"+m[2]+" "+strings.TrimSuffix(m[3], ","))
+		}
+		if strings.HasPrefix(line, "syntax error in ") {
+			o.errors++
+		}
+	}
+	o.exit = "exit 0"
+	if err != nil {
+		o.exit = "exit 1"
+		return o
+	}
+	kept, _ := os.ReadFile(filepath.Join(dir, "out"))
+	read := readOracle(string(kept))
+	for _, s := range read.kept {
+		if !strings.HasPrefix(s, "#NTF") {
+			o.kept = append(o.kept, s)
+		}
+	}
+	return o
+}
+
+// TestDiffer shows random configurations to us and to ntpd.
+func TestDiffer(t *testing.T) {
+	ntpd := os.Getenv(ntpdVariable)
+	if ntpd == "" {
+		t.Skipf("%s names no ntpd 4.2.8p15", ntpdVariable)
+	}
+	seed := rand.Uint64()
+	var count = 400
+	fmt.Sscan(os.Getenv("NTSBRIDGE_DIFFER_COUNT"), &count)
+	for i := range count {
+		r := rand.New(rand.NewPCG(seed, uint64(i)))
+		conf := randomConf(r)
+		got, want := ours(ParseNTP("ntp.conf", conf, NoFiles)), askNTPD(t, ntpd, conf)
+		if want.exit != "exit 0" && got.exit == want.exit {
+			continue
+		}
+		// A name of a variable with = in it is printed as another one by ntpd.
+		isSetVar := func(line string) bool { return strings.HasPrefix(line, "setvar") }
+		got.kept, want.kept = slices.DeleteFunc(got.kept, isSetVar), slices.DeleteFunc(want.kept, isSetVar)
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty(), cmp.AllowUnexported(oracle{})); diff != "" {
+			t.Fatalf("seed %d/%d: -ntpd +ours\n%s\n%s", seed, i, diff, conf)
+		}
+	}
+}
+
+// typicals are beginnings of lines with what may follow.
+var typicals = [][2]string{
+	{"server a", associationFlags + " " + associationNumbers + " 1 4 5 6 ident"},
+	{"server 127.127.1.0", associationFlags + " " + associationNumbers + " 1 4 5 6"},
+	{"pool -4 b", associationFlags + " " + associationNumbers + " 7 8 9"},
+	{"peer", "-4 -6 a b c key minpoll 5 6 autokey ident"},
+	{"restrict", restrictFlags + " default source -4 -6 mask ippeerlimit 3 10.0.0.0 255.0.0.0 serverresponse fuzz"},
+	{"restrict default", restrictFlags + " serverresponse fuzz ippeerlimit 3"},
+	{"restrict 10.0.0.0 mask 255.0.0.0", restrictFlags + " serverresponse fuzz ippeerlimit 3"},
+	{"restrict source", restrictFlags + " ippeerlimit 200"},
+	{"tos", tosIntegers + " " + tosNumbers + " 1 2 1.5 cohort true 0 basedate 2021-01-01"},
+	{"tinker", tinkerNumbers + " 1 2 1.5 0"},
+	{"fudge 127.127.1.0", fudgeFlags + " 0 1 2 true time1 time2 minjitter 1.5 stratum 3 17 refid abbrev X"},
+	{"crypto", cryptoStrings + " revoke 5 a b"},
+	{"trustedkey", "1 2 3 ( ) ... ( 4 ... 5 )"},
+	{"filegen loopstats", filegenFlags + " file x type " + filegenTypes},
+	{"filegen", filegenFlags + " file x type " + filegenTypes + " " + statisticsNames},
+	{"discard", discardIntegers + " 1 2 3 4 5"},
+	{"mru", mruIntegers + " 1 2 3 4 5"},
+	{"rlimit", rlimitIntegers + " 1 2 3 4 5"},
+	{"enable", systemSwitches}, {"disable", systemSwitches}, {"statistics", statisticsNames},
+	{"logconfig", "=all +a -b c = + -"}, {"phone", "a b 5 \"c d\""}, {"setvar", "a b = 5 default"},
+	{"interface", interfaceActions + " " + interfaceClasses + " eth0 10.0.0.0/8"},
+	{"driftfile", "a 5 1.5"}, {"leapfile", "a checkhash ignorehash"}, {"trap a", "port 5 interface b"},
+	{"ttl", "1 2 3"}, {"pollskewlist", "6 1 | 2 default 7 3 4"}, {"includefile x", "driftfile a ttl 1 server b iburst"},
+	{"multicastclient", "-4 -6 a b 224.0.1.1"},
+}
+
+// randomConf returns lines of which most begin well.
+func randomConf(r *rand.Rand) []byte {
+	words := slices.Sorted(func(yield func(string) bool) {
+		for w := range keywords {
+			if w != "end" && w != "simulate" && w != "unpeer" && w != "unconfig" && !yield(w) {
+				return
+			}
+		}
+	})
+	starts := slices.Sorted(func(yield func(string) bool) {
+		for w := range directives {
+			if w != "end" && w != "simulate" && w != "unpeer" && w != "unconfig" && !yield(w) {
+				return
+			}
+		}
+	})
+	odd := []string{"1", "5", "-1", "0", "300", "1.5", "0x10", "a", "127.127.1.0", "10.0.0.0", "255.0.0.0", "true",
+		`"quoted word"`, `"key"`, "=", "(", ")", "|", ",", "...", "-4", "-6", "-4x", "#c", "x#y", `""`, "KEY", "3000000000", "ä",
+		"1e3", "+", "-", "a=b", "\"open", "\r", "\t", "\v"}
+	groups := []string{associationFlags, associationNumbers, cryptoStrings, tosIntegers, tosNumbers, statisticsNames, filegenTypes,
+		filegenFlags, discardIntegers, mruIntegers, restrictFlags, fudgeFlags, rlimitIntegers, systemSwitches, tinkerNumbers,
+		resetCounters, interfaceActions, interfaceClasses, "file type", "mask default source ippeerlimit", "ident", "refid stratum time1"}
+	var b strings.Builder
+	for range 1 + r.IntN(40) {
+		group := strings.Fields(groups[r.IntN(len(groups))])
+		switch k := r.IntN(20); {
+		case k == 0:
+		case k < 8:
+			b.WriteString(starts[r.IntN(len(starts))])
+		default:
+			typical := typicals[r.IntN(len(typicals))]
+			group = strings.Fields(typical[1])
+			b.WriteString(typical[0])
+		}
+		for range r.IntN(8) {
+			switch k := r.IntN(10); {
+			case k < 5:
+				b.WriteString(" " + group[r.IntN(len(group))])
+			case k < 6:
+				b.WriteString(" " + words[r.IntN(len(words))])
+			case k < 9:
+				b.WriteString(" " + odd[r.IntN(12)])
+			default:
+				b.WriteString(" " + odd[r.IntN(len(odd))])
+			}
+		}
+		b.WriteString("\n")
+	}
+	return []byte(b.String())
+}

@@ -1,0 +1,338 @@
+package convert
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// emit makes the sections of ntsbridge's YAML.
+func (c *conversion) emit() {
+	c.emitServer()
+	c.emitClock()
+	c.emitAccess()
+	c.emitLimits()
+	c.emitKeys()
+	c.emitAutokey()
+	c.emitNTS()
+	c.emitSources()
+}
+
+// became notes on the lines of an entry where they went.
+func (c *conversion) became(place string, lines ...*Statement) {
+	for _, s := range lines {
+		c.record(s).into(place)
+	}
+}
+
+func (c *conversion) emitServer() {
+	m := &c.model
+	if len(m.listen.addresses) == 0 && m.dscp == nil {
+		return
+	}
+	n := c.top.section("server")
+	if len(m.listen.addresses) > 0 {
+		n.set("listen", yamlList(m.listen.addresses, func(a netip.AddrPort) string { return strconv.Quote(a.String()) })).from(m.listen.lines...)
+	}
+	if m.dscp != nil {
+		n.set("dscp", fmt.Sprint(m.dscp.Options[0].Int)).from(m.dscp)
+		c.became("server.dscp", m.dscp)
+	}
+}
+
+// emitClock writes where time comes from: the local clock if that is all there
+// is, else the clock that another program steers.
+func (c *conversion) emitClock() {
+	m := &c.model
+	n := c.top.section("clock")
+	alone := m.localStratum > 0
+	for _, src := range m.sources {
+		if src.dead == "" && src.kind != "broadcast" && (src.refclock == nil || src.refclock.driver != localDriver) {
+			alone = false
+		}
+	}
+	if alone {
+		n.set("mode", "local").from(m.localLines...)
+		n.set("stratum", fmt.Sprint(m.localStratum))
+		c.became("clock.mode", m.localLines...)
+		return
+	}
+	mode := n.set("mode", "observe").remark("The clock is steered by another program; this one serves it.")
+	for _, s := range c.all("disable") {
+		if s.flag("ntp") {
+			mode.from(s)
+		}
+	}
+	orphan := m.orphan != nil && m.orphanValue >= 1 && m.orphanValue <= 15
+	switch {
+	case m.localStratum > 0:
+		n.set("fallback_stratum", fmt.Sprint(m.localStratum)).from(m.localLines...)
+		c.became("clock.fallback_stratum", m.localLines...)
+		if orphan {
+			c.record(m.orphan).note(Approximated, "orphan-and-local", "", "the local clock's stratum is taken for both")
+		}
+	case orphan:
+		n.set("fallback_stratum", fmt.Sprint(m.orphanValue)).from(m.orphan)
+	}
+}
+
+func (c *conversion) emitAccess() {
+	n := c.top.section("access")
+	for i, rule := range c.model.rules {
+		place, into := fmt.Sprintf("access.rules[%d]", i-1), n
+		if i == 0 {
+			place, into = "access.default", n.section("default").from(rule.lines...)
+			switch {
+			case len(rule.lines) > 0:
+			case c.dialect == "chrony":
+				into.remark("chronyd serves those that allow names.")
+			default:
+				into.remark("No restrict line for the default: ntpd answers everybody.")
+			}
+		} else {
+			into = n.section("rules").item().from(rule.lines...)
+			into.set("prefixes", yamlList(rule.prefixes, func(p netip.Prefix) string {
+				if p.IsSingleIP() {
+					return strconv.Quote(p.Addr().String())
+				}
+				return strconv.Quote(p.String())
+			}))
+			if rule.fromNTP {
+				into.set("source_port_123", "true")
+			}
+		}
+		c.emitService(into, rule.service)
+		c.became(place, rule.lines...)
+	}
+}
+
+func (c *conversion) emitService(n *node, s service) {
+	if !s.Serve {
+		n.set("action", "deny")
+		return
+	}
+	n.set("action", "allow")
+	if s.Auth {
+		kinds := "[symmetric, nts]"
+		if c.model.autokey.enabled {
+			kinds = "[symmetric, autokey, nts]"
+		}
+		n.set("kinds", kinds)
+	}
+	if s.Version > 1 {
+		n.set("min_version", fmt.Sprint(s.Version))
+	}
+	if s.Limited {
+		n.set("rate", limitName(s.Kod))
+	}
+	n.set("query", strconv.FormatBool(s.Query))
+}
+
+func limitName(kod bool) string {
+	if kod {
+		return "limited-kod"
+	}
+	return "limited"
+}
+
+func (c *conversion) emitLimits() {
+	m := &c.model
+	if !m.limited && !m.kod && m.clients == 0 {
+		return
+	}
+	n := c.top.section("rate_limit")
+	if m.clients > 0 {
+		n.set("clients", fmt.Sprint(m.clients)).from(m.clientSize)
+		c.became("rate_limit.clients", m.clientSize)
+	}
+	if !m.limited && !m.kod {
+		return
+	}
+	limits := n.section("limits").from(m.limits.lines...)
+	if len(m.limits.lines) == 0 {
+		limits.remark("ntpd's discard without a line: average 3, minimum 2.")
+	}
+	c.became("rate_limit.limits", m.limits.lines...)
+	for _, kod := range []bool{true, false} {
+		if kod && !m.kod || !kod && !m.limited {
+			continue
+		}
+		item := limits.item()
+		item.set("name", limitName(kod))
+		item.set("interval", seconds(m.limits.interval))
+		item.set("burst", fmt.Sprint(limitBurst))
+		item.set("minimum", seconds(m.limits.minimum))
+		item.set("leak", "0")
+		item.set("kiss", strconv.FormatBool(kod))
+	}
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%ds", d/time.Second) }
+
+// emitKeys writes the keys file and the trusted keys: only what ntpd loads.
+func (c *conversion) emitKeys() {
+	m := &c.model
+	n := c.top.section("keys")
+	if m.keyFile == nil || m.keysRejected {
+		if m.keysRejected {
+			n.from(m.keyFile).remark("Left out: ntpd loads no key from this file.")
+		}
+		n.set("generate", "false").remark("No key is usable that was not before.")
+		if m.trust != nil {
+			c.record(m.trust).raise(Folded)
+		}
+		return
+	}
+	files := n.section("files").from(m.keyFile)
+	item := files.item()
+	item.set("path", yamlString(m.keyPath))
+	item.set("format", c.dialect)
+	c.became("keys.files", m.keyFile)
+	trusted := n.set("trusted", "["+strings.ReplaceAll(m.trustSet.String(), " ", ", ")+"]")
+	if m.trust != nil {
+		trusted.from(m.trust)
+		c.became("keys.trusted", m.trust)
+	} else if c.dialect != "chrony" {
+		trusted.remark("No trustedkey line: ntpd trusts no key.")
+	}
+	n.set("generate", "false")
+}
+
+func (c *conversion) emitAutokey() {
+	a := &c.model.autokey
+	if len(a.lines) == 0 {
+		return
+	}
+	n := c.top.section("autokey").from(a.lines...)
+	if !a.enabled {
+		n.set("enabled", "false").remark("ntpd would not start with these files: see the report.")
+		return
+	}
+	n.set("enabled", "true").remark("Legacy: broken since 2012. Move these clients to NTS.")
+	n.set("keysdir", yamlString(a.dir))
+	if a.dirLine != nil {
+		n.section("keysdir").from(a.dirLine)
+	}
+	for _, entry := range [][2]string{{"host", a.host}, {"ident", a.ident}, {"digest", a.digest}} {
+		if entry[1] != "" {
+			n.set(entry[0], yamlString(entry[1]))
+		}
+	}
+	if a.hasPassword {
+		n.set("password_file", yamlString(c.passwordSecret()))
+	}
+	if c.model.leapFile != nil {
+		n.set("leap_file", yamlString(absolute(c.model.leapFile.argument()))).from(c.model.leapFile)
+		c.became("autokey.leap_file", c.model.leapFile)
+	}
+	if c.opt.TakeoverUntil != "" {
+		t := n.section("takeover")
+		t.set("enabled", "true")
+		t.set("until", strconv.Quote(c.opt.TakeoverUntil))
+	} else {
+		c.record(a.lines[0]).note(Changed, "autokey-restart", "give a date with --takeover-until to let them go on at once",
+			"clients of Autokey notice the change of server, and begin anew by themselves")
+	}
+	c.became("autokey", a.lines...)
+}
+
+func (c *conversion) emitNTS() {
+	n := c.top.section("nts")
+	c.became("nts", c.model.ntsLines...)
+	switch {
+	case c.opt.NTSCert != "":
+		n.set("enabled", "true")
+		item := n.section("certificates").item()
+		item.set("cert", yamlString(c.opt.NTSCert))
+		item.set("key", yamlString(c.opt.NTSKey))
+		n.set("generate", "false")
+	case c.model.nts && c.model.ntsCert != "" && !c.opt.NTSSelfSigned:
+		n.from(c.model.ntsLines...).set("enabled", "true")
+		item := n.section("certificates").item()
+		item.set("cert", yamlString(c.model.ntsCert))
+		item.set("key", yamlString(cmp.Or(c.model.ntsKey, c.model.ntsCert)))
+		n.set("generate", "false")
+	case c.opt.NTSSelfSigned:
+		n.set("enabled", "true")
+		n.set("generate", "true").remark("A self-signed certificate is made in the state directory on first start.")
+	default:
+		n.set("enabled", "false").remark("Convert with --nts-cert and --nts-key, or --nts-self-signed, to serve NTS too.")
+	}
+}
+
+// emitSources writes the section for time sources. A source that was not
+// usable, or whose authentication cannot be kept, is left out: it is never
+// written with less.
+func (c *conversion) emitSources() {
+	n := c.top.section("sources")
+	seen := make(map[string]bool)
+	for _, src := range c.model.sources {
+		why := c.leaveOut(src)
+		if why == "" && seen[strings.ToLower(src.address)] {
+			why = "it is there already"
+		}
+		if why != "" {
+			if src.refclock == nil {
+				n.remarks = append(n.remarks, fmt.Sprintf("Left out: %s (line %d): %s.", printable(src.address), src.line.Line, why))
+			}
+			continue
+		}
+		seen[strings.ToLower(src.address)] = true
+		c.emitSource(n.item().from(src.line), src)
+		c.became(fmt.Sprintf("sources[%d]", len(n.children)-1), src.line)
+	}
+	if len(n.children) == 0 {
+		c.top.children = c.top.children[:len(c.top.children)-1]
+	}
+}
+
+// leaveOut says why a source is not written.
+func (c *conversion) leaveOut(src *source) string {
+	switch {
+	case src.refclock != nil:
+		return "reference clocks are not offered yet"
+	case src.dead != "" && !strings.Contains(src.dead, "here it becomes a source"):
+		return src.dead
+	case src.kind == "broadcast" || src.kind == "manycastclient":
+		return "it is no server"
+	case src.autokey && !c.model.autokey.enabled:
+		return "Autokey cannot be used with the files of this host"
+	}
+	return ""
+}
+
+func (c *conversion) emitSource(item *node, src *source) {
+	item.set("server", yamlString(src.address))
+	switch {
+	case src.autokey:
+		item.set("auth", "autokey")
+		if src.ident != "" {
+			item.set("ident", yamlString(src.ident))
+		}
+	case src.nts:
+		item.set("auth", "nts")
+	case src.key != 0:
+		item.set("auth", "symmetric")
+		item.set("key", fmt.Sprint(src.key))
+	}
+	if src.kind == "pool" {
+		c.record(src.line).note(Approximated, "pool", "name more servers", "one server of the pool is asked")
+	}
+	if src.version >= 1 && src.version < 4 && !src.autokey && !src.nts {
+		item.set("version", fmt.Sprint(src.version))
+	}
+	maxPoll := min(max(src.maxPoll, 0), maxPollExponent)
+	item.set("minpoll", fmt.Sprint(min(max(src.minPoll, 0), maxPoll)))
+	item.set("maxpoll", fmt.Sprint(maxPoll))
+	if src.iburst {
+		item.set("iburst", "true")
+	}
+	for _, word := range []string{"prefer", "noselect"} {
+		if word == "prefer" && src.prefer || word == "noselect" && src.noSelect {
+			c.record(src.line).note(Unsupported, "source-"+word, "", "%s has no meaning while sources steer no clock", word)
+		}
+	}
+}

@@ -1,0 +1,135 @@
+package convert
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+)
+
+func seedCorpus(f *testing.F) {
+	files, _ := filepath.Glob("testdata/ntp.conf/5*.conf")
+	more, _ := filepath.Glob("testdata/*/0[0-3]*.conf")
+	for _, name := range append(files, more...) {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Add([]byte(site))
+	f.Add([]byte("includefile self\nsimulate { server = a {\n"))
+}
+
+// FuzzParse reads anything as ntpd and as ntpsec would: no panic, and all that
+// is kept stands on a line that is there.
+func FuzzParse(f *testing.F) {
+	seedCorpus(f)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		read := func(string) ([]byte, error) { return data[:min(len(data), 200)], nil }
+		for _, p := range []*Parsed{ParseNTP("x", data, read), parseNTPsec("x", data, read)} {
+			for _, s := range p.Statements {
+				if s.File >= len(p.Files) || s.Line < 1 || s.Line > len(p.Files[s.File].Lines) {
+					t.Fatalf("%s at %d:%d", s.Word, s.File, s.Line)
+				}
+			}
+		}
+	})
+}
+
+// FuzzConvert converts anything: each line is in the report once, what is
+// written is accepted, and no address gets more than the report says.
+func FuzzConvert(f *testing.F) {
+	seedCorpus(f)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) > 1<<14 {
+			return
+		}
+		files := fstest.MapFS{"etc/ntp.keys": {Data: data}, "x": {Data: data[:min(len(data), 100)]}}
+		// One way of converting for each input, chosen by it: all would be slow.
+		var sum int
+		for _, c := range data {
+			sum += int(c)
+		}
+		opt := Options{Dialect: []string{"auto", "ntp", "ntp", "ntpsec", "chrony"}[sum%5], PasswordFile: "/p"}
+		opt.Decide = []func(Question) Lost{nil, running, func(Question) Lost { return LostIntended }}[sum/5%3]
+		in := Input{Name: "fuzz.conf", Data: data, Files: files}
+		if sum/15%4 == 0 {
+			opt.Client = &ClientOptions{Format: ClientFormats[sum/60%4], Gateways: []string{"gw"}}
+			Convert(in, opt)
+			return
+		}
+		checkResult(t, in, Convert(in, opt))
+	})
+}
+
+// TestHostileInputEnds converts what is made to cost much.
+func TestHostileInputEnds(t *testing.T) {
+	many := func(line string, n int) []byte { return []byte(strings.Repeat(line, n)) }
+	restricts := new(strings.Builder)
+	for i := range 20000 {
+		restricts.WriteString("restrict 10." + string(rune('0'+i%10)) + "." + itoa(i/250%250) + "." + itoa(i%250) + " mask 255.255.255.255 notrust\n")
+	}
+	for name, data := range map[string][]byte{
+		"includes itself":  many("includefile /self\n", 2000),
+		"lines":            many("server a\n", 60000),
+		"too many lines":   many("\n", 1<<17),
+		"one line":         many("a ", 1<<20),
+		"a long word":      many("a", 1<<20),
+		"restrictions":     []byte(restricts.String()),
+		"masks with holes": many("restrict 10.0.0.0 mask 255.0.85.85 ignore\n", 5000),
+		"options":          append([]byte("server a "), many("iburst ", 100000)...),
+		"syntax errors":    many("server a kye 5\n", 30000),
+	} {
+		t.Run(name, func(t *testing.T) {
+			files := fstest.MapFS{"self": {Data: data}}
+			begin := time.Now()
+			res := Convert(Input{Name: "x", Data: data, Files: files}, Options{Dialect: "ntp"})
+			t.Log(time.Since(begin).Round(time.Millisecond), res.Report.Outcome(), len(res.Report.Lines))
+		})
+	}
+}
+
+func itoa(n int) string {
+	if n < 10 {
+		return string(rune('0' + n))
+	}
+	return itoa(n/10) + string(rune('0'+n%10))
+}
+
+// TestDeterministic converts the same twice.
+func TestDeterministic(t *testing.T) {
+	for _, name := range corpusFiles(t) {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var outputs []string
+		for range 3 {
+			res := Convert(Input{Name: name, Data: data}, Options{PasswordFile: "/p", Decide: running})
+			outputs = append(outputs, string(res.Output)+text(t, res.Report))
+		}
+		if len(slices.Compact(outputs)) != 1 {
+			t.Errorf("%s: different results", name)
+		}
+	}
+}
+
+// BenchmarkConvert converts the real files of testdata in turn.
+func BenchmarkConvert(b *testing.B) {
+	var files []Input
+	for _, name := range corpusFiles(b) {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			b.Fatal(err)
+		}
+		files = append(files, Input{Name: name, Data: data})
+	}
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		Convert(files[i%len(files)], Options{PasswordFile: "/p"})
+	}
+}

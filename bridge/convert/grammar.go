@@ -1,0 +1,643 @@
+package convert
+
+import "strings"
+
+// Words that are options of directives.
+const (
+	associationFlags   = "autokey burst iburst noselect preempt prefer true xleave xmtnonce"
+	associationNumbers = "key minpoll maxpoll ttl mode version"
+	cryptoStrings      = "digest host ident pw randfile"
+	tosIntegers        = "bcpollbstep beacon ceiling floor maxclock minclock minsane orphan orphanwait"
+	tosNumbers         = "mindist maxdist"
+	statisticsNames    = "clockstats cryptostats loopstats peerstats protostats rawstats sysstats timingstats"
+	filegenTypes       = "age day month none pid week year"
+	filegenFlags       = "link nolink enable disable"
+	discardIntegers    = "average minimum monitor"
+	mruIntegers        = "incalloc incmem initalloc initmem maxage maxdepth maxmem mindepth"
+	restrictFlags      = "epeer flake ignore kod limited lowpriotrap mssntp nomodify nomrulist noepeer nopeer noquery noserve notrap notrust ntpport version"
+	fudgeFlags         = "flag1 flag2 flag3 flag4"
+	rlimitIntegers     = "memlock stacksize filenum"
+	systemSwitches     = "auth bclient calibrate kernel mode7 monitor ntp peer_clear_digest_early stats unpeer_crypto_early unpeer_crypto_nak_early unpeer_digest_early"
+	tinkerNumbers      = "allan dispersion freq huffpuff panic step stepback stepfwd stepout tick"
+	resetCounters      = "allpeers auth ctl io mem sys timer"
+	interfaceActions   = "drop ignore listen"
+	interfaceClasses   = "all ipv4 ipv6 wildcard"
+)
+
+var fieldCache = func() map[string][]string {
+	cache := make(map[string][]string)
+	for _, words := range []string{
+		associationFlags, associationNumbers, cryptoStrings, tosIntegers, tosNumbers, statisticsNames, filegenTypes,
+		filegenFlags, discardIntegers, mruIntegers, restrictFlags, fudgeFlags, rlimitIntegers, systemSwitches,
+		tinkerNumbers, resetCounters, interfaceActions, interfaceClasses, "-4 -6", "default", "source", "mask",
+		"ippeerlimit", "serverresponse", "fuzz", "revoke", "ident", "basedate", "cohort", "true", "file", "type",
+		"stratum", "refid abbrev", "time1 time2 minjitter", "port", "interface", "...", "checkhash ignorehash",
+	} {
+		cache[words] = strings.Fields(words)
+	}
+	return cache
+}()
+
+// directives are the commands. Each function reads what stands behind the
+// word; false is a syntax error at the next token before anything was complete.
+var directives map[string]func(p *parser, word string) bool
+
+func init() { // not an initialiser: include is reached from itself
+	directives = map[string]func(p *parser, word string) bool{
+		"broadcastclient": (*parser).bare,
+		"crypto":          (*parser).crypto,
+		"discard":         integers(discardIntegers),
+		"mru":             integers(mruIntegers),
+		"rlimit":          integers(rlimitIntegers),
+		"tinker":          numbers(tinkerNumbers),
+		"tos":             list(tosOption),
+		"fudge":           (*parser).fudge,
+		"enable":          flags(systemSwitches),
+		"disable":         flags(systemSwitches),
+		"statistics":      flags(statisticsNames),
+		"reset":           flags(resetCounters),
+		"filegen":         (*parser).filegen,
+		"trustedkey":      (*parser).trustedKey,
+		"restrict":        (*parser).restrict,
+		"interface":       (*parser).networkInterface,
+		"nic":             (*parser).networkInterface,
+		"driftfile":       (*parser).driftFile,
+		"leapfile":        (*parser).leapFile,
+		"setvar":          (*parser).setVar,
+		"trap":            (*parser).trap,
+		"pollskewlist":    (*parser).pollSkewList,
+		"unpeer":          (*parser).unpeer,
+		"unconfig":        (*parser).unpeer,
+		"includefile":     (*parser).includeFile,
+		"end":             (*parser).end,
+		"simulate":        (*parser).simulate,
+		"logconfig":       values(tokenString),
+		"phone":           values(tokenString),
+		"ttl":             values(tokenInteger),
+	}
+	for word := range strings.FieldsSeq("server pool peer broadcast manycastclient") {
+		directives[word] = (*parser).association
+	}
+	for word := range strings.FieldsSeq("manycastserver multicastclient") {
+		directives[word] = (*parser).addresses
+	}
+	for word := range strings.FieldsSeq("automax controlkey dscp leapsmearinterval mdnstries requestkey revoke") {
+		directives[word] = single(tokenInteger)
+	}
+	for word := range strings.FieldsSeq("ident keys keysdir logfile ntpsigndsocket pidfile saveconfigdir statsdir") {
+		directives[word] = single(tokenString)
+	}
+	for word := range strings.FieldsSeq("broadcastdelay nonvolatile tick") {
+		directives[word] = single(tokenInteger, tokenDouble)
+	}
+}
+
+// directive reads one command up to the first word that cannot continue it. It
+// reports false if nothing complete was there.
+func (p *parser) directive() bool {
+	t := p.peek()
+	read := p.grammar.directives[t.text]
+	if t.kind != tokenKeyword || read == nil {
+		return false
+	}
+	p.take()
+	return read(p, t.text)
+}
+
+func (p *parser) bare(word string) bool {
+	p.keep(&Statement{Word: word})
+	return true
+}
+
+// family takes -4 or -6 if it is there.
+func (p *parser) family() string {
+	family, _ := p.keyword("-4 -6")
+	return family
+}
+
+// address takes an address or name with its family.
+func (p *parser) address() (family, address string, ok bool) {
+	family = p.family()
+	o, ok := p.value(tokenString)
+	return family, o.Text, ok
+}
+
+// option is an option that a list knows: found is false if the next token is
+// none, ok is false if its value is missing or of the wrong type.
+type option func(p *parser) (o Option, found, ok bool)
+
+// typed returns the option of the given words with a value.
+func typed(words string, kinds ...tokenKind) option {
+	return func(p *parser) (Option, bool, bool) {
+		name, found := p.keyword(words)
+		if !found {
+			return Option{}, false, true
+		}
+		o, ok := p.value(kinds...)
+		o.Name = name
+		return o, true, ok
+	}
+}
+
+// plain returns the option of the given words without a value.
+func plain(words string) option {
+	return func(p *parser) (Option, bool, bool) {
+		name, found := p.keyword(words)
+		return Option{Name: name}, found, true
+	}
+}
+
+// anyOf returns the first option that is found.
+func anyOf(options ...option) option {
+	return func(p *parser) (Option, bool, bool) {
+		for _, read := range options {
+			if o, found, ok := read(p); found {
+				return o, found, ok
+			}
+		}
+		return Option{}, false, true
+	}
+}
+
+// collect reads options as long as there are any; ok is false after an option
+// without its value, for which ntpd loses the whole command.
+func (p *parser) collect(read option) (list []Option, ok bool) {
+	for {
+		o, found, ok := read(p)
+		if !ok {
+			return nil, false
+		}
+		if !found {
+			return list, true
+		}
+		if o.Name != "" || o.Kind != valueNone {
+			list = append(list, o)
+		}
+	}
+}
+
+// list returns a directive that is a list of at least one option.
+func list(read option) func(*parser, string) bool {
+	return func(p *parser, word string) bool {
+		first, found, ok := read(p)
+		if !found || !ok {
+			return false
+		}
+		rest, ok := p.collect(read)
+		if !ok {
+			return false
+		}
+		options := rest
+		if first.Name != "" || first.Kind != valueNone {
+			options = append([]Option{first}, rest...)
+		}
+		p.keep(&Statement{Word: word, Options: options})
+		return true
+	}
+}
+
+func integers(words string) func(*parser, string) bool { return list(typed(words, tokenInteger)) }
+func numbers(words string) func(*parser, string) bool {
+	return list(typed(words, tokenInteger, tokenDouble))
+}
+func flags(words string) func(*parser, string) bool { return list(plain(words)) }
+
+// value returns an option without a name.
+func value(kinds ...tokenKind) option {
+	return func(p *parser) (Option, bool, bool) {
+		o, found := p.value(kinds...)
+		return o, found, true
+	}
+}
+
+func values(kinds ...tokenKind) func(*parser, string) bool { return list(value(kinds...)) }
+
+// single returns a directive with exactly one value.
+func single(kinds ...tokenKind) func(*parser, string) bool {
+	return func(p *parser, word string) bool {
+		if word == "leapsmearinterval" {
+			p.say("Built without LEAP_SMEAR support.")
+		}
+		o, ok := p.value(kinds...)
+		if ok {
+			p.keep(&Statement{Word: word, Options: []Option{o}})
+		}
+		return ok
+	}
+}
+
+var associationOption = anyOf(plain(associationFlags), typed(associationNumbers, tokenInteger, tokenUint),
+	typed("ident", tokenString))
+
+func (p *parser) association(word string) bool {
+	s := &Statement{Word: word}
+	var ok bool
+	if s.Family, s.Address, ok = p.address(); !ok {
+		return false
+	}
+	if s.Options, ok = p.collect(p.grammar.association); !ok {
+		return false
+	}
+	if p.checkAssociation(s) {
+		p.keep(s)
+	}
+	return true
+}
+
+// checkAssociation corrects values as ntpd does when it takes the line; it
+// reports false if ntpd drops the line for one of them.
+func (p *parser) checkAssociation(s *Statement) bool {
+	good := true
+	kept := s.Options[:0]
+	for _, o := range s.Options {
+		v := int32(uint32(o.Int))
+		problem := ""
+		switch o.Name {
+		case "minpoll":
+			o.Int = p.minPoll(v)
+		case "maxpoll":
+			o.Int = p.maxPoll(v)
+		case "key":
+			if uint32(v) >= maxKeyID {
+				problem = "key: invalid argument"
+			}
+		case "version":
+			if uint32(v) >= 255 {
+				problem = "version: invalid argument"
+			}
+		case "ttl":
+			if s.refclock() {
+				problem = "'ttl' does not apply for refclocks"
+			} else if uint32(v) >= 8 { // of the table of the directive ttl
+				problem = "ttl: invalid argument"
+			}
+		case "mode":
+			if !s.refclock() {
+				problem = "'mode' does not apply for network peers"
+			}
+		}
+		if problem != "" {
+			p.say("%s", problem)
+			good = false
+		}
+		kept = append(kept, o)
+	}
+	s.Options = kept
+	return good
+}
+
+// maxKeyID is the first number that ntpd does not take as a key identifier.
+const maxKeyID = 1<<32 - 1
+
+// minPoll and maxPoll put what is out of range to ntpd's least and largest.
+func (p *parser) minPoll(v int32) int64 {
+	if v < minPollExponent || v > 255 {
+		p.say("minpoll: provided value (%d) is out of range [3-255])", v)
+		return minPollExponent
+	}
+	return int64(v)
+}
+
+func (p *parser) maxPoll(v int32) int64 {
+	if v < 0 || v > maxPollExponent {
+		p.say("maxpoll: provided value (%d) is out of range [0-17])", v)
+		return maxPollExponent
+	}
+	return int64(v)
+}
+
+// The poll exponents of ntpd: 8 s to 36 h.
+const (
+	minPollExponent = 3
+	maxPollExponent = 17
+)
+
+func (p *parser) unpeer(string) bool {
+	family, address, ok := p.address()
+	if !ok {
+		return false
+	}
+	p.keep(&Statement{Word: "unpeer", Family: family, Address: address})
+	return true
+}
+
+// addresses reads a list of at least one address; the family of each is in
+// the option's name.
+func (p *parser) addresses(word string) bool {
+	s := &Statement{Word: word}
+	for {
+		family := p.family()
+		o, ok := p.value(tokenString)
+		if !ok {
+			if family != "" || len(s.Options) == 0 {
+				return false
+			}
+			p.keep(s)
+			return true
+		}
+		o.Name = family
+		s.Options = append(s.Options, o)
+	}
+}
+
+var cryptoOption = anyOf(typed(cryptoStrings, tokenString), typed("ident", tokenString), (*parser).cryptoRevoke)
+
+// cryptoRevoke is a directive of its own by now, and takes effect even if the
+// line is lost.
+func (p *parser) cryptoRevoke() (Option, bool, bool) {
+	o, found, ok := typed("revoke", tokenInteger)(p)
+	if found && ok {
+		p.say("'crypto revoke %d' is deprecated, please use 'revoke %d' instead.", o.Int, o.Int)
+		p.keep(&Statement{Word: "revoke", Options: []Option{{Kind: valueInt, Int: o.Int, Text: o.Text}}})
+		o = Option{}
+	}
+	return o, found, ok
+}
+
+// crypto reads a list that may be empty: crypto alone turns Autokey on.
+func (p *parser) crypto(word string) bool {
+	options, ok := p.collect(cryptoOption)
+	if ok {
+		p.keep(&Statement{Word: word, Options: options})
+	}
+	return ok
+}
+
+var tosOption = anyOf(typed(tosIntegers, tokenInteger), typed(tosNumbers, tokenInteger, tokenDouble),
+	(*parser).cohort, typed("basedate", tokenString))
+
+func (p *parser) cohort() (Option, bool, bool) {
+	if _, found := p.keyword("cohort"); !found {
+		return Option{}, false, true
+	}
+	o, ok := p.boolean()
+	o.Name = "cohort"
+	return o, true, ok
+}
+
+// boolean reads 0, 1 or true; any other integer is 1.
+func (p *parser) boolean() (Option, bool) {
+	if _, ok := p.keyword("true"); ok {
+		return Option{Kind: valueInt, Int: 1, Text: "true"}, true
+	}
+	o, ok := p.value(tokenInteger)
+	if ok && o.Int != 0 && o.Int != 1 {
+		p.say("Integer value is not boolean (0 or 1). Assuming 1")
+		o.Int = 1
+	}
+	return o, ok
+}
+
+var fudgeOption = anyOf(typed("time1 time2 minjitter", tokenInteger, tokenDouble), (*parser).fudgeStratum,
+	typed("refid abbrev", tokenString), (*parser).fudgeFlag)
+
+// fudgeStratum drops a stratum out of range, and nothing else of the line.
+func (p *parser) fudgeStratum() (Option, bool, bool) {
+	o, found, ok := typed("stratum", tokenInteger)(p)
+	if found && ok && (o.Int < 0 || o.Int > 16) {
+		p.say("fudge factor: stratum value not in [0..16], ignored")
+		return Option{}, true, true
+	}
+	return o, found, ok
+}
+
+func (p *parser) fudgeFlag() (Option, bool, bool) {
+	name, found := p.keyword(fudgeFlags)
+	if !found {
+		return Option{}, false, true
+	}
+	o, ok := p.boolean()
+	o.Name = name
+	return o, true, ok
+}
+
+func (p *parser) fudge(word string) bool {
+	family, address, ok := p.address()
+	if !ok {
+		return false
+	}
+	before := len(p.result.Statements)
+	if !list(fudgeOption)(p, word) {
+		return false
+	}
+	s := p.result.Statements[before]
+	s.Family, s.Address = family, address
+	return true
+}
+
+func (p *parser) filegen(word string) bool {
+	name, ok := p.keyword(statisticsNames)
+	if !ok {
+		return false
+	}
+	options, ok := p.collect(anyOf(typed("file", tokenString), (*parser).filegenType, plain(filegenFlags)))
+	if !ok {
+		return false
+	}
+	p.keep(&Statement{Word: word, Address: name, Options: options})
+	return true
+}
+
+func (p *parser) filegenType() (Option, bool, bool) {
+	if _, found := p.keyword("type"); !found {
+		return Option{}, false, true
+	}
+	name, ok := p.keyword(filegenTypes)
+	return Option{Name: "type", Kind: valueString, Text: name}, true, ok
+}
+
+func (p *parser) trustedKey(word string) bool {
+	return list(func(p *parser) (Option, bool, bool) {
+		if !p.special("(") {
+			o, found := p.value(tokenInteger)
+			return o, found, true
+		}
+		low, ok := p.value(tokenInteger)
+		if !ok {
+			return low, true, false
+		}
+		if _, ok := p.keyword("..."); !ok {
+			return low, true, false
+		}
+		high, ok := p.value(tokenInteger)
+		ok = ok && p.special(")")
+		return Option{Kind: valueRange, Int: low.Int, High: high.Int}, true, ok
+	})(p, word)
+}
+
+func (p *parser) restrict(word string) bool {
+	s := &Statement{Word: word}
+	if name, ok := p.keyword("source"); ok {
+		s.Address, s.Keyword = name, true
+	} else if !p.restrictAddress(s) {
+		return false
+	}
+	if _, ok := p.keyword("ippeerlimit"); ok {
+		o, ok := p.value(tokenInteger)
+		if !ok {
+			return false
+		}
+		if o.Int < -1 || o.Int > 100 {
+			p.say("Unreasonable ippeerlimit value (%d).  Using 0.", o.Int)
+			o.Int = 0
+		}
+		o.Name = "ippeerlimit"
+		s.Options = append(s.Options, o)
+	}
+	flags, ok := p.collect(anyOf(plain(restrictFlags), (*parser).serverResponse))
+	if !ok {
+		return false
+	}
+	s.Options = append(s.Options, flags...)
+	p.keep(s)
+	return true
+}
+
+// restrictAddress reads what a restriction is for.
+func (p *parser) restrictAddress(s *Statement) bool {
+	s.Family = p.family()
+	if name, ok := p.keyword("default"); ok {
+		s.Address, s.Keyword = name, true
+		return true
+	}
+	o, ok := p.value(tokenString)
+	if !ok {
+		return false
+	}
+	s.Address = o.Text
+	if _, ok := p.keyword("mask"); !ok {
+		return true
+	}
+	mask, ok := p.value(tokenString)
+	s.Mask = mask.Text
+	return ok
+}
+
+// serverResponse reads the two words of one flag.
+func (p *parser) serverResponse() (Option, bool, bool) {
+	if _, found := p.keyword("serverresponse"); !found {
+		return Option{}, false, true
+	}
+	_, ok := p.keyword("fuzz")
+	return Option{Name: "serverresponse fuzz"}, true, ok
+}
+
+func (p *parser) networkInterface(string) bool {
+	s := &Statement{Word: "interface"}
+	action, ok := p.keyword(interfaceActions)
+	if !ok {
+		return false
+	}
+	s.Options = []Option{{Name: action}}
+	if class, ok := p.keyword(interfaceClasses); ok {
+		s.Address, s.Keyword = class, true
+	} else {
+		o, ok := p.value(tokenString)
+		if !ok {
+			return false
+		}
+		s.Address = o.Text
+	}
+	p.keep(s)
+	return true
+}
+
+// driftFile reads a name that may be missing, and a number in the old form.
+func (p *parser) driftFile(word string) bool {
+	s := &Statement{Word: word}
+	o, ok := p.value(tokenString)
+	if ok {
+		s.Options = append(s.Options, o)
+		if wander, ok := p.value(tokenDouble); ok {
+			wander.Name = "nonvolatile"
+			s.Options = append(s.Options, wander)
+			p.say("'driftfile FILENAME WanderValue' is deprecated, please use separate 'driftfile FILENAME' and 'nonvolatile WanderValue' lines instead.")
+		}
+	}
+	p.keep(s)
+	return true
+}
+
+func (p *parser) leapFile(word string) bool {
+	o, ok := p.value(tokenString)
+	if !ok {
+		return false
+	}
+	s := &Statement{Word: word, Options: []Option{o}}
+	if check, ok := p.keyword("checkhash ignorehash"); ok {
+		s.Options = append(s.Options, Option{Name: check})
+	}
+	p.keep(s)
+	return true
+}
+
+func (p *parser) setVar(word string) bool {
+	name, ok := p.value(tokenString)
+	if !ok || !p.special("=") {
+		return false
+	}
+	o, ok := p.value(tokenString)
+	if !ok {
+		return false
+	}
+	o.Name = name.Text
+	s := &Statement{Word: word, Options: []Option{o}}
+	if _, ok := p.keyword("default"); ok {
+		s.Options = append(s.Options, Option{Name: "default"})
+	}
+	p.keep(s)
+	return true
+}
+
+func (p *parser) trap(word string) bool {
+	o, ok := p.value(tokenString)
+	if !ok {
+		return false
+	}
+	options, ok := p.collect(anyOf(typed("port", tokenInteger), typed("interface", tokenString)))
+	if !ok {
+		return false
+	}
+	p.keep(&Statement{Word: word, Address: o.Text, Options: options})
+	return true
+}
+
+// includeFile reads a name and, as ntpd's grammar has it, another command on
+// the same line, which takes effect before the file.
+func (p *parser) includeFile(word string) bool {
+	name, ok := p.value(tokenString)
+	if !ok {
+		return false
+	}
+	s := p.keep(&Statement{Word: word, Options: []Option{name}})
+	if p.peek().kind == tokenKeyword && p.grammar.directives[p.peek().text] != nil {
+		if !p.directive() {
+			p.drop(s)
+			return false
+		}
+	} else if p.peek().kind != tokenEOC {
+		p.drop(s)
+		return false
+	}
+	p.include(name.Text)
+	return true
+}
+
+// drop takes a statement back.
+func (p *parser) drop(s *Statement) {
+	list := p.result.Statements
+	for i := len(list) - 1; i >= 0; i-- {
+		if list[i] == s {
+			p.result.Statements = append(list[:i], list[i+1:]...)
+			return
+		}
+	}
+}
+
+// end makes ntpd stop reading altogether, without a look at the next word.
+func (p *parser) end(word string) bool {
+	s := p.keep(&Statement{Word: word})
+	p.result.Ends = &End{s.File, s.Line, "the word end: ntpd reads nothing after it, in any file"}
+	p.flush()
+	return true
+}

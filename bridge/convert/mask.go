@@ -1,0 +1,156 @@
+package convert
+
+import (
+	"strings"
+	"unicode/utf8"
+)
+
+// masked takes the place of a secret.
+const masked = "********"
+
+// maxShownLine bounds what a report shows of a line, in octets.
+const maxShownLine = 400
+
+// show returns a line for a report: secrets masked, one printable line.
+func show(line string) string { return printable(mask(line)) }
+
+// mask hides what stands behind pw, on any line and in any case, and on a
+// line of crypto every word that is neither an option nor an option's value:
+// behind a misspelt pw stands the password.
+func mask(line string) string {
+	lower := asciiLower(line)
+	if !strings.Contains(lower, "pw") && !strings.Contains(lower, "crypto") && !strings.Contains(lower, "passw") {
+		return line
+	}
+	var b strings.Builder
+	last, before, crypto := 0, "", false
+	for i, span := range wordSpans(line) {
+		word := lower[span[0]:span[1]]
+		if word[0] == '#' {
+			break
+		}
+		if i == 0 {
+			crypto = word == "crypto"
+		}
+		named := cryptoWord(before) && before != "pw"
+		if passwordWord(before) || strings.HasPrefix(word, `pw"`) || crypto && i > 0 && !cryptoWord(word) && !named {
+			b.WriteString(line[last:span[0]] + masked)
+			last = span[1]
+		}
+		before = word
+	}
+	return b.String() + line[last:]
+}
+
+// asciiLower keeps every octet in its place.
+func asciiLower(s string) string {
+	b := []byte(s)
+	for i, c := range b {
+		if 'A' <= c && c <= 'Z' {
+			b[i] = c | 0x20
+		}
+	}
+	return string(b)
+}
+
+func passwordWord(word string) bool {
+	return word == "pw" || strings.HasPrefix(word, "passw") || strings.HasSuffix(word, "=pw")
+}
+
+// cryptoWord reports whether a word is an option of crypto in any release.
+func cryptoWord(word string) bool {
+	switch word {
+	case "digest", "host", "ident", "pw", "randfile", "revoke", "cert", "sign", "leap", "gqpar", "iffpar", "mvpar", "gq", "rsakey":
+		return true
+	}
+	return false
+}
+
+// wordSpans returns the places of the words of a line; a quoted string is one.
+func wordSpans(line string) [][2]int {
+	var spans [][2]int
+	for i := 0; i < len(line); {
+		if isSpace(int(line[i])) {
+			i++
+			continue
+		}
+		begin := i
+		for i < len(line) && !isSpace(int(line[i])) {
+			if line[i] == '"' {
+				end := strings.IndexByte(line[i+1:], '"')
+				if end < 0 {
+					i = len(line)
+					break
+				}
+				i += end + 1
+			}
+			i++
+		}
+		spans = append(spans, [2]int{begin, min(i, len(line))})
+	}
+	return spans
+}
+
+// printable returns a line that a terminal, a comment and JSON can hold.
+func printable(line string) string {
+	line = strings.TrimRight(line, " \t\r")
+	cut := ""
+	if len(line) > maxShownLine {
+		n := maxShownLine
+		for n > 0 && !utf8.RuneStart(line[n]) {
+			n--
+		}
+		line, cut = line[:n], "..."
+	}
+	clean := true
+	for _, r := range line {
+		clean = clean && r != utf8.RuneError && (r >= ' ' && r != 0x7f && !control(r))
+	}
+	if clean {
+		return line + cut
+	}
+	var b strings.Builder
+	for _, r := range line {
+		switch {
+		case r == '\t':
+			b.WriteByte(' ')
+		case r == utf8.RuneError || r < ' ' || r == 0x7f || control(r):
+			b.WriteByte('?')
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String() + cut
+}
+
+// control reports characters that change how text is shown: C1 controls, line
+// separators, direction marks and byte order marks.
+func control(r rune) bool {
+	return 0x80 <= r && r < 0xa0 || 0x200b <= r && r <= 0x200f || 0x2028 <= r && r <= 0x202e || 0x2066 <= r && r <= 0x2069 || r == 0xfeff
+}
+
+// isComment reports whether a line of ntp.conf has no command.
+func isComment(line string) bool {
+	for i := range len(line) {
+		switch c := line[i]; {
+		case c > 127 || isSpace(int(c)):
+		default:
+			return c == '#'
+		}
+	}
+	return true
+}
+
+// plainName reports whether a name can be written: not empty, and without blanks,
+// control characters and broken text.
+func plainName(s string) bool {
+	for _, r := range s {
+		if r <= ' ' || r == 0x7f || r == utf8.RuneError || control(r) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+// plainPath is plainName for file names, which may have blanks.
+func plainPath(s string) bool { return s != "" && plainName(strings.ReplaceAll(s, " ", "_")) }

@@ -1,0 +1,114 @@
+package convert
+
+import (
+	"net/netip"
+	"time"
+
+	"ntsbridge/symkey"
+)
+
+// model is the effective configuration: what the daemon does, whatever the
+// order and repetition of lines.
+type model struct {
+	fixed   map[lineMark]string // lines that are read as they were meant
+	running map[lineMark]string // lines that are read as the daemon reads them; what was written
+
+	restricts *restrictList
+	rules     []accessRule
+	limits    rateLimits
+	limited   bool // some rule is rate limited without kiss codes
+	kod       bool // some rule is with
+
+	listen listening
+
+	keyFile  *Statement
+	keyPath  string // name that the output uses
+	keys     *symkey.File
+	trusted  []Option // of the trustedkey line that counts
+	trustSet symkey.TrustedSet
+	trust    *Statement
+	// keysRejected marks a keys file of which ntpd loads nothing.
+	keysRejected bool
+
+	autokey autokeyModel
+
+	sources []*source
+
+	localStratum int // of the LOCAL clock, as served; 0: none
+	localLines   []*Statement
+	orphan       *Statement
+	orphanValue  int
+
+	nts             bool // ntpsec's NTS server
+	ntsCert, ntsKey string
+	ntsLines        []*Statement
+
+	dscp       *Statement
+	leapFile   *Statement
+	clientSize *Statement
+	clients    int
+}
+
+// listening is what becomes of interface rules.
+type listening struct {
+	addresses []netip.AddrPort // none: all
+	lines     []*Statement
+}
+
+// autokeyModel is the server's side of Autokey.
+type autokeyModel struct {
+	enabled                      bool
+	dir, host, ident, pw, digest string
+	hasPassword                  bool
+	dirLine, cryptoLine          *Statement
+	lines                        []*Statement // of crypto
+	dead                         string       // why ntpd would not start with it
+}
+
+// source is an association.
+type source struct {
+	line     *Statement
+	kind     string // server, pool, peer, broadcast, manycastclient, refclock
+	address  string
+	family   string
+	key      uint32 // 0: none
+	autokey  bool
+	ident    string
+	nts      bool
+	minPoll  int
+	maxPoll  int
+	iburst   bool
+	burst    bool
+	prefer   bool
+	trusted  bool // true
+	noSelect bool
+	xleave   bool
+	version  int
+	mode     int64
+	// dead is why ntpd never had time of it; empty: it had.
+	dead string
+
+	refclock *refclock
+}
+
+// refclock is a reference clock with its fudge factors.
+type refclock struct {
+	driver, unit int
+	name         string
+	time1, time2 float64
+	stratum      int // -1: the driver's
+	refid        string
+	flags        [5]int // 1 to 4; -1: not given
+	lines        []*Statement
+}
+
+// Defaults of ntpd's discard.
+const (
+	defaultAverage = 3 // log2 s
+	defaultMinimum = 2 // s
+)
+
+// defaultLimits are ntpd's without a discard line.
+func defaultLimits() rateLimits {
+	return rateLimits{interval: time.Second << defaultAverage, minimum: (defaultMinimum - 1) * time.Second}
+}

@@ -1,0 +1,371 @@
+package convert
+
+import (
+	"fmt"
+	"strings"
+)
+
+// disposition is what becomes of a word whatever its value.
+type disposition struct {
+	class     Class
+	code      string
+	text, do_ string
+}
+
+// others are the directives without a place in the output.
+var others = map[string]disposition{
+	"driftfile":         {Obsolete, "driftfile", "the frequency of the clock is kept by the program that steers it", ""},
+	"nonvolatile":       {Obsolete, "driftfile", "it goes with driftfile", ""},
+	"logfile":           {Folded, "log", "messages go to standard error and the journal", ""},
+	"logconfig":         {Folded, "log", "log.level says how much is told", ""},
+	"pidfile":           {Obsolete, "pidfile", "the service manager knows the process", ""},
+	"statsdir":          {Changed, "statistics", "statistics are metrics, not files", "read the metrics where these files were read"},
+	"statistics":        {Changed, "statistics", "statistics are metrics, not files", "read the metrics where these files were read"},
+	"filegen":           {Obsolete, "filegen", "there are no statistics files to rotate", ""},
+	"saveconfigdir":     {Obsolete, "saveconfigdir", "the configuration is not changed over the network", ""},
+	"setvar":            {Obsolete, "setvar", "variables of ntpq's protocol are not set", ""},
+	"trap":              {Unsupported, "trap", "traps are not sent", "watch the metrics instead"},
+	"phone":             {Unsupported, "phone", "modem clocks are not offered", "use a receiver or a server"},
+	"ttl":               {Obsolete, "manycast-ttl", "servers are not looked for by multicast", ""},
+	"pollskewlist":      {Obsolete, "pollskewlist", "polls are spread by themselves", ""},
+	"mdnstries":         {Obsolete, "mdns", "the server does not announce itself by mDNS", ""},
+	"reset":             {Obsolete, "reset", "counters begin at zero", ""},
+	"rlimit":            {Obsolete, "rlimit", "limits of the process are the service manager's", ""},
+	"tick":              {Obsolete, "tick", "the kernel's clock needs no tick", ""},
+	"broadcastdelay":    {Obsolete, "broadcastdelay", "broadcasts are not listened to", ""},
+	"broadcastclient":   {Dangerous, "broadcastclient", "broadcasts are not listened to: without a server line this host has no source", "name the servers"},
+	"multicastclient":   {Dangerous, "multicastclient", "multicast is not listened to: without a server line this host has no source", "name the servers"},
+	"manycastserver":    {Unsupported, "manycastserver", "clients that look for servers by multicast get no answer", "give them server lines"},
+	"ntpsigndsocket":    {Unsupported, "mssntp", "signed answers to Windows domain members are not offered", "leave the domain's clients on Samba's ntpd for now"},
+	"simulate":          {Obsolete, "simulate", "the simulator's block means nothing to a server", "delete it"},
+	"leapsmearinterval": {Unsupported, "leap-smear", "time is not smeared (and ntpd as distributions build it does not do it either)", "never mix servers that smear with others"},
+	"includefile":       {Folded, "include", "what the file has is converted with its own lines", ""},
+	"end":               {Folded, "end", "", ""},
+	"extra":             {Unsupported, "extra-port", "ntpsec's second port is not opened by this", "add it to server.listen"},
+	"limit":             {Approximated, "limit", "", ""},
+}
+
+// switches are the words of enable and disable: on says what enabling means,
+// off what disabling means.
+var switches = map[string]struct{ on, off disposition }{
+	"auth": {disposition{Obsolete, "auth", "it is ntpd's default", ""},
+		disposition{Changed, "disable-auth", "ntpd let unauthenticated strangers become its sources; here they never do", ""}},
+	"bclient": {disposition{Dangerous, "broadcastclient", "broadcasts are not listened to: without a server line this host has no source", "name the servers"},
+		disposition{Obsolete, "bclient", "broadcasts are not listened to", ""}},
+	"calibrate": {disposition{Obsolete, "calibrate", "calibration of reference clocks is not offered", ""}, disposition{Obsolete, "calibrate", "it is the default", ""}},
+	"kernel": {disposition{Obsolete, "kernel", "it is ntpd's default", ""},
+		disposition{Changed, "kernel", "how the clock is steered is up to the program that does it", ""}},
+	"mode7": {disposition{Unsupported, "mode7", "ntpdc's protocol is not offered; it was good for attacks", "use ntpq"},
+		disposition{Obsolete, "mode7", "ntpdc's protocol is not offered", ""}},
+	"monitor": {disposition{Obsolete, "monitor", "it is ntpd's default", ""},
+		disposition{Obsolete, "monitor", "the list of clients cannot be abused here (it was the remedy for CVE-2013-5211)", ""}},
+	"ntp": {disposition{Obsolete, "ntp", "it is ntpd's default", ""}, disposition{Kept, "disable-ntp", "the clock is served and not steered", ""}},
+	"stats": {disposition{Obsolete, "stats", "it is ntpd's default", ""},
+		disposition{Obsolete, "stats", "there are no statistics files", ""}},
+}
+
+// buildOthers accounts for what has no place of its own.
+func (c *conversion) buildOthers() {
+	for _, s := range c.parsed.Statements {
+		r := c.record(s)
+		switch s.Word {
+		case "dscp":
+			c.buildDSCP(s)
+		case "leapfile":
+			c.buildLeapFile(s)
+		case "enable", "disable":
+			c.buildSwitches(s)
+		case "tos":
+			c.buildTos(s)
+		case "tinker":
+			c.buildTinker(s)
+		case "driftfile", "logfile", "pidfile":
+			if !c.overridden(s) {
+				c.apply(r, others[s.Word])
+			}
+		case "simulate":
+			for line := s.Line; line <= max(s.End, s.Line); line++ {
+				c.apply(c.records[lineMark{s.File, line}], others[s.Word])
+			}
+		case "nts":
+			c.buildNTS(s)
+		default:
+			if d, ok := others[s.Word]; ok {
+				c.apply(r, d)
+			}
+		}
+	}
+}
+
+// buildNTS reads ntpsec's directive.
+func (c *conversion) buildNTS(s *Statement) {
+	r, m := c.record(s), &c.model
+	m.ntsLines = append(m.ntsLines, s)
+	for _, o := range s.Options {
+		switch o.Name {
+		case "enable":
+			m.nts = true
+		case "disable":
+			m.nts = false
+		case "cert", "key":
+			if !plainPath(o.Text) {
+				r.note(Error, "file-name", "give a name", "that is no name of a file")
+				continue
+			}
+			if o.Name == "cert" {
+				m.ntsCert = absolute(o.Text)
+			} else {
+				m.ntsKey = absolute(o.Text)
+			}
+		case "cookie":
+			r.note(Changed, "nts-keys", "", "cookies of the old server are not known here: its NTS clients ask for new ones by themselves")
+		case "mintls", "maxtls", "tlsciphersuites", "tlscipherserverpreference", "tlsecdhcurves":
+			r.note(Folded, "nts-tls", "", "NTS-KE takes TLS 1.3 only, with Go's choice of ciphers")
+		case "ca":
+			c.sourceLine(s, "sources")
+		default:
+			r.note(Approximated, "nts-option", "check the section nts", "%s has a setting of its own here", o.Name)
+		}
+	}
+}
+
+func (c *conversion) apply(r *Record, d disposition) {
+	if d.text == "" {
+		r.raise(d.class)
+		return
+	}
+	r.note(d.class, d.code, d.do_, "%s", d.text)
+}
+
+// overridden notes a setting that a later line replaces.
+func (c *conversion) overridden(s *Statement) bool {
+	list := c.all(s.Word)
+	last := list[len(list)-1]
+	if s == last {
+		return false
+	}
+	c.record(s).note(Folded, "overridden", "delete the line", "line %d has the same setting, and the last one counts", last.Line)
+	return true
+}
+
+func (c *conversion) buildDSCP(s *Statement) {
+	if c.overridden(s) {
+		return
+	}
+	if v := s.Options[0].Int; v < 0 || v > 63 {
+		c.record(s).note(Error, "dscp", "write 0 to 63", "%d is no code point", v)
+		return
+	}
+	c.model.dscp = s
+}
+
+func (c *conversion) buildLeapFile(s *Statement) {
+	if c.overridden(s) {
+		return
+	}
+	r := c.record(s)
+	if !plainPath(s.argument()) {
+		r.note(Error, "file-name", "give a name", "that is no name of a file")
+		return
+	}
+	c.model.leapFile = s
+	if s.flag("ignorehash") {
+		r.note(Dangerous, "ignorehash", "get a list with a correct hash", "ignorehash lets a damaged leap second list pass")
+	}
+	if !c.model.autokey.enabled {
+		r.note(Changed, "leapfile", "", "leap seconds are those that the kernel announces; Autokey alone would hand the list out")
+	}
+}
+
+func (c *conversion) buildSwitches(s *Statement) {
+	r := c.record(s)
+	for _, o := range s.Options {
+		d, ok := switches[o.Name]
+		switch {
+		case !ok:
+			c.apply(r, disposition{Obsolete, "switch", o.Name + " is about associations that are not made here", ""})
+		case s.Word == "enable":
+			if c.disabled(o.Name) {
+				r.note(Folded, "disabled", "delete one of the two", "disable %s wins, wherever it stands", o.Name)
+				continue
+			}
+			c.apply(r, d.on)
+		default:
+			if o.Name == "ntp" {
+				r.into("clock.mode")
+			}
+			c.apply(r, d.off)
+		}
+	}
+}
+
+func (c *conversion) disabled(name string) bool {
+	if c.disabledWords == nil {
+		c.disabledWords = make(map[string]bool)
+		for _, s := range c.all("disable") {
+			for _, o := range s.Options {
+				c.disabledWords[o.Name] = true
+			}
+		}
+	}
+	return c.disabledWords[name]
+}
+
+// buildTos tells about the options of tos; orphan has its place.
+func (c *conversion) buildTos(s *Statement) {
+	r := c.record(s)
+	for _, o := range s.Options {
+		switch o.Name {
+		case "orphan":
+			c.orphanLine(s, o)
+		case "orphanwait":
+			r.note(Approximated, "orphanwait", "", "the fallback begins when the kernel calls the clock unsynchronised")
+		case "beacon", "bcpollbstep", "basedate":
+			r.note(Obsolete, "tos-"+o.Name, "", "tos %s is not needed", o.Name)
+		default:
+			c.sourceLine(s, "sources")
+		}
+	}
+}
+
+func (c *conversion) orphanLine(s *Statement, o Option) {
+	r := c.record(s)
+	switch {
+	case c.model.orphan != s:
+		r.note(Folded, "overridden", "", "line %d has the same setting, and the last one counts", c.model.orphan.Line)
+	case o.Int < 1 || o.Int > 15:
+		r.note(Folded, "orphan-off", "", "orphan %d is off", o.Int)
+	default:
+		r.into("clock.fallback_stratum")
+		r.note(Dangerous, "orphan", "leave it out, unless clients have to stay together without a source",
+			"without a source, time that nobody vouches for is served at stratum %d, and authentication makes it look good", o.Int)
+	}
+}
+
+// buildTinker tells about the options of tinker.
+func (c *conversion) buildTinker(s *Statement) {
+	r := c.record(s)
+	for _, o := range s.Options {
+		switch o.Name {
+		case "panic":
+			c.sourceLine(s, "sources")
+			if o.number() == 0 {
+				r.note(Dangerous, "panic-off", "delete it: -g allows one large step at the start",
+					"panic 0 lets a source move the clock by any amount at any time")
+			}
+		case "step", "stepfwd", "stepback", "stepout", "freq":
+			c.sourceLine(s, "sources")
+		default:
+			r.note(Obsolete, "tinker", "", "tinker %s belongs to ntpd's way of steering the clock", o.Name)
+		}
+	}
+}
+
+// traps looks for what is wrong over several lines.
+func (c *conversion) traps() {
+	c.restrictTraps()
+	c.keyTraps()
+	c.authTraps()
+}
+
+// restrictTraps looks at the defaults.
+func (c *conversion) restrictTraps() {
+	l := c.model.restricts
+	var lines []*Statement
+	for _, e := range l.entries {
+		if e.mask != any4 && e.mask != any6 || e.flags.has(flagSourcePort) {
+			continue
+		}
+		family, other := "IPv4", "IPv6"
+		if e.mask == any6 {
+			family, other = other, family
+		}
+		if !e.flags.has(flagIgnore | flagNoQuery) {
+			text := fmt.Sprintf("queries (mode 6) are open to everybody over %s, good for attacks by amplification", family)
+			if len(e.lines) == 0 {
+				c.report.note(Dangerous, "queries-open", "add `restrict default noquery nomodify notrap nopeer limited kod`",
+					"%s: no line restricts the default", text)
+			}
+			for _, s := range e.lines {
+				if !flagsOf(s).has(flagNoQuery) {
+					c.record(s).note(Dangerous, "queries-open", "add noquery", "%s", text)
+				}
+			}
+		}
+		lines = append(lines, e.lines...)
+		_ = other
+	}
+	four := l.winner(all4, false)
+	six := l.winner(all6, false)
+	if four.flags != 0 && six.flags == 0 && len(l.entries) > 2 {
+		c.report.note(Dangerous, "ipv6-open", "write restrict default, without -4, or add restrict -6 default",
+			"IPv6 is open: only IPv4 is restricted by default (%v)", four.flags)
+	}
+	if len(lines) == 0 && serviceOf(four.flags).Serve {
+		c.report.note(Dangerous, "open-to-all", "restrict the default", "without a restrict default line ntpd answers everybody, and so does the output")
+	}
+	if f := c.defaultFlags(); f.has(flagIgnore) && l.source == nil {
+		for _, src := range c.model.sources {
+			if src.refclock == nil && src.dead == "" && !c.hasException(src.address) {
+				c.record(src.line).note(Changed, "restricted-source", "",
+					"restrict default ignore made ntpd drop what this server sends, unless a line for its address lets it in; here it becomes a source")
+			}
+		}
+	}
+}
+
+// hasException reports whether a restrict line names a source.
+func (c *conversion) hasException(name string) bool {
+	if c.exceptions == nil {
+		c.exceptions = make(map[string]bool)
+		for _, s := range c.all("restrict") {
+			c.exceptions[s.Address] = true
+		}
+	}
+	return c.exceptions[name]
+}
+
+// keyTraps looks for trusted keys that are not there or not used.
+func (c *conversion) keyTraps() {
+	m := &c.model
+	if m.trust == nil || m.keys == nil || m.keysRejected {
+		return
+	}
+	r := c.record(m.trust)
+	there := make(map[int64]bool)
+	for _, k := range m.keys.Keys {
+		there[int64(k.ID())] = true
+	}
+	var absent []string
+	for _, o := range m.trusted {
+		if o.Kind == valueRange {
+			found := false
+			for id := range there {
+				found = found || o.Int <= id && id <= o.High
+			}
+			if !found {
+				absent = append(absent, describeRange(o.Int, o.High))
+			}
+			continue
+		}
+		if !there[o.Int] {
+			absent = append(absent, fmt.Sprint(o.Int))
+		}
+	}
+	if len(absent) > 0 {
+		r.note(Dangerous, "trusted-absent", "delete them, or put the keys into the file",
+			"the keys file has no usable key %s: whoever adds one there later is trusted", strings.Join(absent, ", "))
+	}
+}
+
+// authTraps looks for time from strangers.
+func (c *conversion) authTraps() {
+	listens := len(c.all("broadcastclient", "multicastclient")) > 0
+	for _, s := range c.all("enable") {
+		listens = listens || s.flag("bclient")
+	}
+	if listens && c.disabled("auth") {
+		c.report.note(Dangerous, "trusts-everybody", "end it at once on hosts that stay with ntpd",
+			"broadcastclient with disable auth takes time from anybody on the network")
+	}
+}

@@ -1,0 +1,343 @@
+package convert
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"slices"
+	"strings"
+)
+
+// Limits that keep hostile input from costing more than it should.
+const (
+	maxIncludeDepth = 5       // files below the main one, as in ntpd
+	maxInputLen     = 4 << 20 // octets of all files together, repeated includes counted
+	maxInputLines   = 1 << 16 // lines of all files together
+	maxFiles        = 1024    // included files, repeated ones counted
+)
+
+// Reader returns the content of a file that a configuration names. An error
+// that is fs.ErrNotExist means that there is no such file; fs.ErrPermission
+// that it may not be read.
+type Reader func(name string) ([]byte, error)
+
+// File is a configuration file as it was read.
+type File struct {
+	Name string // as named
+	// By is the file and line that included it; -1 and 0 for the main file.
+	By     int
+	ByLine int
+	Lines  []string // without line ends
+}
+
+// Diagnostic is one message of ntpd's parser.
+type Diagnostic struct {
+	File   int
+	Line   int // from 1
+	Column int // from 0, in octets
+	Text   string
+	// At is the line that it is about; Line may be the line of an earlier error.
+	At int
+	// Syntax marks a syntax error, of which the rest of the line is lost; the
+	// others are remarks about values.
+	Syntax bool
+	// Repeat marks a syntax error for which ntpd gives an old position.
+	Repeat bool
+}
+
+// Parsed is what ntpd keeps of a configuration.
+type Parsed struct {
+	Files       []File
+	Statements  []*Statement
+	Diagnostics []Diagnostic
+	// Ends is where ntpd stopped reading before the end, if it did.
+	Ends *End
+	// Fatal is the reason why ntpd would exit while reading, if it would.
+	Fatal string
+	// Unread are the files that are named but could not be read.
+	Unread []Missing
+}
+
+// End is a place where ntpd stops reading.
+type End struct {
+	File, Line int
+	Text       string // why
+}
+
+// Missing is an included file that is not there.
+type Missing struct {
+	Name       string
+	File, Line int // that names it
+	Err        error
+	TooDeep    bool
+}
+
+// parser is a parser of ntp.conf with the behaviour of the one that bison made
+// for ntpd: what was complete before a wrong word is kept, and it goes on with
+// the next line.
+type parser struct {
+	scanner
+	grammar  *grammar
+	read     Reader
+	result   *Parsed
+	ahead    token // valid if has
+	has      bool
+	quiet    int // tokens until errors are told again, as in bison
+	place    lineMark
+	total    int // octets
+	lines    int
+	includes int
+}
+
+// lineMark is where a command begins.
+type lineMark struct{ file, line int }
+
+// grammar is a dialect of ntp.conf.
+type grammar struct {
+	keywords    map[string]follow
+	directives  map[string]func(p *parser, word string) bool
+	association option
+}
+
+// ParseNTP reads an ntp.conf as ntpd 4.2.8p15 does. The reader is asked for
+// included files.
+func ParseNTP(name string, data []byte, read Reader) *Parsed {
+	return parse(&grammar{keywords, directives, associationOption}, name, data, read)
+}
+
+func parse(g *grammar, name string, data []byte, read Reader) *Parsed {
+	p := &parser{grammar: g, read: read, result: &Parsed{}}
+	p.keywords = g.keywords
+	if err := CheckLength(data); err != nil {
+		p.result.Fatal = err.Error()
+		return p.result
+	}
+	p.push(name, data, -1, 0)
+	p.run()
+	return p.result
+}
+
+// ErrTooLong is wrapped by the error about input beyond the limits.
+var ErrTooLong = errors.New("too long for a configuration")
+
+// CheckLength reports input that is not read at all.
+func CheckLength(data []byte) error {
+	if len(data) > maxInputLen || bytes.Count(data, []byte{'\n'}) >= maxInputLines {
+		return fmt.Errorf("%w: more than %d octets or %d lines; is it the right file?", ErrTooLong, maxInputLen, maxInputLines)
+	}
+	return nil
+}
+
+// push makes a file the one that is read.
+func (p *parser) push(name string, data []byte, by, byLine int) {
+	p.result.Files = append(p.result.Files, File{Name: name, By: by, ByLine: byLine, Lines: splitLines(data)})
+	p.stack = append(p.stack, &inputFile{index: len(p.result.Files) - 1, data: data, back: none, line: 1})
+	p.total += len(data)
+	p.lines += bytes.Count(data, []byte{'\n'}) + 1
+}
+
+// splitLines returns the physical lines without line feeds.
+func splitLines(data []byte) []string {
+	text := string(data)
+	if text == "" {
+		return nil
+	}
+	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
+}
+
+func (p *parser) run() {
+	defer func() {
+		switch e := recover().(type) {
+		case nil:
+		case *fatalError:
+			p.result.Fatal = e.Error()
+			p.result.Ends = &End{p.file().index, e.line, e.text}
+		default:
+			panic(e)
+		}
+	}()
+	for p.command() {
+	}
+}
+
+// peek returns the next token without taking it.
+func (p *parser) peek() token {
+	if !p.has {
+		p.ahead, p.has = p.next(), true
+	}
+	return p.ahead
+}
+
+// take takes the next token; the parser has a place for it.
+func (p *parser) take() token {
+	t := p.peek()
+	p.has = false
+	if p.quiet > 0 {
+		p.quiet--
+	}
+	return t
+}
+
+// command reads one command and its end; it reports false at the end of all.
+func (p *parser) command() bool {
+	f := p.file()
+	p.place = lineMark{f.index, f.line}
+	t := p.peek()
+	if t.kind == tokenEnd {
+		p.stopped(f)
+		return false
+	}
+	if t.kind != tokenEOC {
+		// The word may stand behind lines that ended an inclusion.
+		f = p.file()
+		p.place = lineMark{f.index, t.line}
+		if !p.directive() {
+			return p.recover()
+		}
+	}
+	if p.peek().kind != tokenEOC {
+		return p.recover()
+	}
+	p.take()
+	return true
+}
+
+// stopped notes where reading ended if that is not the end of the file.
+func (p *parser) stopped(f *inputFile) {
+	if f.off < len(f.data) && p.result.Ends == nil {
+		p.result.Ends = &End{f.index, f.line, "a NUL character: ntpd ignores everything after it, without a message"}
+	}
+}
+
+// recover reports a syntax error at the next token and skips the line.
+func (p *parser) recover() bool {
+	f := p.file()
+	told := p.quiet == 0
+	if told {
+		f.errorLine, f.errorCol = f.tokenLine, f.tokenCol
+	}
+	d := Diagnostic{File: p.place.file, At: p.place.line, Line: f.errorLine, Column: f.errorCol, Syntax: true, Repeat: !told,
+		Text: "syntax error, unexpected " + p.peek().name()}
+	p.lose(f)
+	p.quiet = 3
+	for p.peek().kind != tokenEOC {
+		if p.peek().kind == tokenEnd {
+			if told {
+				p.result.Diagnostics = append(p.result.Diagnostics, d)
+			}
+			p.stopped(f)
+			return false
+		}
+		p.has = false
+	}
+	p.result.Diagnostics = append(p.result.Diagnostics, d)
+	p.take()
+	return true
+}
+
+// lose notes what ntpd did not read of the line for the last statement on it.
+func (p *parser) lose(f *inputFile) {
+	n := len(p.result.Statements)
+	if n == 0 {
+		return
+	}
+	s := p.result.Statements[n-1]
+	if s.File != f.index || s.Line != f.tokenLine || s.File != p.place.file || s.Line != p.place.line {
+		return
+	}
+	lines := p.result.Files[s.File].Lines
+	if s.Line <= len(lines) && f.tokenCol < len(lines[s.Line-1]) {
+		s.Lost = strings.TrimSpace(lines[s.Line-1][f.tokenCol:])
+	}
+}
+
+// keep adds a statement.
+func (p *parser) keep(s *Statement) *Statement {
+	s.File, s.Line = p.place.file, p.place.line
+	p.result.Statements = append(p.result.Statements, s)
+	return s
+}
+
+// say adds one of ntpd's remarks about a value.
+func (p *parser) say(format string, args ...any) {
+	f := p.file()
+	p.result.Diagnostics = append(p.result.Diagnostics, Diagnostic{
+		File: p.place.file, Line: p.place.line, At: p.place.line, Column: f.tokenCol, Text: fmt.Sprintf(format, args...),
+	})
+}
+
+// keyword takes the next token if it is one of the given words.
+func (p *parser) keyword(words string) (string, bool) {
+	t := p.peek()
+	if t.kind != tokenKeyword || !slices.Contains(fieldsOf(words), t.text) {
+		return "", false
+	}
+	p.take()
+	return t.text, true
+}
+
+// fieldsOf is strings.Fields with a memory: the lists are constants.
+func fieldsOf(words string) []string {
+	if f, ok := fieldCache[words]; ok {
+		return f
+	}
+	return strings.Fields(words)
+}
+
+// special takes the next token if it is the given character.
+func (p *parser) special(c string) bool {
+	if t := p.peek(); t.kind != tokenSpecial || t.text != c {
+		return false
+	}
+	p.take()
+	return true
+}
+
+// value takes a value of one of the types; ok is false if there is none.
+func (p *parser) value(kinds ...tokenKind) (Option, bool) {
+	t := p.peek()
+	if !slices.Contains(kinds, t.kind) {
+		return Option{}, false
+	}
+	p.take()
+	o := Option{Text: t.text}
+	switch t.kind {
+	case tokenInteger:
+		o.Kind, o.Int = valueInt, int64(t.integer)
+	case tokenUint:
+		o.Kind, o.Int = valueInt, int64(uint32(t.integer))
+	case tokenDouble:
+		o.Kind, o.Double = valueDouble, t.double
+	case tokenString:
+		o.Kind = valueString
+	}
+	return o, true
+}
+
+// include reads a file in place of its name.
+func (p *parser) include(name string) {
+	missing := Missing{Name: name, File: p.place.file, Line: p.place.line}
+	switch {
+	case len(p.stack) > maxIncludeDepth:
+		missing.TooDeep = true
+		missing.Err = fmt.Errorf("included files are %d deep", maxIncludeDepth)
+	case p.includes >= maxFiles:
+		missing.Err = fmt.Errorf("with more than %d files: %w", maxFiles, ErrTooLong)
+	default:
+		p.includes++
+		data, err := p.read(name)
+		if err == nil && (p.total+len(data) > maxInputLen || p.lines+bytes.Count(data, []byte{'\n'}) >= maxInputLines) {
+			err = fmt.Errorf("with it: %w", ErrTooLong)
+		}
+		if err == nil {
+			p.push(name, data, p.place.file, p.place.line)
+			return
+		}
+		missing.Err = err
+	}
+	p.result.Unread = append(p.result.Unread, missing)
+}
+
+// NoFiles is a Reader that has no files.
+func NoFiles(string) ([]byte, error) { return nil, fs.ErrNotExist }

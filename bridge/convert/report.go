@@ -1,0 +1,156 @@
+package convert
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// Class says what became of a line.
+type Class string
+
+// The classes, from harmless to grave.
+const (
+	Comment      Class = "comment"      // blank lines and comments
+	Kept         Class = "kept"         // means the same in the output
+	Folded       Class = "folded"       // part of another setting
+	Obsolete     Class = "obsolete"     // not needed any more; nothing is lost
+	Changed      Class = "changed"      // works differently, and not less safely
+	Approximated Class = "approximated" // as near as the output can say it
+	Unsupported  Class = "unsupported"  // has no counterpart: something is lost
+	Dangerous    Class = "dangerous"    // security or behaviour is at stake
+	Error        Class = "error"        // not understood, or not by the daemon that read it
+)
+
+var classes = []Class{Comment, Kept, Folded, Obsolete, Changed, Approximated, Unsupported, Dangerous, Error}
+
+// rank orders classes by gravity.
+func (c Class) rank() int { return slices.Index(classes, c) }
+
+// Finding is one remark: what it is, why, and what to do.
+type Finding struct {
+	Class Class  `json:"class"`
+	Code  string `json:"code"` // short and stable, for counting over a fleet
+	Text  string `json:"text"`
+	Do    string `json:"do,omitempty"`
+}
+
+// Record is the account of one physical line.
+type Record struct {
+	File  string `json:"file"`
+	Line  int    `json:"line"` // from 1
+	Text  string `json:"text"` // as written, secrets masked
+	Class Class  `json:"class"`
+	// Became is the place in the output, such as access.rules[2].
+	Became []string `json:"became,omitempty"`
+	// Did is what the daemon made of the line where that is not what it says.
+	Did      string    `json:"did,omitempty"`
+	Findings []Finding `json:"findings,omitempty"`
+
+	file int
+}
+
+// note adds a finding; the gravest one is the record's class.
+func (r *Record) note(class Class, code, do, text string, args ...any) {
+	r.Findings = append(r.Findings, Finding{class, code, fmt.Sprintf(text, args...), do})
+	r.raise(class)
+}
+
+func (r *Record) raise(class Class) {
+	if class.rank() > r.Class.rank() {
+		r.Class = class
+	}
+}
+
+// into notes a place in the output.
+func (r *Record) into(place string) {
+	if !slices.Contains(r.Became, place) {
+		r.Became = append(r.Became, place)
+	}
+}
+
+// Question is something that the operator has to decide before anything is
+// written: the output would be weaker than what was written.
+type Question struct {
+	File    string `json:"file"`
+	Line    int    `json:"line"`
+	Text    string `json:"text"` // the line, secrets masked
+	Code    string `json:"code"`
+	Written string `json:"written"` // what was meant
+	Running string `json:"running"` // what the daemon did
+	Do      string `json:"do"`
+	// Intended reports whether LostIntended has an answer.
+	Intended bool `json:"intended"`
+}
+
+// Report is the account of a conversion.
+type Report struct {
+	Input   string `json:"input"`
+	Dialect string `json:"dialect"`
+	Output  string `json:"output"` // format
+	// Lines has every physical line of every file once, in the order of reading.
+	Lines []*Record `json:"lines"`
+	// Findings belong to no line: what is missing, and what follows from
+	// several lines together.
+	Findings []Finding `json:"findings"`
+	// Questions are open: nothing was written because of them.
+	Questions []Question `json:"questions,omitempty"`
+	// Access is the result of the comparison of the restrict lists with the
+	// access rules.
+	Access *Comparison `json:"access,omitempty"`
+	// Counts are the numbers of lines by class.
+	Counts map[Class]int `json:"counts"`
+	// Written reports whether there is an output.
+	Written bool `json:"written"`
+}
+
+// note adds a finding without a line.
+func (r *Report) note(class Class, code, do, text string, args ...any) {
+	f := Finding{class, code, fmt.Sprintf(text, args...), do}
+	if !slices.Contains(r.Findings, f) {
+		r.Findings = append(r.Findings, f)
+	}
+}
+
+// finish sorts and counts.
+func (r *Report) finish() {
+	r.Counts = make(map[Class]int)
+	for _, line := range r.Lines {
+		r.Counts[line.Class]++
+		slices.SortStableFunc(line.Findings, func(a, b Finding) int { return cmp.Compare(b.Class.rank(), a.Class.rank()) })
+	}
+	slices.SortStableFunc(r.Findings, func(a, b Finding) int { return cmp.Compare(b.Class.rank(), a.Class.rank()) })
+}
+
+// Has reports whether any line or finding is of the class.
+func (r *Report) Has(c Class) bool {
+	return slices.ContainsFunc(r.Lines, func(l *Record) bool { return l.Class == c }) ||
+		slices.ContainsFunc(r.Findings, func(f Finding) bool { return f.Class == c })
+}
+
+// Outcome is the verdict on a conversion in one word.
+type Outcome string
+
+// The outcomes, from best to worst.
+const (
+	Clean    Outcome = "clean"    // nothing but what is kept, folded, obsolete or no setting
+	Noted    Outcome = "noted"    // changes that are not less safe, approximations
+	Lossy    Outcome = "lossy"    // something unsupported, dangerous or not understood
+	Blocked  Outcome = "blocked"  // questions are open, nothing was written
+	Rejected Outcome = "rejected" // the input is not a configuration that can be converted
+)
+
+// Outcome returns the verdict.
+func (r *Report) Outcome() Outcome {
+	switch {
+	case len(r.Questions) > 0:
+		return Blocked
+	case !r.Written:
+		return Rejected
+	case r.Has(Unsupported) || r.Has(Dangerous) || r.Has(Error):
+		return Lossy
+	case r.Has(Changed) || r.Has(Approximated):
+		return Noted
+	}
+	return Clean
+}

@@ -1,0 +1,264 @@
+package interop
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// oldClient is the ntp.conf of a client of the site, as real ones are: keys,
+// Autokey, restrictions, a local clock, statistics. Keys are in /mnt/etc.
+const oldClient = `# Time on this host
+driftfile /var/lib/ntp/drift
+keys /mnt/etc/ntp.keys
+trustedkey 2
+server old1.example.net key 2 iburst minpoll 3 maxpoll 3
+server old2.example.net autokey minpoll 3 maxpoll 3
+crypto pw clientpw
+tinker panic 0
+tos minsane 2 maxdist 16
+restrict default nomodify notrap nopeer noquery limited kod
+restrict -6 default ignore
+restrict 127.0.0.1
+restrict ::1
+statsdir /var/log/ntpstats/
+statistics loopstats
+filegen loopstats file loopstats type day enable
+disable monitor
+`
+
+// runConvert runs ntsbridge convert, which must end well, and returns the
+// report.
+func runConvert(t testing.TB, args ...string) string {
+	t.Helper()
+	program, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(program, append([]string{"convert"}, args...)...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("ntsbridge convert %v: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+// convertClient makes the configuration of a client's daemon in the host's
+// scratch directory and returns it. Names of files are those in the daemon's
+// root.
+func convertClient(h *Host, format, step, output string) string {
+	h.t.Helper()
+	h.Write("etc/ntp.keys", ntpKeys)
+	h.Write("etc/ntp.conf", strings.ReplaceAll(oldClient, "/mnt/etc/", "/etc/"))
+	gateway := ntsName
+	if step == "key" {
+		gateway = serverName
+	}
+	name := filepath.Join(h.Dir, output)
+	args := []string{"--client-format", format, "--gateway", gateway, "--step", step, "-o", name, filepath.Join(h.Dir, "etc/ntp.conf")}
+	if step == "nts" {
+		args = append(args, "--ca", "/mnt/ca.pem")
+	}
+	runConvert(h.t, args...)
+	text, err := os.ReadFile(name)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return strings.ReplaceAll(string(text), h.Dir, "/mnt")
+}
+
+// convertedChrony starts chronyd with a converted file, included by one that
+// has what the test's host needs.
+func convertedChrony(h *Host, chronyd Program, ca, step string) *Client {
+	h.t.Helper()
+	h.Write("ca.pem", ca)
+	h.Write("converted.conf", convertClient(h, "chrony", step, "client.conf"))
+	if err := os.MkdirAll(filepath.Join(h.Dir, "run"), 0o700); err != nil {
+		h.t.Fatal(err)
+	}
+	h.Write("chrony.conf", `include /mnt/converted.conf
+bindcmdaddress /mnt/run/chronyd.sock
+pidfile /mnt/run/chronyd.pid
+driftfile /mnt/drift
+maxdistance 16
+`)
+	c := &Client{Daemon: h.Start("chronyd", chronyd, "-d", "-x", "-u", "root", "-f", "/mnt/chrony.conf")}
+	c.Good = func() error {
+		if step == "key" {
+			return sourceGood(h, chronyd, "SK", 0, 0)
+		}
+		if chronyd == Chronyd46 {
+			return sourceGood(h, chronyd, "NTS", 30, 128)
+		}
+		return sourceGood(h, chronyd, "NTS", 15, 256)
+	}
+	return c
+}
+
+// convertedNTPsec starts ntpsec's ntpd with a converted file.
+func convertedNTPsec(h *Host, ca, step string) *Client {
+	h.t.Helper()
+	h.Write("ca.pem", ca)
+	h.Write("drift", "0.000\n")
+	h.Write("converted.conf", convertClient(h, "ntpsec", step, "client.conf"))
+	h.Write("ntp.conf", `includefile /mnt/converted.conf
+tos mindist 0.1 maxdist 16
+disable kernel
+driftfile /mnt/drift
+`)
+	c := &Client{Daemon: h.Start("ntpsec", NTPsecNTPD, "-n", "-g", "-c", "/mnt/ntp.conf")}
+	c.Good = func() error {
+		if strings.Contains(c.Log(), "syntax error") {
+			return permanent{fmt.Errorf("ntpsec does not accept the file:\n%s", c.Tail(20))}
+		}
+		return associationGood(h, "ok", 0)
+	}
+	return c
+}
+
+// convertedNTPDRS starts ntpd-rs with a converted file.
+func convertedNTPDRS(h *Host, ca string) *Client {
+	h.t.Helper()
+	h.Write("ca.pem", ca)
+	text := convertClient(h, "ntpd-rs", "nts", "client.toml")
+	h.Write("ntp.toml", strings.Replace(text, "[observability]\n", "[observability]\nobservation-path = \"/mnt/observe\"\n", 1))
+	c := &Client{Daemon: h.Start("ntp-daemon", NTPDRS, "-c", "/mnt/ntp.toml")}
+	c.Good = func() error {
+		s, err := queryNTPDRS(h)
+		if err == nil && (s.Unanswered != 0 || !s.Offset || s.Cookies < 7) {
+			err = fmt.Errorf("%+v, want answers and at least 7 cookies", s)
+		}
+		return err
+	}
+	return c
+}
+
+// TestConvertedClients starts the real daemons with what convert made of a
+// client's ntp.conf: they accept it, and have authenticated time of the gateway.
+func TestConvertedClients(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	if standsIn(t) {
+		t.Skip("the gateway is ntsbridge")
+	}
+	hosts := map[string]*Host{}
+	for _, name := range []string{"to-chrony43", "to-chrony46", "to-chrony-key", "to-ntpsec", "to-ntpsec-key", "to-ntpd-rs"} {
+		hosts[name] = s.Host(name)
+	}
+	s.Names()
+	s.Start()
+	var good []Condition
+	for _, c := range []*Client{
+		convertedChrony(hosts["to-chrony43"], Chronyd43, s.ca, "nts"),
+		convertedChrony(hosts["to-chrony46"], Chronyd46, s.ca, "nts"),
+		convertedChrony(hosts["to-chrony-key"], Chronyd46, s.ca, "key"),
+		convertedNTPsec(hosts["to-ntpsec"], s.ca, "nts"),
+		convertedNTPsec(hosts["to-ntpsec-key"], s.ca, "key"),
+		convertedNTPDRS(hosts["to-ntpd-rs"], s.ca),
+	} {
+		good = append(good, c.Condition())
+	}
+	Await(t, limit, good...)
+}
+
+// oldServer is the ntp.conf of the site's server.
+const oldServer = `# The clock of the site
+server 127.127.1.0 prefer minpoll 3 maxpoll 3 iburst
+fudge 127.127.1.0 stratum 3
+keys /mnt/keys
+trustedkey 1 2 3
+keysdir /mnt/autokey
+crypto pw serverpw
+restrict default ignore
+restrict -6 default ignore
+restrict 10.123.0.0 mask 255.255.255.0 nomodify notrap nopeer limited kod   # the site
+restrict fd12:3:: mask ffff:ffff:ffff:ffff:: notrust nomodify notrap nopeer noquery
+restrict 127.0.0.1
+tos mindist 0.1 maxdist 16
+disable kernel
+driftfile /mnt/drift
+`
+
+// converted is ntsbridge with what convert made of the site's old server.
+type converted struct{ *bridge }
+
+func (c *converted) Start() {
+	h := c.site.host
+	name := filepath.Join(h.Dir, "old.conf")
+	h.Write("old.conf", strings.ReplaceAll(oldServer, "/mnt/", h.Dir+"/"))
+	yaml := filepath.Join(h.Dir, "new.yaml")
+	report := runConvert(h.t, "--root", "/", "--hostname", h.Name, "--takeover-until", time.Now().Add(48*time.Hour).UTC().Format(time.DateOnly),
+		"--nts-cert", filepath.Join(h.Dir, ntsName+".crt"), "--nts-key", filepath.Join(h.Dir, ntsName+".key"), "-o", yaml, name)
+	for _, want := range []string{"the same as before for every address", "crypto pw ********"} {
+		if !strings.Contains(report, want) {
+			h.t.Errorf("the report lacks %q:\n%s", want, report)
+		}
+	}
+	text, err := os.ReadFile(yaml)
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if strings.Contains(report+string(text), serverPassword) {
+		h.t.Error("the password is in the report or the configuration")
+	}
+	c.daemon = h.Start("ntsbridge", c.program, "serve", "-c", yaml,
+		"--state-dir", filepath.Join(h.Dir, "state"), "--run-dir", filepath.Join(h.Dir, "run"))
+}
+
+// TestConvertedServer lets a real ntpd serve a site, converts its ntp.conf,
+// serves that in its place, and wants every client to go on untouched, those
+// that were refused to stay so, and clients of NTS to join.
+func TestConvertedServer(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	b, ok := s.Server.(*bridge)
+	if !ok {
+		t.Skip("the successor is ntsbridge")
+	}
+	s.Server = &converted{b}
+	hosts := map[string]*Host{}
+	for _, name := range []string{"ntpd-iff", "ntpd-iff-ipv6", "ntpd-none", "ntpd-sha1", "ntpd-cmac", "refused-ipv6", "chrony-nts", "ntpd-rs-nts"} {
+		hosts[name] = s.Host(name)
+	}
+	s.Names()
+	s.host.Write("drift", "0.000\n")
+	s.host.Write("ntp.conf", oldServer)
+	old := s.host.Start("ntpd", NTPD, "-n", "-g", "-c", "/mnt/ntp.conf")
+	group := s.group.File(serverName)
+	clients := []*Client{
+		ntpdAutokeyClient(hosts["ntpd-iff"], serverName, serverName, group),
+		ntpdAutokeyClient(hosts["ntpd-iff-ipv6"], s.host.IPv6.String(), serverName, group),
+		ntpdClient(hosts["ntpd-none"], serverName, "", ""),
+		ntpdKeyClient(hosts["ntpd-sha1"], serverName, 2, ntpKeys),
+		ntpdKeyClient(hosts["ntpd-cmac"], serverName, 3, ntpKeys),
+	}
+	refused := ntpdClient(hosts["refused-ipv6"], s.host.IPv6.String(), "", "") // notrust
+	unanswered := Condition{"refused-ipv6", func() error {
+		a, err := QueryNTPD(refused.Host)
+		if err == nil && a.Reach != 0 {
+			err = permanent{fmt.Errorf("reach %o for a client that notrust refuses", a.Reach)}
+		}
+		return err
+	}}
+	var good []Condition
+	for _, c := range clients {
+		good = append(good, c.Condition())
+	}
+	Await(t, limit, append(good, unanswered)...)
+
+	old.Stop()
+	s.Start()
+	t.Log("the real ntpd stopped, its converted successor started")
+	joined := []*Client{
+		chronyNTSClient(hosts["chrony-nts"], Chronyd46, ntsName, s.ca, 30, 128),
+		ntpdrsClient(hosts["ntpd-rs-nts"], ntsName, s.ca),
+	}
+	conditions := append(served(clients, 3, 0b111), unanswered)
+	for _, c := range joined {
+		conditions = append(conditions, c.Condition())
+	}
+	Await(t, limit, conditions...)
+}

@@ -1,0 +1,416 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
+
+	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/convert"
+)
+
+type convertFlags struct {
+	from, output, outDir         string
+	report, reportFormat         string
+	root, hostname, keysDir      string
+	ntsCert, ntsKey              string
+	ntsSelfSigned                bool
+	takeoverUntil                string
+	lost                         string
+	addresses                    []string
+	clientFormat, ca, step       string
+	gateways                     []string
+	strict                       bool
+	jobs                         int
+	known                        map[string][]netip.Addr
+	now                          time.Time
+	in                           io.Reader
+	out, errOut                  io.Writer
+	outIsTerminal, errIsTerminal bool
+}
+
+// newConvertCommand returns the command that turns the configurations of ntpd
+// and chronyd into those of ntsbridge and of its clients.
+func newConvertCommand() *cobra.Command {
+	var f convertFlags
+	cmd := &cobra.Command{
+		Use:   "convert [flags] INPUT...",
+		Short: "Convert ntp.conf or chrony.conf, with an account of every line",
+		Long: `Reads ntp.conf (of ntpd 4.2.8 or ntpsec) or chrony.conf, with the files that it
+includes, its keys and Autokey's files, and writes a configuration of ntsbridge,
+or with --client-format that of a client's daemon. INPUT is a file, a directory
+that is searched for *.conf, or - for standard input.
+
+The configuration goes to standard output or -o, the report to standard error or
+--report. With --out-dir any number of inputs is converted at once, and standard
+output gets a summary.
+
+Where the old daemon ignored a word of security for a slip of the pen, nothing is
+written until --lost says what counts; on a terminal it asks.
+
+Exit status: 0 converted (the report says at what price); 1 not converted;
+2 wrong usage; 3 converted, but with --strict something is unsupported,
+dangerous or not understood.`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f.now, f.in, f.out, f.errOut = time.Now(), cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()
+			f.outIsTerminal, f.errIsTerminal = colourful(os.Stdout), colourful(os.Stderr)
+			return f.run(args)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVar(&f.from, "from", "auto", "`DIALECT` of the input: auto, ntp, ntpsec or chrony")
+	flags.StringVarP(&f.output, "output", "o", "", "write the configuration to `FILE`")
+	flags.StringVar(&f.outDir, "out-dir", "", "write configurations and reports below `DIR`")
+	flags.StringVar(&f.report, "report", "", "write the report to `FILE`")
+	flags.StringVar(&f.reportFormat, "report-format", "text", "`FORMAT` of the report: text or json")
+	flags.StringVar(&f.root, "root", "", "`DIR` that is the host's root, for the files that the input names (default: what stands before /etc in its name)")
+	flags.StringVar(&f.hostname, "hostname", "", "`NAME` of the host, for Autokey's files")
+	flags.StringVar(&f.keysDir, "keysdir", "", "`DIR` of Autokey's files that ntpd was compiled with")
+	flags.StringArrayVar(&f.addresses, "address", nil, "addresses of a host or network interface, `NAME=ADDRESS[,ADDRESS]`; may be repeated")
+	flags.StringVar(&f.ntsCert, "nts-cert", "", "serve NTS with the certificate in `FILE`")
+	flags.StringVar(&f.ntsKey, "nts-key", "", "and its key in `FILE`")
+	flags.BoolVar(&f.ntsSelfSigned, "nts-self-signed", false, "serve NTS with a certificate that is made on first start")
+	flags.StringVar(&f.takeoverUntil, "takeover-until", "", "accept cookies of the replaced ntpd until `DATE` (2006-01-02)")
+	flags.StringVar(&f.lost, "lost", "", "what counts where the old daemon lost a word of security: stop, running or intended (`WHAT`)")
+	flags.StringVar(&f.clientFormat, "client-format", "", "write a client's configuration: "+strings.Join(convert.ClientFormats, ", ")+" (`FORMAT`)")
+	flags.StringArrayVar(&f.gateways, "gateway", nil, "`NAME` of the server for clients; may be repeated")
+	flags.StringVar(&f.ca, "ca", "", "`FILE` with the certificates that clients trust")
+	flags.StringVar(&f.step, "step", "nts", "how clients authenticate: nts, or key for a step in between (`STEP`)")
+	flags.BoolVar(&f.strict, "strict", false, "end with status 3 if anything is unsupported, dangerous or not understood")
+	flags.IntVar(&f.jobs, "jobs", 0, "`NUMBER` of conversions at the same time (default: one per processor)")
+	return cmd
+}
+
+// colourful reports whether a file is a terminal that wants colours.
+func colourful(f *os.File) bool {
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+}
+
+func (f *convertFlags) run(args []string) error {
+	if err := f.check(); err != nil {
+		return err
+	}
+	if f.outDir != "" {
+		return f.fleet(args)
+	}
+	if len(args) != 1 {
+		return usageError("several inputs need --out-dir DIR")
+	}
+	if info, err := os.Stat(args[0]); err == nil && info.IsDir() {
+		return usageError("%s is a directory, and needs --out-dir DIR", args[0])
+	}
+	return f.single(args[0])
+}
+
+// check looks at the flags together.
+func (f *convertFlags) check() error {
+	oneOf := func(flag, value string, words ...string) error {
+		for _, w := range words {
+			if value == w {
+				return nil
+			}
+		}
+		return usageError("--%s %s: must be one of %s", flag, value, strings.Join(words, ", "))
+	}
+	err := errors.Join(
+		oneOf("from", f.from, "auto", "ntp", "ntpsec", "chrony"),
+		oneOf("report-format", f.reportFormat, "text", "json"),
+		oneOf("lost", f.lost, "", "stop", "running", "intended"),
+		oneOf("step", f.step, "nts", "key"),
+		oneOf("client-format", f.clientFormat, append([]string{""}, convert.ClientFormats...)...))
+	switch {
+	case err != nil:
+		return usageError("%w", err)
+	case (f.ntsCert == "") != (f.ntsKey == ""):
+		return usageError("--nts-cert and --nts-key go together")
+	case f.ntsCert != "" && f.ntsSelfSigned:
+		return usageError("--nts-cert and --nts-self-signed exclude each other")
+	case f.clientFormat != "" && len(f.gateways) == 0:
+		return usageError("--client-format needs --gateway NAME, the server that the clients are to use")
+	case f.clientFormat == "" && (len(f.gateways) > 0 || f.ca != ""):
+		return usageError("--gateway and --ca go with --client-format")
+	case f.outDir != "" && (f.output != "" || f.report != ""):
+		return usageError("--out-dir takes the place of -o and --report")
+	}
+	for _, gateway := range f.gateways {
+		if gateway == "" || strings.ContainsAny(gateway, " \t\r\n\"'#\\") {
+			return usageError("--gateway %q is no host name", gateway)
+		}
+	}
+	if strings.ContainsAny(f.ca, " \t\r\n\"'#\\") {
+		return usageError("--ca %q: not all daemons take a name with blanks or quotes", f.ca)
+	}
+	if f.takeoverUntil != "" {
+		if _, err := time.Parse(time.DateOnly, f.takeoverUntil); err != nil {
+			return usageError("--takeover-until %s: write a date such as 2027-12-31", f.takeoverUntil)
+		}
+	}
+	return f.parseAddresses()
+}
+
+func (f *convertFlags) parseAddresses() error {
+	f.known = make(map[string][]netip.Addr)
+	for _, item := range f.addresses {
+		name, list, ok := strings.Cut(item, "=")
+		if !ok || name == "" {
+			return usageError("--address %s: write NAME=ADDRESS[,ADDRESS]", item)
+		}
+		for text := range strings.SplitSeq(list, ",") {
+			a, err := netip.ParseAddr(text)
+			if err != nil {
+				return usageError("--address %s: %s is no address", item, text)
+			}
+			f.known[name] = append(f.known[name], a)
+		}
+	}
+	return nil
+}
+
+// options are those of all inputs; the names of files for secrets are added.
+func (f *convertFlags) options(output string) (convert.Options, error) {
+	opt := convert.Options{
+		Dialect: f.from, Addresses: f.known, Hostname: f.hostname, KeysDir: f.keysDir,
+		NTSSelfSigned: f.ntsSelfSigned, TakeoverUntil: f.takeoverUntil, Now: f.now,
+	}
+	for path, to := range map[string]*string{f.ntsCert: &opt.NTSCert, f.ntsKey: &opt.NTSKey} {
+		if path == "" {
+			continue
+		}
+		var err error
+		if *to, err = filepath.Abs(path); err != nil {
+			return opt, err
+		}
+	}
+	secret := ""
+	if output != "" {
+		var err error
+		if secret, err = filepath.Abs(output); err != nil {
+			return opt, err
+		}
+		secret = strings.TrimSuffix(secret, filepath.Ext(secret))
+	}
+	opt.PasswordFile = secret + ".autokey-password"
+	if f.clientFormat != "" {
+		opt.Client = &convert.ClientOptions{Format: f.clientFormat, Gateways: f.gateways, CA: f.ca, Key: f.step == "key", KeyFile: secret + ".keys"}
+	}
+	switch f.lost {
+	case "running":
+		opt.Decide = func(convert.Question) convert.Lost { return convert.LostRunning }
+	case "intended":
+		opt.Decide = func(convert.Question) convert.Lost { return convert.LostIntended }
+	}
+	return opt, nil
+}
+
+// maxInput is above what is converted; the rest is not read.
+const maxInput = 8 << 20
+
+// input reads a configuration and finds the root of its host.
+func (f *convertFlags) input(name string) (in convert.Input, done func(), err error) {
+	done = func() {}
+	in.Name = name
+	var r io.Reader = f.in
+	root := f.root
+	if name != "-" {
+		file, err := os.Open(name)
+		if err != nil {
+			return in, done, err
+		}
+		defer file.Close()
+		r = file
+		if root == "" {
+			root = rootOf(name)
+		}
+	}
+	if in.Data, err = io.ReadAll(io.LimitReader(r, maxInput)); err != nil || root == "" {
+		return in, done, err
+	}
+	if filepath.Clean(root) == "/" {
+		in.Files = os.DirFS("/")
+		return in, done, nil
+	}
+	// Links of a copied host do not lead out of it.
+	inside, err := os.OpenRoot(root)
+	if err != nil {
+		return in, done, err
+	}
+	in.Files = inside.FS()
+	return in, func() { inside.Close() }, nil
+}
+
+// rootOf returns what stands before the last etc in a name, or nothing.
+func rootOf(name string) string {
+	for dir := filepath.Dir(name); ; dir = filepath.Dir(dir) {
+		if filepath.Base(dir) == "etc" {
+			return filepath.Dir(dir)
+		}
+		if dir == filepath.Dir(dir) {
+			return ""
+		}
+	}
+}
+
+// hostnameOf reads the host's name from its root.
+func hostnameOf(root fs.FS) string {
+	if root == nil {
+		return ""
+	}
+	data, err := fs.ReadFile(root, "etc/hostname")
+	if err != nil || len(data) > 256 {
+		return ""
+	}
+	return strings.TrimSpace(string(data))
+}
+
+// convert converts one input.
+func (f *convertFlags) convert(name, output string, ask bool) (*convert.Result, error) {
+	in, done, err := f.input(name)
+	defer done()
+	if err != nil {
+		return nil, err
+	}
+	opt, err := f.options(output)
+	if err != nil {
+		return nil, err
+	}
+	if opt.Hostname == "" {
+		opt.Hostname = hostnameOf(in.Files)
+	}
+	if ask && opt.Decide == nil {
+		opt.Decide = f.ask()
+	}
+	res := convert.Convert(in, opt)
+	if res.Output == nil || opt.Client != nil {
+		return res, nil
+	}
+	return res, f.prove(res, output)
+}
+
+// prove reads what is to be written as the server will, and compares its
+// access rules with the old ones once more.
+func (f *convertFlags) prove(res *convert.Result, output string) error {
+	dir, err := filepath.Abs(filepath.Dir(output))
+	if err != nil {
+		return err
+	}
+	c, err := config.Parse("the result", dir, res.Output)
+	if err != nil {
+		return fmt.Errorf("the result is not accepted, and nothing is written; this is a mistake of ntsbridge, please report it: %w", err)
+	}
+	table, err := c.AccessTable()
+	if err != nil {
+		return err
+	}
+	return res.Prove(table)
+}
+
+func (f *convertFlags) single(name string) error {
+	res, err := f.convert(name, f.output, f.lost == "" && f.in == io.Reader(os.Stdin) && name != "-" && colourful(os.Stdin))
+	if err != nil {
+		return err
+	}
+	if len(res.Secrets) > 0 && f.output == "" {
+		return usageError("there is a secret, which goes into a file of its own: name the output with -o FILE")
+	}
+	for _, s := range res.Secrets {
+		if err := writeFile(s.Name, s.Content, 0o600); err != nil {
+			return err
+		}
+	}
+	if err := f.writeOutput(res); err != nil {
+		return err
+	}
+	if err := f.writeReport(res.Report); err != nil {
+		return err
+	}
+	return f.verdict(res.Report)
+}
+
+func (f *convertFlags) writeOutput(res *convert.Result) error {
+	switch {
+	case res.Output == nil:
+		return nil
+	case f.output != "":
+		return writeFile(f.output, res.Output, 0o644)
+	}
+	_, err := f.out.Write(res.Output)
+	return err
+}
+
+func (f *convertFlags) writeReport(r *convert.Report) error {
+	if f.report == "" {
+		return f.formatReport(f.errOut, r, f.errIsTerminal)
+	}
+	var text strings.Builder
+	if err := f.formatReport(&text, r, false); err != nil {
+		return err
+	}
+	return writeFile(f.report, []byte(text.String()), 0o644)
+}
+
+func (f *convertFlags) formatReport(w io.Writer, r *convert.Report, colour bool) error {
+	if f.reportFormat == "json" {
+		encoder := json.NewEncoder(w)
+		encoder.SetEscapeHTML(false)
+		encoder.SetIndent("", "  ")
+		return encoder.Encode(r)
+	}
+	return r.WriteText(w, colour)
+}
+
+// verdict turns a report into an exit status.
+func (f *convertFlags) verdict(r *convert.Report) error {
+	switch r.Outcome() {
+	case convert.Blocked:
+		return fmt.Errorf("%s: not converted: %d questions have to be decided first, see the report", r.Input, len(r.Questions))
+	case convert.Rejected:
+		return fmt.Errorf("%s: not converted, see the report", r.Input)
+	case convert.Lossy:
+		if f.strict {
+			return &statusError{exitFindings, fmt.Errorf("%s: converted with losses, see the report", r.Input)}
+		}
+		fmt.Fprintf(f.errOut, "ntsbridge: %s: converted with losses, see the report\n", r.Input)
+	}
+	return nil
+}
+
+// ask returns a function that asks on the terminal.
+func (f *convertFlags) ask() func(convert.Question) convert.Lost {
+	answers := bufio.NewScanner(f.in)
+	return func(q convert.Question) convert.Lost {
+		fmt.Fprintf(f.errOut, "%s:%d: %s\n  written: %s\n  running: %s\n", q.File, q.Line, q.Text, q.Written, q.Running)
+		choice := "[s]top or [r]unning"
+		if q.Intended {
+			choice = "[s]top, [r]unning or as [w]ritten"
+		}
+		for {
+			fmt.Fprintf(f.errOut, "  convert what is %s? ", choice)
+			if !answers.Scan() {
+				return convert.LostStop
+			}
+			switch strings.ToLower(strings.TrimSpace(answers.Text())) {
+			case "s", "stop":
+				return convert.LostStop
+			case "r", "running":
+				return convert.LostRunning
+			case "w", "written":
+				if q.Intended {
+					return convert.LostIntended
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,308 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"ntsbridge/bridge/convert"
+)
+
+// fleetItem is one input and where its output goes, below the output
+// directory and without an ending.
+type fleetItem struct{ input, output string }
+
+// fleetResult is what became of an item.
+type fleetResult struct {
+	number int
+	report *convert.Report
+	output string
+	err    error
+}
+
+// fleet converts many inputs in parallel. What it writes and prints does not
+// depend on which conversion ends first.
+func (f *convertFlags) fleet(args []string) error {
+	items, err := collect(args)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(f.outDir, 0o755); err != nil {
+		return err
+	}
+	b := &batch{}
+	summary := convert.NewSummary()
+	failures := f.work(items, b, func(r fleetResult) {
+		summary.Add(r.report, r.output)
+		f.progress(r.number+1, len(items))
+	})
+	if failures != nil {
+		b.discard()
+		return failures
+	}
+	if err := b.commit(f.outDir); err != nil {
+		return err
+	}
+	summary.Finish()
+	if f.reportFormat == "json" {
+		encoder := json.NewEncoder(f.out)
+		encoder.SetEscapeHTML(false)
+		encoder.SetIndent("", "  ")
+		err = encoder.Encode(summary)
+	} else {
+		err = summary.WriteText(f.out, f.outIsTerminal)
+	}
+	if err != nil {
+		return err
+	}
+	return f.fleetVerdict(summary)
+}
+
+func (f *convertFlags) fleetVerdict(s *convert.Summary) error {
+	bad := s.Outcomes[convert.Blocked] + s.Outcomes[convert.Rejected]
+	switch {
+	case bad > 0:
+		return fmt.Errorf("%d of %d configurations are not converted", bad, s.Files)
+	case f.strict && s.Outcomes[convert.Lossy] > 0:
+		return &statusError{exitFindings, fmt.Errorf("%d of %d configurations are converted with losses", s.Outcomes[convert.Lossy], s.Files)}
+	}
+	return nil
+}
+
+// progress tells a terminal how far the work is.
+func (f *convertFlags) progress(done, all int) {
+	if !f.errIsTerminal || all < 100 || done%50 != 0 && done != all {
+		return
+	}
+	end := ""
+	if done == all {
+		end = "\n"
+	}
+	fmt.Fprintf(f.errOut, "\r%d of %d%s", done, all, end)
+}
+
+// collect lists the inputs: files as they are named, and in directories all
+// files *.conf, in the order of their names.
+func collect(args []string) ([]fleetItem, error) {
+	var items []fleetItem
+	for _, arg := range args {
+		info, err := os.Stat(arg)
+		switch {
+		case err != nil:
+			return nil, err
+		case !info.IsDir():
+			items = append(items, fleetItem{arg, localName(arg)})
+			continue
+		}
+		err = filepath.WalkDir(arg, func(name string, e fs.DirEntry, err error) error {
+			if err != nil || !e.Type().IsRegular() || filepath.Ext(name) != ".conf" {
+				return err
+			}
+			rel, err := filepath.Rel(arg, name)
+			items = append(items, fleetItem{name, rel})
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	seen := make(map[string]string)
+	for _, item := range items {
+		if first, ok := seen[item.output]; ok {
+			return nil, usageError("%s and %s would be written to the same name: give a directory above both, or convert them one by one", first, item.input)
+		}
+		seen[item.output] = item.input
+	}
+	if len(items) == 0 {
+		return nil, usageError("no file *.conf in %s", strings.Join(args, " "))
+	}
+	return items, nil
+}
+
+// localName returns the name of an input below the output directory: as it
+// was given, without what leads out of there.
+func localName(name string) string {
+	return strings.TrimPrefix(filepath.Clean("/"+name), "/")
+}
+
+// work converts the items with several workers, and hands the results over
+// in the order of the items. Few results wait for an earlier one.
+func (f *convertFlags) work(items []fleetItem, b *batch, take func(fleetResult)) error {
+	jobs := f.jobs
+	if jobs <= 0 {
+		jobs = runtime.GOMAXPROCS(0)
+	}
+	numbers, results := make(chan int), make(chan fleetResult)
+	ahead := make(chan struct{}, 64*jobs)
+	var workers sync.WaitGroup
+	for range jobs {
+		workers.Go(func() {
+			for n := range numbers {
+				results <- f.fleetItem(n, items[n], b)
+			}
+		})
+	}
+	go func() {
+		for n := range items {
+			ahead <- struct{}{}
+			numbers <- n
+		}
+		close(numbers)
+		workers.Wait()
+		close(results)
+	}()
+	waiting := make(map[int]fleetResult)
+	next := 0
+	var failed []error
+	for r := range results {
+		waiting[r.number] = r
+		for {
+			r, ok := waiting[next]
+			if !ok {
+				break
+			}
+			delete(waiting, next)
+			next++
+			<-ahead
+			if r.err != nil {
+				failed = append(failed, fmt.Errorf("%s: %w", items[r.number].input, r.err))
+				continue
+			}
+			take(r)
+		}
+	}
+	return errors.Join(failed...)
+}
+
+// outputEnding is that of a configuration by client format.
+var outputEnding = map[string]string{"": ".yaml", "chrony": ".chrony.conf", "ntpsec": ".ntpsec.conf", "ntpd-rs": ".ntp.toml", "timesyncd": ".timesyncd.conf"}
+
+// fleetItem converts one item and writes its files under temporary names.
+func (f *convertFlags) fleetItem(number int, item fleetItem, b *batch) fleetResult {
+	base := filepath.Join(f.outDir, item.output)
+	output := base + outputEnding[f.clientFormat]
+	res, err := f.convert(item.input, output, false)
+	if err != nil {
+		return fleetResult{number: number, err: err}
+	}
+	r := fleetResult{number: number, report: res.Report}
+	var text strings.Builder
+	if r.err = f.formatReport(&text, res.Report, false); r.err != nil {
+		return r
+	}
+	ending := ".report.txt"
+	if f.reportFormat == "json" {
+		ending = ".report.json"
+	}
+	r.err = b.write(base+ending, []byte(text.String()), 0o644)
+	if res.Output != nil && r.err == nil {
+		r.output = output
+		r.err = b.write(output, res.Output, 0o644)
+	}
+	for _, s := range res.Secrets {
+		if r.err == nil {
+			r.err = b.write(s.Name, s.Content, 0o600)
+		}
+	}
+	return r
+}
+
+// batch writes many files so that each appears whole or not at all, with one
+// flush for all of them: a flush for each would take minutes for a fleet.
+type batch struct {
+	mutex sync.Mutex
+	names []string
+	dirs  map[string]bool
+}
+
+// temporary is the name under which a file waits.
+func temporary(name string) string {
+	return filepath.Join(filepath.Dir(name), "."+filepath.Base(name)+".new")
+}
+
+func (b *batch) write(name string, content []byte, mode fs.FileMode) error {
+	dir := filepath.Dir(name)
+	b.mutex.Lock()
+	b.names = append(b.names, name)
+	if b.dirs == nil {
+		b.dirs = make(map[string]bool)
+	}
+	made := b.dirs[dir]
+	b.dirs[dir] = true
+	b.mutex.Unlock()
+	if !made {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	file, err := os.OpenFile(temporary(name), os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, mode)
+	if errors.Is(err, fs.ErrNotExist) { // another worker is about to make it
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+		file, err = os.OpenFile(temporary(name), os.O_WRONLY|os.O_CREATE|os.O_TRUNC|unix.O_NOFOLLOW, mode)
+	}
+	if err != nil {
+		return err
+	}
+	err = file.Chmod(mode)
+	if err == nil {
+		_, err = file.Write(content)
+	}
+	return errors.Join(err, file.Close())
+}
+
+// commit flushes the file system, gives the files their names, and flushes
+// again.
+func (b *batch) commit(dir string) error {
+	flush := func() error {
+		d, err := os.Open(dir)
+		if err != nil {
+			return err
+		}
+		defer d.Close()
+		return unix.Syncfs(int(d.Fd()))
+	}
+	if err := flush(); err != nil {
+		b.discard()
+		return err
+	}
+	slices.Sort(b.names)
+	for _, name := range b.names {
+		if err := os.Rename(temporary(name), name); err != nil {
+			b.discard()
+			return err
+		}
+	}
+	return flush()
+}
+
+// discard removes what was not given its name.
+func (b *batch) discard() {
+	for _, name := range b.names {
+		os.Remove(temporary(name))
+	}
+}
+
+// writeFile makes or replaces a file, which appears whole or not at all. A
+// device is written to directly.
+func writeFile(name string, content []byte, mode fs.FileMode) error {
+	if info, err := os.Stat(name); err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		return os.WriteFile(name, content, mode)
+	}
+	b := &batch{}
+	if err := b.write(name, content, mode); err != nil {
+		b.discard()
+		return err
+	}
+	return b.commit(filepath.Dir(name))
+}
