@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -261,4 +262,69 @@ func TestConvertedServer(t *testing.T) {
 		conditions = append(conditions, c.Condition())
 	}
 	Await(t, limit, conditions...)
+}
+
+// withoutComments drops what no daemon reads, so that equal configurations
+// are shown to a daemon once.
+func withoutComments(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		if !strings.HasPrefix(line, "#") && strings.TrimSpace(line) != "" {
+			b.WriteString(line)
+		}
+	}
+	return b.String()
+}
+
+// TestConvertedCorpus shows the real daemons every configuration that convert
+// makes of real and hand-written ntp.conf files: they accept all of them.
+func TestConvertedCorpus(t *testing.T) {
+	t.Parallel()
+	n := NewNetwork(t)
+	h := n.Host("reader")
+	h.Write("ca.pem", newAuthority(t).pem())
+	corpus := filepath.Join(repository(), "bridge", "convert", "testdata", "ntp.conf")
+	for _, c := range []struct {
+		format, ending string
+		readers        []Program
+		args           []string
+		refused        string // what a program prints that refuses; empty: its exit status tells
+	}{
+		{"chrony", ".chrony.conf", []Program{Chronyd43, Chronyd46}, []string{"-p", "-f", "/mnt/read"}, ""},
+		{"ntpd-rs", ".ntp.toml", []Program{NTPDRSCtl}, []string{"validate", "-c", "/mnt/read"}, ""},
+		// It has no way to read a file and end, but ends for a user that is not there.
+		{"ntpsec", ".ntpsec.conf", []Program{NTPsecNTPD}, []string{"-n", "-u", "nobody-at-all", "-c", "/mnt/read"}, "syntax error"},
+	} {
+		out := filepath.Join(h.Dir, c.format)
+		runConvert(t, "--client-format", c.format, "--gateway", "gateway", "--ca", "/mnt/ca.pem", "--lost", "running", "--out-dir", out, corpus)
+		files, err := filepath.Glob(filepath.Join(out, "*"+c.ending))
+		if err != nil || len(files) < 200 {
+			t.Fatalf("%d files: %v", len(files), err)
+		}
+		seen := make(map[string]bool)
+		for _, name := range files {
+			text, err := os.ReadFile(name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			bare := withoutComments(string(text))
+			if seen[bare] {
+				continue
+			}
+			seen[bare] = true
+			h.Write("read", string(text))
+			for _, reader := range c.readers {
+				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+				printed, err := h.Output(ctx, reader, c.args...)
+				cancel()
+				if c.refused != "" {
+					err, printed = nil, printed+fmt.Sprint(err)
+				}
+				if err != nil || c.refused != "" && strings.Contains(printed, c.refused) {
+					t.Errorf("%s does not accept %s: %v\n%s\n%s", reader.Path, filepath.Base(name), err, printed, bare)
+				}
+			}
+		}
+		t.Logf("%s: %d files, %d different", c.format, len(files), len(seen))
+	}
 }
