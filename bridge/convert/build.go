@@ -33,8 +33,8 @@ func (c *conversion) buildRunning() {
 // buildRestricts makes ntpd's list.
 func (c *conversion) buildRestricts() {
 	l := &restrictList{}
-	l.add(any4, any4, 0, nil)
-	l.add(any6, any6, 0, nil)
+	l.add(any4, any4, c.builtIn(), nil)
+	l.add(any6, any6, c.builtIn(), nil)
 	c.model.restricts = l
 	for _, s := range c.all("restrict", "unrestrict") {
 		r := c.record(s)
@@ -113,6 +113,15 @@ func (c *conversion) differences() {
 	}
 	c.report.note(class, "access-differs", "read the list of differences",
 		"the access rules are %s than the restrict lines for some addresses, such as %s: %s before, %s now", what, d[0].Address, d[0].Old, d[0].New)
+}
+
+// builtIn returns what holds without any line: nothing is restricted by ntpd,
+// queries and rates by ntpsec.
+func (c *conversion) builtIn() restrictSet {
+	if c.dialect == "ntpsec" {
+		return flagNoQuery | flagLimited
+	}
+	return 0
 }
 
 // restrictSource notes the template for sources: a second one replaces the

@@ -167,6 +167,9 @@ func (c *conversion) parsedLen() (n int) {
 func (c *conversion) chronyStatements() {
 	m := &c.model
 	m.limits = defaultLimits()
+	if s := c.lastOf("keyfile"); s != nil {
+		c.chronyKeys(s) // before the sources that use it
+	}
 	for _, s := range c.parsed.Statements {
 		r := c.record(s)
 		if i := slices.IndexFunc(s.Options, func(o Option) bool { return strings.HasPrefix(o.Text, "#") }); i >= 0 && s.Word != "log" {
@@ -191,8 +194,6 @@ func (c *conversion) chronyStatements() {
 			c.apply(r, disposition{Dangerous, "broadcast", "broadcasts are not sent: clients that listen for them lose their time", "give them server lines"})
 		case "include", "confdir", "sourcedir":
 			r.note(Folded, "include", "", "what the files have is converted with their own lines")
-		case "keyfile":
-			c.chronyKeys(s)
 		case "dscp":
 			m.dscp = s
 		case "clientloglimit":
@@ -230,6 +231,10 @@ func (c *conversion) chronySource(s *Statement) {
 		switch asciiLower(s.Options[i].Text) {
 		case "key":
 			src.key = uint32(value)
+		case "port":
+			src.port = value
+		case "ntsport":
+			src.address = strings.TrimSpace(s.argument()) + ":" + strconv.Itoa(value)
 		case "minpoll":
 			src.minPoll = value
 		case "maxpoll":

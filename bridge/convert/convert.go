@@ -307,6 +307,10 @@ func (c *conversion) syntaxError(r *Record, d Diagnostic) {
 	mark := lineMark{d.File, r.Line}
 	kept := c.statementsOn(mark)
 	remedy := "correct the line"
+	if c.dialect == "chrony" {
+		r.note(Error, "unknown-directive", "delete or correct the line", "chronyd does not know this directive, and does not start with it")
+		return
+	}
 	if lost := lostSecurity(words(c.lineText(mark))); lost != "" && (len(kept) == 0 || !kept[0].flag(strings.Fields(lost)[1])) {
 		r.note(Dangerous, "lost-setting", remedy, "%s does not do what this line says about %s", c.daemon(), lost)
 	}

@@ -89,6 +89,8 @@ func (c *conversion) emitAccess() {
 			case len(rule.lines) > 0:
 			case c.dialect == "chrony":
 				into.remark("chronyd serves those that allow names.")
+			case c.dialect == "ntpsec":
+				into.remark("No restrict line for the default: ntpsec answers everybody, at a limited rate, and no queries.")
 			default:
 				into.remark("No restrict line for the default: ntpd answers everybody.")
 			}
@@ -304,8 +306,25 @@ func (c *conversion) leaveOut(src *source) string {
 	return ""
 }
 
+// ntsAddress splits HOST:PORT, which ntpsec takes with NTS.
+func ntsAddress(address string) (name, port string) {
+	name, port, ok := strings.Cut(address, ":")
+	v, err := strconv.ParseUint(port, 10, 16)
+	if !ok || err != nil || v == 0 {
+		return address, ""
+	}
+	return name, port
+}
+
 func (c *conversion) emitSource(item *node, src *source) {
-	item.set("server", yamlString(src.address))
+	name, port := src.address, ""
+	if src.nts {
+		name, port = ntsAddress(src.address)
+	}
+	item.set("server", yamlString(name))
+	if src.port > 0 && src.port < 1<<16 {
+		item.set("port", fmt.Sprint(src.port))
+	}
 	switch {
 	case src.autokey:
 		item.set("auth", "autokey")
@@ -314,6 +333,12 @@ func (c *conversion) emitSource(item *node, src *source) {
 		}
 	case src.nts:
 		item.set("auth", "nts")
+		if port != "" {
+			item.set("nts_port", port)
+		}
+		if plainPath(src.ca) {
+			item.set("trusted_certificates", yamlString(absolute(src.ca)))
+		}
 	case src.key != 0:
 		item.set("auth", "symmetric")
 		item.set("key", fmt.Sprint(src.key))

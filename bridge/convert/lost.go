@@ -154,7 +154,7 @@ func (c *conversion) defaultFlags() restrictSet {
 			six |= flagsOf(s)
 		}
 	}
-	return four & six
+	return four&six | c.builtIn()
 }
 
 // lostAuthentication reports whether an association runs without the

@@ -74,7 +74,9 @@ type source struct {
 	key      uint32 // 0: none
 	autokey  bool
 	ident    string
+	port     int // 0: the usual one
 	nts      bool
+	ca       string // certificates to trust with NTS
 	minPoll  int
 	maxPoll  int
 	iburst   bool

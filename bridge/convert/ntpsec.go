@@ -9,7 +9,7 @@ import (
 
 // Words that ntpsec 1.2 has beside ntpd's.
 const (
-	ntpsecStrings  = "ca cert aead ask require"
+	ntpsecStrings  = "ca cert aead ask require mintls maxtls tlsciphersuites tlsecdhcurves"
 	refclockOption = "unit subtype baud"
 )
 
@@ -27,7 +27,7 @@ var ntpsecGrammar = sync.OnceValue(func() *grammar {
 	}
 	g.keywords["refclock"] = followString
 	g.keywords["unrestrict"] = followToken
-	g.association = anyOf(associationOption, plain("nts noval"), typed(ntpsecStrings, tokenString),
+	g.association = anyOf(associationOption, plain("nts noval tlscipherserverpreference"), typed(ntpsecStrings, tokenString),
 		typed("bias", tokenInteger, tokenDouble), typed("expire", tokenInteger))
 	g.directives["nts"] = list(anyOf(plain("enable disable tlscipherserverpreference"), (*parser).ntsText))
 	g.directives["limit"] = list(typed("average burst kod", tokenInteger, tokenDouble))
@@ -84,8 +84,7 @@ func (l *restrictList) remove(addr, mask netip.Addr, s *Statement) {
 		return
 	}
 	if mask == any4 || mask == any6 {
-		e.flags = 0
-		return
+		return // ntpsec leaves its default alone
 	}
 	*l = *l.without([]*restriction{e})
 }

@@ -85,8 +85,11 @@ func slips(a, b string) int {
 		row[0] = i
 		for j := 1; j <= len(b); j++ {
 			cost := 1
-			if a[i-1] == b[j-1] {
+			switch {
+			case a[i-1] == b[j-1]:
 				cost = 0
+			case isDigit(a[i-1]) || isDigit(b[j-1]):
+				cost = 3 // another number is no slip
 			}
 			row[j] = min(prev[j]+1, row[j-1]+1, prev[j-1]+cost)
 			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {

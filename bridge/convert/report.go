@@ -52,7 +52,10 @@ type Record struct {
 
 // note adds a finding; the gravest one is the record's class.
 func (r *Record) note(class Class, code, do, text string, args ...any) {
-	r.Findings = append(r.Findings, Finding{class, code, fmt.Sprintf(text, args...), do})
+	f := Finding{class, code, fmt.Sprintf(text, args...), do}
+	if !slices.Contains(r.Findings, f) {
+		r.Findings = append(r.Findings, f)
+	}
 	r.raise(class)
 }
 

@@ -78,7 +78,7 @@ func (c *conversion) sourceOf(s *Statement) *source {
 	if o, ok := s.last("key"); ok {
 		src.key = uint32(o.Int)
 	}
-	src.ident = s.text("ident")
+	src.ident, src.ca = s.text("ident"), s.text("ca")
 	src.autokey, src.nts = s.flag("autokey"), s.flag("nts")
 	src.iburst, src.burst, src.prefer = s.flag("iburst"), s.flag("burst"), s.flag("prefer")
 	src.trusted, src.noSelect, src.xleave = s.flag("true"), s.flag("noselect"), s.flag("xleave")

@@ -79,7 +79,14 @@ func (s *Statement) text(name string) string {
 }
 
 // argument returns the first value without a name, or nothing.
-func (s *Statement) argument() string { return s.text("") }
+func (s *Statement) argument() string {
+	for _, o := range s.Options {
+		if o.Name == "" {
+			return o.Text
+		}
+	}
+	return ""
+}
 
 // names returns the options' names joined by blanks.
 func (s *Statement) names() string {
