@@ -266,6 +266,7 @@ func (c *conversion) traps() {
 	c.restrictTraps()
 	c.keyTraps()
 	c.authTraps()
+	c.commandLine()
 }
 
 // restrictTraps looks at the defaults.

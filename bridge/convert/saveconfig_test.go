@@ -215,7 +215,7 @@ func dumpAssociation(s *Statement) string {
 	for _, name := range []string{"minpoll", "maxpoll", "ttl", "mode", "version", "key"} {
 		o, ok := s.last(name)
 		if ok && (o.Int != 0 || name == "version") && !(name == "version" && o.Int == 4) {
-			line += " " + name + " " + strconv.FormatInt(o.Int, 10)
+			line += " " + name + " " + strconv.FormatUint(uint64(uint32(o.Int)), 10)
 		}
 	}
 	if ident, ok := s.last("ident"); ok {

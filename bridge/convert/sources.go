@@ -138,6 +138,14 @@ func (c *conversion) deadSource(src *source) {
 		src.dead = "that is no name of a host"
 		return
 	}
+	switch {
+	case src.autokey && len(c.model.autokey.lines) == 0:
+		src.dead = "there is no crypto line: Autokey is not configured"
+		return
+	case src.key > 65535 && c.dialect != "chrony":
+		src.dead = fmt.Sprintf("%d is no key identifier", src.key)
+		return
+	}
 	addr, err := netip.ParseAddr(src.address)
 	if err != nil {
 		if strings.Contains(src.address, ":") && c.dialect == "ntp" {
@@ -155,12 +163,6 @@ func (c *conversion) deadSource(src *source) {
 		src.dead = "it is no multicast address"
 	case addr.IsUnspecified() || addr.Is4() && addr.As4()[0] >= 240 && src.kind != "broadcast":
 		src.dead = "that address is never used"
-	}
-	switch {
-	case src.autokey && !c.model.autokey.enabled && len(c.model.autokey.lines) == 0:
-		src.dead = "there is no crypto line: Autokey is not configured"
-	case src.key > 65535:
-		src.dead = fmt.Sprintf("%d is no key identifier", src.key)
 	}
 	if src.refclock == nil && src.dead == "" && src.kind != "broadcast" {
 		c.restrictedSource(src, addr)

@@ -1,0 +1,141 @@
+package convert
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+	"time"
+)
+
+// codes returns the codes of all findings of a class or worse.
+func codes(r *Report, least Class) (list []string) {
+	add := func(f Finding) {
+		if f.Class.rank() >= least.rank() && !slices.Contains(list, f.Code) {
+			list = append(list, f.Code)
+		}
+	}
+	for _, f := range r.Findings {
+		add(f)
+	}
+	for _, l := range r.Lines {
+		for _, f := range l.Findings {
+			add(f)
+		}
+	}
+	return list
+}
+
+// TestTraps has what is found in old files, by the code of the finding, and
+// what must not be found in a good one.
+func TestTraps(t *testing.T) {
+	files := fstest.MapFS{
+		"etc/ntp.keys": {Data: []byte("1 AES128CMAC 00112233445566778899aabbccddeeff\n2 M short\n3 SHA256 00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff 192.0.2.1\n")},
+		"etc/bad.keys": {Data: []byte("1 AES128CMAC 00112233445566778899aabbccddeeff\nx M y\n")},
+	}
+	const good = "restrict default limited kod nomodify notrap nopeer noquery\n"
+	for _, c := range []struct{ conf, want string }{
+		{"restrict default nomodify", "queries-open"},
+		{"", "open-to-all"},
+		{"restrict -4 default noquery nomodify\nrestrict 127.0.0.1", "ipv6-open"},
+		{good + "server 127.127.1.0", "local-only"},
+		{good + "server 127.127.1.0 prefer\nserver a", "local-prefer"},
+		{good + "server 127.127.1.0\nfudge 127.127.1.0 stratum 1\nserver a", "local-stratum"},
+		{good + "tos orphan 5", "orphan"},
+		{good + "server 127.127.8.0 mode 5", "refclock"},
+		{good + "server 127.127.99.0", "dead-source"},
+		{good + "server 127.127.28.2", "shm-public"},
+		{good + "server 224.0.1.1", "dead-source"},
+		{good + "server a autokey", "dead-source"},
+		{good + "crypto\nserver a autokey", "autokey-no-ident"},
+		{good + "crypto\nserver a autokey ident b", "autokey-group-missing"},
+		{good + "keys /etc/ntp.keys\ntrustedkey 2", "weak-key"},
+		{good + "keys /etc/ntp.keys\ntrustedkey 1 7", "trusted-absent"},
+		{good + "keys /etc/ntp.keys\ntrustedkey 1\nserver a key 3", "source-key"},
+		{good + "server a key 3", "source-key"},
+		{good + "keys /etc/bad.keys\ntrustedkey 1", "keys-rejected"},
+		{good + "keys /etc/none.keys\ntrustedkey 1", "keys-missing"},
+		{good + "broadcastclient\ndisable auth", "trusts-everybody"},
+		{good + "tinker panic 0", "panic-off"},
+		{good + "server a true", "true"},
+		{good + "peer a", "peer"},
+		{good + "broadcast 192.0.2.255", "broadcast"},
+		{good + "leapfile /l ignorehash", "ignorehash"},
+		{good + "end\nserver a", "never-read"},
+		{good + "tos minsane 3 maxclock 1.5", "lost-setting"},
+		{good + "authenticate yes", "old-word"},
+		{good + "restrict 10.0.0.0/8 nomodify noquery", "restrict-ignored"},
+		{good + "server a minpoll 6 iburst", ""},
+		{good + "keys /etc/ntp.keys\ntrustedkey 1\nserver a key 1", ""},
+		{good + "restrict 127.0.0.1 nomodify", ""},
+	} {
+		t.Run(strings.TrimPrefix(c.conf, good), func(t *testing.T) {
+			in := Input{Name: "ntp.conf", Data: []byte(c.conf + "\n"), Files: files}
+			res := Convert(in, Options{Dialect: "ntp", Hostname: "tick", Decide: running})
+			found := slices.DeleteFunc(codes(res.Report, Unsupported), func(s string) bool { return s == "sources" })
+			if c.want != "" && !slices.Contains(found, c.want) || c.want == "" && len(found) > 0 {
+				t.Errorf("found %q, want %q\n%s", found, c.want, text(t, res.Report))
+			}
+		})
+	}
+}
+
+// TestAutokeyFiles reads sets of real ntp-keygen files with a configuration.
+func TestAutokeyFiles(t *testing.T) {
+	for _, c := range []struct{ dir, host, pw, want string }{
+		{"iff-b512", "tick", "serverpw", "autokey-weak-key"},
+		{"tc-rsa512-md5", "tick", "serverpw", "autokey-tc"},
+		{"gq-b1024", "tick", "serverpw", "autokey-gq-too-large"},
+		{"iff-b512", "tick", "wrong", "autokey-files"},
+		{"iff-b512", "tock", "serverpw", "autokey-files"},
+	} {
+		t.Run(c.dir+" "+c.host+" "+c.pw, func(t *testing.T) {
+			tree, err := os.OpenRoot("../../autokey/keyfile/testdata/keys")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer tree.Close()
+			in := Input{Name: "ntp.conf", Data: []byte("crypto host " + c.host + " pw " + c.pw + "\nkeysdir /" + c.dir + "\n"), Files: tree.FS()}
+			res := Convert(in, Options{Dialect: "ntp", PasswordFile: "/pw", Now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)})
+			checkResult(t, in, res)
+			if found := codes(res.Report, Dangerous); !slices.Contains(found, c.want) {
+				t.Errorf("found %q, want %s\n%s", found, c.want, text(t, res.Report))
+			}
+			enabled := strings.Contains(string(res.Output), "autokey:\n  # Legacy")
+			if enabled == (c.want == "autokey-files") || enabled != (len(res.Secrets) == 1) {
+				t.Errorf("enabled %v, %d secrets", enabled, len(res.Secrets))
+			}
+		})
+	}
+}
+
+func TestCommandLine(t *testing.T) {
+	files := fstest.MapFS{"etc/default/ntp": {Data: []byte("# x\nNTPD_OPTS='-g -t 7 -x'\n")}}
+	res := Convert(Input{Name: "ntp.conf", Data: []byte("restrict default noquery\n"), Files: files}, Options{})
+	if got := text(t, res.Report); !strings.Contains(got, "starts ntpd with -t (one more trusted key)") || strings.Contains(got, "with -g") {
+		t.Error(got)
+	}
+}
+
+// TestChronySources reads sources with all kinds of options.
+func TestChronySources(t *testing.T) {
+	conf := "server a.example.org key 5 iburst\nserver b.example.org nts ntsport 4461\npool c.example.org maxsources 4\nkeyfile /etc/chrony.keys\n" +
+		"SERVER d.example.org minpoll -2 maxpoll 3\nserver e.example.org key 6\nserver # nobody\n"
+	files := fstest.MapFS{"etc/chrony.keys": {Data: []byte("5 AES128 HEX:00112233445566778899aabbccddeeff\n")}}
+	in := Input{Name: "chrony.conf", Data: []byte(conf), Files: files}
+	res := Convert(in, Options{})
+	checkResult(t, in, res)
+	for _, want := range []string{"server: a.example.org\n    auth: symmetric\n    key: 5", "server: b.example.org\n    auth: nts\n    nts_port: 4461",
+		"server: c.example.org", "server: d.example.org\n    minpoll: 0\n    maxpoll: 3", "format: chrony", "trusted: [all]"} {
+		if !strings.Contains(string(res.Output), want) {
+			t.Errorf("lacks %q:\n%s", want, res.Output)
+		}
+	}
+	if strings.Contains(string(res.Output), "server: e.example.org") {
+		t.Error("a source with a key that is not there was written")
+	}
+	if found := codes(res.Report, Dangerous); !slices.Contains(found, "source-key") || !slices.Contains(found, "no-address") {
+		t.Errorf("found %q", found)
+	}
+}
