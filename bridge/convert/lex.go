@@ -269,6 +269,9 @@ func (s *scanner) classify(word string, quoted bool) token {
 	if s.follow == followString {
 		s.follow = followToken
 	}
+	if strings.Trim(word, " \t\n\v\f\r") == "" {
+		return token{kind: tokenEOC} // a string of blanks ends a command, as a line end does
+	}
 	return token{kind: tokenString, text: word}
 }
 
