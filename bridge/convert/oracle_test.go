@@ -33,7 +33,10 @@ func readOracle(text string) oracle {
 		switch {
 		case !isMessage:
 			if line != "" {
-				o.kept = append(o.kept, basedate.ReplaceAllString(line, "basedate *"))
+				if strings.HasPrefix(line, "tos ") {
+					line = basedate.ReplaceAllString(line, "basedate *")
+				}
+				o.kept = append(o.kept, line)
 			}
 		case syntaxLine.MatchString(message):
 			m := syntaxLine.FindStringSubmatch(message)
