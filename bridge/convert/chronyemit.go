@@ -1,0 +1,321 @@
+package convert
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// chronyAccess turns allow and deny into a list like ntpd's, whose default is
+// to refuse.
+func (c *conversion) chronyAccess() {
+	l := c.model.restricts
+	l.add(any4, any4, flagIgnore, nil)
+	l.add(any6, any6, flagIgnore, nil)
+	off := false
+	if s := c.lastOf("port"); s != nil {
+		off = s.argument() == "0"
+		c.record(s).into("server.listen")
+		if off {
+			c.record(s).note(Kept, "port-0", "", "port 0: chronyd serves nobody")
+		}
+	}
+	served := false
+	for _, s := range c.all("allow", "deny") {
+		args := slices.Clone(s.Options)
+		everything := len(args) > 0 && asciiLower(args[0].Text) == "all"
+		if everything {
+			args = args[1:]
+		}
+		prefixes, problem := c.chronySubnet(args)
+		if problem != "" {
+			c.record(s).note(Dangerous, "allow-name", "say which addresses it has: --address NAME=ADDRESS", "%s", problem)
+			if s.Word == "deny" {
+				c.report.Questions = append(c.report.Questions, Question{
+					File: c.parsed.Files[s.File].Name, Line: s.Line, Text: show(c.text(s)), Code: "restricted-name",
+					Written: "no time for these addresses", Running: "whatever the name stands for when chronyd starts",
+					Do: "say which addresses it has: --address NAME=ADDRESS",
+				})
+			}
+			continue
+		}
+		flags := flagIgnore
+		if s.Word == "allow" && !off {
+			flags, served = flagNoQuery|c.chronyLimited(), true
+		}
+		for _, p := range prefixes {
+			if everything {
+				l.removeBelow(p)
+			}
+			l.put(p.Addr(), prefixMask(p.Addr(), p.Bits()), flags, s)
+		}
+	}
+	rules, _ := accessRules(l)
+	c.model.rules = rules
+	for _, rule := range rules {
+		c.model.kod = c.model.kod || rule.service.Kod
+		c.model.limited = c.model.limited || rule.service.Limited && !rule.service.Kod
+	}
+	if !served {
+		c.report.note(Changed, "client-only", "add allow lines, or access rules, for the clients", "chronyd serves nobody without allow: neither does the output")
+	}
+	if table, err := accessTable(rules, defaultLimits()); err == nil {
+		c.report.Access = compareAccess(l, table)
+		c.differences()
+	}
+	c.chronyListen(off)
+}
+
+// put sets the flags of an entry, whatever they were.
+func (l *restrictList) put(addr, mask netip.Addr, flags restrictSet, s *Statement) {
+	l.add(addr, mask, 0, s)
+	l.index[restrictKey{masked128(addr, mask), mask, false}].flags = flags
+}
+
+// removeBelow drops the entries inside a prefix.
+func (l *restrictList) removeBelow(p netip.Prefix) {
+	var gone []*restriction
+	for _, e := range l.entries {
+		if bits, _ := highestBit(e.mask); bits > p.Bits() && p.Contains(e.addr) {
+			gone = append(gone, e)
+		}
+	}
+	if len(gone) > 0 {
+		*l = *l.without(gone)
+	}
+}
+
+// chronySubnet reads what allow and deny are for: nothing is everything, and
+// IPv4 networks may be cut short.
+func (c *conversion) chronySubnet(args []Option) (list []netip.Prefix, problem string) {
+	if len(args) == 0 || args[0].Text == "0/0" {
+		if len(args) > 0 {
+			return []netip.Prefix{all4}, ""
+		}
+		return []netip.Prefix{all4, all6}, ""
+	}
+	text := args[0].Text
+	if text == "::/0" {
+		return []netip.Prefix{all6}, ""
+	}
+	name, bits, hasBits := strings.Cut(text, "/")
+	if a, err := netip.ParseAddr(name); err == nil {
+		n := a.BitLen()
+		if hasBits {
+			if n, err = strconv.Atoi(bits); err != nil || n < 0 || n > a.BitLen() {
+				return nil, fmt.Sprintf("%s is no network", printable(text))
+			}
+		}
+		p, _ := a.Prefix(n)
+		return []netip.Prefix{p}, ""
+	}
+	parts := strings.Split(strings.TrimSuffix(name, "."), ".")
+	if len(parts) < 4 && all(strings.Join(parts, ""), isDigit) {
+		n := 8 * len(parts)
+		if hasBits {
+			n, _ = strconv.Atoi(bits)
+		}
+		full := strings.Join(append(parts, "0", "0", "0")[:4], ".")
+		if a, err := netip.ParseAddr(full); err == nil && n >= 0 && n <= 32 {
+			p, _ := a.Prefix(n)
+			return []netip.Prefix{p}, ""
+		}
+	}
+	for _, a := range c.resolve(text) {
+		list = append(list, netip.PrefixFrom(a, a.BitLen()))
+	}
+	if len(list) == 0 {
+		return nil, fmt.Sprintf("no name server is asked: the addresses of %s are not known", printable(text))
+	}
+	return list, ""
+}
+
+// chronyLimited returns the flags of ratelimit, which holds for everybody.
+func (c *conversion) chronyLimited() (f restrictSet) {
+	for _, s := range c.all("ratelimit") {
+		f = flagLimited
+		for _, o := range s.Options {
+			if asciiLower(o.Text) == "kod" {
+				f |= flagKod
+			}
+		}
+	}
+	return f
+}
+
+// chronyListen turns port and bindaddress into addresses.
+func (c *conversion) chronyListen(off bool) {
+	port := 123
+	if s := c.lastOf("port"); s != nil && !off {
+		port, _ = strconv.Atoi(s.argument())
+	}
+	m := &c.model
+	for _, s := range c.all("bindaddress") {
+		a, err := netip.ParseAddr(s.argument())
+		if err != nil {
+			c.record(s).note(Dangerous, "bindaddress", "give an address", "%s is no address: everything is listened on", printable(s.argument()))
+			continue
+		}
+		m.listen.addresses = append(m.listen.addresses, netip.AddrPortFrom(a, uint16(port)))
+		m.listen.lines = append(m.listen.lines, s)
+		c.record(s).into("server.listen")
+	}
+	if port != 123 && port > 0 && len(m.listen.addresses) == 0 {
+		m.listen.addresses = []netip.AddrPort{netip.AddrPortFrom(any6, uint16(port)), netip.AddrPortFrom(any4, uint16(port))}
+		m.listen.lines = c.all("port")
+	}
+}
+
+// chronyClock reads local.
+func (c *conversion) chronyClock() {
+	s := c.lastOf("local")
+	if s == nil {
+		return
+	}
+	r := c.record(s)
+	stratum := 10
+	for i, o := range s.Options {
+		if asciiLower(o.Text) == "stratum" && i+1 < len(s.Options) {
+			stratum, _ = strconv.Atoi(s.Options[i+1].Text)
+		}
+	}
+	if stratum < 1 || stratum > 15 {
+		r.note(Error, "local", "write 1 to 15", "stratum %d", stratum)
+		return
+	}
+	c.model.localStratum, c.model.localLines = stratum, []*Statement{s}
+	r.note(Dangerous, "local-clock", "leave it out, unless clients have to stay together without a source",
+		"without a source, time that nobody vouches for is served at stratum %d, and authentication makes it look good", stratum)
+}
+
+// emitChrony makes the sections.
+func (c *conversion) emitChrony() {
+	c.emitServer()
+	c.emitClock()
+	c.emitAccess()
+	c.emitChronyLimit()
+	c.emitKeys()
+	c.emitChronyNTS()
+	c.emitSources()
+}
+
+// emitChronyLimit writes ratelimit: powers of two.
+func (c *conversion) emitChronyLimit() {
+	m := &c.model
+	s := c.lastOf("ratelimit")
+	if s == nil && m.clients == 0 {
+		return
+	}
+	n := c.top.section("rate_limit")
+	if m.clients > 0 {
+		n.set("clients", fmt.Sprint(m.clients)).from(m.clientSize)
+		c.became("rate_limit.clients", m.clientSize)
+	}
+	if s == nil {
+		return
+	}
+	values := map[string]int{"interval": 3, "burst": 8, "leak": 2}
+	for i, o := range s.Options {
+		if _, ok := values[asciiLower(o.Text)]; ok && i+1 < len(s.Options) {
+			values[asciiLower(o.Text)], _ = strconv.Atoi(s.Options[i+1].Text)
+		}
+	}
+	item := n.section("limits").from(s).item()
+	item.set("name", limitName(m.kod))
+	interval := values["interval"]
+	if interval >= 0 {
+		item.set("interval", fmt.Sprintf("%ds", 1<<min(interval, 12)))
+	} else {
+		item.set("interval", fmt.Sprintf("%dus", 1000000>>min(-interval, 19)))
+	}
+	item.set("burst", fmt.Sprint(min(max(values["burst"], 1), 255)))
+	item.set("leak", strconv.FormatFloat(1/float64(int(1)<<min(max(values["leak"], 1), 4)), 'g', -1, 64))
+	item.set("kiss", strconv.FormatBool(m.kod))
+	c.became("rate_limit.limits", s)
+	if !m.limited && !m.kod {
+		c.record(s).note(Obsolete, "ratelimit-unused", "", "nobody is served")
+	}
+}
+
+// emitChronyNTS writes the NTS server.
+func (c *conversion) emitChronyNTS() {
+	certs, keys := c.all("ntsservercert"), c.all("ntsserverkey")
+	if len(certs) == 0 || c.opt.NTSCert != "" || c.opt.NTSSelfSigned {
+		for _, s := range append(certs, keys...) {
+			c.record(s).note(Changed, "nts-replaced", "", "another certificate was asked for")
+		}
+		c.emitNTS()
+		return
+	}
+	n := c.top.section("nts")
+	n.set("enabled", "true")
+	if s := c.lastOf("ntsport"); s != nil {
+		if port, err := strconv.ParseUint(s.argument(), 10, 16); err == nil && port > 0 {
+			n.set("listen", fmt.Sprintf(`["[::]:%d", "0.0.0.0:%d"]`, port, port)).from(s)
+			c.became("nts.listen", s)
+		}
+	}
+	list := n.section("certificates")
+	for i, s := range certs {
+		if i < len(keys) && (!plainPath(s.argument()) || !plainPath(keys[i].argument())) {
+			c.record(s).note(Error, "file-name", "give a name", "that is no name of a file")
+			continue
+		}
+		if i >= len(keys) {
+			c.record(s).note(Error, "nts-pair", "add ntsserverkey", "the certificate has no key")
+			continue
+		}
+		item := list.item().from(s, keys[i])
+		item.set("cert", yamlString(absolute(s.argument())))
+		item.set("key", yamlString(absolute(keys[i].argument())))
+		c.became("nts.certificates", s, keys[i])
+	}
+	n.set("generate", "false")
+	if s := c.lastOf("ntsntpserver"); s != nil && plainName(s.argument()) {
+		n.set("server", yamlString(s.argument())).from(s)
+		c.became("nts.server", s)
+	}
+	if s := c.lastOf("ntsrotate"); s != nil {
+		c.emitRotation(n, s)
+	}
+	if s := c.lastOf("maxntsconnections"); s != nil {
+		if v, err := strconv.Atoi(s.argument()); err == nil && v > 0 {
+			n.section("limits").set("connections", fmt.Sprint(min(v, 65536))).from(s)
+			c.became("nts.limits.connections", s)
+		}
+	}
+	c.emitAEADs(n)
+}
+
+func (c *conversion) emitRotation(n *node, s *Statement) {
+	v, err := strconv.Atoi(s.argument())
+	if err != nil || v < 60 {
+		c.record(s).note(Approximated, "nts-rotation", "", "keys are always changed, at the latest after a year")
+		return
+	}
+	n.section("cookies").set("rotation", fmt.Sprintf("%ds", min(v, 8760*3600))).from(s)
+	c.became("nts.cookies.rotation", s)
+}
+
+// emitAEADs writes ntsaeads, which has the algorithms' numbers.
+func (c *conversion) emitAEADs(n *node) {
+	s := c.lastOf("ntsaeads")
+	if s == nil {
+		return
+	}
+	names := map[string]string{"30": "AES-128-GCM-SIV", "15": "AES-SIV-CMAC-256", "16": "AES-SIV-CMAC-384", "17": "AES-SIV-CMAC-512"}
+	var list []string
+	for _, o := range s.Options {
+		if name := names[o.Text]; name != "" {
+			list = append(list, name)
+		} else {
+			c.record(s).note(Unsupported, "nts-aead", "", "algorithm %s is not offered", printable(o.Text))
+		}
+	}
+	if len(list) > 0 {
+		n.set("aeads", yamlList(list, func(s string) string { return s })).from(s)
+		c.became("nts.aeads", s)
+	}
+}
