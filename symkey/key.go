@@ -115,6 +115,9 @@ func (k *Key) Algorithm() string { return k.algorithm.name }
 // identifier: 16 to 64.
 func (k *Key) MACLen() int { return k.algorithm.macLen }
 
+// Bits returns the length of the key's secret in bits.
+func (k *Key) Bits() int { return 8 * len(k.secret) }
+
 // Addresses returns the prefixes from which the key may be used; none means
 // from anywhere.
 func (k *Key) Addresses() []netip.Prefix { return slices.Clone(k.addresses) }

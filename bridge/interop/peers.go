@@ -27,6 +27,7 @@ type Program struct {
 	Root      string // a suite; empty is the machine itself
 	Path      string // full path in the root
 	FakeClock bool   // pretend to set the clock: it ends itself when refused
+	SetsClock bool   // may set the machine's clock: for a holder of a RealClock only
 	Dir       string // working directory below the scratch directory
 }
 
