@@ -37,21 +37,31 @@ type Bridge struct {
 	done      chan struct{}
 	addresses []netip.AddrPort
 	pollers   atomic.Pointer[pollers]
+	options   Options
+	failed    chan error
 
-	mu     sync.Mutex // open, Reload, the clock's tick, readers
-	parts  *parts
-	served clock.Served
-	synced bool
-	ticked bool
+	mu       sync.Mutex // open, Reload, the clock's tick, readers
+	parts    *parts
+	steering *steering // nil: there is nothing to follow
+	served   clock.Served
+	synced   bool
+	ticked   bool
+}
+
+// Options are what a start decides beside the configuration.
+type Options struct {
+	// NoClock measures and serves but never touches the system clock, whatever
+	// clock.mode says (chronyd -x).
+	NoClock bool
 }
 
 // Start makes everything that the configuration asks for and serves. The
 // configuration must be resolved. On an error nothing is left running.
-func Start(cfg *config.Config, log hclog.Logger) (*Bridge, error) {
+func Start(cfg *config.Config, log hclog.Logger, options Options) (*Bridge, error) {
 	if err := errors.Join(makeDir(cfg.StateDir, 0o700), makeDir(cfg.RunDir, 0o755)); err != nil {
 		return nil, err
 	}
-	b := &Bridge{log: log, stop: make(chan struct{}), done: make(chan struct{}),
+	b := &Bridge{log: log, stop: make(chan struct{}), done: make(chan struct{}), options: options, failed: make(chan error, 1),
 		precision: clock.MeasurePrecision(func() int64 { return time.Now().UnixNano() })}
 	var err error
 	if b.parts, err = build(cfg, log, time.Now()); err != nil {
@@ -61,8 +71,7 @@ func Start(cfg *config.Config, log hclog.Logger) (*Bridge, error) {
 	b.show(b.parts)
 	b.served.Policy = b.policy()
 	if err := b.open(); err != nil {
-		b.closeAll()
-		return nil, err
+		return nil, errors.Join(err, b.closeAll())
 	}
 	go b.run()
 	return b, nil
@@ -98,8 +107,34 @@ func (b *Bridge) open() (err error) {
 			return err
 		}
 	}
+	if err := b.steer(); err != nil {
+		return err
+	}
 	b.pollers.Store(b.associate(b.parts))
 	return nil
+}
+
+// steer begins to follow sources, if there are any and it was not done before.
+func (b *Bridge) steer() (err error) {
+	if b.steering != nil {
+		return nil
+	}
+	if b.steering, err = newSteering(b.parts, b.precision, b.options.NoClock, b.log.Named("clock"), b.publish); err != nil {
+		return err
+	}
+	if b.steering != nil {
+		b.steering.run(b.failed)
+	}
+	return nil
+}
+
+// publish serves a state of the clock that we steer, at once. What makes it
+// known elsewhere waits for the tick, but for the loss of synchronisation.
+func (b *Bridge) publish(state *ntp.ClockState) {
+	b.server.SetClock(state)
+	if p := b.pollers.Load(); p != nil && !state.Synchronised() {
+		p.clock.SetState(state)
+	}
 }
 
 // associate starts the associations of these parts. Their own values are signed
@@ -109,7 +144,7 @@ func (b *Bridge) associate(p *parts) *pollers {
 	if p.client != nil && b.synced {
 		p.client.SignatureUpdate(ntp.TimestampFromTime(time.Now()))
 	}
-	return startPollers(p, b.server, state, b.log.Named("source"))
+	return startPollers(p, b.server, b.steering, state, b.log.Named("source"))
 }
 
 // show makes ntpq see the running daemon through these parts.
@@ -133,14 +168,18 @@ func serverOptions(cfg *config.Config) server.Options {
 	return o
 }
 
-// look reads the kernel's state and returns what to serve.
+// look returns what to serve: the state of the clock that we steer, or what
+// the kernel says of one that another program steers.
 func (b *Bridge) look() *ntp.ClockState {
-	k, err := clock.ReadKernel()
-	if err != nil {
-		b.log.Error("clock state", "error", err)
-		k = clock.Kernel{MaxError: 16 * time.Second}
+	state := b.steering.state()
+	if state == nil {
+		k, err := clock.ReadKernel()
+		if err != nil {
+			b.log.Error("clock state", "error", err)
+			k = clock.Kernel{MaxError: 16 * time.Second}
+		}
+		state = b.served.Update(k, ntp.TimestampFromTime(time.Now()))
 	}
-	state := b.served.Update(k, ntp.TimestampFromTime(time.Now()))
 	if synced := state.Synchronised(); synced != b.synced || !b.ticked {
 		if synced {
 			b.events.Record(control.EventClockSync)
@@ -155,6 +194,8 @@ func (b *Bridge) look() *ntp.ClockState {
 
 func (b *Bridge) logClock(c *ntp.ClockState) {
 	switch {
+	case b.steering.state() != nil && !b.synced:
+		b.log.Warn("clock is not synchronised: clients are served the alarm (leap 3, stratum 16)")
 	case !b.synced:
 		b.log.Warn("system clock is not synchronised: clients are served the alarm (leap 3, stratum 16); " +
 			"discipline it by another program, or set clock.fallback_stratum or clock.mode: local")
@@ -193,7 +234,9 @@ func (b *Bridge) tick(now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	state := b.look()
-	b.server.SetClock(state)
+	if b.steering.state() == nil { // else publish does it
+		b.server.SetClock(state)
+	}
 	replaced, err := b.parts.relay(ntp.TimestampFromTime(now), b.synced)
 	if replaced {
 		b.show(b.parts)
@@ -251,6 +294,9 @@ func (b *Bridge) Reload(cfg *config.Config) error {
 	b.show(next)
 	b.served.Policy = b.policy()
 	next.local.Events = &b.events
+	if err := b.steer(); err != nil {
+		b.log.Error("sources are not followed", "error", err)
+	}
 	b.server.SetState(next.state)
 	b.server.SetClock(b.look())
 	b.pollers.Load().stop()
@@ -271,6 +317,8 @@ func reloadable(old, next *config.Config) error {
 	note("control.socket", old.Control.Socket == next.Control.Socket)
 	note("nts.enabled", old.NTS.Enabled == next.NTS.Enabled)
 	note("nts.listen", !old.NTS.Enabled || slices.Equal(old.NTS.Listen, next.NTS.Listen))
+	note("clock (but stratum, refid and errors of modes observe and local)",
+		old.Clock.Mode == next.Clock.Mode && (next.Clock.Mode != config.ClockDiscipline || old.Clock == next.Clock))
 	note("server.workers, batch, dscp, timestamping or interleaved", serverOptions(old) == serverOptions(next))
 	if len(fixed) > 0 {
 		return fmt.Errorf("a reload cannot change %v: restart the daemon for it; nothing was changed", fixed)
@@ -296,6 +344,10 @@ func (b *Bridge) ServerStats() *control.ServerStats {
 	return control.NewServerStats(b.server.Counters(), ke)
 }
 
+// Failed returns what tells why the clock is not steered any more, such as an
+// offset beyond clock.panic where that ends the daemon.
+func (b *Bridge) Failed() <-chan error { return b.failed }
+
 // Close answers what has arrived and stops everything.
 func (b *Bridge) Close() error {
 	close(b.stop)
@@ -308,6 +360,7 @@ func (b *Bridge) closeAll() error {
 	if p := b.pollers.Load(); p != nil {
 		p.stop()
 	}
+	errs = append(errs, b.steering.close())
 	if b.control != nil {
 		errs = append(errs, b.control.Close())
 	}

@@ -40,7 +40,7 @@ func testConfig(t testing.TB, dir string) *config.Config {
 
 func startBridge(t testing.TB, cfg *config.Config) *Bridge {
 	t.Helper()
-	b, err := Start(cfg, hclog.NewNullLogger())
+	b, err := Start(cfg, hclog.NewNullLogger(), Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -255,7 +255,7 @@ func TestStartFailsCleanly(t *testing.T) {
 	first := startBridge(t, testConfig(t, dir))
 	defer first.Close()
 	cfg := testConfig(t, dir)
-	if _, err := Start(cfg, hclog.NewNullLogger()); err == nil || !strings.Contains(err.Error(), "control socket") {
+	if _, err := Start(cfg, hclog.NewNullLogger(), Options{}); err == nil || !strings.Contains(err.Error(), "control socket") {
 		t.Errorf("a second daemon with the same run directory: %v", err)
 	}
 	if exchange(t, first, plainRequest()) == nil {

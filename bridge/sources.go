@@ -40,6 +40,7 @@ type sourceSpec struct {
 	groups      []*keyfile.Group
 	broadcast   netip.AddrPort // valid: not a source, but where broadcasts go to
 	ttl         uint8          // of them
+	finder      *finder        // of the server's addresses; members of a pool share one
 }
 
 // mode is that of the packets that the association sends or, in the mode
@@ -96,6 +97,7 @@ func (p *parts) buildSource(spec *sourceSpec, now time.Time) (err error) {
 	case ntp.KindNTS:
 		spec.tls, err = trustedBy(s.TrustedCertificates)
 	}
+	spec.finder = newFinder(spec.cfg.Server, spec.cfg.Family)
 	p.sources = append(p.sources, spec)
 	spec.id = uint16(len(p.sources))
 	return err

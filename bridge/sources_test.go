@@ -111,7 +111,7 @@ func TestSourcesThatCannotBe(t *testing.T) {
 		cfg := testConfig(t, dir)
 		cfg.Autokey.KeysDir = filepath.Join(dir, "crypto")
 		cfg.Sources = []config.Source{c.source}
-		b, err := Start(cfg, nullLogger)
+		b, err := Start(cfg, nullLogger, Options{})
 		if err == nil {
 			b.Close()
 			t.Errorf("%s: started", name)

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"net"
 	"net/netip"
-	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +31,8 @@ type association struct {
 	runner    atomic.Pointer[runner]
 	autokey   atomic.Pointer[autokey.State]
 	local     atomic.Pointer[netip.Addr] // where it matters
+	followed  atomic.Pointer[followed]   // by the discipline; nil: not
+	nts       atomic.Pointer[source.NTS] // nil: other authentication, or none yet
 	restart   chan struct{}              // a broadcast is to begin anew
 }
 
@@ -50,29 +51,33 @@ func (a *association) note(state autokey.State) { a.autokey.Store(&state) }
 
 // pollers run the associations of a configuration until they are stopped.
 type pollers struct {
-	log    hclog.Logger
-	clock  *source.SystemClock
-	parts  *parts // keys, rules and configuration; replaced by a reload, with the pollers
-	udp    *server.Server
-	hub    *source.Hub // nil: nothing comes to the server's port for us
-	server atomic.Pointer[autokey.Server]
-	list   []*association
-	groups []netip.Addr // joined
-	cancel context.CancelFunc
-	done   sync.WaitGroup
+	log      hclog.Logger
+	clock    *source.SystemClock
+	steering *steering // nil: nothing is followed
+	parts    *parts    // keys, rules and configuration; replaced by a reload, with the pollers
+	udp      *server.Server
+	hub      *source.Hub // nil: nothing comes to the server's port for us
+	server   atomic.Pointer[autokey.Server]
+	list     []*association
+	groups   []netip.Addr // joined
+	cancel   context.CancelFunc
+	done     sync.WaitGroup
 
 	mu      sync.Mutex
 	passive []*association
 	lastID  uint16
 }
 
-func startPollers(parts *parts, udp *server.Server, state *ntp.ClockState, log hclog.Logger) *pollers {
+func startPollers(parts *parts, udp *server.Server, steering *steering, state *ntp.ClockState, log hclog.Logger) *pollers {
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &pollers{log: log, clock: source.NewSystemClock(state), parts: parts, udp: udp, cancel: cancel}
+	p := &pollers{log: log, clock: source.NewSystemClock(state), parts: parts, udp: udp, steering: steering, cancel: cancel}
 	p.server.Store(parts.autokey)
 	for _, spec := range parts.sources {
 		p.list = append(p.list, newAssociation(spec))
 		p.lastID = spec.id
+	}
+	for _, spec := range parts.sources {
+		p.addMembers(spec)
 	}
 	p.join()
 	if err := p.open(ctx); err != nil {
@@ -154,22 +159,41 @@ func (p *pollers) follow(ctx context.Context, a *association) {
 	for ctx.Err() == nil {
 		started := time.Now()
 		err := p.associate(ctx, a)
-		if ctx.Err() == nil && !errors.Is(err, errReplaced) {
-			p.log.Warn("source is lost and will be looked for again", "server", a.spec.cfg.Server, "error", err, "in", retry)
+		if ctx.Err() != nil {
+			return
 		}
 		if errors.Is(err, errReplaced) {
 			continue
 		}
+		wait := retry
+		switch {
+		case errors.Is(err, errNoAddress):
+			wait = resolveInterval // a pool with fewer addresses than it may have
+			p.log.Debug("no further address", "server", a.spec.cfg.Server)
+		case refused(err):
+			// Only another configuration makes us ask this server again.
+			p.log.Error("source refuses to serve this host and is not asked any more", "server", a.spec.cfg.Server, "error", err)
+			<-ctx.Done()
+			return
+		default:
+			p.log.Warn("source is lost and will be looked for again", "server", a.spec.cfg.Server, "error", err, "in", retry)
+		}
 		// A silent broadcast server costs nothing: listen again soon.
 		if time.Since(started) > lastRetry || a.mode != ntp.ModeClient && time.Since(started) > lastRetry/16 {
-			retry = firstRetry
+			retry, wait = firstRetry, min(wait, firstRetry)
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(retry):
+		case <-time.After(wait):
 		}
 		retry = min(2*retry, lastRetry)
 	}
+}
+
+// refused reports whether a server told us to go away.
+func refused(err error) bool {
+	var kiss *source.KissError
+	return errors.As(err, &kiss) && (kiss.Code == "DENY" || kiss.Code == "RSTR")
 }
 
 // associate runs one life of an association.
@@ -185,68 +209,9 @@ func (p *pollers) associate(ctx context.Context, a *association) error {
 	return p.poll(ctx, a)
 }
 
-// poll asks a server.
-func (p *pollers) poll(ctx context.Context, a *association) error {
-	cfg := &a.spec.cfg
-	auth, server, err := a.spec.authenticator(ctx)
-	if err != nil {
-		return err
-	}
-	client, err := source.NewClient(source.ClientConfig{
-		Server: server, Version: uint8(cfg.Version), Auth: auth, Clock: p.clock,
-		Polling: a.spec.polling(),
-		OnError: p.logged(a),
-		OnPacket: func(source.Judgement) {
-			if k, ok := auth.(*source.Autokey); ok {
-				a.note(k.Client.State())
-			}
-		},
-	})
-	if err != nil {
-		return err
-	}
-	return a.run(ctx, client)
-}
-
-func (s *sourceSpec) polling() source.Polling {
-	return source.Polling{MinPoll: int8(s.cfg.MinPoll), MaxPoll: int8(s.cfg.MaxPoll), IBurst: s.cfg.IBurst}
-}
-
 // logged returns what an association tells its errors to.
 func (p *pollers) logged(a *association) func(error) {
 	return func(err error) { p.log.Debug("source", "server", a.spec.cfg.Server, "error", err) }
-}
-
-// authenticator makes the one of a client and finds the server's address.
-func (s *sourceSpec) authenticator(ctx context.Context) (source.Authenticator, netip.AddrPort, error) {
-	if s.cfg.Auth == ntp.KindNTS {
-		n, server, err := source.DialNTS(ctx, source.NTSConfig{
-			Server: net.JoinHostPort(s.cfg.Server, strconv.Itoa(s.cfg.NTSPort)), TLS: s.tls})
-		if err != nil {
-			return nil, server, err
-		}
-		return n, server, nil
-	}
-	server, err := s.resolve(ctx)
-	if err != nil {
-		return nil, netip.AddrPort{}, err
-	}
-	switch s.cfg.Auth {
-	case ntp.KindSymmetric:
-		auth, err := source.NewSymmetric(s.key)
-		return auth, server, err
-	case ntp.KindAutokey:
-		local := netip.IPv4Unspecified() // known when the socket is there
-		if server.Addr().Is6() {
-			local = netip.IPv6Unspecified()
-		}
-		client, err := autokey.NewClient(s.association(local, server.Addr()))
-		if err != nil {
-			return nil, server, err
-		}
-		return &source.Autokey{Client: client}, server, nil
-	}
-	return source.None{}, server, nil
 }
 
 // association is what an Autokey association between two addresses is made of.
@@ -255,17 +220,11 @@ func (s *sourceSpec) association(local, remote netip.Addr) autokey.AssociationCo
 		Local: local, Remote: remote.WithZone(""), Ident: s.cfg.Ident, Groups: s.groups}
 }
 
-// resolve finds the server's address.
+// resolve finds the address of a peer or broadcast server.
 func (s *sourceSpec) resolve(ctx context.Context) (netip.AddrPort, error) {
-	addr, err := netip.ParseAddr(s.cfg.Server)
-	if err != nil {
-		found, err := net.DefaultResolver.LookupNetIP(ctx, "ip", s.cfg.Server)
-		if err != nil {
-			return netip.AddrPort{}, err
-		}
-		addr = found[0]
-	}
-	return netip.AddrPortFrom(addr.Unmap(), uint16(s.cfg.Port)), nil
+	f := newFinder(s.cfg.Server, s.cfg.Family)
+	addr, err := f.take(ctx)
+	return netip.AddrPortFrom(addr, uint16(s.cfg.Port)), err
 }
 
 // localAddress returns the address that packets to another one leave from.
@@ -278,5 +237,6 @@ func localAddress(to netip.AddrPort) (netip.Addr, error) {
 	return c.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap().WithZone(""), nil
 }
 
-// errReplaced ends a broadcast that is to begin anew.
-var errReplaced = errors.New("the Autokey server was replaced")
+// errReplaced ends an association that is to begin anew at once: a broadcast
+// whose Autokey server was replaced, a server for which there is a better one.
+var errReplaced = errors.New("replaced")

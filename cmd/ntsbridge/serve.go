@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -36,7 +37,7 @@ func newServeCommand() *cobra.Command {
 	}
 	cmd.Flags().StringVarP(&f.config, "config", "c", "", "configuration `FILE`")
 	addDirFlags(cmd, &f.stateDir, &f.runDir)
-	cmd.Flags().BoolVar(&f.noClock, "no-clock", false, "never touch the system clock (it is not touched by this version at all)")
+	cmd.Flags().BoolVar(&f.noClock, "no-clock", false, "never touch the system clock, whatever clock.mode says: measure and serve only")
 	return cmd
 }
 
@@ -87,7 +88,7 @@ func (f *serveFlags) serve(out io.Writer) error {
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
-	b, err := bridge.Start(cfg, log)
+	b, err := bridge.Start(cfg, log, bridge.Options{NoClock: f.noClock})
 	if err != nil {
 		return err
 	}
@@ -97,14 +98,19 @@ func (f *serveFlags) serve(out io.Writer) error {
 	if f.config == "" {
 		fmt.Fprint(out, b.ClientLines())
 	}
-	for s := range signals {
-		if s != syscall.SIGHUP {
-			log.Info("stopping", "signal", s.String())
-			return b.Close()
+	for {
+		select {
+		case s := <-signals:
+			if s != syscall.SIGHUP {
+				log.Info("stopping", "signal", s.String())
+				return b.Close()
+			}
+			f.reload(b, log)
+		case err := <-b.Failed():
+			log.Error("stopping", "error", err)
+			return errors.Join(err, b.Close())
 		}
-		f.reload(b, log)
 	}
-	return nil
 }
 
 func (f *serveFlags) reload(b *bridge.Bridge, log hclog.Logger) {
