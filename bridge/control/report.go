@@ -117,7 +117,7 @@ type SourceStats struct {
 	Name    string `json:"name"`
 	Address string `json:"address,omitempty"`
 	Samples uint64 `json:"samples"` // taken in (NP; chronyc: those of the regression)
-	Span    uint64 `json:"span"`    // seconds from the oldest to the newest of them
+	Span    int64  `json:"span"`    // seconds from the oldest to the newest of them
 	// Frequency is by how much the local clock, as it is corrected, is fast
 	// against the source alone; Skew is the bound of its error.
 	Frequency float64 `json:"frequency_ppm"`
@@ -156,7 +156,7 @@ type AuthData struct {
 	// had (Autokey); -1: never, and with symmetric keys.
 	Last     int64 `json:"last"`
 	Attempts int   `json:"attempts"` // at establishing keys since the last success
-	NAK      bool  `json:"nak"`      // a NAK came since the last request
+	NAKs     int   `json:"naks"`     // since the last request that had an answer
 	Cookies  int   `json:"cookies"`  // at hand
 	// CookieLength is in octets; of Autokey 4 once there is a cookie.
 	CookieLength int `json:"cookie_length"`
