@@ -30,94 +30,15 @@ type Config struct {
 	Autokey   Autokey   `mapstructure:"autokey"`
 	NTS       NTS       `mapstructure:"nts"`
 	Sources   []Source  `mapstructure:"sources"`
-	Passive   Passive   `mapstructure:"passive"`
+	// ReferenceClocks are the clocks at this machine. Default: none.
+	ReferenceClocks []ReferenceClock `mapstructure:"reference_clocks"`
+	Passive         Passive          `mapstructure:"passive"`
 	// Broadcast are the broadcast and multicast associations that this host
 	// sends on. Default: none.
 	Broadcast []Broadcast `mapstructure:"broadcast"`
 	Control   Control     `mapstructure:"control"`
 
 	lines map[string]int // of the options that a file had, by path
-}
-
-// Source is a server that this host asks for time. In this version its
-// answers are measured and shown (ntpq), and do not steer the clock.
-type Source struct {
-	// Server is a name or an address. Required.
-	Server string `mapstructure:"server" required:"true"`
-	// Mode is client (ask the server), peer (symmetric active: each asks the
-	// other) or broadcast (listen to the server's broadcasts). The last two
-	// must be authenticated by a symmetric key or Autokey. Default: client.
-	Mode string `mapstructure:"mode" oneof:"client peer broadcast"`
-	// Group is the multicast group that the server broadcasts to. Mode
-	// broadcast only. Default: empty, a broadcast address.
-	Group netip.Addr `mapstructure:"group"`
-	// Port is its NTP port; with NTS what NTS-KE says goes before. Default:
-	// 123. Range: 1 to 65535.
-	Port int `mapstructure:"port" range:"1..65535" unit:"UDP port"`
-	// Auth is how its answers must be authenticated: none, symmetric, autokey
-	// or nts. Default: none.
-	Auth ntp.Kind `mapstructure:"auth"`
-	// Key is the identifier of the symmetric key, which must be trusted.
-	// Default: 0, none. Range: 0 to 4294967295.
-	Key int `mapstructure:"key" range:"0..4294967295" unit:"key identifier"`
-	// Ident is the Autokey group whose identity the server must prove (ntpd's
-	// ident of a server line). Default: empty, not checked: then anybody can
-	// be the server.
-	Ident string `mapstructure:"ident"`
-	// NTSPort is the port of its NTS-KE server. Default: 4460. Range: 1 to
-	// 65535.
-	NTSPort int `mapstructure:"nts_port" range:"1..65535" unit:"TCP port"`
-	// TrustedCertificates is a PEM file of the certificates that NTS trusts.
-	// Default: empty, those of the system.
-	TrustedCertificates string `mapstructure:"trusted_certificates" path:"file"`
-	// Version is the NTP version of requests. Default: 4. Range: 1 to 4.
-	Version int `mapstructure:"version" range:"1..4" unit:"version"`
-	// MinPoll is the shortest poll interval. Default: 6. Range: 0 to 17.
-	MinPoll int `mapstructure:"minpoll" range:"0..17" unit:"log2 s"`
-	// MaxPoll is the longest poll interval. Default: 10. Range: 0 to 17.
-	MaxPoll int `mapstructure:"maxpoll" range:"0..17" unit:"log2 s"`
-	// IBurst sends a burst of requests while the server is not reached.
-	// Default: false.
-	IBurst bool `mapstructure:"iburst"`
-}
-
-// Passive is whether hosts that no source names may begin symmetric
-// associations with this one (symmetric passive), by a packet with a MAC of a
-// trusted symmetric key. Without, such packets are answered as ntpd answers
-// them under nopeer, and nothing is kept.
-type Passive struct {
-	// Enabled accepts them where an access rule lets symmetric keys pass.
-	// Default: false.
-	Enabled bool `mapstructure:"enabled"`
-	// Keys are the symmetric key identifiers that may begin one. Default:
-	// empty, every trusted key. Range: 1 to 4294967295.
-	Keys []access.KeyRange `mapstructure:"keys"`
-	// Max is how many there may be at once. Default: 16. Range: 1 to 1024.
-	Max int `mapstructure:"max" range:"1..1024" unit:"associations"`
-}
-
-// Broadcast is a network or multicast group that the time is sent to. Who
-// listens cannot tell an old packet from a new one well; where it can be had,
-// polling is better.
-type Broadcast struct {
-	// Destination is the broadcast or multicast address, for link-local
-	// multicast with a zone. Required.
-	Destination netip.Addr `mapstructure:"destination" required:"true"`
-	// Port is where the clients listen. Default: 123. Range: 1 to 65535.
-	Port int `mapstructure:"port" range:"1..65535" unit:"UDP port"`
-	// Auth is how the packets are authenticated: symmetric or autokey.
-	// Default: symmetric.
-	Auth ntp.Kind `mapstructure:"auth"`
-	// Key is the identifier of the symmetric key, which must be trusted.
-	// Default: 0, none. Range: 0 to 4294967295.
-	Key int `mapstructure:"key" range:"0..4294967295" unit:"key identifier"`
-	// Poll is the interval of the packets. Default: 6. Range: 1 to 17.
-	Poll int `mapstructure:"poll" range:"1..17" unit:"log2 s"`
-	// TTL is how many routers a packet may pass, and one. Default: 3. Range: 1
-	// to 255.
-	TTL int `mapstructure:"ttl" range:"1..255" unit:"hops"`
-	// Version is the NTP version of the packets. Default: 4. Range: 1 to 4.
-	Version int `mapstructure:"version" range:"1..4" unit:"version"`
 }
 
 // Log is what the daemon writes to standard error.
@@ -154,35 +75,6 @@ type Interleaved struct {
 	// Entries is how many clients' transmit timestamps are kept over all
 	// workers, 24 octets each. Default: 65536. Range: 64 to 16777216.
 	Entries int `mapstructure:"entries" range:"64..16777216" unit:"clients"`
-}
-
-// Clock is where served time comes from.
-type Clock struct {
-	// Mode is observe (the system clock as another program disciplines it,
-	// trusted while the kernel says it is synchronised) or local (the system
-	// clock whatever the kernel says). discipline is reserved. Default: observe.
-	Mode string `mapstructure:"mode" oneof:"observe local discipline"`
-	// Stratum is what is served while the clock is trusted; the kernel does
-	// not tell it. Default: 10. Range: 1 to 15.
-	Stratum int `mapstructure:"stratum" range:"1..15" unit:"stratum"`
-	// FallbackStratum is served in mode observe while the kernel says that the
-	// clock is not synchronised, so that clients stay together on it (chrony's
-	// local stratum, ntpd's orphan mode). Default: 0, none: the alarm is served.
-	// Range: 0 to 15.
-	FallbackStratum int `mapstructure:"fallback_stratum" range:"0..15" unit:"stratum"`
-	// RefID is the reference identifier that is served: up to four ASCII
-	// letters, or an IPv4 address. Default: LOCL.
-	RefID RefID `mapstructure:"refid"`
-	// MinDispersion is the least root dispersion that is served. Default:
-	// 1ms. Range: 0s to 16s.
-	MinDispersion time.Duration `mapstructure:"min_dispersion" range:"0s..16s" unit:"time"`
-	// MaxError is the estimated error above which the clock is not trusted and
-	// the alarm is served (leap 3, stratum 16). Mode observe only. Default: 1s.
-	// Range: 1ms to 16s.
-	MaxError time.Duration `mapstructure:"max_error" range:"1ms..16s" unit:"time"`
-	// DriftPPM is how fast the root dispersion grows between two looks at the
-	// clock. Default: 15. Range: 0 to 500 (parts per million).
-	DriftPPM float64 `mapstructure:"drift_ppm" range:"0..500" unit:"ppm"`
 }
 
 // Access says who is served and how a request must be authenticated.

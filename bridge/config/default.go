@@ -35,6 +35,15 @@ func Default() *Config {
 			MinDispersion: time.Millisecond,
 			MaxError:      time.Second,
 			DriftPPM:      15,
+			MaxDistance:   3 * time.Second,
+			Ask:           "auto",
+			Step:          ClockStep{Threshold: time.Second, Updates: 3, Stepout: 300 * time.Second},
+			Panic:         1000 * time.Second,
+			MaxSlewPPM:    500,
+			StartSlewPPM:  500,
+			MinSources:    1,
+			AuthSelect:    "mix",
+			Leap:          Leap{Table: "auto", Mode: "system", Shape: "linear", Placement: "around"},
 		},
 		Access: Access{Default: defaultRule()},
 		RateLimit: RateLimit{
@@ -84,6 +93,7 @@ func defaultLimit(name string) Limit {
 // Modes of sources.
 const (
 	ModeClient    = "client"
+	ModePool      = "pool"
 	ModePeer      = "peer"
 	ModeBroadcast = "broadcast"
 )
@@ -95,5 +105,26 @@ func defaultBroadcast() Broadcast {
 
 // defaultSource is what a source has where it says nothing.
 func defaultSource() Source {
-	return Source{Mode: ModeClient, Port: PortNTP, NTSPort: PortNTSKE, Version: 4, MinPoll: 6, MaxPoll: 10}
+	return Source{Mode: ModeClient, MaxSources: 4, Family: "any", Port: PortNTP, NTSPort: PortNTSKE, Version: 4,
+		MinPoll: 6, MaxPoll: 10, MaxDelay: 3 * time.Second}
 }
+
+// Drivers of reference clocks.
+const (
+	DriverSHM  = "shm"
+	DriverSOCK = "sock"
+	DriverPPS  = "pps"
+	DriverPHC  = "phc"
+)
+
+// defaultReferenceClock is what a reference clock has where it says nothing.
+func defaultReferenceClock() ReferenceClock {
+	return ReferenceClock{Poll: 4, Rate: 1, Delay: time.Microsecond, Precision: time.Microsecond}
+}
+
+// Modes of the clock.
+const (
+	ClockObserve    = "observe"
+	ClockLocal      = "local"
+	ClockDiscipline = "discipline"
+)

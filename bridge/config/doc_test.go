@@ -28,6 +28,7 @@ func options() []documented {
 	c.Access.Rules = []AccessRule{defaultRule()}
 	c.RateLimit.Limits = []Limit{defaultLimit("")}
 	c.Sources = []Source{defaultSource()}
+	c.ReferenceClocks = []ReferenceClock{defaultReferenceClock()}
 	c.Broadcast = []Broadcast{defaultBroadcast()}
 	c.Keys.Files = []KeyFile{{Format: "auto"}}
 	c.NTS.Certificates = []Certificate{{}}
@@ -47,7 +48,7 @@ func defaultOf(f field, v reflect.Value) string {
 		return "one, `default`"
 	case f.typ.Kind() == reflect.Slice && f.typ.Elem().Kind() == reflect.Struct && !isScalar(f.typ.Elem()):
 		return "empty"
-	case v.IsZero() && (f.typ.Kind() == reflect.Slice || f.typ.Kind() == reflect.String || isTime(f.typ) || isAddress(f.typ)):
+	case v.IsZero() && (f.typ.Kind() == reflect.Slice || f.typ.Kind() == reflect.String || isTime(f.typ) || isAddress(f.typ) || f.typ == reflect.TypeFor[RefID]()):
 		return "empty"
 	case f.typ.Kind() == reflect.Slice:
 		return "`" + strings.Trim(format(v), "[]") + "`"
@@ -150,9 +151,13 @@ func TestReadmeDocumentsEveryOption(t *testing.T) {
 
 // The comment of every option in the code names the default and the range.
 func TestCommentsNameDefaults(t *testing.T) {
-	source, err := os.ReadFile("config.go")
-	if err != nil {
-		t.Fatal(err)
+	var source []byte
+	for _, name := range []string{"config.go", "clock.go", "sources.go"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		source = append(source, text...)
 	}
 	fields := regexp.MustCompile(`((?:\t// .*\n)*)(?:\t\w+ .*\n)*?\t\w+ .*mapstructure:"(\w+)"(.*)`).FindAllStringSubmatch(string(source), -1)
 	if len(fields) < 60 {
@@ -231,7 +236,7 @@ func TestReferenceExamples(t *testing.T) {
 			o.option = strings.Replace(o.option, "[]", "[0]", 1)
 		}
 		shown := false
-		for _, item := range []string{"[0]", "[1]", "[2]"} {
+		for _, item := range []string{"[0]", "[1]", "[2]", "[3]"} {
 			if _, ok := c.lines[strings.ReplaceAll(o.option, "[]", item)]; ok {
 				shown = true
 			}

@@ -80,6 +80,8 @@ func elementDefaults(t reflect.Type) map[string]any {
 		defaults = defaultLimit("")
 	case reflect.TypeFor[Source]():
 		defaults = defaultSource()
+	case reflect.TypeFor[ReferenceClock]():
+		defaults = defaultReferenceClock()
 	case reflect.TypeFor[Broadcast]():
 		defaults = defaultBroadcast()
 	case reflect.TypeFor[KeyFile]():

@@ -165,7 +165,7 @@ sources:
   - {server: b, mode: broadcast, auth: nts}       #! sources[1].auth: mode: broadcast must be authenticated #! sources[1].mode: broadcasts come to an unspecified address only
   - {server: c, mode: peer, auth: autokey}        #! sources[2].auth: a peer with autokey also asks this host; write autokey.enabled: true
   - {server: d, group: 224.0.1.1}                 #! sources[3].group: must be a multicast address, with mode: broadcast
-  - {server: e, mode: passive}                    #! sources[4].mode: "passive" is not one of client, peer, broadcast
+  - {server: e, mode: passive}                    #! sources[4].mode: "passive" is not one of client, pool, peer, broadcast
 passive: {max: 0}     #! passive.max: 0 is out of range
 broadcast:
   - {key: 1}                                      #! broadcast[0].destination: is missing
@@ -222,7 +222,7 @@ rate_limit:
 server_: 1        #! server_: unknown option; did you mean server?
 `,
 		"meaning": `
-clock: {mode: discipline}     #! clock.mode: discipline is reserved and does not work yet
+clock: {mode: discipline}     #! clock.mode: discipline needs sources to follow
 server:
   listen: ["0.0.0.0:0", "[::ffff:1.2.3.4]:123", "eth0:123"] #! 0.0.0.0:0 has port 0 #! write 1.2.3.4:123 #! "eth0:123" is not an address with a port
 access:
@@ -260,6 +260,45 @@ nts:
   generate: false
   limits: {clients: 100}      #! nts.limits.clients: 100 is less than nts.limits.connections
   certificates: [{cert: a}]   #! nts.certificates[0].key: is missing
+`,
+		"one clock": `
+clock:
+  mode: discipline
+  orphan: true                #! clock.orphan: needs a stratum
+  auth_select: require
+  leap: {mode: ignore, smear: 1h, table: none, file: leap} #! clock.leap.file: is not read #! clock.leap.smear: smears what the system clock gets
+sources:
+  - server: a
+    noselect: true            #! sources[0].noselect: contradicts prefer, trust and require
+    trust: true
+  - server: b
+    require: true             #! sources[1].require: clock.auth_select: require never uses this source
+  - server: c
+    aeads: [15]               #! sources[2].aeads: is for auth: nts
+    family: ipv6
+    local_address: 192.0.2.1  #! sources[2].local_address: 192.0.2.1 is not of family ipv6
+  - server: d
+    mode: peer                #! sources[3].mode: interleaved, burst and presend are for modes client and pool
+    auth: symmetric
+    key: 1
+    interleaved: true
+reference_clocks:
+  - driver: pps               #! reference_clocks[0].device: is missing
+  - driver: shm
+    device: /dev/pps0         #! reference_clocks[1].device: is not for driver shm
+  - driver: phc
+    device: /dev/ptp0
+    unit: 1                   #! reference_clocks[2].unit: is for driver shm
+    poll: 2
+    driver_poll: 3            #! reference_clocks[2].driver_poll: 3 is above poll 2
+  - driver: pps
+    device: /dev/pps1
+    lock: GNSS                #! reference_clocks[3].lock: no other reference clock has the refid GNSS
+    noselect: true            #! reference_clocks[3].noselect: contradicts
+    prefer: true
+  - driver: pps               #! reference_clocks[4].driver: the same clock is in the list twice
+    device: /dev/pps1
+  - refid: GPS                #! reference_clocks[5].driver: is missing
 `,
 		"no certificate": `
 nts: {generate: false}        #! nts.certificates: is missing, and nts.generate is false

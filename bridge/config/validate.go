@@ -31,15 +31,13 @@ func within(outer, path string) bool {
 func (c *Config) validate(r *reader) {
 	validateListen(r, "server.listen", c.Server.Listen)
 	validateListen(r, "nts.listen", c.NTS.Listen)
-	if c.Clock.Mode == "discipline" {
-		r.refuse("clock.mode", "discipline is reserved and does not work yet; write observe "+
-			"and let another program set the clock, or local")
-	}
 	limits := c.validateLimits(r)
 	c.validateAccess(r, limits)
 	c.validateKeys(r)
 	c.validateAutokey(r)
+	c.validateClock(r)
 	c.validateSources(r)
+	c.validateReferenceClocks(r)
 	c.validateBroadcast(r)
 	c.validateNTS(r)
 }
@@ -137,99 +135,6 @@ func (c *Config) validateKeys(r *reader) {
 	}
 	if len(c.Keys.Trusted) > 0 && len(c.Keys.Files) == 0 {
 		r.refuse("keys.trusted", "names keys, but keys.files names no file; add it, or delete the line")
-	}
-}
-
-// validateSources refuses what would ask for less authentication than the
-// words of a source say.
-func (c *Config) validateSources(r *reader) {
-	seen := make(map[string]bool)
-	for i := range c.Sources {
-		s := &c.Sources[i]
-		path := fmt.Sprintf("sources[%d]", i)
-		id := fmt.Sprintf("%s port %d", strings.ToLower(s.Server), s.Port)
-		switch {
-		case s.Server == "":
-			r.refuse(path+".server", "is missing; write the name or address of the server")
-		case seen[id]:
-			r.refuse(path+".server", "%.60q is in the list twice; delete one", s.Server)
-		}
-		seen[id] = true
-		if (s.Key != 0) != (s.Auth == ntp.KindSymmetric) {
-			r.refuse(path+".key", "a key identifier and auth: symmetric go together; write both, or neither")
-		}
-		if s.Ident != "" && s.Auth != ntp.KindAutokey {
-			r.refuse(path+".ident", "is for auth: autokey; write that, or delete the line")
-		}
-		if s.TrustedCertificates != "" && s.Auth != ntp.KindNTS {
-			r.refuse(path+".trusted_certificates", "is for auth: nts; write that, or delete the line")
-		}
-		if s.Auth == ntp.KindAutokey && c.Autokey.KeysDir == "" {
-			r.refuse(path+".auth", "autokey needs key files of this host; write autokey.keysdir")
-		}
-		if s.MinPoll > s.MaxPoll {
-			r.refuse(path+".minpoll", "%d is above maxpoll %d; lower it, or raise maxpoll", s.MinPoll, s.MaxPoll)
-		}
-		c.validateMode(r, path, s)
-	}
-	for i := range c.Passive.Keys {
-		if len(c.Keys.Trusted) == 0 && len(c.Keys.Files) > 0 {
-			r.refuse(fmt.Sprintf("passive.keys[%d]", i), "no key is trusted; name it in keys.trusted too")
-			break
-		}
-	}
-}
-
-// validateMode checks what a source in another mode than client needs: there,
-// whoever can forge a packet could set the time.
-func (c *Config) validateMode(r *reader, path string, s *Source) {
-	if s.Group.IsValid() && (s.Mode != ModeBroadcast || !s.Group.IsMulticast()) {
-		r.refuse(path+".group", "must be a multicast address, with mode: broadcast; write both, or delete the line")
-	}
-	if s.Mode == ModeClient {
-		return
-	}
-	if s.Auth != ntp.KindSymmetric && s.Auth != ntp.KindAutokey {
-		r.refuse(path+".auth", "mode: %s must be authenticated, or anybody could forge its packets; "+
-			"write auth: symmetric and a key, or auth: autokey, or mode: client", s.Mode)
-	}
-	if s.Mode == ModePeer && s.Auth == ntp.KindAutokey && !c.Autokey.Enabled {
-		r.refuse(path+".auth", "a peer with autokey also asks this host; write autokey.enabled: true")
-	}
-	if s.Mode == ModeBroadcast && len(c.Server.Listen) > 0 && !slices.ContainsFunc(c.Server.Listen, anyAddress) {
-		r.refuse(path+".mode", `broadcasts come to an unspecified address only; add "0.0.0.0:123" or "[::]:123" to server.listen`)
-	}
-}
-
-func anyAddress(a netip.AddrPort) bool { return a.Addr().IsUnspecified() }
-
-// validateBroadcast checks what this host sends to networks.
-func (c *Config) validateBroadcast(r *reader) {
-	seen := make(map[netip.AddrPort]bool)
-	for i := range c.Broadcast {
-		b := &c.Broadcast[i]
-		path := fmt.Sprintf("broadcast[%d]", i)
-		to := netip.AddrPortFrom(b.Destination, uint16(b.Port))
-		switch {
-		case !b.Destination.IsValid():
-			r.refuse(path+".destination", "is missing; write a broadcast or multicast address")
-		case b.Destination.Is6() && !b.Destination.IsMulticast() || b.Destination.IsUnspecified():
-			r.refuse(path+".destination", "%v is neither a broadcast nor a multicast address", b.Destination)
-		case seen[to]:
-			r.refuse(path+".destination", "%v is in the list twice; delete one", b.Destination)
-		}
-		seen[to] = true
-		switch b.Auth {
-		case ntp.KindSymmetric, ntp.KindAutokey:
-			if (b.Key != 0) != (b.Auth == ntp.KindSymmetric) {
-				r.refuse(path+".key", "a key identifier and auth: symmetric go together; write both, or neither")
-			}
-		default:
-			r.refuse(path+".auth", "broadcasts must be authenticated, or clients believe anybody's; write symmetric and a key, or autokey")
-		}
-		if b.Auth == ntp.KindAutokey && !c.Autokey.Enabled {
-			r.refuse(path+".auth", "clients of an autokey broadcast also ask this host; write autokey.enabled: true")
-		}
 	}
 }
 

@@ -158,9 +158,12 @@ type BroadcastClientConfig struct {
 	// Interval is the time between the packets of the exchange. Default: 2 s.
 	Interval time.Duration
 	Clock    Clock // required
-	// OnSample and OnError are as in ClientConfig.
+	// Self and the callbacks are as in ClientConfig; OnMissed is told of each
+	// broadcast that does not come when it is due.
+	Self     func(refid uint32) bool
 	OnSample func(Sample)
 	OnError  func(error)
+	OnMissed func()
 }
 
 // exchangeSamples is how many packets of an exchange measure the delay.

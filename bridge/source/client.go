@@ -28,10 +28,52 @@ type ClientConfig struct {
 	Polling
 	// Clock is the host's. Required.
 	Clock Clock
-	// OnSample gets each measurement, OnError what went wrong with a poll.
-	// Both are called by Run's goroutine and may be nil.
+	// Pace, if not nil, is asked after each request that is neither a step of a
+	// handshake nor an extra one (Presend, Burst), and says how long it is
+	// until the next. It replaces the intervals and the IBurst of Polling, of
+	// which MinPoll only bounds what Pace may ask for: never less than 2 s, or
+	// than the interval of a negative MinPoll.
+	Pace func() time.Duration
+	// Presend is the least poll exponent, log2 seconds, from which a request
+	// goes out 2 s before each poll only to warm the caches of switches, routers
+	// and neighbours; its answer is not measured. 0: never.
+	Presend int8
+	// Interleaved asks for answers in interleaved mode (RFC 9769, chrony's
+	// xleave), in which a server tells when an answer really left. Servers that
+	// do not know it answer as ever. Not with Autokey.
+	Interleaved bool
+
+	// MaxDelay is the longest round trip of a sample. Default: 3 s.
+	MaxDelay time.Duration
+	// MaxDelayRatio bounds the round trip by a multiple of the shortest one of
+	// the last samples; at least 1, 0: no bound.
+	MaxDelayRatio float64
+	// MaxDelayDevRatio bounds half of what the round trip is longer than the
+	// shortest one by a multiple of the deviation of the last offsets; a sample
+	// that shows a larger jump of the offset than that passes. 0: no bound;
+	// chrony has 10.
+	MaxDelayDevRatio float64
+	// MinStratum is what a lower stratum of the server is raised to in samples.
+	MinStratum uint8
+	// Self reports whether a reference identifier is one of this host, so that
+	// a server that follows us is seen. May be nil.
+	Self func(refid uint32) bool
+
+	// Interface is the network interface to send by. Default: any.
+	Interface string
+	// HardwareTimestamps asks for timestamps of the network interface; where it
+	// has none OnError is told once and those of the kernel are used.
+	HardwareTimestamps bool
+
+	// OnSample gets each measurement, OnError what went wrong with a poll,
+	// OnMissed is told that a request brought no time: no authentic answer, or
+	// one of a server that is not synchronised. OnKiss gets verified
+	// kiss-o'-death packets; after DENY and RSTR Run returns.
+	// All are called by Run's goroutine and may be nil.
 	OnSample func(Sample)
 	OnError  func(error)
+	OnMissed func()
+	OnKiss   func(*KissError)
 	// OnPacket is called after each packet that was handled, good or not; it
 	// is there for those who watch the authenticator's state. May be nil.
 	OnPacket func(Judgement)
@@ -68,6 +110,14 @@ type Counts struct {
 	Received uint64 // from the other side's address
 	Good     uint64 // samples
 	Refused  uint64 // dropped: not authentic, not an answer, malformed
+
+	Missed      uint64 // requests that brought no time
+	Duplicates  uint64 // of the refused: answers that came again or too late
+	Kisses      uint64 // verified kiss-o'-death packets
+	Rejected    uint64 // answers whose measurement was not used: delay, step, sanity
+	Interleaved uint64 // answers in interleaved mode
+	// Samples with kernel and with hardware timestamps on both sides.
+	Kernel, Hardware uint64
 }
 
 // Status is an association for display.

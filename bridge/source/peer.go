@@ -31,9 +31,13 @@ type PeerConfig struct {
 	Polling
 	Clock Clock // required
 	Port  Port  // required
-	// OnSample and OnError are as in ClientConfig.
+	// Pace, Self and the callbacks are as in ClientConfig; OnMissed is told of
+	// each packet sent that none came back for until the next.
+	Pace     func() time.Duration
+	Self     func(refid uint32) bool
 	OnSample func(Sample)
 	OnError  func(error)
+	OnMissed func()
 }
 
 // replyDelay is how long a symmetric peer waits before it answers a request of

@@ -28,10 +28,49 @@ func momentOf(c Clock) Moment {
 	return Moment{Time: c.Now(), Uptime: c.Uptime(), Synchronised: c.State().Synchronised()}
 }
 
+// StampKind says who took a timestamp of the local clock.
+type StampKind uint8
+
+// The kinds of timestamps, from the worst to the best.
+const (
+	StampDaemon   StampKind = iota // this process, around the system call
+	StampKernel                    // the kernel, on its way to or from the interface
+	StampHardware                  // the interface, by its own clock
+)
+
+var stampNames = [...]string{"daemon", "kernel", "hardware"}
+
+// String returns the name that chrony gives the kind.
+func (k StampKind) String() string {
+	if int(k) < len(stampNames) {
+		return stampNames[k]
+	}
+	return "stamp?"
+}
+
 // Sample is one measurement.
+//
+// Its four timestamps are those of one exchange (RFC 5905, section 8), in
+// interleaved mode of the one before the last. Offset and Delay follow from
+// them alone. A broadcast has no exchange: T2 and T3 are its transmit
+// timestamp, T4 is its arrival, and T1 is T4 less the round trip that an
+// earlier exchange found, so that the same formulas give the offset and the
+// delay that were measured.
 type Sample struct {
-	At     ntp.Timestamp // wall clock at reception
+	At     ntp.Timestamp // wall clock at reception: T4
 	Uptime time.Duration // the same moment by the clock that nobody sets
+
+	// T1 and T4 are when the request was sent and the answer came, by the
+	// system clock; T2 and T3 when they came to and left the server, by its
+	// clock.
+	T1, T2, T3, T4 ntp.Timestamp
+	// Raw1 and Raw4 are T1 and T4 on CLOCK_MONOTONIC_RAW, ns, read beside the
+	// system clock at those moments: no step of it lies between them.
+	Raw1, Raw4 int64
+
+	TX, RX      StampKind // who took T1 and T4
+	Interleaved bool      // T3 came with the answer to the next request
+	Loop        bool      // the server follows this host
 
 	Offset     time.Duration // what to add to the local clock
 	Delay      time.Duration // round trip without the server's part, at least the precision

@@ -32,6 +32,10 @@ type Polling struct {
 	BurstInterval time.Duration
 	// BurstLen is the number of packets of a burst. Default 8.
 	BurstLen int
+	// BurstGood ends a burst after so many samples, 0: never. chrony's burst is
+	// BurstLen 4 and BurstGood 1. Such a burst is shorter where the average
+	// interval would fall below that of MinPoll.
+	BurstGood int
 }
 
 // maxBurst is the longest burst: of a query that goes on until it is told to
