@@ -392,7 +392,7 @@ func usual() *world {
 		if src.Mode != ModeReferenceClock {
 			w.auth = append(w.auth, auth)
 		}
-		w.stats = append(w.stats, SourceStats{Name: src.Name, Address: src.Address, Samples: uint64(11 * i), Span: int64(2760 * i),
+		w.stats = append(w.stats, SourceStats{Name: src.Name, Address: src.Address, Samples: uint64(11 * i), Span: uint64(2760 * i),
 			Frequency: coarse(0 - 0.001*float64(i)), Skew: coarse(0.045), Offset: src.Offset, Deviation: src.Error})
 		w.selects = append(w.selects, SelectData{State: "*+xPM"[i : i+1], Name: src.Name, Address: src.Address, Authenticated: i < 2,
 			Effective: Options{Trust: i == 0, Require: i < 2}, Configured: Options{Prefer: i == 3}, LastRx: src.LastRx, Score: &one,
@@ -417,7 +417,7 @@ func extremes() *world {
 		w.sources = append(w.sources, Source{Name: name, Address: address, LastRx: age, Stratum: uint8(i % 17), Poll: i - 7, Reach: uint8(i * 9),
 			Mode: []SourceMode{ModeServer, ModePeer}[i%2], Offset: 0 - v, Measured: v, Error: math.Abs(v),
 			State: []SourceState{StateSelected, StateUnusable, StateFalseticker, StateTooVariable, StateCombined, StateNotCombined}[i%6]})
-		w.stats = append(w.stats, SourceStats{Name: name, Address: address, Samples: uint64(i * i * 3), Span: age, Frequency: coarse(0 - v*1e3), Skew: coarse(math.Abs(v) * 1e4), Offset: v, Deviation: math.Abs(v)})
+		w.stats = append(w.stats, SourceStats{Name: name, Address: address, Samples: uint64(i * i * 3), Span: uint64(uint32(age)), Frequency: coarse(0 - v*1e3), Skew: coarse(math.Abs(v) * 1e4), Offset: v, Deviation: math.Abs(v)})
 		w.auth = append(w.auth, AuthData{Name: name, Address: address, Mode: []AuthMode{AuthNone, AuthSymmetric, AuthNTS}[i%3], KeyID: uint32(i * i * i * i * 1000), Type: uint16(i * 300),
 			KeyLength: i * 64, Last: age, Attempts: i * 1000, NAKs: i % 3, Cookies: i, CookieLength: i * 40})
 		w.selects = append(w.selects, SelectData{State: "NsMdD~wWSOTPUx+*"[i%16 : i%16+1], Name: name, Address: address, Authenticated: i%2 == 0, LastRx: age, Score: &score[i],
