@@ -49,10 +49,18 @@ type LocalSource struct {
 	Events         *SystemEvents // nil: none
 	Leap           LeapTable
 	Autokey        *AutokeyServer // nil: off
-	// Follow fills in what is known of the sources that the clock follows: Peer
-	// and its address, Discipline, Status.Source. nil: nothing.
+	// Tracking is the report of the discipline of the clock: tc, offset,
+	// frequency, sys_jitter, clk_jitter, clk_wander and mintc follow from it.
+	// nil, or a nil report: there is none, and ntpq is not shown them.
+	Tracking func() *Tracking
+	// MinPoll is the least poll interval, log2 seconds, shown as mintc. 0: 3,
+	// as ntpd.
+	MinPoll uint8
+	// Follow changes what has been filled in so far. nil: nothing.
 	Follow func(now ntp.Timestamp, s *SystemVariables)
-	// List returns all associations. nil: there are none.
+	// List returns all associations. nil: there are none. The one selected as
+	// SelectSystemPeer or SelectPPSPeer is shown as the system peer: peer,
+	// peeradr, peermode, the source in the status word.
 	List func(now ntp.Timestamp) []Association
 }
 
@@ -88,6 +96,7 @@ func (l *LocalSource) System(now ntp.Timestamp, clock *ntp.ClockState) *SystemVa
 	if l.Autokey != nil {
 		s.Autokey = l.Autokey.variables()
 	}
+	l.follow(now, s, clock.Synchronised())
 	if l.Follow != nil {
 		l.Follow(now, s)
 	}

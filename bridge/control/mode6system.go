@@ -18,6 +18,7 @@ type ClockSource uint8
 const (
 	SourceUnspecified ClockSource = 0
 	SourcePPS         ClockSource = 1
+	SourceUHF         ClockSource = 4 // what ntpd says of its drivers for SHM and GPS
 	SourceLocal       ClockSource = 5 // the clock itself
 	SourceNTP         ClockSource = 6
 	SourceOther       ClockSource = 7 // ntpd: UDP/TIME; here another program
@@ -83,7 +84,7 @@ type SystemVariables struct {
 type Discipline struct {
 	TimeConstant    uint8         // log2 seconds (tc)
 	MinTimeConstant uint8         // log2 seconds (mintc)
-	Offset          time.Duration // last offset
+	Offset          time.Duration // what is to be added to the clock
 	Frequency       float64       // correction, parts per million
 	SystemJitter    time.Duration // sys_jitter
 	ClockJitter     time.Duration // clk_jitter

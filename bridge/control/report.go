@@ -156,7 +156,7 @@ type AuthData struct {
 	// had (Autokey); -1: never, and with symmetric keys.
 	Last     int64 `json:"last"`
 	Attempts int   `json:"attempts"` // at establishing keys since the last success
-	NAK      bool  `json:"nak"`      // a NAK came since the last request
+	NAKs     int   `json:"naks"`     // since the last request that had an answer
 	Cookies  int   `json:"cookies"`  // at hand
 	// CookieLength is in octets; of Autokey 4 once there is a cookie.
 	CookieLength int `json:"cookie_length"`
@@ -193,4 +193,36 @@ type Options struct {
 	Prefer   bool `json:"prefer,omitempty"`
 	Trust    bool `json:"trust,omitempty"`
 	Require  bool `json:"require,omitempty"`
+}
+
+// macNumbers are chronyc's numbers of the algorithms of symmetric keys, by the
+// names of package symkey, as chronyd 4.6.1 showed them.
+var macNumbers = map[string]uint16{
+	"MD5": 1, "SHA1": 2, "SHA256": 3, "SHA384": 4, "SHA512": 5, "SHA3-224": 6, "SHA3-256": 7, "SHA3-384": 8, "SHA3-512": 9,
+	"AES128CMAC": 13, "AES256CMAC": 14,
+}
+
+// MACNumber returns chronyc's number of the algorithm of a symmetric key, and
+// 0 for those that chrony does not have.
+func MACNumber(algorithm string) uint16 { return macNumbers[algorithm] }
+
+// Selection returns how ntpq shows a state. pps says that the source is a
+// pulse that came once a second.
+func (s SourceState) Selection(pps bool) Selection {
+	switch s {
+	case StateSelected:
+		if pps {
+			return SelectPPSPeer
+		}
+		return SelectSystemPeer
+	case StateCombined:
+		return SelectCandidate
+	case StateNotCombined:
+		return SelectBackup
+	case StateFalseticker:
+		return SelectFalsetick
+	case StateTooVariable:
+		return SelectOutlier
+	}
+	return SelectReject
 }

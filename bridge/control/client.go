@@ -1,0 +1,118 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"path/filepath"
+	"time"
+)
+
+// ErrNoAnswer says that no daemon could be asked: it is not running, not yet,
+// or elsewhere.
+var ErrNoAnswer = errors.New("no answer")
+
+// clientTimeout bounds a whole request.
+const clientTimeout = 10 * time.Second
+
+// Client asks a running daemon.
+type Client struct {
+	http *http.Client
+	path string
+}
+
+// NewClient returns a client for the socket at path.
+func NewClient(path string) *Client {
+	dial := func(ctx context.Context, _, _ string) (net.Conn, error) {
+		var d net.Dialer
+		return d.DialContext(ctx, "unix", path)
+	}
+	// Each command asks once; waitsync may ask daemons that come and go.
+	transport := &http.Transport{DialContext: dial, DisableKeepAlives: true}
+	return &Client{path: path, http: &http.Client{Timeout: clientTimeout, Transport: transport}}
+}
+
+// ServerStats returns the counters of the daemon.
+func (c *Client) ServerStats() (*ServerStats, error) { return fetch[*ServerStats](c, pathServerStats) }
+
+// Tracking returns what the daemon knows of the clock.
+func (c *Client) Tracking() (*Tracking, error) { return fetch[*Tracking](c, pathTracking) }
+
+// Sources returns the daemon's sources.
+func (c *Client) Sources() ([]Source, error) { return fetch[[]Source](c, pathSources) }
+
+// SourceStats returns what was estimated from each source.
+func (c *Client) SourceStats() ([]SourceStats, error) {
+	return fetch[[]SourceStats](c, pathSourceStats)
+}
+
+// AuthData returns how each source is authenticated.
+func (c *Client) AuthData() ([]AuthData, error) { return fetch[[]AuthData](c, pathAuthData) }
+
+// SelectData returns how selection sees each source.
+func (c *Client) SelectData() ([]SelectData, error) { return fetch[[]SelectData](c, pathSelectData) }
+
+// MakeStep makes the daemon correct the clock's offset at once.
+func (c *Client) MakeStep() error {
+	return c.do(http.MethodPost, pathMakeStep, &struct{}{})
+}
+
+func fetch[T any](c *Client, path string) (v T, err error) {
+	err = c.do(http.MethodGet, path, &v)
+	return v, err
+}
+
+func (c *Client) do(method, path string, into any) error {
+	req, err := http.NewRequest(method, "http://ntsbridge"+path, nil)
+	if err != nil {
+		return err
+	}
+	resp, err := c.http.Do(req)
+	if err != nil {
+		return fmt.Errorf("%w on %s: %w: is ntsbridge running, with this --run-dir (%s)?", ErrNoAnswer, c.path, cause(err), filepath.Dir(c.path))
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerLen+1))
+	switch {
+	case err != nil:
+		return fmt.Errorf("%w on %s: %w", ErrNoAnswer, c.path, err)
+	case len(body) > maxAnswerLen:
+		return fmt.Errorf("%s: the answer has more than %d octets", path, maxAnswerLen)
+	case resp.StatusCode != http.StatusOK:
+		return refusal(path, resp, body)
+	}
+	if err := json.Unmarshal(body, into); err != nil {
+		return fmt.Errorf("%s: the answer cannot be understood: %w: the daemon may be another version", path, err)
+	}
+	return nil
+}
+
+// cause is err without the address that the HTTP client made up.
+func cause(err error) error {
+	if inner := errors.Unwrap(err); inner != nil {
+		return inner
+	}
+	return err
+}
+
+// refusal is what an answer without success means. One without our words comes
+// from a daemon that does not know the path.
+func refusal(path string, resp *http.Response, body []byte) error {
+	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
+	var f failure
+	if kind == "application/json" && json.Unmarshal(body, &f) == nil && f.Error != "" {
+		if resp.StatusCode == http.StatusNotFound {
+			return ErrNoSources
+		}
+		return errors.New(printable(f.Error))
+	}
+	if resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusMethodNotAllowed {
+		return fmt.Errorf("the running daemon does not know %s: it is older than this command; restart it", path)
+	}
+	return fmt.Errorf("%s: the daemon answers %s: it may be another version", path, resp.Status)
+}

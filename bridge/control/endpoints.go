@@ -1,0 +1,125 @@
+package control
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+
+	"github.com/hashicorp/go-hclog"
+)
+
+// The paths of the local API.
+const (
+	pathServerStats = "/v1/serverstats"
+	pathTracking    = "/v1/tracking"
+	pathSources     = "/v1/sources"
+	pathSourceStats = "/v1/sourcestats"
+	pathAuthData    = "/v1/authdata"
+	pathSelectData  = "/v1/selectdata"
+	pathMakeStep    = "/v1/makestep"
+)
+
+// maxAnswerLen bounds what one answer of the API may hold, octets: some tens
+// of thousands of sources.
+const maxAnswerLen = 16 << 20
+
+// ErrNoSources says that the daemon has no report on its clock.
+var ErrNoSources = errors.New("this daemon follows no sources of its own (no sources are configured, or clock.mode: observe leaves the clock to another program)")
+
+// errNotOurs is the answer to a step of a clock that the daemon leaves alone.
+var errNotOurs = errors.New("this daemon does not set the clock (it was started so, or clock.mode leaves the clock to another program)")
+
+// endpoint is something that the API answers.
+type endpoint struct {
+	method, path string
+	// answer returns what is sent as JSON.
+	answer func() (any, error)
+}
+
+// endpoints are all of them.
+func (src *Sources) endpoints() []endpoint {
+	return []endpoint{
+		{http.MethodGet, pathServerStats, one(src.ServerStats)},
+		{http.MethodGet, pathTracking, one(src.Tracking)},
+		{http.MethodGet, pathSources, list(src.Sources)},
+		{http.MethodGet, pathSourceStats, list(src.SourceStats)},
+		{http.MethodGet, pathAuthData, list(src.AuthData)},
+		{http.MethodGet, pathSelectData, list(src.SelectData)},
+		{http.MethodPost, pathMakeStep, src.makeStep},
+	}
+}
+
+// one makes an answer of a function that may be missing.
+func one[T any](report func() *T) func() (any, error) {
+	return func() (any, error) {
+		if report != nil {
+			if v := report(); v != nil {
+				return v, nil
+			}
+		}
+		return nil, ErrNoSources
+	}
+}
+
+// list is one for reports with a line per source.
+func list[T any](report func() []T) func() (any, error) {
+	return func() (any, error) {
+		if report != nil {
+			if v := report(); v != nil {
+				return v, nil
+			}
+		}
+		return nil, ErrNoSources
+	}
+}
+
+func (src *Sources) makeStep() (any, error) {
+	if src.MakeStep == nil {
+		return nil, errNotOurs
+	}
+	return struct{}{}, src.MakeStep()
+}
+
+// failure is the body of an answer that is none.
+type failure struct {
+	Error string `json:"error"`
+}
+
+// handler serves the endpoints.
+func handler(src *Sources, log hclog.Logger) http.Handler {
+	mux := http.NewServeMux()
+	for _, e := range src.endpoints() {
+		mux.HandleFunc(e.method+" "+e.path, func(w http.ResponseWriter, r *http.Request) {
+			if e.method != http.MethodGet {
+				log.Info("asked over the control socket", "path", e.path)
+			}
+			status, body := e.respond()
+			w.Header().Set("Content-Type", "application/json")
+			w.WriteHeader(status)
+			if _, err := w.Write(body); err != nil {
+				log.Debug("answer not sent", "path", e.path, "error", err)
+			}
+		})
+	}
+	return mux
+}
+
+// respond returns the answer as it is sent.
+func (e *endpoint) respond() (status int, body []byte) {
+	v, err := e.answer()
+	if err == nil {
+		if body, err = json.Marshal(v); err == nil && len(body) <= maxAnswerLen {
+			return http.StatusOK, body
+		}
+		if err == nil {
+			err = fmt.Errorf("the answer has %d octets, more than the %d that are sent", len(body), maxAnswerLen)
+		}
+	}
+	status = http.StatusInternalServerError
+	if errors.Is(err, ErrNoSources) {
+		status = http.StatusNotFound
+	}
+	body, _ = json.Marshal(failure{err.Error()}) // a string cannot fail
+	return status, body
+}

@@ -1,0 +1,130 @@
+package control
+
+import (
+	"math"
+	"net"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"ntsbridge/bridge/ntp"
+)
+
+// following is a LocalSource with a discipline and a source of each state.
+func following() *LocalSource {
+	states := []SourceState{StateCombined, StateSelected, StateNotCombined, StateFalseticker, StateTooVariable, StateUnusable}
+	var list []Association
+	for i, s := range states {
+		list = append(list, Association{ID: uint16(100 + i), Source: netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}), 123),
+			Destination: netip.MustParseAddrPort("192.0.2.99:123"), HostMode: ntp.ModeClient, PeerMode: ntp.ModeServer, Stratum: 2, ReferenceID: 0xc6336401,
+			HostPoll: 6, PeerPoll: 6, Reach: 0o377, SinceReceived: 17, Offset: -1500 * time.Microsecond, Delay: 2 * time.Millisecond, Jitter: 250 * time.Microsecond,
+			Status: PeerStatus{Configured: true, Selection: s.Selection(false), Event: PeerReachable}})
+	}
+	return &LocalSource{Version: "ntsbridge", Processor: "x86_64", OS: "Linux/1", ClockSource: SourceOther,
+		Tracking: func() *Tracking {
+			return &Tracking{SystemOffset: 0.00125, Frequency: 12.345, Skew: 0.067, RMSOffset: 0.0005, Poll: 7}
+		},
+		List: func(ntp.Timestamp) []Association { return list }}
+}
+
+func TestSystemVariablesFollowTheDiscipline(t *testing.T) {
+	l := following()
+	want := func(clock *ntp.ClockState, status string, texts ...string) {
+		t.Helper()
+		text, first := systemText(t, l, clock)
+		for _, w := range texts {
+			if !strings.Contains(strings.ReplaceAll(text, "\r\n", " "), w) {
+				t.Errorf("%q is not in %q", w, text)
+			}
+		}
+		if got := string(hexDigits(first[4:6])); got != status {
+			t.Errorf("status %s, want %s", got, status)
+		}
+	}
+	const values = "tc=7, mintc=3, offset=-1.250000, frequency=-12.345,"
+	want(localClock(), "0600", "peer=101", values, "sys_jitter=0.250000, clk_jitter=0.500, clk_wander=0.067")
+
+	unsynchronised := localClock()
+	unsynchronised.Leap = ntp.LeapUnknown
+	want(unsynchronised, "c000", "stratum=16", "peer=0,", values, "sys_jitter=0.500000")
+
+	all := l.List(0)
+	all[1].ReferenceClock, l.MinPoll = true, 4
+	want(localClock(), "0400", "peer=101", "mintc=4")
+	all[1].Status.Selection = StateSelected.Selection(true)
+	want(localClock(), "0100", "peer=101")
+
+	l.List, l.MinPoll = nil, 0
+	want(localClock(), "0700", "peer=0,", values)
+	l.Tracking = func() *Tracking { return nil }
+	if text, _ := systemText(t, l, localClock()); strings.Contains(text, "tc=") {
+		t.Errorf("without a report: %q", text)
+	}
+	l.Tracking = func() *Tracking { return &Tracking{SystemOffset: math.Inf(1), Frequency: math.NaN(), Poll: -9} }
+	systemText(t, l, localClock())
+}
+
+func hexDigits(b []byte) (out []byte) {
+	const digits = "0123456789abcdef"
+	for _, c := range b {
+		out = append(out, digits[c>>4], digits[c&15])
+	}
+	return out
+}
+
+// TestNtpqShowsTheDiscipline lets the real ntpq ask, in a network of its own.
+func TestNtpqShowsTheDiscipline(t *testing.T) {
+	peers := os.Getenv("NTSBRIDGE_PEERS")
+	if peers == "" || os.Getuid() != 0 {
+		t.Skip("needs root, and NTSBRIDGE_PEERS to be the directory of the installed peers")
+	}
+	runtime.LockOSThread() // and never unlocked: the thread ends with its network
+	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("ip", "link", "set", "lo", "up").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 123})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	go func() {
+		l, request := following(), make([]byte, 2048)
+		for {
+			n, from, err := c.ReadFromUDPAddrPort(request)
+			if err != nil {
+				return
+			}
+			for _, p := range Respond(l, ntp.TimestampFromTime(time.Unix(1785509249, 0)), localClock(), request[:n]) {
+				c.WriteToUDPAddrPort(p, from)
+			}
+		}
+	}()
+	root := filepath.Join(peers, "bullseye")
+	ntpq := exec.CommandContext(t.Context(), filepath.Join(root, "usr/bin/ntpq"), "-n", "-c", "peers", "-c", "associations", "-c", "rv", "127.0.0.1")
+	ntpq.Env = []string{"LD_LIBRARY_PATH=" + filepath.Join(root, "usr/lib/x86_64-linux-gnu")}
+	out, err := ntpq.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	for _, want := range []string{
+		`\+192\.0\.2\.1 +198\.51\.100\.1 +2 u +\S+ +64 +377 +2\.000 +-1\.500 +0\.250`,
+		`\n\*192\.0\.2\.2 `, `\n#192\.0\.2\.3 `, `\nx192\.0\.2\.4 `, `\n-192\.0\.2\.5 `, `\n 192\.0\.2\.6 `,
+		`101 +9604 +yes +yes +none +sys\.peer`, `100 .*candidate`, `102 .*backup`, `103 .*falsetick`, `104 .*outlier`, `105 .*reject`,
+		`sync_ntp`, `peer=101, tc=7`, `offset=-1\.250000, frequency=-12\.345`,
+	} {
+		if !regexp.MustCompile(want).Match(out) {
+			t.Errorf("%s is not in\n%s", want, out)
+		}
+	}
+}
