@@ -1,8 +1,12 @@
 package clock
 
 import (
-	"context"
 	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -21,7 +25,7 @@ var (
 
 // DriverConfig is what a Driver needs.
 type DriverConfig struct {
-	System     System            // OpenSystem's
+	System     System            // OpenSystem's; with Measure, ReadOnlySystem's will do
 	Discipline discipline.Config // policy: steps, slews, selection
 	Precision  int8              // log2 s, see MeasurePrecision
 	Logger     hclog.Logger      // nil: silent
@@ -33,8 +37,8 @@ type DriverConfig struct {
 
 	Leap LeapMode
 	// LeapTable says what leap second comes at the end of a month, and
-	// TAI-UTC in s during it; known is false for months that no valid table
-	// covers. A table wins over what sources announce. May be nil.
+	// TAI-UTC in s during it (0: unknown); known is false for months that no
+	// valid table covers. A table wins over what sources announce. May be nil.
 	LeapTable func(month time.Time) (leap ntp.Leap, tai int, known bool)
 
 	Fallback  Fallback
@@ -52,7 +56,7 @@ type DriverConfig struct {
 	Suspect func() error
 	// Random is uniform in [0, 1); nil: a good one.
 	Random func() float64
-	// OnState is called with each new state to be served, at least once a
+	// OnState is called with each new state to be served, about once a
 	// second; OnStep after the system clock jumped by so much, whoever did
 	// it: who holds timestamps of it must forget them. Both are called
 	// without locks held, by Run's goroutine. May be nil.
@@ -69,7 +73,7 @@ const (
 	LeapSystem LeapMode = iota // the kernel inserts it
 	LeapStep                   // we step the clock
 	LeapSlew                   // the clock is slewed, from the leap second on
-	LeapIgnore                 // nothing is done: measurements correct the clock later
+	LeapIgnore                 // nothing is done: measurements correct the clock later, unsynchronised till then
 )
 
 // Fallback is what is served while no source is there, chrony's local
@@ -77,10 +81,10 @@ const (
 type Fallback struct {
 	Stratum uint8 // 1 to 15; 0: none, the alarm is served
 	// Distance is the root distance that a synchronised clock must have
-	// reached before, 1 s by default.
+	// reached before; 0: 1 s, as in chrony.
 	Distance time.Duration
-	// Activate is the root distance that must have been reached once before;
-	// 0: a clock that was never synchronised is served too.
+	// Activate is a root distance that the clock must have come below once
+	// before; 0: a clock that was never synchronised is served too.
 	Activate time.Duration
 	// Wait is how long sources must have been gone.
 	Wait time.Duration
@@ -101,15 +105,95 @@ type MaxChange struct {
 }
 
 // Driver steers the system clock by sources. All methods are safe for
-// concurrent use.
-type Driver struct{}
+// concurrent use; Run is called once.
+type Driver struct {
+	config DriverConfig
+	log    hclog.Logger
+	system System // used by Run's goroutine, but for Read
+	lock   *os.File
+	state  atomic.Pointer[ntp.ClockState]
+	saver  *saver
 
-// NewDriver takes the lock and reads the state. It touches no clock.
-func NewDriver(c DriverConfig) (*Driver, error) { return &Driver{}, nil }
+	mu       sync.Mutex // guards all below
+	d        *discipline.Discipline
+	sources  map[discipline.SourceID]*driven
+	lastID   discipline.SourceID
+	fed      bool    // a sample was accepted since the last tick
+	ever     bool    // a sample was ever accepted
+	now      Clocks  // at the last tick
+	running  bool    // now is set
+	rate     float64 // commanded, s/s
+	synced   bool    // at the last tick
+	once     bool    // synchronised at least once
+	waiting  bool    // for a first confirmation after the start, a step or a gap
+	waitFrom int64   // on Raw
+	stepped  bool    // since the last synchronisation
+	leap     leapSecond
+	local    local
+	foreign  foreign
+	refusal  refusal
+	saved    Saved
+	saveAt   int64 // on Raw
+	events   []discipline.Event
+	limits   limits
+	said     servedAs
+}
 
-// Run steers the clock until the context ends, and then leaves it running at
-// its best known rate.
-func (d *Driver) Run(ctx context.Context) error { return nil }
+// NewDriver takes the lock and reads the state of the last run. It touches no
+// clock.
+func NewDriver(c DriverConfig) (*Driver, error) {
+	if c.System == nil {
+		return nil, errors.New("clock: no system clock")
+	}
+	if c.Fallback.Stratum >= ntp.StratumUnsynchronised {
+		return nil, fmt.Errorf("clock: fallback stratum is %d, wants 0 to 15", c.Fallback.Stratum)
+	}
+	if c.Fallback.Distance == 0 {
+		c.Fallback.Distance = time.Second
+	}
+	if c.Logger == nil {
+		c.Logger = hclog.NewNullLogger()
+	}
+	if c.Random == nil {
+		c.Random = rand.Float64
+	}
+	if c.Measure {
+		c.System, c.LockFile = handsOff{c.System}, ""
+		c.Discipline.StepThreshold = 0 // it would be decided again and again
+	}
+	estimator, err := discipline.New(c.Discipline)
+	if err != nil {
+		return nil, err
+	}
+	d := &Driver{config: c, log: c.Logger, system: c.System, d: estimator,
+		sources: map[discipline.SourceID]*driven{}, waiting: true, limits: limits{}}
+	d.state.Store(&ntp.ClockState{Leap: ntp.LeapUnknown, Stratum: ntp.StratumUnsynchronised, Precision: c.Precision,
+		ReferenceID: kissInit, RootDispersion: 16 * time.Second, Drift: c.Discipline.Drift})
+	if c.LockFile != "" {
+		if d.lock, err = lockClock(c.LockFile); err != nil {
+			return nil, err
+		}
+	}
+	return d, nil
+}
 
 // Close releases the lock of a driver that Run is not called of.
-func (d *Driver) Close() error { return nil }
+func (d *Driver) Close() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.lock == nil {
+		return nil
+	}
+	err := d.lock.Close()
+	d.lock = nil
+	return err
+}
+
+// handsOff is a clock that is only read.
+type handsOff struct{ System }
+
+func (handsOff) Reset() error           { return nil }
+func (handsOff) SetRate(float64) error  { return nil }
+func (handsOff) Step(int64) error       { return nil }
+func (handsOff) SetStatus(Status) error { return nil }
+func (handsOff) SetTAI(int) error       { return nil }

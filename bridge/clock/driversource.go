@@ -1,10 +1,13 @@
 package clock
 
 import (
+	"crypto/md5"
+	"encoding/binary"
 	"net/netip"
 	"time"
 
 	"ntsbridge/bridge/clock/discipline"
+	"ntsbridge/bridge/clock/timebase"
 	"ntsbridge/bridge/ntp"
 )
 
@@ -18,43 +21,135 @@ type SourceInfo struct {
 // ReferenceID returns the reference identifier of a clock that follows the
 // source (RFC 5905, section 7.3): its IPv4 address, the first four octets of
 // the MD5 digest of its IPv6 address, or the reference clock's code.
-func (s SourceInfo) ReferenceID() uint32 { return 0 }
+func (s SourceInfo) ReferenceID() uint32 {
+	var id [4]byte
+	a := s.Address.Unmap()
+	switch {
+	case s.Refclock != "":
+		copy(id[:], s.Refclock)
+	case a.Is4():
+		id = a.As4()
+	case a.Is6():
+		digest := md5.Sum(a.AsSlice())
+		copy(id[:], digest[:])
+	}
+	return binary.BigEndian.Uint32(id[:])
+}
+
+// driven is a source with what the discipline does not know of it.
+type driven struct {
+	info   SourceInfo
+	config discipline.SourceConfig
+	orphan bool // has no real time: its last stratum was that of orphans
+	barred bool // measured only, because it is an orphan
+	parent bool // an orphan that is followed, because there is no other source
+}
 
 // AddSource adds a source.
 func (d *Driver) AddSource(c discipline.SourceConfig, info SourceInfo) (discipline.SourceID, error) {
-	return 0, nil
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.d.AddSource(d.lastID+1, c); err != nil {
+		return 0, err
+	}
+	d.lastID++
+	d.sources[d.lastID] = &driven{info: info, config: c}
+	return d.lastID, nil
 }
 
 // RemoveSource forgets a source. The clock does not move.
-func (d *Driver) RemoveSource(id discipline.SourceID) {}
+func (d *Driver) RemoveSource(id discipline.SourceID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.d.RemoveSource(id)
+	delete(d.sources, id)
+}
 
 // Sample takes in an exchange, timed on the free-running base. Of a reference
 // clock T1 equals T4 and T2 equals T3, and the stratum is that of the
-// reference clock, usually 0.
-func (d *Driver) Sample(x discipline.Sample) discipline.Verdict { return discipline.Accepted }
+// reference clock itself, usually 0.
+func (d *Driver) Sample(x discipline.Sample) discipline.Verdict {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := d.sources[x.Source]
+	if s == nil {
+		return discipline.UnknownSource
+	}
+	if s.info.Refclock != "" { // the discipline knows servers: one above what they follow
+		x.Stratum++
+	}
+	d.orphaned(x.Source, s, x.Stratum)
+	v := d.d.Sample(x)
+	if v == discipline.Accepted {
+		d.fed, d.ever = true, true
+	}
+	return v
+}
+
+// base reads the free-running base.
+func (d *Driver) base() discipline.Instant {
+	c, err := d.system.Read()
+	if err != nil {
+		return discipline.Instant(timebase.Read().Raw)
+	}
+	return discipline.Instant(c.Raw)
+}
 
 // Missed says that a request found no answer.
-func (d *Driver) Missed(id discipline.SourceID) {}
+func (d *Driver) Missed(id discipline.SourceID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.d.Missed(id, d.base())
+}
 
 // RateLimited obeys a verified kiss-o'-death RATE.
-func (d *Driver) RateLimited(id discipline.SourceID) {}
+func (d *Driver) RateLimited(id discipline.SourceID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.d.RateLimited(id)
+}
 
 // Denied obeys a verified kiss-o'-death DENY or RSTR.
-func (d *Driver) Denied(id discipline.SourceID) {}
+func (d *Driver) Denied(id discipline.SourceID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.d.Denied(id, d.base())
+}
 
 // Next says that a request was just sent to a source, and returns when to send
-// the next one.
-func (d *Driver) Next(id discipline.SourceID) time.Duration { return time.Minute }
-
-// Source returns the report of a source, and false if there is none.
-func (d *Driver) Source(id discipline.SourceID) (SourceReport, bool) { return SourceReport{}, false }
+// the next one; the largest duration if never.
+func (d *Driver) Next(id discipline.SourceID) time.Duration {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.d.Next(id, d.config.Random())
+}
 
 // SourceReport is what chronyc's sources and sourcestats show.
 type SourceReport struct {
 	discipline.SourceStatus
-	Info SourceInfo
-	Age  time.Duration // of the last accepted sample; negative: none
+	Info   SourceInfo
+	Age    time.Duration // of the last accepted sample; negative: none
+	Orphan bool          // not used, because it has no real time
 }
+
+// Source returns the report of a source, and false if there is none.
+func (d *Driver) Source(id discipline.SourceID) (SourceReport, bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s, now := d.sources[id], d.base()
+	if s == nil {
+		return SourceReport{}, false
+	}
+	st, _ := d.d.Source(id, now)
+	r := SourceReport{SourceStatus: st, Info: s.info, Age: -1, Orphan: s.barred}
+	if st.Samples > 0 {
+		r.Age = time.Duration(now - st.Last)
+	}
+	return r, true
+}
+
+// State returns what to serve; it is never nil.
+func (d *Driver) State() *ntp.ClockState { return d.state.Load() }
 
 // TrackingReport is what chronyc's tracking shows.
 type TrackingReport struct {
@@ -71,8 +166,28 @@ type TrackingReport struct {
 	Corrected float64 // rate correction in force, s/s
 }
 
-// State returns what to serve; it is never nil.
-func (d *Driver) State() *ntp.ClockState { return &ntp.ClockState{Leap: ntp.LeapUnknown} }
-
 // Tracking returns the report as of now.
-func (d *Driver) Tracking() TrackingReport { return TrackingReport{} }
+func (d *Driver) Tracking() TrackingReport {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c, err := d.system.Read()
+	if err != nil {
+		c = d.now
+	}
+	t := TrackingReport{
+		Tracking: d.d.Tracking(readingOf(c)), State: d.state.Load(), System: time.Unix(0, c.System).UTC(),
+		Fallback: d.local.active, Refused: d.refusal.active, Alarm: d.foreign.alarm, Kernel: c.Kernel, Corrected: c.Rate,
+	}
+	t.Foreign = d.foreign.count
+	if s := d.sources[t.Source]; s != nil && d.synced {
+		t.Selected = s.info
+	}
+	if d.leap.kind != ntp.LeapNone && !d.leap.done {
+		t.Leap, t.LeapAt = d.leap.kind, time.Unix(0, d.leap.at).UTC()
+	}
+	return t
+}
+
+func readingOf(c Clocks) discipline.Reading {
+	return discipline.Reading{Raw: discipline.Instant(c.Raw), System: c.System, Rate: c.Rate}
+}

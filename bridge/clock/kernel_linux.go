@@ -17,11 +17,21 @@ func ReadKernel() (Kernel, error) {
 	if err != nil {
 		return Kernel{}, fmt.Errorf("adjtimex: %w", err)
 	}
+	return kernelOf(state, &tx), nil
+}
+
+// ownLoops are the kernel's own ways of steering the clock.
+const ownLoops = unix.STA_PLL | unix.STA_FLL | unix.STA_PPSFREQ | unix.STA_PPSTIME
+
+// kernelOf reads adjtimex's answer.
+func kernelOf(state int, tx *unix.Timex) Kernel {
 	k := Kernel{
 		Synchronised: tx.Status&unix.STA_UNSYNC == 0 && state != unix.TIME_ERROR,
 		MaxError:     time.Duration(tx.Maxerror) * time.Microsecond,
 		EstError:     time.Duration(tx.Esterror) * time.Microsecond,
 		TAI:          int(tx.Tai),
+		Loop:         tx.Status&ownLoops != 0,
+		LeapOver:     state == unix.TIME_OOP || state == unix.TIME_WAIT,
 	}
 	switch {
 	case tx.Status&unix.STA_INS != 0:
@@ -29,5 +39,5 @@ func ReadKernel() (Kernel, error) {
 	case tx.Status&unix.STA_DEL != 0:
 		k.Leap = ntp.LeapDelete
 	}
-	return k, nil
+	return k
 }

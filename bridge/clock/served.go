@@ -13,6 +13,8 @@ type Kernel struct {
 	MaxError     time.Duration // bound of the error, grows by 500 ppm between updates
 	EstError     time.Duration // estimated error
 	TAI          int           // TAI-UTC in seconds, 0 if nobody told the kernel
+	Loop         bool          // the kernel's own loop steers the clock: STA_PLL, STA_FLL or PPS
+	LeapOver     bool          // TIME_OOP or TIME_WAIT: the leap second is running or was, and Leap is still set
 }
 
 // Mode is where served time gets its right to be believed from.

@@ -1,0 +1,239 @@
+package clock
+
+import (
+	"fmt"
+	"math"
+	"time"
+
+	"ntsbridge/bridge/clock/discipline"
+)
+
+// Rates of the log, ns.
+const (
+	quietTime = int64(60e9)   // between two lines of one kind
+	alarmTime = int64(3600e9) // between two alarms
+	// An alarm is foreignAlarm interventions of others within foreignTime; it
+	// ends when there was none for foreignEnd.
+	foreignAlarm = 3
+	foreignTime  = int64(60e9)
+	foreignEnd   = int64(600e9)
+)
+
+// leastJump is the least change of the system clock by others, s, of which
+// holders of timestamps are told: less is what a foreign rate does in a second.
+const leastJump = 1e-3
+
+// limits bounds how often a kind of line is logged.
+type limits map[string]struct {
+	at   int64
+	left int
+}
+
+// allow tells whether a line may be logged now, on Raw.
+func (l limits) allow(kind string, now int64) bool {
+	e, there := l[kind]
+	if there && now-e.at < quietTime {
+		e.left++
+		l[kind] = e
+		return false
+	}
+	e.at, e.left = now, 0
+	l[kind] = e
+	return true
+}
+
+// foreign follows who else is at the clock.
+type foreign struct {
+	count      int
+	slack      float64 // by which the last tick's measurements may be wrong, s
+	expected   float64 // change that the discipline will take for somebody else's, s
+	overridden bool    // the last tick did not do what the discipline said
+	times      [foreignAlarm]int64
+	alarm      bool
+	alarmed    int64
+}
+
+// report logs what happened. It returns by how much others moved the clock.
+func (d *Driver) report(c Clocks) (moved int64, err error) {
+	for _, e := range d.events {
+		switch e.Kind {
+		case discipline.EventForeignChange:
+			if !d.mine(e.Value, c) {
+				d.intruded(c, "the system clock was changed by another program", "seconds", e.Value)
+				if math.Abs(e.Value) >= leastJump {
+					moved += int64(e.Value * 1e9)
+				}
+			}
+		case discipline.EventForeignRate:
+			if !d.config.Measure && !d.foreign.overridden {
+				d.intruded(c, "the system clock's rate was changed by another program: it is set again", "ppm", e.Value*1e6)
+			}
+		case discipline.EventPanic:
+			err = d.panics(e.Value)
+		default:
+			d.explain(e, c)
+		}
+	}
+	d.foreign.expected = 0
+	d.calm(c.Raw)
+	return moved, err
+}
+
+// mine tells whether a change of the clock is what we did ourselves, or what
+// the readings cannot tell from it.
+func (d *Driver) mine(by float64, c Clocks) bool {
+	f := &d.foreign
+	tolerance := d.config.Discipline.ForeignTolerance + f.slack + float64(c.Spread)/2e9
+	return d.config.Measure || f.overridden || math.Abs(by-f.expected) <= tolerance
+}
+
+// intruded counts an intervention, and raises the alarm at repeated ones.
+func (d *Driver) intruded(c Clocks, what, unit string, by float64) {
+	f := &d.foreign
+	f.count++
+	if d.limits.allow(what, c.Raw) {
+		d.log.Warn(what, unit, by, "times", f.count)
+	}
+	copy(f.times[:], f.times[1:])
+	f.times[foreignAlarm-1] = c.Raw
+	often := f.count >= foreignAlarm && f.times[foreignAlarm-1]-f.times[0] <= foreignTime
+	if !often || f.alarm && c.Raw-f.alarmed < alarmTime {
+		return
+	}
+	f.alarm, f.alarmed = true, c.Raw
+	who := "not found; a virtual machine's guest tools, or a container, may be it"
+	if d.config.Suspect != nil {
+		if err := d.config.Suspect(); err != nil {
+			who = err.Error()
+		}
+	}
+	d.log.Error("another program steers the system clock too: stop it, or set clock.mode: observe", "suspect", who, "times", f.count)
+}
+
+// calm ends the alarm.
+func (d *Driver) calm(now int64) {
+	if f := &d.foreign; f.alarm && now-f.times[foreignAlarm-1] > foreignEnd {
+		f.alarm = false
+		d.log.Info("nobody else has steered the system clock for some minutes")
+	}
+}
+
+// panics logs a panic.
+func (d *Driver) panics(offset float64) error {
+	threshold := d.config.Discipline.Panic
+	if d.config.PanicExit {
+		return fmt.Errorf("%w: by sources it is %.3f s wrong, the threshold is %g s; see that they are right, "+
+			"and set the clock by hand or allow one large step at the start", ErrPanic, offset, threshold)
+	}
+	d.log.Error("the system clock is left alone and not served: by its sources it is wrong by more than the panic threshold; "+
+		"see that they are right, and set the clock by hand or restart with one large step allowed", "seconds", offset, "threshold", threshold)
+	return nil
+}
+
+// explain logs an event that nothing else follows from.
+func (d *Driver) explain(e discipline.Event, c Clocks) {
+	switch e.Kind {
+	case discipline.EventStep:
+		if !d.refusal.active {
+			d.log.Warn("the system clock is stepped; it is served as unsynchronised until an answer confirms it", "seconds", e.Value)
+		}
+	case discipline.EventClockJumped:
+		d.log.Warn("all sources say that the clock jumped: it follows them", "seconds", e.Value)
+	case discipline.EventPathChanged:
+		if d.limits.allow("path", c.Raw) {
+			d.log.Info("a source moved against the others: its path is measured anew", "seconds", e.Value)
+		}
+	case discipline.EventRouteChanged:
+		if d.limits.allow("route", c.Raw) {
+			d.log.Debug("the route to a source changed its least delay", "seconds", e.Value)
+		}
+	case discipline.EventEstimateLeft:
+		d.log.Warn("the estimate of the clock's error left what the sources agree on: it is made anew", "seconds", e.Value)
+	case discipline.EventGap:
+		d.log.Warn("the machine slept or was paused: sources are asked anew", "seconds", e.Value)
+	case discipline.EventNumeric:
+		d.log.Error("an estimate of the clock's error was no number: all estimates are made anew, the rate stays")
+	default:
+		d.log.Info("event of the clock discipline", "kind", int(e.Kind), "value", e.Value)
+	}
+}
+
+// Limits of gaps.
+const (
+	leastSleep = 10e6 // ns that boot time must gain on monotonic time
+	leastSkew  = 0.1e9
+	lateTick   = 30e9 // ns that a tick may be late before the base is doubted
+	rtcError   = 1.0  // s: a clock that ran on in suspend, as the kernel reads it
+)
+
+// slept tells the discipline of suspends and pauses. It returns by how much
+// the system clock moved against the base.
+func (d *Driver) slept(c *Clocks) (jumped int64) {
+	raw := float64(c.Raw - d.now.Raw)
+	monotonic := float64(c.Monotonic - d.now.Monotonic)
+	sleep := float64(c.Boot-d.now.Boot) - monotonic
+	skew := monotonic - raw*(1+d.rate)
+	lost, uncertain := 0.0, 0.0
+	switch {
+	case sleep > leastSleep:
+		lost, uncertain = sleep/1e9, rtcError
+	case math.Abs(skew) > leastSkew+1e-3*raw:
+		lost, uncertain = skew/1e9, math.Abs(skew)/1e9
+	case raw > float64(tickInterval)+lateTick:
+		uncertain = raw / 1e9
+	default:
+		return 0
+	}
+	d.doubt(c, lost, uncertain)
+	jumped = int64(float64(c.System-d.now.System) - raw*(1+d.rate))
+	if math.Abs(float64(jumped)) < leastJump*1e9 {
+		return 0
+	}
+	return jumped
+}
+
+// doubt makes everything unsynchronised until sources have answered anew.
+func (d *Driver) doubt(c *Clocks, lost, uncertain float64) {
+	d.wait(c.Raw)
+	if d.ever { // else there is nothing to doubt
+		d.d.Gap(discipline.Instant(c.Raw), lost, uncertain)
+	}
+}
+
+// wait waits for a first confirmation.
+func (d *Driver) wait(now int64) { d.waiting, d.waitFrom = true, now }
+
+// refusal follows MaxChange.
+type refusal struct {
+	active bool
+	times  int
+}
+
+// refuse judges an update before the discipline acts on it.
+func (d *Driver) refuse(r discipline.Reading) error {
+	m, f := &d.config.MaxChange, &d.refusal
+	if m.Offset == 0 || !d.fed {
+		return nil
+	}
+	t := d.d.Tracking(r)
+	if t.Updates < m.Start || math.Abs(t.SystemOffset) <= m.Offset {
+		if f.active {
+			d.log.Info("sources agree with the clock again", "seconds", t.SystemOffset)
+		}
+		f.active = false
+		return nil
+	}
+	f.active = true
+	f.times++
+	if m.Ignore >= 0 && f.times > m.Ignore {
+		return fmt.Errorf("%w: %.6f s, allowed are %g s; see that the sources are right, and set the clock by hand or restart",
+			ErrMaxChange, t.SystemOffset, m.Offset)
+	}
+	if d.limits.allow("maxchange", int64(r.Raw)) {
+		d.log.Error("sources ask for a larger change of the clock than allowed: refused", "seconds", t.SystemOffset,
+			"allowed", m.Offset, "times", f.times)
+	}
+	return nil
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * 1e9) }

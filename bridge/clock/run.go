@@ -1,0 +1,229 @@
+package clock
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"time"
+
+	"ntsbridge/bridge/clock/discipline"
+	"ntsbridge/bridge/ntp"
+)
+
+// tickInterval is how often the clock is corrected, ns.
+const tickInterval = int64(time.Second)
+
+// Run steers the clock until the context ends, and then leaves it running at
+// its best known rate. It ends with an error only when the clock cannot or
+// must not be steered any more.
+func (d *Driver) Run(ctx context.Context) error {
+	defer d.Close()
+	at, err := d.start()
+	if err != nil {
+		return err
+	}
+	d.saver = startSaver(&d.config, d.log)
+	for err == nil {
+		if err = d.tick(); err != nil {
+			break
+		}
+		at = d.nextTick(at)
+		if err = d.system.Wait(ctx, d.wake(at)); err != nil && ctx.Err() != nil {
+			err = nil
+			break
+		}
+	}
+	return errors.Join(err, d.leave())
+}
+
+// nextTick is the next tick after now on the grid that at is on: late ticks do
+// not move it.
+func (d *Driver) nextTick(at int64) int64 {
+	if late := d.now.Raw - at; late >= 0 {
+		at += (late/tickInterval + 1) * tickInterval
+	}
+	return at
+}
+
+// start takes the clock over.
+func (d *Driver) start() (at int64, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c, err := d.system.Read()
+	if err != nil {
+		return 0, err
+	}
+	d.restore(c)
+	d.inherit(c)
+	if c.Kernel.Loop && !d.config.Measure {
+		d.log.Warn("the kernel's own loop was steering the clock, perhaps a leftover of another daemon: it is turned off now")
+	}
+	if err := d.system.Reset(); err != nil {
+		return 0, fmt.Errorf("take the system clock over: %w", err)
+	}
+	d.wait(c.Raw)
+	d.local.lostAt = c.Raw
+	d.rate = c.Rate
+	return c.Raw, nil
+}
+
+// tick corrects the clock once.
+func (d *Driver) tick() error {
+	c, err := d.system.Read()
+	if err != nil {
+		return err
+	}
+	jumped, err := d.prepare(&c)
+	if err != nil {
+		return err
+	}
+	d.announceJump(jumped)
+	a, before, err := d.decide(c)
+	if err != nil {
+		return err
+	}
+	if err := d.correct(&c, a, before); err != nil {
+		return err
+	}
+	return d.publish(c)
+}
+
+// prepare tells the discipline what happened to the clocks since the last
+// tick that no estimate must see. It returns by how much the system clock
+// jumped, ns.
+func (d *Driver) prepare(c *Clocks) (jumped int64, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if !d.running {
+		d.now, d.running = *c, true
+		return 0, nil
+	}
+	jumped = d.slept(c)
+	leapt, err := d.leapTo(c)
+	return jumped + leapt, err
+}
+
+func (d *Driver) announceJump(by int64) {
+	if by != 0 && d.config.OnStep != nil {
+		d.config.OnStep(time.Duration(by))
+	}
+}
+
+// decide asks the discipline what to do. before is how much others moved the
+// clock, ns.
+func (d *Driver) decide(c Clocks) (a discipline.Action, moved int64, err error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	r := readingOf(c)
+	if err := d.refuse(r); err != nil {
+		return a, 0, err
+	}
+	a = d.d.Tick(r)
+	d.fed = false
+	d.events = d.d.Events(d.events[:0])
+	moved, err = d.report(c)
+	if err != nil {
+		return a, moved, err
+	}
+	if d.refusal.active {
+		a = discipline.Action{Rate: d.d.Exit().Rate}
+	}
+	if math.IsNaN(a.Rate) || math.Abs(a.Rate) > maxRate {
+		d.log.Error("the discipline asks for a rate that no clock has: it stays as it is", "rate", a.Rate)
+		a = discipline.Action{Rate: d.rate}
+	}
+	d.foreign.slack = float64(c.Spread) / 2e9
+	d.foreign.overridden = d.refusal.active
+	d.now = c
+	return a, moved, nil
+}
+
+// correct does what was decided. The rate comes first: each microsecond
+// between the reading and the new rate is an error that the next tick sees.
+func (d *Driver) correct(c *Clocks, a discipline.Action, moved int64) error {
+	if err := d.set("rate", d.system.SetRate(a.Rate)); err != nil {
+		return err
+	}
+	after, err := d.system.Read()
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	d.foreign.slack += math.Abs(a.Rate-d.rate) * float64(after.Raw-c.Raw) / 1e9
+	d.rate = a.Rate
+	d.mu.Unlock()
+	*c = after
+	d.announceJump(moved)
+	if a.Step == 0 {
+		return nil
+	}
+	return d.step(c, a.Step)
+}
+
+// step steps the clock, after saying that it is not to be trusted.
+func (d *Driver) step(c *Clocks, by int64) error {
+	d.mu.Lock()
+	d.wait(c.Raw)
+	d.stepped = true
+	d.leap.hold(c.Raw)
+	state := d.unsynchronised(d.d.Status(readingOf(*c)), *c)
+	d.mu.Unlock()
+	d.serve(state)
+	if err := d.set("step", d.system.Step(by)); err != nil {
+		return err
+	}
+	after, err := d.system.Read()
+	if err != nil {
+		return err
+	}
+	*c = after
+	d.announceJump(by)
+	return nil
+}
+
+// set ends Run only if the clock has become untouchable; else the next tick
+// tries again.
+func (d *Driver) set(what string, err error) error {
+	if errors.Is(err, ErrPrivilege) {
+		return err
+	}
+	if err != nil && d.limits.allow("set "+what, d.now.Raw) {
+		d.log.Error("the system clock does not obey", "what", what, "error", err)
+	}
+	return nil
+}
+
+// serve publishes a state.
+func (d *Driver) serve(s *ntp.ClockState) {
+	d.state.Store(s)
+	if d.config.OnState != nil {
+		d.config.OnState(s)
+	}
+}
+
+// leave leaves the clock at its best known rate, with no slew running, and
+// saves the state. The kernel's status stays as it is: the clock is as good
+// as it was a moment ago. The kernel lets its error grow and calls it
+// unsynchronised after some hours, unless the next daemon says otherwise; a
+// leap second that is pending today stays pending.
+func (d *Driver) leave() error {
+	d.mu.Lock()
+	if d.running {
+		d.rate = d.d.Exit().Rate
+	}
+	rate, running := d.rate, d.running
+	d.mu.Unlock()
+	if !running {
+		return nil
+	}
+	err := d.system.SetRate(rate)
+	if c, readErr := d.system.Read(); readErr == nil {
+		d.mu.Lock()
+		d.save(c)
+		d.mu.Unlock()
+	}
+	d.saver.finish()
+	d.log.Info("the system clock is left at its best known rate", "ppm", rate*1e6)
+	return err
+}
