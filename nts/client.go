@@ -22,6 +22,14 @@ var (
 	ErrNAK = errors.New("nts: server sent an NTS negative acknowledgement")
 	// ErrResponse: not a response to the last request, or not authentic.
 	ErrResponse = errors.New("nts: response refused")
+	// ErrUnprotected is an ErrResponse: the packet has no NTS fields, or is not
+	// sealed, and is no NAK either. A server without NTS answers like that, or
+	// somebody on the way who takes the fields off.
+	ErrUnprotected = fmt.Errorf("%w: not protected by NTS", ErrResponse)
+	// ErrAuthenticator is an ErrResponse: the packet has the unique identifier
+	// of the last request, but is not sealed with the server's key. Somebody on
+	// the way made or changed it.
+	ErrAuthenticator = fmt.Errorf("%w: authenticator does not verify", ErrResponse)
 )
 
 // maxRequestLen keeps a request within IPv6's least MTU of 1280 octets.
@@ -80,6 +88,27 @@ func (c *Client) AEAD() aead.ID { return c.id }
 // Cookies returns the number of unused cookies, 0 to 8.
 func (c *Client) Cookies() int { return c.count }
 
+// CookieLen returns the length of the cookie that the next request spends,
+// octets; 0 without one.
+func (c *Client) CookieLen() int {
+	if c.count == 0 {
+		return 0
+	}
+	return c.cookies[c.first].n
+}
+
+// Withdraw takes up to n of the newest cookies away, copies that no request
+// of this client will spend: to be kept for another run of the program.
+func (c *Client) Withdraw(n int) [][]byte {
+	var list [][]byte
+	for ; n > 0 && c.count > 0; n-- {
+		c.count--
+		slot := &c.cookies[(c.first+c.count)%MaxCookies]
+		list = append(list, append([]byte(nil), slot.b[:slot.n]...))
+	}
+	return list
+}
+
 // keep stores a cookie if there is room for it.
 func (c *Client) keep(b []byte) {
 	if c.count == MaxCookies || len(b) == 0 || len(b) > maxCookieLen {
@@ -131,6 +160,9 @@ func (c *Client) Response(p []byte) error {
 	if l.Defect != ntp.ReasonOK || ntp.ModeOf(p) != ntp.ModeServer || ntp.VersionOf(p) != 4 {
 		return fmt.Errorf("%w: not an NTPv4 server packet (%v)", ErrResponse, l.Defect)
 	}
+	if l.UniqueIdentifier.Length == 0 && l.Authenticator.Length == 0 {
+		return ErrUnprotected
+	}
 	if l.UniqueIdentifier.Length == 0 ||
 		subtle.ConstantTimeCompare(l.UniqueIdentifier.Body(p), c.uid[:]) != 1 {
 		return fmt.Errorf("%w: unique identifier is missing or another one", ErrResponse)
@@ -139,7 +171,7 @@ func (c *Client) Response(p []byte) error {
 		if isNAK(p) {
 			return ErrNAK
 		}
-		return fmt.Errorf("%w: not authenticated", ErrResponse)
+		return ErrUnprotected
 	}
 	plain, err := c.open(p, l.Authenticator)
 	if err != nil {
@@ -159,7 +191,7 @@ func (c *Client) open(p []byte, f ntp.Field) ([]byte, error) {
 	}
 	plain, err := c.s2c.Open(c.plain[:0], a.nonce, a.ciphertext, p[:f.Offset])
 	if err != nil {
-		return nil, fmt.Errorf("%w: authenticator does not verify", ErrResponse)
+		return nil, ErrAuthenticator
 	}
 	return plain, nil
 }

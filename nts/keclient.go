@@ -23,7 +23,38 @@ var (
 	// ErrRefused: the server sent an error record, a warning, or agrees to no
 	// protocol or algorithm.
 	ErrRefused = errors.New("nts: server refuses key establishment")
+	// ErrNoProtocol and ErrNoAEAD are ErrRefused: the server does not offer
+	// NTPv4, or none of our algorithms.
+	ErrNoProtocol = fmt.Errorf("%w: it does not offer NTPv4", ErrRefused)
+	ErrNoAEAD     = fmt.Errorf("%w: it has no AEAD algorithm in common with us", ErrRefused)
 )
+
+// RefusalError is an ErrRefused with the server's error or warning record
+// (RFC 8915, sections 4.1.3 and 4.1.4).
+type RefusalError struct {
+	Warning bool // a warning record, else an error record
+	Code    uint16
+}
+
+// Error implements error.
+func (e *RefusalError) Error() string { return fmt.Sprintf("%v: %s", ErrRefused, e.text()) }
+
+// Unwrap returns ErrRefused.
+func (e *RefusalError) Unwrap() error { return ErrRefused }
+
+func (e *RefusalError) text() string {
+	switch {
+	case e.Warning:
+		return fmt.Sprintf("warning %d", e.Code)
+	case e.Code == ErrorUnrecognizedCritical:
+		return "error 0, unrecognised critical record"
+	case e.Code == ErrorBadRequest:
+		return "error 1, bad request"
+	case e.Code == ErrorInternal:
+		return "error 2, internal server error"
+	}
+	return fmt.Sprintf("error %d", e.Code)
+}
 
 // KEResult is what a client learns in NTS-KE.
 type KEResult struct {
@@ -103,15 +134,15 @@ func (c *KEClient) take(res *KEResult, r Record) error {
 		if len(values) != 1 || !ok {
 			return fmt.Errorf("%w: record of type %d", ErrMalformed, r.Type)
 		}
-		return fmt.Errorf("%w: %s", ErrRefused, refusal(r.Type, values[0]))
+		return &RefusalError{r.Type == RecordWarning, values[0]}
 	case RecordNextProtocol:
 		if ok && len(values) == 0 {
-			return fmt.Errorf("%w: it does not offer NTPv4", ErrRefused)
+			return ErrNoProtocol
 		}
 		ok = ok && r.Critical && len(values) == 1 && values[0] == ProtocolNTPv4
 	case RecordAEAD:
 		if ok && len(values) == 0 {
-			return fmt.Errorf("%w: it has no AEAD algorithm in common with %v", ErrRefused, c.aeads())
+			return fmt.Errorf("%w: %v", ErrNoAEAD, c.aeads())
 		}
 		ok = ok && len(values) == 1 && slices.Contains(c.aeads(), aead.ID(values[0]))
 		if ok {
@@ -147,21 +178,6 @@ func (res *KEResult) takeCookie(cookie []byte) error {
 		res.Cookies = append(res.Cookies, cookie)
 	}
 	return nil
-}
-
-func refusal(recordType, code uint16) string {
-	if recordType == RecordWarning {
-		return fmt.Sprintf("warning %d", code)
-	}
-	switch code {
-	case ErrorUnrecognizedCritical:
-		return "error 0, unrecognised critical record"
-	case ErrorBadRequest:
-		return "error 1, bad request"
-	case ErrorInternal:
-		return "error 2, internal server error"
-	}
-	return fmt.Sprintf("error %d", code)
 }
 
 // Alternative returns the other agreement to try if the server answers the

@@ -2,14 +2,12 @@ package source
 
 import (
 	"context"
-	"crypto/rand"
 	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/netip"
-	"strconv"
+	"sync/atomic"
 	"time"
 
 	"ntsbridge/bridge/ntp"
@@ -19,44 +17,151 @@ import (
 
 // NTSConfig says where keys for NTS are established (RFC 8915, section 4).
 type NTSConfig struct {
-	// Server is the host name or address of the NTS-KE server, with port.
+	// Server is the host name or address of the NTS-KE server, with port
+	// (default 4460). Required.
 	Server string
 	// TLS is the base of the TLS settings: root certificates, time, server
-	// name. Version and protocol are set here. Default: those of the system.
+	// name. Version and protocol are set here, and certificates are always
+	// verified. Default: those of the system.
 	TLS *tls.Config
+	// Trusted are PEM files and directories of them with the certificates of
+	// trusted authorities, read again at each key establishment. They replace
+	// TLS.RootCAs. Default: TLS.RootCAs, else the system's.
+	Trusted []string
 	// AEADs in order of preference. Default: those of package nts.
 	AEADs []aead.ID
-	// Timeout of a whole exchange. Default: 5 s.
+	// Timeout of a whole key establishment, all addresses together. Default: 5 s.
 	Timeout time.Duration
+	// Network restricts addresses: "ip4" or "ip6". Default: "ip", both.
+	Network string
+	// Local is the address to connect from. Default: the kernel's choice.
+	Local netip.Addr
+	// Port is the UDP port where the server names none. Default: 123.
+	Port uint16
+	// Refresh is the age of keys at which new ones are established, though the
+	// old are good. Default: 4 weeks; negative: never.
+	Refresh time.Duration
+	// MaxRetry bounds the time between failed key establishments, 10 s to 5
+	// days (RFC 8915, section 4.2). Default: 1 day.
+	MaxRetry time.Duration
+	// Store keeps keys and cookies over restarts. Default: they are not kept.
+	Store Store
+	// Name is that under which Store keeps them. Default: Server.
+	Name string
+	// MaxAge is how old kept keys may be. Default: 7 days.
+	MaxAge time.Duration
+	// Dates says how the dates of certificates are judged.
+	Dates TimeCheck
+	// Clock tells the uptime, by which waiting is measured. It must be that of
+	// the association. Default: one of its own.
+	Clock Clock
+	// Resolver finds addresses. Default: net.DefaultResolver.
+	Resolver *net.Resolver
+	// OnNotice gets what an operator should know and what is no failed poll: one
+	// sentence. It is called by the association's goroutine. May be nil.
+	OnNotice func(string)
 }
 
-// NTS protects packets by NTS (RFC 8915, section 5) and establishes keys anew
-// when it must.
+// NTS protects packets by NTS (RFC 8915, section 5), establishes keys anew
+// when it must, and keeps them over restarts. It is made to outlive the
+// association that uses it: its back-off is that of the server.
+//
+// Methods that say so are safe for concurrent use; all others belong to the
+// association's goroutine.
 type NTS struct {
-	ctx     context.Context
-	cfg     NTSConfig
-	client  *nts.Client
-	retry   time.Duration // no key establishment before, by uptime
-	backoff time.Duration
-	naks    int
+	ctx  context.Context
+	cfg  NTSConfig
+	told netip.AddrPort // what Server has returned
+
+	session *session // nil: no keys
+	reserve *session // kept keys that are too old by a clock that may be wrong
+	turn    int      // which address comes first: moved on by keys that were of no use
+	issuer  string   // of the certificate at the last good key establishment
+
+	backoff  time.Duration
+	retry    time.Duration // no key establishment before, by uptime
+	attempts int           // since the last good one
+	err      error         // of the last one
+	count    uint32        // good ones
+
+	unconfirmed bool // the keys rest on a certificate whose dates were not judged by a clock that is right
+	mustConfirm bool // and the time to do that has come
+	floorTold   bool
+
+	wantRetry, wantConfirm atomic.Bool
+	status                 atomic.Pointer[NTSStatus]
 }
 
-// Back-off of key establishment that fails.
+// Defaults of NTSConfig.
 const (
-	minKEBackoff = 10 * time.Second
-	maxKEBackoff = 2 * time.Hour
+	defaultKETimeout = 5 * time.Second
+	defaultRefresh   = 28 * 24 * time.Hour
+	defaultMaxRetry  = 24 * time.Hour
+	defaultMaxAge    = 7 * 24 * time.Hour
+	portNTP          = 123
 )
 
-// DialNTS establishes keys and returns the authenticator and the address of
-// the NTP server that goes with them. ctx ends all that the authenticator
-// does later, too.
-func DialNTS(ctx context.Context, cfg NTSConfig) (*NTS, netip.AddrPort, error) {
-	if cfg.Timeout == 0 {
-		cfg.Timeout = 5 * time.Second
+// NewNTS makes an authenticator, with the keys that Store has. It does not
+// use the network. ctx ends all that the authenticator does later.
+func NewNTS(ctx context.Context, cfg NTSConfig) (*NTS, error) {
+	if err := cfg.complete(); err != nil {
+		return nil, err
 	}
 	n := &NTS{ctx: ctx, cfg: cfg}
-	server, err := n.establish()
-	return n, server, err
+	n.restore()
+	n.publish()
+	return n, nil
+}
+
+// DialNTS is NewNTS and Connect.
+func DialNTS(ctx context.Context, cfg NTSConfig) (*NTS, netip.AddrPort, error) {
+	n, err := NewNTS(ctx, cfg)
+	if err != nil {
+		return nil, netip.AddrPort{}, err
+	}
+	server, err := n.Connect()
+	if err != nil {
+		return nil, netip.AddrPort{}, err
+	}
+	return n, server, nil
+}
+
+func (c *NTSConfig) complete() error {
+	setDefault(&c.Name, c.Server)
+	setDefault(&c.Timeout, defaultKETimeout)
+	setDefault(&c.Network, "ip")
+	setDefault(&c.Port, portNTP)
+	setDefault(&c.Refresh, defaultRefresh)
+	setDefault(&c.MaxRetry, defaultMaxRetry)
+	setDefault(&c.MaxAge, defaultMaxAge)
+	if c.Clock == nil {
+		c.Clock = NewSystemClock(nil)
+	}
+	if c.Resolver == nil {
+		c.Resolver = net.DefaultResolver
+	}
+	switch {
+	case c.Server == "":
+		return errors.New("source: no NTS-KE server")
+	case c.host() == "":
+		// An empty name would be the end of checking names.
+		return fmt.Errorf("source: NTS-KE server %q: no host", c.Server)
+	case c.Timeout < 0 || c.MaxAge < 0:
+		return fmt.Errorf("source: NTS: timeout %v, age %v", c.Timeout, c.MaxAge)
+	case c.MaxRetry < minRetry || c.MaxRetry > longestRetry:
+		return fmt.Errorf("source: NTS: longest retry %v, must be within %v to %v", c.MaxRetry, minRetry, longestRetry)
+	case c.Network != "ip" && c.Network != "ip4" && c.Network != "ip6":
+		return fmt.Errorf("source: NTS: network %q, must be ip, ip4 or ip6", c.Network)
+	}
+	_, err := (&nts.KEClient{AEADs: c.AEADs}).Request(nil)
+	return err
+}
+
+func setDefault[T comparable](v *T, d T) {
+	var zero T
+	if *v == zero {
+		*v = d
+	}
 }
 
 // Format hides the keys, whatever the verb.
@@ -67,144 +172,178 @@ func (*NTS) Kind() ntp.Kind { return ntp.KindNTS }
 
 // AEAD returns the algorithm in use, 0 without keys.
 func (n *NTS) AEAD() aead.ID {
-	if n.client == nil {
+	if n.session == nil {
 		return 0
 	}
-	return n.client.AEAD()
+	return n.session.client.AEAD()
 }
+
+// Connect makes sure that there are keys and returns the address of the NTP
+// server that they belong to. While key establishment has to wait, the error
+// is a *RetryError.
+func (n *NTS) Connect() (netip.AddrPort, error) {
+	defer n.publish()
+	if err := n.ready(n.cfg.Clock.Uptime()); err != nil {
+		return netip.AddrPort{}, err
+	}
+	n.told = n.session.server
+	return n.told, nil
+}
+
+// MovedError says that new keys belong to another NTP server than the one
+// that Connect has returned: the association has to end and a new one to be
+// made with the address that Connect returns then. Nothing is sent until.
+type MovedError struct{ Server netip.AddrPort }
+
+// Error implements error.
+func (e *MovedError) Error() string { return fmt.Sprintf("the NTP server is %v now", e.Server) }
 
 // Prepare implements Authenticator.
 func (n *NTS) Prepare(m Moment, _ time.Duration) error {
-	if n.client != nil && n.client.Cookies() > 0 {
-		return nil
+	defer n.publish()
+	if err := n.ready(m.Uptime); err != nil {
+		return err
 	}
-	if m.Uptime < n.retry {
-		return fmt.Errorf("source: NTS: %w; keys will be established again in %v", nts.ErrNoCookies, (n.retry - m.Uptime).Round(time.Second))
+	if n.told.IsValid() && n.session.server != n.told {
+		return &MovedError{n.session.server}
 	}
-	n.backoff = min(max(minKEBackoff, 2*n.backoff), maxKEBackoff)
-	n.retry = m.Uptime + n.backoff
-	_, err := n.establish()
-	return err
+	return nil
+}
+
+// ready makes sure that there are keys that may be used.
+func (n *NTS) ready(uptime time.Duration) error {
+	if n.wantRetry.Swap(false) {
+		n.retry, n.backoff = 0, 0
+	}
+	n.review(uptime)
+	switch s := n.session; {
+	case s == nil:
+		return n.connect(uptime)
+	case s.client.Cookies() == 0:
+		n.drop()
+		return n.connect(uptime)
+	case (s.renew || n.cfg.Refresh > 0 && uptime-s.since >= n.cfg.Refresh) && uptime >= n.retry:
+		if err := n.connect(uptime); err != nil {
+			n.notice("keys that are %v old could not be replaced and stay in use: %v", (uptime - s.since).Round(time.Hour), err)
+		}
+	}
+	return nil
 }
 
 // Seal implements Authenticator.
 func (n *NTS) Seal(p []byte) (int, error) {
-	if n.client == nil {
+	if n.session == nil {
 		return 0, nts.ErrNoCookies
 	}
-	return n.client.Request(p)
+	defer n.publish()
+	octets, err := n.session.client.Request(p)
+	n.session.requestLen, n.session.nakked = octets, false
+	n.session.silent++
+	return octets, err
 }
 
 // Open implements Authenticator.
-func (n *NTS) Open(_ Moment, p []byte) Judgement {
-	if n.client == nil {
+func (n *NTS) Open(m Moment, p []byte) Judgement {
+	s := n.session
+	if s == nil {
 		return Judgement{Err: ErrPacket}
 	}
-	err := n.client.Response(p)
+	defer n.publish()
+	if err := s.client.Response(p); err != nil {
+		return Judgement{Err: n.refused(p, err)}
+	}
+	if err := n.believable(p); err != nil {
+		return Judgement{Err: err}
+	}
+	if !s.proven { // the key establishment is successful only now
+		n.backoff, n.retry = 0, 0
+	}
+	s.naks, s.silent, s.proven = 0, 0, true
+	n.putAside(m.Uptime)
+	return Judgement{Usable: true}
+}
+
+// UnprotectedError is an answer to our request without NTS.
+type UnprotectedError struct {
+	Kiss string // its kiss code, empty if it has none
+}
+
+// Error implements error.
+func (e *UnprotectedError) Error() string {
+	if e.Kiss != "" {
+		return fmt.Sprintf("%v: kiss code %s", nts.ErrUnprotected, e.Kiss)
+	}
+	return nts.ErrUnprotected.Error()
+}
+
+// Unwrap returns nts.ErrUnprotected.
+func (e *UnprotectedError) Unwrap() error { return nts.ErrUnprotected }
+
+// Negative acknowledgements, of different requests and in a row, after which
+// keys are given up. One may be forged, so keys that were good survive it;
+// those that never were are not worth as much.
+const (
+	naksOfGood = 3
+	naksOfNew  = 1
+)
+
+// refused handles a packet that is no good answer.
+func (n *NTS) refused(p []byte, err error) error {
+	s := n.session
 	switch {
-	case err == nil:
-		n.naks, n.backoff = 0, 0
-		return Judgement{Usable: true}
-	case errors.Is(err, nts.ErrNAK):
-		// A forged one must not make us give the keys up.
-		if n.naks++; n.naks >= 3 {
-			n.naks, n.client = 0, nil
+	case errors.Is(err, nts.ErrUnprotected):
+		var h ntp.Header
+		h.Decode(p)
+		e := &UnprotectedError{}
+		if h.Stratum == 0 {
+			e.Kiss, _ = kissOf(&h)
 		}
+		return e
+	case !errors.Is(err, nts.ErrNAK) || s.nakked:
+		return err
 	}
-	return Judgement{Err: err}
+	s.nakked = true
+	s.naks++
+	s.nakTotal++
+	limit := naksOfGood
+	if !s.proven && (s.restored || s.alternative != nil) {
+		limit = naksOfNew
+	}
+	switch {
+	case s.naks < limit:
+	case !s.proven && s.alternative != nil:
+		// The server exports keys in the other way: see nts.Agreement.
+		s.keys, s.alternative, s.naks = *s.alternative, nil, 0
+		if err := s.client.SetKeys(&s.keys); err != nil {
+			n.drop()
+			return err
+		}
+	default:
+		n.notice("the server does not know our keys any more: %d negative acknowledgements in a row", s.naks)
+		n.drop()
+		n.forget()
+	}
+	return err
 }
 
-// establish speaks NTS-KE.
-func (n *NTS) establish() (netip.AddrPort, error) {
-	ctx, cancel := context.WithTimeout(n.ctx, n.cfg.Timeout)
-	defer cancel()
-	res, keys, peer, err := n.exchange(ctx)
-	if err != nil {
-		return netip.AddrPort{}, fmt.Errorf("NTS-KE with %s: %w", n.cfg.Server, err)
-	}
-	var seed [32]byte
-	if _, err := rand.Read(seed[:]); err != nil {
-		return netip.AddrPort{}, err
-	}
-	if n.client, err = nts.NewClient(&keys, res.Cookies, seed); err != nil {
-		return netip.AddrPort{}, err
-	}
-	server := netip.AddrPortFrom(peer, 123)
-	if res.Port != 0 {
-		server = netip.AddrPortFrom(peer, res.Port)
-	}
-	if res.Server != "" {
-		addrs, err := net.DefaultResolver.LookupNetIP(ctx, "ip", res.Server)
-		if err != nil {
-			return netip.AddrPort{}, fmt.Errorf("NTS-KE with %s: NTP server %q: %w", n.cfg.Server, res.Server, err)
+// drop gives the keys up.
+func (n *NTS) drop() {
+	if n.session != nil {
+		if !n.session.proven || n.session.silent >= nts.MaxCookies {
+			n.turn++ // another address may do better
 		}
-		server = netip.AddrPortFrom(addrs[0].Unmap(), server.Port())
+		n.session.keys.Clear()
+		n.session = nil
 	}
-	return server, nil
 }
 
-// exchange sends the request and reads the response. peer is the address of
-// the NTS-KE server.
-func (n *NTS) exchange(ctx context.Context) (res *nts.KEResult, keys nts.Keys, peer netip.Addr, err error) {
-	cfg := &tls.Config{}
-	if n.cfg.TLS != nil {
-		cfg = n.cfg.TLS.Clone()
-	}
-	cfg.MinVersion, cfg.NextProtos = tls.VersionTLS13, []string{nts.ALPN}
-	host, port, err := net.SplitHostPort(n.cfg.Server)
-	if err != nil {
-		host, port = n.cfg.Server, strconv.Itoa(kePort)
-	}
-	d := tls.Dialer{Config: cfg}
-	raw, err := d.DialContext(ctx, "tcp", net.JoinHostPort(host, port))
-	if err != nil {
-		return nil, keys, peer, err
-	}
-	defer raw.Close()
-	conn := raw.(*tls.Conn)
-	defer context.AfterFunc(ctx, func() { conn.SetDeadline(time.Unix(1, 0)) })()
-	state := conn.ConnectionState()
-	if state.NegotiatedProtocol != nts.ALPN {
-		return nil, keys, peer, fmt.Errorf("the server does not speak %s", nts.ALPN)
-	}
-	ke := nts.KEClient{AEADs: n.cfg.AEADs}
-	request, err := ke.Request(nil)
-	if err != nil {
-		return nil, keys, peer, err
-	}
-	if _, err := conn.Write(request); err != nil {
-		return nil, keys, peer, err
-	}
-	response, err := readKE(conn)
-	if err != nil {
-		return nil, keys, peer, err
-	}
-	if res, err = ke.Response(response); err != nil {
-		return nil, keys, peer, err
-	}
-	keys, err = res.Export(state.ExportKeyingMaterial)
-	peer = conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
-	return res, keys, peer, err
-}
+// Retry makes the next Prepare or Connect establish keys without waiting for
+// the end of a back-off: an operator or a changed network asks for it. Safe for
+// concurrent use.
+func (n *NTS) Retry() { n.wantRetry.Store(true) }
 
-// kePort is the TCP port of NTS-KE (RFC 8915, section 7.1).
-const kePort = 4460
-
-// readKE reads a message to its end.
-func readKE(r io.Reader) ([]byte, error) {
-	var message []byte
-	buf := make([]byte, 2048)
-	for {
-		n, err := r.Read(buf)
-		message = append(message, buf[:n]...)
-		octets, tooLong := nts.Complete(message, nts.MaxMessage)
-		switch {
-		case tooLong != nil:
-			return nil, tooLong
-		case octets > 0:
-			return message[:octets], nil
-		case err != nil:
-			return nil, err
-		}
+func (n *NTS) notice(format string, args ...any) {
+	if n.cfg.OnNotice != nil {
+		n.cfg.OnNotice(fmt.Sprintf("NTS with "+n.cfg.Server+": "+format, args...))
 	}
 }

@@ -1,0 +1,380 @@
+package source
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io"
+	mathrand "math/rand/v2"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+	"time"
+
+	"ntsbridge/nts"
+)
+
+// session is keys with all that belongs to them.
+type session struct {
+	client      *nts.Client
+	keys        nts.Keys
+	alternative *nts.Keys // see nts.KEResult.Alternative
+	server      netip.AddrPort
+	chain       []*x509.Certificate // that the server sent
+	valid       validity            // of its certificate with all above it
+	established time.Time           // by the clock at that time, right or wrong
+	since       time.Duration       // the same by uptime
+
+	provisional bool // see NTSStatus
+	restored    bool // from an earlier run
+	saved       *Saved
+	renew       bool // new keys are wanted, though these are good
+	proven      bool // an authentic answer came
+	nakked      bool // the last request was answered by a NAK
+	naks        int  // in a row
+	nakTotal    int
+	silent      int // requests since the last authentic answer
+	requestLen  int
+	saveAt      time.Duration // uptime
+}
+
+// KEStage is how far key establishment came.
+type KEStage uint8
+
+// The stages.
+const (
+	StageTrust    KEStage = iota // trusted certificates read
+	StageName                    // address of the NTS-KE server found
+	StageConnect                 // TCP
+	StageTLS                     // handshake with certificate
+	StageExchange                // records of NTS-KE
+	StageServer                  // address of the NTP server found
+)
+
+// KEError is a failed key establishment.
+type KEError struct {
+	Server  string         // NTS-KE server as configured
+	Address netip.AddrPort // where it failed; invalid before StageConnect
+	Stage   KEStage        // what failed
+	NTP     string         // in StageServer the name of the NTP server
+	Err     error
+}
+
+// Error implements error.
+func (e *KEError) Error() string {
+	where := e.Server
+	if a := e.Address; a.IsValid() && !strings.Contains(where, a.Addr().String()) {
+		where += " (" + a.String() + ")"
+	}
+	if e.Stage == StageServer {
+		where += fmt.Sprintf(": NTP server %q", e.NTP)
+	}
+	return fmt.Sprintf("NTS-KE with %s: %v", where, e.Err)
+}
+
+// Unwrap returns the cause.
+func (e *KEError) Unwrap() error { return e.Err }
+
+// RetryError says that key establishment failed before and has to wait.
+type RetryError struct {
+	In  time.Duration
+	Err error // why it failed; nil: the keys it made were refused
+}
+
+// Error implements error.
+func (e *RetryError) Error() string {
+	text := fmt.Sprintf("no NTS keys; they will be established again in %v", e.In.Round(time.Second))
+	if e.Err != nil {
+		text += ": " + e.Err.Error()
+	}
+	return text
+}
+
+// Unwrap returns why key establishment failed.
+func (e *RetryError) Unwrap() error { return e.Err }
+
+// Back-off of key establishment that fails, or whose keys are of no use. RFC
+// 8915, section 4.2 proposes 10 s, a factor of at least 1.5, and at most 5 days.
+// A server that is not even reached has no work by us, so that we come back
+// sooner when it does.
+const (
+	minRetry        = 10 * time.Second
+	maxRetryConnect = 2048 * time.Second
+	longestRetry    = 5 * 24 * time.Hour
+)
+
+// connect establishes keys unless that has to wait.
+func (n *NTS) connect(uptime time.Duration) error {
+	if uptime < n.retry {
+		return &RetryError{n.retry - uptime, n.err}
+	}
+	n.attempts++
+	s, err := n.establish()
+	n.wait(uptime, err)
+	n.err = err
+	if err != nil {
+		return n.fallBack(uptime, err)
+	}
+	n.drop()
+	n.session, n.attempts = s, 0
+	n.count++
+	s.since = uptime
+	n.issuer = s.chain[0].Issuer.String()
+	n.unconfirmed, n.mustConfirm, n.reserve = s.provisional, false, nil
+	return nil
+}
+
+// wait sets when keys may be established again, whether it went well or not:
+// only keys that prove good end the back-off.
+func (n *NTS) wait(uptime time.Duration, err error) {
+	longest := n.cfg.MaxRetry
+	var ke *KEError
+	if errors.As(err, &ke) && ke.Stage < StageTLS {
+		longest = min(longest, maxRetryConnect)
+	}
+	n.backoff = min(max(minRetry, 2*n.backoff), longest)
+	n.retry = uptime + n.backoff + mathrand.N(n.backoff/2)
+}
+
+// fallBack uses kept keys that are too old by the clock, if the dates of the
+// certificate are all that is wrong: then it may be the clock.
+func (n *NTS) fallBack(uptime time.Duration, err error) error {
+	var c *CertificateError
+	if n.reserve == nil || n.session != nil || !errors.As(err, &c) || !c.DatesOnly {
+		return err
+	}
+	n.notice("the clock may be wrong: trying the keys of the last run (%v)", err)
+	n.session, n.reserve = n.reserve, nil
+	n.session.since = uptime
+	return nil
+}
+
+// establish speaks NTS-KE with the addresses of the server in turn. The error
+// is that of the address with which it came farthest.
+func (n *NTS) establish() (*session, error) {
+	ctx, cancel := context.WithTimeout(n.ctx, n.cfg.Timeout)
+	defer cancel()
+	host, port := n.cfg.split()
+	number, err := strconv.ParseUint(port, 10, 16)
+	if err != nil || number == 0 {
+		return nil, &KEError{Server: n.cfg.Server, Stage: StageName, Err: fmt.Errorf("port %q is not a number within 1 to 65535", port)}
+	}
+	roots, err := n.cfg.roots()
+	if err != nil {
+		return nil, &KEError{Server: n.cfg.Server, Stage: StageTrust, Err: err}
+	}
+	addrs, err := n.lookup(ctx, host)
+	if err != nil {
+		return nil, &KEError{Server: n.cfg.Server, Stage: StageName, Err: err}
+	}
+	var worst *KEError
+	for i := range addrs {
+		// After keys that were of no use, begin with the next address.
+		addr := netip.AddrPortFrom(addrs[(i+n.turn)%len(addrs)], uint16(number))
+		s, failed := n.try(ctx, addr, len(addrs)-i, roots)
+		if failed == nil {
+			return s, nil
+		}
+		if worst == nil || failed.Stage > worst.Stage {
+			worst = failed
+		}
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, worst
+}
+
+// split returns host and port of the NTS-KE server.
+func (c *NTSConfig) split() (host, port string) {
+	host, port, err := net.SplitHostPort(c.Server)
+	if err != nil {
+		return strings.Trim(c.Server, "[]"), strconv.Itoa(kePort)
+	}
+	return host, port
+}
+
+// host returns the name that the certificate must have.
+func (c *NTSConfig) host() string {
+	if c.TLS != nil && c.TLS.ServerName != "" {
+		return c.TLS.ServerName
+	}
+	host, _ := c.split()
+	host, _, _ = strings.Cut(host, "%") // zone of an IPv6 address
+	return host
+}
+
+// try speaks NTS-KE with one address, in its share of the time.
+func (n *NTS) try(ctx context.Context, addr netip.AddrPort, left int, roots *x509.CertPool) (*session, *KEError) {
+	if deadline, ok := ctx.Deadline(); ok && left > 1 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left))
+		defer cancel()
+	}
+	failed := func(stage KEStage, err error) (*session, *KEError) {
+		return nil, &KEError{Server: n.cfg.Server, Address: addr, Stage: stage, Err: err}
+	}
+	d := net.Dialer{}
+	if n.cfg.Local.IsValid() {
+		d.LocalAddr = net.TCPAddrFromAddrPort(netip.AddrPortFrom(n.cfg.Local, 0))
+	}
+	raw, err := d.DialContext(ctx, "tcp", addr.String())
+	if err != nil {
+		return failed(StageConnect, err)
+	}
+	defer raw.Close()
+	defer context.AfterFunc(ctx, func() { raw.SetDeadline(time.Unix(1, 0)) })()
+	s := &session{established: n.cfg.now()}
+	conn := tls.Client(raw, n.tls(roots, s))
+	if err := conn.HandshakeContext(ctx); err != nil {
+		return failed(StageTLS, timely(ctx, err))
+	}
+	state := conn.ConnectionState()
+	if state.NegotiatedProtocol != nts.ALPN {
+		return failed(StageTLS, errALPN)
+	}
+	res, err := n.exchange(conn)
+	if err != nil {
+		return failed(StageExchange, timely(ctx, err))
+	}
+	if err := s.use(res, &state); err != nil {
+		return failed(StageExchange, err)
+	}
+	s.server, err = n.ntpServer(ctx, res, addr.Addr())
+	if err != nil {
+		_, e := failed(StageServer, err)
+		e.NTP = res.Server
+		return nil, e
+	}
+	return s, nil
+}
+
+// errALPN says that the server negotiated no protocol.
+var errALPN = errors.New("the server does not speak " + nts.ALPN)
+
+// timely returns the context's error in place of that of the deadline which
+// its end sets.
+func timely(ctx context.Context, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	return err
+}
+
+// exchange sends the request and reads the response.
+func (n *NTS) exchange(conn *tls.Conn) (*nts.KEResult, error) {
+	ke := nts.KEClient{AEADs: n.cfg.AEADs}
+	request, err := ke.Request(nil)
+	if err != nil {
+		return nil, err
+	}
+	if _, err := conn.Write(request); err != nil {
+		return nil, err
+	}
+	response, err := readKE(conn)
+	if err != nil {
+		return nil, err
+	}
+	return ke.Response(response)
+}
+
+// use makes the keys of an exchange the session's.
+func (s *session) use(res *nts.KEResult, state *tls.ConnectionState) (err error) {
+	if s.keys, err = res.Export(state.ExportKeyingMaterial); err != nil {
+		return err
+	}
+	if a, ok := res.Alternative(); ok {
+		other, err := a.Export(state.ExportKeyingMaterial)
+		if err != nil {
+			return err
+		}
+		s.alternative = &other
+	}
+	s.client, err = newNTSClient(&s.keys, res.Cookies)
+	return err
+}
+
+func newNTSClient(keys *nts.Keys, cookies [][]byte) (*nts.Client, error) {
+	var seed [32]byte
+	if _, err := rand.Read(seed[:]); err != nil {
+		return nil, err
+	}
+	return nts.NewClient(keys, cookies, seed)
+}
+
+// ntpServer finds the NTP server of a negotiation: by default it has the
+// address of the NTS-KE server (RFC 8915, sections 4.1.7 and 4.1.8).
+func (n *NTS) ntpServer(ctx context.Context, res *nts.KEResult, peer netip.Addr) (netip.AddrPort, error) {
+	port := n.cfg.Port
+	if res.Port != 0 {
+		port = res.Port
+	}
+	if res.Server == "" {
+		return netip.AddrPortFrom(peer, port), nil
+	}
+	addrs, err := n.lookup(ctx, res.Server)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	// Those of the family that is known to work come first.
+	var first, second []netip.Addr
+	for _, a := range addrs {
+		if a.Is4() == peer.Is4() {
+			first = append(first, a)
+		} else {
+			second = append(second, a)
+		}
+	}
+	all := append(first, second...)
+	return netip.AddrPortFrom(all[n.turn%len(all)], port), nil
+}
+
+// lookup finds the addresses of a host, at least one.
+func (n *NTS) lookup(ctx context.Context, host string) ([]netip.Addr, error) {
+	var found []netip.Addr
+	if a, err := netip.ParseAddr(host); err == nil {
+		found = []netip.Addr{a}
+	} else if found, err = n.cfg.Resolver.LookupNetIP(ctx, n.cfg.Network, host); err != nil {
+		return nil, err
+	}
+	var addrs []netip.Addr
+	for _, a := range found {
+		a = a.Unmap()
+		if n.cfg.Network == "ip" || a.Is4() == (n.cfg.Network == "ip4") {
+			addrs = append(addrs, a)
+		}
+	}
+	if len(addrs) == 0 {
+		return nil, errFamily
+	}
+	return addrs, nil
+}
+
+// errFamily says that a host has addresses, but not of the wanted family.
+var errFamily = errors.New("the host has no address of the wanted family")
+
+// kePort is the TCP port of NTS-KE (RFC 8915, section 7.1).
+const kePort = 4460
+
+// readKE reads a message to its end.
+func readKE(r io.Reader) ([]byte, error) {
+	var message []byte
+	buf := make([]byte, 2048)
+	for {
+		n, err := r.Read(buf)
+		message = append(message, buf[:n]...)
+		octets, tooLong := nts.Complete(message, nts.MaxMessage)
+		switch {
+		case tooLong != nil:
+			return nil, tooLong
+		case octets > 0:
+			return message[:octets], nil
+		case err != nil:
+			return nil, err
+		}
+	}
+}

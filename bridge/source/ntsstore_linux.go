@@ -1,0 +1,90 @@
+package source
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"ntsbridge/bridge/internal/safefile"
+)
+
+// FileStore is a Store in files of a directory, one for each name, that only
+// their owner may read.
+type FileStore struct{ dir string }
+
+// NewFileStore uses a directory, which it makes if it is missing.
+func NewFileStore(dir string) (*FileStore, error) {
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	return &FileStore{dir}, nil
+}
+
+// path returns the file of a name, which may come from a configuration.
+func (s *FileStore) path(name string) string {
+	return filepath.Join(s.dir, url.PathEscape(name)+".nts")
+}
+
+// Load implements Store: the file is gone when it returns. A file that others
+// may read or that is not ours is removed, too, and is an error: its cookies
+// are no secret any more.
+func (s *FileStore) Load(name string) ([]byte, error) {
+	path := s.path(name)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	var data []byte
+	if err == nil {
+		defer f.Close()
+		data, err = readSecret(f)
+	}
+	if removed := s.remove(path); removed != nil {
+		// It would be loaded again by the next run.
+		return nil, errors.Join(err, removed)
+	}
+	return data, err
+}
+
+// readSecret reads a file that must be its owner's secret.
+func readSecret(f *os.File) ([]byte, error) {
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	owner, _ := info.Sys().(*syscall.Stat_t)
+	switch {
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s: not a regular file", f.Name())
+	case info.Mode().Perm()&0o077 != 0:
+		return nil, fmt.Errorf("%s: mode %v lets others read keys; it must be 0600", f.Name(), info.Mode().Perm())
+	case owner == nil || int(owner.Uid) != os.Geteuid():
+		return nil, fmt.Errorf("%s: it belongs to another user", f.Name())
+	}
+	return io.ReadAll(io.LimitReader(f, maxSaved+1))
+}
+
+func (s *FileStore) remove(path string) error {
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	dir, err := os.Open(s.dir)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	return dir.Sync()
+}
+
+// Save implements Store.
+func (s *FileStore) Save(name string, state []byte) error {
+	if len(state) == 0 {
+		return s.remove(s.path(name))
+	}
+	return safefile.Write(s.path(name), state, safefile.Secret)
+}
