@@ -15,6 +15,7 @@ type ClockState struct {
 	RootDispersion time.Duration // at Updated
 	Drift          float64       // growth of RootDispersion, seconds per second
 	Updated        Timestamp     // when this snapshot was true
+	Smear          Smear         // of what servers tell their clients
 }
 
 // Synchronised reports whether the clock may be served as good time.
@@ -22,7 +23,8 @@ func (c *ClockState) Synchronised() bool {
 	return c.Leap != LeapUnknown && c.Stratum > 0 && c.Stratum < StratumUnsynchronised
 }
 
-// Fill writes the clock's part of a header for time now. A clock that is not
+// Fill writes the clock's part of a header for time now, as peers need it: with
+// leap seconds, unsmeared. A clock that is not
 // synchronised gives leap 3 and stratum 0, which is how stratum 16 is sent.
 func (c *ClockState) Fill(h *Header, now Timestamp) {
 	h.Precision = c.Precision

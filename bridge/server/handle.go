@@ -212,7 +212,7 @@ func (h *handler) finish(s *slot, base *ntp.Header, resp []byte) int {
 	}
 	hd.Poll = s.req.Header.Poll
 	hd.Origin = s.req.Header.Transmit
-	hd.Receive = s.req.Received
+	hd.Receive = h.clock.Served(s.req.Received)
 	h.depart(s, &hd)
 	hd.Encode(resp)
 	return h.seal(s, resp)
@@ -221,11 +221,12 @@ func (h *handler) finish(s *slot, base *ntp.Header, resp []byte) int {
 // depart sets the transmit timestamp, the last thing before sealing, or for a
 // client in interleaved mode the one at which the earlier answer left. The
 // request of such a client carries as origin the receive timestamp of that
-// answer, and gets its own receive timestamp back as origin.
+// answer, and gets its own receive timestamp back as origin. What is remembered
+// is served time: smeared with the offset of its own moment.
 func (h *handler) depart(s *slot, hd *ntp.Header) {
 	s.stampTX = false
 	if s.verdict.Action != ntp.Answer {
-		hd.Transmit = h.now()
+		hd.Transmit = h.clock.Served(h.now())
 		h.kiss(s, hd)
 		return
 	}
@@ -236,14 +237,16 @@ func (h *handler) depart(s *slot, hd *ntp.Header) {
 	if req.Receive != req.Transmit && req.Mode == ntp.ModeClient {
 		earlier, interleaved = h.store.get(req.Origin)
 	}
-	now := h.now()
-	hd.Transmit = now
+	hd.Transmit = h.clock.Served(h.now())
+	if h.clock.Smear.Alarm {
+		return // what is remembered now could be a second off
+	}
+	h.store.put(hd.Receive, hd.Transmit)
 	if interleaved {
 		hd.Origin, hd.Transmit = req.Receive, earlier
 		s.stampTX = true
 		h.count.interleaved.Add(1)
 	}
-	h.store.put(hd.Receive, now)
 }
 
 // minKissPoll is the least poll exponent that a kiss code RATE proposes: 8 s,

@@ -143,7 +143,7 @@ func (r *rig) serve(s *slot, packet, resp []byte) int {
 	s.req = ntp.Request{Packet: packet, From: testClient, To: testServer, Received: systemTime()}
 	r.handler.open(s)
 	var base ntp.Header
-	r.handler.clock.Fill(&base, s.req.Received)
+	r.handler.clock.FillServed(&base, s.req.Received)
 	return r.handler.finish(s, &base, resp)
 }
 

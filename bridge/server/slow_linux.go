@@ -83,7 +83,7 @@ func (l *slowLane) answer(h *handler, r *slowRequest) {
 	}
 	h.open(&r.slot)
 	var base ntp.Header
-	h.clock.Fill(&base, systemTime())
+	h.clock.FillServed(&base, systemTime())
 	n := h.finish(&r.slot, &base, r.answer[:])
 	if n == 0 {
 		return

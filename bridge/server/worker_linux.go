@@ -96,7 +96,7 @@ func (w *worker) serve(n int) {
 	h.state, h.clock = w.srv.state.Load(), w.srv.clock.Load()
 	h.mono = int64(now.Sub(w.srv.started))
 	w.base = ntp.Header{}
-	h.clock.Fill(&w.base, ntp.TimestampFromTime(now))
+	h.clock.FillServed(&w.base, ntp.TimestampFromTime(now))
 	w.count.received.Add(uint64(n))
 	for i := range n {
 		w.openSlot(i, now)
@@ -209,7 +209,8 @@ func (w *worker) readErrors() {
 			if !a.isTX || a.received == 0 {
 				continue
 			}
-			if receive, ok := s.expected(a.transmits); ok && w.srv.store.refine(receive, a.received) {
+			left := w.srv.clock.Load().Served(a.received)
+			if receive, ok := s.expected(a.transmits); ok && w.srv.store.refine(receive, left) {
 				w.count.txKernel.Add(1)
 				w.count.txDaemon.Add(^uint64(0)) // it had been counted as ours
 			}
