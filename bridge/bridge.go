@@ -37,6 +37,7 @@ type Bridge struct {
 	done      chan struct{}
 	addresses []netip.AddrPort
 	pollers   atomic.Pointer[pollers]
+	leaps     atomic.Pointer[leapSeconds]
 	options   Options
 	failed    chan error
 
@@ -68,6 +69,7 @@ func Start(cfg *config.Config, log hclog.Logger, options Options) (*Bridge, erro
 		return nil, err
 	}
 	b.events.Record(control.EventRestart)
+	b.leaps.Store(b.parts.leaps)
 	b.show(b.parts)
 	b.served.Policy = b.policy()
 	if err := b.open(); err != nil {
@@ -92,7 +94,12 @@ func (b *Bridge) open() (err error) {
 	if b.server, err = server.New(serverOptions(cfg), b.parts.state, b.look()); err != nil {
 		return err
 	}
-	sources := control.Sources{ServerStats: b.ServerStats}
+	sources := control.Sources{ServerStats: b.ServerStats, Tracking: b.tracking,
+		Sources:     func() []control.Source { return b.reports().sources },
+		SourceStats: func() []control.SourceStats { return b.reports().stats },
+		AuthData:    func() []control.AuthData { return b.reports().auth },
+		SelectData:  func() []control.SelectData { return b.reports().choice },
+	}
 	if b.control, err = control.Listen(cfg.Control.Socket, sources, b.log.Named("control")); err != nil {
 		return err
 	}
@@ -131,10 +138,22 @@ func (b *Bridge) steer() (err error) {
 // publish serves a state of the clock that we steer, at once. What makes it
 // known elsewhere waits for the tick, but for the loss of synchronisation.
 func (b *Bridge) publish(state *ntp.ClockState) {
+	state = b.toServe(state)
 	b.server.SetClock(state)
 	if p := b.pollers.Load(); p != nil && !state.Synchronised() {
 		p.clock.SetState(state)
 	}
+}
+
+// toServe returns what is served of a state: nothing while it rests on
+// certificates whose dates were not judged yet, and smeared around leap
+// seconds.
+func (b *Bridge) toServe(state *ntp.ClockState) *ntp.ClockState {
+	if p := b.pollers.Load(); p != nil && state.Synchronised() && p.provisional() {
+		state = &ntp.ClockState{Leap: ntp.LeapUnknown, Stratum: ntp.StratumUnsynchronised, Precision: state.Precision,
+			RootDispersion: state.RootDispersion, Drift: state.Drift, Updated: state.Updated}
+	}
+	return b.leaps.Load().smeared(state, time.Now())
 }
 
 // associate starts the associations of these parts. Their own values are signed
@@ -149,7 +168,7 @@ func (b *Bridge) associate(p *parts) *pollers {
 
 // show makes ntpq see the running daemon through these parts.
 func (b *Bridge) show(p *parts) {
-	p.local.Events = &b.events
+	p.local.Events, p.local.Tracking = &b.events, b.discipline
 	p.local.Follow = p.showClient
 	p.local.List = func(now ntp.Timestamp) []control.Association {
 		if pollers := b.pollers.Load(); pollers != nil {
@@ -180,6 +199,7 @@ func (b *Bridge) look() *ntp.ClockState {
 		}
 		state = b.served.Update(k, ntp.TimestampFromTime(time.Now()))
 	}
+	state = b.toServe(state)
 	if synced := state.Synchronised(); synced != b.synced || !b.ticked {
 		if synced {
 			b.events.Record(control.EventClockSync)
@@ -233,6 +253,7 @@ func (b *Bridge) run() {
 func (b *Bridge) tick(now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.parts.leaps.refresh(now)
 	state := b.look()
 	if b.steering.state() == nil { // else publish does it
 		b.server.SetClock(state)
@@ -291,6 +312,7 @@ func (b *Bridge) Reload(cfg *config.Config) error {
 	}
 	b.addresses = addresses
 	b.parts = next
+	b.leaps.Store(next.leaps)
 	b.show(next)
 	b.served.Policy = b.policy()
 	next.local.Events = &b.events

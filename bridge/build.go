@@ -42,6 +42,7 @@ type parts struct {
 	fetched uint64                 // generation of client's certificates that autokey gives out
 	sources []*sourceSpec
 	leap    control.LeapTable
+	leaps   *leapSeconds         // nil: no table
 	local   *control.LocalSource // what ntpq is shown
 	made    Made
 }
@@ -58,7 +59,7 @@ type Made struct {
 func build(cfg *config.Config, log hclog.Logger, now time.Time) (*parts, error) {
 	p := &parts{cfg: cfg, state: &server.State{}}
 	for _, step := range []func(hclog.Logger, time.Time) error{
-		p.buildAccess, p.buildKeys, p.buildAutokey, p.buildNTS, p.buildSources, p.buildQuery,
+		p.buildLeap, p.buildAccess, p.buildKeys, p.buildAutokey, p.buildNTS, p.buildSources, p.buildReferenceClocks, p.buildQuery,
 	} {
 		if err := step(log, now); err != nil {
 			return nil, err

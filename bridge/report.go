@@ -3,6 +3,7 @@ package bridge
 import (
 	"time"
 
+	"ntsbridge/autokey"
 	"ntsbridge/bridge/clock"
 	"ntsbridge/bridge/clock/discipline"
 	"ntsbridge/bridge/config"
@@ -51,6 +52,14 @@ func (b *Bridge) tracking() *control.Tracking {
 	return t
 }
 
+// discipline is the report for ntpq; nil if the clock is not ours.
+func (b *Bridge) discipline() *control.Tracking {
+	if b.steering.state() == nil {
+		return nil
+	}
+	return b.tracking()
+}
+
 // sourceReports are what the four reports on sources are made of, in the order
 // of the configuration.
 type sourceReports struct {
@@ -68,7 +77,10 @@ func (b *Bridge) reports() *sourceReports {
 	}
 	if p := b.pollers.Load(); p != nil {
 		for _, a := range p.all() {
-			a.report(r, &tracking)
+			a.report(r, &tracking, p.clock.Uptime())
+		}
+		for _, c := range p.clocks {
+			c.report(r, &tracking)
 		}
 	}
 	return r
@@ -107,7 +119,7 @@ var reasons = map[discipline.SelectState]string{
 }
 
 // report adds what is known of an association.
-func (a *association) report(r *sourceReports, t *clock.TrackingReport) {
+func (a *association) report(r *sourceReports, t *clock.TrackingReport, uptime time.Duration) {
 	cfg := &a.spec.cfg
 	source := control.Source{Mode: control.ModeServer, State: control.StateUnusable, Name: cfg.Server, Poll: cfg.MinPoll, LastRx: -1}
 	stats := control.SourceStats{Name: cfg.Server}
@@ -138,7 +150,7 @@ func (a *association) report(r *sourceReports, t *clock.TrackingReport) {
 	stats.Address, choice.Address, choice.LastRx = source.Address, source.Address, source.LastRx
 	choice.Effective, choice.Why = choice.Configured, source.Why
 	r.sources, r.stats, r.choice = append(r.sources, source), append(r.stats, stats), append(r.choice, choice)
-	r.auth = append(r.auth, a.authData(source.Name, source.Address))
+	r.auth = append(r.auth, a.authData(source.Name, source.Address, uptime))
 }
 
 // showFollowed fills in what the discipline knows of a source.
@@ -179,7 +191,7 @@ var authModeNames = map[ntp.Kind]control.AuthMode{ntp.KindNone: control.AuthNone
 	ntp.KindNTS: control.AuthNTS, ntp.KindAutokey: control.AuthAutokey}
 
 // authData returns how an association is authenticated.
-func (a *association) authData(name, address string) control.AuthData {
+func (a *association) authData(name, address string, uptime time.Duration) control.AuthData {
 	d := control.AuthData{Name: name, Address: address, Mode: authModeNames[a.spec.cfg.Auth], Last: -1}
 	switch a.spec.cfg.Auth {
 	case ntp.KindSymmetric:
@@ -189,6 +201,20 @@ func (a *association) authData(name, address string) control.AuthData {
 		}
 	case ntp.KindAutokey:
 		d.LegacySigned, d.KeyLength = true, 32
+		if s := a.autokey.Load(); s != nil && s.Status&autokey.Status(autokey.FlagCOOK) != 0 {
+			d.Cookies, d.CookieLength = 1, 4
+		}
+	case ntp.KindNTS:
+		n := a.nts.Load()
+		if n == nil {
+			break
+		}
+		s := n.Status()
+		d.KeyID, d.Type, d.KeyLength, d.Attempts, d.NAKs = s.KeyID, uint16(s.AEAD), s.KeyLen, s.Attempts, s.NAKs
+		d.Cookies, d.CookieLength = s.Cookies, s.CookieLen
+		if s.AEAD != 0 {
+			d.Last = int64((uptime - s.LastKE).Seconds())
+		}
 	}
 	return d
 }

@@ -31,12 +31,15 @@ func (p *pollers) addMembers(spec *sourceSpec) {
 // poll asks a server until it fails, or a better one is found.
 func (p *pollers) poll(ctx context.Context, a *association) error {
 	cfg := &a.spec.cfg
-	addr, err := a.spec.finder.take(ctx)
-	if err != nil {
-		return err
-	}
+	var addr netip.Addr
 	bad := false
-	defer func() { a.spec.finder.release(addr, bad) }()
+	if !a.findsItself() {
+		var err error
+		if addr, err = a.spec.finder.take(ctx); err != nil {
+			return err
+		}
+		defer func() { a.spec.finder.release(addr, bad) }()
+	}
 	auth, server, err := p.authenticator(ctx, a, addr)
 	if err != nil {
 		bad = true
@@ -61,7 +64,8 @@ func (p *pollers) poll(ctx context.Context, a *association) error {
 		err = cause
 	}
 	bad = errors.Is(err, errReplaced) || refused(err)
-	if refused(err) && a.spec.finder.other(ctx) {
+	var moved *source.MovedError
+	if refused(err) && !a.findsItself() && a.spec.finder.other(ctx) || errors.As(err, &moved) {
 		err = errReplaced
 	}
 	followed.leave(bad)
@@ -122,7 +126,7 @@ const (
 // watch ends a life when the server is no good and there is another one. The
 // only server is never replaced: it may come back.
 func (p *pollers) watch(ctx context.Context, cancel context.CancelCauseFunc, a *association, client *source.Client, f *followed) {
-	if _, err := netip.ParseAddr(a.spec.cfg.Server); err == nil {
+	if _, err := netip.ParseAddr(a.spec.cfg.Server); err == nil || a.findsItself() {
 		return
 	}
 	ticker := time.NewTicker(watchInterval)
@@ -171,15 +175,7 @@ func (p *pollers) authenticator(ctx context.Context, a *association, addr netip.
 	server := netip.AddrPortFrom(addr, uint16(s.cfg.Port))
 	switch s.cfg.Auth {
 	case ntp.KindNTS:
-		settings := s.tls.Clone()
-		settings.ServerName = s.cfg.Server
-		n, server, err := source.DialNTS(ctx, source.NTSConfig{
-			Server: net.JoinHostPort(addr.String(), strconv.Itoa(s.cfg.NTSPort)), TLS: settings})
-		if err != nil {
-			return nil, server, err
-		}
-		a.nts.Store(n)
-		return n, server, nil
+		return p.ntsAuthenticator(ctx, a, addr)
 	case ntp.KindSymmetric:
 		auth, err := source.NewSymmetric(s.key)
 		return auth, server, err

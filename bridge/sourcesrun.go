@@ -32,7 +32,7 @@ type association struct {
 	autokey   atomic.Pointer[autokey.State]
 	local     atomic.Pointer[netip.Addr] // where it matters
 	followed  atomic.Pointer[followed]   // by the discipline; nil: not
-	nts       atomic.Pointer[source.NTS] // nil: other authentication, or none yet
+	nts       atomic.Pointer[source.NTS] // nil: other authentication, or none yet; outlives runners
 	restart   chan struct{}              // a broadcast is to begin anew
 }
 
@@ -59,6 +59,7 @@ type pollers struct {
 	hub      *source.Hub // nil: nothing comes to the server's port for us
 	server   atomic.Pointer[autokey.Server]
 	list     []*association
+	clocks   []*referenceClock
 	groups   []netip.Addr // joined
 	cancel   context.CancelFunc
 	done     sync.WaitGroup
@@ -82,6 +83,9 @@ func startPollers(parts *parts, udp *server.Server, steering *steering, state *n
 	p.join()
 	if err := p.open(ctx); err != nil {
 		log.Error("symmetric and broadcast associations", "error", err)
+	}
+	if err := p.startReferenceClocks(ctx); err != nil {
+		log.Error("reference clocks", "error", err)
 	}
 	for _, a := range p.list {
 		p.done.Go(func() { p.follow(ctx, a) })
@@ -155,6 +159,7 @@ func (p *pollers) replaceServer(s *autokey.Server) {
 // follow keeps an association alive: it finds the server again whenever the
 // association has ended.
 func (p *pollers) follow(ctx context.Context, a *association) {
+	defer a.closeNTS(p.log)
 	retry := firstRetry
 	for ctx.Err() == nil {
 		started := time.Now()
@@ -166,7 +171,11 @@ func (p *pollers) follow(ctx context.Context, a *association) {
 			continue
 		}
 		wait := retry
+		var later *source.RetryError
 		switch {
+		case errors.As(err, &later):
+			wait = later.In // the server's own back-off
+			p.log.Warn("no keys for NTS", "server", a.spec.cfg.Server, "error", err)
 		case errors.Is(err, errNoAddress):
 			wait = resolveInterval // a pool with fewer addresses than it may have
 			p.log.Debug("no further address", "server", a.spec.cfg.Server)

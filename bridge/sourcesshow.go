@@ -3,6 +3,8 @@ package bridge
 import (
 	"net/netip"
 
+	"ntsbridge/bridge/clock"
+	"ntsbridge/bridge/clock/discipline"
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
 	"ntsbridge/bridge/ntp"
@@ -11,19 +13,72 @@ import (
 
 // associations returns what ntpq shows.
 func (p *pollers) associations(ntp.Timestamp) []control.Association {
+	best := p.steering.best()
 	var list []control.Association
 	for _, a := range p.list {
-		list = append(list, a.show())
+		if a.spec.cfg.Mode == config.ModePool && a.runner.Load() == nil {
+			continue // a pool with fewer addresses than it may have
+		}
+		list = append(list, a.show(best))
+	}
+	for _, c := range p.clocks {
+		list = append(list, c.show(best))
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, a := range p.passive {
-		list = append(list, a.show())
+		list = append(list, a.show(best))
 	}
 	return list
 }
 
-func (a *association) show() control.Association {
+// best is the source that the clock follows before others; zero: none.
+func (s *steering) best() clock.SourceInfo {
+	if s == nil {
+		return clock.SourceInfo{}
+	}
+	return s.driver.Tracking().Selected
+}
+
+// tallies are ntpq's marks for what the discipline thinks of a source.
+var tallies = map[discipline.SelectState]control.Selection{
+	discipline.Falseticker: control.SelectFalsetick, discipline.Inconsistent: control.SelectOutlier,
+	discipline.NotPreferred: control.SelectOutlier, discipline.Selected: control.SelectCandidate,
+}
+
+// showFollow fills in what the discipline thinks of a source.
+func (f *followed) showFollow(v *control.Association, best clock.SourceInfo) {
+	r, ok := f.report()
+	if !ok {
+		return
+	}
+	v.HostPoll, v.Jitter = uint8(max(r.Poll, 0)), seconds(r.Jitter)
+	v.Status.Selection = tallies[r.State]
+	if r.State == discipline.Selected && r.Info == best {
+		v.Status.Selection = control.SelectSystemPeer
+	}
+}
+
+// show is a reference clock as ntpq shows it.
+func (c *referenceClock) show(best clock.SourceInfo) control.Association {
+	s := c.clock.Status()
+	v := control.Association{ID: c.id, SourceName: s.Name, HostMode: ntp.ModeClient, PeerMode: ntp.ModeServer,
+		HostPoll: uint8(max(s.Poll, 0)), PeerPoll: uint8(max(s.Poll, 0)), Stratum: s.Stratum, Leap: ntp.LeapUnknown, Reach: s.Reach,
+		ReferenceClock: true, ReferenceID: c.clock.ReferenceID(), RootDelay: c.clock.Delay(),
+		Status: control.PeerStatus{Configured: true, Event: control.PeerMobilized}}
+	if s.Reach != 0 {
+		v.Status.Event = control.PeerReachable
+	}
+	if m := s.Last; m != nil {
+		v.Leap, v.Offset, v.Dispersion, v.Jitter = m.Leap, m.Offset, m.Dispersion, m.Deviation
+		v.Filter[0] = control.FilterSample{Offset: m.Offset, Dispersion: m.Dispersion}
+	}
+	c.followed.showFollow(&v, best)
+	v.HostPoll = uint8(max(s.Poll, 0))
+	return v
+}
+
+func (a *association) show(best clock.SourceInfo) control.Association {
 	cfg := &a.spec.cfg
 	v := control.Association{ID: a.spec.id, SourceName: cfg.Server, HostMode: a.mode, TTL: a.spec.ttl,
 		HostPoll: uint8(cfg.MinPoll), Stratum: ntp.StratumUnsynchronised, Leap: ntp.LeapUnknown,
@@ -41,6 +96,7 @@ func (a *association) show() control.Association {
 	if r := a.runner.Load(); r != nil {
 		showStatus((*r).Status(), &v)
 	}
+	a.followed.Load().showFollow(&v, best)
 	return v
 }
 

@@ -28,8 +28,11 @@ type steering struct {
 	steers bool // measured and followed, and what is served comes from it
 	log    hclog.Logger
 	floor  time.Time // now is later
-	cancel context.CancelFunc
-	done   chan struct{}
+	// unchecked is how many first updates do not look at the dates of
+	// certificates.
+	unchecked int
+	cancel    context.CancelFunc
+	done      chan struct{}
 
 	mu   sync.Mutex
 	held map[string]*followed // by what makes a source the same over a reload
@@ -61,10 +64,10 @@ func newSteering(p *parts, precision int8, noClock bool, log hclog.Logger, publi
 	if len(cfg.Sources) == 0 && len(cfg.ReferenceClocks) == 0 {
 		return nil, nil
 	}
-	s := &steering{steers: cfg.Clock.Mode == config.ClockDiscipline, log: log, floor: buildTime(),
+	s := &steering{steers: cfg.Clock.Mode == config.ClockDiscipline, log: log, floor: buildTime(), unchecked: cfg.Clock.NoCertTimeCheck,
 		done: make(chan struct{}), held: make(map[string]*followed)}
 	d := driverConfig(cfg, precision)
-	d.Logger, d.Measure = log, noClock || !s.steers
+	d.Logger, d.LeapTable, d.Measure = log, p.leaps.month, noClock || !s.steers
 	if !d.Measure {
 		if err := clock.OtherDaemon(); err != nil {
 			return nil, err
@@ -76,8 +79,11 @@ func newSteering(p *parts, precision int8, noClock bool, log hclog.Logger, publi
 		d.StateFile, d.OnState = filepath.Join(cfg.StateDir, "clock.state"), publish
 	}
 	var err error
-	if d.System, err = clock.OpenSystem(); err != nil {
-		return nil, err
+	d.System = clock.ReadOnlySystem()
+	if !d.Measure {
+		if d.System, err = clock.OpenSystem(); err != nil {
+			return nil, err
+		}
 	}
 	s.driver, err = clock.NewDriver(d)
 	return s, err
