@@ -30,8 +30,12 @@ type waitSync struct {
 // minWait is the least interval, as in chronyc.
 const minWait = 100 * time.Millisecond
 
-// localReferenceID is that of a clock that follows nothing but itself.
-const localReferenceID = 0x7f7f0101
+// Reference identifiers of a clock that follows nothing but itself: 127.127.1.1
+// and LOCL.
+const (
+	localReferenceID = 0x7f7f0101
+	localLetters     = 0x4c4f434c
+)
 
 // waitTry is what is printed of a try, with --json.
 type waitTry struct {
@@ -137,7 +141,8 @@ func (w *waitSync) interval() time.Duration {
 
 // good reports whether the clock follows something outside, within the bounds.
 func (w *waitSync) good(t *control.Tracking) bool {
-	return t.Synchronised() && t.ReferenceID != 0 && t.ReferenceID != localReferenceID &&
+	return t.Synchronised() && t.ReferenceID != 0 &&
+		t.ReferenceID != localReferenceID && t.ReferenceID != localLetters &&
 		(w.maxCorrection == 0 || math.Abs(t.SystemOffset) <= w.maxCorrection) &&
 		(w.maxSkew == 0 || t.Skew <= w.maxSkew)
 }

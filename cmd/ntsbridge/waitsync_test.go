@@ -38,6 +38,7 @@ func TestWaitSync(t *testing.T) {
 		{"third try", "3", []any{nothingYet, nothingYet, following}, "try: 1, " + none + "\ntry: 2, " + none + "\ntry: 3, " + some, "", 20 * time.Second},
 		{"given up", "2", []any{nothingYet}, "try: 1, " + none + "\ntry: 2, " + none, "not synchronised after 2 tries", 10 * time.Second},
 		{"itself is no source", "1", []any{onlyItself}, "try: 1, refid: 7F7F0101, correction: 0.000000000, skew: 0.000", "not synchronised after 1 tries", 0},
+		{"letters for itself", "1", []any{&control.Tracking{ReferenceID: localLetters, Stratum: 1}}, "try: 1, refid: 4C4F434C, correction: 0.000000000, skew: 0.000", "not synchronised", 0},
 		{"lost", "1", []any{lost}, "try: 1, refid: C0000201, correction: 0.000000000, skew: 0.000", "not synchronised", 0},
 		{"correction", "2 0.001 0 0.5", []any{following, closer}, "try: 1, " + some + "\ntry: 2, refid: C0000201, correction: 0.000001000, skew: 0.010", "", 500 * time.Millisecond},
 		{"correction refused", "1 0.0012345677", []any{following}, "try: 1, " + some, "not synchronised", 0},
