@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"mime"
 	"net"
 	"net/http"
@@ -73,6 +74,9 @@ func (c *Client) do(method, path string, into any) error {
 		return err
 	}
 	resp, err := c.http.Do(req)
+	if errors.Is(err, fs.ErrPermission) {
+		return fmt.Errorf("%w: the control socket is for the owner and the group of %s", cause(err), c.path)
+	}
 	if err != nil {
 		return fmt.Errorf("%w on %s: %w: is ntsbridge running, with this --run-dir (%s)?", ErrNoAnswer, c.path, cause(err), filepath.Dir(c.path))
 	}

@@ -4,7 +4,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"net/http"
+	"reflect"
 
 	"github.com/hashicorp/go-hclog"
 )
@@ -55,7 +57,9 @@ func one[T any](report func() *T) func() (any, error) {
 	return func() (any, error) {
 		if report != nil {
 			if v := report(); v != nil {
-				return v, nil
+				finite := *v
+				makeFinite(reflect.ValueOf(&finite).Elem())
+				return &finite, nil
 			}
 		}
 		return nil, ErrNoSources
@@ -67,10 +71,36 @@ func list[T any](report func() []T) func() (any, error) {
 	return func() (any, error) {
 		if report != nil {
 			if v := report(); v != nil {
-				return v, nil
+				finite := append([]T{}, v...)
+				makeFinite(reflect.ValueOf(finite))
+				return finite, nil
 			}
 		}
 		return nil, ErrNoSources
+	}
+}
+
+// makeFinite replaces numbers that JSON does not have, which an estimate
+// without samples may be, by the largest ones. The text says "-" for them.
+func makeFinite(v reflect.Value) {
+	switch v.Kind() {
+	case reflect.Slice:
+		for i := range v.Len() {
+			makeFinite(v.Index(i))
+		}
+	case reflect.Struct:
+		for i := range v.NumField() {
+			if f := v.Field(i); f.Kind() == reflect.Float64 {
+				makeFinite(f)
+			}
+		}
+	case reflect.Float64:
+		switch f := v.Float(); {
+		case math.IsInf(f, -1):
+			v.SetFloat(-math.MaxFloat64)
+		case math.IsInf(f, 1) || math.IsNaN(f):
+			v.SetFloat(math.MaxFloat64)
+		}
 	}
 }
 

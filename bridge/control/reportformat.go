@@ -30,8 +30,12 @@ var spanUnits = []unit{
 	{99999.5 * minute, minute, 0, "m"},
 	{99999.5 * hour, hour, 0, "h"},
 	{99999.5 * day, day, 0, "d"},
-	{math.Inf(1), year, 0, "y"},
+	{unknown, year, 0, "y"},
 }
+
+// unknown is from where a number is shown as not known: a time, s, or a
+// rate.
+const unknown = 1e18
 
 // formatSpan shows a time without sign.
 func formatSpan(v float64) string { return formatUnit(abs(v), "%.*f%s") }
@@ -45,7 +49,7 @@ func formatUnit(v float64, format string) string {
 			return fmt.Sprintf(format, u.digits, v/u.seconds, u.name)
 		}
 	}
-	return "-" // not a number, or infinite
+	return "-" // or not a number
 }
 
 // formatAge shows a time ago, seconds; -1: never.
@@ -83,10 +87,13 @@ func formatRate(v float64, sign bool) string {
 	if sign {
 		plus = "+"
 	}
-	if abs(v) < 99999.5 {
+	switch {
+	case abs(v) < 99999.5:
 		return fmt.Sprintf("%"+plus+"10.3f", v)
+	case abs(v) < unknown:
+		return fmt.Sprintf("%"+plus+"10.0f", v)
 	}
-	return fmt.Sprintf("%"+plus+"10.0f", v)
+	return fmt.Sprintf("%10s", "-")
 }
 
 func formatScore(v *float64) string {

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"encoding/json"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"ntsbridge/bridge/control"
+)
+
+// reportFlags are the flags of the commands that show the clock and its
+// sources.
+type reportFlags struct {
+	daemonFlags
+	json    bool
+	options control.ReportOptions
+}
+
+// daemonFlags say which daemon is asked.
+type daemonFlags struct{ config, runDir string }
+
+func (f *daemonFlags) add(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&f.config, "config", "c", "", "configuration `FILE` of the running daemon")
+	addDirFlags(cmd, nil, &f.runDir)
+}
+
+// client returns what asks the daemon.
+func (f *daemonFlags) client() (*control.Client, error) {
+	socket, err := controlSocket(f.config, f.runDir)
+	if err != nil {
+		return nil, err
+	}
+	return control.NewClient(socket), nil
+}
+
+// report is a report that can be fetched and written.
+type report[T any] struct {
+	fetch func(*control.Client) (T, error)
+	text  func(io.Writer, T, control.ReportOptions) error
+}
+
+// run fetches a report and prints it as the flags say.
+func (r *report[T]) run(f *reportFlags, out io.Writer) error {
+	client, err := f.client()
+	if err != nil {
+		return err
+	}
+	v, err := r.fetch(client)
+	if err != nil {
+		return err
+	}
+	if f.json {
+		return printJSON(out, v)
+	}
+	return r.text(out, v, f.options)
+}
+
+func printJSON(out io.Writer, v any) error {
+	e := json.NewEncoder(out)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
+}
+
+var (
+	trackingReport = report[*control.Tracking]{(*control.Client).Tracking,
+		func(w io.Writer, t *control.Tracking, o control.ReportOptions) error { return t.WriteText(w, o) }}
+	sourcesReport     = report[[]control.Source]{(*control.Client).Sources, control.WriteSources}
+	selectReport      = report[[]control.SelectData]{(*control.Client).SelectData, control.WriteSelectData}
+	sourceStatsReport = report[[]control.SourceStats]{(*control.Client).SourceStats, control.WriteSourceStats}
+	authDataReport    = report[[]control.AuthData]{(*control.Client).AuthData, control.WriteAuthData}
+)
+
+// newReportCommand returns a command that prints a report; run may be asked
+// for a variant of it.
+func newReportCommand(name, short, long string, run func(*reportFlags, io.Writer) error) (*cobra.Command, *reportFlags) {
+	f := new(reportFlags)
+	cmd := &cobra.Command{
+		Use:   name,
+		Short: short,
+		Long:  long,
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			switch {
+			case f.json && f.options.CSV:
+				return usageError("--json and --csv together make no sense")
+			case f.options.Addresses && f.options.WholeNames:
+				return usageError("--numeric and --names together make no sense")
+			}
+			return run(f, cmd.OutOrStdout())
+		},
+	}
+	f.daemonFlags.add(cmd)
+	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&f.options.CSV, "csv", false, "print chronyc's comma-separated values")
+	cmd.Flags().BoolVarP(&f.options.Addresses, "numeric", "n", false, "print addresses instead of names")
+	cmd.Flags().BoolVarP(&f.options.WholeNames, "names", "N", false, "print whole names, however long")
+	return cmd, f
+}
+
+func newTrackingCommand() *cobra.Command {
+	cmd, f := newReportCommand("tracking", "Print how well the clock is known",
+		"Print what the running daemon knows of the clock, as chronyc's tracking: what it follows, how\nfar off the clock is, how fast it runs, and the bounds of its error.", trackingReport.run)
+	cmd.Flags().BoolVarP(&f.options.Legend, "verbose", "v", false, "print what chronyc does not have, too")
+	return cmd
+}
+
+func newSourcesCommand() *cobra.Command {
+	var selection bool
+	cmd, f := newReportCommand("sources", "Print the sources of time",
+		"Print the sources of the running daemon, as chronyc's sources, or with --select as its\nselectdata. The column Why says of each source that is not used what is the matter with it.",
+		func(f *reportFlags, out io.Writer) error {
+			f.options.Why = f.options.Why || f.options.Legend
+			if selection {
+				return selectReport.run(f, out)
+			}
+			return sourcesReport.run(f, out)
+		})
+	cmd.Flags().BoolVar(&selection, "select", false, "print how selection sees the sources")
+	cmd.Flags().BoolVarP(&f.options.Legend, "verbose", "v", false, "explain the columns, and add the column Why")
+	cmd.Flags().BoolVar(&f.options.Why, "why", false, "add the column Why")
+	return cmd
+}
+
+func newSourceStatsCommand() *cobra.Command {
+	cmd, f := newReportCommand("sourcestats", "Print what was estimated from each source",
+		"Print what the running daemon estimated from each source alone, as chronyc's sourcestats.\nNR is always 0: it belongs to a method that is not used here.", sourceStatsReport.run)
+	addLegendFlag(cmd, f)
+	return cmd
+}
+
+func newAuthDataCommand() *cobra.Command {
+	cmd, f := newReportCommand("authdata", "Print how the sources are authenticated",
+		"Print how the sources of the running daemon are authenticated, as chronyc's authdata. Mode AK\nis Autokey: legacy-signed, which nobody should take for authenticated.", authDataReport.run)
+	addLegendFlag(cmd, f)
+	return cmd
+}
+
+func addLegendFlag(cmd *cobra.Command, f *reportFlags) {
+	cmd.Flags().BoolVarP(&f.options.Legend, "verbose", "v", false, "explain the columns")
+}
+
+func newMakeStepCommand() *cobra.Command {
+	var f daemonFlags
+	cmd := &cobra.Command{
+		Use:   "makestep",
+		Short: "Correct the clock at once, by a step",
+		Long:  "Let the running daemon correct what it believes to be the clock's offset at once, by a step,\nas chronyc's makestep does. The owner and the group of the control socket may do this.",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			client, err := f.client()
+			if err != nil {
+				return err
+			}
+			if err := client.MakeStep(); err != nil {
+				return err
+			}
+			_, err = io.WriteString(cmd.OutOrStdout(), "200 OK\n")
+			return err
+		},
+	}
+	f.add(cmd)
+	return cmd
+}
