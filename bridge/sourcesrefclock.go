@@ -115,7 +115,7 @@ func (r *referenceClock) sample(s *refclock.Sample) {
 	verdict := f.steering.driver.Sample(discipline.Sample{Source: f.id, T1: discipline.Instant(s.Raw), T4: discipline.Instant(s.Raw),
 		T2: at, T3: at, Leap: s.Leap, Stratum: s.Stratum, RootDelay: r.clock.Delay().Seconds(), RootDispersion: s.Dispersion.Seconds()})
 	if verdict != discipline.Accepted {
-		f.steering.log.Debug("measurement not used", "source", f.key, "reason", verdict)
+		f.steering.log.Debug("measurement not used", "source", f.name, "reason", verdict)
 		return
 	}
 	f.first.CompareAndSwap(0, s.Raw)

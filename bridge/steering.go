@@ -43,6 +43,7 @@ type steering struct {
 type followed struct {
 	steering *steering
 	key      string
+	name     string // for the log
 	id       discipline.SourceID
 	users    int
 	first    atomic.Int64 // base's reading at the first sample used, 0: none
@@ -181,7 +182,10 @@ func (s *steering) follow(name string, cfg discipline.SourceConfig, info clock.S
 	if err != nil {
 		return nil, err
 	}
-	f := &followed{steering: s, key: key, id: id, users: 1}
+	f := &followed{steering: s, key: key, name: info.Name, id: id, users: 1}
+	if info.Address.IsValid() && info.Address.String() != info.Name {
+		f.name = info.Name + " " + info.Address.String()
+	}
 	s.held[key] = f
 	return f, nil
 }
@@ -227,7 +231,7 @@ func (f *followed) sample(x source.Sample) {
 		RootDelay: h.RootDelay.Duration().Seconds(), RootDispersion: h.RootDispersion.Duration().Seconds(),
 	})
 	if verdict != discipline.Accepted {
-		f.steering.log.Debug("measurement not used", "source", f.key, "reason", verdict)
+		f.steering.log.Debug("measurement not used", "source", f.name, "reason", verdict)
 		return
 	}
 	f.first.CompareAndSwap(0, x.Raw4)

@@ -91,7 +91,7 @@ func (f *follower) state(name, state string) Condition {
 // ntpsecServer starts an ntpsec with NTS that serves its own clock.
 func ntpsecServer(h *Host) *Daemon {
 	h.Write("drift", "0.000\n")
-	h.Write("ntp.conf", fmt.Sprintf(`refclock local stratum 3
+	h.Write("ntp.conf", fmt.Sprintf(`refclock local prefer stratum 3 minpoll 3 maxpoll 3 iburst
 nts enable
 nts cert /mnt/%[1]s.crt
 nts key /mnt/%[1]s.key
