@@ -207,7 +207,7 @@ func NewBroadcastClient(cfg BroadcastClientConfig) (*BroadcastClient, error) {
 }
 
 // Deliver hands a packet from the server's address to the association.
-func (b *BroadcastClient) Deliver(p Packet) { enqueue(b.queue, p) }
+func (b *BroadcastClient) Deliver(p Packet) { enqueue(b.queue, b.cfg.Clock, p) }
 
 // Status returns the association for display.
 func (b *BroadcastClient) Status() Status {
@@ -219,22 +219,47 @@ func (b *BroadcastClient) Status() Status {
 // Run listens until ctx is done, or the server was not heard for a long time.
 func (b *BroadcastClient) Run(ctx context.Context) error {
 	b.heard = b.cfg.Clock.Uptime()
-	for {
-		silence := time.NewTimer(unreachable * pollInterval(b.poll))
+	missed := 0
+	due := time.Now().Add(b.patience())
+	for missed < unreachable {
+		silence := time.NewTimer(time.Until(due))
 		select {
 		case <-ctx.Done():
 			silence.Stop()
 			return ctx.Err()
 		case <-silence.C:
-			return errGone
+			missed++
+			b.missed()
+			due = time.Now().Add(pollInterval(b.poll))
+			continue
 		case q := <-b.queue:
 			silence.Stop()
-			b.receive(q)
+			if b.receive(q) {
+				missed, due = 0, time.Now().Add(b.patience())
+			}
 		}
 		wanted, ready := b.cfg.Auth.Exchange(momentOf(b.cfg.Clock))
 		if ready && (wanted || !b.measured) && len(b.queue) == 0 {
 			b.exchange(ctx)
 		}
+	}
+	return errGone
+}
+
+// patience is how long after a broadcast the next one counts as missed.
+func (b *BroadcastClient) patience() time.Duration {
+	interval := pollInterval(b.poll)
+	return interval + interval/2
+}
+
+// missed notes a broadcast that did not come.
+func (b *BroadcastClient) missed() {
+	b.mu.Lock()
+	b.reach <<= 1
+	b.counts.Missed++
+	b.mu.Unlock()
+	if b.cfg.OnMissed != nil {
+		b.cfg.OnMissed()
 	}
 }
 
@@ -255,7 +280,7 @@ func (b *BroadcastClient) exchange(ctx context.Context) {
 	var best *Sample
 	samples := 0
 	c, err := NewClient(ClientConfig{
-		Server: b.cfg.Server, Local: b.cfg.Local, Auth: b.cfg.Auth, Clock: b.cfg.Clock,
+		Server: b.cfg.Server, Local: b.cfg.Local, Auth: b.cfg.Auth, Clock: b.cfg.Clock, Self: b.cfg.Self,
 		Polling: Polling{MinPoll: DefaultMinPoll, MaxPoll: DefaultMinPoll, IBurst: true, BurstLen: 64, BurstInterval: b.cfg.Interval},
 		OnSample: func(s Sample) {
 			if samples++; best == nil || s.Delay < best.Delay {
@@ -294,17 +319,15 @@ func (b *BroadcastClient) report(s *Sample) {
 	}
 }
 
-// receive handles one broadcast.
-func (b *BroadcastClient) receive(q queued) {
+// receive handles one packet and reports whether it was a good broadcast.
+func (b *BroadcastClient) receive(q queued) bool {
 	s, err := b.judge(q)
 	b.mu.Lock()
 	b.counts.Received++
-	b.reach <<= 1
-	if s != nil {
-		b.reach |= 1
-	}
 	if err != nil {
-		b.counts.Refused++
+		b.counts.Refused++ // and not one of the broadcasts that are awaited
+	} else if b.reach <<= 1; s != nil {
+		b.reach |= 1
 	}
 	b.mu.Unlock()
 	if err != nil {
@@ -313,6 +336,7 @@ func (b *BroadcastClient) receive(q queued) {
 	if s != nil {
 		b.report(s)
 	}
+	return err == nil
 }
 
 // judge checks one broadcast: authentication, then that it is newer than the
@@ -345,12 +369,12 @@ func (b *BroadcastClient) judge(q queued) (*Sample, error) {
 	if err := usable(&h); err != nil {
 		return nil, err
 	}
-	b.calibrate(&h, q.received, 2*interval)
-	s := measure(&ntp.Header{Receive: h.Transmit, Transmit: h.Transmit, Precision: h.Precision}, h.Transmit, q.received, b.cfg.Clock.State().Precision)
-	s.Offset = h.Transmit.Sub(q.received) + b.delay
-	s.Delay, s.Header, s.Broadcast = 2*b.delay, h, true
-	s.Dispersion = power2(b.cfg.Clock.State().Precision) + power2(h.Precision)
+	b.calibrate(&h, q.at.timestamp(), 2*interval)
+	times := exchanged{t1: q.at.earlier(2 * b.delay), t2: h.Transmit, t3: h.Transmit, t4: q.at}
+	s := measure(&times, &h, b.cfg.Clock.State().Precision)
+	s.Delay, s.Broadcast = 2*b.delay, true
 	s.Uptime, s.Kind = now, b.cfg.Auth.Kind()
+	s.Loop = looped(&h, b.cfg.Local, b.cfg.Self)
 	return &s, nil
 }
 

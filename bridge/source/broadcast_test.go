@@ -50,7 +50,8 @@ func (h *heard) send() []byte {
 }
 
 func (h *heard) take(p []byte) (*Sample, error) {
-	return h.client.judge(queued{data: append([]byte(nil), p...), dest: netip.MustParseAddr("192.0.2.255"), received: h.clock.now})
+	pair := h.clock.Pair()
+	return h.client.judge(queued{append([]byte(nil), p...), netip.MustParseAddr("192.0.2.255"), daemonStamp(pair), pair})
 }
 
 func TestBroadcastMeasures(t *testing.T) {

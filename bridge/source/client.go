@@ -1,12 +1,8 @@
 package source
 
 import (
-	"context"
-	"crypto/rand"
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"sync"
 	"time"
@@ -89,13 +85,19 @@ type restartable interface{ Restart() }
 
 // Client polls a server.
 type Client struct {
-	cfg  ClientConfig
-	conn *net.UDPConn
+	cfg      ClientConfig
+	socket   *socket // nil: none
+	keep     bool    // the socket lasts for longer than a request
+	hardware map[string]*hardwareClock
+	hardErr  string // why there are no hardware timestamps, as told
+	buf      []byte
 
-	nonce ntp.Timestamp // transmit timestamp sent
-	t1    ntp.Timestamp // when it was sent
-	open  bool          // no good answer to it yet
-	sent  time.Time
+	request  *request // the last one
+	answered *request // the one before it, if it can be referred to
+	old      [2]ntp.Timestamp
+	due      time.Time // of the next poll
+	paced    time.Duration
+	delays   delayTest
 
 	mu       sync.Mutex
 	schedule schedule
@@ -150,10 +152,38 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	if err := cfg.Polling.check(); err != nil {
 		return nil, err
 	}
+	if err := cfg.checkTests(); err != nil {
+		return nil, err
+	}
 	cfg.Server = netip.AddrPortFrom(cfg.Server.Addr().Unmap(), cfg.Server.Port())
-	c := &Client{cfg: cfg}
-	c.schedule = schedule{Polling: cfg.Polling, poll: cfg.MinPoll}
+	c := &Client{cfg: cfg, buf: make([]byte, maxPacket), hardware: make(map[string]*hardwareClock)}
+	_, c.keep = cfg.Auth.(addressed)
+	if c.keep && cfg.Interleaved {
+		return nil, errors.New("source: Autokey knows no interleaved mode")
+	}
+	c.schedule = schedule{Polling: cfg.Polling, poll: cfg.MinPoll, paced: cfg.Pace != nil}
 	return c, nil
+}
+
+// checkTests checks the options of the tests of samples and fills in their
+// defaults.
+func (cfg *ClientConfig) checkTests() error {
+	if cfg.MaxDelay == 0 {
+		cfg.MaxDelay = defaultMaxDelay
+	}
+	switch {
+	case cfg.MaxDelay < 0 || cfg.MaxDelay > limitMaxDelay:
+		return fmt.Errorf("source: longest delay %v, must be up to %v", cfg.MaxDelay, limitMaxDelay)
+	case cfg.MaxDelayRatio != 0 && !(cfg.MaxDelayRatio >= 1):
+		return fmt.Errorf("source: delay ratio %v, must be at least 1, or 0 for none", cfg.MaxDelayRatio)
+	case !(cfg.MaxDelayDevRatio >= 0):
+		return fmt.Errorf("source: delay deviation ratio %v, must not be negative", cfg.MaxDelayDevRatio)
+	case cfg.MinStratum >= ntp.StratumUnsynchronised:
+		return fmt.Errorf("source: least stratum %d, must be below %d", cfg.MinStratum, ntp.StratumUnsynchronised)
+	case cfg.Presend < 0 || cfg.Presend > MaxPoll+1:
+		return fmt.Errorf("source: presend from poll exponent %d, must be 1 to %d, or 0 for never", cfg.Presend, MaxPoll)
+	}
+	return nil
 }
 
 // Status returns the association for display.
@@ -161,223 +191,4 @@ func (c *Client) Status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return Status{c.cfg.Server, c.cfg.Auth.Kind(), c.schedule.poll, c.schedule.reach, c.last, c.err, c.counts}
-}
-
-// Run polls until ctx is done, or the server refuses us for good (kiss codes
-// DENY and RSTR).
-func (c *Client) Run(ctx context.Context) error {
-	defer func() {
-		if c.conn != nil {
-			c.conn.Close()
-		}
-	}()
-	for ctx.Err() == nil {
-		if err := c.poll(ctx); err != nil {
-			if ctx.Err() != nil {
-				break
-			}
-			c.failed(err)
-		}
-		if err := c.listen(ctx); err != nil {
-			return err
-		}
-	}
-	return ctx.Err()
-}
-
-func (c *Client) failed(err error) {
-	c.mu.Lock()
-	c.err = err
-	c.mu.Unlock()
-	if c.cfg.OnError != nil {
-		c.cfg.OnError(err)
-	}
-}
-
-// connect makes sure that there is a socket, a new one while the server is not
-// reached: addresses of this host may have changed.
-func (c *Client) connect(ctx context.Context) error {
-	lost := c.schedule.unreach > 0 && c.schedule.unreach%unreachable == 0
-	if c.conn != nil && !lost {
-		return nil
-	}
-	if c.conn != nil {
-		c.conn.Close()
-		c.conn = nil
-		if r, ok := c.cfg.Auth.(restartable); ok && c.schedule.unreach%(2*unreachable) == 0 {
-			r.Restart()
-		}
-	}
-	conn, err := dial(ctx, c.cfg.Local, c.cfg.Server)
-	if err != nil {
-		return explain(err)
-	}
-	c.conn = conn
-	if a, ok := c.cfg.Auth.(addressed); ok {
-		local := conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr()
-		return a.SetAddresses(local.Unmap().WithZone(""), c.cfg.Server.Addr().WithZone(""))
-	}
-	return nil
-}
-
-// poll sends one request. Whatever happens, the poll counts as sent.
-func (c *Client) poll(ctx context.Context) error {
-	err := c.connect(ctx)
-	c.open = false
-	if err == nil {
-		err = c.request()
-	}
-	c.sent = time.Now()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.schedule.sent()
-	if err == nil {
-		c.counts.Sent++
-	}
-	return err
-}
-
-func (c *Client) request() error {
-	c.mu.Lock()
-	poll, interval := c.schedule.poll, c.schedule.interval()
-	c.mu.Unlock()
-	if err := c.cfg.Auth.Prepare(momentOf(c.cfg.Clock), interval); err != nil {
-		return err
-	}
-	// The transmit timestamp of a request is only ever returned: a random one
-	// tells nothing and cannot be guessed.
-	var nonce [8]byte
-	if _, err := rand.Read(nonce[:]); err != nil {
-		return err
-	}
-	c.nonce = ntp.Timestamp(binary.BigEndian.Uint64(nonce[:]) | 1)
-	h := ntp.Header{Version: c.cfg.Version, Mode: ntp.ModeClient, Poll: max(poll, 0), Transmit: c.nonce}
-	if !c.cfg.Clock.State().Synchronised() {
-		h.Leap = ntp.LeapUnknown
-	}
-	var p [maxPacket]byte
-	h.Encode(p[:])
-	n, err := c.cfg.Auth.Seal(p[:])
-	if err != nil {
-		return err
-	}
-	c.t1 = c.cfg.Clock.Now()
-	if _, err := c.conn.Write(p[:n]); err != nil {
-		return explain(err)
-	}
-	c.open = true
-	return nil
-}
-
-// listen handles what comes until the next poll is due.
-func (c *Client) listen(ctx context.Context) error {
-	if c.conn == nil {
-		return sleep(ctx, c.schedule.wait())
-	}
-	defer context.AfterFunc(ctx, func() { c.conn.SetReadDeadline(time.Unix(1, 0)) })()
-	buf := make([]byte, maxPacket)
-	for ctx.Err() == nil {
-		c.mu.Lock()
-		due := c.sent.Add(c.schedule.wait())
-		c.mu.Unlock()
-		r, err := read(c.conn, c.cfg.Clock, buf, due)
-		switch {
-		case errors.Is(err, ErrTimeout):
-			if c.open {
-				c.failed(ErrTimeout)
-			}
-			return nil
-		case err != nil:
-			c.failed(err)
-			c.open = false
-			if !due.After(time.Now()) {
-				return nil
-			}
-			continue
-		}
-		if fatal := c.receive(r); fatal != nil {
-			return fatal
-		}
-	}
-	return ctx.Err()
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-t.C:
-		return nil
-	}
-}
-
-// receive handles one packet. An error is one that ends the association.
-func (c *Client) receive(r received) error {
-	sample, j := c.judge(r)
-	if c.cfg.OnPacket != nil {
-		defer c.cfg.OnPacket(j)
-	}
-	c.mu.Lock()
-	c.counts.Received++
-	if j.Again {
-		c.schedule.again = true
-	}
-	var kiss *KissError
-	switch {
-	case errors.As(j.Err, &kiss) && kiss.Code == "RATE":
-		c.schedule.rate(kiss.Poll)
-		c.schedule.answered()
-	case j.Err == nil, errors.Is(j.Err, ErrUnsynchronised):
-		c.schedule.answered()
-	default:
-		c.counts.Refused++
-	}
-	if sample != nil {
-		c.schedule.reached()
-		c.counts.Good++
-		c.last, c.err = sample, nil
-	}
-	c.mu.Unlock()
-	if j.Err != nil {
-		c.failed(j.Err)
-	}
-	if sample != nil && c.cfg.OnSample != nil {
-		c.cfg.OnSample(*sample)
-	}
-	if kiss != nil && (kiss.Code == "DENY" || kiss.Code == "RSTR") {
-		return kiss
-	}
-	return nil
-}
-
-// judge checks one packet: form, origin, authentication, header.
-func (c *Client) judge(r received) (*Sample, Judgement) {
-	if len(r.data) < ntp.HeaderLen {
-		return nil, Judgement{Err: ErrPacket}
-	}
-	var h ntp.Header
-	h.Decode(r.data)
-	switch {
-	case h.Mode != ntp.ModeServer:
-		return nil, Judgement{Err: ErrPacket}
-	case !c.open || h.Origin != c.nonce:
-		return nil, Judgement{Err: ErrOrigin}
-	}
-	j := c.cfg.Auth.Open(momentOf(c.cfg.Clock), r.data)
-	if j.Err != nil {
-		return nil, j
-	}
-	c.open = false
-	if !j.Usable {
-		return nil, j
-	}
-	if err := usable(&h); err != nil {
-		j.Err = err
-		return nil, j
-	}
-	s := measure(&h, c.t1, r.at, c.cfg.Clock.State().Precision)
-	s.Uptime, s.Kind = c.cfg.Clock.Uptime(), c.cfg.Auth.Kind()
-	return &s, j
 }

@@ -4,6 +4,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"ntsbridge/bridge/clock/timebase"
 	"ntsbridge/bridge/ntp"
 )
 
@@ -32,6 +33,9 @@ func (c *SystemClock) SetState(state *ntp.ClockState) {
 
 // Now implements Clock.
 func (*SystemClock) Now() ntp.Timestamp { return ntp.TimestampFromTime(time.Now()) }
+
+// Pair implements Clock.
+func (*SystemClock) Pair() timebase.Pair { return timebase.Read() }
 
 // Uptime implements Clock.
 func (c *SystemClock) Uptime() time.Duration { return time.Since(c.started) }

@@ -22,7 +22,7 @@ func FuzzJudge(f *testing.F) {
 	f.Add(append(encode(ntp.Header{Mode: ntp.ModeServer, Version: 4, Stratum: 1}), 0, 0, 0, 0))
 	f.Fuzz(func(t *testing.T, p []byte) {
 		clock.step(time.Minute)
-		peer.sentAt[0] = clock.now
+		peer.sent[0] = ownPacket{clock.now, daemonStamp(clock.Pair()), clock.Pair()}
 		if s, j := peer.take(p); s != nil {
 			t.Fatalf("peer: %+v %+v", s, j)
 		}
@@ -35,9 +35,19 @@ func FuzzJudge(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c.open, c.nonce, c.t1 = true, 0x0123456789abcdef, clock.now
-		if s, j := c.judge(received{p, clock.now}); s != nil && (j.Err != nil || s.Header.Origin != c.nonce || s.Delay <= 0) {
+		pair := clock.Pair()
+		c.socket = &socket{clock: clock}
+		c.answered = &request{times: exchanged{t1: daemonStamp(pair), t2: clock.now, t4: daemonStamp(pair)}, departure: departure{before: pair}, end: pair}
+		c.request = &request{open: true, nonce: 0x0123456789abcdef, echo: 0xfedcba9876543211, departure: departure{before: pair, at: stamp{pair.System, pair.Raw, StampKernel}}}
+		s, j := c.judge(received{p, daemonStamp(pair), pair})
+		if s != nil && (j.Err != nil || s.Header.Origin != c.request.nonce && s.Header.Origin != c.request.echo || s.Delay <= 0 || s.Delay > defaultMaxDelay) {
 			t.Fatalf("client: %+v", s)
+		}
+		if s == nil && j.Err == nil && c.request.outcome == nothing {
+			t.Fatalf("client: neither a sample nor an error: %+v", j)
+		}
+		if s, _ := c.judge(received{p, daemonStamp(pair), pair}); s != nil {
+			t.Fatalf("client: the packet counted twice: %+v", s)
 		}
 	})
 }

@@ -108,10 +108,10 @@ func (l *Listener) read(c *net.UDPConn) {
 		a := parseAncillary(oob[:on])
 		p := Packet{
 			Data: buf[:n], From: netip.AddrPortFrom(from.Addr().Unmap(), from.Port()),
-			To: a.to, Destination: a.dest, Received: a.received,
+			To: a.to, Destination: a.dest, Received: timestampOf(a.software), Kind: StampKernel,
 		}
-		if p.Received == 0 {
-			p.Received = (*SystemClock)(nil).Now()
+		if a.software == 0 {
+			p.Received, p.Kind = (*SystemClock)(nil).Now(), StampDaemon
 		}
 		if h := l.handler.Load(); h != nil && forAssociation(p.Data) && (*h)(p) {
 			continue

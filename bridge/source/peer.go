@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"ntsbridge/bridge/clock/timebase"
 	"ntsbridge/bridge/ntp"
 )
 
@@ -52,9 +53,10 @@ type Peer struct {
 	cfg   PeerConfig
 	queue chan queued
 
-	origin  ntp.Timestamp    // transmit timestamp of the other side's last packet
-	arrived ntp.Timestamp    // when it came
-	sentAt  [2]ntp.Timestamp // transmit timestamps of our last packets; 0: answered
+	origin  ntp.Timestamp // transmit timestamp of the other side's last packet
+	arrived ntp.Timestamp // when it came
+	sent    [2]ownPacket  // our last packets
+	heard   bool          // there was time since the last one
 	due     time.Time
 
 	mu       sync.Mutex
@@ -64,16 +66,27 @@ type Peer struct {
 	counts   Counts
 }
 
-// queued is a packet on its way to an association.
-type queued struct {
-	data     []byte
-	dest     netip.Addr
-	received ntp.Timestamp
+// ownPacket is a packet that was sent.
+type ownPacket struct {
+	transmit ntp.Timestamp // of its header; 0: none, or answered
+	at       stamp
+	pair     timebase.Pair
 }
 
-func enqueue(queue chan<- queued, p Packet) {
+// queued is a packet on its way to an association.
+type queued struct {
+	data []byte
+	dest netip.Addr
+	at   stamp
+	pair timebase.Pair // read when it was queued
+}
+
+// enqueue queues a packet. The base is read here, next to the arrival.
+func enqueue(queue chan<- queued, clock Clock, p Packet) {
+	pair := clock.Pair()
+	q := queued{append([]byte(nil), p.Data...), p.Destination, stampOf(pair, p.Received, p.Kind), pair}
 	select {
-	case queue <- queued{append([]byte(nil), p.Data...), p.Destination, p.Received}:
+	case queue <- q:
 	default: // busy, or flooded: a lost packet
 	}
 }
@@ -103,12 +116,12 @@ func NewPeer(cfg PeerConfig) (*Peer, error) {
 		return nil, err
 	}
 	p := &Peer{cfg: cfg, queue: make(chan queued, queueLen)}
-	p.schedule = schedule{Polling: cfg.Polling, poll: cfg.MinPoll}
+	p.schedule = schedule{Polling: cfg.Polling, poll: cfg.MinPoll, paced: cfg.Pace != nil}
 	return p, nil
 }
 
 // Deliver hands a packet from the peer's address to the association.
-func (p *Peer) Deliver(packet Packet) { enqueue(p.queue, packet) }
+func (p *Peer) Deliver(packet Packet) { enqueue(p.queue, p.cfg.Clock, packet) }
 
 // Status returns the association for display.
 func (p *Peer) Status() Status {
@@ -124,7 +137,7 @@ var errGone = errors.New("source: the peer is gone")
 // gone.
 func (p *Peer) Run(ctx context.Context) error {
 	if p.cfg.Mode == ntp.ModeSymmetricPassive {
-		p.due = time.Now().Add(p.schedule.wait()) // the first packet is there already
+		p.due = time.Now().Add(p.schedule.interval()) // the first packet is there already
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -160,18 +173,33 @@ func (p *Peer) failed(err error) {
 
 // poll sends one packet.
 func (p *Peer) poll() error {
+	begun := p.schedule.begun
 	err := p.send()
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.schedule.sent()
-	// Two peers that poll at the same moment would go on so.
-	wait := p.schedule.wait()
-	p.due = time.Now().Add(wait - rand.N(wait/8+1))
+	p.schedule.sent(p.schedule.interval())
+	wait, poll := p.schedule.wait()
+	least := p.schedule.least()
 	if err == nil {
 		p.counts.Sent++
 	} else {
 		err = explain(err)
 	}
+	missed := begun && !p.heard
+	if p.heard = false; missed {
+		p.counts.Missed++
+	}
+	p.mu.Unlock()
+	if missed && p.cfg.OnMissed != nil {
+		p.cfg.OnMissed()
+	}
+	if poll && p.cfg.Pace != nil {
+		wait = min(max(p.cfg.Pace(), least), longestInterval)
+		p.mu.Lock()
+		p.schedule.poll = exponentOf(wait)
+		p.mu.Unlock()
+	}
+	// Two peers that poll at the same moment would go on so.
+	p.due = time.Now().Add(max(wait-rand.N(wait/8+1), min(least, wait)))
 	return err
 }
 
@@ -183,6 +211,7 @@ func (p *Peer) send() error {
 		return err
 	}
 	h := ntp.Header{Version: p.cfg.Version, Mode: p.cfg.Mode, Poll: max(poll, 0), Origin: p.origin, Receive: p.arrived}
+	pair := p.cfg.Clock.Pair()
 	now := p.cfg.Clock.Now()
 	p.cfg.Clock.State().Fill(&h, now)
 	h.Transmit = now
@@ -192,7 +221,7 @@ func (p *Peer) send() error {
 	if err != nil {
 		return err
 	}
-	p.sentAt = [2]ntp.Timestamp{h.Transmit, p.sentAt[0]}
+	p.sent = [2]ownPacket{{now, stampOf(pair, now, StampDaemon), pair}, p.sent[0]}
 	return p.cfg.Port.Send(packet[:n], p.cfg.Local, p.cfg.Peer)
 }
 
@@ -201,13 +230,20 @@ func (p *Peer) receive(q queued) {
 	sample, j := p.judge(q)
 	p.mu.Lock()
 	p.counts.Received++
-	if j.Err == nil || errors.Is(j.Err, ErrUnsynchronised) {
+	switch {
+	case j.Err == nil, errors.Is(j.Err, ErrUnsynchronised):
 		p.schedule.answered()
-	} else {
+	case errors.Is(j.Err, ErrStep), errors.Is(j.Err, ErrBogus):
+		p.counts.Rejected++
+		p.schedule.answered()
+		p.heard = p.heard || errors.Is(j.Err, ErrStep)
+	default:
 		p.counts.Refused++
 	}
 	if sample != nil {
 		p.schedule.reached()
+		p.schedule.sampled()
+		p.heard = true
 		p.counts.Good++
 		p.last, p.err = sample, nil
 	}
@@ -245,24 +281,39 @@ func (p *Peer) judge(q queued) (*Sample, Judgement) {
 	if p.origin != 0 && h.Transmit.Sub(p.origin) <= 0 && p.schedule.unreach <= unreachable {
 		return nil, Judgement{Err: ErrOrigin, Answer: j.Answer}
 	}
-	p.origin, p.arrived = h.Transmit, q.received
+	p.origin, p.arrived = h.Transmit, q.at.timestamp()
 	if !j.Usable {
 		return nil, j
 	}
 	// Packets of both sides cross on the way, so that one may answer our last
 	// but one. Any other one tells nothing: it does not know ours yet, or
 	// answers one that was answered.
-	i := slices.Index(p.sentAt[:], h.Origin)
+	i := slices.IndexFunc(p.sent[:], func(o ownPacket) bool { return o.transmit == h.Origin })
 	if h.Origin == 0 || i < 0 {
 		return nil, j
 	}
-	sent := h.Origin
-	clear(p.sentAt[i:]) // one answer for each of ours, and none for older ones
-	if err := usable(&h); err != nil {
-		j.Err = err
+	own := p.sent[i]
+	clear(p.sent[i:]) // one answer for each of ours, and none for older ones
+	if j.Err = usable(&h); j.Err != nil {
 		return nil, j
 	}
-	s := measure(&h, sent, q.received, p.cfg.Clock.State().Precision)
+	s, err := p.sample(&h, &own, &q)
+	j.Err = err
+	return s, j
+}
+
+// sample makes a sample of the answer to one of our packets.
+func (p *Peer) sample(h *ntp.Header, own *ownPacket, q *queued) (*Sample, error) {
+	local := p.cfg.Clock.State().Precision
+	times := exchanged{t1: own.at, t2: h.Receive, t3: h.Transmit, t4: q.at}
+	if err := unstepped(own.pair, q.pair); err != nil {
+		return nil, err
+	}
+	if err := times.check(local, h.Precision); err != nil {
+		return nil, err
+	}
+	s := measure(&times, h, local)
 	s.Uptime, s.Kind = p.cfg.Clock.Uptime(), p.cfg.Auth.Kind()
-	return &s, j
+	s.Loop = looped(h, p.cfg.Local, p.cfg.Self)
+	return &s, nil
 }

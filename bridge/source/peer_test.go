@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"ntsbridge/bridge/clock/timebase"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/symkey"
 )
@@ -40,8 +41,11 @@ type fakeClock struct {
 	state  ntp.ClockState
 }
 
-func (c *fakeClock) Now() ntp.Timestamp     { return c.now }
-func (c *fakeClock) Uptime() time.Duration  { return c.uptime }
+func (c *fakeClock) Now() ntp.Timestamp    { return c.now }
+func (c *fakeClock) Uptime() time.Duration { return c.uptime }
+func (c *fakeClock) Pair() timebase.Pair {
+	return timebase.Pair{Raw: int64(c.uptime), System: int64(c.now>>32-2208988800)*1e9 + int64(c.now&0xffffffff)*1e9>>32}
+}
 func (c *fakeClock) State() *ntp.ClockState { return &c.state }
 func (c *fakeClock) step(d time.Duration)   { c.now, c.uptime = c.now.Add(d), c.uptime+d }
 
@@ -92,7 +96,8 @@ func (s *side) packet(t *testing.T) []byte {
 
 // take hands a packet to s.
 func (s *side) take(p []byte) (*Sample, Judgement) {
-	return s.judge(queued{data: append([]byte(nil), p...), received: s.clock.now})
+	pair := s.clock.Pair()
+	return s.judge(queued{data: append([]byte(nil), p...), at: daemonStamp(pair), pair: pair})
 }
 
 func TestPeersMeasure(t *testing.T) {

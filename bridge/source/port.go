@@ -14,6 +14,7 @@ type Packet struct {
 	// in the packet: To, or a broadcast or multicast address.
 	To, Destination netip.Addr
 	Received        ntp.Timestamp
+	Kind            StampKind // who took Received
 }
 
 // Handler takes the packets of modes 1 (symmetric active), 2 (passive), 4

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ntsbridge/autokey"
+	"ntsbridge/bridge/clock/timebase"
 	"ntsbridge/bridge/ntp"
 )
 
@@ -19,6 +20,8 @@ type Clock interface {
 	Now() ntp.Timestamp
 	// Uptime reads a clock that nobody sets.
 	Uptime() time.Duration
+	// Pair reads the wall clock beside the free-running base.
+	Pair() timebase.Pair
 	// State is the clock as it is served: whether it is synchronised, and what
 	// packets of symmetric and broadcast associations say.
 	State() *ntp.ClockState
@@ -28,31 +31,11 @@ func momentOf(c Clock) Moment {
 	return Moment{Time: c.Now(), Uptime: c.Uptime(), Synchronised: c.State().Synchronised()}
 }
 
-// StampKind says who took a timestamp of the local clock.
-type StampKind uint8
-
-// The kinds of timestamps, from the worst to the best.
-const (
-	StampDaemon   StampKind = iota // this process, around the system call
-	StampKernel                    // the kernel, on its way to or from the interface
-	StampHardware                  // the interface, by its own clock
-)
-
-var stampNames = [...]string{"daemon", "kernel", "hardware"}
-
-// String returns the name that chrony gives the kind.
-func (k StampKind) String() string {
-	if int(k) < len(stampNames) {
-		return stampNames[k]
-	}
-	return "stamp?"
-}
-
 // Sample is one measurement.
 //
 // Its four timestamps are those of one exchange (RFC 5905, section 8), in
-// interleaved mode of the one before the last. Offset and Delay follow from
-// them alone. A broadcast has no exchange: T2 and T3 are its transmit
+// interleaved mode of the one before. Offset and Delay follow from them alone.
+// A broadcast has no exchange: T2 and T3 are its transmit
 // timestamp, T4 is its arrival, and T1 is T4 less the round trip that an
 // earlier exchange found, so that the same formulas give the offset and the
 // delay that were measured.
@@ -73,7 +56,7 @@ type Sample struct {
 	Loop        bool      // the server follows this host
 
 	Offset     time.Duration // what to add to the local clock
-	Delay      time.Duration // round trip without the server's part, at least the precision
+	Delay      time.Duration // round trip without the server's part, but at least the precision
 	Dispersion time.Duration // bound of the error of reading both clocks
 	Header     ntp.Header    // of the server's packet
 	Kind       ntp.Kind      // how it was authenticated
@@ -110,6 +93,13 @@ var (
 	ErrUnsynchronised = errors.New("the other side is not synchronised")
 	// ErrTimeout says that no answer came.
 	ErrTimeout = errors.New("no answer")
+	// ErrBogus says that an authentic answer has timestamps that no exchange
+	// can have.
+	ErrBogus = errors.New("timestamps that cannot be true")
+	// ErrDelay says that an answer was under way for too long to be measured.
+	ErrDelay = errors.New("the round trip took too long")
+	// ErrStep says that the system clock was set during an exchange.
+	ErrStep = errors.New("the system clock was set during the exchange")
 )
 
 // KissError is a kiss-o'-death packet (RFC 5905, section 7.4).
@@ -158,18 +148,51 @@ func usable(h *ntp.Header) error {
 	return nil
 }
 
-// measure computes a sample from the four timestamps: t1 and t4 of the local
-// clock, the others from the header. precision is that of the local clock,
-// log2 seconds.
-func measure(h *ntp.Header, t1, t4 ntp.Timestamp, precision int8) Sample {
-	out, back := h.Receive.Sub(t1), h.Transmit.Sub(t4)
-	round := t4.Sub(t1)
+// exchanged are the four timestamps of an exchange.
+type exchanged struct {
+	t1, t4 stamp
+	t2, t3 ntp.Timestamp
+}
+
+// offset returns what to add to the local clock.
+func (e *exchanged) offset() time.Duration {
+	return e.t2.Sub(e.t1.timestamp())/2 + e.t3.Sub(e.t4.timestamp())/2
+}
+
+// turnaround returns how long the server took.
+func (e *exchanged) turnaround() time.Duration { return e.t3.Sub(e.t2) }
+
+// delay returns the round trip without the server's part, which errors of the
+// clocks can make negative.
+func (e *exchanged) delay() time.Duration {
+	return e.t4.timestamp().Sub(e.t1.timestamp()) - e.turnaround()
+}
+
+// check returns an error if the timestamps cannot be those of one exchange:
+// beyond the clocks' precisions (log2 seconds) and rates nothing is before
+// what caused it.
+func (e *exchanged) check(local, remote int8) error {
+	fuzz := power2(local) + power2(remote)
+	turn := e.turnaround()
+	switch {
+	case turn < -fuzz:
+		return fmt.Errorf("%w: the answer left %v before the request came", ErrBogus, -turn)
+	case e.delay() < -fuzz-time.Duration(slewLimit*float64(max(turn, 0))):
+		return fmt.Errorf("%w: the delay is %v", ErrBogus, e.delay())
+	}
+	return nil
+}
+
+// measure makes a sample of an exchange. precision is that of the local
+// clock, log2 seconds.
+func measure(e *exchanged, h *ntp.Header, precision int8) Sample {
 	resolution := power2(precision)
+	t1, t4 := e.t1.timestamp(), e.t4.timestamp()
 	return Sample{
-		At:         t4,
-		Offset:     out/2 + back/2,
-		Delay:      max(round-h.Transmit.Sub(h.Receive), resolution),
-		Dispersion: resolution + power2(h.Precision) + time.Duration(drift*float64(max(round, 0))),
+		At: t4, T1: t1, T2: e.t2, T3: e.t3, T4: t4, Raw1: e.t1.raw, Raw4: e.t4.raw, TX: e.t1.kind, RX: e.t4.kind,
+		Offset:     e.offset(),
+		Delay:      max(e.delay(), resolution),
+		Dispersion: resolution + power2(h.Precision) + time.Duration(drift*float64(max(t4.Sub(t1), 0))),
 		Header:     *h,
 	}
 }

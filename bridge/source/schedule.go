@@ -55,7 +55,7 @@ func (p *Polling) check() error {
 	if p.MinPoll < MinPoll || p.MaxPoll > MaxPoll || p.MinPoll > p.MaxPoll {
 		return fmt.Errorf("source: poll exponents %d to %d, must be within %d to %d", p.MinPoll, p.MaxPoll, MinPoll, MaxPoll)
 	}
-	if p.BurstInterval < 0 || p.BurstLen < 0 || p.BurstLen > maxBurst {
+	if p.BurstInterval < 0 || p.BurstLen < 0 || p.BurstLen > maxBurst || p.BurstGood < 0 {
 		return fmt.Errorf("source: burst of %d packets every %v", p.BurstLen, p.BurstInterval)
 	}
 	return nil
@@ -65,11 +65,14 @@ func (p *Polling) check() error {
 // sent and what came; it reads no clock.
 type schedule struct {
 	Polling
+	paced   bool  // somebody else chooses the intervals
 	poll    int8  // current exponent
 	reach   uint8 // shift register: bit 0 is the last poll
 	unreach int   // polls without a good answer, in a row
 	burst   int   // packets of the burst still to send
+	good    int   // samples until the burst ends; 0: all packets are sent
 	again   bool  // the handshake wants to go on
+	rated   int8  // least exponent since a kiss code RATE
 	begun   bool
 }
 
@@ -83,22 +86,30 @@ func pollInterval(exponent int8) time.Duration {
 	return time.Second << exponent
 }
 
-// sent notes a packet sent.
-func (s *schedule) sent() {
+// sent notes a packet sent. interval is the present poll interval.
+func (s *schedule) sent(interval time.Duration) {
 	switch {
 	case s.burst > 0:
 		s.burst--
-		s.reach <<= 1
-	default:
-		if s.IBurst && s.reach == 0 && (!s.begun || s.unreach < unreachable) || s.Burst && s.reach != 0 {
-			s.burst = s.BurstLen - 1
-		}
-		s.reach <<= 1
+	case s.Burst && s.reach != 0:
+		s.burst, s.good = s.burstLen(interval)-1, s.BurstGood
+	case s.IBurst && !s.paced && s.reach == 0 && (!s.begun || s.unreach < unreachable):
+		s.burst, s.good = s.BurstLen-1, 0
 	}
+	s.reach <<= 1
 	s.begun, s.again = true, false
-	if s.unreach++; s.unreach > unreachable && s.unreach%unreachable == 0 && s.poll < s.MaxPoll {
+	if s.unreach++; !s.paced && s.unreach > unreachable && s.unreach%unreachable == 0 && s.poll < s.MaxPoll {
 		s.poll++ // nobody there: ask less often
 	}
+}
+
+// burstLen returns how many packets a burst has. One that ends when there is a
+// good sample, as chrony's, is as short as the average interval wants it.
+func (s *schedule) burstLen(interval time.Duration) int {
+	if s.BurstGood == 0 {
+		return s.BurstLen
+	}
+	return max(1, min(s.BurstLen, int(interval/pollInterval(s.MinPoll))))
 }
 
 // unreachable is after how many polls without an answer the other side counts
@@ -107,7 +118,7 @@ const unreachable = 8
 
 // answered notes an authentic answer, reached one with time.
 func (s *schedule) answered() {
-	if s.unreach > unreachable {
+	if s.unreach > unreachable && !s.paced {
 		s.poll = s.MinPoll
 	}
 	s.unreach = 0
@@ -115,21 +126,42 @@ func (s *schedule) answered() {
 
 func (s *schedule) reached() { s.reach |= 1 }
 
-// rate obeys kiss code RATE with the poll exponent that it proposes.
+// sampled notes a sample.
+func (s *schedule) sampled() {
+	if s.good > 0 {
+		if s.good--; s.good == 0 {
+			s.burst = 0
+		}
+	}
+}
+
+// rate obeys kiss code RATE with the poll exponent that it proposes: no bursts
+// any more, and longer intervals for the rest of the run.
 func (s *schedule) rate(proposed int8) {
 	s.burst, s.again = 0, false
-	if proposed <= s.poll {
-		proposed = s.poll + 1
+	s.Burst, s.IBurst = false, false
+	if now := max(s.poll, s.MinPoll); proposed <= now {
+		proposed = now + 1
 	}
-	s.MinPoll = min(max(s.MinPoll, proposed), MaxPoll)
+	s.rated = min(max(s.rated, proposed), MaxPoll)
+	s.MinPoll = max(s.MinPoll, s.rated)
 	s.MaxPoll = max(s.MaxPoll, s.MinPoll)
 	s.poll = max(s.poll, s.MinPoll)
 }
 
-// wait returns how long it is from the last packet sent to the next.
-func (s *schedule) wait() time.Duration {
+// wait returns how long it is from the last packet sent to the next. poll
+// says that it is the interval between polls.
+func (s *schedule) wait() (d time.Duration, poll bool) {
 	if s.burst > 0 || s.again {
-		return min(s.BurstInterval, s.interval())
+		return min(s.BurstInterval, s.interval()), false
 	}
-	return s.interval()
+	return s.interval(), true
+}
+
+// least returns the shortest interval between polls that anybody may ask for.
+func (s *schedule) least() time.Duration {
+	if s.rated > 0 {
+		return pollInterval(s.rated)
+	}
+	return min(spacing, pollInterval(s.MinPoll))
 }

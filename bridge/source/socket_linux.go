@@ -6,27 +6,53 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"syscall"
 	"time"
-	"unsafe"
 
 	"golang.org/x/sys/unix"
 
-	"ntsbridge/bridge/ntp"
+	"ntsbridge/bridge/clock/timebase"
 )
 
-// dial opens a UDP socket to a server, which gets packets of nobody else, with
-// kernel receive timestamps.
-func dial(ctx context.Context, local netip.Addr, remote netip.AddrPort) (*net.UDPConn, error) {
-	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error { return control(c, stampReceived) }}
-	if local.IsValid() {
-		d.LocalAddr = net.UDPAddrFromAddrPort(netip.AddrPortFrom(local, 0))
+// socket is a UDP socket that is connected to a server: it gets packets of
+// nobody else.
+type socket struct {
+	conn     *net.UDPConn
+	local    netip.Addr // without zone
+	clock    Clock
+	hardware *hardwareClock // nil: no timestamps of the interface
+	sent     uint32         // number of the next packet
+}
+
+// dial opens a socket with timestamps of the kernel.
+func dial(ctx context.Context, cfg *ClientConfig) (*socket, error) {
+	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
+		return control(c, func(fd int) error { return prepare(fd, cfg.Interface) })
+	}}
+	if cfg.Local.IsValid() {
+		d.LocalAddr = net.UDPAddrFromAddrPort(netip.AddrPortFrom(cfg.Local, 0))
 	}
-	c, err := d.DialContext(ctx, "udp", remote.String())
+	c, err := d.DialContext(ctx, "udp", cfg.Server.String())
 	if err != nil {
 		return nil, err
 	}
-	return c.(*net.UDPConn), nil
+	conn := c.(*net.UDPConn)
+	local := conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr()
+	return &socket{conn: conn, local: local.Unmap().WithZone(""), clock: cfg.Clock}, nil
+}
+
+// prepare sets the options of a client's socket.
+func prepare(fd int, device string) error {
+	if device != "" {
+		if err := unix.BindToDevice(fd, device); err != nil {
+			return fmt.Errorf("interface %q: %w", device, err)
+		}
+	}
+	if stampAll(fd, kernelStamps) == nil {
+		return nil
+	}
+	return os.NewSyscallError("setsockopt", stampReceived(fd))
 }
 
 // control applies f to the file descriptor of a socket.
@@ -38,59 +64,56 @@ func control(c syscall.RawConn, f func(fd int) error) error {
 	return inner
 }
 
-func stampReceived(fd int) error {
-	return unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1)
-}
-
-// ancillary is what the control messages of a packet tell.
-type ancillary struct {
-	received ntp.Timestamp // 0: not told
-	to       netip.Addr    // local address; invalid: not told
-	dest     netip.Addr    // destination of the packet, for IPv4 also broadcast
-	ifindex  int
-}
-
-// parseAncillary reads control messages.
-func parseAncillary(oob []byte) (a ancillary) {
-	messages, err := unix.ParseSocketControlMessage(oob)
+// apply applies f to the file descriptor of the socket.
+func (s *socket) apply(f func(fd int) error) error {
+	c, err := s.conn.SyscallConn()
 	if err != nil {
-		return a
+		return err
 	}
-	for _, m := range messages {
-		switch h, d := m.Header, m.Data; {
-		case h.Level == unix.SOL_SOCKET && h.Type == unix.SO_TIMESTAMPNS && len(d) >= 16:
-			ts := (*unix.Timespec)(unsafe.Pointer(&d[0]))
-			a.received = ntp.TimestampFromUnix(ts.Sec, ts.Nsec)
-		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && len(d) >= unix.SizeofInet4Pktinfo:
-			info := (*unix.Inet4Pktinfo)(unsafe.Pointer(&d[0]))
-			a.to, a.dest, a.ifindex = netip.AddrFrom4(info.Spec_dst), netip.AddrFrom4(info.Addr), int(info.Ifindex)
-		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO && len(d) >= unix.SizeofInet6Pktinfo:
-			info := (*unix.Inet6Pktinfo)(unsafe.Pointer(&d[0]))
-			a.dest, a.ifindex = netip.AddrFrom16(info.Addr), int(info.Ifindex)
-			if !a.dest.IsMulticast() {
-				a.to = a.dest
-			}
-		}
-	}
-	return a
+	return control(c, f)
 }
 
-// oobLen is room for the control messages of a packet, octets.
-const oobLen = 256
+// departure is when a packet left.
+type departure struct {
+	before timebase.Pair // read before it was sent
+	at     stamp
+	number uint32
+}
+
+// send sends a packet. Its timestamp by the kernel is usually there at once.
+func (s *socket) send(p []byte) (departure, error) {
+	d := departure{before: s.clock.Pair(), number: s.sent}
+	d.at = daemonStamp(d.before)
+	if _, err := s.conn.Write(p); err != nil {
+		return d, explain(err)
+	}
+	s.sent++
+	if s.hardware != nil {
+		s.hardware.read()
+	}
+	s.transmitted(&d, 0)
+	return d, nil
+}
 
 // received is a packet with the time of its arrival.
 type received struct {
 	data []byte
-	at   ntp.Timestamp
+	at   stamp
+	pair timebase.Pair // read after it had come
 }
 
-// read reads one packet until the deadline; ErrTimeout then.
-func read(c *net.UDPConn, clock Clock, buf []byte, deadline time.Time) (received, error) {
-	if err := c.SetReadDeadline(deadline); err != nil {
+// receive reads one packet until the deadline; ErrTimeout then. Whoever ends
+// ctx sets a deadline that has passed.
+func (s *socket) receive(ctx context.Context, buf []byte, deadline time.Time) (received, error) {
+	if err := s.conn.SetReadDeadline(deadline); err != nil {
 		return received{}, err
 	}
+	if ctx.Err() != nil { // its deadline was overwritten
+		return received{}, ErrTimeout
+	}
 	var oob [oobLen]byte
-	n, on, _, _, err := c.ReadMsgUDPAddrPort(buf, oob[:])
+	n, on, flags, _, err := s.conn.ReadMsgUDPAddrPort(buf, oob[:])
+	pair := s.clock.Pair()
 	if err != nil {
 		var timeout net.Error
 		if errors.As(err, &timeout) && timeout.Timeout() {
@@ -98,11 +121,32 @@ func read(c *net.UDPConn, clock Clock, buf []byte, deadline time.Time) (received
 		}
 		return received{}, explain(err)
 	}
-	r := received{buf[:n], clock.Now()}
-	if a := parseAncillary(oob[:on]); a.received != 0 {
-		r.at = a.received
+	if flags&unix.MSG_TRUNC != 0 {
+		n = 0 // longer than any answer
+	}
+	r := received{data: buf[:n], at: daemonStamp(pair), pair: pair}
+	a := parseAncillary(oob[:on])
+	if a.software != 0 {
+		r.take(stampAt(pair, a.software, StampKernel))
+	}
+	if s.hardware != nil && a.hardware != 0 {
+		s.hardware.read()
+		if raw, ok := s.hardware.arrival(a.hardware, n, s.local.Is6()); ok {
+			r.take(rawStamp(pair, raw, StampHardware))
+		}
 	}
 	return r, nil
+}
+
+// longestWait is how long a packet may wait in the kernel for this process;
+// a timestamp from before that is of something else.
+const longestWait = 10 * time.Second
+
+// take takes a timestamp if it can be that of the packet.
+func (r *received) take(s stamp) {
+	if waited := time.Duration(r.pair.Raw - s.raw); waited >= -readingSlop && waited <= longestWait {
+		r.at = s
+	}
 }
 
 // explain says what an error of a socket means to an operator.

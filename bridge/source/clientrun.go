@@ -1,0 +1,361 @@
+package source
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"math"
+	mathrand "math/rand/v2"
+	"time"
+
+	"ntsbridge/bridge/clock/timebase"
+	"ntsbridge/bridge/ntp"
+)
+
+const (
+	// spacing is what no two requests are closer than, except where a burst, a
+	// handshake or a negative MinPoll wants it.
+	spacing = 2 * time.Second
+	// patience is for how much longer than MaxDelay an answer is waited for:
+	// the server's own part is no delay.
+	patience = time.Second
+	// hardwareWait is how long the timestamp of an interface may come after
+	// the answer.
+	hardwareWait = time.Millisecond
+	// maxSocketErrors is how many errors of its socket a request stands.
+	maxSocketErrors = 8
+	// longestInterval is how long a request is put off at most.
+	longestInterval = 1 << MaxPoll * time.Second
+	// jitter is the part by which poll intervals vary, so that clients do not
+	// fall into step.
+	jitter = 0.04
+)
+
+// request is one request and what became of it.
+type request struct {
+	presend bool
+	nonce   ntp.Timestamp // transmit timestamp sent
+	echo    ntp.Timestamp // receive timestamp sent; 0: basic mode
+	departure
+	sent time.Time
+	vary float64 // factor of the interval after it
+
+	open    bool // no authentic answer yet
+	told    bool // an error of the socket was told
+	missed  bool // it was told that it brought no time
+	settled bool // when the next one is due is known
+	outcome outcome
+
+	// Of the answer.
+	times  exchanged
+	end    timebase.Pair
+	uptime time.Duration
+	used   bool // there was a sample of these times
+}
+
+// outcome is what a request brought.
+type outcome uint8
+
+const (
+	nothing outcome = iota // no answer, or one without time
+	reply                  // an answer, though no sample: a kiss, a handshake's step, a delay too long
+	sampled
+)
+
+// Run polls until ctx is done, or the server refuses us for good (kiss codes
+// DENY and RSTR).
+func (c *Client) Run(ctx context.Context) error {
+	defer keepStamping()()
+	defer c.close()
+	c.due = time.Now()
+	for ctx.Err() == nil {
+		if c.presends() {
+			if err := sleepUntil(ctx, c.due.Add(-spacing)); err != nil {
+				return err
+			}
+			if err := c.exchange(ctx, true); err != nil {
+				return err
+			}
+		}
+		if err := sleepUntil(ctx, c.due); err != nil {
+			return err
+		}
+		if err := c.exchange(ctx, false); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
+}
+
+// close closes what is open.
+func (c *Client) close() {
+	c.hangUp()
+	for _, h := range c.hardware {
+		if h != nil {
+			h.Close()
+		}
+	}
+}
+
+// hangUp closes the socket.
+func (c *Client) hangUp() {
+	if c.socket != nil {
+		c.socket.conn.Close()
+		c.socket = nil
+	}
+}
+
+func (c *Client) failed(err error) {
+	c.mu.Lock()
+	c.err = err
+	c.mu.Unlock()
+	if c.cfg.OnError != nil {
+		c.cfg.OnError(err)
+	}
+}
+
+// presends reports whether an extra request goes before the next poll.
+func (c *Client) presends() bool {
+	r := c.request
+	if c.cfg.Presend == 0 || r == nil || c.keep || c.schedule.burst > 0 || c.schedule.again {
+		return false
+	}
+	wait := c.due.Sub(r.sent)
+	return wait >= 2*spacing && exponentOf(wait) >= c.cfg.Presend
+}
+
+// exchange sends one request and handles what comes. An error ends the
+// association.
+func (c *Client) exchange(ctx context.Context, presend bool) error {
+	r := &request{presend: presend, vary: 1 + jitter*(mathrand.Float64()-0.5)}
+	c.mu.Lock()
+	if !presend {
+		c.schedule.sent(c.interval())
+	}
+	c.mu.Unlock()
+	c.answered, c.request = c.request, r
+	if a := c.answered; a != nil {
+		c.old = [2]ntp.Timestamp{a.nonce, a.echo}
+		if !c.cfg.Interleaved || presend || a.open || a.times.t2 == 0 {
+			c.answered = nil
+		}
+	}
+	err := c.connect(ctx)
+	if err == nil {
+		err = c.send(r)
+	}
+	r.sent = time.Now()
+	if err == nil {
+		c.mu.Lock()
+		c.counts.Sent++
+		c.mu.Unlock()
+	} else if ctx.Err() == nil {
+		c.failed(err)
+		r.told = true
+		c.hangUp()
+	}
+	if c.cfg.Pace == nil {
+		c.settle()
+	}
+	if err := c.listen(ctx); err != nil {
+		return err
+	}
+	if r.outcome == nothing && ctx.Err() == nil {
+		if r.open && !r.told && !presend {
+			c.failed(ErrTimeout)
+		}
+		c.missed(r)
+	}
+	if !r.settled {
+		c.settle()
+	}
+	if !c.keep {
+		c.hangUp()
+	}
+	return nil
+}
+
+// missed notes, once, that a request brought no time.
+func (c *Client) missed(r *request) {
+	if r.presend || r.missed {
+		return
+	}
+	r.missed = true
+	c.mu.Lock()
+	c.counts.Missed++
+	c.mu.Unlock()
+	if c.cfg.OnMissed != nil {
+		c.cfg.OnMissed()
+	}
+}
+
+// interval returns the poll interval as far as it is known.
+func (c *Client) interval() time.Duration {
+	if c.paced != 0 {
+		return c.paced
+	}
+	return c.schedule.interval()
+}
+
+// settle decides when the next poll is due. It asks Pace, at most once for a
+// request.
+func (c *Client) settle() {
+	r := c.request
+	if r.presend {
+		return
+	}
+	c.mu.Lock()
+	wait, poll := c.schedule.wait()
+	least := c.schedule.least()
+	c.mu.Unlock()
+	switch {
+	case !poll:
+	case c.cfg.Pace == nil:
+		wait = max(time.Duration(float64(wait)*r.vary), least)
+	case !r.settled:
+		wait = max(c.cfg.Pace(), least)
+		c.mu.Lock()
+		c.paced, c.schedule.poll = wait, exponentOf(wait)
+		c.mu.Unlock()
+	default:
+		wait = max(c.paced, least)
+	}
+	r.settled = true
+	c.due = r.sent.Add(min(wait, longestInterval))
+}
+
+// exponentOf returns the poll exponent, log2 seconds, that is nearest to an
+// interval.
+func exponentOf(d time.Duration) int8 {
+	return int8(min(max(math.Round(math.Log2(d.Seconds())), MinPoll), MaxPoll))
+}
+
+// connect makes sure that there is a socket. Each request has one of its own,
+// with another port, which makes answers hard to forge and follows changes of
+// this host's addresses. Autokey signs addresses and keeps its socket while
+// the server is reached.
+func (c *Client) connect(ctx context.Context) error {
+	unreach := c.schedule.unreach - 1 // this request is counted already
+	if lost := unreach > 0 && unreach%unreachable == 0; lost {
+		c.hangUp()
+		if r, ok := c.cfg.Auth.(restartable); ok && unreach%(2*unreachable) == 0 {
+			r.Restart()
+		}
+	}
+	if c.socket != nil {
+		return nil
+	}
+	s, err := dial(ctx, &c.cfg)
+	if err != nil {
+		return explain(err)
+	}
+	c.socket = s
+	if c.cfg.HardwareTimestamps {
+		if err := s.useHardware(c.cfg.Interface, c.hardware); err != nil && err.Error() != c.hardErr {
+			c.hardErr = err.Error()
+			c.failed(err)
+		}
+	}
+	if a, ok := c.cfg.Auth.(addressed); ok {
+		return a.SetAddresses(s.local, c.cfg.Server.Addr().WithZone(""))
+	}
+	return nil
+}
+
+// send sends a request.
+func (c *Client) send(r *request) error {
+	c.mu.Lock()
+	poll := c.schedule.poll
+	c.mu.Unlock()
+	if err := c.cfg.Auth.Prepare(momentOf(c.cfg.Clock), c.interval()); err != nil {
+		return err
+	}
+	h := ntp.Header{Version: c.cfg.Version, Mode: ntp.ModeClient, Poll: max(poll, 0)}
+	if !c.cfg.Clock.State().Synchronised() {
+		h.Leap = ntp.LeapUnknown
+	}
+	r.nonce = nonce()
+	if c.answered != nil {
+		h.Origin = c.answered.times.t2
+		for r.echo = nonce(); r.echo == r.nonce; {
+			r.echo = nonce()
+		}
+	}
+	h.Receive, h.Transmit = r.echo, r.nonce
+	var p [maxPacket]byte
+	h.Encode(p[:])
+	n, err := c.cfg.Auth.Seal(p[:])
+	if err != nil {
+		return err
+	}
+	r.departure, err = c.socket.send(p[:n])
+	r.open = err == nil
+	return err
+}
+
+// nonce returns a timestamp for a request. The server only returns it: a random
+// one tells nothing and cannot be guessed.
+func nonce() ntp.Timestamp {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return ntp.Timestamp(binary.BigEndian.Uint64(b[:]) | 1)
+}
+
+// listen handles what comes until the next poll is due or no answer can come
+// any more.
+func (c *Client) listen(ctx context.Context) error {
+	if c.socket == nil {
+		return nil
+	}
+	conn := c.socket.conn
+	defer context.AfterFunc(ctx, func() { conn.SetReadDeadline(time.Unix(1, 0)) })()
+	errs := 0
+	for ctx.Err() == nil && errs < maxSocketErrors {
+		p, err := c.socket.receive(ctx, c.buf, c.deadline())
+		switch {
+		case errors.Is(err, ErrTimeout):
+			if c.request.settled || c.request.presend {
+				return nil
+			}
+			c.settle()
+		case err != nil:
+			errs++
+			if !c.request.told {
+				c.failed(err)
+			}
+			c.request.told = true
+		default:
+			if fatal := c.receive(p); fatal != nil {
+				return fatal
+			}
+		}
+	}
+	return nil
+}
+
+// deadline returns until when packets are awaited for the request.
+func (c *Client) deadline() time.Time {
+	r := c.request
+	end := r.sent.Add(c.cfg.MaxDelay + patience)
+	next := c.due
+	if !r.settled && !r.presend {
+		next = r.sent.Add(c.schedule.least())
+	}
+	if next.Before(end) {
+		return next
+	}
+	return end
+}
+
+// sleepUntil waits for a moment.
+func sleepUntil(ctx context.Context, t time.Time) error {
+	timer := time.NewTimer(time.Until(t))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+		return nil
+	}
+}
