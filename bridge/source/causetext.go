@@ -71,6 +71,9 @@ var packetTexts = map[Cause]string{
 	CauseNoResolver:     "no name server is there to be asked",
 }
 
+// RemedyOf says what to do against a cause; it may be empty.
+func RemedyOf(c Cause) string { return remedies[c] }
+
 // remedies say what to do.
 var remedies = map[Cause]string{
 	CauseNameUnknown:   "check the spelling; with -4 or -6 try the other family",

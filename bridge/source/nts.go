@@ -81,8 +81,10 @@ type NTS struct {
 	backoff  time.Duration
 	retry    time.Duration // no key establishment before, by uptime
 	attempts int           // since the last good one
-	err      error         // of the last one
-	count    uint32        // good ones
+
+	requestLen int    // shortest request since the last good answer, octets
+	err        error  // of the last one
+	count      uint32 // good ones
 
 	unconfirmed bool // the keys rest on a certificate whose dates were not judged by a clock that is right
 	mustConfirm bool // and the time to do that has come
@@ -238,7 +240,10 @@ func (n *NTS) Seal(p []byte) (int, error) {
 	}
 	defer n.publish()
 	octets, err := n.session.client.Request(p)
-	n.session.requestLen, n.session.nakked = octets, false
+	n.session.nakked = false
+	if n.requestLen == 0 || octets > 0 && octets < n.requestLen {
+		n.requestLen = octets
+	}
 	return octets, err
 }
 
@@ -258,7 +263,7 @@ func (n *NTS) Open(m Moment, p []byte) Judgement {
 	if !s.proven { // the key establishment is successful only now
 		n.backoff, n.retry = 0, 0
 	}
-	s.naks, s.proven = 0, true
+	s.naks, s.proven, n.requestLen = 0, true, 0
 	n.putAside(m.Uptime)
 	return Judgement{Usable: true}
 }
