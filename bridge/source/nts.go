@@ -81,8 +81,10 @@ type NTS struct {
 	backoff  time.Duration
 	retry    time.Duration // no key establishment before, by uptime
 	attempts int           // since the last good one
-	err      error         // of the last one
-	count    uint32        // good ones
+
+	requestLen int    // shortest request since the last good answer, octets
+	err        error  // of the last one
+	count      uint32 // good ones
 
 	unconfirmed bool // the keys rest on a certificate whose dates were not judged by a clock that is right
 	mustConfirm bool // and the time to do that has come
@@ -220,6 +222,7 @@ func (n *NTS) ready(uptime time.Duration) error {
 	case s == nil:
 		return n.connect(uptime)
 	case s.client.Cookies() == 0:
+		n.err = ErrTimeout
 		n.drop()
 		return n.connect(uptime)
 	case (s.renew || n.cfg.Refresh > 0 && uptime-s.since >= n.cfg.Refresh) && uptime >= n.retry:
@@ -237,8 +240,10 @@ func (n *NTS) Seal(p []byte) (int, error) {
 	}
 	defer n.publish()
 	octets, err := n.session.client.Request(p)
-	n.session.requestLen, n.session.nakked = octets, false
-	n.session.silent++
+	n.session.nakked = false
+	if n.requestLen == 0 || octets > 0 && octets < n.requestLen {
+		n.requestLen = octets
+	}
 	return octets, err
 }
 
@@ -258,7 +263,7 @@ func (n *NTS) Open(m Moment, p []byte) Judgement {
 	if !s.proven { // the key establishment is successful only now
 		n.backoff, n.retry = 0, 0
 	}
-	s.naks, s.silent, s.proven = 0, 0, true
+	s.naks, s.proven, n.requestLen = 0, true, 0
 	n.putAside(m.Uptime)
 	return Judgement{Usable: true}
 }
@@ -320,6 +325,7 @@ func (n *NTS) refused(p []byte, err error) error {
 		}
 	default:
 		n.notice("the server does not know our keys any more: %d negative acknowledgements in a row", s.naks)
+		n.err = err
 		n.drop()
 		n.forget()
 	}
@@ -329,7 +335,7 @@ func (n *NTS) refused(p []byte, err error) error {
 // drop gives the keys up.
 func (n *NTS) drop() {
 	if n.session != nil {
-		if !n.session.proven || n.session.silent >= nts.MaxCookies {
+		if !n.session.proven || n.session.client.Cookies() == 0 {
 			n.turn++ // another address may do better
 		}
 		n.session.keys.Clear()

@@ -37,8 +37,6 @@ type session struct {
 	nakked      bool // the last request was answered by a NAK
 	naks        int  // in a row
 	nakTotal    int
-	silent      int // requests since the last authentic answer
-	requestLen  int
 	saveAt      time.Duration // uptime
 }
 

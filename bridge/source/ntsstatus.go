@@ -19,7 +19,7 @@ type NTSStatus struct {
 	NAKs       int            // negative acknowledgements since the last good one
 	Cookies    int            // in stock, 0 to 8
 	CookieLen  int            // octets
-	RequestLen int            // octets of the last request
+	RequestLen int            // shortest request since the last good answer, octets; 0: none
 	Restored   bool           // the keys are those of an earlier run
 	// Provisional: the certificate is not, or not yet, accepted by the date of
 	// a clock that is right. Nothing that rests on the source may be served.
@@ -40,11 +40,12 @@ func (n *NTS) Provisional() bool { return n.status.Load().Provisional }
 func (n *NTS) publish() {
 	st := &NTSStatus{
 		KE: n.cfg.Server, KeyID: n.count, Attempts: n.attempts, Provisional: n.unconfirmed, RetryAt: n.retry, Err: n.err,
+		RequestLen: n.requestLen,
 	}
 	if s := n.session; s != nil {
 		st.Server, st.AEAD, st.KeyLen = s.server, s.keys.AEAD, 8*s.keys.AEAD.KeyLen()
 		st.LastKE, st.NAKs, st.Restored = s.since, s.nakTotal, s.restored
-		st.Cookies, st.CookieLen, st.RequestLen = s.client.Cookies(), s.client.CookieLen(), s.requestLen
+		st.Cookies, st.CookieLen = s.client.Cookies(), s.client.CookieLen()
 	}
 	n.status.Store(st)
 }

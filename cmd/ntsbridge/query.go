@@ -2,19 +2,18 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"math"
 	"net"
 	"net/netip"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"ntsbridge/autokey"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/source"
+	"ntsbridge/nts/aead"
 )
 
 // queryFlags are the flags of ntsbridge query.
@@ -35,6 +34,9 @@ type queryFlags struct {
 
 	caFile  string
 	ntsPort uint16
+	aeads   []uint
+
+	format string
 }
 
 // newQueryCommand returns the command that measures servers and sets nothing.
@@ -44,7 +46,8 @@ func newQueryCommand() *cobra.Command {
 		Use:   "query [--auth none|key|autokey|nts] SERVER...",
 		Short: "Measure a server's time and say how it authenticates",
 		Long: `Measures the offset of servers and prints it with delay, stratum and the state
-of authentication. Never sets the clock. A server is a name or an address.
+of authentication, and what the servers that agree say together, as chronyd -Q
+and ntpdate -q do. Never sets the clock. A server is a name or an address.
 
   --auth none      unauthenticated
   --auth key       a symmetric key: --keys FILE --key-id N
@@ -53,8 +56,12 @@ of authentication. Never sets the clock. A server is a name or an address.
                    Without --keysdir a key is made for this query alone.
   --auth nts       Network Time Security: --ca FILE for a private authority
 
-When a measurement fails, the cause is named. Exit status: 0 all servers were
-measured; 1 one was not; 2 wrong usage.`,
+When a measurement fails, the cause is named, with what to do; with --json the
+cause is one word. If requests with authentication get no answer, some without
+find out why.
+
+Exit status: 0 all servers were measured, and most of them agree; 1 one was not,
+or there is no majority; 2 wrong usage.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, servers []string) error { return f.run(cmd, servers) },
 	}
@@ -68,12 +75,14 @@ measured; 1 one was not; 2 wrong usage.`,
 	flags.BoolVarP(&f.ipv4, "ipv4", "4", false, "use IPv4 addresses only")
 	flags.BoolVarP(&f.ipv6, "ipv6", "6", false, "use IPv6 addresses only")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
+	flags.StringVar(&f.format, "format", "text", "text, or the lines of chrony (chronyd -Q) or ntpdate (ntpdate -q) for scripts that read those")
 	flags.StringVar(&f.keyFile, "keys", "", "key `FILE` of ntpd, ntpsec or chronyd")
 	flags.StringVar(&f.keyFormat, "keys-format", "auto", "format of the key file: auto, ntp, ntpsec, chrony")
 	flags.Uint32Var(&f.keyID, "key-id", 0, "`NUMBER` of the key")
 	f.autokey.register(flags)
 	flags.StringVar(&f.caFile, "ca", "", "PEM `FILE` of the authorities that may certify NTS servers; default: the system's")
 	flags.Uint16Var(&f.ntsPort, "nts-port", 4460, "TCP port of NTS key establishment")
+	flags.UintSliceVar(&f.aeads, "aead", nil, "`NUMBERS` of NTS algorithms in order of preference: 15, 16, 17 (AES-SIV-CMAC-256, 384, 512), 30 (AES-128-GCM-SIV); default: all")
 	return cmd
 }
 
@@ -91,8 +100,17 @@ func (f *queryFlags) check() error {
 		return usageError("NTS is for NTP version 4 only")
 	case f.auth == "key" && (f.keyFile == "" || f.keyID == 0):
 		return usageError("--auth key needs --keys FILE and --key-id NUMBER")
-	case f.port == 0:
-		return usageError("--port 0")
+	case f.port == 0 || f.ntsPort == 0:
+		return usageError("--port and --nts-port must not be 0")
+	case f.format != "text" && f.format != "chrony" && f.format != "ntpdate":
+		return usageError("--format %q: want text, chrony or ntpdate", f.format)
+	case f.format != "text" && f.json:
+		return usageError("--json and --format exclude each other")
+	}
+	for _, id := range f.aeads {
+		if id > math.MaxUint16 || !aead.Supported(aead.ID(id)) {
+			return usageError("--aead %d: want 15, 16, 17 or 30", id)
+		}
 	}
 	switch f.auth {
 	case "none", "key", "autokey", "nts":
@@ -113,23 +131,19 @@ func (f *queryFlags) run(cmd *cobra.Command, servers []string) error {
 	var wg sync.WaitGroup
 	for i, name := range servers {
 		wg.Go(func() {
-			ctx, cancel := context.WithTimeout(cmd.Context(), f.timeout)
-			defer cancel()
-			results[i] = f.measure(ctx, kit, name)
+			results[i] = f.measure(cmd.Context(), kit, name)
 		})
 	}
 	wg.Wait()
-	failed := 0
-	for _, r := range results {
-		if r.err != nil {
-			failed++
-		}
-	}
-	if err := f.print(cmd.OutOrStdout(), results); err != nil {
+	c := combine(results)
+	if err := f.print(cmd.OutOrStdout(), results, c); err != nil {
 		return err
 	}
-	if failed > 0 {
+	if failed := len(results) - c.measured; failed > 0 {
 		return fmt.Errorf("query: %d of %d servers could not be measured", failed, len(results))
+	}
+	if !c.ok {
+		return fmt.Errorf("query: the %d servers disagree: there is no majority", len(results))
 	}
 	return nil
 }
@@ -156,17 +170,17 @@ func (f *queryFlags) resolve(ctx context.Context, name string) (netip.Addr, erro
 }
 
 // measure measures one server.
-func (f *queryFlags) measure(ctx context.Context, kit *queryKit, name string) *queryResult {
+func (f *queryFlags) measure(parent context.Context, kit *queryKit, name string) *queryResult {
 	r := &queryResult{name: name, want: f.samples}
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithTimeout(parent, f.timeout)
 	defer cancel()
 	clock := source.NewSystemClock(nil)
 	auth, server, err := f.authenticator(ctx, kit, name, r)
+	r.address = server
 	if err != nil {
 		r.err = err
 		return r
 	}
-	r.address = server
 	client, err := source.NewClient(source.ClientConfig{
 		Server: server, Version: f.version, Auth: auth, Clock: clock,
 		Polling: source.Polling{
@@ -199,6 +213,7 @@ func (f *queryFlags) measure(ctx context.Context, kit *queryKit, name string) *q
 	if !r.done(f) {
 		r.err = r.cause(err)
 	}
+	f.investigate(parent, kit, auth, r)
 	return r
 }
 
@@ -212,48 +227,7 @@ func (f *queryFlags) synchronised(clock *source.SystemClock, kit *queryKit, s *s
 	kit.credentials.SignatureUpdate(s.At)
 }
 
-// hopeless is how often in a row a cause that waiting does not mend must come
-// until a server is given up.
-const hopeless = 3
-
-// note remembers what went wrong, the telling before the mere timeout, and
-// reports whether there is no hope.
-func (r *queryResult) note(err error) bool {
-	if r.last != nil && errors.Is(err, source.ErrTimeout) {
-		return false
-	}
-	r.last = err
-	var m *autokey.MessageError
-	lasting := errors.Is(err, source.ErrCryptoNAK) || errors.Is(err, autokey.ErrCryptoNAK) || errors.Is(err, syscall.ECONNREFUSED)
-	if errors.As(err, &m) {
-		switch m.Event {
-		case autokey.EventMD, autokey.EventKEY, autokey.EventID, autokey.EventFSP:
-			lasting = true
-		}
-	}
-	if lasting {
-		r.repeated++
-	}
-	return r.repeated >= hopeless
-}
-
 // done reports whether there is all that is wanted.
 func (r *queryResult) done(f *queryFlags) bool {
 	return len(r.samples) >= f.samples && (r.autokey == nil || !f.autokey.sign || r.signed())
-}
-
-// cause names why there are not enough samples.
-func (r *queryResult) cause(err error) error {
-	var kiss *source.KissError
-	switch {
-	case errors.As(err, &kiss):
-		return fmt.Errorf("the server refuses to serve this host: %w", err)
-	case r.autokey != nil:
-		return r.autokeyCause()
-	case len(r.samples) > 0 && r.last != nil:
-		return fmt.Errorf("only %d of %d samples: %w", len(r.samples), r.want, r.last)
-	case errors.Is(r.last, source.ErrTimeout) || r.last == nil:
-		return fmt.Errorf("%w: the server is down, does not serve this host, or a packet filter drops UDP port %d", source.ErrTimeout, r.address.Port())
-	}
-	return r.last
 }

@@ -23,6 +23,7 @@ import (
 	"ntsbridge/autokey/keyfile"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/source"
+	"ntsbridge/nts/aead"
 	"ntsbridge/symkey"
 )
 
@@ -196,9 +197,18 @@ func temporaryHost(name string) (*keyfile.Host, error) {
 // authenticator makes the one for a server and finds the server's address.
 func (f *queryFlags) authenticator(ctx context.Context, kit *queryKit, name string, r *queryResult) (source.Authenticator, netip.AddrPort, error) {
 	if f.auth == "nts" {
-		n, server, err := source.DialNTS(ctx, source.NTSConfig{
-			Server: net.JoinHostPort(name, strconv.Itoa(int(f.ntsPort))), TLS: kit.tls,
-		})
+		cfg := source.NTSConfig{
+			Server: net.JoinHostPort(name, strconv.Itoa(int(f.ntsPort))), TLS: kit.tls, Port: f.port,
+		}
+		if f.ipv4 {
+			cfg.Network = "ip4"
+		} else if f.ipv6 {
+			cfg.Network = "ip6"
+		}
+		for _, id := range f.aeads {
+			cfg.AEADs = append(cfg.AEADs, aead.ID(id))
+		}
+		n, server, err := source.DialNTS(ctx, cfg)
 		if err != nil {
 			return nil, server, err
 		}

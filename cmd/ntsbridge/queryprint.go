@@ -24,6 +24,11 @@ type queryResult struct {
 	err     error // nil: measured
 
 	repeated int // failures that waiting does not mend
+	timeouts int // in a row
+	strays   int // answers that were not to the last request
+	forged   int // answers that do not authenticate
+	warnings []string
+	agrees   bool // with the majority
 
 	autokey     *autokey.Client
 	credentials *autokey.Credentials
@@ -88,6 +93,12 @@ type queryJSON struct {
 	Address    string       `json:"address,omitempty"`
 	Auth       string       `json:"auth"`
 	Error      string       `json:"error,omitempty"`
+	Cause      source.Cause `json:"cause,omitempty"`
+	Text       string       `json:"explanation,omitempty"`
+	Remedy     string       `json:"remedy,omitempty"`
+	Warnings   []string     `json:"warnings,omitempty"`
+	Agrees     bool         `json:"agrees"`
+	Combined   *float64     `json:"combined_offset,omitempty"`
 	Offset     *float64     `json:"offset,omitempty"`
 	Delay      *float64     `json:"delay,omitempty"`
 	Dispersion *float64     `json:"dispersion,omitempty"`
@@ -122,18 +133,22 @@ type autokeyJSON struct {
 
 func seconds(d time.Duration) *float64 { s := d.Seconds(); return &s }
 
-func (f *queryFlags) print(w io.Writer, results []*queryResult) error {
-	if !f.json {
-		for _, r := range results {
-			if err := f.printText(w, r); err != nil {
-				return err
-			}
-		}
-		return nil
+func (f *queryFlags) print(w io.Writer, results []*queryResult, c combined) error {
+	switch {
+	case f.format == "chrony":
+		return printChrony(w, c)
+	case f.format == "ntpdate":
+		return printNTPDate(w, results, c, time.Now())
+	case !f.json:
+		return f.printAll(w, results, c)
 	}
 	all := make([]queryJSON, 0, len(results))
 	for _, r := range results {
-		all = append(all, f.toJSON(r))
+		j := f.toJSON(r)
+		if r.agrees {
+			j.Agrees, j.Combined = true, seconds(c.offset)
+		}
+		all = append(all, j)
 	}
 	e := json.NewEncoder(w)
 	e.SetIndent("", "  ")
@@ -146,8 +161,10 @@ func (f *queryFlags) toJSON(r *queryResult) queryJSON {
 		j.Address = r.address.String()
 	}
 	if r.err != nil {
-		j.Error = r.err.Error()
+		d := r.diagnosis()
+		j.Error, j.Cause, j.Text, j.Remedy = r.err.Error(), d.Cause, d.Text, d.Remedy
 	}
+	j.Warnings = r.warnings
 	if b := r.best(); b != nil {
 		j.Offset, j.Delay, j.Dispersion, j.Distance = seconds(b.Offset), seconds(b.Delay), seconds(b.Dispersion), seconds(b.RootDistance())
 		j.Stratum, j.Leap, j.RefID = b.Header.Stratum, uint8(b.Header.Leap), refID(&b.Header)
@@ -191,22 +208,60 @@ func refID(h *ntp.Header) string {
 	}, string(b[:]))
 }
 
-func (f *queryFlags) printText(w io.Writer, r *queryResult) error {
+// printAll prints all servers and what they say together.
+func (f *queryFlags) printAll(w io.Writer, results []*queryResult, c combined) error {
+	for _, r := range results {
+		if err := f.printText(w, r, c); err != nil {
+			return err
+		}
+	}
+	var err error
+	switch {
+	case c.measured == 0:
+	case !c.ok:
+		_, err = fmt.Fprintf(w, "The %d servers disagree: no majority has a time in common.\n", c.measured)
+	case c.measured == 1:
+		_, err = fmt.Fprintf(w, "System clock wrong by %+.6f seconds (not set)\n", c.offset.Seconds())
+	default:
+		_, err = fmt.Fprintf(w, "System clock wrong by %+.6f seconds (not set), by %d of %d servers\n", c.offset.Seconds(), c.agree, c.measured)
+	}
+	return err
+}
+
+func (f *queryFlags) printText(w io.Writer, r *queryResult, c combined) error {
 	out := new(strings.Builder)
 	name := r.name
 	if r.address.IsValid() && r.address.Addr().String() != name {
 		name += " (" + r.address.Addr().String() + ")"
 	}
 	if r.err != nil {
-		fmt.Fprintf(out, "%s: %v\n", name, r.err)
+		r.printCause(out, name)
 	}
 	if b := r.best(); b != nil {
 		fmt.Fprintf(out, "%s: offset %+.6f s, delay %.6f s, dispersion %.6f s, root distance %.6f s, stratum %d, leap %d, refid %s, %d samples\n",
 			name, b.Offset.Seconds(), b.Delay.Seconds(), b.Dispersion.Seconds(), b.RootDistance().Seconds(), b.Header.Stratum, b.Header.Leap, refID(&b.Header), len(r.samples))
 	}
 	f.printAuth(out, r)
+	if c.ok && r.err == nil && !r.agrees {
+		fmt.Fprintln(out, "  disagrees with the majority of the servers")
+	}
+	for _, text := range r.warnings {
+		fmt.Fprintln(out, "  warning:", text)
+	}
 	_, err := io.WriteString(w, out.String())
 	return err
+}
+
+// printCause says why a server was not measured, and what to do.
+func (r *queryResult) printCause(out *strings.Builder, name string) {
+	d := r.diagnosis()
+	fmt.Fprintf(out, "%s: failed: %s\n  cause: %s\n", name, d.Text, d.Cause)
+	if text := r.err.Error(); !strings.Contains(d.Text, text) {
+		fmt.Fprintf(out, "  error: %s\n", text)
+	}
+	if d.Remedy != "" {
+		fmt.Fprintf(out, "  what to do: %s\n", d.Remedy)
+	}
 }
 
 // printAuth says how the time was authenticated.

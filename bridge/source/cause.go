@@ -1,0 +1,350 @@
+package source
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"io/fs"
+	"net"
+	"reflect"
+	"strings"
+	"syscall"
+
+	"ntsbridge/autokey"
+	"ntsbridge/nts"
+)
+
+// Cause is why a server's time cannot be had: one word for a program, beside
+// the text for a person.
+type Cause string
+
+// The causes.
+const (
+	CauseNone Cause = "" // no error
+
+	// The name of the server, or of the NTP server that NTS-KE names.
+	CauseNameUnknown   Cause = "name-unknown"   // no such name, or no address of the wanted family
+	CauseNameTemporary Cause = "name-temporary" // the name servers do not answer, or not well
+	CauseNoResolver    Cause = "no-resolver"    // no name server is there at all
+
+	// The way.
+	CauseTCPRefused  Cause = "tcp-refused"
+	CauseTCPFiltered Cause = "tcp-filtered" // no answer to TCP
+	CauseUDPRefused  Cause = "udp-refused"  // ICMP port unreachable
+	CauseUDPFiltered Cause = "udp-filtered" // no answer to any packet
+	CauseSizeFilter  Cause = "size-filter"  // long packets get lost
+	CauseUnreachable Cause = "unreachable"  // no route, host or network
+	CauseLocalFilter Cause = "local-filter" // this host's own packet filter
+
+	// TLS.
+	CauseNotTLS     Cause = "not-tls"
+	CauseTLSVersion Cause = "tls-version" // not TLS 1.3
+	CauseTLSAlert   Cause = "tls-alert"
+	CauseTLSSilent  Cause = "tls-silent" // connected, then silence
+	CauseTLSClosed  Cause = "tls-closed" // connected, then closed
+	CauseTLS        Cause = "tls"        // something else
+	CauseALPN       Cause = "alpn"       // not ntske/1
+
+	// The certificate.
+	CauseUnknownAuthority   Cause = "unknown-authority"
+	CauseSelfSigned         Cause = "self-signed"
+	CauseCertificateName    Cause = "certificate-name"
+	CauseCertificateExpired Cause = "certificate-expired"
+	CauseCertificateEarly   Cause = "certificate-not-yet-valid"
+	CauseCertificate        Cause = "certificate" // something else
+	CauseTrust              Cause = "trusted-certificates"
+
+	// Key establishment.
+	CauseKERefused    Cause = "ke-refused"     // error or warning record
+	CauseKEBadRequest Cause = "ke-bad-request" // error 1
+	CauseKEInternal   Cause = "ke-internal"    // error 2
+	CauseKEProtocol   Cause = "ke-no-ntpv4"
+	CauseKEAEAD       Cause = "ke-no-common-aead"
+	CauseKEMalformed  Cause = "ke-malformed"
+	CauseKESilent     Cause = "ke-silent" // TLS is up, no response
+	CauseKEClosed     Cause = "ke-closed" // TLS is up, closed without response
+
+	// Packets.
+	CauseNTSNAK         Cause = "nts-nak"
+	CauseNTSSilent      Cause = "nts-silent"      // plain packets are answered, NTS's are not
+	CauseNTSUnprotected Cause = "nts-unprotected" // answers are without NTS
+	CauseInterception   Cause = "interception"    // somebody else answers
+	CauseWrongKey       Cause = "wrong-key"       // bad MAC
+	CauseCryptoNAK      Cause = "crypto-nak"
+	CauseKeySilent      Cause = "key-silent" // plain packets are answered, those with the key are not
+	CauseAutokey        Cause = "autokey"
+	CauseBogus          Cause = "bogus-answer" // not an answer to our request
+	CauseMalformed      Cause = "malformed-answer"
+	CauseDate           Cause = "time-outside-certificate"
+
+	// The server.
+	CauseDenied         Cause = "kiss-deny"
+	CauseRestricted     Cause = "kiss-rstr"
+	CauseRate           Cause = "kiss-rate"
+	CauseUnsynchronised Cause = "unsynchronised"
+	CauseFewSamples     Cause = "few-samples" // some polls were answered
+
+	CauseOther Cause = "other"
+)
+
+// Diagnosis is an error of a source, explained.
+type Diagnosis struct {
+	Cause  Cause
+	Text   string // what happened: one sentence without capital letter and full stop
+	Remedy string // what to do: the same; may be empty
+}
+
+// Explain returns what happened and what to do as one line.
+func Explain(err error) string {
+	d := Diagnose(err)
+	if d.Remedy == "" {
+		return d.Text
+	}
+	return d.Text + " - " + d.Remedy
+}
+
+// CauseOf returns the cause of an error of a source: of key establishment, of
+// a poll, or of a probe.
+func CauseOf(err error) Cause {
+	var (
+		ke    *KEError
+		kiss  *KissError
+		plain *UnprotectedError
+		quiet *SilenceError
+	)
+	switch {
+	case err == nil:
+		return CauseNone
+	case errors.As(err, &ke):
+		return ke.cause()
+	case errors.As(err, &quiet):
+		return quiet.Cause
+	case errors.As(err, &kiss):
+		return causeOfKiss(kiss.Code)
+	case errors.As(err, &plain) && plain.Kiss != "":
+		return causeOfKiss(plain.Kiss)
+	}
+	for _, c := range packetCauses {
+		if errors.Is(err, c.err) {
+			return c.cause
+		}
+	}
+	return causeOfSystem(err, CauseOther)
+}
+
+// packetCauses are the sentinels of answers.
+var packetCauses = []struct {
+	err   error
+	cause Cause
+}{
+	{nts.ErrNAK, CauseNTSNAK},
+	{nts.ErrUnprotected, CauseNTSUnprotected},
+	{nts.ErrAuthenticator, CauseInterception},
+	{nts.ErrResponse, CauseBogus},
+	{ErrSecondAnswer, CauseInterception},
+	{ErrDate, CauseDate},
+	{ErrCryptoNAK, CauseCryptoNAK},
+	{autokey.ErrCryptoNAK, CauseCryptoNAK},
+	{ErrNotAuthentic, CauseWrongKey},
+	{ErrOrigin, CauseBogus},
+	{ErrPacket, CauseMalformed},
+	{ErrUnsynchronised, CauseUnsynchronised},
+	{ErrTimeout, CauseUDPFiltered},
+	{syscall.ECONNREFUSED, CauseUDPRefused},
+}
+
+func causeOfKiss(code string) Cause {
+	switch code {
+	case "DENY":
+		return CauseDenied
+	case "RSTR":
+		return CauseRestricted
+	case "RATE":
+		return CauseRate
+	case "NTSN":
+		return CauseNTSNAK
+	}
+	return CauseUnsynchronised
+}
+
+// causeOfSystem finds what the kernel or the resolver say.
+func causeOfSystem(err error, other Cause) Cause {
+	var dns *net.DNSError
+	var m *autokey.MessageError
+	switch {
+	case errors.As(err, &dns):
+		return causeOfName(dns)
+	case errors.Is(err, errFamily):
+		return CauseNameUnknown
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EADDRNOTAVAIL),
+		errors.Is(err, syscall.ENETDOWN), errors.Is(err, syscall.EHOSTDOWN), errors.Is(err, syscall.EAFNOSUPPORT):
+		return CauseUnreachable
+	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
+		return CauseLocalFilter
+	case errors.As(err, &m):
+		return CauseAutokey
+	}
+	return other
+}
+
+func causeOfName(e *net.DNSError) Cause {
+	switch {
+	case e.IsNotFound:
+		return CauseNameUnknown
+	// The resolver tells this in words only.
+	case strings.Contains(e.Err, "connection refused"), strings.Contains(e.Err, "unreachable"):
+		return CauseNoResolver
+	}
+	return CauseNameTemporary
+}
+
+// cause finds what a failed key establishment is about.
+func (e *KEError) cause() Cause {
+	switch e.Stage {
+	case StageTrust:
+		return CauseTrust
+	case StageName, StageServer:
+		return causeOfSystem(e.Err, CauseNameTemporary)
+	case StageConnect:
+		switch {
+		case errors.Is(e.Err, syscall.ECONNREFUSED):
+			return CauseTCPRefused
+		case isTimeout(e.Err):
+			return CauseTCPFiltered
+		}
+		return causeOfSystem(e.Err, CauseOther)
+	case StageTLS:
+		return e.causeOfTLS()
+	}
+	return e.causeOfExchange()
+}
+
+func (e *KEError) causeOfTLS() Cause {
+	var certificate *CertificateError
+	var record tls.RecordHeaderError
+	number, alert := alertOf(e.Err)
+	switch {
+	case errors.As(e.Err, &certificate):
+		return certificate.cause()
+	case errors.Is(e.Err, errALPN), alert && number == alertNoProtocol:
+		return CauseALPN
+	case alert && number == alertVersion, strings.Contains(e.Err.Error(), "unsupported protocol version"):
+		return CauseTLSVersion
+	case alert:
+		return CauseTLSAlert
+	case errors.As(e.Err, &record):
+		return CauseNotTLS
+	case isTimeout(e.Err):
+		return CauseTLSSilent
+	case isClosed(e.Err):
+		return CauseTLSClosed
+	}
+	return causeOfSystem(e.Err, CauseTLS)
+}
+
+func (e *KEError) causeOfExchange() Cause {
+	var refusal *nts.RefusalError
+	_, alert := alertOf(e.Err)
+	switch {
+	case errors.As(e.Err, &refusal):
+		switch {
+		case !refusal.Warning && refusal.Code == nts.ErrorBadRequest:
+			return CauseKEBadRequest
+		case !refusal.Warning && refusal.Code == nts.ErrorInternal:
+			return CauseKEInternal
+		}
+		return CauseKERefused
+	case errors.Is(e.Err, nts.ErrNoProtocol):
+		return CauseKEProtocol
+	case errors.Is(e.Err, nts.ErrNoAEAD):
+		return CauseKEAEAD
+	case errors.Is(e.Err, nts.ErrMalformed), errors.Is(e.Err, nts.ErrTruncated), errors.Is(e.Err, nts.ErrTooLong):
+		return CauseKEMalformed
+	case alert:
+		return CauseTLSAlert
+	case isTimeout(e.Err):
+		return CauseKESilent
+	case isClosed(e.Err):
+		return CauseKEClosed
+	}
+	return causeOfSystem(e.Err, CauseOther)
+}
+
+// cause finds what is wrong with a certificate. A wrong name comes first: then
+// it is another server's, and nothing else about it matters.
+func (e *CertificateError) cause() Cause {
+	if len(e.Certificates) == 0 {
+		return CauseCertificate
+	}
+	leaf := e.Certificates[0]
+	var unknown x509.UnknownAuthorityError
+	switch {
+	case leaf.VerifyHostname(e.Host) != nil:
+		return CauseCertificateName
+	case e.DatesOnly && e.offender().NotAfter.Before(e.At):
+		return CauseCertificateExpired
+	case e.DatesOnly:
+		return CauseCertificateEarly
+	case !errors.As(e.Err, &unknown):
+		return CauseCertificate
+	case leaf.CheckSignatureFrom(leaf) == nil || len(e.Certificates) == 1 && selfSigned(leaf):
+		return CauseSelfSigned
+	case e.Issuer != "" && e.Issuer != leaf.Issuer.String():
+		return CauseInterception
+	}
+	return CauseUnknownAuthority
+}
+
+// selfSigned tells whether a certificate is signed by its own key, an
+// authority's or not.
+func selfSigned(c *x509.Certificate) bool {
+	return c.Subject.String() == c.Issuer.String() && c.CheckSignature(c.SignatureAlgorithm, c.RawTBSCertificate, c.Signature) == nil
+}
+
+// offender returns the first certificate that is not good at the date.
+func (e *CertificateError) offender() *x509.Certificate {
+	for _, c := range e.Certificates {
+		if e.At.Before(c.NotBefore) || e.At.After(c.NotAfter) {
+			return c
+		}
+	}
+	var invalid x509.CertificateInvalidError // an authority that the server did not send
+	if errors.As(e.Err, &invalid) && invalid.Cert != nil {
+		return invalid.Cert
+	}
+	return e.Certificates[0]
+}
+
+// Alerts of TLS (RFC 8446, section 6) that are causes of their own.
+const (
+	alertVersion    = 70
+	alertName       = 112
+	alertClientCert = 116
+	alertNoProtocol = 120
+)
+
+// alertOf returns the number of an alert that the other side sent. Package tls
+// does not export the type that it has on TCP.
+func alertOf(err error) (number uint8, ok bool) {
+	var op *net.OpError
+	if !errors.As(err, &op) || op.Op != "remote error" || op.Err == nil {
+		return 0, false
+	}
+	if v := reflect.ValueOf(op.Err); v.Kind() == reflect.Uint8 {
+		return uint8(v.Uint()), true
+	}
+	return 0, true
+}
+
+func isTimeout(err error) bool {
+	var timeout net.Error
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) ||
+		errors.As(err, &timeout) && timeout.Timeout()
+}
+
+func isClosed(err error) bool {
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) ||
+		errors.Is(err, syscall.EPIPE) || errors.Is(err, fs.ErrClosed) || errors.Is(err, net.ErrClosed)
+}
