@@ -44,16 +44,10 @@ func layoutFor(octets int) (l *shmLayout, ok bool) {
 	return &shmLayouts[0], octets > shmLayouts[0].length
 }
 
-const (
-	offsetMode  = 0
-	offsetCount = 4
-)
-
 // shmMode returns the protocol of a segment: in mode 0 the reader clears valid
 // and the writer may wait for it, in mode 1 the writer also counts, before and
 // after it writes.
-func shmMode(p []byte) uint32  { return native.Uint32(p[offsetMode:]) }
-func shmCount(p []byte) uint32 { return native.Uint32(p[offsetCount:]) }
+func shmMode(p []byte) uint32 { return native.Uint32(p) }
 
 // decode reads a copy of a segment, of l.length octets, whose valid field is
 // set.

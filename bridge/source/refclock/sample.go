@@ -12,7 +12,7 @@ type Sample struct {
 	System     int64         // the system clock then, Unix time, ns
 	Offset     time.Duration // to be added to System
 	Dispersion time.Duration // precision of the readings and standard error of their mean
-	Deviation  time.Duration // of a single reading, robust against outliers
+	Deviation  time.Duration // of a single reading, as those of the poll show it; of fewer than four it means little
 	Readings   int           // that the sample was made from, those trimmed included
 	Leap       ntp.Leap      // never LeapUnknown
 	Stratum    uint8         // of the clock, as configured: 0 is a primary one

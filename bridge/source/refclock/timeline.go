@@ -89,7 +89,7 @@ func (l *timeline) base(system int64) (raw int64, reason Reason) {
 		return 0, ReasonOld
 	}
 	newest := l.points[len(l.points)-1]
-	if ahead := system - newest.System; ahead > 0 {
+	if ahead := system - newest.System; ahead >= 0 {
 		if ahead > int64(maxAhead) {
 			return 0, ReasonFuture
 		}
