@@ -75,7 +75,7 @@ func Probe(ctx context.Context, cfg ProbeConfig) ProbeResult {
 		cfg.Size = min(max((cfg.Size+3)&^3, minPadded), 1232)
 	}
 	p := &prober{ProbeConfig: cfg, ctx: ctx}
-	conn, err := dial(ctx, cfg.Local, cfg.Server)
+	conn, err := dialPlain(ctx, cfg.Local, cfg.Server)
 	if err != nil {
 		p.result.Err = err
 		return p.result
@@ -85,6 +85,19 @@ func Probe(ctx context.Context, cfg ProbeConfig) ProbeResult {
 	p.conn = conn
 	p.run()
 	return p.result
+}
+
+// dialPlain opens a UDP socket to a server, without timestamps.
+func dialPlain(ctx context.Context, local netip.Addr, remote netip.AddrPort) (*net.UDPConn, error) {
+	var d net.Dialer
+	if local.IsValid() {
+		d.LocalAddr = net.UDPAddrFromAddrPort(netip.AddrPortFrom(local, 0))
+	}
+	c, err := d.DialContext(ctx, "udp", remote.String())
+	if err != nil {
+		return nil, err
+	}
+	return c.(*net.UDPConn), nil
 }
 
 type prober struct {
