@@ -173,10 +173,10 @@ func TestRealClock(t *testing.T) {
 	}
 }
 
-// TestRealClockStep starts with a clock that is 10 s slow: it is stepped, once,
+// TestRealClockStep starts with a clock that is 3 s slow: it is stepped, once,
 // and nothing is served as synchronised before.
 func TestRealClockStep(t *testing.T) {
-	r := newRig(t, 10*time.Second, -30e-6, 100*time.Microsecond, 10*time.Microsecond)
+	r := newRig(t, 3*time.Second, -30e-6, 100*time.Microsecond, 10*time.Microsecond)
 	record := r.truth.Record(50 * time.Millisecond)
 	daemon, program := r.bridge()
 	Await(t, time.Minute, Condition{"synchronised", func() error {
@@ -186,11 +186,11 @@ func TestRealClockStep(t *testing.T) {
 		}
 		return err
 	}})
-	r.honest(program, 20*time.Second)
+	r.honest(program, 25*time.Second)
 	daemon.Stop()
 	samples := record.Stop()
-	report(t, "ntsbridge", samples, 25)
-	if _, _, most := Steady(samples, 25); most > 1e-3 {
+	report(t, "ntsbridge", samples, 15)
+	if mean, _, most := Steady(samples, 15); math.IsNaN(mean) || most > 1e-3 {
 		t.Errorf("error of %.1f us", most*1e6)
 	}
 	if !strings.Contains(daemon.Log(), "step") {
