@@ -126,7 +126,7 @@ func (b *Bridge) steer() (err error) {
 	if b.steering != nil {
 		return nil
 	}
-	if b.steering, err = newSteering(b.parts, b.precision, b.options.NoClock, b.log.Named("clock"), b.publish); err != nil {
+	if b.steering, err = newSteering(b.parts, b.precision, b.options.NoClock, b.log.Named("clock"), b.publish, func(time.Duration) { b.server.Stepped() }); err != nil {
 		return err
 	}
 	if b.steering != nil {

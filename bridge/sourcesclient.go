@@ -83,7 +83,7 @@ func (p *pollers) clientConfig(a *association, auth source.Authenticator, server
 		Server: server, Local: cfg.LocalAddress, Version: uint8(cfg.Version), Auth: auth, Clock: p.clock,
 		Polling: a.spec.polling(), Pace: f.pace(), Presend: int8(cfg.Presend), Interleaved: cfg.Interleaved,
 		MaxDelay: cfg.MaxDelay, MaxDelayRatio: cfg.MaxDelayRatio, MaxDelayDevRatio: cfg.MaxDelayDevRatio,
-		MinStratum: uint8(cfg.MinStratum), Self: p.self,
+		MinStratum: uint8(cfg.MinStratum), Self: p.self, HardwareTimestamps: cfg.HardwareTimestamps,
 		OnSample: func(s source.Sample) { f.sample(s) },
 		OnMissed: f.missed, OnKiss: f.kiss, OnError: p.logged(a),
 		OnPacket: func(source.Judgement) {

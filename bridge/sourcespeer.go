@@ -76,9 +76,17 @@ func (p *pollers) peer(ctx context.Context, a *association) error {
 	if err != nil {
 		return err
 	}
+	followed, err := p.steering.follow(a.name(), disciplineSource(&a.spec.cfg), sourceInfo(&a.spec.cfg, remote.Addr()))
+	if err != nil {
+		return err
+	}
+	defer followed.leave(false)
+	a.followed.Store(followed)
+	defer a.followed.Store(nil)
 	peer, err := source.NewPeer(source.PeerConfig{
 		Peer: remote, Local: local, Version: uint8(a.spec.cfg.Version), Auth: auth,
 		Polling: a.spec.polling(), Clock: p.clock, Port: p.port(0, nil), OnError: p.logged(a),
+		Self: p.self, OnSample: func(s source.Sample) { followed.sample(s) }, OnMissed: followed.missed,
 	})
 	if err != nil {
 		return err
@@ -138,8 +146,16 @@ func (p *pollers) listen(ctx context.Context, a *association) error {
 	if err != nil {
 		return err
 	}
+	followed, err := p.steering.follow(a.name(), disciplineSource(&a.spec.cfg), sourceInfo(&a.spec.cfg, remote.Addr()))
+	if err != nil {
+		return err
+	}
+	defer followed.leave(false)
+	a.followed.Store(followed)
+	defer a.followed.Store(nil)
 	client, err := source.NewBroadcastClient(source.BroadcastClientConfig{
 		Server: remote, Local: local, Auth: auth, Clock: p.clock, OnError: p.logged(a),
+		Self: p.self, OnSample: func(s source.Sample) { followed.sample(s) }, OnMissed: followed.missed,
 	})
 	if err != nil {
 		return err

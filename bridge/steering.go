@@ -60,7 +60,7 @@ const clockLock = "/run/ntsbridge.clock.lock"
 
 // newSteering makes the driver of a configuration, nil if it has nothing to
 // follow. It does not touch the clock yet.
-func newSteering(p *parts, precision int8, noClock bool, log hclog.Logger, publish func(*ntp.ClockState)) (*steering, error) {
+func newSteering(p *parts, precision int8, noClock bool, log hclog.Logger, publish func(*ntp.ClockState), stepped func(time.Duration)) (*steering, error) {
 	cfg := p.cfg
 	if len(cfg.Sources) == 0 && len(cfg.ReferenceClocks) == 0 {
 		return nil, nil
@@ -76,6 +76,7 @@ func newSteering(p *parts, precision int8, noClock bool, log hclog.Logger, publi
 		d.LockFile, d.Suspect = clockLock, clock.OtherDaemon
 		d.DriftFile = cfg.Clock.DriftFile
 	}
+	d.OnStep = stepped
 	if s.steers {
 		d.StateFile, d.OnState = filepath.Join(cfg.StateDir, "clock.state"), publish
 	}
@@ -120,6 +121,7 @@ func driverConfig(cfg *config.Config, precision int8) clock.DriverConfig {
 	d.MinDispersion = math.Ldexp(1, int(precision))
 	out := clock.DriverConfig{Discipline: d, Precision: precision, Leap: leapModes[c.Leap.Mode],
 		Fallback:  clock.Fallback{Stratum: uint8(c.FallbackStratum), Orphan: c.Orphan},
+		PanicExit: c.PanicExit,
 		MaxChange: clock.MaxChange{Offset: c.MaxChange.Seconds(), Start: max(1, c.Step.Updates), Ignore: -1},
 	}
 	return out

@@ -53,6 +53,7 @@ func Check(path string, opt CheckOptions) (*Report, error) {
 	k.directory("run_dir", c.RunDir)
 	k.listen()
 	k.keys()
+	k.sources()
 	k.autokey()
 	k.nts()
 	k.access()

@@ -370,3 +370,32 @@ func TestReportDoesNotShowSecrets(t *testing.T) {
 		t.Errorf("no error:\n%s", out.String())
 	}
 }
+
+func TestCheckSources(t *testing.T) {
+	s := newSite(t)
+	s.write("keys", "1 SHA1 0123456789abcdef0123456789abcdef01234567\n2 MD5 secret-of-two\n", 0o600)
+	const site = "nts: {enabled: false}\nkeys: {files: [{path: keys}], trusted: [1]}\n"
+	r := s.check(site + `clock: {mode: discipline, min_sources: 5}
+sources:
+  - {server: a, auth: symmetric, key: 1}
+  - {server: b, auth: symmetric, key: 2}
+  - {server: c, auth: nts, trusted_certificates: ca.pem}
+  - {server: d, mode: pool, max_sources: 1}
+broadcast: [{destination: 192.0.2.255, key: 9}]
+`)
+	expect(t, r, "error",
+		"error: sources[1].key: key 2 is in no key file, or not in keys.trusted",
+		"error: sources[2].trusted_certificates: ",
+		"error: broadcast[0].key: key 9 is in no key file",
+		"error: clock.min_sources: 5 sources must agree and there are 4")
+	if want := "3 authenticated sources, 1 others, 0 reference clocks"; !strings.Contains(r.Clock, want) {
+		t.Errorf("clock: %q, want %q", r.Clock, want)
+	}
+	r = s.check("nts: {enabled: false}\nclock: {mode: discipline}\nsources: [{server: a}, {server: b}]\n")
+	expect(t, r, "error warning",
+		"warning: sources: of two sources that disagree", "warning: sources: no source is authenticated")
+	r = s.check(site + "clock: {mode: discipline, auth_select: require}\nsources: [{server: a}]\n")
+	expect(t, r, "error", "error: clock.auth_select: require needs an authenticated source")
+	r = s.check("nts: {enabled: false}\nsources: [{server: a, auth: symmetric, key: 1}, {server: b, auth: symmetric, key: 2}]\n")
+	expect(t, r, "error", "error: sources[1].key: no key file has key 2: the generated one has key 1")
+}

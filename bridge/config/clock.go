@@ -50,6 +50,9 @@ type Clock struct {
 	Panic time.Duration `mapstructure:"panic" range:"0s..876000h" unit:"time"`
 	// PanicOnce allows one larger step at the start (ntpd -g). Default: false.
 	PanicOnce bool `mapstructure:"panic_once"`
+	// PanicExit ends the daemon at such an offset, as ntpd does, for a service
+	// manager that tells somebody. Default: false.
+	PanicExit bool `mapstructure:"panic_exit"`
 	// MaxChange is the largest correction that is made after the start
 	// (chrony's maxchange); above it the clock is left alone. Default: 0s, as
 	// panic. Range: 0s to 876000h.

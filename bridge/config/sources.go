@@ -72,6 +72,9 @@ type Source struct {
 	// Interleaved asks in interleaved mode (chrony's xleave), whose answers
 	// carry the better transmit timestamp. Default: false.
 	Interleaved bool `mapstructure:"interleaved"`
+	// HardwareTimestamps uses those of the network interface where it has them
+	// (chrony's hwtimestamp), else the kernel's. Default: false.
+	HardwareTimestamps bool `mapstructure:"hardware_timestamps"`
 	// Prefer uses it alone, with others that are preferred, while it agrees
 	// with the majority. Default: false.
 	Prefer bool `mapstructure:"prefer"`

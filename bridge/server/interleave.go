@@ -108,3 +108,10 @@ func (s *timestampStore) held() (count int, span float64) {
 	}
 	return count, float64(newest-oldest) / (1 << 32)
 }
+
+// forget empties the store: its timestamps are of a clock that was stepped.
+func (s *timestampStore) forget() {
+	for i := range s.slots {
+		s.slots[i].receive.Store(0)
+	}
+}

@@ -69,6 +69,11 @@ func New(opt Options, state *State, clock *ntp.ClockState) (*Server, error) {
 // way are finished with what they began with.
 func (s *Server) SetState(state *State) { s.state.Store(state) }
 
+// Stepped says that the system clock was stepped: timestamps that are kept for
+// interleaved mode are of another clock, and clients are answered in basic
+// mode once.
+func (s *Server) Stepped() { s.store.forget() }
+
 // SetClock replaces the clock that is served.
 func (s *Server) SetClock(clock *ntp.ClockState) { s.clock.Store(clock) }
 

@@ -266,6 +266,13 @@ func TestInterleavedMode(t *testing.T) {
 	if got := s.Counters(); got.Interleaved != 2 || got.TXKernel == 0 || got.Held != 3 {
 		t.Errorf("interleaved %d, kernel transmit timestamps %d, held %d; want 2, some, 3", got.Interleaved, got.TXKernel, got.Held)
 	}
+	// After a step of the clock the old timestamps are those of another one.
+	s.Stepped()
+	h.Origin, h.Receive, h.Transmit = third.Receive, 6000, 7000
+	h.Encode(p)
+	if basic := decode(t, ask(t, c, p)); basic.Origin != 7000 || basic.Transmit < basic.Receive {
+		t.Errorf("after a step the answer is %+v, want one in basic mode", basic)
+	}
 }
 
 func TestListenIsAllOrNothing(t *testing.T) {
