@@ -295,7 +295,7 @@ func TestSegmentIsNotTorn(t *testing.T) {
 		}
 	}()
 	good, torn := 0, 0
-	for i := 0; i < 2_000_000 && good < 20_000; i++ {
+	for i := 0; i < 300_000 && good < 20_000; i++ {
 		s, ok := d.take(d.memory)
 		switch {
 		case !ok:
