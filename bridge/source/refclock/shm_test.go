@@ -293,6 +293,9 @@ func TestSegmentIsNotTorn(t *testing.T) {
 		for i := int64(0); !stop.Load(); i++ {
 			at := time.Unix(1_800_000_000+i, i%1_000_000_000)
 			w.write(at, at)
+			if i%1024 == 0 {
+				runtime.Gosched() // where there is one processor
+			}
 		}
 	}()
 	good, torn := 0, 0
