@@ -14,12 +14,12 @@ import (
 
 // shmImage is a segment as a writer leaves it.
 type shmImage struct {
-	layout                *shmLayout
-	mode, count           uint32
-	clockSec, receiveSec  int64
-	clockUsec, rcvUsec    uint32
-	clockNs, rcvNs        uint32
-	leap, precision, vali uint32
+	layout               *shmLayout
+	mode, count          uint32
+	clockSec, receiveSec int64
+	clockUsec, rcvUsec   uint32
+	clockNs, rcvNs       uint32
+	leap, vali           uint32
 }
 
 func (m shmImage) bytes() []byte {

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -292,13 +293,17 @@ func TestSegmentIsNotTorn(t *testing.T) {
 		for i := int64(0); !stop.Load(); i++ {
 			at := time.Unix(1_800_000_000+i, i%1_000_000_000)
 			w.write(at, at)
+			if i%1024 == 0 {
+				runtime.Gosched() // where there is one processor
+			}
 		}
 	}()
 	good, torn := 0, 0
-	for i := 0; i < 2_000_000 && good < 20_000; i++ {
+	for t.Context().Err() == nil && good < 100 { // go test's own limit ends it
 		s, ok := d.take(d.memory)
 		switch {
 		case !ok:
+			runtime.Gosched()
 		case s.reason == ReasonTorn:
 			torn++
 		case s.reason != ReasonOK || s.reference != s.system || s.dispersion != 0 || (s.system/sec-1_800_000_000)%sec != s.system%sec:
@@ -309,9 +314,6 @@ func TestSegmentIsNotTorn(t *testing.T) {
 	}
 	stop.Store(true)
 	<-done
-	if good == 0 {
-		t.Error("nothing was read")
-	}
 	t.Logf("%d read, %d torn and dropped", good, torn)
 }
 
