@@ -35,7 +35,7 @@ const (
 	UnknownSource           // nobody added it, or it told us to go away
 	Disordered              // timestamps that no exchange can have, or an old one
 	NegativeDelay           // beyond what the clocks' precision allows
-	NotSynchronised         // leap 3, stratum 0, or so high that we could not serve it
+	NotSynchronised         // leap 3, stratum 0 but of a reference clock, or so high that we could not serve it
 	TooDistant              // root delay and dispersion above the limit
 	Looped                  // the source follows us
 	AcrossLeap              // around a leap second
@@ -71,7 +71,7 @@ func (s *Sample) examine(last Instant, c *Config, noise float64) Verdict {
 		return Disordered
 	case round-turn < -(8*noise + maxFrequency*round):
 		return NegativeDelay
-	case s.Leap == ntp.LeapUnknown || s.Stratum == 0 || s.Stratum >= ntp.StratumUnsynchronised-1:
+	case s.Leap == ntp.LeapUnknown || s.Stratum == 0 && s.T1 != s.T4 || s.Stratum >= ntp.StratumUnsynchronised-1:
 		return NotSynchronised
 	case s.Loop:
 		return Looped
