@@ -3,6 +3,7 @@ package clock
 import (
 	"time"
 
+	"ntsbridge/bridge/clock/observe"
 	"ntsbridge/bridge/ntp"
 )
 
@@ -22,14 +23,14 @@ type Mode uint8
 
 // The modes.
 const (
-	Observe Mode = iota // from the kernel: synchronised or not
+	Observe Mode = iota // from the kernel, and the program that disciplines it where it tells
 	Local               // from the configuration: always synchronised
 )
 
 // Policy turns what the kernel says into what is served.
 type Policy struct {
 	Mode          Mode
-	Stratum       uint8 // served while the clock is trusted, 1 to 15
+	Stratum       uint8 // served while the clock is trusted, 1 to 15; Observe: if no program tells
 	Fallback      uint8 // Observe: stratum served while the kernel says unsynchronised; 0: the alarm
 	ReferenceID   uint32
 	MinDispersion time.Duration // least root dispersion
@@ -45,7 +46,10 @@ const localReference = 127<<24 | 127<<16 | 1<<8 | 1
 // Served computes snapshots from successive looks at the kernel. The zero
 // value with a Policy is ready; it is not for concurrent use.
 type Served struct {
-	Policy    Policy
+	Policy Policy
+	// Program is what the program that disciplines the clock says of it, nil if
+	// nobody tells or it was too long ago. Observe only.
+	Program   *observe.State
 	last      Kernel
 	reference ntp.Timestamp
 }
@@ -66,8 +70,11 @@ func (s *Served) Update(k Kernel, now ntp.Timestamp) *ntp.ClockState {
 	if p.Mode == Local {
 		return c
 	}
-	if k.Synchronised && k.MaxError <= p.MaxError {
+	if k.Synchronised && k.MaxError <= p.MaxError && (s.Program == nil || s.Program.Synchronised()) {
 		c.RootDispersion = max(p.MinDispersion, k.MaxError)
+		if s.Program != nil {
+			s.follow(c)
+		}
 		return c
 	}
 	if p.Fallback == 0 {
@@ -76,6 +83,24 @@ func (s *Served) Update(k Kernel, now ntp.Timestamp) *ntp.ClockState {
 	}
 	c.Leap, c.Stratum, c.ReferenceID = ntp.LeapNone, p.Fallback, localReference
 	return c
+}
+
+// follow replaces what is configured, or guessed from the kernel, by what the
+// program says. Its stratum is this host's own, and its root dispersion better
+// than the kernel's bound, which grows by 500 ppm. Whether the clock is
+// synchronised both must say: the program may not be the one that disciplines
+// the clock, and the kernel may have been left as it is by one that ended.
+func (s *Served) follow(c *ntp.ClockState) {
+	d := s.Program
+	c.Stratum, c.ReferenceID, c.RootDelay = d.Stratum, d.ReferenceID, d.RootDelay
+	age := max(c.Updated.Sub(ntp.TimestampFromTime(d.At)), 0)
+	c.RootDispersion = max(s.Policy.MinDispersion, d.RootDispersion+time.Duration(float64(age)*s.Policy.Drift))
+	if d.Leap != ntp.LeapNone {
+		c.Leap = d.Leap
+	}
+	if d.Reference != 0 && d.Reference.Sub(c.Updated) <= 0 {
+		c.Reference = d.Reference
+	}
 }
 
 // MeasurePrecision returns the precision of a clock, log2 seconds: the least

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"ntsbridge/bridge/clock/observe"
 	"ntsbridge/bridge/ntp"
 )
 
@@ -37,6 +38,57 @@ func TestServedState(t *testing.T) {
 			got := s.Update(c.kernel, 1<<40)
 			if got.Leap != c.leap || got.Stratum != c.stratum || got.RootDispersion != c.dispersion || got.Synchronised() != c.synced {
 				t.Errorf("got leap %d stratum %d dispersion %v synchronised %v", got.Leap, got.Stratum, got.RootDispersion, got.Synchronised())
+			}
+		})
+	}
+}
+
+// What the disciplining program says is served, as long as the kernel agrees
+// that the clock is synchronised.
+func TestServedFollowsTheProgram(t *testing.T) {
+	now := time.Date(2026, 11, 22, 4, 0, 0, 0, time.UTC)
+	at := ntp.TimestampFromTime(now)
+	policy := Policy{Mode: Observe, Stratum: 9, ReferenceID: 7, MinDispersion: time.Millisecond, MaxError: time.Second, Drift: 1e-3}
+	fallback, local := policy, policy
+	fallback.Fallback, local.Mode = 12, Local
+	good := observe.State{Program: observe.Chronyd, Stratum: 3, ReferenceID: 0x0a000001, Reference: at - 20<<32,
+		RootDelay: 30 * time.Millisecond, RootDispersion: 5 * time.Millisecond, At: now.Add(-10 * time.Second)}
+	insert, alarm, sixteen, small, future := good, good, good, good, good
+	insert.Leap, alarm.Leap, sixteen.Stratum, small.RootDispersion, future.Reference = ntp.LeapInsert, ntp.LeapUnknown, 16, 0, at+5<<32
+	small.At, future.At = now, now.Add(5*time.Second)
+	synced := Kernel{Synchronised: true, MaxError: 400 * time.Millisecond}
+	const ms = time.Millisecond
+	for _, c := range []struct {
+		name       string
+		policy     Policy
+		kernel     Kernel
+		program    *observe.State
+		leap       ntp.Leap
+		stratum    uint8
+		id         uint32
+		delay      time.Duration
+		dispersion time.Duration
+		reference  ntp.Timestamp
+	}{
+		{"nobody tells", policy, synced, nil, ntp.LeapNone, 9, 7, 0, 400 * ms, at},
+		{"both agree", policy, synced, &good, ntp.LeapNone, 3, 0x0a000001, 30 * ms, 15 * ms, good.Reference},
+		{"leap second of the program", policy, synced, &insert, ntp.LeapInsert, 3, 0x0a000001, 30 * ms, 15 * ms, good.Reference},
+		{"leap second of the kernel", policy, Kernel{Synchronised: true, Leap: ntp.LeapDelete}, &good, ntp.LeapDelete, 3, 0x0a000001, 30 * ms, 15 * ms, good.Reference},
+		{"least dispersion", policy, synced, &small, ntp.LeapNone, 3, 0x0a000001, 30 * ms, ms, good.Reference},
+		{"told in the future", policy, synced, &future, ntp.LeapNone, 3, 0x0a000001, 30 * ms, 5 * ms, at},
+		{"the kernel wins", policy, Kernel{MaxError: ms}, &good, ntp.LeapUnknown, 16, 0, 0, ms, 0},
+		{"the kernel's error is too large", policy, Kernel{Synchronised: true, MaxError: 2 * time.Second}, &good, ntp.LeapUnknown, 16, 0, 0, 2 * time.Second, 0},
+		{"the program has the alarm", policy, synced, &alarm, ntp.LeapUnknown, 16, 0, 0, 400 * ms, 0},
+		{"the program has stratum 16", policy, synced, &sixteen, ntp.LeapUnknown, 16, 0, 0, 400 * ms, 0},
+		{"the program has the alarm, fallback", fallback, synced, &alarm, ntp.LeapNone, 12, localReference, 0, ms, at},
+		{"local", local, Kernel{}, &good, ntp.LeapNone, 9, 7, 0, ms, at},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := Served{Policy: c.policy, Program: c.program}
+			got := s.Update(c.kernel, at)
+			if got.Leap != c.leap || got.Stratum != c.stratum || got.ReferenceID != c.id || got.RootDelay != c.delay ||
+				(got.RootDispersion-c.dispersion).Abs() > time.Microsecond || got.Reference != c.reference {
+				t.Errorf("got %+v", got)
 			}
 		})
 	}
