@@ -110,7 +110,7 @@ type Driver struct {
 	config DriverConfig
 	log    hclog.Logger
 	system System // used by Run's goroutine, but for Read
-	lock   *os.File
+	lock   atomic.Pointer[os.File]
 	state  atomic.Pointer[ntp.ClockState]
 	saver  *saver
 
@@ -170,23 +170,21 @@ func NewDriver(c DriverConfig) (*Driver, error) {
 	d.state.Store(&ntp.ClockState{Leap: ntp.LeapUnknown, Stratum: ntp.StratumUnsynchronised, Precision: c.Precision,
 		ReferenceID: kissInit, RootDispersion: 16 * time.Second, Drift: c.Discipline.Drift})
 	if c.LockFile != "" {
-		if d.lock, err = lockClock(c.LockFile); err != nil {
+		lock, err := lockClock(c.LockFile)
+		if err != nil {
 			return nil, err
 		}
+		d.lock.Store(lock)
 	}
 	return d, nil
 }
 
 // Close releases the lock of a driver that Run is not called of.
 func (d *Driver) Close() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.lock == nil {
-		return nil
+	if lock := d.lock.Swap(nil); lock != nil {
+		return lock.Close()
 	}
-	err := d.lock.Close()
-	d.lock = nil
-	return err
+	return nil
 }
 
 // handsOff is a clock that is only read.

@@ -39,11 +39,13 @@ var daemons = map[string]func(arguments []string) bool{
 	"ptp4l":           func(a []string) bool { return slices.ContainsFunc(a, option('S')) }, // software timestamps: no clock but the system's
 }
 
-// option matches an argument that has a single-letter option, alone or among
-// others.
+// option matches an argument that has a single-letter option, alone or among a
+// few others.
 func option(letter byte) func(string) bool {
 	return func(a string) bool {
-		return len(a) > 1 && a[0] == '-' && a[1] != '-' && strings.IndexByte(a[1:], letter) >= 0
+		letters, isOption := strings.CutPrefix(a, "-")
+		plain := strings.Trim(letters, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") == ""
+		return isOption && plain && len(letters) < 5 && strings.IndexByte(letters, letter) >= 0
 	}
 }
 

@@ -3,6 +3,7 @@ package discipline
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"ntsbridge/bridge/ntp"
 )
@@ -94,8 +95,8 @@ func (d *Discipline) RemoveSource(id SourceID) {
 		return list[:n]
 	}
 	d.sources, d.selected = keep(d.sources), keep(d.selected)
-	if trustees := keep(d.trustees); len(trustees) > 0 {
-		d.trustees = trustees
+	if slices.ContainsFunc(d.trustees, func(s *source) bool { return s.id != id }) {
+		d.trustees = keep(d.trustees) // else it stays: its bounds are all there is
 	}
 }
 

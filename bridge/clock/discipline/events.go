@@ -46,7 +46,9 @@ func (d *Discipline) Events(dst []Event) []Event {
 func (d *Discipline) Gap(now Instant, lost, uncertain float64) {
 	d.event(EventGap, lost)
 	d.trustworthy, d.running, d.fresh = false, false, false
-	d.gather = d.seconds(now) + gathering
+	if d.begun { // else the frame, and its zero, come with the first answer
+		d.gather = d.seconds(now) + gathering
+	}
 	variance := uncertain*uncertain + 1e-6*lost*lost
 	for _, s := range d.sources {
 		if s.own.started {

@@ -1,0 +1,4 @@
+package clock
+
+// For tests from outside.
+var SplitRate = splitRate
