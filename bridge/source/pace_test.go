@@ -1,0 +1,198 @@
+package source
+
+import (
+	"context"
+	"net/netip"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"ntsbridge/bridge/ntp"
+)
+
+// once sends one request of a client and handles what comes until then says
+// so, or the request is over.
+func once(t *testing.T, w *watched, presend bool, then func(cancel func())) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	w.cfg.OnPacket = func(Judgement) { then(cancel) }
+	if err := w.exchange(ctx, presend); err != nil {
+		t.Fatal(err)
+	}
+	if ctx.Err() == context.DeadlineExceeded {
+		t.Fatal("no answer")
+	}
+}
+
+func atOnce(cancel func()) { cancel() }
+
+func TestPace(t *testing.T) {
+	server := scriptedServer(t, func(_ int, _ []byte, h *ntp.Header, _ netip.AddrPort) [][]byte { return good(h) })
+	for _, c := range []struct {
+		name      string
+		asks      time.Duration
+		minPoll   int8
+		want      time.Duration
+		wantShown int8
+	}{
+		{"a usual interval", 70 * time.Second, 6, 70 * time.Second, 6},
+		{"the start", 2050 * time.Millisecond, 6, 2050 * time.Millisecond, 1},
+		{"too short", time.Millisecond, 6, spacing, 1},
+		{"negative", -time.Hour, 6, spacing, 1},
+		{"short by configuration", time.Millisecond, -2, 250 * time.Millisecond, -2},
+		{"never", 1<<63 - 1, 6, longestInterval, MaxPoll},
+	} {
+		w := newWatched(t, ClientConfig{Server: server, Pace: func() time.Duration { return c.asks },
+			Polling: Polling{MinPoll: c.minPoll, MaxPoll: 10, IBurst: true}}, func(*watched) {})
+		once(t, w, false, atOnce)
+		if wait := w.due.Sub(w.request.sent); wait != c.want || w.paces != 1 || w.Status().Poll != c.wantShown {
+			t.Errorf("%s: %v to the next request, asked %d times, poll exponent %d", c.name, wait, w.paces, w.Status().Poll)
+		}
+	}
+}
+
+// stepAuth has a handshake of some steps.
+type stepAuth struct {
+	None
+	steps int
+}
+
+func (a *stepAuth) Open(Moment, []byte) Judgement {
+	if a.steps > 0 {
+		a.steps--
+		return Judgement{Again: true}
+	}
+	return Judgement{Usable: true}
+}
+
+// The steps of a handshake keep their own pace, and miss nothing.
+func TestPaceOfHandshakes(t *testing.T) {
+	server := scriptedServer(t, func(_ int, _ []byte, h *ntp.Header, _ netip.AddrPort) [][]byte { return good(h) })
+	const steps = 4
+	cfg := ClientConfig{Server: server, Auth: &stepAuth{steps: steps}, Pace: func() time.Duration { return 0 }}
+	w := watch(t, cfg, withSamples(3))
+	if s := w.Status(); w.paces != 2 && w.paces != 3 || w.missed > 0 || s.Sent != steps+3 || s.Good != 3 {
+		t.Errorf("asked %d times, %d missed, %+v", w.paces, w.missed, s)
+	}
+	w = newWatched(t, ClientConfig{Server: server, Auth: &stepAuth{steps: 1}, Pace: func() time.Duration { return time.Hour },
+		Polling: Polling{MinPoll: 6, MaxPoll: 10}}, func(*watched) {})
+	once(t, w, false, atOnce)
+	if wait := w.due.Sub(w.request.sent); wait != DefaultBurstInterval || w.paces != 0 {
+		t.Errorf("%v to the next step, asked %d times", wait, w.paces)
+	}
+}
+
+// Each request that nobody answers is missed, and paced, once.
+func TestMissed(t *testing.T) {
+	var answer atomic.Bool
+	server := scriptedServer(t, func(n int, _ []byte, h *ntp.Header, _ netip.AddrPort) [][]byte {
+		if answer.Load() {
+			return good(h)
+		}
+		return nil
+	})
+	w := watch(t, ClientConfig{Server: server, Pace: func() time.Duration { return 0 }}, func(w *watched) bool {
+		answer.Store(w.missed >= 5)
+		return len(w.samples) >= 3
+	})
+	s := w.Status()
+	if w.missed != int(s.Missed) || s.Sent != s.Good+s.Missed || w.paces > int(s.Sent) || w.paces < int(s.Sent)-1 {
+		t.Errorf("%d missed, asked %d times, %+v", w.missed, w.paces, s)
+	}
+	if s.Reach&7 != 7 || s.Reach&8 != 0 && s.Missed == 5 {
+		t.Errorf("reach %o", s.Reach)
+	}
+}
+
+// Intervals vary, and without a pace are those of the schedule.
+func TestIntervals(t *testing.T) {
+	server := scriptedServer(t, func(_ int, _ []byte, h *ntp.Header, _ netip.AddrPort) [][]byte { return good(h) })
+	seen := make(map[time.Duration]bool)
+	for range 20 {
+		w := newWatched(t, ClientConfig{Server: server, Polling: Polling{MinPoll: 6, MaxPoll: 10}}, func(*watched) {})
+		once(t, w, false, atOnce)
+		wait := w.due.Sub(w.request.sent)
+		seen[wait] = true
+		if wait < 62*time.Second || wait > 66*time.Second {
+			t.Errorf("interval %v", wait)
+		}
+	}
+	if len(seen) < 10 {
+		t.Errorf("%d different intervals of 20", len(seen))
+	}
+}
+
+// The answer to an extra request is not used, and asks nobody for the pace.
+func TestPresend(t *testing.T) {
+	server := scriptedServer(t, func(_ int, _ []byte, h *ntp.Header, _ netip.AddrPort) [][]byte { return good(h) })
+	pace := 64 * time.Second
+	w := newWatched(t, ClientConfig{Server: server, Presend: 6, Pace: func() time.Duration { return pace },
+		Polling: Polling{MinPoll: 4, MaxPoll: 10}}, func(*watched) {})
+	if w.presends() {
+		t.Error("an extra request before the first")
+	}
+	once(t, w, false, atOnce)
+	if !w.presends() {
+		t.Error("no extra request")
+	}
+	due := w.due
+	once(t, w, true, atOnce)
+	if len(w.samples) != 1 || w.paces != 1 || w.missed > 0 || w.due != due || w.Status().Received != 2 || w.Status().Good != 1 {
+		t.Errorf("%d samples, asked %d times, %d missed, %+v", len(w.samples), w.paces, w.missed, w.Status())
+	}
+	pace = 40 * time.Second
+	once(t, w, false, atOnce)
+	if w.presends() {
+		t.Error("an extra request at a poll exponent of 5")
+	}
+}
+
+// An extra request that nobody answers is not missed; one that is refused puts
+// the poll off.
+func TestPresendRefused(t *testing.T) {
+	server := scriptedServer(t, func(n int, _ []byte, h *ntp.Header, _ netip.AddrPort) [][]byte {
+		if n == 0 {
+			return good(h)
+		}
+		return [][]byte{encode(kissing(h, "RATE"))}
+	})
+	w := newWatched(t, ClientConfig{Server: server, Presend: 1, Pace: func() time.Duration { return 8 * time.Second },
+		Polling: Polling{MinPoll: 3, MaxPoll: 10}}, func(*watched) {})
+	once(t, w, false, atOnce)
+	once(t, w, true, atOnce)
+	if wait := w.due.Sub(w.request.sent); len(w.kisses) != 1 || wait < 16*time.Second || w.missed > 0 {
+		t.Errorf("kisses %v, %v to the next request", w.kisses, wait)
+	}
+}
+
+// chrony's burst ends with the first good sample, and keeps the average.
+func TestScheduleBurstUntilGood(t *testing.T) {
+	for _, c := range []struct {
+		interval time.Duration
+		packets  int
+	}{{64 * time.Second, 1}, {100 * time.Second, 1}, {128 * time.Second, 2}, {1024 * time.Second, 4}} {
+		s := newSchedule(Polling{Burst: true, BurstLen: 4, BurstGood: 1})
+		s.sent(c.interval)
+		if s.burst != 0 {
+			t.Error("a burst before anything was reached")
+		}
+		s.reached()
+		s.sent(c.interval)
+		packets := 1
+		for s.burst > 0 {
+			s.sent(c.interval)
+			packets++
+		}
+		if packets != c.packets {
+			t.Errorf("interval %v: %d packets, want %d", c.interval, packets, c.packets)
+		}
+	}
+	s := newSchedule(Polling{Burst: true, BurstLen: 4, BurstGood: 1})
+	s.reached()
+	s.sent(time.Hour)
+	s.sampled()
+	if s.burst != 0 {
+		t.Errorf("%d packets after a good sample", s.burst)
+	}
+}
