@@ -177,6 +177,48 @@ func TestLostResponsesAreMadeUpFor(t *testing.T) {
 	}
 }
 
+// Cookies that are withdrawn are never sent, and the server makes up for them.
+func TestClientWithdraws(t *testing.T) {
+	ring := testRing(t, start)
+	s, sess := newServer(t, ring), nts.NewSession(seed(1))
+	c := newClient(t, ring, aead.AESSIVCMAC256, nts.MaxCookies)
+	if n := c.CookieLen(); n != nts.CookieLen(aead.AESSIVCMAC256) {
+		t.Errorf("cookies of %d octets", n)
+	}
+	aside := c.Withdraw(3)
+	if len(aside) != 3 || c.Cookies() != 5 {
+		t.Fatalf("%d withdrawn, %d left", len(aside), c.Cookies())
+	}
+	for range 20 {
+		p := makeRequest(t, c)
+		for _, one := range aside {
+			if bytes.Contains(p, one) {
+				t.Fatal("a withdrawn cookie was sent")
+			}
+		}
+		_, resp := answer(s, sess, p)
+		if err := c.Response(resp); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c.Cookies() != nts.MaxCookies {
+		t.Errorf("%d cookies", c.Cookies())
+	}
+	k := testKeys(t, aead.AESSIVCMAC256)
+	again, err := nts.NewClient(&k, aside, seed(2))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if v, _ := answer(s, sess, makeRequest(t, again)); v.Action != ntp.Answer {
+			t.Errorf("withdrawn cookie: %+v", v)
+		}
+	}
+	if len(c.Withdraw(100)) != nts.MaxCookies || c.Withdraw(1) != nil || c.CookieLen() != 0 {
+		t.Error("more cookies than there were")
+	}
+}
+
 func TestClientRunsOut(t *testing.T) {
 	c := newClient(t, testRing(t, start), aead.AESSIVCMAC256, 1)
 	makeRequest(t, c)
@@ -196,13 +238,13 @@ func TestClientRefuses(t *testing.T) {
 		want   error
 	}{
 		{"nothing", func(p []byte) []byte { return p }, nil},
-		{"bit of the header", func(p []byte) []byte { p[40] ^= 1; return p }, nts.ErrResponse},
+		{"bit of the header", func(p []byte) []byte { p[40] ^= 1; return p }, nts.ErrAuthenticator},
 		{"bit of the identifier", func(p []byte) []byte { p[52] ^= 1; return p }, nts.ErrResponse},
-		{"last bit", func(p []byte) []byte { p[len(p)-1] ^= 1; return p }, nts.ErrResponse},
+		{"last bit", func(p []byte) []byte { p[len(p)-1] ^= 1; return p }, nts.ErrAuthenticator},
 		{"mode", func(p []byte) []byte { p[0] = 4<<3 | 3; return p }, nts.ErrResponse},
-		{"cut off", func(p []byte) []byte { return p[:48] }, nts.ErrResponse},
+		{"cut off", func(p []byte) []byte { return p[:48] }, nts.ErrUnprotected},
 		{"short", func(p []byte) []byte { return p[:20] }, nts.ErrResponse},
-		{"authenticator cut off", func(p []byte) []byte { return p[:84] }, nts.ErrResponse},
+		{"authenticator cut off", func(p []byte) []byte { return p[:84] }, nts.ErrUnprotected},
 		{"NAK of an attacker", func(p []byte) []byte { p[1] = 0; copy(p[12:], "NTSN"); return p[:84] }, nts.ErrNAK},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -176,7 +176,7 @@ func causeOfSystem(err error, other Cause) Cause {
 	switch {
 	case errors.As(err, &dns):
 		return causeOfName(dns)
-	case errors.Is(err, errFamily):
+	case errors.Is(err, ErrFamily):
 		return CauseNameUnknown
 	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH), errors.Is(err, syscall.EADDRNOTAVAIL),
 		errors.Is(err, syscall.ENETDOWN), errors.Is(err, syscall.EHOSTDOWN), errors.Is(err, syscall.EAFNOSUPPORT):

@@ -39,15 +39,20 @@ func Diagnose(err error) Diagnosis {
 
 // detail is what of an error's own text adds to that of its cause.
 func detail(err error) string {
-	var kiss *KissError
 	var plain *UnprotectedError
+	var dns *net.DNSError
 	switch {
 	case errors.As(err, &plain) && plain.Kiss != "":
-		return "kiss code without authentication: it may be forged"
-	case errors.As(err, &kiss), errors.Is(err, ErrCryptoNAK), errors.Is(err, ErrOrigin), errors.Is(err, nts.ErrResponse), errors.Is(err, nts.ErrNAK):
-		return ""
+		return "without authentication: it may be forged"
+	case errors.As(err, &dns):
+		return dns.Name
 	}
-	return err.Error()
+	for _, sentinel := range []error{ErrNotAuthentic, ErrUnsynchronised} {
+		if _, rest, ok := strings.Cut(err.Error(), sentinel.Error()); ok && errors.Is(err, sentinel) {
+			return strings.Trim(rest, " :()")
+		}
+	}
+	return ""
 }
 
 // packetTexts say what an answer, or none, means.

@@ -347,13 +347,13 @@ func (n *NTS) lookup(ctx context.Context, host string) ([]netip.Addr, error) {
 		}
 	}
 	if len(addrs) == 0 {
-		return nil, errFamily
+		return nil, ErrFamily
 	}
 	return addrs, nil
 }
 
-// errFamily says that a host has addresses, but not of the wanted family.
-var errFamily = errors.New("the host has no address of the wanted family")
+// ErrFamily says that a host has addresses, but not of the wanted family.
+var ErrFamily = errors.New("the host has no address of the wanted family")
 
 // kePort is the TCP port of NTS-KE (RFC 8915, section 7.1).
 const kePort = 4460

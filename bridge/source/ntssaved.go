@@ -251,7 +251,7 @@ func (n *NTS) revive(saved *Saved) (*session, error) {
 	case !slices.Contains(aeads, saved.Keys.AEAD):
 		return nil, fmt.Errorf("%v is not configured", saved.Keys.AEAD)
 	case n.cfg.Network != "ip" && saved.NTP.Addr().Unmap().Is4() != (n.cfg.Network == "ip4"):
-		return nil, errFamily
+		return nil, ErrFamily
 	}
 	roots, err := n.cfg.roots()
 	if err != nil {

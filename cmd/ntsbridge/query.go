@@ -158,7 +158,7 @@ func (f *queryFlags) resolve(ctx context.Context, name string) (netip.Addr, erro
 	}
 	if a, err := netip.ParseAddr(name); err == nil {
 		if f.ipv4 && !a.Unmap().Is4() || f.ipv6 && a.Unmap().Is4() {
-			return netip.Addr{}, fmt.Errorf("%s is of the other address family", name)
+			return netip.Addr{}, fmt.Errorf("%s: %w", name, source.ErrFamily)
 		}
 		return a.Unmap(), nil
 	}

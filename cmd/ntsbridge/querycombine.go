@@ -56,6 +56,11 @@ func combine(results []*queryResult) combined {
 	}
 	c.agree = len(agreeing)
 	c.offset = time.Duration(sum / weights * float64(time.Second))
+	// The mean may lie outside of what all of them have in common.
+	for _, r := range agreeing {
+		low, high, _ := r.interval()
+		c.offset = min(max(c.offset, low), high)
+	}
 	return c
 }
 
