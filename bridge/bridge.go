@@ -2,10 +2,8 @@ package bridge
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"net/netip"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -45,6 +43,7 @@ type Bridge struct {
 	parts    *parts
 	steering *steering // nil: there is nothing to follow
 	served   clock.Served
+	watcher  *watcher // nil: the kernel alone tells of the clock
 	synced   bool
 	ticked   bool
 }
@@ -72,6 +71,7 @@ func Start(cfg *config.Config, log hclog.Logger, options Options) (*Bridge, erro
 	b.leaps.Store(b.parts.leaps)
 	b.show(b.parts)
 	b.served.Policy = b.policy()
+	b.watcher = newWatcher(cfg, log.Named("observe"))
 	if err := b.open(); err != nil {
 		return nil, errors.Join(err, b.closeAll())
 	}
@@ -197,6 +197,7 @@ func (b *Bridge) look() *ntp.ClockState {
 			b.log.Error("clock state", "error", err)
 			k = clock.Kernel{MaxError: 16 * time.Second}
 		}
+		b.served.Program = b.watcher.current()
 		state = b.served.Update(k, ntp.TimestampFromTime(time.Now()))
 	}
 	state = b.toServe(state)
@@ -280,74 +281,6 @@ func (b *Bridge) tick(now time.Time) {
 	}
 }
 
-// Reload replaces keys, rules, certificates and authenticators by those of
-// cfg, all or nothing: on an error everything goes on as before.
-func (b *Bridge) Reload(cfg *config.Config) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if err := reloadable(b.parts.cfg, cfg); err != nil {
-		return err
-	}
-	next, err := build(cfg, b.log, time.Now())
-	if err != nil {
-		return err
-	}
-	if limiterConfig(cfg) == limiterConfig(b.parts.cfg) {
-		next.state.Limiter = b.parts.state.Limiter // a reload forgets nobody's excess
-	}
-	if err := b.updateSignatures(next.autokey); err != nil {
-		return err
-	}
-	if b.ke != nil {
-		if err := b.ke.Apply(next.ke); err != nil {
-			return err
-		}
-	}
-	addresses, err := b.server.Listen(cfg.Server.Listen)
-	if err != nil {
-		if b.ke != nil {
-			err = errors.Join(err, b.ke.Apply(b.parts.ke))
-		}
-		return err
-	}
-	b.addresses = addresses
-	b.parts = next
-	b.leaps.Store(next.leaps)
-	b.show(next)
-	b.served.Policy = b.policy()
-	next.local.Events = &b.events
-	if err := b.steer(); err != nil {
-		b.log.Error("sources are not followed", "error", err)
-	}
-	b.server.SetState(next.state)
-	b.server.SetClock(b.look())
-	b.pollers.Load().stop()
-	b.pollers.Store(b.associate(next))
-	return nil
-}
-
-// reloadable reports what cannot change while the daemon runs.
-func reloadable(old, next *config.Config) error {
-	var fixed []string
-	note := func(option string, same bool) {
-		if !same {
-			fixed = append(fixed, option)
-		}
-	}
-	note("state_dir", old.StateDir == next.StateDir)
-	note("run_dir", old.RunDir == next.RunDir)
-	note("control.socket", old.Control.Socket == next.Control.Socket)
-	note("nts.enabled", old.NTS.Enabled == next.NTS.Enabled)
-	note("nts.listen", !old.NTS.Enabled || slices.Equal(old.NTS.Listen, next.NTS.Listen))
-	note("clock (but stratum, refid and errors of modes observe and local)",
-		old.Clock.Mode == next.Clock.Mode && (next.Clock.Mode != config.ClockDiscipline || old.Clock == next.Clock))
-	note("server.workers, batch, dscp, timestamping or interleaved", serverOptions(old) == serverOptions(next))
-	if len(fixed) > 0 {
-		return fmt.Errorf("a reload cannot change %v: restart the daemon for it; nothing was changed", fixed)
-	}
-	return nil
-}
-
 // Addresses returns the UDP addresses served.
 func (b *Bridge) Addresses() []netip.AddrPort { return b.server.Addresses() }
 
@@ -383,6 +316,7 @@ func (b *Bridge) closeAll() error {
 		p.stop()
 	}
 	errs = append(errs, b.steering.close())
+	b.watcher.close()
 	if b.control != nil {
 		errs = append(errs, b.control.Close())
 	}

@@ -60,8 +60,9 @@ type Clock struct {
 	// MaxSlewPPM is how fast an offset is slewed away, beside the frequency.
 	// Default: 500. Range: 1 to 100000.
 	MaxSlewPPM float64 `mapstructure:"max_slew_ppm" range:"1..100000" unit:"ppm"`
-	// StartSlewPPM is the same until the first offset is corrected; chrony's is
-	// 83333. Default: 500. Range: 1 to 100000.
+	// StartSlewPPM is the same until the first offset is corrected, so that
+	// the clock is right soon; the default is chrony's. Default: 83333. Range: 1
+	// to 100000.
 	StartSlewPPM float64 `mapstructure:"start_slew_ppm" range:"1..100000" unit:"ppm"`
 	// MinSources is how many sources must agree. Default: 1. Range: 1 to 64.
 	MinSources int `mapstructure:"min_sources" range:"1..64" unit:"sources"`

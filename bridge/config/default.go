@@ -40,7 +40,7 @@ func Default() *Config {
 			Step:          ClockStep{Threshold: time.Second, Updates: 3, Stepout: 300 * time.Second},
 			Panic:         1000 * time.Second,
 			MaxSlewPPM:    500,
-			StartSlewPPM:  500,
+			StartSlewPPM:  83333,
 			MinSources:    1,
 			AuthSelect:    "mix",
 			Leap:          Leap{Table: "auto", Mode: "system", Shape: "linear", Placement: "around"},

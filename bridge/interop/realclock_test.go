@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"math"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -118,7 +119,19 @@ func (r *rig) honest(program Program, length time.Duration) {
 	}
 }
 
+// traceVariable names a directory for the errors of all samples.
+const traceVariable = "NTSBRIDGE_REAL_CLOCK_TRACE"
+
 func report(t *testing.T, name string, samples []ClockSample, from float64) (deviation float64) {
+	if dir := os.Getenv(traceVariable); dir != "" {
+		var text strings.Builder
+		for _, s := range samples {
+			fmt.Fprintf(&text, "%.2f %.9f %.4f %#x\n", s.At, s.Error, s.Rate*1e6, s.Status)
+		}
+		if err := os.WriteFile(filepath.Join(dir, name+".txt"), []byte(text.String()), 0o644); err != nil {
+			t.Error(err)
+		}
+	}
 	mean, deviation, most := Steady(samples, from)
 	t.Logf("%-10s < 1 ms: %6.1f s  < 100 us: %6.1f s  < 10 us: %6.1f s   from %.0f s on: mean %+.2f us, deviation %.2f us, largest %.2f us",
 		name, Settled(samples, 1e-3, 10), Settled(samples, 1e-4, 10), Settled(samples, 1e-5, 10), from, mean*1e6, deviation*1e6, most*1e6)
