@@ -53,6 +53,7 @@ func TestConverges(t *testing.T) {
 func TestTick(t *testing.T) {
 	w := newWorld(t, 1)
 	w.system, w.config.Discipline.StartSlew = 0.9, 0.0833
+	w.late = int64(2 * time.Millisecond) // a busy machine: 160 us at this rate, not somebody else's
 	most := int64(0)
 	for s := range 60 {
 		w.after(time.Duration(s)*time.Second+time.Millisecond, func() {
@@ -70,6 +71,7 @@ func TestTick(t *testing.T) {
 	if w.tick != 10_000 {
 		t.Errorf("tick left at %d", w.tick)
 	}
+	w.wantNotLogged("another program")
 }
 
 func TestStepsAtStart(t *testing.T) {
@@ -577,6 +579,25 @@ func TestConfigRefused(t *testing.T) {
 		if _, err := clock.NewDriver(w.config); err == nil {
 			t.Errorf("%s: accepted", name)
 		}
+	}
+}
+
+// In the midst of a slew the driver ends: what stays is the frequency alone.
+func TestExitInASlew(t *testing.T) {
+	w := newWorld(t, 1)
+	w.config.Discipline.StartSlew = 0.01
+	w.after(20*time.Minute, func() { w.jump(20 * second / 1000); w.honest = false })
+	slew := 0.0
+	w.after(20*time.Minute+5*time.Second, func() { slew = w.rate() })
+	w.must(20*time.Minute + 6*time.Second)
+	if math.Abs(slew) < 400e-6 {
+		t.Fatalf("no slew was running: rate %v", slew)
+	}
+	if left := (1+w.rate())*(1+w.y) - 1; math.Abs(left) > 0.2e-6 || w.tick != 10_000 {
+		t.Errorf("left running off by %v, tick %d", left, w.tick)
+	}
+	if w.ins || w.del || w.loop {
+		t.Error("a leap second or the kernel's loop left behind")
 	}
 }
 

@@ -118,10 +118,10 @@ func parseState(text []byte) (s Saved, err error) {
 
 func checkFrequency(frequency, skew float64) error {
 	if !(math.Abs(frequency) <= maxFrequency) {
-		return fmt.Errorf("frequency %g ppm is out of range, -500 to 500", frequency*1e6)
+		return fmt.Errorf("frequency %.6g ppm is out of range, -500 to 500", frequency*1e6)
 	}
 	if !(skew >= 0 && skew <= mostSkew) {
-		return fmt.Errorf("skew %g ppm is out of range, 0 to 1000", skew*1e6)
+		return fmt.Errorf("skew %.6g ppm is out of range, 0 to 1000", skew*1e6)
 	}
 	return nil
 }
