@@ -133,6 +133,32 @@ var authModes = map[string]discipline.AuthSelect{"mix": discipline.AuthMix, "req
 var leapModes = map[string]clock.LeapMode{"system": clock.LeapSystem, "step": clock.LeapStep,
 	"slew": clock.LeapSlew, "ignore": clock.LeapIgnore}
 
+// certifiedSources is how many sources must agree while the dates of
+// certificates are not looked at.
+const certifiedSources = 3
+
+// makeStep steps the clock.
+func (s *steering) makeStep() error {
+	if s == nil {
+		return clock.ErrMeasureOnly
+	}
+	return s.driver.MakeStep()
+}
+
+// trust asks for a majority of several sources as long as one of them speaks
+// without the date of its certificate, and makes them prove the date as soon
+// as the clock is right.
+func (s *steering) trust(cfg *config.Config, p *pollers) {
+	if s == nil || s.unchecked == 0 {
+		return
+	}
+	least := cfg.Clock.MinSources
+	if p.provisional() {
+		least = max(least, certifiedSources)
+	}
+	s.driver.SetMinSources(least)
+}
+
 // state returns what is to be served of a clock that we steer, nil if it is
 // not ours.
 func (s *steering) state() *ntp.ClockState {
