@@ -256,7 +256,7 @@ func (b *Bridge) tick(now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.parts.leaps.refresh(now)
-	b.steering.trust(b.parts.cfg, b.pollers.Load())
+	b.steering.trust(b.pollers.Load())
 	state := b.look()
 	if b.steering.state() == nil { // else publish does it
 		b.server.SetClock(state)

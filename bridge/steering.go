@@ -146,13 +146,13 @@ func (s *steering) makeStep() error {
 }
 
 // trust asks for a majority of several sources as long as one of them speaks
-// without the date of its certificate, and makes them prove the date as soon
-// as the clock is right.
-func (s *steering) trust(cfg *config.Config, p *pollers) {
+// without the date of its certificate. It is called before each of their
+// samples, and each second.
+func (s *steering) trust(p *pollers) {
 	if s == nil || s.unchecked == 0 {
 		return
 	}
-	least := cfg.Clock.MinSources
+	least := p.parts.cfg.Clock.MinSources
 	if p.provisional() {
 		least = max(least, certifiedSources)
 	}
