@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"runtime/debug"
 	"sync"
@@ -54,9 +55,14 @@ type followed struct {
 // takes it up again.
 const parked = 30 * time.Second
 
-// clockLock is held by the daemon that steers the clock of this machine,
-// whatever its directories are.
-const clockLock = "/run/ntsbridge.clock.lock"
+// clockLock returns the file that is locked by the daemon that steers the clock
+// of this machine: as root one for all of them, whatever their directories are.
+func clockLock(cfg *config.Config) string {
+	if os.Geteuid() == 0 {
+		return "/run/ntsbridge.clock.lock"
+	}
+	return filepath.Join(cfg.RunDir, "clock.lock")
+}
 
 // newSteering makes the driver of a configuration, nil if it has nothing to
 // follow. It does not touch the clock yet.
@@ -73,7 +79,7 @@ func newSteering(p *parts, precision int8, noClock bool, log hclog.Logger, publi
 		if err := clock.OtherDaemon(); err != nil {
 			return nil, err
 		}
-		d.LockFile, d.Suspect = clockLock, clock.OtherDaemon
+		d.LockFile, d.Suspect = clockLock(cfg), clock.OtherDaemon
 		d.DriftFile = cfg.Clock.DriftFile
 	}
 	d.OnStep = stepped

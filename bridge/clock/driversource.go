@@ -1,9 +1,9 @@
 package clock
 
 import (
-	"errors"
 	"crypto/md5"
 	"encoding/binary"
+	"errors"
 	"net/netip"
 	"time"
 
