@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"math/rand/v2"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -95,6 +96,25 @@ func TestStepsAtStart(t *testing.T) {
 	w.wantWithin(1e-3)
 	w.wantLogged("stepped", "is synchronised")
 	w.wantNotLogged("another program")
+}
+
+// Between a step and its confirmation not even the fallback is served.
+func TestNoFallbackAroundAStep(t *testing.T) {
+	w := newWorld(t, 1)
+	w.system, w.config.Fallback.Stratum = -30, 10
+	w.servers[0].silent = true
+	w.after(10*time.Second, func() { w.servers[0].silent = false })
+	w.must(2 * time.Minute)
+	if w.states[5].Stratum != 10 || w.driver.State().Stratum != 2 {
+		t.Errorf("stratum %d before any answer, %d at the end", w.states[5].Stratum, w.driver.State().Stratum)
+	}
+	answered := false
+	for _, s := range w.states {
+		answered = answered || s.Stratum != 10
+		if answered && (s.Stratum == 10 || s.Synchronised() && math.Abs(s.error) > 1e-2) {
+			t.Errorf("at %v: served at stratum %d with an error of %v", time.Duration(s.at), s.Stratum, s.error)
+		}
+	}
 }
 
 func TestNoStepLater(t *testing.T) {
@@ -227,16 +247,16 @@ func TestPrivilegeLost(t *testing.T) {
 
 func TestMeasureOnly(t *testing.T) {
 	w := newWorld(t, 3)
-	w.system, w.config.Measure, w.freq = 0.3, true, 1234
+	w.system, w.config.Measure, w.freq = 1.5, true, 1234
 	w.must(time.Hour)
 	if w.freq != 1234 || w.tick != 10_000 || len(w.steps) > 0 || !w.unsync {
 		t.Error("the clock was touched")
 	}
 	s := w.driver.State()
-	if !s.Synchronised() || s.RootDispersion < 300*time.Millisecond {
+	if !s.Synchronised() || s.RootDispersion < 1500*time.Millisecond {
 		t.Errorf("state %+v: the error must show", s)
 	}
-	if tr := w.driver.Tracking(); tr.Foreign != 0 || math.Abs(tr.SystemOffset-w.wrong()) > 1e-4 {
+	if tr := w.driver.Tracking(); tr.Foreign != 0 || tr.Steps != 0 || math.Abs(tr.SystemOffset-w.wrong()) > 1e-4 {
 		t.Errorf("tracking %+v", tr)
 	}
 	w.wantNotLogged("another program")
@@ -316,3 +336,55 @@ func TestEndsAtOnce(t *testing.T) {
 		t.Errorf("frequency left at %d, found at 99", w.freq)
 	}
 }
+
+// What is no number, from a source's header, moves nothing.
+func TestNoNumbers(t *testing.T) {
+	w := newWorld(t, 1)
+	poison := []float64{math.NaN(), math.Inf(1), math.Inf(-1), -1, 1e300}
+	n := 0
+	w.after(10*time.Minute, func() {
+		w.servers[0].change = func(x *discipline.Sample) {
+			n++
+			x.RootDelay, x.RootDispersion = poison[n%5], poison[n%3]
+			if n%7 == 0 {
+				x.T2, x.T3 = math.MaxInt64, math.MaxInt64
+			}
+		}
+	})
+	w.must(30 * time.Minute)
+	w.wantWithin(1e-3)
+	if len(w.steps) > 0 || math.Abs((1+w.rate())*(1+w.y)-1) > 1e-6 {
+		t.Errorf("steps %v, rate %v", w.steps, w.rate())
+	}
+}
+
+// Whatever clock and network: the true error is within what is served.
+func TestHonestInRandomWorlds(t *testing.T) {
+	for seed := range uint64(25) {
+		w := newWorld(t, 1+int(seed%4))
+		w.random = rand.New(rand.NewPCG(seed, 3))
+		r := w.random.Float64
+		w.config.Random = r
+		w.y, w.system = (r()-0.5)*900e-6, (r()-0.5)*4
+		if seed%2 == 0 {
+			w.config.Discipline.StartSlew = 0.08
+		}
+		for _, s := range w.servers {
+			s.delay = 1e-4 + 0.1*r()*r()
+			if asymmetry := s.delay * 0.4 * (r() - 0.5); r() < 0.5 {
+				s.offset = asymmetry // the same to us as a longer way in one direction
+			}
+			from, length := r()*3000, r()*600
+			w.after(seconds(from), func() { s.silent = true })
+			w.after(seconds(from+length), func() { s.silent = false })
+			w.after(seconds(r()*3600), func() { w.y += 2e-6 * (r() - 0.5) })
+		}
+		w.must(time.Hour)
+		if t.Failed() {
+			t.Fatalf("seed %d", seed)
+		}
+		w.wantNotLogged("another program")
+	}
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * 1e9) }

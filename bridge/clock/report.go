@@ -66,6 +66,9 @@ func (d *Driver) report(c Clocks) (moved int64, err error) {
 			d.explain(e, c)
 		}
 	}
+	if moved != 0 || d.synced && !c.Kernel.Synchronised { // who sets the clock makes the kernel forget
+		d.leap.hold(c.Raw)
+	}
 	d.foreign.expected = 0
 	d.calm(c.Raw)
 	return moved, err
