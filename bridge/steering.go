@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -85,6 +86,12 @@ func newSteering(p *parts, precision int8, noClock bool, log hclog.Logger, publi
 	d.OnStep = stepped
 	if s.steers {
 		d.StateFile, d.OnState = filepath.Join(cfg.StateDir, "clock.state"), publish
+		if saved, err := clock.ReadState(d.StateFile); err == nil && saved.Synchronised.After(s.floor) {
+			s.floor = saved.Synchronised
+		}
+	}
+	if d.Fallback.Orphan {
+		d.Fallback.ReferenceID = ownReference()
 	}
 	var err error
 	d.System = clock.ReadOnlySystem()
@@ -342,6 +349,23 @@ func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Se
 // clockReference is the reference identifier of a clock that follows an
 // address.
 func clockReference(addr netip.Addr) uint32 { return clock.SourceInfo{Address: addr}.ReferenceID() }
+
+// ownReference is what other servers call a clock that follows this host: of
+// the first address that is not a loopback one.
+func ownReference() uint32 {
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		return 0
+	}
+	for _, a := range addresses {
+		if n, ok := a.(*net.IPNet); ok {
+			if addr, ok := netip.AddrFromSlice(n.IP); ok && !addr.IsLoopback() && !addr.IsLinkLocalUnicast() {
+				return clockReference(addr.Unmap())
+			}
+		}
+	}
+	return 0
+}
 
 // sourceInfo says what a source is called.
 func sourceInfo(c *config.Source, addr netip.Addr) clock.SourceInfo {
