@@ -79,7 +79,11 @@ func Probe(ctx context.Context, cfg ProbeConfig) ProbeResult {
 		cfg.Size = min(max((cfg.Size+3)&^3, minPadded), maxPadded)
 	}
 	p := &prober{ProbeConfig: cfg, ctx: ctx}
-	conn, err := dial(ctx, cfg.Local, cfg.Server)
+	d := net.Dialer{}
+	if cfg.Local.IsValid() {
+		d.LocalAddr = net.UDPAddrFromAddrPort(netip.AddrPortFrom(cfg.Local, 0))
+	}
+	conn, err := d.DialContext(ctx, "udp", cfg.Server.String())
 	if err != nil {
 		p.result.Err = err
 		return p.result
@@ -94,7 +98,7 @@ func Probe(ctx context.Context, cfg ProbeConfig) ProbeResult {
 type prober struct {
 	ProbeConfig
 	ctx    context.Context
-	conn   *net.UDPConn
+	conn   net.Conn
 	result ProbeResult
 }
 
