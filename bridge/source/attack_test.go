@@ -313,3 +313,28 @@ func TestUnreachableIsMissedOnce(t *testing.T) {
 		}
 	}
 }
+
+// keepingAuth keeps what it is given, as Autokey does.
+type keepingAuth struct {
+	None
+	kept, copies [][]byte
+}
+
+func (k *keepingAuth) Open(m Moment, p []byte) Judgement {
+	k.kept, k.copies = append(k.kept, p), append(k.copies, bytes.Clone(p))
+	return k.None.Open(m, p)
+}
+
+// Later packets do not overwrite what an authenticator keeps of earlier ones.
+func TestAuthenticatorsMayKeepPackets(t *testing.T) {
+	server := scriptedServer(t, func(_ int, _ []byte, h *ntp.Header, _ netip.AddrPort) [][]byte {
+		return append(good(h), bytes.Repeat([]byte{0x24}, 200))
+	})
+	auth := new(keepingAuth)
+	watch(t, ClientConfig{Server: server, Auth: auth}, withSamples(4))
+	for i := range auth.kept {
+		if !bytes.Equal(auth.kept[i], auth.copies[i]) {
+			t.Errorf("packet %d was overwritten", i)
+		}
+	}
+}
