@@ -108,10 +108,10 @@ func TestStepBetween(t *testing.T) {
 		want   bool
 	}{
 		{"nothing", second, 0, false},
-		{"a slew at its limit", second, 500 * time.Microsecond, false},
-		{"a slew back", second, -500 * time.Microsecond, false},
-		{"more than a slew", second, 520 * time.Microsecond, true},
-		{"less than a slew", second, -520 * time.Microsecond, true},
+		{"a slew at its limit", second, 100 * time.Millisecond, false},
+		{"a slew back", second, -100 * time.Millisecond, false},
+		{"more than a slew", second, 101 * time.Millisecond, true},
+		{"less than a slew", second, -101 * time.Millisecond, true},
 		{"errors of reading", 1000, 4 * time.Microsecond, false},
 		{"a small step", 1000, 20 * time.Microsecond, true},
 		{"a large step", second, -30 * 365 * 24 * time.Hour, true},
