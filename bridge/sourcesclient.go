@@ -98,7 +98,11 @@ func (p *pollers) clientConfig(a *association, auth source.Authenticator, server
 }
 
 func (s *sourceSpec) polling() source.Polling {
-	return source.Polling{MinPoll: int8(s.cfg.MinPoll), MaxPoll: int8(s.cfg.MaxPoll), IBurst: s.cfg.IBurst, Burst: s.cfg.Burst}
+	p := source.Polling{MinPoll: int8(s.cfg.MinPoll), MaxPoll: int8(s.cfg.MaxPoll), IBurst: s.cfg.IBurst, Burst: s.cfg.Burst}
+	if p.Burst {
+		p.BurstLen, p.BurstGood = 4, 1 // chrony's: up to four, until one is good
+	}
+	return p
 }
 
 // self reports whether a reference identifier stands for this host: then a
