@@ -127,13 +127,24 @@ func (b *Bridge) steer() (err error) {
 	if b.steering != nil {
 		return nil
 	}
-	if b.steering, err = newSteering(b.parts, b.precision, b.options.NoClock, b.log.Named("clock"), b.publish, func(time.Duration) { b.server.Stepped() }); err != nil {
+	if b.steering, err = newSteering(b.parts, b.precision, b.options.NoClock, b.log.Named("clock"), b.publish, b.stepped); err != nil {
 		return err
 	}
 	if b.steering != nil {
 		b.steering.run(b.failed)
 	}
 	return nil
+}
+
+// farStep is a step after which the dates of certificates are judged anew.
+const farStep = time.Hour
+
+// stepped is told that the system clock was stepped, by whomever.
+func (b *Bridge) stepped(by time.Duration) {
+	b.server.Stepped()
+	if p := b.pollers.Load(); p != nil && by.Abs() > farStep {
+		p.confirm()
+	}
 }
 
 // publish serves a state of the clock that we steer, at once. What makes it
