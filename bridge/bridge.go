@@ -31,6 +31,7 @@ type Bridge struct {
 	control   *control.Server
 	precision int8
 	events    control.SystemEvents // as ntpq shows them
+	closing   sync.Once
 	stop      chan struct{}
 	done      chan struct{}
 	addresses []netip.AddrPort
@@ -317,10 +318,13 @@ func (b *Bridge) ServerStats() *control.ServerStats {
 func (b *Bridge) Failed() <-chan error { return b.failed }
 
 // Close answers what has arrived and stops everything.
-func (b *Bridge) Close() error {
-	close(b.stop)
-	<-b.done
-	return b.closeAll()
+func (b *Bridge) Close() (err error) {
+	b.closing.Do(func() {
+		close(b.stop)
+		<-b.done
+		err = b.closeAll()
+	})
+	return err
 }
 
 func (b *Bridge) closeAll() error {
