@@ -10,6 +10,7 @@ import (
 // build works out the effective configuration and accounts for every
 // statement.
 func (c *conversion) build() {
+	c.commandLine()
 	c.buildRunning()
 	c.buildRestricts()
 	c.buildLimits()
@@ -18,6 +19,8 @@ func (c *conversion) build() {
 	c.buildAutokey()
 	c.buildSources()
 	c.buildOrphan()
+	c.buildClock()
+	c.compareSources()
 	c.buildOthers()
 	c.traps()
 }

@@ -168,28 +168,6 @@ func (c *conversion) chronyListen(off bool) {
 	}
 }
 
-// chronyClock reads local.
-func (c *conversion) chronyClock() {
-	s := c.lastOf("local")
-	if s == nil {
-		return
-	}
-	r := c.record(s)
-	stratum := 10
-	for i, o := range s.Options {
-		if asciiLower(o.Text) == "stratum" && i+1 < len(s.Options) {
-			stratum, _ = strconv.Atoi(s.Options[i+1].Text)
-		}
-	}
-	if stratum < 1 || stratum > 15 {
-		r.note(Error, "local", "write 1 to 15", "stratum %d", stratum)
-		return
-	}
-	c.model.localStratum, c.model.localLines = stratum, []*Statement{s}
-	r.note(Dangerous, "local-clock", "leave it out, unless clients have to stay together without a source",
-		"without a source, time that nobody vouches for is served at stratum %d, and authentication makes it look good", stratum)
-}
-
 // emitChrony makes the sections.
 func (c *conversion) emitChrony() {
 	c.emitServer()
@@ -199,6 +177,7 @@ func (c *conversion) emitChrony() {
 	c.emitKeys()
 	c.emitChronyNTS()
 	c.emitSources()
+	c.emitClocks()
 }
 
 // emitChronyLimit writes ratelimit: powers of two.
@@ -305,15 +284,11 @@ func (c *conversion) emitAEADs(n *node) {
 	if s == nil {
 		return
 	}
-	names := map[string]string{"30": "AES-128-GCM-SIV", "15": "AES-SIV-CMAC-256", "16": "AES-SIV-CMAC-384", "17": "AES-SIV-CMAC-512"}
-	var list []string
+	var names []string
 	for _, o := range s.Options {
-		if name := names[o.Text]; name != "" {
-			list = append(list, name)
-		} else {
-			c.record(s).note(Unsupported, "nts-aead", "", "algorithm %s is not offered", printable(o.Text))
-		}
+		names = append(names, o.Text)
 	}
+	list := c.aeads(c.record(s), names...)
 	if len(list) > 0 {
 		n.set("aeads", yamlList(list, func(s string) string { return s })).from(s)
 		c.became("nts.aeads", s)

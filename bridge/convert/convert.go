@@ -11,11 +11,6 @@ import (
 	"time"
 )
 
-// sourcesSupported says whether ntsbridge's sources steer the clock. As long
-// as they are measured and shown only, every line about them is a loss. This is
-// the one place to switch.
-const sourcesSupported = false
-
 // Input is a configuration and what lies around it.
 type Input struct {
 	Name string // for messages
@@ -50,6 +45,9 @@ type Options struct {
 	// KeysDir is the directory of Autokey's files that ntpd was compiled with.
 	// Empty is /usr/local/etc.
 	KeysDir string
+	// DaemonOptions is the command line that the daemon is started with, such
+	// as "-g". Empty: it is looked for among the files of the host.
+	DaemonOptions string
 	// PasswordFile is the name that the YAML gives the file with Autokey's
 	// password. Required if there is one.
 	PasswordFile string
@@ -85,7 +83,8 @@ type Result struct {
 	Output  []byte
 	Secrets []Secret
 
-	restricts *restrictList // for Prove
+	restricts    *restrictList // for Prove
+	associations []Association // for ProveSources
 }
 
 // Convert converts one configuration. It never fails: what is wrong is in the
@@ -129,6 +128,7 @@ type conversion struct {
 	top     *node
 	secrets []Secret
 	model   model
+	start   started
 
 	byWord map[string][]*Statement
 	byLine map[lineMark][]*Statement
@@ -277,6 +277,7 @@ func (c *conversion) result(output []byte) *Result {
 	if c.report.Access != nil {
 		res.restricts = c.model.restricts
 	}
+	res.associations = c.model.expect
 	if output != nil {
 		res.Secrets = c.secrets
 	}

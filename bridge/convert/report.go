@@ -101,6 +101,8 @@ type Report struct {
 	// Access is the result of the comparison of the restrict lists with the
 	// access rules.
 	Access *Comparison `json:"access,omitempty"`
+	// Sources is the account of the sources of time.
+	Sources *SourceComparison `json:"sources,omitempty"`
 	// Counts are the numbers of lines by class.
 	Counts map[Class]int `json:"counts"`
 	// Written reports whether there is an output.

@@ -27,6 +27,7 @@ type convertFlags struct {
 	ntsCert, ntsKey              string
 	ntsSelfSigned                bool
 	takeoverUntil                string
+	daemonOptions                string
 	lost                         string
 	addresses                    []string
 	clientFormat, ca, step       string
@@ -83,6 +84,7 @@ dangerous or not understood.`,
 	flags.StringVar(&f.ntsKey, "nts-key", "", "and its key in `FILE`")
 	flags.BoolVar(&f.ntsSelfSigned, "nts-self-signed", false, "serve NTS with a certificate that is made on first start")
 	flags.StringVar(&f.takeoverUntil, "takeover-until", "", "accept cookies of the replaced ntpd until `DATE` (2006-01-02)")
+	flags.StringVar(&f.daemonOptions, "daemon-options", "", "command line that the daemon is started with, such as '-g' (default: looked for among the host's files) (`OPTIONS`)")
 	flags.StringVar(&f.lost, "lost", "", "what counts where the old daemon lost a word of security: stop, running or intended (`WHAT`)")
 	flags.StringVar(&f.clientFormat, "client-format", "", "write a client's configuration: "+strings.Join(convert.ClientFormats, ", ")+" (`FORMAT`)")
 	flags.StringArrayVar(&f.gateways, "gateway", nil, "`NAME` of the server for clients; may be repeated")
@@ -184,6 +186,7 @@ func (f *convertFlags) options(output string) (convert.Options, error) {
 	opt := convert.Options{
 		Dialect: f.from, Addresses: f.known, Hostname: f.hostname, KeysDir: f.keysDir,
 		NTSSelfSigned: f.ntsSelfSigned, TakeoverUntil: f.takeoverUntil, Now: f.now,
+		DaemonOptions: f.daemonOptions,
 	}
 	for path, to := range map[string]*string{f.ntsCert: &opt.NTSCert, f.ntsKey: &opt.NTSKey} {
 		if path == "" {
@@ -300,7 +303,7 @@ func (f *convertFlags) convert(name, output string, ask bool) (*convert.Result, 
 }
 
 // prove reads what is to be written as the server will, and compares its
-// access rules with the old ones once more.
+// access rules and sources with the old ones once more.
 func (f *convertFlags) prove(res *convert.Result, output string) error {
 	dir, err := filepath.Abs(filepath.Dir(output))
 	if err != nil {
@@ -314,7 +317,28 @@ func (f *convertFlags) prove(res *convert.Result, output string) error {
 	if err != nil {
 		return err
 	}
-	return res.Prove(table)
+	if err := res.Prove(table); err != nil {
+		return err
+	}
+	return res.ProveSources(associations(c))
+}
+
+// associations returns the sources of a configuration.
+func associations(c *config.Config) (list []convert.Association) {
+	for _, s := range c.Sources {
+		list = append(list, convert.Association{
+			Server: s.Server, Mode: s.Mode, Auth: s.Auth.String(), Key: uint32(s.Key), MinPoll: s.MinPoll, MaxPoll: s.MaxPoll,
+			IBurst: s.IBurst, Prefer: s.Prefer, NoSelect: s.NoSelect, Trust: s.Trust,
+		})
+	}
+	for _, k := range c.ReferenceClocks {
+		a := convert.Association{Server: k.Device, Mode: k.Driver, MinPoll: k.Poll, MaxPoll: k.Poll, Prefer: k.Prefer, NoSelect: k.NoSelect, Trust: k.Trust}
+		if k.Driver == config.DriverSHM {
+			a.Server = fmt.Sprint(k.Unit)
+		}
+		list = append(list, a)
+	}
+	return list
 }
 
 func (f *convertFlags) single(name string) error {

@@ -1,0 +1,500 @@
+package convert
+
+import (
+	"fmt"
+	"math"
+	"net/netip"
+	"path"
+	"strconv"
+	"strings"
+)
+
+// chronyOption is an option of server, pool and peer: what value it takes, and
+// what it does.
+type chronyOption struct {
+	kind byte // 'f' none, 'i' an integer, 'd' a number, 'x' a hexadecimal one
+	set  func(src *source, v float64)
+	// note is said of it, if it is not kept.
+	note disposition
+}
+
+// chronyOptions are the options of sources in chronyd 4.6 and older.
+var chronyOptions = map[string]chronyOption{
+	"key":              {'i', func(s *source, v float64) { s.key = uint32(v) }, disposition{}},
+	"nts":              {'f', func(s *source, _ float64) { s.nts = true }, disposition{}},
+	"certset":          {'i', func(s *source, v float64) { s.certSet = int64(v) }, disposition{}},
+	"port":             {'i', func(s *source, v float64) { s.port = int(v) }, disposition{}},
+	"ntsport":          {'i', func(s *source, v float64) { s.ntsPort = int(v) }, disposition{}},
+	"minpoll":          {'i', func(s *source, v float64) { s.minPoll = int(v) }, disposition{}},
+	"maxpoll":          {'i', func(s *source, v float64) { s.maxPoll = int(v) }, disposition{}},
+	"iburst":           {'f', func(s *source, _ float64) { s.iburst = true }, disposition{}},
+	"burst":            {'f', func(s *source, _ float64) { s.burst = true }, disposition{}},
+	"prefer":           {'f', func(s *source, _ float64) { s.prefer = true }, disposition{}},
+	"trust":            {'f', func(s *source, _ float64) { s.trusted = true }, disposition{}},
+	"require":          {'f', func(s *source, _ float64) { s.require = true }, disposition{}},
+	"noselect":         {'f', func(s *source, _ float64) { s.noSelect = true }, disposition{}},
+	"xleave":           {'f', func(s *source, _ float64) { s.xleave = true }, disposition{}},
+	"presend":          {'i', func(s *source, v float64) { s.presend = int(min(max(v, 1), maxPollExponent)) }, disposition{}},
+	"version":          {'i', func(s *source, v float64) { s.version = int(v) }, disposition{}},
+	"offset":           {'d', func(s *source, v float64) { s.offset = v }, disposition{}},
+	"asymmetry":        {'d', func(s *source, v float64) { s.asymmetry = v }, disposition{}},
+	"maxdelay":         {'d', func(s *source, v float64) { s.maxDelay = v }, disposition{}},
+	"maxdelayratio":    {'d', func(s *source, v float64) { s.maxDelayRatio = v }, disposition{}},
+	"maxdelaydevratio": {'d', func(s *source, v float64) { s.maxDelayDevRatio = v }, disposition{}},
+	"minstratum":       {'i', func(s *source, v float64) { s.minStratum = int(v) }, disposition{}},
+	"maxsources":       {'i', func(s *source, v float64) { s.maxSources = int(min(max(v, 1), 16)) }, disposition{}},
+	"ipv4":             {'f', func(s *source, _ float64) { s.family = "-4" }, disposition{}},
+	"ipv6":             {'f', func(s *source, _ float64) { s.family = "-6" }, disposition{}},
+
+	"maxdelayquant": {'d', nil, weighing}, "mindelay": {'d', nil, weighing}, "filter": {'i', nil, weighing},
+	"minsamples": {'i', nil, weighing}, "maxsamples": {'i', nil, weighing}, "polltarget": {'i', nil, weighing},
+	"maxunreach":   {'i', nil, disposition{Approximated, "maxunreach", "a source that is not reached is followed as long as its error is small enough", ""}},
+	"offline":      {'f', nil, disposition{Changed, "offline", "the source is asked from the start on: there is no command to go online", ""}},
+	"auto_offline": {'f', nil, disposition{Folded, "auto-offline", "a source that cannot be reached is asked again by itself", ""}},
+	"copy":         {'f', nil, disposition{Unsupported, "copy", "the server's stratum and identifier are not taken over: this host is one stratum below", ""}},
+	"extfield":     {'x', nil, disposition{Folded, "extfield", "the extension field is not sent", ""}},
+}
+
+var weighing = disposition{Approximated, "weighing", "how samples are collected and weighed is worked out by itself", ""}
+
+// chronySource reads a source. A word that chronyd does not know makes it end;
+// here the source is left out.
+func (c *conversion) chronySource(s *Statement) {
+	src := &source{line: s, kind: s.Word, address: s.argument(), minPoll: 6, maxPoll: 10, version: 4, mode: -1}
+	r := c.record(s)
+	if !plainName(src.address) {
+		r.note(Error, "no-address", "name the server", "chronyd does not start with a source without a name")
+		return
+	}
+	c.model.sources = append(c.model.sources, src)
+	c.chronyWords(s, func(word string) (byte, func(float64)) {
+		o, ok := chronyOptions[word]
+		if !ok {
+			return 0, nil
+		}
+		return o.kind, func(v float64) {
+			if o.set != nil {
+				o.set(src, v)
+			} else {
+				c.apply(r, disposition{o.note.class, o.note.code, word + ": " + o.note.text, o.note.do_})
+			}
+		}
+	}, func(why string) { src.dead = why })
+	if src.dead != "" {
+		return
+	}
+	c.chronyPolls(src)
+	c.chronyAuth(src)
+	c.chronyChoice(src)
+	if c.opt.Client == nil {
+		c.chronyBind(src)
+	}
+}
+
+// chronyWords reads options by a table; bad is told why chronyd would not
+// start.
+func (c *conversion) chronyWords(s *Statement, known func(word string) (byte, func(float64)), bad func(string)) {
+	r := c.record(s)
+	fail := func(text string) {
+		r.note(Error, "chrony-option", "correct or delete the word", "chronyd does not start: %s; the line is left out", text)
+		bad(text)
+	}
+	for i := 1; i < len(s.Options); i++ {
+		word := asciiLower(s.Options[i].Text)
+		kind, set := known(word)
+		switch kind {
+		case 0:
+			fail("it does not know " + printable(word))
+			return
+		case 'f':
+			set(0)
+			continue
+		}
+		i++
+		if i >= len(s.Options) {
+			fail(word + " has no value")
+			return
+		}
+		v, ok := chronyNumber(kind, s.Options[i].Text)
+		if !ok {
+			fail(fmt.Sprintf("%s %s is no number", word, printable(s.Options[i].Text)))
+			return
+		}
+		set(v)
+	}
+}
+
+// chronyNumber reads a value as scanf would, of which trailing letters are
+// left out.
+func chronyNumber(kind byte, text string) (float64, bool) {
+	switch kind {
+	case 'x':
+		v, err := strconv.ParseUint(text, 16, 32)
+		return float64(v), err == nil
+	case 'i':
+		v, err := strconv.ParseInt(text, 0, 64)
+		return float64(v), err == nil
+	}
+	v, err := strconv.ParseFloat(text, 64)
+	return v, err == nil && !math.IsNaN(v) && !math.IsInf(v, 0)
+}
+
+// chronyPolls puts intervals into range: with maxpoll below minpoll chronyd
+// takes minpoll for both.
+func (c *conversion) chronyPolls(src *source) {
+	src.maxPoll = max(src.maxPoll, src.minPoll)
+	low, high := min(max(src.minPoll, 0), maxPollExponent), min(max(src.maxPoll, 0), maxPollExponent)
+	if low != src.minPoll || high != src.maxPoll {
+		c.record(src.line).note(Approximated, "poll", "", "poll exponents are %d to %d: there are 0 to %d", low, high, maxPollExponent)
+		src.minPoll, src.maxPoll = low, high
+	}
+}
+
+// chronyAuth checks how a source is authenticated.
+func (c *conversion) chronyAuth(src *source) {
+	r := c.record(src.line)
+	if src.ntsPort != 0 {
+		src.address += ":" + strconv.Itoa(src.ntsPort)
+	}
+	if src.kind == "peer" && src.nts {
+		src.dead = "NTS is not for peers"
+		r.note(Error, "peer-nts", "write server", "chronyd does not use NTS with a peer; it is not used without authentication either")
+		return
+	}
+	if src.nts {
+		src.key = 0
+		src.ca = c.chronyAuthority(src)
+		return
+	}
+	if src.key != 0 {
+		if ok, why := c.usableKey(src.key); !ok && (c.model.keyFile != nil || c.opt.Client == nil) {
+			src.dead = why
+			r.note(Dangerous, "source-key", "correct the key", "chronyd cannot use this source: %s; it is not used without authentication either", why)
+		}
+	}
+	if src.ntsPort != 0 {
+		src.address = src.line.argument()
+	}
+}
+
+// chronyAuthority returns the certificates that NTS trusts for a source.
+func (c *conversion) chronyAuthority(src *source) string {
+	var files []string
+	for _, s := range c.all("ntstrustedcerts") {
+		set, name := int64(0), s.argument()
+		if len(s.Options) > 1 {
+			set, _ = strconv.ParseInt(s.Options[0].Text, 10, 64)
+			name = s.Options[1].Text
+		}
+		if set == src.certSet && plainPath(name) {
+			files = append(files, absolute(name))
+			c.record(s).into("sources")
+		}
+	}
+	r := c.record(src.line)
+	switch {
+	case len(files) == 0 && src.certSet != 0:
+		src.dead = fmt.Sprintf("set %d of certificates is empty", src.certSet)
+		r.note(Error, "certset", "add ntstrustedcerts", "%s", src.dead)
+	case len(files) == 0 && len(c.all("nosystemcert")) > 0:
+		src.dead = "no certificate is trusted"
+		r.note(Error, "certset", "add ntstrustedcerts, or delete nosystemcert", "%s", src.dead)
+	case len(files) == 0:
+		return ""
+	case len(files) > 1:
+		r.note(Unsupported, "certset-files", "put the certificates into one file", "one file of certificates is trusted, %s, and not the %d others", files[0], len(files)-1)
+	case src.certSet == 0 && len(c.all("nosystemcert")) == 0:
+		r.note(Approximated, "certset-system", "add the system's certificates to the file, if this server needs them",
+			"the certificates in %s are trusted in place of the system's, not beside them", files[0])
+	}
+	if len(files) == 0 {
+		return ""
+	}
+	if c.directory(files[0]) {
+		r.note(Approximated, "nts-ca-directory", "put the certificates into one file", "%s is a directory, and a file is needed", files[0])
+	}
+	return files[0]
+}
+
+// chronyChoice checks how a source may be chosen, and what a peer has.
+func (c *conversion) chronyChoice(src *source) {
+	r := c.record(src.line)
+	if src.noSelect && (src.prefer || src.trusted || src.require) {
+		r.note(Folded, "noselect-wins", "delete one of the words", "noselect goes before prefer, trust and require")
+		src.prefer, src.trusted, src.require = false, false, false
+	}
+	if src.version < 1 || src.version > 4 || src.nts && src.version < 4 {
+		r.note(Changed, "version", "", "requests have version 4, not %d", src.version)
+		src.version = 4
+	}
+	if src.require && !src.nts && src.key == 0 && c.authSelect() == "require" {
+		r.note(Folded, "require-without-auth", "delete the word", "authselectmode require never uses this source, and it cannot be required")
+		src.require = false
+	}
+	for _, v := range []struct {
+		name     string
+		value    *float64
+		from, to float64
+	}{{"offset", &src.offset, -3600, 3600}, {"asymmetry", &src.asymmetry, -0.5, 0.5}, {"maxdelay", &src.maxDelay, 0, 1000},
+		{"maxdelayratio", &src.maxDelayRatio, 0, 1e6}, {"maxdelaydevratio", &src.maxDelayDevRatio, 0, 1e6}} {
+		if clamped := min(max(*v.value, v.from), v.to); clamped != *v.value {
+			r.note(Approximated, "range", "", "%s is bounded by %g and %g", v.name, v.from, v.to)
+			*v.value = clamped
+		}
+	}
+	if src.kind != "peer" {
+		return
+	}
+	for word, on := range map[string]*bool{"iburst": &src.iburst, "burst": &src.burst} {
+		if *on {
+			r.note(Folded, "option-"+word, "", "%s means nothing to a peer", word)
+			*on = false
+		}
+	}
+	if src.xleave {
+		r.note(Changed, "option-xleave", "", "interleaved packets are for clients here, and not for peers")
+	}
+	src.xleave, src.presend = false, 0
+	if src.key == 0 && src.dead == "" {
+		src.kind = "server"
+		r.note(Dangerous, "peer", "give both a symmetric key; or, if the other host takes its time from this one, give it a server line",
+			"a peer without authentication becomes a plain source here: the other host cannot take time by this association any more")
+	}
+}
+
+// authSelect returns authselectmode.
+func (c *conversion) authSelect() string {
+	list := c.all("authselectmode")
+	if len(list) == 0 {
+		return "mix"
+	}
+	return asciiLower(list[len(list)-1].argument())
+}
+
+// chronyBind gives a source the address of bindacqaddress, of its family.
+func (c *conversion) chronyBind(src *source) {
+	host, _ := src.hostPort()
+	for _, s := range c.all("bindacqaddress") {
+		a, err := netip.ParseAddr(s.argument())
+		if err != nil || a.IsUnspecified() {
+			continue
+		}
+		family := "-6"
+		if a.Is4() {
+			family = "-4"
+		}
+		to, err := netip.ParseAddr(host)
+		switch {
+		case err == nil && to.Is4() != a.Is4(), src.family != "" && src.family != family:
+			continue
+		case err != nil && src.family == "":
+			src.family = family
+			c.record(s).note(Approximated, "bindacqaddress", "", "sources that are named are asked over the family of this address only")
+		}
+		src.local = a
+		c.record(s).into("sources")
+	}
+}
+
+// chronyClockOptions are the options of reference clocks.
+var chronyClockOptions = map[string]chronyOption{
+	"poll": {kind: 'i'}, "dpoll": {kind: 'i'}, "rate": {kind: 'i'}, "offset": {kind: 'd'}, "delay": {kind: 'd'}, "stratum": {kind: 'i'},
+	"precision": {kind: 'd'}, "pps": {kind: 'f'}, "tai": {kind: 'f'},
+	"prefer": {kind: 'f'}, "noselect": {kind: 'f'}, "trust": {kind: 'f'}, "require": {kind: 'f'},
+	"refid": {kind: 's'}, "lock": {kind: 's'},
+	"maxdispersion": {kind: 'd', note: weighing}, "filter": {kind: 'i', note: weighing}, "minsamples": {kind: 'i', note: weighing},
+	"maxsamples": {kind: 'i', note: weighing}, "maxlockage": {kind: 'i', note: weighing},
+	"maxunreach": {kind: 'i', note: chronyOptions["maxunreach"].note},
+	"width":      {kind: 'd', note: disposition{Unsupported, "refclock-width", "pulses are not told apart by their width", "let the driver see one edge only"}},
+	"local":      {kind: 'f', note: disposition{Unsupported, "refclock-local", "a reference clock does not stabilise the system clock without being followed", ""}},
+}
+
+// chronyRefclockLine reads a reference clock. number is how many stand above.
+func (c *conversion) chronyRefclockLine(s *Statement, number int) {
+	r := c.record(s)
+	src := &source{line: s, kind: "refclock", mode: -1, refclock: &refclock{stratum: -1}}
+	c.model.sources = append(c.model.sources, src)
+	if len(s.Options) < 2 {
+		src.dead = "driver and device are missing"
+		r.note(Error, "refclock", "write driver and device", "chronyd does not start: %s", src.dead)
+		return
+	}
+	driver, parameter := strings.ToUpper(s.Options[0].Text), s.Options[1].Text
+	src.address = driver + " " + parameter
+	out := outClock{driver: asciiLower(driver), poll: 4, refid: fmt.Sprintf("%.3s%d", driver, number)}
+	parts := strings.Split(parameter, ":")
+	out.device = parts[0]
+	c.chronyDriver(src, &out, parts[1:])
+	if src.dead != "" || src.left != "" || !c.chronyClockWords(src, &out) {
+		return
+	}
+	if out.noSelect && (out.prefer || out.trust || out.require) {
+		r.note(Folded, "noselect-wins", "delete one of the words", "noselect goes before prefer, trust and require")
+		out.prefer, out.trust, out.require = false, false, false
+	}
+	src.noSelect = out.noSelect
+	src.clocks = []outClock{out}
+}
+
+// chronyDriver reads the driver with its own options.
+func (c *conversion) chronyDriver(src *source, out *outClock, options []string) {
+	r := c.record(src.line)
+	switch out.driver {
+	case "shm":
+		unit, err := strconv.Atoi(out.device)
+		if err != nil || unit < 0 || unit > 255 {
+			src.dead = "that is no unit of shared memory"
+			r.note(Error, "refclock", "write 0 to 255", "chronyd does not start: %s", src.dead)
+		}
+		out.unit, out.device = unit, ""
+	case "sock", "pps", "phc":
+		if out.driver == "phc" && plainName(out.device) && !strings.HasPrefix(out.device, "/") {
+			src.left = "the PTP clock of a network interface has to be named by its device"
+			r.note(Unsupported, "refclock-phc-interface", "write the device: ethtool -T "+printable(out.device)+" tells it", "%s", src.left)
+			return
+		}
+		if !plainPath(out.device) {
+			src.dead = "that is no name of a device"
+			r.note(Error, "refclock", "give a name", "%s", src.dead)
+			return
+		}
+		out.device = path.Clean(absolute(out.device))
+	case "rtc":
+		src.left = "the hardware clock is not followed"
+		r.note(Unsupported, "refclock-rtc", "leave it out: the kernel sets the clock by it at the start", "%s", src.left)
+	default:
+		src.dead = "there is no driver " + printable(out.driver)
+		r.note(Error, "refclock", "write SHM, SOCK, PPS or PHC", "chronyd does not start: %s", src.dead)
+	}
+	for _, o := range options {
+		name, value, _ := strings.Cut(asciiLower(o), "=")
+		switch {
+		case name == "clear" && out.driver == "pps":
+			out.clear = true
+		case name == "perm" && out.driver == "shm":
+			if v, err := strconv.ParseUint(value, 8, 32); err == nil && v&0o022 != 0 {
+				r.note(Dangerous, "shm-public", "use a socket (driver sock)", "perm=%s opens the shared memory to other users, who can set this host's time", printable(value))
+			} else {
+				r.note(Folded, "shm-perm", "", "perm=%s is the program's that makes the segment", printable(value))
+			}
+		case name == "nocrossts" && out.driver == "phc":
+			r.note(Folded, "phc-crossts", "", "how the clock is read is worked out by itself")
+		default:
+			src.left = "its option " + printable(o) + " has no counterpart"
+			r.note(Unsupported, "refclock-option", "", "the clock is left out: %s", src.left)
+		}
+	}
+}
+
+// chronyClockWords reads the options of a reference clock.
+func (c *conversion) chronyClockWords(src *source, out *outClock) bool {
+	s, r := src.line, c.record(src.line)
+	for i := 2; i < len(s.Options); i++ {
+		word := asciiLower(s.Options[i].Text)
+		o, ok := chronyClockOptions[word]
+		text := ""
+		if ok && o.kind != 'f' {
+			i++
+			ok = i < len(s.Options)
+			if ok {
+				text = s.Options[i].Text
+			}
+		}
+		v := 0.0
+		if ok && o.kind != 'f' && o.kind != 's' {
+			v, ok = chronyNumber(o.kind, text)
+		}
+		if o.kind == 's' {
+			ok = ok && len(text) <= 4 && plainName(text) && all(text, isVisible)
+		}
+		if !ok {
+			src.dead = fmt.Sprintf("it does not take %s", strings.TrimSpace(printable(word)+" "+printable(text)))
+			r.note(Error, "chrony-option", "correct or delete the word", "chronyd does not start: %s; the line is left out", src.dead)
+			return false
+		}
+		if o.note.class != "" {
+			c.apply(r, disposition{o.note.class, o.note.code, word + ": " + o.note.text, o.note.do_})
+			continue
+		}
+		out.set(word, text, v)
+	}
+	if clamped := out.clamped(); clamped != *out {
+		r.note(Approximated, "range", "", "a value beyond the output's range is put to its bound")
+		*out = clamped
+	}
+	return true
+}
+
+// set takes an option of chronyd in.
+func (o *outClock) set(word, text string, v float64) {
+	switch word {
+	case "poll":
+		o.poll = int(min(max(v, -99), 99))
+	case "dpoll":
+		o.driverPoll = int(min(max(v, -99), 99))
+	case "rate":
+		o.rate = int(min(max(v, 0), 1e6))
+	case "offset":
+		o.offset = v
+	case "delay":
+		o.delay = v
+	case "stratum":
+		o.stratum = int(min(max(v, 0), 99))
+	case "precision":
+		o.precision = v
+	case "pps":
+		o.pps = o.driver != "pps"
+	case "tai":
+		o.tai = true
+	case "prefer":
+		o.prefer = true
+	case "noselect":
+		o.noSelect = true
+	case "trust":
+		o.trust = true
+	case "require":
+		o.require = true
+	case "refid":
+		o.refid = text
+	case "lock":
+		o.lock = text
+	}
+}
+
+// clamped puts every value into the output's range.
+func (o outClock) clamped() outClock {
+	o.poll = min(max(o.poll, 0), maxPollExponent)
+	o.driverPoll = min(max(o.driverPoll, -4), o.poll)
+	o.rate = min(o.rate, 1000)
+	o.stratum = min(o.stratum, 14)
+	o.offset = min(max(o.offset, -3600), 3600)
+	o.delay = min(max(o.delay, 0), 10)
+	if o.precision != 0 {
+		o.precision = min(max(o.precision, 1e-9), 1)
+	}
+	return o
+}
+
+// chronyLocks drops locks to clocks that are not there, and gives clocks with
+// the same name one of their own.
+func (c *conversion) chronyLocks() {
+	names := make(map[string]bool)
+	for _, src := range c.model.sources {
+		for i := range src.clocks {
+			if names[src.clocks[i].refid] {
+				c.record(src.line).note(Error, "refid", "give each clock a refid of its own", "chronyd does not start with two clocks named %s", src.clocks[i].refid)
+				src.clocks[i].refid = ""
+			}
+			names[src.clocks[i].refid] = true
+		}
+	}
+	for _, src := range c.model.sources {
+		for i := range src.clocks {
+			out := &src.clocks[i]
+			if out.lock != "" && (!names[out.lock] || out.lock == out.refid) {
+				c.record(src.line).note(Error, "refclock-lock", "write the refid of the clock that numbers the seconds", "there is no clock %s to lock to", printable(out.lock))
+				out.lock = ""
+			}
+		}
+	}
+}
