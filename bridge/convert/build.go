@@ -195,12 +195,19 @@ func (c *conversion) restrictFlags(s *Statement, f restrictSet) {
 	if f.has(flagLimited) {
 		r.note(Approximated, "limited", "", "the rate limit is a bucket of %d requests in place of ntpd's average", limitBurst)
 	}
-	if !f.has(flagIgnore|flagNoModify) && !f.has(flagNoQuery) {
-		r.note(Changed, "modify", "", "without nomodify ntpd takes changes of its settings over the network, with a key; here they are never taken")
+	if !f.has(flagIgnore|flagNoModify) && !f.has(flagNoQuery) && c.controlled() {
+		r.note(Changed, "modify", "", "without nomodify ntpd takes changes of its settings over the network, with the controlkey; here they are never taken")
 	}
 	if o, ok := s.last("ippeerlimit"); ok {
 		r.note(Folded, "ippeerlimit", "", "ippeerlimit %s: strangers never make associations here", o.Text)
 	}
+}
+
+// controlled reports whether the configuration names a key for changes over
+// the network: without one, ntpd takes none.
+func (c *conversion) controlled() bool {
+	list := c.all("controlkey")
+	return len(list) > 0 && list[len(list)-1].Options[0].Int != 0
 }
 
 // buildLimits reads discard and mru.

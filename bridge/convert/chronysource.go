@@ -316,7 +316,7 @@ func (c *conversion) chronyRefclockLine(s *Statement, number int) {
 	c.model.sources = append(c.model.sources, src)
 	if len(s.Options) < 2 {
 		src.dead = "driver and device are missing"
-		r.note(Error, "refclock", "write driver and device", "chronyd does not start: %s", src.dead)
+		r.note(Error, "refclock-line", "write driver and device", "chronyd does not start: %s", src.dead)
 		return
 	}
 	driver, parameter := strings.ToUpper(s.Options[0].Text), s.Options[1].Text
@@ -344,7 +344,7 @@ func (c *conversion) chronyDriver(src *source, out *outClock, options []string) 
 		unit, err := strconv.Atoi(out.device)
 		if err != nil || unit < 0 || unit > 255 {
 			src.dead = "that is no unit of shared memory"
-			r.note(Error, "refclock", "write 0 to 255", "chronyd does not start: %s", src.dead)
+			r.note(Error, "refclock-line", "write 0 to 255", "chronyd does not start: %s", src.dead)
 		}
 		out.unit, out.device = unit, ""
 	case "sock", "pps", "phc":
@@ -355,7 +355,7 @@ func (c *conversion) chronyDriver(src *source, out *outClock, options []string) 
 		}
 		if !plainPath(out.device) {
 			src.dead = "that is no name of a device"
-			r.note(Error, "refclock", "give a name", "%s", src.dead)
+			r.note(Error, "refclock-line", "give a name", "%s", src.dead)
 			return
 		}
 		out.device = path.Clean(absolute(out.device))
@@ -364,7 +364,7 @@ func (c *conversion) chronyDriver(src *source, out *outClock, options []string) 
 		r.note(Unsupported, "refclock-rtc", "leave it out: the kernel sets the clock by it at the start", "%s", src.left)
 	default:
 		src.dead = "there is no driver " + printable(out.driver)
-		r.note(Error, "refclock", "write SHM, SOCK, PPS or PHC", "chronyd does not start: %s", src.dead)
+		r.note(Error, "refclock-line", "write SHM, SOCK, PPS or PHC", "chronyd does not start: %s", src.dead)
 	}
 	for _, o := range options {
 		name, value, _ := strings.Cut(asciiLower(o), "=")

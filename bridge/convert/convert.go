@@ -19,6 +19,9 @@ type Input struct {
 	// absolute name /etc/ntp.keys is asked for as etc/ntp.keys. nil: nothing of
 	// the host is known, and what would be in its files is reported as unread.
 	Files fs.FS
+	// Path is the name of the configuration on its host, such as
+	// /etc/ntpsec/ntp.conf; empty: unknown.
+	Path string
 }
 
 // Lost says what to do about a line of which ntpd lost a word of security.
@@ -101,6 +104,12 @@ func Convert(in Input, opt Options) *Result {
 	c.dialect = opt.Dialect
 	if c.dialect == "" || c.dialect == "auto" {
 		guess := DetectDialect(in.Data)
+		if guess.Dialect == "ntpsec" && strings.Contains(in.Path, "/ntpsec/") {
+			guess.Why = "" // it says so itself
+		}
+		if guess.Dialect == "ntp" && strings.Contains(in.Path, "/ntpsec/") {
+			guess.Dialect = "ntpsec"
+		}
 		c.dialect = guess.Dialect
 		if guess.Why != "" {
 			c.report.note(guess.Class, guess.Code, guess.Do, "%s", guess.Why)
@@ -222,7 +231,7 @@ func (c *conversion) parse(fixes map[lineMark]string) {
 	}
 	switch c.dialect {
 	case "ntpsec":
-		c.parsed = parseNTPsec(c.in.Name, data, read)
+		c.parsed = parseNTPsec(c.in.Name, data, read, c.ntpsecFiles)
 	default:
 		c.parsed = ParseNTP(c.in.Name, data, read)
 	}

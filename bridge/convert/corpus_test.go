@@ -47,8 +47,13 @@ func checkResult(t testing.TB, in Input, res *Result) {
 	if res.Output == nil {
 		return
 	}
-	if _, err := config.Parse("out.yaml", "/", res.Output); err != nil {
+	c, err := config.Parse("out.yaml", "/", res.Output)
+	if err != nil {
 		t.Errorf("%s: not accepted: %v\n%s", in.Name, err, res.Output)
+		return
+	}
+	if err := res.ProveSources(associationsOf(c)); err != nil {
+		t.Errorf("%s: %v\n%s", in.Name, err, res.Output)
 	}
 }
 

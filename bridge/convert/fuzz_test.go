@@ -30,7 +30,7 @@ func FuzzParse(f *testing.F) {
 	seedCorpus(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		read := func(string) ([]byte, error) { return data[:min(len(data), 200)], nil }
-		for _, p := range []*Parsed{ParseNTP("x", data, read), parseNTPsec("x", data, read)} {
+		for _, p := range []*Parsed{ParseNTP("x", data, read), parseNTPsec("x", data, read, anyFiles)} {
 			for _, s := range p.Statements {
 				if s.File >= len(p.Files) || s.Line < 1 || s.Line > len(p.Files[s.File].Lines) {
 					t.Fatalf("%s at %d:%d", s.Word, s.File, s.Line)
@@ -38,6 +38,14 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// anyFiles makes directories of names that end with d.
+func anyFiles(name, _ string) (string, []string) {
+	if strings.HasSuffix(name, "d") {
+		return name, []string{name + "/a.conf", name + "/b.conf"}
+	}
+	return name, nil
 }
 
 // FuzzConvert converts anything: each line is in the report once, what is

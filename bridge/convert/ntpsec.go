@@ -1,8 +1,11 @@
 package convert
 
 import (
+	"io/fs"
 	"maps"
 	"net/netip"
+	"path"
+	"slices"
 	"strings"
 	"sync"
 )
@@ -37,9 +40,33 @@ var ntpsecGrammar = sync.OnceValue(func() *grammar {
 	return g
 })
 
-// parseNTPsec reads an ntp.conf of ntpsec.
-func parseNTPsec(name string, data []byte, read Reader) *Parsed {
-	return parse(ntpsecGrammar(), name, data, read)
+// parseNTPsec reads an ntp.conf of ntpsec, and the directory ntp.d beside it.
+// files is as in grammar.
+func parseNTPsec(name string, data []byte, read Reader, files func(name, by string) (string, []string)) *Parsed {
+	g := *ntpsecGrammar()
+	g.files = files
+	return parse(&g, name, data, read)
+}
+
+// ntpsecFiles resolves a name as ntpsec does: from the directory of the file
+// that it stands in. A directory stands for its files *.conf, by name.
+func (c *conversion) ntpsecFiles(name, by string) (resolved string, inside []string) {
+	if by == c.in.Name {
+		by = c.in.Path
+	}
+	if !strings.HasPrefix(name, "/") && by != "" {
+		name = path.Join(path.Dir(absolute(by)), name)
+	}
+	if !c.directory(name) {
+		return name, nil
+	}
+	found, _ := fs.Glob(c.in.Files, rooted(name)+"/*.conf")
+	inside = []string{}
+	for _, file := range found {
+		inside = append(inside, "/"+file)
+	}
+	slices.Sort(inside)
+	return name, inside
 }
 
 // ntsText reads an option of the directive nts with its value: files, and

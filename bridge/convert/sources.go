@@ -64,6 +64,9 @@ func (c *conversion) sourceOf(s *Statement) *source {
 	if o, ok := s.last("mode"); ok {
 		src.mode = o.Int
 	}
+	if o, ok := s.last("ttl"); ok {
+		src.ttl = int(o.Int)
+	}
 	if o, ok := s.last("key"); ok {
 		src.key = uint32(o.Int)
 	}

@@ -139,3 +139,43 @@ func TestChronySources(t *testing.T) {
 		t.Errorf("found %q", found)
 	}
 }
+
+// TestNTPsecIncludes reads what ntpsec reads: names from the directory of the
+// file that has them, directories, and ntp.d beside the main file.
+func TestNTPsecIncludes(t *testing.T) {
+	files := fstest.MapFS{
+		"etc/ntpsec/more.d/b.conf":    {Data: []byte("includefile deep.conf\nserver b.example.org\n")},
+		"etc/ntpsec/more.d/a.conf":    {Data: []byte("server a.example.org\n")},
+		"etc/ntpsec/more.d/c.txt":     {Data: []byte("server c.example.org\n")},
+		"etc/ntpsec/more.d/deep.conf": {Data: []byte("server deep.example.org\n")},
+		"etc/ntpsec/one.conf":         {Data: []byte("server one.example.org\nbogus\n")},
+		"etc/ntpsec/ntp.d/x.conf":     {Data: []byte("server x.example.org nts\n")},
+		"etc/ntpsec/ntp.d/y.conf":     {Data: []byte("server y.example.org\n")},
+		"etc/default/ntpsec":          {Data: []byte("NTPD_OPTS=\"-g -N\"\n")},
+	}
+	in := Input{Name: "host/etc/ntpsec/ntp.conf", Path: "/etc/ntpsec/ntp.conf", Files: files,
+		Data: []byte("includefile more.d\nserver main.example.org\nincludefile one.conf\nincludefile /etc/none.conf\n")}
+	res := Convert(in, Options{})
+	checkResult(t, in, res)
+	if res.Report.Dialect != "ntpsec" {
+		t.Errorf("dialect %s", res.Report.Dialect)
+	}
+	var order []string
+	for _, a := range res.associations {
+		order = append(order, strings.TrimSuffix(a.Server, ".example.org")+" "+a.Auth)
+	}
+	want := []string{"a none", "deep none", "b none", "deep none", "main none", "one none", "x nts", "y none"}
+	want = slices.Delete(want, 3, 4) // the second one is the same server
+	if !slices.Equal(order, want) {
+		t.Errorf("got %q, want %q", order, want)
+	}
+	if !strings.Contains(string(res.Output), "panic_once: true") {
+		t.Error("-g is lost")
+	}
+	got := text(t, res.Report)
+	for _, line := range []string{"/etc/ntpsec/ntp.d/x.conf:1: kept", "/etc/ntpsec/one.conf:2: error", "/etc/none.conf is not there"} {
+		if !strings.Contains(got, line) {
+			t.Errorf("the report lacks %q:\n%s", line, got)
+		}
+	}
+}

@@ -241,6 +241,9 @@ func (f *convertFlags) input(name string) (in convert.Input, done func(), err er
 	if in.Data, err = io.ReadAll(io.LimitReader(r, maxInput)); err != nil || root == "" {
 		return in, done, err
 	}
+	if in.Path, err = insideOf(root, name); err != nil {
+		return in, done, err
+	}
 	if filepath.Clean(root) == "/" {
 		in.Files = os.DirFS("/")
 		return in, done, nil
@@ -252,6 +255,27 @@ func (f *convertFlags) input(name string) (in convert.Input, done func(), err er
 	}
 	in.Files = inside.FS()
 	return in, func() { inside.Close() }, nil
+}
+
+// insideOf returns the name that a file has from a root on, or nothing if it
+// is not inside.
+func insideOf(root, name string) (string, error) {
+	if name == "-" {
+		return "", nil
+	}
+	from, err := filepath.Abs(root)
+	if err != nil {
+		return "", err
+	}
+	to, err := filepath.Abs(name)
+	if err != nil {
+		return "", err
+	}
+	rel, err := filepath.Rel(from, to)
+	if err != nil || rel == ".." || strings.HasPrefix(rel, "../") {
+		return "", nil
+	}
+	return "/" + rel, nil
 }
 
 // rootOf returns what stands before the last etc in a name, or nothing.
