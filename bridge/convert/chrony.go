@@ -44,7 +44,7 @@ var chronyDirectives = map[string]disposition{
 	"ptpport":          {Unsupported, "ptp", "NTP over PTP is not offered", ""},
 	"ptpdomain":        {Unsupported, "ptp", "NTP over PTP is not offered", ""},
 	"ntpsigndsocket":   {Unsupported, "mssntp", "signed answers to Windows domain members are not offered", "leave the domain's clients on chronyd for now"},
-	"ntsdumpdir":       {Changed, "nts-keys", "cookies of the old server are not known here: its NTS clients ask for new ones by themselves", ""},
+	"ntsdumpdir":       {},
 	"ntscachedir":      {Obsolete, "nts-cache", "cookies of sources are not kept over a restart", ""},
 	"ntsprocesses":     {Folded, "nts-processes", "NTS-KE runs in the same process on all processors", ""},
 	"ntsratelimit":     {Approximated, "nts-rate", "nts.limits has limits of its own", "check nts.limits"},
@@ -197,6 +197,12 @@ func (c *conversion) chronyStatements() {
 		case "refclock":
 			c.chronyRefclockLine(s, clocks)
 			clocks++
+		case "ntsdumpdir":
+			if len(c.all("ntsservercert")) > 0 {
+				c.apply(r, disposition{Changed, "nts-keys", "cookies of the old server are not known here: its NTS clients ask for new ones by themselves", ""})
+				continue
+			}
+			c.apply(r, disposition{Obsolete, "nts-cache", "cookies of sources are not kept over a restart", ""})
 		case "bindacqaddress":
 			if _, err := netip.ParseAddr(s.argument()); err != nil {
 				r.note(Error, "bindacqaddress", "give an address", "%s is no address", printable(s.argument()))
@@ -229,6 +235,9 @@ func (c *conversion) chronyKeys(s *Statement) {
 		return
 	}
 	m.keyFile, m.keyPath = s, absolute(s.argument())
+	if !strings.HasPrefix(s.argument(), "/") {
+		c.record(s).note(Approximated, "relative-name", "write an absolute name", "the name is relative to the directory in which chronyd was started, taken to be /")
+	}
 	m.trustSet = symkey.TrustAll
 	c.readKeys(c.record(s))
 	if m.keysRejected {

@@ -59,7 +59,7 @@ func (c *conversion) chronyAccess() {
 		c.model.limited = c.model.limited || rule.service.Limited && !rule.service.Kod
 	}
 	if !served {
-		c.report.note(Changed, "client-only", "add allow lines, or access rules, for the clients", "chronyd serves nobody without allow: neither does the output")
+		c.report.note(Folded, "client-only", "add allow lines, or access rules, for the clients", "chronyd serves nobody without allow: neither does the output")
 	}
 	if table, err := accessTable(rules, defaultLimits()); err == nil {
 		c.report.Access = compareAccess(l, table)

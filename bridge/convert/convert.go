@@ -103,13 +103,7 @@ func Convert(in Input, opt Options) *Result {
 	}
 	c.dialect = opt.Dialect
 	if c.dialect == "" || c.dialect == "auto" {
-		guess := DetectDialect(in.Data)
-		if guess.Dialect == "ntpsec" && strings.Contains(in.Path, "/ntpsec/") {
-			guess.Why = "" // it says so itself
-		}
-		if guess.Dialect == "ntp" && strings.Contains(in.Path, "/ntpsec/") {
-			guess.Dialect = "ntpsec"
-		}
+		guess := named(DetectDialect(in.Data), in)
 		c.dialect = guess.Dialect
 		if guess.Why != "" {
 			c.report.note(guess.Class, guess.Code, guess.Do, "%s", guess.Why)
@@ -124,6 +118,20 @@ func Convert(in Input, opt Options) *Result {
 	}
 	c.allLines(splitLines(in.Data))
 	return c.result(nil)
+}
+
+// named improves a guess by the name of the file.
+func named(g Guess, in Input) Guess {
+	ofNTPsec := strings.Contains(in.Path, "/ntpsec/")
+	switch {
+	case g.Dialect == "ntpsec" && ofNTPsec:
+		return Guess{Dialect: "ntpsec"} // it says so itself
+	case g.Dialect == "ntp" && ofNTPsec:
+		return Guess{Dialect: "ntpsec"}
+	case g.Unsure && strings.Contains(in.Path+"/"+path.Base(in.Name), "chrony"):
+		return Guess{Dialect: "chrony"}
+	}
+	return g
 }
 
 // conversion is the work on one configuration.

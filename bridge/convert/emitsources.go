@@ -121,8 +121,7 @@ func (c *conversion) emitSources() {
 			continue
 		}
 		if src.left != "" || src.kind == "manycastclient" {
-			n.remarks = append(n.remarks, fmt.Sprintf("Left out: %s (%s:%d): %s.", printable(src.address), path.Base(c.parsed.Files[src.line.File].Name), src.line.Line, src.left))
-			c.model.left = append(c.model.left, c.leftOut(src))
+			c.remarkLeft(n, src)
 			continue
 		}
 		if src.kind == "broadcast" {
@@ -145,6 +144,11 @@ func (c *conversion) drop(n *node) {
 	}
 	c.top.children = slices.DeleteFunc(c.top.children, func(other *node) bool { return other == n })
 	c.top.remarks = append(c.top.remarks, n.remarks...)
+}
+
+// remarkLeft tells in the output of a source that is not there.
+func (c *conversion) remarkLeft(n *node, src *source) {
+	n.remarks = append(n.remarks, fmt.Sprintf("Left out: %s (%s:%d): %s.", printable(src.address), path.Base(c.parsed.Files[src.line.File].Name), src.line.Line, src.left))
 }
 
 func (c *conversion) leftOut(src *source) LeftOut {
@@ -254,8 +258,10 @@ func (c *conversion) emitClocks() {
 			continue
 		}
 		if src.left != "" {
-			n.remarks = append(n.remarks, fmt.Sprintf("Left out: %s (%s:%d): %s.", printable(src.address), path.Base(c.parsed.Files[src.line.File].Name), src.line.Line, src.left))
-			c.model.left = append(c.model.left, c.leftOut(src))
+			c.remarkLeft(n, src)
+			for _, s := range src.refclock.lines {
+				c.record(s).note(Folded, "fudge-left-out", "", "the clock of line %d is left out", src.line.Line)
+			}
 			continue
 		}
 		lines := append([]*Statement{src.line}, src.refclock.lines...)

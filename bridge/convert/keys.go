@@ -54,7 +54,8 @@ func (c *conversion) readKeys(r *Record) {
 		return
 	}
 	if c.in.Files == nil {
-		r.note(Dangerous, "keys-unread", "give the host's root directory with --root", "the keys file is not at hand: which keys it has is not checked")
+		r.note(Changed, "keys-unread", "give the host's root directory with --root",
+			"the keys file is not at hand: which keys it has is not checked before the server reads it, by the rules of %s", c.daemon())
 		return
 	}
 	data, err := c.read(c.model.keyFile.argument())

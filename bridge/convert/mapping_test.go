@@ -100,7 +100,7 @@ var ntpMappings = []mapping{
 	{"shm public", "server 127.127.28.2", []string{"unit: 2"}, nil, "shm-public"},
 	{"shm private", "server 127.127.28.2 mode 1", []string{"unit: 2"}, nil, ""},
 	{"shm without limit", "server 127.127.28.0\nfudge 127.127.28.0 flag1 1", []string{"unit: 0"}, nil, "shm-no-limit"},
-	{"pps", "server 127.127.22.1 minpoll 4\nserver a prefer\nfudge 127.127.22.1 flag2 1 flag3 1 time1 0.001", []string{"driver: pps", "device: /dev/pps1", "clear: true", "offset: 0.001"}, []string{"\nlock:"}, ""},
+	{"pps", "server 127.127.22.1 minpoll 4\nserver a prefer\nfudge 127.127.22.1 flag2 1 flag3 1 time1 0.001", []string{"driver: pps", "device: /dev/pps1", "clear: true", "offset: 0.001", "offset: 0.001\nclear: true\nprefer: true"}, []string{"\nlock:"}, "pps-prefer"},
 	{"pps without prefer", "server 127.127.22.0\n" + follow1, []string{"device: /dev/pps0"}, []string{"clear"}, "pps-no-prefer"},
 	{"nmea", "server 127.127.20.0 prefer\nfudge 127.127.20.0 flag1 1 time1 0.01 time2 0.4", []string{"unit: 1", "offset: 0.01", "unit: 0", "offset: 0.4", "noselect: true"}, nil, "refclock-nmea"},
 	{"gpsd", "server 127.127.46.0\nserver 127.127.46.128\nfudge 127.127.46.0 time2 0.1", []string{"unit: 0", "unit: 1", "offset: 0.1"}, nil, "refclock-gpsd"},
@@ -111,7 +111,7 @@ var ntpMappings = []mapping{
 
 // chronyMappings are of chrony.conf.
 var chronyMappings = []mapping{
-	{"server", "server a", []string{"mode: discipline", "- server: a", "threshold: 0s", "panic: 0s", "max_slew_ppm: 83333.333"}, []string{"auth:"}, "client-only"},
+	{"server", "server a", []string{"mode: discipline", "- server: a", "threshold: 0s", "panic: 0s", "max_slew_ppm: 83333.333", "action: deny"}, []string{"auth:"}, ""},
 	{"options", "allow\nserver a minpoll 4 maxpoll 5 iburst burst prefer trust require xleave presend 6 offset 0.001 asymmetry 0.1 maxdelay 0.3 maxdelayratio 2 maxdelaydevratio 4 minstratum 3 port 11123 version 3 ipv4",
 		[]string{"minpoll: 4", "maxpoll: 5", "iburst: true", "burst: true", "prefer: true", "trust: true", "require: true", "interleaved: true", "presend: 6", "offset: 0.001",
 			"asymmetry: 0.1", "max_delay: 0.3s", "max_delay_ratio: 2", "max_delay_dev_ratio: 4", "min_stratum: 3", "port: 11123", "version: 3", "family: ipv4"}, nil, ""},
@@ -183,7 +183,7 @@ var ntpsecMappings = []mapping{
 	{"bias", "server a bias 0.001", []string{"offset: 0.001"}, nil, ""},
 	{"peer", "peer a", []string{"- server: a"}, []string{"mode: peer"}, ""},
 	{"refclock", "refclock shm unit 1 refid GPS time1 0.1 minpoll 4 prefer", []string{"driver: shm", "unit: 1", "refid: GPS", "offset: 0.1", "poll: 4", "prefer: true"}, nil, ""},
-	{"pps device", "refclock pps ppspath /dev/gpspps0 prefer\nserver a prefer", []string{"device: /dev/gpspps0"}, nil, ""},
+	{"pps device", "refclock pps ppspath /dev/gpspps0 prefer\nserver a prefer", []string{"device: /dev/gpspps0", "prefer: true"}, nil, ""},
 	{"generic", "refclock generic unit 0\nserver a", nil, []string{"reference_clocks:"}, "refclock"},
 }
 

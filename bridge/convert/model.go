@@ -35,7 +35,6 @@ type model struct {
 	sources  []*source
 	followed int // sources of the output that the clock can follow
 	expect   []Association
-	left     []LeftOut
 	maxClock int // tos maxclock; 0: ntpd's default
 
 	maxClockLine *Statement

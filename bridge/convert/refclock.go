@@ -113,7 +113,7 @@ func (c *conversion) judgeRefclock(src *source) {
 			r.note(Folded, "refclock-option", "", "%s means nothing for a reference clock", word)
 		}
 	}
-	if src.trusted {
+	if src.trusted && !src.noSelect {
 		r.note(Dangerous, "true", "delete the word, if the clock is not beyond doubt", "true switches the protection against a wrong source off")
 	}
 	if src.noSelect && (src.prefer || src.trusted) {
@@ -197,8 +197,15 @@ func (c *conversion) ppsClock(src *source) {
 	if rc.flags[3] == 1 {
 		r.note(Folded, "pps-kernel", "", "flag3 1: the kernel's own PPS loop is not needed")
 	}
-	if !slices.ContainsFunc(c.model.sources, func(other *source) bool { return other != src && other.prefer && other.dead == "" }) {
+	preferred := slices.ContainsFunc(c.model.sources, func(other *source) bool {
+		return other != src && other.prefer && (other.dead == "" || other.revived())
+	})
+	switch {
+	case !preferred:
 		r.note(Changed, "pps-no-prefer", "", "ntpd uses PPS only with a preferred source, and there is none: it was never used; it is now")
+	case !out.prefer && !out.noSelect:
+		out.prefer = true
+		r.note(Approximated, "pps-prefer", "", "ntpd follows PPS alone while a preferred source agrees with it; here it is preferred too, and both are weighed by their errors")
 	}
 	src.clocks = []outClock{out}
 }

@@ -143,7 +143,7 @@ func (src *source) revived() bool { return strings.Contains(src.dead, "here it b
 // judgeOptions tells of options that are not kept as they are.
 func (c *conversion) judgeOptions(src *source) {
 	s, r := src.line, c.record(src.line)
-	if src.trusted {
+	if src.trusted && !src.noSelect {
 		r.note(Dangerous, "true", "delete the word, if the source is not beyond doubt", "true switches the protection against a wrong source off")
 	}
 	if src.noSelect && (src.prefer || src.trusted) {
