@@ -78,6 +78,7 @@ func (c *conversion) chrony() *Result {
 	c.model.restricts = &restrictList{}
 	c.model.fixed = make(map[lineMark]string)
 	c.commandLine()
+	c.chronySyntax()
 	c.chronyStatements()
 	c.chronyAccess()
 	c.chronyLocal()
@@ -171,6 +172,21 @@ func (c *conversion) parsedLen() (n int) {
 	return n
 }
 
+// chronySyntax takes out the lines that chronyd does not start with.
+func (c *conversion) chronySyntax() {
+	c.bad = make(map[*Statement]bool)
+	for _, s := range c.parsed.Statements {
+		if i := slices.IndexFunc(s.Options, func(o Option) bool { return strings.HasPrefix(o.Text, "#") }); i >= 0 && s.Word != "log" {
+			c.record(s).note(Error, "chrony-comment", "put the comment on a line of its own", "chronyd takes # behind a directive for an argument, and does not start")
+			s.Options = s.Options[:i]
+		}
+		c.bad[s] = !c.chronyCheck(s)
+	}
+	for word, list := range c.byWord {
+		c.byWord[word] = slices.DeleteFunc(slices.Clone(list), func(s *Statement) bool { return c.bad[s] })
+	}
+}
+
 // chronyStatements accounts for every directive but those of access and clock.
 func (c *conversion) chronyStatements() {
 	m := &c.model
@@ -181,9 +197,8 @@ func (c *conversion) chronyStatements() {
 	clocks := 0
 	for _, s := range c.parsed.Statements {
 		r := c.record(s)
-		if i := slices.IndexFunc(s.Options, func(o Option) bool { return strings.HasPrefix(o.Text, "#") }); i >= 0 && s.Word != "log" {
-			r.note(Error, "chrony-comment", "put the comment on a line of its own", "chronyd takes # behind a directive for an argument, and does not start")
-			s.Options = s.Options[:i]
+		if c.bad[s] {
+			continue
 		}
 		d := chronyDirectives[s.Word]
 		switch {
@@ -218,7 +233,12 @@ func (c *conversion) chronyStatements() {
 		case "include", "confdir", "sourcedir":
 			r.note(Folded, "include", "", "what the files have is converted with their own lines")
 		case "dscp":
-			m.dscp = s
+			if v, _ := chronyNumber('i', s.argument()); v < 0 || v > 63 {
+				r.note(Error, "dscp", "write 0 to 63", "%s is no code point", printable(s.argument()))
+			} else {
+				s.Options[0].Int = int64(v)
+				m.dscp = s
+			}
 		case "clientloglimit":
 			if n, err := strconv.Atoi(s.argument()); err == nil {
 				m.clients, m.clientSize = min(max(n/128, 1<<12), 1<<24), s

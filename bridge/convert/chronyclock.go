@@ -3,7 +3,6 @@ package convert
 import (
 	"fmt"
 	"math"
-	"strconv"
 )
 
 // chronySlew is chronyd's maxslewrate without a line, ppm.
@@ -16,8 +15,8 @@ func (s *Statement) values(wanted int) (list []float64, ok bool) {
 		if i >= len(s.Options) {
 			return nil, false
 		}
-		v, err := strconv.ParseFloat(s.Options[i].Text, 64)
-		if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
+		v, ok := chronyPrefix('d', s.Options[i].Text)
+		if !ok {
 			return nil, false
 		}
 		list = append(list, v)

@@ -221,10 +221,15 @@ func (c *conversion) emitChronyLimit() {
 // emitChronyNTS writes the NTS server.
 func (c *conversion) emitChronyNTS() {
 	certs, keys := c.all("ntsservercert"), c.all("ntsserverkey")
-	if len(certs) == 0 || c.opt.NTSCert != "" || c.opt.NTSSelfSigned {
+	if len(certs) == 0 && len(keys) == 0 || c.opt.NTSCert != "" || c.opt.NTSSelfSigned {
 		for _, s := range append(certs, keys...) {
 			c.record(s).note(Changed, "nts-replaced", "", "another certificate was asked for")
 		}
+		c.emitNTS()
+		return
+	}
+	pairs := c.chronyCertificates(certs, keys)
+	if len(pairs) == 0 {
 		c.emitNTS()
 		return
 	}
@@ -237,19 +242,11 @@ func (c *conversion) emitChronyNTS() {
 		}
 	}
 	list := n.section("certificates")
-	for i, s := range certs {
-		if i < len(keys) && (!plainPath(s.argument()) || !plainPath(keys[i].argument())) {
-			c.record(s).note(Error, "file-name", "give a name", "that is no name of a file")
-			continue
-		}
-		if i >= len(keys) {
-			c.record(s).note(Error, "nts-pair", "add ntsserverkey", "the certificate has no key")
-			continue
-		}
-		item := list.item().from(s, keys[i])
-		item.set("cert", yamlString(absolute(s.argument())))
-		item.set("key", yamlString(absolute(keys[i].argument())))
-		c.became("nts.certificates", s, keys[i])
+	for _, pair := range pairs {
+		item := list.item().from(pair[0], pair[1])
+		item.set("cert", yamlString(absolute(pair[0].argument())))
+		item.set("key", yamlString(absolute(pair[1].argument())))
+		c.became("nts.certificates", pair[0], pair[1])
 	}
 	n.set("generate", "false")
 	if s := c.lastOf("ntsntpserver"); s != nil && plainName(s.argument()) {
@@ -266,6 +263,24 @@ func (c *conversion) emitChronyNTS() {
 		}
 	}
 	c.emitAEADs(n)
+}
+
+// chronyCertificates puts certificates and their keys together.
+func (c *conversion) chronyCertificates(certs, keys []*Statement) (pairs [][2]*Statement) {
+	for i, s := range certs {
+		switch {
+		case i >= len(keys):
+			c.record(s).note(Error, "nts-pair", "add ntsserverkey", "the certificate has no key")
+		case !plainPath(s.argument()) || !plainPath(keys[i].argument()):
+			c.record(s).note(Error, "file-name", "give a name", "that is no name of a file")
+		default:
+			pairs = append(pairs, [2]*Statement{s, keys[i]})
+		}
+	}
+	for _, s := range keys[min(len(certs), len(keys)):] {
+		c.record(s).note(Error, "nts-pair", "add ntsservercert", "the key has no certificate")
+	}
+	return pairs
 }
 
 func (c *conversion) emitRotation(n *node, s *Statement) {

@@ -2,7 +2,6 @@ package convert
 
 import (
 	"fmt"
-	"math"
 	"net/netip"
 	"path"
 	"strconv"
@@ -122,21 +121,6 @@ func (c *conversion) chronyWords(s *Statement, known func(word string) (byte, fu
 		}
 		set(v)
 	}
-}
-
-// chronyNumber reads a value as scanf would, of which trailing letters are
-// left out.
-func chronyNumber(kind byte, text string) (float64, bool) {
-	switch kind {
-	case 'x':
-		v, err := strconv.ParseUint(text, 16, 32)
-		return float64(v), err == nil
-	case 'i':
-		v, err := strconv.ParseInt(text, 0, 64)
-		return float64(v), err == nil
-	}
-	v, err := strconv.ParseFloat(text, 64)
-	return v, err == nil && !math.IsNaN(v) && !math.IsInf(v, 0)
 }
 
 // chronyPolls puts intervals into range: with maxpoll below minpoll chronyd

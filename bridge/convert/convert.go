@@ -150,7 +150,8 @@ type conversion struct {
 	byWord map[string][]*Statement
 	byLine map[lineMark][]*Statement
 
-	sourceNames, disabledWords, exceptions map[string]bool // on first use
+	sourceNames, disabledWords, exceptions map[string]bool     // on first use
+	bad                                    map[*Statement]bool // lines with which chronyd does not start
 }
 
 // allLines accounts for the lines of an input that is not converted.

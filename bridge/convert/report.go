@@ -117,6 +117,15 @@ func (r *Report) note(class Class, code, do, text string, args ...any) {
 	}
 }
 
+// FailedReport is the report on an input of which nothing could be made, since
+// it could not be read.
+func FailedReport(input string, err error) *Report {
+	r := &Report{Input: input, Lines: []*Record{}, Findings: []Finding{}}
+	r.note(Error, "failed", "", "%s", printable(err.Error()))
+	r.finish()
+	return r
+}
+
 // finish sorts and counts.
 func (r *Report) finish() {
 	r.Counts = make(map[Class]int)

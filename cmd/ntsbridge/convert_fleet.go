@@ -192,7 +192,7 @@ func (f *convertFlags) fleetItem(number int, item fleetItem, b *batch) fleetResu
 	output := base + outputEnding[f.clientFormat]
 	res, err := f.convert(item.input, output, false)
 	if err != nil {
-		return fleetResult{number: number, err: err}
+		res = &convert.Result{Report: convert.FailedReport(item.input, err)} // the others go on
 	}
 	r := fleetResult{number: number, report: res.Report}
 	var text strings.Builder
