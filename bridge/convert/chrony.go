@@ -90,6 +90,11 @@ func (c *conversion) chrony() *Result {
 	c.chronySteering()
 	c.compareSources()
 	c.emitChrony()
+	for _, s := range c.parsed.Statements {
+		if r := c.record(s); r.Class == Comment && len(r.Became) == 0 {
+			r.note(Folded, "without-effect", "", "without the lines that it belongs to, it sets nothing")
+		}
+	}
 	return c.result(c.render())
 }
 

@@ -317,7 +317,7 @@ func (c *conversion) quote(s *Statement) []string {
 	for i := begin; i < s.Line-1; i++ {
 		list = append(list, strings.TrimSpace(strings.TrimLeft(show(f.Lines[i]), " \t#")))
 	}
-	return append(list, fmt.Sprintf("%s:%d: %s", path.Base(f.Name), s.Line, strings.TrimSpace(show(f.Lines[s.Line-1]))))
+	return append(list, fmt.Sprintf("%s:%d: %s", printable(path.Base(f.Name)), s.Line, strings.TrimSpace(show(f.Lines[s.Line-1]))))
 }
 
 // render writes the YAML.
@@ -336,7 +336,7 @@ func (c *conversion) all(words ...string) []*Statement {
 	}
 	var list []*Statement
 	for _, s := range c.parsed.Statements {
-		if slices.Contains(words, s.Word) {
+		if slices.Contains(words, s.Word) && !c.bad[s] {
 			list = append(list, s)
 		}
 	}

@@ -25,6 +25,16 @@ func corpusFiles(t testing.TB) (files []string) {
 	return files
 }
 
+// readInput reads a configuration of testdata.
+func readInput(t testing.TB, name string) Input {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return Input{Name: name, Data: data}
+}
+
 // checkResult holds for every conversion: each line is in the report once, and
 // what is written is accepted.
 func checkResult(t testing.TB, in Input, res *Result) {

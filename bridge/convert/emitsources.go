@@ -148,7 +148,7 @@ func (c *conversion) drop(n *node) {
 
 // remarkLeft tells in the output of a source that is not there.
 func (c *conversion) remarkLeft(n *node, src *source) {
-	n.remarks = append(n.remarks, fmt.Sprintf("Left out: %s (%s:%d): %s.", printable(src.address), path.Base(c.parsed.Files[src.line.File].Name), src.line.Line, src.left))
+	n.remarks = append(n.remarks, fmt.Sprintf("Left out: %s (%s:%d): %s.", printable(src.address), printable(path.Base(c.parsed.Files[src.line.File].Name)), src.line.Line, src.left))
 }
 
 func (c *conversion) leftOut(src *source) LeftOut {

@@ -74,14 +74,14 @@ func FuzzConvert(f *testing.F) {
 	})
 }
 
-// TestHostileInputEnds converts what is made to cost much.
-func TestHostileInputEnds(t *testing.T) {
+// hostileInputs are made to cost much.
+func hostileInputs() map[string][]byte {
 	many := func(line string, n int) []byte { return []byte(strings.Repeat(line, n)) }
 	restricts := new(strings.Builder)
 	for i := range 20000 {
 		restricts.WriteString("restrict 10." + string(rune('0'+i%10)) + "." + itoa(i/250%250) + "." + itoa(i%250) + " mask 255.255.255.255 notrust\n")
 	}
-	for name, data := range map[string][]byte{
+	return map[string][]byte{
 		"includes itself":  many("includefile /self\n", 2000),
 		"lines":            many("server a\n", 60000),
 		"too many lines":   many("\n", 1<<17),
@@ -91,7 +91,12 @@ func TestHostileInputEnds(t *testing.T) {
 		"masks with holes": many("restrict 10.0.0.0 mask 255.0.85.85 ignore\n", 5000),
 		"options":          append([]byte("server a "), many("iburst ", 100000)...),
 		"syntax errors":    many("server a kye 5\n", 30000),
-	} {
+	}
+}
+
+// TestHostileInputEnds converts what is made to cost much.
+func TestHostileInputEnds(t *testing.T) {
+	for name, data := range hostileInputs() {
 		t.Run(name, func(t *testing.T) {
 			files := fstest.MapFS{"self": {Data: data}}
 			begin := time.Now()

@@ -283,9 +283,31 @@ func (c *conversion) keyTraps() {
 			absent = append(absent, fmt.Sprint(o.Int))
 		}
 	}
+	c.unusedKeys(r)
 	if len(absent) > 0 {
 		r.note(Dangerous, "trusted-absent", "delete them, or put the keys into the file",
 			"the keys file has no usable key %s: whoever adds one there later is trusted", strings.Join(absent, ", "))
+	}
+}
+
+// unusedKeys tells of trusted keys that no source has: they are for clients,
+// if anybody has them.
+func (c *conversion) unusedKeys(r *Record) {
+	used := make(map[uint32]bool)
+	for _, src := range c.model.sources {
+		used[src.key] = true
+	}
+	var unused []string
+	for _, k := range c.model.keys.Keys {
+		if c.model.trustSet.Contains(k.ID()) && !used[k.ID()] {
+			unused = append(unused, fmt.Sprint(k.ID()))
+		}
+	}
+	if n := len(unused); n > 20 {
+		unused = append(unused[:20], fmt.Sprintf("and %d more", n-20))
+	}
+	if len(unused) > 0 {
+		r.note(Folded, "trusted-unused", "take those out of the list that no client has any more", "no source of this file uses key %s: clients may", strings.Join(unused, ", "))
 	}
 }
 
