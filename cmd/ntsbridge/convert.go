@@ -1,12 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
+
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -14,31 +13,31 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/convert"
 )
 
 type convertFlags struct {
-	from, output, outDir         string
-	report, reportFormat         string
-	root, hostname, keysDir      string
-	ntsCert, ntsKey              string
-	ntsSelfSigned                bool
-	takeoverUntil                string
-	daemonOptions                string
-	lost                         string
-	addresses                    []string
-	clientFormat, ca, step       string
-	gateways                     []string
-	strict                       bool
-	jobs                         int
-	known                        map[string][]netip.Addr
-	now                          time.Time
-	in                           io.Reader
-	out, errOut                  io.Writer
-	outIsTerminal, errIsTerminal bool
+	from, output, outDir    string
+	report, reportFormat    string
+	root, hostname, keysDir string
+	ntsCert, ntsKey         string
+	ntsSelfSigned           bool
+	takeoverUntil           string
+	daemonOptions           string
+	lost                    string
+	addresses               []string
+	clientFormat, ca, step  string
+	gateways                []string
+	strict                  bool
+	jobs                    int
+	known                   map[string][]netip.Addr
+	now                     time.Time
+	in                      io.Reader
+	out, errOut             io.Writer
+	outColour, errColour    bool
+	errIsTerminal           bool
 }
 
 // newConvertCommand returns the command that turns the configurations of ntpd
@@ -66,7 +65,7 @@ dangerous or not understood.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.now, f.in, f.out, f.errOut = time.Now(), cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()
-			f.outIsTerminal, f.errIsTerminal = colourful(os.Stdout), colourful(os.Stderr)
+			f.outColour, f.errColour, f.errIsTerminal = colourful(os.Stdout), colourful(os.Stderr), terminal(os.Stderr)
 			return f.run(args)
 		},
 	}
@@ -97,8 +96,7 @@ dangerous or not understood.`,
 
 // colourful reports whether a file is a terminal that wants colours.
 func colourful(f *os.File) bool {
-	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	return err == nil && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	return terminal(f) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
 
 func (f *convertFlags) run(args []string) error {
@@ -218,90 +216,6 @@ func (f *convertFlags) options(output string) (convert.Options, error) {
 	return opt, nil
 }
 
-// maxInput is above what is converted; the rest is not read.
-const maxInput = 8 << 20
-
-// input reads a configuration and finds the root of its host.
-func (f *convertFlags) input(name string) (in convert.Input, done func(), err error) {
-	done = func() {}
-	in.Name = name
-	var r io.Reader = f.in
-	root := f.root
-	if name != "-" {
-		file, err := os.Open(name)
-		if err != nil {
-			return in, done, err
-		}
-		defer file.Close()
-		r = file
-		if root == "" {
-			root = rootOf(name)
-		}
-	}
-	if in.Data, err = io.ReadAll(io.LimitReader(r, maxInput)); err != nil || root == "" {
-		return in, done, err
-	}
-	if in.Path, err = insideOf(root, name); err != nil {
-		return in, done, err
-	}
-	if filepath.Clean(root) == "/" {
-		in.Files = os.DirFS("/")
-		return in, done, nil
-	}
-	// Links of a copied host do not lead out of it.
-	inside, err := os.OpenRoot(root)
-	if err != nil {
-		return in, done, err
-	}
-	in.Files = inside.FS()
-	return in, func() { inside.Close() }, nil
-}
-
-// insideOf returns the name that a file has from a root on, or nothing if it
-// is not inside.
-func insideOf(root, name string) (string, error) {
-	if name == "-" {
-		return "", nil
-	}
-	from, err := filepath.Abs(root)
-	if err != nil {
-		return "", err
-	}
-	to, err := filepath.Abs(name)
-	if err != nil {
-		return "", err
-	}
-	rel, err := filepath.Rel(from, to)
-	if err != nil || rel == ".." || strings.HasPrefix(rel, "../") {
-		return "", nil
-	}
-	return "/" + rel, nil
-}
-
-// rootOf returns what stands before the last etc in a name, or nothing.
-func rootOf(name string) string {
-	for dir := filepath.Dir(name); ; dir = filepath.Dir(dir) {
-		if filepath.Base(dir) == "etc" {
-			return filepath.Dir(dir)
-		}
-		if dir == filepath.Dir(dir) {
-			return ""
-		}
-	}
-}
-
-// hostnameOf reads the host's name from its root.
-func hostnameOf(root fs.FS) string {
-	if root == nil {
-		return ""
-	}
-	data, err := fs.ReadFile(root, "etc/hostname")
-	if err != nil || len(data) > 256 {
-		return ""
-	}
-	return strings.TrimSpace(string(data))
-}
-
 // convert converts one input.
 func (f *convertFlags) convert(name, output string, ask bool) (*convert.Result, error) {
 	in, done, err := f.input(name)
@@ -366,7 +280,7 @@ func associations(c *config.Config) (list []convert.Association) {
 }
 
 func (f *convertFlags) single(name string) error {
-	res, err := f.convert(name, f.output, f.lost == "" && f.in == io.Reader(os.Stdin) && name != "-" && colourful(os.Stdin))
+	res, err := f.convert(name, f.output, f.lost == "" && f.in == io.Reader(os.Stdin) && name != "-" && terminal(os.Stdin))
 	if err != nil {
 		return err
 	}
@@ -400,7 +314,7 @@ func (f *convertFlags) writeOutput(res *convert.Result) error {
 
 func (f *convertFlags) writeReport(r *convert.Report) error {
 	if f.report == "" {
-		return f.formatReport(f.errOut, r, f.errIsTerminal)
+		return f.formatReport(f.errOut, r, f.errColour)
 	}
 	var text strings.Builder
 	if err := f.formatReport(&text, r, false); err != nil {
@@ -433,32 +347,4 @@ func (f *convertFlags) verdict(r *convert.Report) error {
 		fmt.Fprintf(f.errOut, "ntsbridge: %s: converted with losses, see the report\n", r.Input)
 	}
 	return nil
-}
-
-// ask returns a function that asks on the terminal.
-func (f *convertFlags) ask() func(convert.Question) convert.Lost {
-	answers := bufio.NewScanner(f.in)
-	return func(q convert.Question) convert.Lost {
-		fmt.Fprintf(f.errOut, "%s:%d: %s\n  written: %s\n  running: %s\n", q.File, q.Line, q.Text, q.Written, q.Running)
-		choice := "[s]top or [r]unning"
-		if q.Intended {
-			choice = "[s]top, [r]unning or as [w]ritten"
-		}
-		for {
-			fmt.Fprintf(f.errOut, "  convert what is %s? ", choice)
-			if !answers.Scan() {
-				return convert.LostStop
-			}
-			switch strings.ToLower(strings.TrimSpace(answers.Text())) {
-			case "s", "stop":
-				return convert.LostStop
-			case "r", "running":
-				return convert.LostRunning
-			case "w", "written":
-				if q.Intended {
-					return convert.LostIntended
-				}
-			}
-		}
-	}
 }

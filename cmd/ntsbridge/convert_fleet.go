@@ -59,7 +59,7 @@ func (f *convertFlags) fleet(args []string) error {
 		encoder.SetIndent("", "  ")
 		err = encoder.Encode(summary)
 	} else {
-		err = summary.WriteText(f.out, f.outIsTerminal)
+		err = summary.WriteText(f.out, f.outColour)
 	}
 	if err != nil {
 		return err
