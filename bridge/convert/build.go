@@ -15,6 +15,7 @@ func (c *conversion) build() {
 	c.buildRestricts()
 	c.buildLimits()
 	c.buildListen()
+	c.extraPort()
 	c.buildKeys()
 	c.buildAutokey()
 	c.buildSources()
@@ -53,7 +54,9 @@ func (c *conversion) buildRestricts() {
 		}
 		for i, a := range t.addrs {
 			if s.Word == "unrestrict" {
-				l.remove(a, t.masks[i], s)
+				if !l.remove(a, t.masks[i], s) {
+					r.note(Obsolete, "unrestrict", "delete the line", "there is no entry to take flags from")
+				}
 				continue
 			}
 			l.add(a, t.masks[i], flags, s)
@@ -192,7 +195,7 @@ func (c *conversion) restrictFlags(s *Statement, f restrictSet) {
 	if f.has(flagFlake | flagFuzz) {
 		r.note(Changed, "restrict-odd", "", "flake and serverresponse fuzz are not offered: answers are complete")
 	}
-	if f.has(flagLimited) {
+	if f.has(flagLimited) && c.dialect == "ntp" {
 		r.note(Approximated, "limited", "", "the rate limit is a bucket of %d requests in place of ntpd's average", limitBurst)
 	}
 	if !f.has(flagIgnore|flagNoModify) && !f.has(flagNoQuery) && c.controlled() {
@@ -235,8 +238,8 @@ func (c *conversion) buildLimits() {
 	for _, s := range c.all("mru") {
 		c.buildMRU(s)
 	}
-	for _, s := range c.all("limit") {
-		c.record(s).note(Approximated, "limit", "check the limits below rate_limit", "ntpsec's limits are replaced by those of discard")
+	if c.dialect == "ntpsec" {
+		c.ntpsecLimits()
 	}
 }
 

@@ -203,7 +203,7 @@ func (c *conversion) chronyLocks() {
 		for i := range src.clocks {
 			out := &src.clocks[i]
 			if out.lock != "" && (!names[out.lock] || out.lock == out.refid) {
-				c.record(src.line).note(Error, "refclock-lock", "write the refid of the clock that numbers the seconds", "there is no clock %s to lock to", printable(out.lock))
+				c.record(src.line).note(Approximated, "refclock-lock", "write the refid of the clock that numbers the seconds", "there is no clock %s to lock to: the system clock numbers the seconds", printable(out.lock))
 				out.lock = ""
 			}
 		}

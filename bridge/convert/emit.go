@@ -121,7 +121,11 @@ func (c *conversion) emitLimits() {
 	}
 	limits := n.section("limits").from(m.limits.lines...)
 	if len(m.limits.lines) == 0 {
-		limits.remark("ntpd's discard without a line: average 3, minimum 2.")
+		remark := "ntpd's discard without a line: average 3, minimum 2."
+		if c.dialect == "ntpsec" {
+			remark = "ntpsec's limit without a line: average 1, burst 20."
+		}
+		limits.remark("%s", remark)
 	}
 	c.became("rate_limit.limits", m.limits.lines...)
 	for _, kod := range []bool{true, false} {
@@ -131,14 +135,14 @@ func (c *conversion) emitLimits() {
 		item := limits.item()
 		item.set("name", limitName(kod))
 		item.set("interval", seconds(m.limits.interval))
-		item.set("burst", fmt.Sprint(limitBurst))
+		item.set("burst", fmt.Sprint(m.limits.burst))
 		item.set("minimum", seconds(m.limits.minimum))
 		item.set("leak", "0")
 		item.set("kiss", strconv.FormatBool(kod))
 	}
 }
 
-func seconds(d time.Duration) string { return fmt.Sprintf("%ds", d/time.Second) }
+func seconds(d time.Duration) string { return duration(d.Seconds(), 0, longest) }
 
 // emitKeys writes the keys file and the trusted keys: only what ntpd loads.
 func (c *conversion) emitKeys() {

@@ -150,5 +150,5 @@ const (
 
 // defaultLimits are ntpd's without a discard line.
 func defaultLimits() rateLimits {
-	return rateLimits{interval: time.Second << defaultAverage, minimum: (defaultMinimum - 1) * time.Second}
+	return rateLimits{burst: limitBurst, interval: time.Second << defaultAverage, minimum: (defaultMinimum - 1) * time.Second}
 }

@@ -190,7 +190,7 @@ func (c *conversion) tosOther(r *Record, o Option) {
 	case "orphanwait":
 		r.note(Approximated, "orphanwait", "", "the fallback begins when the last source is lost, not after a time of its own")
 	case "minclock", "mindist":
-		r.note(Folded, "tos-"+o.Name, "", "sources that agree are weighed by their errors: none has to be dropped")
+		r.note(Folded, "tos-cluster", "", "sources that agree are weighed by their errors: none has to be dropped")
 	case "floor", "ceiling":
 		if o.Name == "floor" && o.Int <= 1 || o.Name == "ceiling" && o.Int >= 15 {
 			r.note(Obsolete, "tos-"+o.Name, "", "tos %s %d refuses nothing", o.Name, o.Int)

@@ -39,8 +39,6 @@ var others = map[string]disposition{
 	"simulate":        {Obsolete, "simulate", "the simulator's block means nothing to a server", "delete it"},
 	"includefile":     {Folded, "include", "what the file has is converted with its own lines", ""},
 	"end":             {Folded, "end", "", ""},
-	"extra":           {Unsupported, "extra-port", "ntpsec's second port is not opened by this", "add it to server.listen"},
-	"limit":           {Approximated, "limit", "", ""},
 }
 
 // listens is what becomes of time from any sender of broadcasts.
@@ -50,19 +48,19 @@ var listens = disposition{Dangerous, "broadcastclient", "broadcasts of servers t
 // switches are the words of enable and disable: on says what enabling means,
 // off what disabling means.
 var switches = map[string]struct{ on, off disposition }{
-	"auth": {disposition{Obsolete, "auth", "it is ntpd's default", ""},
+	"auth": {disposition{Obsolete, "auth", "is ntpd's default", ""},
 		disposition{Changed, "disable-auth", "ntpd let unauthenticated strangers become its sources; here they never do", ""}},
 	"bclient": {listens,
 		disposition{Obsolete, "bclient", "broadcasts are not listened to", ""}},
-	"calibrate": {disposition{Obsolete, "calibrate", "calibration of reference clocks is not offered", ""}, disposition{Obsolete, "calibrate", "it is the default", ""}},
-	"kernel": {disposition{Obsolete, "kernel", "it is ntpd's default", ""},
+	"calibrate": {disposition{Obsolete, "calibrate", "calibration of reference clocks is not offered", ""}, disposition{Obsolete, "calibrate", "is off by default", ""}},
+	"kernel": {disposition{Obsolete, "kernel", "is ntpd's default", ""},
 		disposition{Folded, "kernel", "the kernel's own loop is never used", ""}},
 	"mode7": {disposition{Unsupported, "mode7", "ntpdc's protocol is not offered; it was good for attacks", "use ntpq"},
 		disposition{Obsolete, "mode7", "ntpdc's protocol is not offered", ""}},
-	"monitor": {disposition{Obsolete, "monitor", "it is ntpd's default", ""},
+	"monitor": {disposition{Obsolete, "monitor", "is ntpd's default", ""},
 		disposition{Obsolete, "monitor", "the list of clients cannot be abused here (it was the remedy for CVE-2013-5211)", ""}},
-	"ntp": {disposition{Obsolete, "ntp", "it is ntpd's default", ""}, disposition{Changed, "disable-ntp", "the clock is served and not steered; it is served only while the kernel calls it synchronised", "let another program steer it"}},
-	"stats": {disposition{Obsolete, "stats", "it is ntpd's default", ""},
+	"ntp": {disposition{Obsolete, "ntp", "is ntpd's default", ""}, disposition{Changed, "disable-ntp", "the clock is served and not steered; it is served only while the kernel calls it synchronised", "let another program steer it"}},
+	"stats": {disposition{Obsolete, "stats", "is ntpd's default", ""},
 		disposition{Obsolete, "stats", "there are no statistics files", ""}},
 }
 
@@ -169,14 +167,22 @@ func (c *conversion) buildSwitches(s *Statement) {
 				r.note(Folded, "disabled", "delete one of the two", "disable %s wins, wherever it stands", o.Name)
 				continue
 			}
-			c.apply(r, d.on)
+			c.applySwitch(r, o.Name, d.on)
 		default:
 			if o.Name == "ntp" {
 				r.into("clock.mode")
 			}
-			c.apply(r, d.off)
+			c.applySwitch(r, o.Name, d.off)
 		}
 	}
+}
+
+// applySwitch names the switch where the text goes on with what it is.
+func (c *conversion) applySwitch(r *Record, name string, d disposition) {
+	if strings.HasPrefix(d.text, "is ") {
+		d.text = name + " " + d.text
+	}
+	c.apply(r, d)
 }
 
 func (c *conversion) disabled(name string) bool {
