@@ -74,6 +74,29 @@ func FuzzConvert(f *testing.F) {
 	})
 }
 
+// FuzzChrony reads anything as chronyd would.
+func FuzzChrony(f *testing.F) {
+	files, _ := filepath.Glob("testdata/chrony.conf/*.conf")
+	for _, name := range files {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Add([]byte(chronyDocumented))
+	for _, m := range chronyMappings {
+		f.Add([]byte(m.conf))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) > 1<<13 {
+			return
+		}
+		in := Input{Name: "fuzz.conf", Data: data, Files: fstest.MapFS{"etc/chrony.keys": {Data: data}, "i": {Data: data[:min(len(data), 100)]}}}
+		checkResult(t, in, Convert(in, Options{Dialect: "chrony"}))
+	})
+}
+
 // hostileInputs are made to cost much.
 func hostileInputs() map[string][]byte {
 	many := func(line string, n int) []byte { return []byte(strings.Repeat(line, n)) }
