@@ -2,6 +2,7 @@ package convert
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 )
@@ -59,23 +60,56 @@ func (c *conversion) compareSources() {
 	c.report.Sources = s
 }
 
-// ProveSources compares the sources of a configuration that was read back with
-// those of the input. It returns an error if any is missing, added, or
-// authenticated, polled or chosen in another way than the input says.
-func (r *Result) ProveSources(written []Association) error {
-	want, got := slices.Clone(r.associations), slices.Clone(written)
+// Meaning is what a configuration makes the server do, beside its access
+// rules, as far as ntp.conf and chrony.conf can say it.
+type Meaning struct {
+	Associations []Association
+	Broadcasts   []Association // MinPoll and MaxPoll are the interval
+	Trusted      string        // keys, as symkey.TrustedSet prints them
+	Mode         string        // of the clock
+	Stratum      int           // of mode local
+	Fallback     int           // stratum without a source; 0: none
+}
+
+// ProveMeaning compares a configuration that was read back with what the input
+// means. It returns an error if any source or broadcast is missing, added, or
+// authenticated, polled or chosen in another way, or if the trusted keys or the
+// strata differ.
+func (r *Result) ProveMeaning(read Meaning) error {
+	want := r.meaning
+	if err := sameAssociations("sources", want.Associations, read.Associations); err != nil {
+		return err
+	}
+	if err := sameAssociations("broadcasts", want.Broadcasts, read.Broadcasts); err != nil {
+		return err
+	}
+	switch {
+	case want.Trusted != read.Trusted:
+		return fmt.Errorf("the result trusts the keys %q, and the input %q; %w", read.Trusted, want.Trusted, errMistake)
+	case want.Mode != read.Mode || want.Mode == "local" && want.Stratum != read.Stratum || want.Fallback != read.Fallback:
+		return fmt.Errorf("the result has clock.mode %s with the strata %d and %d, and the input means %s with %d and %d; %w",
+			read.Mode, read.Stratum, read.Fallback, want.Mode, want.Stratum, want.Fallback, errMistake)
+	}
+	return nil
+}
+
+// errMistake says that the converter contradicts itself.
+var errMistake = errors.New("nothing is written; this is a mistake of ntsbridge, please report it")
+
+func sameAssociations(what string, want, got []Association) error {
+	want, got = slices.Clone(want), slices.Clone(got)
 	for _, list := range [][]Association{want, got} {
 		slices.SortFunc(list, func(a, b Association) int {
 			return cmp.Or(cmp.Compare(a.Server, b.Server), cmp.Compare(a.Mode, b.Mode), cmp.Compare(a.Auth, b.Auth))
 		})
 	}
-	if slices.Equal(want, got) {
-		return nil
-	}
 	for i, a := range want {
 		if i >= len(got) || got[i] != a {
-			return fmt.Errorf("the sources of the result are not those of the input, from %s on, and nothing is written; this is a mistake of ntsbridge, please report it", a.Server)
+			return fmt.Errorf("the %s of the result are not those of the input, from %s on; %w", what, printable(a.Server), errMistake)
 		}
 	}
-	return fmt.Errorf("the result has %d sources more than the input, and nothing is written; this is a mistake of ntsbridge, please report it", len(got)-len(want))
+	if len(got) > len(want) {
+		return fmt.Errorf("the result has %d %s more than the input; %w", len(got)-len(want), what, errMistake)
+	}
+	return nil
 }

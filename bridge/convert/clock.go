@@ -54,14 +54,17 @@ func (c *conversion) emitClock() {
 	steers := c.steers()
 	switch {
 	case steers:
+		c.model.expect.Mode = "discipline"
 		n.set("mode", "discipline").remark("The sources below are followed, as %s did.", c.daemon())
 	case c.model.followed == 0 && c.model.localStratum > 0:
+		c.model.expect.Mode, c.model.expect.Stratum = "local", c.model.localStratum
 		n.set("mode", "local").remark("There is no source but the clock of this host.").from(c.model.localLines...)
 		n.set("stratum", fmt.Sprint(c.model.localStratum))
 		c.became("clock.mode", c.model.localLines...)
 		c.emitClockEntries(n, false)
 		return
 	case c.model.clock.idle != "":
+		c.model.expect.Mode = "observe"
 		mode := n.set("mode", "observe").remark("%s does not steer the clock: another program does, and this one serves it.", c.daemon())
 		if s := c.model.clock.idleLine; s != nil {
 			mode.from(s)
@@ -69,6 +72,7 @@ func (c *conversion) emitClock() {
 		c.report.note(Changed, "not-steered", "let another program keep the clock, or write clock.mode: discipline",
 			"%s: the clock is served as another program keeps it, and only while the kernel calls it synchronised", c.model.clock.idle)
 	default:
+		c.model.expect.Mode = "observe"
 		n.set("mode", "observe").remark("There is no source to follow: the clock is served as another program keeps it.")
 		c.report.note(Changed, "no-source", "name a source, and write clock.mode: discipline",
 			"there is no source that could be followed: the clock is served as another program keeps it, and only while the kernel calls it synchronised")
@@ -91,6 +95,7 @@ func (c *conversion) emitFallback(n *node, steers bool) {
 	if stratum == 0 {
 		return
 	}
+	c.model.expect.Fallback = stratum
 	n.set("fallback_stratum", fmt.Sprint(stratum)).from(lines...)
 	c.became("clock.fallback_stratum", lines...)
 	switch {

@@ -86,8 +86,8 @@ type Result struct {
 	Output  []byte
 	Secrets []Secret
 
-	restricts    *restrictList // for Prove
-	associations []Association // for ProveSources
+	restricts *restrictList // for Prove
+	meaning   Meaning       // for ProveMeaning
 }
 
 // Convert converts one configuration. It never fails: what is wrong is in the
@@ -295,7 +295,7 @@ func (c *conversion) result(output []byte) *Result {
 	if c.report.Access != nil {
 		res.restricts = c.model.restricts
 	}
-	res.associations = c.model.expect
+	res.meaning = c.model.expect
 	if output != nil {
 		res.Secrets = c.secrets
 	}

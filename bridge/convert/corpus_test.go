@@ -62,7 +62,7 @@ func checkResult(t testing.TB, in Input, res *Result) {
 		t.Errorf("%s: not accepted: %v\n%s", in.Name, err, res.Output)
 		return
 	}
-	if err := res.ProveSources(associationsOf(c)); err != nil {
+	if err := res.ProveMeaning(meaningOf(t, c)); err != nil {
 		t.Errorf("%s: %v\n%s", in.Name, err, res.Output)
 	}
 }

@@ -163,6 +163,7 @@ func (c *conversion) emitKeys() {
 	item.set("path", yamlString(m.keyPath))
 	item.set("format", c.dialect)
 	c.became("keys.files", m.keyFile)
+	m.expect.Trusted = m.trustSet.String()
 	trusted := n.set("trusted", "["+strings.ReplaceAll(m.trustSet.String(), " ", ", ")+"]")
 	if m.trust != nil {
 		trusted.from(m.trust)

@@ -190,7 +190,7 @@ func (c *conversion) emitSource(item *node, src *source) {
 	item.set("maxpoll", fmt.Sprint(a.MaxPoll))
 	emitTuning(item, src)
 	a.IBurst, a.Prefer, a.NoSelect, a.Trust = src.iburst, src.prefer, src.noSelect, src.trusted
-	c.model.expect = append(c.model.expect, a)
+	c.model.expect.Associations = append(c.model.expect.Associations, a)
 }
 
 // emitAuth writes how a source is authenticated.
@@ -268,7 +268,7 @@ func (c *conversion) emitClocks() {
 		for _, out := range src.clocks {
 			emitReference(n.item().from(lines...), out)
 			c.became(fmt.Sprintf("reference_clocks[%d]", len(n.children)-1), lines...)
-			c.model.expect = append(c.model.expect, out.association())
+			c.model.expect.Associations = append(c.model.expect.Associations, out.association())
 		}
 	}
 	c.drop(n)
@@ -365,8 +365,11 @@ func (c *conversion) emitBroadcast() {
 		seen[to] = true
 		item := n.item().from(src.line)
 		item.set("destination", strconv.Quote(to.String()))
-		c.emitAuth(item, src)
-		item.set("poll", fmt.Sprint(min(max(src.minPoll, 1), maxPollExponent)))
+		a := Association{Server: to.String(), Mode: "broadcast", MinPoll: min(max(src.minPoll, 1), maxPollExponent)}
+		a.Auth, a.Key = c.emitAuth(item, src)
+		a.MaxPoll = a.MinPoll
+		c.model.expect.Broadcasts = append(c.model.expect.Broadcasts, a)
+		item.set("poll", fmt.Sprint(a.MinPoll))
 		if to.IsMulticast() {
 			item.set("ttl", fmt.Sprint(c.hops(src.ttl)))
 		}

@@ -257,29 +257,51 @@ func associationsOf(c *config.Config) (list []Association) {
 	return list
 }
 
-// TestProveSources changes the sources of a result, which the comparison must
+// meaningOf returns what a configuration that was read means.
+func meaningOf(t testing.TB, c *config.Config) Meaning {
+	t.Helper()
+	trusted, err := c.TrustedKeys()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := Meaning{Associations: associationsOf(c), Trusted: trusted.String(), Mode: c.Clock.Mode, Stratum: c.Clock.Stratum, Fallback: c.Clock.FallbackStratum}
+	for _, b := range c.Broadcast {
+		m.Broadcasts = append(m.Broadcasts, Association{
+			Server: b.Destination.String(), Mode: "broadcast", Auth: b.Auth.String(), Key: uint32(b.Key), MinPoll: b.Poll, MaxPoll: b.Poll,
+		})
+	}
+	return m
+}
+
+// TestProveMeaning changes the sources of a result, which the comparison must
 // see.
-func TestProveSources(t *testing.T) {
-	in := Input{Name: "x.conf", Data: []byte(ntpBase + ntpKeysUse + "server a key 5 iburst\nserver b prefer\nserver 127.127.28.0\n"), Files: mappingFiles}
+func TestProveMeaning(t *testing.T) {
+	in := Input{Name: "x.conf", Data: []byte(ntpBase + ntpKeysUse + "server a key 5 iburst\nserver b prefer\nserver 127.127.28.0\nbroadcast 192.0.2.255 key 5\ntos orphan 7\n"), Files: mappingFiles}
 	res := Convert(in, Options{Dialect: "ntp"})
 	c, err := config.Parse("out.yaml", "/", res.Output)
 	if err != nil {
 		t.Fatal(err)
 	}
-	good := associationsOf(c)
-	if err := res.ProveSources(good); err != nil {
+	if err := res.ProveMeaning(meaningOf(t, c)); err != nil {
 		t.Fatal(err)
 	}
-	for name, change := range map[string]func(list []Association) []Association{
-		"lost":           func(list []Association) []Association { return list[1:] },
-		"added":          func(list []Association) []Association { return append(list, Association{Server: "z"}) },
-		"authentication": func(list []Association) []Association { list[0].Auth, list[0].Key = "none", 0; return list },
-		"another key":    func(list []Association) []Association { list[0].Key = 6; return list },
-		"interval":       func(list []Association) []Association { list[1].MinPoll--; return list },
-		"choice":         func(list []Association) []Association { list[1].Prefer = false; return list },
-		"clock":          func(list []Association) []Association { list[2].Server = "1"; return list },
+	for name, change := range map[string]func(m *Meaning){
+		"lost":            func(m *Meaning) { m.Associations = m.Associations[1:] },
+		"added":           func(m *Meaning) { m.Associations = append(m.Associations, Association{Server: "z"}) },
+		"authentication":  func(m *Meaning) { m.Associations[0].Auth, m.Associations[0].Key = "none", 0 },
+		"another key":     func(m *Meaning) { m.Associations[0].Key = 6 },
+		"interval":        func(m *Meaning) { m.Associations[1].MinPoll-- },
+		"choice":          func(m *Meaning) { m.Associations[1].Prefer = false },
+		"clock":           func(m *Meaning) { m.Associations[2].Server = "1" },
+		"broadcast lost":  func(m *Meaning) { m.Broadcasts = nil },
+		"broadcast's key": func(m *Meaning) { m.Broadcasts[0].Key = 1 },
+		"a key more":      func(m *Meaning) { m.Trusted = "4-5" },
+		"all keys":        func(m *Meaning) { m.Trusted = "all" },
+		"mode":            func(m *Meaning) { m.Mode = "local" },
+		"fallback":        func(m *Meaning) { m.Fallback = 0 },
 	} {
-		if err := res.ProveSources(change(slices.Clone(good))); err == nil {
+		m := meaningOf(t, c)
+		if change(&m); res.ProveMeaning(m) == nil {
 			t.Errorf("%s: not seen", name)
 		}
 	}

@@ -33,9 +33,9 @@ type model struct {
 	autokey autokeyModel
 
 	sources  []*source
-	followed int // sources of the output that the clock can follow
-	expect   []Association
-	maxClock int // tos maxclock; 0: ntpd's default
+	followed int     // sources of the output that the clock can follow
+	expect   Meaning // of the output
+	maxClock int     // tos maxclock; 0: ntpd's default
 
 	maxClockLine *Statement
 	clock        clockModel

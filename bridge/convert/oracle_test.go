@@ -209,7 +209,7 @@ func TestSourcesKept(t *testing.T) {
 			continue
 		}
 		seen := make(map[string]bool)
-		written := make([]bool, len(res.associations))
+		written := make([]bool, len(res.meaning.Associations))
 		for _, k := range keptSources(readOracle(string(said)).kept) {
 			if strings.HasPrefix(k.address, "127.127.1.") {
 				continue
@@ -219,7 +219,7 @@ func TestSourcesKept(t *testing.T) {
 				continue
 			}
 			seen[k.address] = true
-			i := slices.IndexFunc(res.associations, k.is)
+			i := slices.IndexFunc(res.meaning.Associations, k.is)
 			switch {
 			case i >= 0 && (!written[i] || k.word == "pool"):
 				written[i] = true
@@ -232,7 +232,7 @@ func TestSourcesKept(t *testing.T) {
 				t.Errorf("%s: %s %s %v is neither in the output nor left out", name, k.word, k.address, k.options)
 			}
 		}
-		for i, a := range res.associations {
+		for i, a := range res.meaning.Associations {
 			if !written[i] && a.Mode != "shm" {
 				t.Errorf("%s: %+v is in the output, and ntpd did not keep it", name, a)
 			}

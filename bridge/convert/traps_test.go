@@ -175,7 +175,7 @@ func TestNTPsecIncludes(t *testing.T) {
 		t.Errorf("dialect %s", res.Report.Dialect)
 	}
 	var order []string
-	for _, a := range res.associations {
+	for _, a := range res.meaning.Associations {
 		order = append(order, strings.TrimSuffix(a.Server, ".example.org")+" "+a.Auth)
 	}
 	want := []string{"a none", "deep none", "b none", "deep none", "main none", "one none", "x nts", "y none"}

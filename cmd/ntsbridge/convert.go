@@ -257,7 +257,26 @@ func (f *convertFlags) prove(res *convert.Result, output string) error {
 	if err := res.Prove(table); err != nil {
 		return err
 	}
-	return res.ProveSources(associations(c))
+	meaning, err := meaningOf(c)
+	if err != nil {
+		return err
+	}
+	return res.ProveMeaning(meaning)
+}
+
+// meaningOf returns what a configuration makes the server do.
+func meaningOf(c *config.Config) (m convert.Meaning, err error) {
+	trusted, err := c.TrustedKeys()
+	if err != nil {
+		return m, err
+	}
+	m = convert.Meaning{Associations: associations(c), Trusted: trusted.String(), Mode: c.Clock.Mode, Stratum: c.Clock.Stratum, Fallback: c.Clock.FallbackStratum}
+	for _, b := range c.Broadcast {
+		m.Broadcasts = append(m.Broadcasts, convert.Association{
+			Server: b.Destination.String(), Mode: "broadcast", Auth: b.Auth.String(), Key: uint32(b.Key), MinPoll: b.Poll, MaxPoll: b.Poll,
+		})
+	}
+	return m, nil
 }
 
 // associations returns the sources of a configuration.
