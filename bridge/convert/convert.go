@@ -128,7 +128,7 @@ func named(g Guess, in Input) Guess {
 		return Guess{Dialect: "ntpsec"} // it says so itself
 	case g.Dialect == "ntp" && ofNTPsec:
 		return Guess{Dialect: "ntpsec"}
-	case g.Unsure && strings.Contains(in.Path+"/"+path.Base(in.Name), "chrony"):
+	case g.Unsure && strings.Contains(in.Path+"/"+path.Base(in.Name), "chrony") && !strings.Contains(path.Base(in.Name), "ntp"):
 		return Guess{Dialect: "chrony"}
 	}
 	return g

@@ -132,6 +132,40 @@ func TestCommandLine(t *testing.T) {
 	}
 }
 
+// TestStarted reads how distributions start the daemon.
+func TestStarted(t *testing.T) {
+	for _, c := range []struct{ name, content, dialect, want string }{
+		{"etc/default/ntp", "NTPD_OPTS='-g'\n", "ntp", "known -g"},
+		{"etc/sysconfig/ntpd", "# Drop root\nOPTIONS=\"-u ntp:ntp -p /var/run/ntpd.pid -x\" # no steps\n", "ntp", "known -x"},
+		{"etc/sysconfig/ntp", "NTPD_OPTIONS=\"-gxu ntp:ntp\"\n", "ntp", "known -g -x"},
+		{"etc/default/ntpsec", "NTPD_OPTS=\"-g -N\"\n", "ntpsec", "known -g"},
+		{"etc/default/ntpsec", "NTPD_OPTS=\"-g\"\n", "ntp", ""},
+		{"etc/rc.conf", "ntpd_enable=\"YES\"\nntpd_sync_on_start=\"YES\"\n", "ntp", "known -g"},
+		{"etc/rc.conf", "ntpd_flags=\"-p /x -f /var/db/ntpd.drift\"\n", "ntp", "known -f"},
+		{"usr/lib/systemd/system/ntpd.service", "[Service]\nExecStart=/usr/sbin/ntpd -u ntp:ntp --panicgate $OPTIONS\n", "ntp", "known -g"},
+		{"etc/systemd/system/ntp.service.d/over.conf", "[Service]\nExecStart=\nExecStart=-/usr/sbin/ntpd -n -g -c /etc/ntp.conf\n", "ntp", "known -g"},
+		{"etc/systemd/system/ntp.service", "[Service]\nExecStart=/usr/bin/something -g\n", "ntp", ""},
+		{"etc/default/chrony", "DAEMON_OPTS=\"-F 1 -x\"\n", "chrony", "known never"},
+		{"etc/default/chrony", "DAEMON_OPTS=\"-g\"\n", "ntp", ""},
+	} {
+		in := Input{Name: "/etc/ntp.conf", Files: fstest.MapFS{c.name: {Data: []byte(c.content)}}}
+		conv := &conversion{in: in, dialect: c.dialect, report: &Report{}}
+		conv.commandLine()
+		var got []string
+		for _, option := range []struct {
+			name string
+			on   bool
+		}{{"known", conv.start.known}, {"-g", conv.start.panicOnce}, {"-x", conv.start.slewOnly}, {"-f", conv.start.drift != ""}, {"never", conv.start.never != ""}} {
+			if option.on {
+				got = append(got, option.name)
+			}
+		}
+		if strings.Join(got, " ") != c.want || len(conv.report.Findings) > 0 {
+			t.Errorf("%s: %q, want %q; %v", c.name, got, c.want, conv.report.Findings)
+		}
+	}
+}
+
 // TestChronySources reads sources with all kinds of options.
 func TestChronySources(t *testing.T) {
 	conf := "server a.example.org key 5 iburst\nserver b.example.org nts ntsport 4461\npool c.example.org maxsources 4\nkeyfile /etc/chrony.keys\n" +

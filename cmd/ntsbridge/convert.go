@@ -55,6 +55,9 @@ The configuration goes to standard output or -o, the report to standard error or
 --report. With --out-dir any number of inputs is converted at once, and standard
 output gets a summary.
 
+How the old daemon was started (ntpd -g, -x) is read from the host's files or
+--daemon-options; without either, its defaults are written out and said.
+
 Where the old daemon ignored a word of security for a slip of the pen, nothing is
 written until --lost says what counts; on a terminal it asks.
 
