@@ -17,7 +17,7 @@ func follow(t *testing.T) (server, client *Bridge, cfg *config.Config) {
 	t.Helper()
 	serverDir := t.TempDir()
 	serverConfig := testConfig(t, serverDir)
-	serverConfig.Server.Listen = []netip.AddrPort{freePort(t)}
+	serverConfig.Server.Listen = []netip.AddrPort{netip.AddrPortFrom(netip.IPv4Unspecified(), freePort(t).Port())}
 	serverConfig.NTS.Port = 0
 	server = startBridge(t, serverConfig)
 	t.Cleanup(func() { server.Close() })
@@ -54,12 +54,12 @@ func TestSteering(t *testing.T) {
 	wait(t, "all selected", func() bool {
 		for _, s := range client.reports().sources {
 			if s.State != control.StateCombined && s.State != control.StateSelected {
-				t.Logf("%+v", s)
 				return false
 			}
 		}
 		return true
 	})
+	wait(t, "cookies", func() bool { return client.reports().auth[2].Cookies >= 7 })
 	r := client.reports()
 	if len(r.sources) != 3 || r.sources[0].Name != "localhost" || r.sources[0].Address != "127.0.0.1" || r.sources[0].Stratum != 10 {
 		t.Errorf("sources %+v", r.sources)
@@ -93,8 +93,9 @@ func TestSteering(t *testing.T) {
 		t.Errorf("the source with noselect is %+v", s)
 	}
 	// What cannot change is refused.
-	cfg.Clock.MinSources = 2
-	if err := client.Reload(cfg); err == nil {
+	other := *cfg
+	other.Clock.MinSources = 2
+	if err := client.Reload(&other); err == nil {
 		t.Error("a reload changed the discipline of the clock")
 	}
 }
