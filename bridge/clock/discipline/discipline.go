@@ -159,7 +159,7 @@ func (d *Discipline) take(s *source, x *Sample) {
 		d.begin(x)
 	}
 	at := d.seconds(x.T1) + x.T4.since(x.T1)/2
-	delay := x.T4.since(x.T1)/(1+d.frequencyNow(s)) - float64(x.T3-x.T2)/1e9
+	delay := x.T4.since(x.T1)*(1-d.frequencyNow(s)) - float64(x.T3-x.T2)/1e9
 	offset := float64(middle(int64(x.T1), int64(x.T4))-middle(x.T2, x.T3)-d.epoch)/1e9 -
 		s.config.Asymmetry*delay - s.config.Offset.Seconds()
 	s.header = *x

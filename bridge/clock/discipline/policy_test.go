@@ -352,3 +352,24 @@ func TestWrongSavedFrequency(t *testing.T) {
 		t.Errorf("error %v", r.system)
 	}
 }
+
+// What fast oscillators are corrected by is exact: there is no second-order
+// error that a slew would have to make up for all the time.
+func TestFastOscillatorIsCorrectedExactly(t *testing.T) {
+	for _, y := range []float64{-480e-6, 450e-6} {
+		r := newRig(t, DefaultConfig(), poll4)
+		r.y = y
+		for _, s := range r.servers {
+			s.delay = 20e-6
+		}
+		r.noise = func() float64 { return 0 }
+		r.run(20000)
+		a := r.d.Exit()
+		if drift := (1+r.y)*(1+a.Rate) - 1; math.Abs(drift) > 5e-9 {
+			t.Errorf("at %v the clock left alone drifts by %v", y, drift)
+		}
+		if math.Abs(r.system) > 0.5e-6 {
+			t.Errorf("at %v: error %v", y, r.system)
+		}
+	}
+}
