@@ -31,7 +31,7 @@ type Discipline struct {
 	// Selection.
 	selected []*source
 	trustees []*source // the last sources that were selected
-	minority int       // how many voters may lie
+	jury     []*source // those on whose words the bound of the error rests
 	gather   float64   // s: until when a majority of all sources is awaited
 	held     bool      // answers, but no majority
 	leap     ntp.Leap
@@ -94,8 +94,11 @@ func (d *Discipline) RemoveSource(id SourceID) {
 		return list[:n]
 	}
 	d.sources, d.selected = keep(d.sources), keep(d.selected)
-	if trustees := keep(d.trustees); len(trustees) > 0 {
-		d.trustees = trustees
+	if len(d.trustees) > 1 { // what is claimed rests on the last one
+		d.trustees = keep(d.trustees)
+	}
+	if len(d.jury) > 1 {
+		d.jury = keep(d.jury)
 	}
 }
 
@@ -186,6 +189,7 @@ func (d *Discipline) fuse(s *source, k *kept) {
 		return
 	}
 	d.trustees = append(d.trustees[:0], d.selected...)
+	d.swearIn()
 	d.leap = d.leapVote()
 	switch {
 	case !d.joint.started || d.allYoung():
@@ -254,7 +258,7 @@ func (d *Discipline) reset() {
 		s.state = Unusable
 	}
 	d.joint, d.slots = newJointBank(), d.slots[:0]
-	d.selected, d.trustees = d.selected[:0], d.trustees[:0]
+	d.selected, d.trustees, d.jury = d.selected[:0], d.trustees[:0], d.jury[:0]
 	d.begun, d.trustworthy, d.started, d.fresh = false, false, false, false
 	d.gather = gathering
 	d.startY, d.startYVar = d.y, 1e-12

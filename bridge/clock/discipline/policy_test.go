@@ -261,6 +261,27 @@ func TestGap(t *testing.T) {
 	}
 }
 
+// After a gap the liar may be the first to answer, and the others be asked only
+// when their interval is over: what is not known yet is not claimed.
+func TestLiarAnswersFirstAfterGap(t *testing.T) {
+	poll8 := SourceConfig{MinPoll: 8, MaxPoll: 8}
+	r := newRig(t, DefaultConfig(), poll8, poll8, poll8)
+	r.run(5000)
+	r.servers[1].offset = 0.5
+	r.d.Gap(r.rawNow(), 0, 1)
+	for i, s := range r.servers {
+		s.next = r.now + int64([]float64{150, 1, 200}[i]*1e9)
+	}
+	for range 600 {
+		r.run(1)
+		r.honest(t)
+		if math.Abs(r.system) > 0.01 {
+			t.Fatalf("error %v", r.system)
+		}
+	}
+	r.synchronised(t, true)
+}
+
 // However short the gap, nothing is called synchronised until there is an
 // answer from after it.
 func TestShortGap(t *testing.T) {

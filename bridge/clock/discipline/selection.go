@@ -66,7 +66,6 @@ func (d *Discipline) choose(at float64) {
 	lo, hi, agree := d.intersection(voters, at)
 	all := d.electorate(voters, at)
 	needed := all/2 + 1
-	d.minority = (max(all, len(voters)) - 1) / 2
 	if agree < needed {
 		d.held = true
 		for _, s := range voters {
@@ -158,7 +157,7 @@ func (d *Discipline) enfranchise(voters []*source) {
 }
 
 // electorate returns of how many voices a majority is needed: those of the
-// voters that count, and at the start of all that may still answer.
+// voters that count, and after a start or gap of all that may still answer.
 func (d *Discipline) electorate(voters []*source, at float64) int {
 	n := 0
 	for _, s := range voters {
@@ -166,16 +165,12 @@ func (d *Discipline) electorate(voters []*source, at float64) int {
 			n++
 		}
 	}
-	if at > d.gather {
-		return n
-	}
-	waiting := 0
 	for _, s := range d.sources {
-		if s.state == Unusable && !s.refused && !s.config.NoSelect && s.verdict == Accepted {
-			waiting++
+		if s.state == Unusable && !s.refused && !s.config.NoSelect && s.verdict == Accepted && at <= max(d.gather, s.awaited) {
+			n++
 		}
 	}
-	return n + waiting
+	return n
 }
 
 // intersection returns the interval in which most of the counting voters'

@@ -203,3 +203,103 @@ func TestNothingServedBeforeTheFirstUpdate(t *testing.T) {
 		t.Error("the reference time is in the future")
 	}
 }
+
+// Sources may be removed until none is left: the clock is held, and what is
+// claimed grows.
+func TestEverySourceIsRemoved(t *testing.T) {
+	for n := range 4 {
+		c := DefaultConfig()
+		c.MaxDistance = 0.1
+		r := newRig(t, c, sources(n+1)...)
+		r.run(1000)
+		before := r.status()
+		servers := r.servers
+		r.servers = nil
+		for _, s := range servers {
+			r.d.RemoveSource(s.id)
+			r.run(1)
+			r.honest(t)
+		}
+		r.run(3000)
+		r.honest(t)
+		if after := r.status(); after.Distance() < before.Distance()+3000*c.Drift*0.9 {
+			t.Errorf("%d sources: root distance %v, before they went %v", n+1, after.Distance(), before.Distance())
+		}
+		r.run(6000)
+		r.synchronised(t, false)
+		if err := r.d.AddSource(7, poll4); err != nil {
+			t.Fatal(err)
+		}
+		r.servers = []*server{{id: 7, delay: 2e-3, next: r.now + 1e9}}
+		r.run(100)
+		r.synchronised(t, true)
+		r.honest(t)
+	}
+}
+
+// Half of the sources may lie, each within what its neighbours' delays leave
+// open: too many to be found out, but not to spoil what is claimed.
+func TestBoundHoldsWithHalfLying(t *testing.T) {
+	for _, n := range []int{2, 4, 6} {
+		r := newRig(t, DefaultConfig(), sources(n)...)
+		for i, s := range r.servers {
+			s.delay = 40e-3
+			if i < n/2 {
+				s.delay, s.offset = 200e-6, 8e-3
+			}
+		}
+		for range 600 {
+			r.run(1)
+			r.honest(t)
+		}
+		r.synchronised(t, true)
+		if math.Abs(r.system) < 1e-3 {
+			t.Errorf("error %v: the case is not what it is meant to be", r.system)
+		}
+	}
+}
+
+// Two liars of four draw the estimate away, slowly enough for an honest source
+// far away to agree for minutes: the claim must grow with what the others say,
+// and hold when there is no majority any more.
+func TestBoundHoldsWhenDragged(t *testing.T) {
+	r := newRig(t, DefaultConfig(), sources(4)...)
+	r.servers[0].delay, r.servers[1].delay, r.servers[2].delay, r.servers[3].delay = 150e-3, 15e-3, 60e-6, 500e-6
+	r.run(600)
+	lie, furthest := 0.0, 0.0
+	for range 1200 {
+		lie -= 400e-6
+		r.servers[1].offset, r.servers[3].offset = lie, lie
+		r.run(1)
+		r.honest(t)
+		furthest = max(furthest, math.Abs(r.system))
+	}
+	if furthest < 10e-3 {
+		t.Errorf("error %v: the case is not what it is meant to be", furthest)
+	}
+	if !r.d.Tracking(r.reading()).Held {
+		t.Error("two against two: not held")
+	}
+}
+
+// With half of the sources far off from the start nothing is followed; when it
+// happens later the last update stays the last.
+func TestNothingIsFollowedWithHalfLying(t *testing.T) {
+	r := newRig(t, DefaultConfig(), sources(4)...)
+	r.servers[0].offset, r.servers[2].offset = 0.3, 0.3
+	for range 1000 {
+		r.run(1)
+		r.synchronised(t, false)
+	}
+	r.servers[0].offset, r.servers[2].offset = 0, 0
+	r.run(200)
+	r.synchronised(t, true)
+	r.servers[1].offset, r.servers[3].offset = -0.2, -0.2
+	r.run(40)
+	last := r.status().Reference
+	r.run(1000)
+	if now := r.status().Reference; now != last {
+		t.Errorf("updated at %v without a majority", now)
+	}
+	r.honest(t)
+}

@@ -54,7 +54,8 @@ type source struct {
 
 	last     Instant // T1 of the last sample
 	lastAt   float64
-	header   Sample // of the last accepted sample
+	awaited  float64 // s: until when its first answer after a gap is waited for
+	header   Sample  // of the last accepted sample
 	recent   [recentSamples]kept
 	count    int  // accepted samples since the last reset
 	veteran  bool // not young any more
