@@ -14,6 +14,10 @@ const maxSlots = 32
 // others before its bias is believed to have changed.
 const biasStrikes = 4
 
+// quarrelsome is by how much the variance of a source's innovations in the
+// joint filter must exceed that in its own bank before the difference counts.
+const quarrelsome = 2
+
 // startJoint starts the joint filter from the last samples of each selected
 // source, in the order of time.
 func (d *Discipline) startJoint(each int) {
@@ -70,7 +74,12 @@ func (d *Discipline) feed(s *source, k *kept) {
 		}
 	}
 	weights := s.own.familyWeights()
-	innovation, contradicts := d.joint.observe(k.at, k.sample, slot, &weights)
+	z := k.sample
+	if len(d.selected) > 1 {
+		z.noise += s.quarrel()
+	}
+	innovation, contradicts := d.joint.observe(k.at, z, slot, &weights)
+	s.disagree(innovation)
 	if !contradicts {
 		s.strikes = 0
 	} else {
@@ -78,6 +87,29 @@ func (d *Discipline) feed(s *source, k *kept) {
 	}
 	d.residual, d.fresh, d.fedAt = innovation, true, k.at
 	d.track()
+}
+
+// quarrel is the variance of a source's time that its own history does not
+// show but the others' words do: servers of lower strata wander by more than
+// their path's jitter, and the clock must not follow each in turn. To the
+// source's own bank that is the oscillator's wander; for the joint filter it
+// is noise.
+func (s *source) quarrel() float64 {
+	if s.against < quarrelsome*s.observed {
+		return 0
+	}
+	return s.against - s.observed
+}
+
+// disagree follows the variance of the joint filter's innovations, as notice
+// does that of the own bank's.
+func (s *source) disagree(innovation float64) {
+	if s.young() || s.against == 0 {
+		s.against = s.observed
+		return
+	}
+	square := min(innovation*innovation, 9*s.against+1e-18)
+	s.against += noticeRate * (square - s.against)
 }
 
 // contradicted decides what a contradiction means: that the clock jumped, if

@@ -303,3 +303,26 @@ func TestNothingIsFollowedWithHalfLying(t *testing.T) {
 	}
 	r.honest(t)
 }
+
+// Servers whose own clocks wander slowly, each its own way, by more than their
+// paths' jitter: the clock goes its way between them and does not run after
+// each of their answers.
+func TestWanderingServersDoNotShakeTheClock(t *testing.T) {
+	r := newRig(t, DefaultConfig(), sources(3)...)
+	r.noise = func() float64 { return 0.1 }
+	worst := 0.0
+	for i := range 12000 {
+		for j, s := range r.servers {
+			s.offset = 150e-6 * math.Sin(2*math.Pi*float64(i)/(1500+700*float64(j))+float64(j))
+		}
+		r.rates = r.rates[:0]
+		r.run(1)
+		if i > 4000 {
+			worst = max(worst, math.Abs(r.rates[0]+r.y))
+		}
+		r.honest(t)
+	}
+	if worst > 5e-6 {
+		t.Errorf("rate off by %v, the servers' by 0.7e-6 at most", worst)
+	}
+}

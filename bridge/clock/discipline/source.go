@@ -43,7 +43,8 @@ type source struct {
 	own      *bank
 	path     *path // the route in use
 	former   *path // the one before
-	observed float64
+	observed float64 // variance of the innovations of its own bank, s^2
+	against  float64 // variance of those of the joint filter, s^2; 0: none yet
 
 	reach    uint8 // RFC 5905's shift register
 	sent     int   // since the last burst
@@ -76,7 +77,7 @@ func newSource(id SourceID, c SourceConfig) *source {
 // forget drops all that was measured.
 func (s *source) forget() {
 	s.own, s.path, s.former = newOwnBank(), &path{slot: -1}, nil
-	s.count, s.strikes, s.observed, s.veteran = 0, 0, 0, false
+	s.count, s.strikes, s.observed, s.against, s.veteran = 0, 0, 0, 0, false
 }
 
 // variance is of the source's and our timestamps.
