@@ -53,6 +53,7 @@ type Discipline struct {
 	replay   []keptOf
 	bounds   []float64
 	opinions []opinion
+	leanings []leaning
 }
 
 // New returns a discipline without sources.

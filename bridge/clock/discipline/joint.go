@@ -14,9 +14,9 @@ const maxSlots = 32
 // others before its bias is believed to have changed.
 const biasStrikes = 4
 
-// quarrelsome is by how much the variance of a source's innovations in the
-// joint filter must exceed that in its own bank before the difference counts.
-const quarrelsome = 2
+// quarrelsome is by how much the variance between a source and the others must
+// exceed what their own banks expect before it counts.
+const quarrelsome = 4
 
 // startJoint starts the joint filter from the last samples of each selected
 // source, in the order of time.
@@ -75,11 +75,9 @@ func (d *Discipline) feed(s *source, k *kept) {
 	}
 	weights := s.own.familyWeights()
 	z := k.sample
-	if len(d.selected) > 1 {
-		z.noise += s.quarrel()
-	}
+	z.noise += d.quarrel(s, k.at)
+	d.recentre(k.at)
 	innovation, contradicts := d.joint.observe(k.at, z, slot, &weights)
-	s.disagree(innovation)
 	if !contradicts {
 		s.strikes = 0
 	} else {
@@ -89,27 +87,43 @@ func (d *Discipline) feed(s *source, k *kept) {
 	d.track()
 }
 
-// quarrel is the variance of a source's time that its own history does not
-// show but the others' words do: servers of lower strata wander by more than
-// their path's jitter, and the clock must not follow each in turn. To the
-// source's own bank that is the oscillator's wander; for the joint filter it
-// is noise.
-func (s *source) quarrel() float64 {
-	if s.against < quarrelsome*s.observed {
+// quarrel follows, and returns where it counts, the variance of a source's time
+// that its own history does not show but the others' words do: servers of
+// lower strata wander by more than their paths' jitter, and the clock must not
+// follow each in turn. To the source's own bank that is the oscillator's
+// wander; for the joint filter it is noise. It is measured between the sources'
+// own banks, so that nothing of it depends on what is then done with it.
+func (d *Discipline) quarrel(s *source, at float64) float64 {
+	d.opinions = d.opinions[:0]
+	if !s.veteran || s.path.slot < 0 {
 		return 0
 	}
-	return s.against - s.observed
+	own := d.unbiased(s, at)
+	for _, o := range d.selected {
+		if o != s && o.veteran && o.path.slot >= 0 {
+			other := d.unbiased(o, at)
+			d.opinions = append(d.opinions, opinion{math.Abs(own.x - other.x), math.Hypot(own.scatter, other.scatter)})
+		}
+	}
+	if len(d.opinions) == 0 {
+		s.against = 0
+		return 0
+	}
+	slices.SortFunc(d.opinions, func(a, b opinion) int { return cmp.Compare(a.x, b.x) })
+	// It and those nearer than this one are a majority of all.
+	nearest := d.opinions[(len(d.opinions)-1)/2]
+	apart, expected := nearest.x, nearest.scatter*nearest.scatter
+	s.against += noticeRate * (min(apart*apart, 9*max(s.against, expected)) - s.against)
+	if s.against < quarrelsome*expected {
+		return 0
+	}
+	return s.against
 }
 
-// disagree follows the variance of the joint filter's innovations, as notice
-// does that of the own bank's.
-func (s *source) disagree(innovation float64) {
-	if s.young() || s.against == 0 {
-		s.against = s.observed
-		return
-	}
-	square := min(innovation*innovation, 9*s.against+1e-18)
-	s.against += noticeRate * (square - s.against)
+// unbiased is what a source's own bank says, less what is known of its path.
+func (d *Discipline) unbiased(s *source, at float64) opinion {
+	x, _ := s.own.estimate(at)
+	return opinion{x - d.joint.bias(s.path.slot), s.own.deviation(max(at-s.own.at, 0))}
 }
 
 // contradicted decides what a contradiction means: that the clock jumped, if
@@ -150,6 +164,7 @@ func (d *Discipline) contradicted(s *source, k *kept, innovation float64, weight
 func (d *Discipline) widenBias(slot int, variance float64) {
 	for _, m := range d.joint.members {
 		*m.at(clockLen+slot, clockLen+slot) += variance
+		m.prior[slot] += variance
 	}
 }
 

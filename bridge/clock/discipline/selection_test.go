@@ -326,3 +326,68 @@ func TestWanderingServersDoNotShakeTheClock(t *testing.T) {
 		t.Errorf("rate off by %v, the servers' by 0.7e-6 at most", worst)
 	}
 }
+
+// When poll intervals become short at once, sources that are only asked at the
+// end of their long ones keep their votes: two liars that happen to be asked
+// sooner are no majority.
+func TestShorterPollsSilenceNobody(t *testing.T) {
+	adaptive := SourceConfig{MinPoll: 3, MaxPoll: 10}
+	r := newRig(t, DefaultConfig(), adaptive, adaptive, adaptive, adaptive, adaptive)
+	r.run(60000)
+	if r.d.poll < 7 {
+		t.Fatalf("poll interval 2^%d s: the case is not what it is meant to be", r.d.poll)
+	}
+	for i, s := range r.servers {
+		s.next = r.now + int64([]float64{1, 2, 100, 110, 120}[i]*1e9)
+		s.offset = []float64{-0.01, -0.01, 0, 0, 0}[i]
+	}
+	r.d.poll = 3
+	for range 1000 {
+		r.run(1)
+		r.honest(t)
+		if math.Abs(r.system) > 5e-3 {
+			t.Fatalf("error %v", r.system)
+		}
+	}
+}
+
+// What all sources' biases have in common is led back to where it is most
+// plausible: with two of three that agree, whatever the third's asymmetry; and
+// a lie of some hours leaves nothing behind.
+func TestCentre(t *testing.T) {
+	r := newRig(t, DefaultConfig(), sources(3)...)
+	for _, s := range r.servers {
+		s.delay = 20e-3
+	}
+	r.servers[1].offset = 2e-3 // its way back is 4 ms longer
+	r.run(20000)
+	if math.Abs(r.system) > 0.2e-3 {
+		t.Errorf("error %v with two of three sources right", r.system)
+	}
+	r.servers[1].offset = 0
+	r.run(20000)
+	if math.Abs(r.system) > 0.1e-3 {
+		t.Errorf("error %v with all sources right", r.system)
+	}
+	r.honest(t)
+}
+
+func TestCentreOf(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		list []leaning
+		want float64
+	}{
+		{"none", nil, 0},
+		{"one", []leaning{{3e-3, 1e6}}, 3e-3},
+		{"two: the mean", []leaning{{1e-3, 1e6}, {3e-3, 1e6}}, 2e-3},
+		{"two: weighted", []leaning{{1e-3, 3e6}, {3e-3, 1e6}}, 1.5e-3},
+		{"three near each other: the mean", []leaning{{1e-5, 1e6}, {3e-5, 1e6}, {-4e-5, 1e6}}, 0},
+		{"one of three far", []leaning{{0, 1e6}, {0, 1e6}, {1, 1e6}}, 0},
+		{"two of five far", []leaning{{0, 1e6}, {5e-3, 1e6}, {0, 1e6}, {4e-3, 1e6}, {0, 1e6}}, 0},
+	} {
+		if got := centreOf(c.list); math.Abs(got-c.want) > 0.05e-3 {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}

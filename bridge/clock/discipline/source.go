@@ -41,13 +41,14 @@ type source struct {
 	config SourceConfig
 
 	own      *bank
-	path     *path // the route in use
-	former   *path // the one before
+	path     *path   // the route in use
+	former   *path   // the one before
 	observed float64 // variance of the innovations of its own bank, s^2
-	against  float64 // variance of those of the joint filter, s^2; 0: none yet
+	against  float64 // variance between it and the others, s^2
 
-	reach    uint8 // RFC 5905's shift register
-	sent     int   // since the last burst
+	reach    uint8   // RFC 5905's shift register
+	sent     int     // since the last burst
+	granted  float64 // s: until the next request, as told by Next
 	replies  int
 	refused  bool // it told us to go away
 	leastNow int  // log2 s: minimum poll, raised by RATE
