@@ -41,7 +41,8 @@ func (d *Discipline) Next(id SourceID, random float64) time.Duration {
 		interval = min(interval, math.Exp2(float64(s.sent-2)))
 	}
 	interval *= 1 - spreadPolls/2 + spreadPolls*min(max(random, 0), 1)
-	return time.Duration(max(interval, leastInterval) * 1e9)
+	s.granted = max(interval, leastInterval)
+	return time.Duration(s.granted * 1e9)
 }
 
 // pollOf returns a source's poll interval, log2 s.

@@ -37,7 +37,8 @@ const (
 	// intervalDeviations widen a source's interval by its estimate's error.
 	intervalDeviations = 3
 	// staleAfter is for how many poll intervals without a sample a source
-	// may vote.
+	// may vote: of the interval it is really asked in, too. Where intervals
+	// have just become shorter, those who were not asked since are not silent.
 	staleAfter = 8
 	// gathering is how long after the first answer we wait for a majority of
 	// all sources, s, not only of those that have answered.
@@ -130,7 +131,7 @@ func (d *Discipline) usable(s *source, at float64) SelectState {
 	switch {
 	case s.refused || s.count == 0 || s.verdict != Accepted:
 		return Unusable
-	case s.reach == 0 || at-s.lastAt > staleAfter*math.Exp2(float64(d.pollOf(s))):
+	case s.reach == 0 || at-s.lastAt > staleAfter*max(math.Exp2(float64(d.pollOf(s))), s.granted):
 		return Unreachable
 	case s.config.NoSelect:
 		return Excluded
