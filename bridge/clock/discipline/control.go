@@ -31,6 +31,11 @@ const (
 	// It matters where each sample brings much news, after a jump of the
 	// frequency or with a wander of 1e-7.
 	noiseCorrection = 0.3
+	// certainDeviations is from how many deviations of the estimate on an
+	// offset is no noise: there is nothing to average, and it is corrected
+	// faster in proportion, but not within less than certainCorrection, s.
+	certainDeviations = 8
+	certainCorrection = 4.0
 	// startCorrection is the same at the start, as a part of the time since
 	// then: what is known at first is worth little.
 	startCorrection = 0.25
@@ -145,6 +150,9 @@ func (d *Discipline) follow(at float64) {
 func (d *Discipline) slew(e, at float64) float64 {
 	noise := math.Sqrt(d.tracked.now / max(d.joint.yVar, 1e-24))
 	t := min(correctionTime*d.interval(), longestCorrection, noiseCorrection*noise, startCorrection*(at-d.began))
+	if known := certainDeviations * d.tracking(max(at-d.joint.at, 0)); math.Abs(e) > known {
+		t = min(t, max(t*known/math.Abs(e), certainCorrection))
+	}
 	limit := d.config.MaxSlew
 	if d.starting {
 		if at-d.began > startLeast && math.Abs(e) < startDone || at-d.began > startPhase {

@@ -228,6 +228,23 @@ func TestForeignChanges(t *testing.T) {
 	}
 }
 
+// What is certainly wrong is corrected as fast as allowed, however long the poll
+// interval: 20 ms at 500 ppm take 40 s.
+func TestCertainOffsetIsCorrectedFast(t *testing.T) {
+	r := newRig(t, DefaultConfig(), SourceConfig{MinPoll: 8, MaxPoll: 8})
+	r.run(20000)
+	r.system += 20e-3
+	r.run(90)
+	if math.Abs(r.system) > 0.3e-3 || len(r.steps) > 0 {
+		t.Errorf("error %v after 90 s, steps %v", r.system, r.steps)
+	}
+	for _, rate := range r.rates {
+		if math.Abs(rate+r.y) > 1.01*DefaultConfig().MaxSlew {
+			t.Fatalf("rate %v", rate)
+		}
+	}
+}
+
 func TestGap(t *testing.T) {
 	r := newRig(t, DefaultConfig(), poll4, poll4, poll4)
 	r.run(2000)
