@@ -18,6 +18,10 @@ const biasStrikes = 4
 // exceed what their own banks expect before it counts.
 const quarrelsome = 4
 
+// reconciled is the weight of a smaller difference in that variance: what is
+// over need not be remembered for long.
+const reconciled = 1.0 / 8
+
 // startJoint starts the joint filter from the last samples of each selected
 // source, in the order of time.
 func (d *Discipline) startJoint(each int) {
@@ -28,7 +32,7 @@ func (d *Discipline) startJoint(each int) {
 	slices.SortFunc(d.replay, func(a, b keptOf) int { return cmp.Compare(a.at, b.at) })
 	d.joint, d.slots = newJointBank(), d.slots[:0]
 	for _, s := range d.sources {
-		s.path.slot, s.strikes = -1, 0
+		s.path.slot, s.strikes, s.against = -1, 0, 0
 		if s.former != nil {
 			s.former.slot = -1
 		}
@@ -113,7 +117,13 @@ func (d *Discipline) quarrel(s *source, at float64) float64 {
 	// It and those nearer than this one are a majority of all.
 	nearest := d.opinions[(len(d.opinions)-1)/2]
 	apart, expected := nearest.x, nearest.scatter*nearest.scatter
-	s.against += noticeRate * (min(apart*apart, 9*max(s.against, expected)) - s.against)
+	limit := s.floor()/2 + s.upstream() // more is no wander but a lie, which selection deals with
+	square := min(apart*apart, 9*max(s.against, expected), limit*limit)
+	rate := noticeRate
+	if square < s.against {
+		rate = reconciled
+	}
+	s.against += rate * (square - s.against)
 	if s.against < quarrelsome*expected {
 		return 0
 	}
