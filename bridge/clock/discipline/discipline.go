@@ -43,6 +43,8 @@ type Discipline struct {
 	panicSpent  bool
 	poll        int // log2 s, before each source's limits
 	patience    int // samples in a row that allow a longer poll
+	polls       int
+	wander      float64 // log of the square of the oscillator's, averaged
 	controller
 
 	stats  statistics
