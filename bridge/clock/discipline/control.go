@@ -80,6 +80,7 @@ type persistence struct {
 // nothing depends on a command having been carried out exactly.
 func (d *Discipline) Tick(r Reading) Action {
 	d.watch(r)
+	d.excuse(r)
 	d.expire(r)
 	a := d.decide(r)
 	if math.IsNaN(a.Rate) || math.IsInf(a.Rate, 0) {
@@ -89,6 +90,21 @@ func (d *Discipline) Tick(r Reading) Action {
 	}
 	d.last, d.command, d.running = r, a, true
 	return a
+}
+
+// excuse remembers for all sources that we were not running.
+func (d *Discipline) excuse(r Reading) {
+	if !d.begun {
+		return
+	}
+	at := d.seconds(r.Raw)
+	idle := d.stall(at)
+	if idle == 0 {
+		return
+	}
+	for _, s := range d.sources {
+		s.excused += max(min(idle, at-s.lastAt), 0)
+	}
 }
 
 // decide computes the action.

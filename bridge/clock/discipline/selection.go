@@ -40,6 +40,8 @@ const (
 	// may vote: of the interval it is really asked in, too. Where intervals
 	// have just become shorter, those who were not asked since are not silent.
 	staleAfter = 8
+	// longestTick is after how long without a tick we were not running, s.
+	longestTick = 5.0
 	// gathering is how long after the first answer we wait for a majority of
 	// all sources, s, not only of those that have answered.
 	gathering = 10.0
@@ -131,7 +133,7 @@ func (d *Discipline) usable(s *source, at float64) SelectState {
 	switch {
 	case s.refused || s.count == 0 || s.verdict != Accepted:
 		return Unusable
-	case s.reach == 0 || at-s.lastAt > staleAfter*max(math.Exp2(float64(d.pollOf(s))), s.granted):
+	case s.reach == 0 || at-s.lastAt-s.excused-d.stall(at) > staleAfter*max(math.Exp2(float64(d.pollOf(s))), s.granted):
 		return Unreachable
 	case s.config.NoSelect:
 		return Excluded
@@ -139,6 +141,16 @@ func (d *Discipline) usable(s *source, at float64) SelectState {
 		return Unusable
 	}
 	return Selected
+}
+
+// stall is for how long the caller has not run: there is a tick each second.
+// Sources that could not be asked in that time are not silent, and who is asked
+// first after it is no majority.
+func (d *Discipline) stall(at float64) float64 {
+	if idle := at - d.seconds(d.last.Raw); d.running && idle > longestTick {
+		return idle
+	}
+	return 0
 }
 
 // enfranchise decides whose voices count: all voters', or where some are

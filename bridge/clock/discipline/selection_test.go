@@ -391,3 +391,20 @@ func TestCentreOf(t *testing.T) {
 		}
 	}
 }
+
+// A daemon that did not run for minutes asks a liar first: the other one is not
+// silent because of that.
+func TestStallSilencesNobody(t *testing.T) {
+	for _, lag := range []float64{0.2, 1.7} { // the liar's answer before the first tick, or after it
+		r := newRig(t, DefaultConfig(), sources(2)...)
+		r.run(1000)
+		r.servers[1].offset = 0.05
+		r.advance(r.now + 1000e9)
+		r.servers[0].next, r.servers[1].next = r.now+100e9, r.now+int64(lag*1e9)
+		r.run(95)
+		r.honest(t)
+		if math.Abs(r.system) > 5e-3 {
+			t.Errorf("error %v", r.system)
+		}
+	}
+}

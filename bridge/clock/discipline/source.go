@@ -56,6 +56,7 @@ type source struct {
 
 	last     Instant // T1 of the last sample
 	lastAt   float64
+	excused  float64 // s since the last sample in which nobody could be asked
 	awaited  float64 // s: until when its first answer after a gap is waited for
 	header   Sample  // of the last accepted sample
 	recent   [recentSamples]kept
@@ -209,7 +210,7 @@ func (s *source) keep(k kept) {
 	s.recent[s.count%recentSamples] = k
 	s.count++
 	s.veteran = s.veteran || s.count > recentSamples
-	s.lastAt = k.at
+	s.lastAt, s.excused = k.at, 0
 }
 
 // keptSamples appends the last remembered samples, at most recentSamples,
