@@ -31,6 +31,8 @@ type Discipline struct {
 	// Selection.
 	selected []*source
 	trustees []*source // the last sources that were selected
+	voices   int       // of how many a majority is needed
+	awaiting int       // the same when the jury was sworn in: some may not have answered yet
 	jury     []*source // those on whose words the bound of the error rests
 	gather   float64   // s: until when a majority of all sources is awaited
 	held     bool      // answers, but no majority

@@ -59,7 +59,7 @@ func (d *Discipline) bound(s *source, at, x, y float64) float64 {
 // also the ones that did not agree. Where some are preferred the operator
 // wants it to be theirs.
 func (d *Discipline) swearIn() {
-	d.jury = d.jury[:0]
+	d.jury, d.awaiting = d.jury[:0], d.voices
 	preferred := slices.ContainsFunc(d.selected, func(s *source) bool { return s.config.Prefer })
 	for _, s := range d.voting {
 		if s.counts && (!preferred || s.config.Prefer && s.state == Selected) {
@@ -81,7 +81,7 @@ func (d *Discipline) testimony(at, x, y float64) float64 {
 		d.bounds = append(d.bounds, d.bound(s, at, x, y))
 	}
 	slices.Sort(d.bounds)
-	return d.bounds[len(d.bounds)/2]
+	return d.bounds[min(max(d.awaiting, len(d.bounds))/2, len(d.bounds)-1)]
 }
 
 // Status returns what may be served at a reading of both clocks.

@@ -68,6 +68,7 @@ func (d *Discipline) choose(at float64) {
 	d.enfranchise(voters)
 	lo, hi, agree := d.intersection(voters, at)
 	all := d.electorate(voters, at)
+	d.voices = all
 	needed := all/2 + 1
 	if agree < needed {
 		d.held = true
