@@ -111,6 +111,7 @@ func (g *generator) sweep(c *Chaotic) {
 		length, by := g.uniform(30, 1000), g.sign()*g.scale(1e-3, 2000)
 		for i := range c.Servers {
 			own := c.Servers[i].Offset
+			c.Servers[i].Kiss = nil // its last word must not be the lie
 			c.Servers[i].Offset = func(t float64) float64 {
 				o := 0.0
 				if own != nil {
@@ -125,8 +126,9 @@ func (g *generator) sweep(c *Chaotic) {
 		// What was slewed in that time has to be slewed back; steps and
 		// what is still remembered of it need some polls.
 		until := from + 2*length + 100 + 30*math.Exp2(float64(c.MaxPoll))
-		c.Lost = func(t float64) bool { return t >= from && t < until }
 		c.Calm = max(c.Calm, int(until))
+		calm := float64(c.Calm) // until then who said it may be silent
+		c.Lost = func(t float64) bool { return t >= from && t < calm }
 		c.Length = c.Calm + 6000 + 60<<c.MinPoll
 	case 1:
 		c.Absent = make([]bool, len(c.Servers))
