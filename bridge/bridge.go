@@ -128,7 +128,7 @@ func (b *Bridge) steer() (err error) {
 	if b.steering != nil {
 		return nil
 	}
-	if b.steering, err = newSteering(b.parts, b.precision, b.options.NoClock, b.log.Named("clock"), b.publish, b.stepped); err != nil {
+	if b.steering, err = newSteering(b.parts, b.precision, b.options.NoClock, b.log.Named("clock"), b.publish, b.stepped, b.doubted); err != nil {
 		return err
 	}
 	if b.steering != nil {
@@ -145,6 +145,15 @@ func (b *Bridge) stepped(by time.Duration) {
 	b.server.Stepped()
 	if p := b.pollers.Load(); p != nil && by.Abs() > farStep {
 		p.confirm()
+	}
+	b.doubted()
+}
+
+// doubted is told that nothing is synchronised until sources have answered
+// anew.
+func (b *Bridge) doubted() {
+	if p := b.pollers.Load(); p != nil {
+		p.hurry()
 	}
 }
 
