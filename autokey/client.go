@@ -1,6 +1,7 @@
 package autokey
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
@@ -220,11 +221,12 @@ func (c *Client) message(m Moment, p []byte, l *ntp.Layout, sent sentPacket, out
 	c.err = out.Err
 }
 
-// fieldMessage reads the message at an offset of a packet.
+// fieldMessage reads the message at an offset of a packet, whose buffer may be
+// used for the next one: what is in the message is kept.
 func fieldMessage(p []byte, offset int) (Message, error) {
 	f, ok := ntp.FieldAt(p, offset)
 	if !ok {
 		return Message{}, ErrMessage
 	}
-	return ParseMessage(p[f.Offset : f.Offset+f.Length])
+	return ParseMessage(bytes.Clone(p[f.Offset : f.Offset+f.Length]))
 }

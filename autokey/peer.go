@@ -1,6 +1,7 @@
 package autokey
 
 import (
+	"bytes"
 	"encoding/binary"
 	"fmt"
 	"net/netip"
@@ -316,7 +317,7 @@ func (p *Peer) messages(m Moment, packet []byte, l *ntp.Layout, out *Outcome) {
 			out.Err = ErrPacket
 			return
 		}
-		msg, err := ParseMessage(packet[f.Offset : f.Offset+f.Length])
+		msg, err := ParseMessage(bytes.Clone(packet[f.Offset : f.Offset+f.Length])) // the buffer may be used again
 		switch {
 		case err != nil:
 			out.Err = messageError(OpNull, EventLEN, "%w", err)
