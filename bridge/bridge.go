@@ -99,6 +99,7 @@ func (b *Bridge) open() (err error) {
 		SourceStats: func() []control.SourceStats { return b.reports().stats },
 		AuthData:    func() []control.AuthData { return b.reports().auth },
 		SelectData:  func() []control.SelectData { return b.reports().choice },
+		MakeStep:    func() error { return b.steering.makeStep() },
 	}
 	if b.control, err = control.Listen(cfg.Control.Socket, sources, b.log.Named("control")); err != nil {
 		return err
@@ -255,6 +256,7 @@ func (b *Bridge) tick(now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.parts.leaps.refresh(now)
+	b.steering.trust(b.pollers.Load())
 	state := b.look()
 	if b.steering.state() == nil { // else publish does it
 		b.server.SetClock(state)

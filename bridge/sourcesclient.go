@@ -84,7 +84,10 @@ func (p *pollers) clientConfig(a *association, auth source.Authenticator, server
 		Polling: a.spec.polling(), Pace: f.pace(), Presend: int8(cfg.Presend), Interleaved: cfg.Interleaved,
 		MaxDelay: cfg.MaxDelay, MaxDelayRatio: cfg.MaxDelayRatio, MaxDelayDevRatio: cfg.MaxDelayDevRatio,
 		MinStratum: uint8(cfg.MinStratum), Self: p.self, HardwareTimestamps: cfg.HardwareTimestamps,
-		OnSample: func(s source.Sample) { f.sample(s) },
+		OnSample: func(s source.Sample) {
+			p.steering.trust(p)
+			f.sample(s)
+		},
 		OnMissed: f.missed, OnKiss: f.kiss, OnError: p.logged(a),
 		OnPacket: func(source.Judgement) {
 			if k, ok := auth.(*source.Autokey); ok {

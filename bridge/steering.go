@@ -4,7 +4,9 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"net"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"runtime/debug"
 	"sync"
@@ -54,9 +56,14 @@ type followed struct {
 // takes it up again.
 const parked = 30 * time.Second
 
-// clockLock is held by the daemon that steers the clock of this machine,
-// whatever its directories are.
-const clockLock = "/run/ntsbridge.clock.lock"
+// clockLock returns the file that is locked by the daemon that steers the clock
+// of this machine: as root one for all of them, whatever their directories are.
+func clockLock(cfg *config.Config) string {
+	if os.Geteuid() == 0 {
+		return "/run/ntsbridge.clock.lock"
+	}
+	return filepath.Join(cfg.RunDir, "clock.lock")
+}
 
 // newSteering makes the driver of a configuration, nil if it has nothing to
 // follow. It does not touch the clock yet.
@@ -73,12 +80,18 @@ func newSteering(p *parts, precision int8, noClock bool, log hclog.Logger, publi
 		if err := clock.OtherDaemon(); err != nil {
 			return nil, err
 		}
-		d.LockFile, d.Suspect = clockLock, clock.OtherDaemon
+		d.LockFile, d.Suspect = clockLock(cfg), clock.OtherDaemon
 		d.DriftFile = cfg.Clock.DriftFile
 	}
 	d.OnStep = stepped
 	if s.steers {
 		d.StateFile, d.OnState = filepath.Join(cfg.StateDir, "clock.state"), publish
+		if saved, err := clock.ReadState(d.StateFile); err == nil && saved.Synchronised.After(s.floor) {
+			s.floor = saved.Synchronised
+		}
+	}
+	if d.Fallback.Orphan {
+		d.Fallback.ReferenceID = ownReference()
 	}
 	var err error
 	d.System = clock.ReadOnlySystem()
@@ -132,6 +145,32 @@ var authModes = map[string]discipline.AuthSelect{"mix": discipline.AuthMix, "req
 
 var leapModes = map[string]clock.LeapMode{"system": clock.LeapSystem, "step": clock.LeapStep,
 	"slew": clock.LeapSlew, "ignore": clock.LeapIgnore}
+
+// certifiedSources is how many sources must agree while the dates of
+// certificates are not looked at.
+const certifiedSources = 3
+
+// makeStep steps the clock.
+func (s *steering) makeStep() error {
+	if s == nil {
+		return clock.ErrMeasureOnly
+	}
+	return s.driver.MakeStep()
+}
+
+// trust asks for a majority of several sources as long as one of them speaks
+// without the date of its certificate. It is called before each of their
+// samples, and each second.
+func (s *steering) trust(p *pollers) {
+	if s == nil || s.unchecked == 0 {
+		return
+	}
+	least := p.parts.cfg.Clock.MinSources
+	if p.provisional() {
+		least = max(least, certifiedSources)
+	}
+	s.driver.SetMinSources(least)
+}
 
 // state returns what is to be served of a clock that we steer, nil if it is
 // not ours.
@@ -310,6 +349,23 @@ func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Se
 // clockReference is the reference identifier of a clock that follows an
 // address.
 func clockReference(addr netip.Addr) uint32 { return clock.SourceInfo{Address: addr}.ReferenceID() }
+
+// ownReference is what other servers call a clock that follows this host: of
+// the first address that is not a loopback one.
+func ownReference() uint32 {
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		return 0
+	}
+	for _, a := range addresses {
+		if n, ok := a.(*net.IPNet); ok {
+			if addr, ok := netip.AddrFromSlice(n.IP); ok && !addr.IsLoopback() && !addr.IsLinkLocalUnicast() {
+				return clockReference(addr.Unmap())
+			}
+		}
+	}
+	return 0
+}
 
 // sourceInfo says what a source is called.
 func sourceInfo(c *config.Source, addr netip.Addr) clock.SourceInfo {

@@ -157,6 +157,9 @@ func (c *Client) Response(p []byte) error {
 		return fmt.Errorf("%w: no request is waiting for one", ErrResponse)
 	}
 	l := ntp.Classify(p, noKeys{})
+	if l.Defect == ntp.ReasonCryptoNAK { // of a classic ntpd, which has no NTS
+		return ErrUnprotected
+	}
 	if l.Defect != ntp.ReasonOK || ntp.ModeOf(p) != ntp.ModeServer || ntp.VersionOf(p) != 4 {
 		return fmt.Errorf("%w: not an NTPv4 server packet (%v)", ErrResponse, l.Defect)
 	}

@@ -243,6 +243,7 @@ func TestClientRefuses(t *testing.T) {
 		{"last bit", func(p []byte) []byte { p[len(p)-1] ^= 1; return p }, nts.ErrAuthenticator},
 		{"mode", func(p []byte) []byte { p[0] = 4<<3 | 3; return p }, nts.ErrResponse},
 		{"cut off", func(p []byte) []byte { return p[:48] }, nts.ErrUnprotected},
+		{"crypto-NAK", func(p []byte) []byte { return append(p[:48], 0, 0, 0, 0) }, nts.ErrUnprotected},
 		{"short", func(p []byte) []byte { return p[:20] }, nts.ErrResponse},
 		{"authenticator cut off", func(p []byte) []byte { return p[:84] }, nts.ErrUnprotected},
 		{"NAK of an attacker", func(p []byte) []byte { p[1] = 0; copy(p[12:], "NTSN"); return p[:84] }, nts.ErrNAK},

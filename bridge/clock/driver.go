@@ -52,7 +52,7 @@ type DriverConfig struct {
 	Measure bool
 
 	// Suspect names the program that may be steering our clock, for the
-	// alarm; usually OtherDaemon. May be nil.
+	// alarm; usually OtherDaemon. It must not call the driver. May be nil.
 	Suspect func() error
 	// Random is uniform in [0, 1); nil: a good one.
 	Random func() float64
@@ -139,8 +139,8 @@ type Driver struct {
 	said     servedAs
 }
 
-// NewDriver takes the lock and reads the state of the last run. It touches no
-// clock.
+// NewDriver takes the lock and reads the state of the last run, before any
+// sample. It changes no clock.
 func NewDriver(c DriverConfig) (*Driver, error) {
 	if c.System == nil {
 		return nil, errors.New("clock: no system clock")
@@ -176,6 +176,11 @@ func NewDriver(c DriverConfig) (*Driver, error) {
 		}
 		d.lock.Store(lock)
 	}
+	now, err := c.System.Read()
+	if err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	d.restore(now)
 	return d, nil
 }
 

@@ -224,6 +224,31 @@ func TestStepOnTheDayOfALeapSecond(t *testing.T) {
 	w.wantWithin(1e-3)
 }
 
+// Who else sets the clock makes the kernel forget the leap second, too. If it
+// is too late to tell it anew, the clock is slewed.
+func TestLeapAfterForeignChange(t *testing.T) {
+	for _, c := range []struct {
+		at    time.Duration
+		by    int64
+		leaps int
+	}{
+		{80*time.Minute + 300*time.Millisecond, 5e6, 1},
+		{80*time.Minute + 300*time.Millisecond, 0, 1},
+		{90*time.Minute - 800*time.Millisecond, 0, 0},
+	} {
+		w := leapWorld(t, ntp.LeapInsert, true)
+		w.after(c.at, func() { w.jump(c.by); w.honest = c.by == 0 })
+		w.after(90*time.Minute-500*time.Millisecond, func() { w.honest = c.leaps == 1 })
+		w.after(90*time.Minute+10*time.Second, func() { w.honest = true })
+		w.must(150 * time.Minute)
+		if w.leaps != c.leaps {
+			t.Errorf("changed by %d ns at %v: %d leap seconds", c.by, c.at, w.leaps)
+		}
+		w.wantWithin(1e-3)
+		w.wantNotLogged("disarmed")
+	}
+}
+
 // A kernel that sleeps over the leap second misses it.
 func TestLeapMissed(t *testing.T) {
 	w := leapWorld(t, ntp.LeapInsert, true)

@@ -3,6 +3,7 @@ package clock
 import (
 	"crypto/md5"
 	"encoding/binary"
+	"errors"
 	"net/netip"
 	"time"
 
@@ -146,6 +147,27 @@ func (d *Driver) Source(id discipline.SourceID) (SourceReport, bool) {
 		r.Age = time.Duration(now - st.Last)
 	}
 	return r, true
+}
+
+// ErrMeasureOnly says that the clock is not ours to step.
+var ErrMeasureOnly = errors.New("this daemon only measures (--no-clock, or clock.mode is not discipline): it does not set the clock")
+
+// MakeStep steps the offset of the clock away, within a second (chronyc's
+// makestep).
+func (d *Driver) MakeStep() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.config.Measure {
+		return ErrMeasureOnly
+	}
+	return d.d.MakeStep()
+}
+
+// SetMinSources changes how many sources must agree.
+func (d *Driver) SetMinSources(n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.d.SetMinSources(n)
 }
 
 // State returns what to serve; it is never nil.

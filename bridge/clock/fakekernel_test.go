@@ -47,6 +47,7 @@ type fakeKernel struct {
 	loop               bool  // STA_PLL
 
 	wait   func(ctx context.Context, at int64) error
+	late   int64 // ns that pass before a rate takes effect
 	refuse error // of all settings
 	steps  []int64
 	leaps  int
@@ -172,6 +173,7 @@ func (k *fakeKernel) SetRate(rate float64) error {
 	if !(math.Abs(rate) <= 0.1) {
 		return fmt.Errorf("rate %v", rate)
 	}
+	k.advance(k.now + k.late)
 	k.tick, k.freq = clock.SplitRate(rate)
 	return nil
 }

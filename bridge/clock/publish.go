@@ -112,96 +112,6 @@ func referenceOf(st *discipline.Status, c Clocks) ntp.Timestamp {
 	return stampOf(c.System - age)
 }
 
-// local follows whether the fallback stratum is served.
-type local struct {
-	active    bool
-	activated bool  // the root distance has once been below Activate
-	lostAt    int64 // on Raw: when the clock was last good
-}
-
-// confirmTime is how long sources that answer may take to confirm the clock
-// after the start, a step or a gap before the fallback counts them as gone, ns.
-const confirmTime = int64(60e9)
-
-// fallback decides whether to serve the fallback stratum.
-func (d *Driver) fallback(c Clocks, t *discipline.Tracking, synced bool) {
-	f, l := &d.config.Fallback, &d.local
-	if f.Stratum == 0 {
-		return
-	}
-	distance := seconds(t.Distance())
-	if synced && distance <= f.Activate {
-		l.activated = true
-	}
-	if synced && distance <= f.Distance {
-		l.lostAt, l.active = c.Raw, false
-	} else {
-		l.active = (f.Activate == 0 || l.activated) && c.Raw-l.lostAt >= int64(f.Wait) && !d.doubtful(c, t)
-	}
-	d.adopt(synced)
-}
-
-// doubtful tells whether there is reason to believe that the clock is wrong:
-// then even the fallback must not serve it.
-func (d *Driver) doubtful(c Clocks, t *discipline.Tracking) bool {
-	if d.refusal.active || math.Abs(t.SystemOffset) > d.config.Discipline.Panic {
-		return true
-	}
-	return d.waiting && c.Raw-d.waitFrom < confirmTime && d.any(func(s *driven, st *discipline.SourceStatus) bool { return st.Reach != 0 })
-}
-
-// any tells whether a source is as described.
-func (d *Driver) any(is func(*driven, *discipline.SourceStatus) bool) bool {
-	for id, s := range d.sources {
-		if st, there := d.d.Source(id, discipline.Instant(d.now.Raw)); there && is(s, &st) {
-			return true
-		}
-	}
-	return false
-}
-
-// orphaned notes whether a source has no real time, by a sample's stratum, and
-// keeps it from being followed.
-func (d *Driver) orphaned(id discipline.SourceID, s *driven, stratum uint8) {
-	f := &d.config.Fallback
-	s.orphan = f.Orphan && f.Stratum != 0 && stratum == f.Stratum
-	if s.orphan != s.barred && !(s.orphan && s.parent) {
-		d.bar(id, s, s.orphan)
-	}
-	s.parent = s.parent && s.orphan
-}
-
-// adopt lets orphans be followed while there is no other source.
-func (d *Driver) adopt(synced bool) {
-	f := &d.config.Fallback
-	if !f.Orphan {
-		return
-	}
-	others := d.any(func(s *driven, st *discipline.SourceStatus) bool { return !s.orphan && st.State > discipline.Excluded })
-	alone := d.local.active || synced // else wait
-	for id, s := range d.sources {
-		if !s.orphan {
-			continue
-		}
-		follow := !others && alone && s.info.ReferenceID() < f.ReferenceID
-		if s.parent != follow {
-			s.parent = follow
-			d.bar(id, s, !follow)
-		}
-	}
-}
-
-// bar makes a source measured only, or lets it vote again. Its history is lost.
-func (d *Driver) bar(id discipline.SourceID, s *driven, barred bool) {
-	c := s.config
-	c.NoSelect = c.NoSelect || barred
-	d.d.RemoveSource(id)
-	if err := d.d.AddSource(id, c); err != nil {
-		d.log.Error("source lost", "source", s.info.Name, "error", err)
-	}
-	s.barred = barred
-}
-
 // logState logs when what is served changes.
 func (d *Driver) logState(s *ntp.ClockState, t *discipline.Tracking, synced bool) {
 	name := ""
@@ -230,3 +140,6 @@ type servedAs struct {
 	synced, local bool
 	source        discipline.SourceID
 }
+
+// seconds is a duration of s seconds.
+func seconds(s float64) time.Duration { return time.Duration(s * 1e9) }

@@ -3,7 +3,6 @@ package clock
 import (
 	"fmt"
 	"math"
-	"time"
 
 	"ntsbridge/bridge/clock/discipline"
 )
@@ -23,22 +22,15 @@ const (
 // holders of timestamps are told: less is what a foreign rate does in a second.
 const leastJump = 1e-3
 
-// limits bounds how often a kind of line is logged.
-type limits map[string]struct {
-	at   int64
-	left int
-}
+// limits bounds how often a kind of line is logged: when it was last, on Raw.
+type limits map[string]int64
 
-// allow tells whether a line may be logged now, on Raw.
+// allow tells whether a line may be logged now.
 func (l limits) allow(kind string, now int64) bool {
-	e, there := l[kind]
-	if there && now-e.at < quietTime {
-		e.left++
-		l[kind] = e
+	if at, there := l[kind]; there && now-at < quietTime {
 		return false
 	}
-	e.at, e.left = now, 0
-	l[kind] = e
+	l[kind] = now
 	return true
 }
 
@@ -73,6 +65,9 @@ func (d *Driver) report(c Clocks) (moved int64, err error) {
 		default:
 			d.explain(e, c)
 		}
+	}
+	if moved != 0 || d.synced && !c.Kernel.Synchronised { // who sets the clock makes the kernel forget
+		d.leap.hold(c.Raw)
 	}
 	d.foreign.expected = 0
 	d.calm(c.Raw)
@@ -157,83 +152,3 @@ func (d *Driver) explain(e discipline.Event, c Clocks) {
 		d.log.Info("event of the clock discipline", "kind", int(e.Kind), "value", e.Value)
 	}
 }
-
-// Limits of gaps.
-const (
-	leastSleep = 10e6 // ns that boot time must gain on monotonic time
-	leastSkew  = 0.1e9
-	lateTick   = 30e9 // ns that a tick may be late before the base is doubted
-	rtcError   = 1.0  // s: a clock that ran on in suspend, as the kernel reads it
-)
-
-// slept tells the discipline of suspends and pauses. It returns by how much
-// the system clock moved against the base.
-func (d *Driver) slept(c *Clocks) (jumped int64) {
-	raw := float64(c.Raw - d.now.Raw)
-	monotonic := float64(c.Monotonic - d.now.Monotonic)
-	sleep := float64(c.Boot-d.now.Boot) - monotonic
-	skew := monotonic - raw*(1+d.rate)
-	lost, uncertain := 0.0, 0.0
-	switch {
-	case sleep > leastSleep:
-		lost, uncertain = sleep/1e9, rtcError
-	case math.Abs(skew) > leastSkew+1e-3*raw:
-		lost, uncertain = skew/1e9, math.Abs(skew)/1e9
-	case raw > float64(tickInterval)+lateTick:
-		uncertain = raw / 1e9
-	default:
-		return 0
-	}
-	d.doubt(c, lost, uncertain)
-	jumped = int64(float64(c.System-d.now.System) - raw*(1+d.rate))
-	if math.Abs(float64(jumped)) < leastJump*1e9 {
-		return 0
-	}
-	return jumped
-}
-
-// doubt makes everything unsynchronised until sources have answered anew.
-func (d *Driver) doubt(c *Clocks, lost, uncertain float64) {
-	d.wait(c.Raw)
-	if d.ever { // else there is nothing to doubt
-		d.d.Gap(discipline.Instant(c.Raw), lost, uncertain)
-	}
-}
-
-// wait waits for a first confirmation.
-func (d *Driver) wait(now int64) { d.waiting, d.waitFrom = true, now }
-
-// refusal follows MaxChange.
-type refusal struct {
-	active bool
-	times  int
-}
-
-// refuse judges an update before the discipline acts on it.
-func (d *Driver) refuse(r discipline.Reading) error {
-	m, f := &d.config.MaxChange, &d.refusal
-	if m.Offset == 0 || !d.fed {
-		return nil
-	}
-	t := d.d.Tracking(r)
-	if t.Updates < m.Start || math.Abs(t.SystemOffset) <= m.Offset {
-		if f.active {
-			d.log.Info("sources agree with the clock again", "seconds", t.SystemOffset)
-		}
-		f.active = false
-		return nil
-	}
-	f.active = true
-	f.times++
-	if m.Ignore >= 0 && f.times > m.Ignore {
-		return fmt.Errorf("%w: %.6f s, allowed are %g s; see that the sources are right, and set the clock by hand or restart",
-			ErrMaxChange, t.SystemOffset, m.Offset)
-	}
-	if d.limits.allow("maxchange", int64(r.Raw)) {
-		d.log.Error("sources ask for a larger change of the clock than allowed: refused", "seconds", t.SystemOffset,
-			"allowed", m.Offset, "times", f.times)
-	}
-	return nil
-}
-
-func seconds(s float64) time.Duration { return time.Duration(s * 1e9) }

@@ -54,7 +54,6 @@ func (d *Driver) start() (at int64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	d.restore(c)
 	d.inherit(c)
 	if c.Kernel.Loop && !d.config.Measure {
 		d.log.Warn("the kernel's own loop was steering the clock, perhaps a leftover of another daemon: it is turned off now")

@@ -44,8 +44,10 @@ const (
 	maxStateFile = 1 << 16
 	maxDriftFile = 1 << 10
 	maxWeights   = 64
-	// leastSkew and mostSkew bound what is believed of a frequency, s/s.
+	// mostSkew bounds what is believed of a frequency's deviation, s/s.
 	mostSkew = 1e-3
+	// unknownAge is taken for the age of a state without a date.
+	unknownAge = 30 * 24 * time.Hour
 )
 
 // Times outside are not believed: before NTP was, after which the discipline's
@@ -118,10 +120,10 @@ func parseState(text []byte) (s Saved, err error) {
 
 func checkFrequency(frequency, skew float64) error {
 	if !(math.Abs(frequency) <= maxFrequency) {
-		return fmt.Errorf("frequency %g ppm is out of range, -500 to 500", frequency*1e6)
+		return fmt.Errorf("frequency %.6g ppm is out of range, -500 to 500", frequency*1e6)
 	}
 	if !(skew >= 0 && skew <= mostSkew) {
-		return fmt.Errorf("skew %g ppm is out of range, 0 to 1000", skew*1e6)
+		return fmt.Errorf("skew %.6g ppm is out of range, 0 to 1000", skew*1e6)
 	}
 	return nil
 }
@@ -172,6 +174,9 @@ func (d *Driver) restore(c Clocks) {
 	}
 	if !s.Known {
 		return
+	}
+	if s.At.IsZero() {
+		s.At = time.Unix(0, c.System).Add(-unknownAge)
 	}
 	ok := d.d.Restore(discipline.Saved{Frequency: s.Frequency, Variance: s.Skew * s.Skew, Weights: s.Weights, At: s.At.UnixNano()}, c.System)
 	if ok {

@@ -59,18 +59,39 @@ func (kernelClock) Read() (c Clocks, err error) {
 	if err != nil {
 		return c, fmt.Errorf("adjtimex: %w", err)
 	}
-	var monotonic, boot unix.Timespec
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &boot); err != nil {
-		return c, fmt.Errorf("clock_gettime: %w", err)
-	}
-	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &monotonic); err != nil {
-		return c, fmt.Errorf("clock_gettime: %w", err)
-	}
 	p := timebase.Read()
-	return Clocks{
-		Raw: p.Raw, System: p.System, Spread: p.Spread, Monotonic: monotonic.Nano(), Boot: boot.Nano(),
-		Rate: joinRate(int64(tx.Tick), int64(tx.Freq)), Kernel: kernelOf(state, &tx),
-	}, nil
+	c = Clocks{Raw: p.Raw, System: p.System, Spread: p.Spread, Rate: joinRate(int64(tx.Tick), int64(tx.Freq)), Kernel: kernelOf(state, &tx)}
+	c.Monotonic, c.Boot = readUptime(p.Raw)
+	return c, nil
+}
+
+// uptimeTries is how many readings readUptime chooses from.
+const uptimeTries = 5
+
+// readUptime returns CLOCK_MONOTONIC and CLOCK_BOOTTIME when the base reads
+// raw, just before now, by the quickest of some readings: a process that had
+// to wait between two clocks must not see a suspend.
+func readUptime(raw int64) (monotonic, boot int64) {
+	least := int64(math.MaxInt64)
+	for range uptimeTries {
+		before := gettime(unix.CLOCK_MONOTONIC_RAW)
+		m, b := gettime(unix.CLOCK_MONOTONIC), gettime(unix.CLOCK_BOOTTIME)
+		after := gettime(unix.CLOCK_MONOTONIC_RAW)
+		if after-before < least {
+			least = after - before
+			since := before + least/2 - raw
+			monotonic, boot = m-since, b-since
+		}
+	}
+	return monotonic, boot
+}
+
+func gettime(id int32) int64 {
+	var ts unix.Timespec
+	if err := unix.ClockGettime(id, &ts); err != nil {
+		panic("clock: clock_gettime: " + err.Error()) // cannot fail for these clocks
+	}
+	return ts.Nano()
 }
 
 // Reset implements System. Pending offsets of the kernel's loop run on after

@@ -23,12 +23,15 @@ const clientLimit = 100 * time.Second
 // queryReport is what ntsbridge query --json prints for one server, as far as
 // the tests read it.
 type queryReport struct {
-	Error   string   `json:"error"`
-	Offset  *float64 `json:"offset"`
-	Delay   *float64 `json:"delay"`
-	Samples []any    `json:"samples"`
-	AEAD    string   `json:"aead"`
-	Autokey *struct {
+	Error       string   `json:"error"`
+	Cause       string   `json:"cause"`
+	Explanation string   `json:"explanation"`
+	Warnings    []string `json:"warnings"`
+	Offset      *float64 `json:"offset"`
+	Delay       *float64 `json:"delay"`
+	Samples     []any    `json:"samples"`
+	AEAD        string   `json:"aead"`
+	Autokey     *struct {
 		Host, Flags, Scheme, Identity, Warning string
 		Trail, Certificates                    []string
 		TAI, Restarts                          int

@@ -30,6 +30,9 @@ type rig struct {
 // and faster than its oscillator by rate.
 func newRig(t *testing.T, offset time.Duration, rate float64, base, jitter time.Duration) *rig {
 	clock := HoldRealClock(t)
+	if _, err := build(); err != nil {
+		t.Fatal(err)
+	}
 	network := NewNetwork(t)
 	r := &rig{t: t, clock: clock, server: network.Host("true"), client: network.Host("client")}
 	network.Names()

@@ -65,7 +65,7 @@ func refusing(t *testing.T, s *ntsSite, records ...nts.Record) string {
 		message = nts.AppendRecord(message, r)
 	}
 	message = nts.AppendRecord(message, nts.Record{Critical: true, Type: nts.RecordEndOfMessage})
-	return serveTLS(t, s.tls(), func(c *tls.Conn) {
+	return serveTLS(t, s.sound(), func(c *tls.Conn) {
 		if _, err := readKE(c); err == nil {
 			c.Write(message)
 			c.CloseWrite()
@@ -73,8 +73,8 @@ func refusing(t *testing.T, s *ntsSite, records ...nts.Record) string {
 	})
 }
 
-// tls are a server's TLS settings as they should be.
-func (s *ntsSite) tls() *tls.Config {
+// sound are a server's TLS settings as they should be.
+func (s *ntsSite) sound() *tls.Config {
 	return &tls.Config{MinVersion: tls.VersionTLS13, NextProtos: []string{nts.ALPN}, Certificates: []tls.Certificate{*s.cert.Load()}}
 }
 
@@ -120,7 +120,7 @@ func fullListener(t *testing.T) string {
 func TestCausesOfKeyEstablishment(t *testing.T) {
 	with := func(change func(*tls.Config), serve func(*tls.Conn)) func(*ntsSite, *NTSConfig) {
 		return func(s *ntsSite, cfg *NTSConfig) {
-			c := s.tls()
+			c := s.sound()
 			change(c)
 			cfg.Server = serveTLS(t, c, serve)
 		}

@@ -63,7 +63,11 @@ type ProbeResult struct {
 // usual NTS request.
 var sizes = []int{48, minPadded, 92, 128, 228, 468, 1000}
 
-const minPadded = ntp.HeaderLen + 28
+// Lengths of requests with padding, octets. chronyd drops packets above 1096.
+const (
+	minPadded = ntp.HeaderLen + 28
+	maxPadded = 1024
+)
 
 // Probe finds out which packets get to a server and back. It sends at most
 // some twenty, at the rate of Wait.
@@ -72,7 +76,7 @@ func Probe(ctx context.Context, cfg ProbeConfig) ProbeResult {
 	setDefault(&cfg.Wait, time.Second)
 	setDefault(&cfg.Tries, 2)
 	if cfg.Size > ntp.HeaderLen {
-		cfg.Size = min(max((cfg.Size+3)&^3, minPadded), 1232)
+		cfg.Size = min(max((cfg.Size+3)&^3, minPadded), maxPadded)
 	}
 	p := &prober{ProbeConfig: cfg, ctx: ctx}
 	conn, err := dialPlain(ctx, cfg.Local, cfg.Server)

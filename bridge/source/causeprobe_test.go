@@ -43,8 +43,8 @@ func TestProbe(t *testing.T) {
 		{"nothing wrong", answer, 48, ntp.KindNone, ProbeResult{Plain: true, Passed: 48}, CauseNone, ""},
 		{"48 only", upTo(48), 228, ntp.KindNTS, ProbeResult{Plain: true, Passed: 48, Lost: 76}, CauseSizeFilter, "up to 48 octets are answered, those of 76 and more get lost, and ours have 228"},
 		{"up to 76", upTo(76), 228, ntp.KindNTS, ProbeResult{Plain: true, Passed: 76, Lost: 92}, CauseSizeFilter, "up to 76"},
-		{"up to 90", upTo(90), 1100, ntp.KindNTS, ProbeResult{Plain: true, Passed: 76, Lost: 92}, CauseSizeFilter, "up to 76"},
-		{"up to 467", upTo(467), 1100, ntp.KindNTS, ProbeResult{Plain: true, Passed: 228, Lost: 468}, CauseSizeFilter, "up to 228"},
+		{"up to 90", upTo(90), 1000, ntp.KindNTS, ProbeResult{Plain: true, Passed: 76, Lost: 92}, CauseSizeFilter, "up to 76"},
+		{"up to 467", upTo(467), 1000, ntp.KindNTS, ProbeResult{Plain: true, Passed: 228, Lost: 468}, CauseSizeFilter, "up to 228"},
 		{"with MAC", upTo(48), 68, ntp.KindSymmetric, ProbeResult{Plain: true, Passed: 48, Lost: 76}, CauseSizeFilter, "ours have 68"},
 		{"long answers lost", answer, 228, ntp.KindNTS, ProbeResult{Plain: true, Passed: 228, NAK: true}, CauseSizeFilter, "do not come back"},
 		{"no NTS", func(q []byte, h *ntp.Header) []byte {

@@ -1,8 +1,10 @@
 package source
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -211,27 +213,55 @@ func TestNTSServerNegotiated(t *testing.T) {
 	}
 }
 
-// Without answers the keys are used up, and the next address is tried.
+// Of several addresses that which does not work is passed over; and without
+// answers the keys are used up, and the next address is tried.
 func TestNTSSeveralAddresses(t *testing.T) {
 	s := newNTSSite(t)
+	port := portOf(t, s.address)
+	serveAt(t, fmt.Sprintf("127.0.0.2:%d", port), func(c net.Conn) { s.establish(tls.Server(c, s.tls)) })
 	cert := s.authority.issue(t, "nts.test", certFrom, certTo)
 	s.cert.Store(&cert)
 	cfg := s.config()
-	cfg.Server = fmt.Sprintf("nts.test:%d", portOf(t, s.address))
+	cfg.Server = fmt.Sprintf("nts.test:%d", port)
 	cfg.Network = "ip4"
 	// Nobody listens on the first.
-	cfg.Resolver = fakeDNS(t, 0, netip.MustParseAddr("127.0.0.9"), netip.MustParseAddr("127.0.0.1"))
+	cfg.Resolver = fakeDNS(t, 0, netip.MustParseAddr("127.0.0.9"), netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("127.0.0.2"))
 	n := s.dial(cfg)
-	if st := n.Status(); st.Server.Addr() != netip.MustParseAddr("127.0.0.1") {
-		t.Errorf("status %+v", st)
-	}
-	for range nts.MaxCookies {
-		if _, err := s.request(n); err != nil {
+	seen := map[netip.Addr]bool{}
+	for range 4 {
+		seen[n.Status().Server.Addr()] = true
+		for range nts.MaxCookies {
+			if _, err := s.request(n); err != nil {
+				t.Fatal(err)
+			}
+		}
+		s.clock.step(time.Hour) // over any back-off
+		if _, err := n.Connect(); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := s.request(n); err != nil || s.count.Load() != 2 {
-		t.Errorf("%v, %d key establishments", err, s.count.Load())
+	if len(seen) != 2 {
+		t.Errorf("addresses tried: %v", seen)
+	}
+	s.reused()
+}
+
+// Clients that start together do not come back together.
+func TestNTSJitter(t *testing.T) {
+	s := newNTSSite(t)
+	cfg := s.config()
+	cfg.Server = closedPort(t)
+	seen := map[time.Duration]bool{}
+	for range 10 {
+		n, err := NewNTS(t.Context(), cfg)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n.Connect()
+		seen[n.Status().RetryAt] = true
+	}
+	if len(seen) < 5 {
+		t.Errorf("retries at %v", seen)
 	}
 }
 

@@ -109,6 +109,7 @@ type ntsSite struct {
 	ring      *nts.Ring
 	server    *nts.Server
 	session   *nts.Session
+	tls       *tls.Config
 	address   string
 	count     atomic.Int32 // handshakes begun
 
@@ -133,13 +134,14 @@ func newNTSSite(t testing.TB) *ntsSite {
 	s.negotiate("", 0)
 	s.forgetKeys()
 	s.session = nts.NewSession([32]byte{1})
-	s.address = serveTLS(t, &tls.Config{
+	s.tls = &tls.Config{
 		MinVersion: tls.VersionTLS13, NextProtos: []string{nts.ALPN},
 		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
 			s.count.Add(1)
 			return s.cert.Load(), nil
 		},
-	}, s.establish)
+	}
+	s.address = serveTLS(t, s.tls, s.establish)
 	return s
 }
 
@@ -179,7 +181,12 @@ func serveTLS(t testing.TB, cfg *tls.Config, serve func(*tls.Conn)) string {
 
 func serveTCP(t testing.TB, serve func(net.Conn)) string {
 	t.Helper()
-	l, err := net.Listen("tcp4", loopbackName+":0")
+	return serveAt(t, loopbackName+":0", serve)
+}
+
+func serveAt(t testing.TB, address string, serve func(net.Conn)) string {
+	t.Helper()
+	l, err := net.Listen("tcp4", address)
 	if err != nil {
 		t.Fatal(err)
 	}

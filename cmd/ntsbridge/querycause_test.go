@@ -134,7 +134,12 @@ func TestQueryCauses(t *testing.T) {
 
 // What is printed for a person: cause, error and what to do.
 func TestQueryPrintsCause(t *testing.T) {
-	port := udp(t, func(_ []byte, h *ntp.Header) [][]byte { p := timeOf(h, 0); p[1] = 0; copy(p[12:], "DENY"); return [][]byte{p} })
+	port := udp(t, func(_ []byte, h *ntp.Header) [][]byte {
+		p := timeOf(h, 0)
+		p[1] = 0
+		copy(p[12:], "DENY")
+		return [][]byte{p}
+	})
 	out, err := query(t, "--interval", "20ms", "--port", port, "127.0.0.1")
 	const want = `127.0.0.1: failed: the server refuses to serve this host (kiss code DENY)
   cause: kiss-deny

@@ -48,18 +48,19 @@ const (
 
 // controller is the state of the control loop.
 type controller struct {
-	running  bool
-	last     Reading // at the last tick
-	command  Action  // of the last tick
-	y        float64 // frequency applied
-	yBound   float64 // its deviation then
-	began    float64 // s: when the first offset was known
-	started  bool
-	starting bool // large slews are allowed
-	updates  int  // with new samples, since the start
-	foreign  int  // times that somebody else was at the clock
-	steps    int
-	large    persistence
+	running   bool
+	last      Reading // at the last tick
+	command   Action  // of the last tick
+	y         float64 // frequency applied
+	yBound    float64 // its deviation then
+	began     float64 // s: when the first offset was known
+	started   bool
+	starting  bool // large slews are allowed
+	stepAsked bool // by MakeStep
+	updates   int  // with new samples, since the start
+	foreign   int  // times that somebody else was at the clock
+	steps     int
+	large     persistence
 }
 
 // persistence follows an offset above the step threshold.
@@ -105,7 +106,7 @@ func (d *Discipline) decide(r Reading) Action {
 		d.updates++
 		d.trustworthy = true
 	}
-	step := d.mayStep(e, at)
+	step := d.mayStep(e, at) || d.mustStep(e)
 	d.fresh = false
 	if step {
 		return d.step(e)

@@ -352,3 +352,26 @@ func TestWrongSavedFrequency(t *testing.T) {
 		t.Errorf("error %v", r.system)
 	}
 }
+
+// A step that somebody asks for is made, however small, and only once; and
+// nothing is served as synchronised until another answer came.
+func TestMakeStep(t *testing.T) {
+	c := DefaultConfig()
+	r := newRig(t, c, poll4)
+	if err := r.d.MakeStep(); err == nil {
+		t.Error("a step of an offset that nobody knows")
+	}
+	r.run(600)
+	r.system += 0.02 // somebody sets the clock
+	if err := r.d.MakeStep(); err != nil {
+		t.Fatal(err)
+	}
+	r.run(5)
+	if len(r.steps) != 1 || math.Abs(r.steps[0]+0.02) > 1e-3 {
+		t.Errorf("steps %v, want one of -0.02", r.steps)
+	}
+	r.run(60)
+	if len(r.steps) != 1 || math.Abs(r.system) > 1e-3 {
+		t.Errorf("steps %v, error %v", r.steps, r.system)
+	}
+}
