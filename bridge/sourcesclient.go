@@ -88,7 +88,7 @@ func (p *pollers) clientConfig(a *association, auth source.Authenticator, server
 			p.steering.trust(p)
 			f.sample(s)
 		},
-		OnMissed: f.missed, OnKiss: f.kiss, OnError: p.logged(a),
+		OnMissed: a.missed(f), OnKiss: f.kiss, OnError: p.logged(a),
 		OnPacket: func(source.Judgement) {
 			if k, ok := auth.(*source.Autokey); ok {
 				a.note(k.Client.State())

@@ -46,6 +46,17 @@ func (a *association) run(ctx context.Context, r runner) error {
 	return r.Run(ctx)
 }
 
+// missed returns what is told that a request brought no time.
+func (a *association) missed(f *followed) func() {
+	return func() {
+		if r := a.runner.Load(); r != nil && errors.Is((*r).Status().Err, source.ErrUnsynchronised) {
+			f.unsynchronised()
+			return
+		}
+		f.missed()
+	}
+}
+
 // note keeps what ntpq shows; it runs in the association's own goroutine.
 func (a *association) note(state autokey.State) { a.autokey.Store(&state) }
 

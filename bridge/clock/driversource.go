@@ -103,6 +103,13 @@ func (d *Driver) Missed(id discipline.SourceID) {
 	d.d.Missed(id, d.base())
 }
 
+// Unsynchronised says that a source answered that it has no time.
+func (d *Driver) Unsynchronised(id discipline.SourceID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.d.Unsynchronised(id, d.base())
+}
+
 // RateLimited obeys a verified kiss-o'-death RATE.
 func (d *Driver) RateLimited(id discipline.SourceID) {
 	d.mu.Lock()
