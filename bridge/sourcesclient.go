@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"errors"
+	"math"
 	"net"
 	"net/netip"
 	"strconv"
@@ -119,12 +120,18 @@ func (p *pollers) self(refid uint32) bool {
 	return false
 }
 
-// watchInterval is how often a server is looked at, and badLooks how many looks
-// in a row must find it bad before it is replaced.
+// A server is looked at once in a poll interval, but once in maxWatchInterval at
+// least, and badLooks looks in a row must find it bad before it is replaced.
 const (
-	watchInterval = 16 * time.Second
-	badLooks      = 8
+	minWatchInterval = 2 * time.Second
+	maxWatchInterval = 16 * time.Second
+	badLooks         = 8
 )
+
+// watchInterval is that of a poll exponent, log2 seconds.
+func watchInterval(poll int8) time.Duration {
+	return min(max(seconds(math.Ldexp(1, int(poll))), minWatchInterval), maxWatchInterval)
+}
 
 // watch ends a life when the server is no good and there is another one. The
 // only server is never replaced: it may come back.
@@ -132,13 +139,11 @@ func (p *pollers) watch(ctx context.Context, cancel context.CancelCauseFunc, a *
 	if _, err := netip.ParseAddr(a.spec.cfg.Server); err == nil || a.findsItself() {
 		return
 	}
-	ticker := time.NewTicker(watchInterval)
-	defer ticker.Stop()
 	for looks := 0; ; {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-time.After(watchInterval(client.Status().Poll)):
 		}
 		why := badness(client.Status(), f)
 		if why == "" {

@@ -94,6 +94,7 @@ type tracking struct {
 	Steps          int     `json:"steps"`
 	Foreign        int     `json:"foreign_changes"`
 	Held           string  `json:"held"`
+	ReferenceID    string  `json:"reference_id"`
 }
 
 func (k tracking) distance() float64 { return k.RootDelay/2 + k.RootDispersion }

@@ -98,11 +98,15 @@ func (w *witness) look(from *Host, to netip.Addr) {
 	}
 }
 
+// localClockID is tracking's reference identifier of a clock that follows
+// nothing but itself.
+const localClockID = "7F7F0101"
+
 // believe asks the daemon what it thinks of the clock. The bound that it serves
 // has its own belief in it, since nobody corrects the clock.
 func (w *witness) believe(f *follower) {
 	var k tracking
-	if err := f.ask(&k, "tracking"); err != nil || k.Leap == int(ntp.LeapUnknown) {
+	if err := f.ask(&k, "tracking"); err != nil || k.Leap == int(ntp.LeapUnknown) || k.ReferenceID == localClockID {
 		return
 	}
 	if math.Abs(k.SystemOffset) > k.distance() {
