@@ -156,6 +156,9 @@ func (a *association) report(r *sourceReports, t *clock.TrackingReport, uptime t
 			source.Name, stats.Name, choice.Name = source.Address, source.Address, source.Address
 		}
 	}
+	if err := a.lost.Load(); err != nil {
+		source.Why = (*err).Error()
+	}
 	if d, ok := a.followed.Load().report(); ok {
 		showFollowed(d, t, &source, &stats, &choice)
 		stats.Span = uint64(a.followed.Load().span().Seconds())

@@ -33,6 +33,7 @@ type association struct {
 	local     atomic.Pointer[netip.Addr] // where it matters
 	followed  atomic.Pointer[followed]   // by the discipline; nil: not
 	nts       atomic.Pointer[source.NTS] // nil: other authentication, or none yet; outlives runners
+	lost      atomic.Pointer[error]      // why it is not at work; nil: it is
 	restart   chan struct{}              // a broadcast is to begin anew
 }
 
@@ -43,6 +44,7 @@ func newAssociation(spec *sourceSpec) *association {
 // run runs one life of the association.
 func (a *association) run(ctx context.Context, r runner) error {
 	a.runner.Store(&r)
+	a.lost.Store(nil)
 	return r.Run(ctx)
 }
 
@@ -181,6 +183,7 @@ func (p *pollers) follow(ctx context.Context, a *association) {
 		if errors.Is(err, errReplaced) {
 			continue
 		}
+		a.lost.Store(&err)
 		wait := retry
 		var later *source.RetryError
 		switch {

@@ -179,6 +179,7 @@ func TestChaosVanish(t *testing.T) {
 	Await(t, chaosLimit, f.combined(c.names...)...)
 	w := f.watch(c.probe)
 	lost := c.relays[2]
+	Await(t, chaosLimit, lost.asked("until it is no stranger, the source", 8))
 	lost.Set(Mischief{Silent: true})
 	Await(t, chaosLimit, f.states(c.names, "combined", "combined", "unusable")...)
 	if s, err := f.found(c.names[2]); err != nil || s.Why != "does not answer" {
