@@ -166,7 +166,11 @@ func (p *pair) exchange() Outcome {
 	if resp == nil {
 		return Outcome{}
 	}
-	return p.client.Receive(p.moment(p.clientSynced), resp)
+	out := p.client.Receive(p.moment(p.clientSynced), resp)
+	for i := range resp { // the caller's buffer is used for the next packet
+		resp[i] = 0xa5
+	}
+	return out
 }
 
 // until polls until the flags are set.

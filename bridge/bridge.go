@@ -31,6 +31,7 @@ type Bridge struct {
 	control   *control.Server
 	precision int8
 	events    control.SystemEvents // as ntpq shows them
+	closing   sync.Once
 	stop      chan struct{}
 	done      chan struct{}
 	addresses []netip.AddrPort
@@ -127,13 +128,24 @@ func (b *Bridge) steer() (err error) {
 	if b.steering != nil {
 		return nil
 	}
-	if b.steering, err = newSteering(b.parts, b.precision, b.options.NoClock, b.log.Named("clock"), b.publish, func(time.Duration) { b.server.Stepped() }); err != nil {
+	if b.steering, err = newSteering(b.parts, b.precision, b.options.NoClock, b.log.Named("clock"), b.publish, b.stepped); err != nil {
 		return err
 	}
 	if b.steering != nil {
 		b.steering.run(b.failed)
 	}
 	return nil
+}
+
+// farStep is a step after which the dates of certificates are judged anew.
+const farStep = time.Hour
+
+// stepped is told that the system clock was stepped, by whomever.
+func (b *Bridge) stepped(by time.Duration) {
+	b.server.Stepped()
+	if p := b.pollers.Load(); p != nil && by.Abs() > farStep {
+		p.confirm()
+	}
 }
 
 // publish serves a state of the clock that we steer, at once. What makes it
@@ -306,10 +318,13 @@ func (b *Bridge) ServerStats() *control.ServerStats {
 func (b *Bridge) Failed() <-chan error { return b.failed }
 
 // Close answers what has arrived and stops everything.
-func (b *Bridge) Close() error {
-	close(b.stop)
-	<-b.done
-	return b.closeAll()
+func (b *Bridge) Close() (err error) {
+	b.closing.Do(func() {
+		close(b.stop)
+		<-b.done
+		err = b.closeAll()
+	})
+	return err
 }
 
 func (b *Bridge) closeAll() error {

@@ -31,7 +31,6 @@ func (p *pollers) addMembers(spec *sourceSpec) {
 
 // poll asks a server until it fails, or a better one is found.
 func (p *pollers) poll(ctx context.Context, a *association) error {
-	cfg := &a.spec.cfg
 	var addr netip.Addr
 	bad := false
 	if !a.findsItself() {
@@ -46,27 +45,34 @@ func (p *pollers) poll(ctx context.Context, a *association) error {
 		bad = true
 		return err
 	}
-	followed, err := p.steering.follow(a.name(), disciplineSource(cfg), sourceInfo(cfg, server.Addr()))
+	followed, err := p.steering.follow(a.name(), disciplineSource(&a.spec.cfg), sourceInfo(&a.spec.cfg, server.Addr()))
 	if err != nil {
 		return err
 	}
 	a.followed.Store(followed)
 	defer a.followed.Store(nil)
-	client, err := source.NewClient(p.clientConfig(a, auth, server, followed))
+	life, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	cfg := p.clientConfig(a, auth, server, followed)
+	cfg.OnError = func(err error) {
+		p.logged(a)(err)
+		// New keys may belong to another NTP server.
+		if moved := new(source.MovedError); errors.As(err, &moved) {
+			cancel(errReplaced)
+		}
+	}
+	client, err := source.NewClient(cfg)
 	if err != nil {
 		followed.leave(true)
 		return err
 	}
-	life, cancel := context.WithCancelCause(ctx)
-	defer cancel(nil)
 	p.done.Go(func() { p.watch(life, cancel, a, client, followed) })
 	err = a.run(life, client)
 	if cause := context.Cause(life); errors.Is(cause, errReplaced) {
 		err = cause
 	}
 	bad = errors.Is(err, errReplaced) || refused(err)
-	var moved *source.MovedError
-	if refused(err) && !a.findsItself() && a.spec.finder.other(ctx) || errors.As(err, &moved) {
+	if refused(err) && !a.findsItself() && a.spec.finder.other(ctx) {
 		err = errReplaced
 	}
 	followed.leave(bad)
@@ -89,7 +95,7 @@ func (p *pollers) clientConfig(a *association, auth source.Authenticator, server
 			p.steering.trust(p)
 			f.sample(s)
 		},
-		OnMissed: a.missed(f), OnKiss: f.kiss, OnError: p.logged(a),
+		OnMissed: a.missed(f), OnKiss: f.kiss,
 		OnPacket: func(source.Judgement) {
 			if k, ok := auth.(*source.Autokey); ok {
 				a.note(k.Client.State())
@@ -99,7 +105,11 @@ func (p *pollers) clientConfig(a *association, auth source.Authenticator, server
 }
 
 func (s *sourceSpec) polling() source.Polling {
-	return source.Polling{MinPoll: int8(s.cfg.MinPoll), MaxPoll: int8(s.cfg.MaxPoll), IBurst: s.cfg.IBurst, Burst: s.cfg.Burst}
+	p := source.Polling{MinPoll: int8(s.cfg.MinPoll), MaxPoll: int8(s.cfg.MaxPoll), IBurst: s.cfg.IBurst, Burst: s.cfg.Burst}
+	if p.Burst {
+		p.BurstLen, p.BurstGood = 4, 1 // chrony's: up to four, until one is good
+	}
+	return p
 }
 
 // self reports whether a reference identifier stands for this host: then a

@@ -63,6 +63,9 @@ func (c *Config) validateChoice(r *reader, path string, s *Source) {
 		r.refuse(path+".require", "clock.auth_select: require never uses this source, so the clock would never be set; "+
 			"authenticate it by nts or a symmetric key, or delete the line")
 	}
+	if s.Interleaved && s.Auth == ntp.KindAutokey {
+		r.refuse(path+".interleaved", "does not go with auth: autokey; delete the line")
+	}
 	if a := s.LocalAddress; a.IsValid() && (s.Family == "ipv4" && !a.Is4() || s.Family == "ipv6" && a.Is4()) {
 		r.refuse(path+".local_address", "%v is not of family %s; correct one of them", a, s.Family)
 	}

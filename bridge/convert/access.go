@@ -207,6 +207,7 @@ func expand(e *restriction) (list []netip.Prefix, ok bool) {
 // rateLimits are the limits that ntpd's discard stands for.
 type rateLimits struct {
 	interval, minimum time.Duration
+	burst             int
 	lines             []*Statement
 }
 
@@ -222,7 +223,7 @@ func accessTable(rules []accessRule, limits rateLimits) (*access.Table, error) {
 			rule.Kinds = access.KindsOf(ntp.KindSymmetric, ntp.KindAutokey, ntp.KindNTS)
 		}
 		if r.service.Limited {
-			rule.Rate = &access.RateLimit{Interval: limits.interval, Burst: limitBurst, Minimum: limits.minimum, Kiss: r.service.Kod}
+			rule.Rate = &access.RateLimit{Interval: limits.interval, Burst: limits.burst, Minimum: limits.minimum, Kiss: r.service.Kod}
 		}
 		prefixes := r.prefixes
 		if i == 0 {

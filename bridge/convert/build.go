@@ -10,14 +10,18 @@ import (
 // build works out the effective configuration and accounts for every
 // statement.
 func (c *conversion) build() {
+	c.commandLine()
 	c.buildRunning()
 	c.buildRestricts()
 	c.buildLimits()
 	c.buildListen()
+	c.extraPort()
 	c.buildKeys()
 	c.buildAutokey()
 	c.buildSources()
 	c.buildOrphan()
+	c.buildClock()
+	c.compareSources()
 	c.buildOthers()
 	c.traps()
 }
@@ -50,7 +54,9 @@ func (c *conversion) buildRestricts() {
 		}
 		for i, a := range t.addrs {
 			if s.Word == "unrestrict" {
-				l.remove(a, t.masks[i], s)
+				if !l.remove(a, t.masks[i], s) {
+					r.note(Obsolete, "unrestrict", "delete the line", "there is no entry to take flags from")
+				}
 				continue
 			}
 			l.add(a, t.masks[i], flags, s)
@@ -189,15 +195,22 @@ func (c *conversion) restrictFlags(s *Statement, f restrictSet) {
 	if f.has(flagFlake | flagFuzz) {
 		r.note(Changed, "restrict-odd", "", "flake and serverresponse fuzz are not offered: answers are complete")
 	}
-	if f.has(flagLimited) {
+	if f.has(flagLimited) && c.dialect == "ntp" {
 		r.note(Approximated, "limited", "", "the rate limit is a bucket of %d requests in place of ntpd's average", limitBurst)
 	}
-	if !f.has(flagIgnore|flagNoModify) && !f.has(flagNoQuery) {
-		r.note(Changed, "modify", "", "without nomodify ntpd takes changes of its settings over the network, with a key; here they are never taken")
+	if !f.has(flagIgnore|flagNoModify) && !f.has(flagNoQuery) && c.controlled() {
+		r.note(Changed, "modify", "", "without nomodify ntpd takes changes of its settings over the network, with the controlkey; here they are never taken")
 	}
 	if o, ok := s.last("ippeerlimit"); ok {
 		r.note(Folded, "ippeerlimit", "", "ippeerlimit %s: strangers never make associations here", o.Text)
 	}
+}
+
+// controlled reports whether the configuration names a key for changes over
+// the network: without one, ntpd takes none.
+func (c *conversion) controlled() bool {
+	list := c.all("controlkey")
+	return len(list) > 0 && list[len(list)-1].Options[0].Int != 0
 }
 
 // buildLimits reads discard and mru.
@@ -225,8 +238,8 @@ func (c *conversion) buildLimits() {
 	for _, s := range c.all("mru") {
 		c.buildMRU(s)
 	}
-	for _, s := range c.all("limit") {
-		c.record(s).note(Approximated, "limit", "check the limits below rate_limit", "ntpsec's limits are replaced by those of discard")
+	if c.dialect == "ntpsec" {
+		c.ntpsecLimits()
 	}
 }
 

@@ -2,6 +2,7 @@ package convert
 
 import (
 	"io/fs"
+	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -17,20 +18,24 @@ var chronyDirectives = map[string]disposition{
 	"ntsntpserver": {}, "ntsrotate": {}, "maxntsconnections": {}, "include": {}, "confdir": {}, "sourcedir": {}, "clientloglimit": {},
 	"ntsaeads": {}, "broadcast": {},
 
-	"makestep": steering, "maxchange": steering, "maxclockerror": steering, "maxdistance": steering, "maxdrift": steering, "maxjitter": steering,
-	"maxsamples": steering, "minsamples": steering, "maxslewrate": steering, "maxupdateskew": steering, "minsources": steering,
-	"combinelimit": steering, "corrtimeratio": steering, "fallbackdrift": steering, "reselectdist": steering, "stratumweight": steering,
-	"tempcomp": steering, "authselectmode": steering, "acquisitionport": steering, "bindacqaddress": steering, "bindacqdevice": steering,
-	"refresh": steering, "ntstrustedcerts": steering, "nosystemcert": steering, "ntsrefresh": steering, "nocerttimecheck": steering,
-	"clockprecision": steering, "manual": steering,
+	"makestep": {}, "maxchange": {}, "maxclockerror": {}, "maxdistance": {}, "maxslewrate": {}, "minsources": {}, "nocerttimecheck": {},
+	"authselectmode": {}, "driftfile": {}, "leapsectz": {}, "leapseclist": {}, "leapsecmode": {}, "smoothtime": {}, "bindacqaddress": {},
+	"ntstrustedcerts": {}, "nosystemcert": {},
 
-	"rtcautotrim": clockDevice, "rtcdevice": clockDevice, "rtcfile": clockDevice, "rtconutc": clockDevice, "rtcsync": clockDevice, "hwclockfile": clockDevice,
-	"driftfile": {Obsolete, "driftfile", "the frequency of the clock is kept by the program that steers it", ""},
-	"dumpdir":   {Obsolete, "dumpdir", "measurements are not kept over a restart", ""}, "dumponexit": {Obsolete, "dumpdir", "measurements are not kept over a restart", ""},
-	"leapseclist":    {Changed, "leap", "leap seconds are those that the kernel announces", ""},
-	"leapsectz":      {Changed, "leap", "leap seconds are those that the kernel announces", ""},
-	"leapsecmode":    {Unsupported, "leap-mode", "how a leap second is applied is up to the program that steers the clock", ""},
-	"smoothtime":     {Unsupported, "smoothtime", "served time is not smoothed or smeared", "never mix servers that smear with others"},
+	"combinelimit": tuning, "corrtimeratio": tuning, "fallbackdrift": tuning, "maxdrift": tuning, "maxjitter": tuning, "maxsamples": tuning,
+	"maxupdateskew": tuning, "minsamples": tuning, "reselectdist": tuning, "stratumweight": tuning, "clockprecision": tuning,
+	"maxstratum":      {Unsupported, "maxstratum", "sources are not refused for their stratum", "name only sources of the strata that are wanted"},
+	"minstratum":      {Unsupported, "minstratum", "sources are not refused for their stratum", "name only sources of the strata that are wanted"},
+	"tempcomp":        {Unsupported, "tempcomp", "the temperature is not made up for; the frequency is followed as it changes", ""},
+	"manual":          {Unsupported, "manual", "time is not set by hand", "set the clock before the start, or use local"},
+	"acquisitionport": {Changed, "acquisitionport", "each request leaves from a port of its own, which is safer", "let the firewall pass answers from port 123"},
+	"bindacqdevice":   {Unsupported, "bindacqdevice", "requests are not bound to a network interface", "give its address with bindacqaddress, or route them"},
+	"refresh":         {Folded, "refresh", "names are looked up again by themselves", ""},
+	"ntsrefresh":      {Folded, "nts-refresh", "keys of NTS are made anew by themselves", ""},
+
+	"rtcautotrim": clockDevice, "rtcdevice": clockDevice, "rtcfile": clockDevice, "rtconutc": clockDevice, "hwclockfile": clockDevice,
+	"rtcsync": {Folded, "rtcsync", "the kernel sets the hardware clock while the clock is synchronised", ""},
+	"dumpdir": {Obsolete, "dumpdir", "measurements are not kept over a restart", ""}, "dumponexit": {Obsolete, "dumpdir", "measurements are not kept over a restart", ""},
 	"bindcmdaddress": command, "bindcmddevice": command, "cmdallow": command, "cmddeny": command, "cmdport": command, "cmdratelimit": command,
 	"commandkey": command, "generatecommandkey": command, "opencommands": command,
 	"binddevice":       {Dangerous, "binddevice", "the server is not bound to a network interface", "give its addresses with bindaddress, or bind the unit with a firewall"},
@@ -39,7 +44,7 @@ var chronyDirectives = map[string]disposition{
 	"ptpport":          {Unsupported, "ptp", "NTP over PTP is not offered", ""},
 	"ptpdomain":        {Unsupported, "ptp", "NTP over PTP is not offered", ""},
 	"ntpsigndsocket":   {Unsupported, "mssntp", "signed answers to Windows domain members are not offered", "leave the domain's clients on chronyd for now"},
-	"ntsdumpdir":       {Changed, "nts-keys", "cookies of the old server are not known here: its NTS clients ask for new ones by themselves", ""},
+	"ntsdumpdir":       {},
 	"ntscachedir":      {Obsolete, "nts-cache", "cookies of sources are not kept over a restart", ""},
 	"ntsprocesses":     {Folded, "nts-processes", "NTS-KE runs in the same process on all processors", ""},
 	"ntsratelimit":     {Approximated, "nts-rate", "nts.limits has limits of its own", "check nts.limits"},
@@ -59,8 +64,8 @@ var chronyDirectives = map[string]disposition{
 }
 
 var (
-	steering    = disposition{class: Unsupported, code: "sources"}
-	clockDevice = disposition{Obsolete, "rtc", "the hardware clock is kept by the program that steers the clock", ""}
+	tuning      = disposition{Approximated, "tuning", "the discipline works out by itself how sources are weighed and the clock is steered", ""}
+	clockDevice = disposition{Obsolete, "rtc", "the kernel keeps the hardware clock", ""}
 	command     = disposition{Obsolete, "command", "chronyc's access is not configured here: the control socket is local", ""}
 )
 
@@ -72,13 +77,24 @@ func (c *conversion) chrony() *Result {
 	c.account()
 	c.model.restricts = &restrictList{}
 	c.model.fixed = make(map[lineMark]string)
+	c.commandLine()
+	c.chronySyntax()
 	c.chronyStatements()
 	c.chronyAccess()
-	c.chronyClock()
+	c.chronyLocal()
 	if c.opt.Client != nil {
 		return c.client()
 	}
+	c.chronyLocks()
+	c.planSources()
+	c.chronySteering()
+	c.compareSources()
 	c.emitChrony()
+	for _, s := range c.parsed.Statements {
+		if r := c.record(s); r.Class == Comment && len(r.Became) == 0 {
+			r.note(Folded, "without-effect", "", "without the lines that it belongs to, it sets nothing")
+		}
+	}
 	return c.result(c.render())
 }
 
@@ -161,6 +177,21 @@ func (c *conversion) parsedLen() (n int) {
 	return n
 }
 
+// chronySyntax takes out the lines that chronyd does not start with.
+func (c *conversion) chronySyntax() {
+	c.bad = make(map[*Statement]bool)
+	for _, s := range c.parsed.Statements {
+		if i := slices.IndexFunc(s.Options, func(o Option) bool { return strings.HasPrefix(o.Text, "#") }); i >= 0 && s.Word != "log" {
+			c.record(s).note(Error, "chrony-comment", "put the comment on a line of its own", "chronyd takes # behind a directive for an argument, and does not start")
+			s.Options = s.Options[:i]
+		}
+		c.bad[s] = !c.chronyCheck(s)
+	}
+	for word, list := range c.byWord {
+		c.byWord[word] = slices.DeleteFunc(slices.Clone(list), func(s *Statement) bool { return c.bad[s] })
+	}
+}
+
 // chronyStatements accounts for every directive but those of access and clock.
 func (c *conversion) chronyStatements() {
 	m := &c.model
@@ -168,17 +199,14 @@ func (c *conversion) chronyStatements() {
 	if s := c.lastOf("keyfile"); s != nil {
 		c.chronyKeys(s) // before the sources that use it
 	}
+	clocks := 0
 	for _, s := range c.parsed.Statements {
 		r := c.record(s)
-		if i := slices.IndexFunc(s.Options, func(o Option) bool { return strings.HasPrefix(o.Text, "#") }); i >= 0 && s.Word != "log" {
-			r.note(Error, "chrony-comment", "put the comment on a line of its own", "chronyd takes # behind a directive for an argument, and does not start")
-			s.Options = s.Options[:i]
+		if c.bad[s] {
+			continue
 		}
 		d := chronyDirectives[s.Word]
 		switch {
-		case d.code == "sources":
-			c.sourceLine(s, "sources")
-			continue
 		case d.class != "":
 			c.apply(r, d)
 			continue
@@ -186,14 +214,36 @@ func (c *conversion) chronyStatements() {
 		switch s.Word {
 		case "server", "pool", "peer":
 			c.chronySource(s)
-		case "refclock", "initstepslew":
-			c.sourceLine(s, "sources")
+		case "refclock":
+			c.chronyRefclockLine(s, clocks)
+			clocks++
+		case "ntsdumpdir":
+			if len(c.all("ntsservercert")) > 0 {
+				c.apply(r, disposition{Changed, "nts-keys", "cookies of the old server are not known here: its NTS clients ask for new ones by themselves", ""})
+				continue
+			}
+			c.apply(r, disposition{Obsolete, "nts-cache", "cookies of sources are not kept over a restart", ""})
+		case "bindacqaddress":
+			if _, err := netip.ParseAddr(s.argument()); err != nil {
+				r.note(Error, "bindacqaddress", "give an address", "%s is no address", printable(s.argument()))
+			}
+		case "ntstrustedcerts", "nosystemcert":
+			if len(c.all("server", "pool")) == 0 {
+				r.note(Obsolete, "nts-trust", "", "there is no source to be verified")
+			}
+			r.raise(Folded)
 		case "broadcast":
-			c.apply(r, disposition{Dangerous, "broadcast", "broadcasts are not sent: clients that listen for them lose their time", "give them server lines"})
+			c.apply(r, disposition{Dangerous, "broadcast", "chronyd's broadcasts have no authentication, and are not sent any more: clients that listen for them lose their time",
+				"give them server lines, or a broadcast with a key"})
 		case "include", "confdir", "sourcedir":
 			r.note(Folded, "include", "", "what the files have is converted with their own lines")
 		case "dscp":
-			m.dscp = s
+			if v, _ := chronyNumber('i', s.argument()); v < 0 || v > 63 {
+				r.note(Error, "dscp", "write 0 to 63", "%s is no code point", printable(s.argument()))
+			} else {
+				s.Options[0].Int = int64(v)
+				m.dscp = s
+			}
 		case "clientloglimit":
 			if n, err := strconv.Atoi(s.argument()); err == nil {
 				m.clients, m.clientSize = min(max(n/128, 1<<12), 1<<24), s
@@ -210,59 +260,13 @@ func (c *conversion) chronyKeys(s *Statement) {
 		return
 	}
 	m.keyFile, m.keyPath = s, absolute(s.argument())
+	if !strings.HasPrefix(s.argument(), "/") {
+		c.record(s).note(Approximated, "relative-name", "write an absolute name", "the name is relative to the directory in which chronyd was started, taken to be /")
+	}
 	m.trustSet = symkey.TrustAll
 	c.readKeys(c.record(s))
 	if m.keysRejected {
 		return
 	}
 	c.record(s).note(Kept, "chrony-trust", "", "chronyd trusts every key of its file")
-}
-
-// chronySource reads a source; its options are names, some with a value.
-func (c *conversion) chronySource(s *Statement) {
-	src := &source{line: s, kind: s.Word, address: s.argument(), minPoll: 6, maxPoll: 10, version: 4, mode: -1}
-	for i := 1; i < len(s.Options); i++ {
-		value := 0
-		if i+1 < len(s.Options) {
-			value, _ = strconv.Atoi(s.Options[i+1].Text)
-		}
-		switch asciiLower(s.Options[i].Text) {
-		case "key":
-			src.key = uint32(value)
-		case "port":
-			src.port = value
-		case "ntsport":
-			src.address = strings.TrimSpace(s.argument()) + ":" + strconv.Itoa(value)
-		case "minpoll":
-			src.minPoll = value
-		case "maxpoll":
-			src.maxPoll = value
-		case "iburst":
-			src.iburst = true
-		case "burst":
-			src.burst = true
-		case "nts":
-			src.nts = true
-		case "prefer":
-			src.prefer = true
-		case "trust":
-			src.trusted = true
-		case "noselect":
-			src.noSelect = true
-		case "xleave":
-			src.xleave = true
-		}
-	}
-	if !plainName(src.address) {
-		c.record(s).note(Error, "no-address", "name the server", "chronyd does not start with a source without a name")
-		return
-	}
-	c.model.sources = append(c.model.sources, src)
-	c.sourceLine(s, "sources")
-	if src.key != 0 {
-		if ok, why := c.usableKey(src.key); !ok && c.model.keyFile != nil {
-			src.dead = why
-			c.record(s).note(Dangerous, "source-key", "correct the key", "chronyd cannot use this source: %s", why)
-		}
-	}
 }

@@ -59,7 +59,7 @@ func (c *conversion) chronyAccess() {
 		c.model.limited = c.model.limited || rule.service.Limited && !rule.service.Kod
 	}
 	if !served {
-		c.report.note(Changed, "client-only", "add allow lines, or access rules, for the clients", "chronyd serves nobody without allow: neither does the output")
+		c.report.note(Folded, "client-only", "add allow lines, or access rules, for the clients", "chronyd serves nobody without allow: neither does the output")
 	}
 	if table, err := accessTable(rules, defaultLimits()); err == nil {
 		c.report.Access = compareAccess(l, table)
@@ -168,28 +168,6 @@ func (c *conversion) chronyListen(off bool) {
 	}
 }
 
-// chronyClock reads local.
-func (c *conversion) chronyClock() {
-	s := c.lastOf("local")
-	if s == nil {
-		return
-	}
-	r := c.record(s)
-	stratum := 10
-	for i, o := range s.Options {
-		if asciiLower(o.Text) == "stratum" && i+1 < len(s.Options) {
-			stratum, _ = strconv.Atoi(s.Options[i+1].Text)
-		}
-	}
-	if stratum < 1 || stratum > 15 {
-		r.note(Error, "local", "write 1 to 15", "stratum %d", stratum)
-		return
-	}
-	c.model.localStratum, c.model.localLines = stratum, []*Statement{s}
-	r.note(Dangerous, "local-clock", "leave it out, unless clients have to stay together without a source",
-		"without a source, time that nobody vouches for is served at stratum %d, and authentication makes it look good", stratum)
-}
-
 // emitChrony makes the sections.
 func (c *conversion) emitChrony() {
 	c.emitServer()
@@ -199,6 +177,7 @@ func (c *conversion) emitChrony() {
 	c.emitKeys()
 	c.emitChronyNTS()
 	c.emitSources()
+	c.emitClocks()
 }
 
 // emitChronyLimit writes ratelimit: powers of two.
@@ -242,10 +221,15 @@ func (c *conversion) emitChronyLimit() {
 // emitChronyNTS writes the NTS server.
 func (c *conversion) emitChronyNTS() {
 	certs, keys := c.all("ntsservercert"), c.all("ntsserverkey")
-	if len(certs) == 0 || c.opt.NTSCert != "" || c.opt.NTSSelfSigned {
+	if len(certs) == 0 && len(keys) == 0 || c.opt.NTSCert != "" || c.opt.NTSSelfSigned {
 		for _, s := range append(certs, keys...) {
 			c.record(s).note(Changed, "nts-replaced", "", "another certificate was asked for")
 		}
+		c.emitNTS()
+		return
+	}
+	pairs := c.chronyCertificates(certs, keys)
+	if len(pairs) == 0 {
 		c.emitNTS()
 		return
 	}
@@ -258,19 +242,11 @@ func (c *conversion) emitChronyNTS() {
 		}
 	}
 	list := n.section("certificates")
-	for i, s := range certs {
-		if i < len(keys) && (!plainPath(s.argument()) || !plainPath(keys[i].argument())) {
-			c.record(s).note(Error, "file-name", "give a name", "that is no name of a file")
-			continue
-		}
-		if i >= len(keys) {
-			c.record(s).note(Error, "nts-pair", "add ntsserverkey", "the certificate has no key")
-			continue
-		}
-		item := list.item().from(s, keys[i])
-		item.set("cert", yamlString(absolute(s.argument())))
-		item.set("key", yamlString(absolute(keys[i].argument())))
-		c.became("nts.certificates", s, keys[i])
+	for _, pair := range pairs {
+		item := list.item().from(pair[0], pair[1])
+		item.set("cert", yamlString(absolute(pair[0].argument())))
+		item.set("key", yamlString(absolute(pair[1].argument())))
+		c.became("nts.certificates", pair[0], pair[1])
 	}
 	n.set("generate", "false")
 	if s := c.lastOf("ntsntpserver"); s != nil && plainName(s.argument()) {
@@ -289,6 +265,24 @@ func (c *conversion) emitChronyNTS() {
 	c.emitAEADs(n)
 }
 
+// chronyCertificates puts certificates and their keys together.
+func (c *conversion) chronyCertificates(certs, keys []*Statement) (pairs [][2]*Statement) {
+	for i, s := range certs {
+		switch {
+		case i >= len(keys):
+			c.record(s).note(Error, "nts-pair", "add ntsserverkey", "the certificate has no key")
+		case !plainPath(s.argument()) || !plainPath(keys[i].argument()):
+			c.record(s).note(Error, "file-name", "give a name", "that is no name of a file")
+		default:
+			pairs = append(pairs, [2]*Statement{s, keys[i]})
+		}
+	}
+	for _, s := range keys[min(len(certs), len(keys)):] {
+		c.record(s).note(Error, "nts-pair", "add ntsservercert", "the key has no certificate")
+	}
+	return pairs
+}
+
 func (c *conversion) emitRotation(n *node, s *Statement) {
 	v, err := strconv.Atoi(s.argument())
 	if err != nil || v < 60 {
@@ -305,15 +299,11 @@ func (c *conversion) emitAEADs(n *node) {
 	if s == nil {
 		return
 	}
-	names := map[string]string{"30": "AES-128-GCM-SIV", "15": "AES-SIV-CMAC-256", "16": "AES-SIV-CMAC-384", "17": "AES-SIV-CMAC-512"}
-	var list []string
+	var names []string
 	for _, o := range s.Options {
-		if name := names[o.Text]; name != "" {
-			list = append(list, name)
-		} else {
-			c.record(s).note(Unsupported, "nts-aead", "", "algorithm %s is not offered", printable(o.Text))
-		}
+		names = append(names, o.Text)
 	}
+	list := c.aeads(c.record(s), names...)
 	if len(list) > 0 {
 		n.set("aeads", yamlList(list, func(s string) string { return s })).from(s)
 		c.became("nts.aeads", s)

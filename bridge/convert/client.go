@@ -375,7 +375,6 @@ func (c *conversion) chronyRefclock(src *source) string {
 	line += fmt.Sprintf(" poll %d", min(src.minPoll, 6))
 	if rc.time1 != 0 {
 		line += fmt.Sprintf(" offset %g", rc.time1)
-		r.note(Approximated, "refclock-offset", "compare it with another source", "check the sign of the offset")
 	}
 	if rc.refid != "" && all(rc.refid, isRefID) {
 		line += " refid " + rc.refid

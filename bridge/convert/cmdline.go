@@ -2,45 +2,163 @@ package convert
 
 import (
 	"io/fs"
+	"path"
+	"slices"
 	"strings"
 )
 
-// startFiles are where distributions keep ntpd's command line.
-var startFiles = []string{"etc/default/ntp", "etc/default/ntpsec", "etc/sysconfig/ntpd", "etc/sysconfig/ntp"}
-
-// startOptions are the options of ntpd that are configuration, and what they
-// mean.
-var startOptions = map[string]string{
-	"-A": "disable auth", "--authnoreq": "disable auth", "-b": "broadcastclient", "-k": "keys", "-t": "one more trusted key",
-	"-I": "the network interfaces that are used", "-L": "no virtual interfaces", "-4": "IPv4 only", "-6": "IPv6 only",
-	"-x": "the clock is never stepped", "-f": "driftfile", "-c": "another configuration file", "--trustedkey": "one more trusted key",
-	"--keyfile": "keys", "--interface": "the network interfaces that are used",
+// startFiles are where distributions keep a daemon's command line, and which
+// variables have it.
+var startFiles = map[string][]string{
+	"etc/default/ntp": {"NTPD_OPTS"}, "etc/default/ntpsec": {"NTPD_OPTS"},
+	"etc/sysconfig/ntpd": {"OPTIONS", "NTPD_OPTIONS"}, "etc/sysconfig/ntp": {"NTPD_OPTIONS", "OPTIONS"},
+	"etc/conf.d/ntpd": {"NTPD_OPTS", "NTPD_ARGS"}, "etc/rc.conf": {"ntpd_flags"},
+	"etc/default/chrony": {"DAEMON_OPTS"}, "etc/sysconfig/chronyd": {"OPTIONS"}, "etc/conf.d/chronyd": {"ARGS"},
 }
 
-// commandLine tells of options of ntpd's command line that change what its
-// file means. They are told, not converted: which of the files counts depends
-// on how ntpd is started.
+// unitDirs are where systemd's unit files are.
+var unitDirs = []string{"etc/systemd/system", "usr/lib/systemd/system", "lib/systemd/system"}
+
+// startOptions are the options of ntpd that are configuration and have to be
+// added to the file, and what they mean.
+var startOptions = map[string]string{
+	"-A": "disable auth", "--authnoreq": "disable auth", "-b": "broadcastclient", "--bcastsync": "broadcastclient",
+	"-k": "keys", "--keyfile": "keys", "-t": "one more trusted key", "--trustedkey": "one more trusted key",
+	"-I": "the network interfaces that are used", "--interface": "the network interfaces that are used",
+	"-L": "no virtual interfaces", "--novirtualips": "no virtual interfaces", "-4": "IPv4 only", "--ipv4": "IPv4 only",
+	"-6": "IPv6 only", "--ipv6": "IPv6 only", "-c": "another configuration file", "--configfile": "another configuration file",
+}
+
+// valued are the short options of ntpd that take a value.
+const valued = "cfijklpstuDIPUV"
+
+// started is what the daemon's command line means.
+type started struct {
+	known     bool   // the command line was seen
+	panicOnce bool   // ntpd -g
+	slewOnly  bool   // ntpd -x
+	never     string // why the clock is not steered at all; empty: it is
+	drift     string // -f
+}
+
+// commandLine finds the daemon's command line: as the operator gave it, or in
+// the files of the host.
 func (c *conversion) commandLine() {
+	if c.opt.DaemonOptions != "" {
+		c.startOptions("the command line", c.opt.DaemonOptions)
+		return
+	}
 	if c.in.Files == nil {
 		return
 	}
-	for _, name := range startFiles {
-		data, err := fs.ReadFile(c.in.Files, name)
-		if err != nil || len(data) > 1<<16 {
-			continue
+	names := make([]string, 0, len(startFiles))
+	for name := range startFiles {
+		if strings.Contains(name, "chrony") == (c.dialect == "chrony") && (!strings.Contains(name, "ntpsec") || c.dialect == "ntpsec") {
+			names = append(names, name)
 		}
-		for line := range strings.Lines(string(data)) {
-			variable, value, ok := strings.Cut(strings.TrimSpace(line), "=")
-			if !ok || !strings.Contains(variable, "OPT") && !strings.Contains(variable, "ARGS") || strings.HasPrefix(variable, "#") {
-				continue
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		for variable, value := range c.assignments(name) {
+			switch {
+			case slices.Contains(startFiles[name], variable):
+				c.startOptions("/"+name, value)
+			case variable == "ntpd_sync_on_start" && strings.EqualFold(value, "yes"):
+				c.startOptions("/"+name, "-g")
 			}
-			for _, word := range strings.Fields(strings.Trim(value, `"'`)) {
-				option, _, _ := strings.Cut(word, "=")
-				if meaning := startOptions[option]; meaning != "" {
-					c.report.note(Dangerous, "command-line", "add it to the configuration, and convert again",
-						"/%s starts ntpd with %s (%s), which is not in the file", name, printable(option), meaning)
+		}
+	}
+	c.unitFiles()
+}
+
+// assignments returns the variables that a file of a shell sets.
+func (c *conversion) assignments(name string) map[string]string {
+	found := make(map[string]string)
+	data, err := fs.ReadFile(c.in.Files, name)
+	if err != nil || len(data) > 1<<16 {
+		return found
+	}
+	for line := range strings.Lines(string(data)) {
+		variable, value, ok := strings.Cut(strings.TrimSpace(line), "=")
+		if ok && !strings.HasPrefix(variable, "#") {
+			value, _, _ = strings.Cut(value, " #")
+			found[strings.TrimSpace(strings.TrimPrefix(variable, "export "))] = strings.Trim(strings.TrimSpace(value), `"'`)
+		}
+	}
+	return found
+}
+
+// unitFiles reads the command line of units that have it in themselves.
+func (c *conversion) unitFiles() {
+	daemon := map[string]string{"ntp": "ntpd", "ntpsec": "ntpd", "chrony": "chronyd"}[c.dialect]
+	for _, unit := range []string{"ntp", "ntpd", "ntpsec", "chrony", "chronyd"} {
+		for _, dir := range unitDirs {
+			files := []string{path.Join(dir, unit+".service")}
+			more, _ := fs.Glob(c.in.Files, path.Join(dir, unit+".service.d", "*.conf"))
+			for _, name := range append(files, more...) {
+				command := strings.Fields(c.assignments(name)["ExecStart"])
+				if len(command) > 0 && path.Base(strings.TrimLeft(command[0], "-@:+!")) == daemon {
+					c.startOptions("/"+name, strings.Join(command[1:], " "))
 				}
 			}
 		}
+	}
+}
+
+// startOptions reads a command line.
+func (c *conversion) startOptions(where, line string) {
+	c.start.known = true
+	if len(line) > 1<<12 {
+		return
+	}
+	list := strings.Fields(line)
+	for i := 0; i < len(list); i++ {
+		word, value, _ := strings.Cut(list[i], "=")
+		if strings.HasPrefix(word, "--") || len(word) < 2 || word[0] != '-' {
+			c.startOption(where, word, value)
+			continue
+		}
+		word = list[i]
+		for j := 1; j < len(word); j++ {
+			if strings.IndexByte(valued, word[j]) < 0 || c.dialect == "chrony" {
+				c.startOption(where, "-"+word[j:j+1], "")
+				continue
+			}
+			value := word[j+1:]
+			if value == "" && i+1 < len(list) {
+				i++
+				value = list[i]
+			}
+			c.startOption(where, "-"+word[j:j+1], value)
+			break
+		}
+	}
+}
+
+func (c *conversion) startOption(where, option, value string) {
+	if c.dialect == "chrony" {
+		if option == "-x" {
+			c.start.never = "chronyd -x"
+		}
+		return
+	}
+	switch option {
+	case "-g", "--panicgate", "-G", "--force_step_once", "--force-step-once":
+		c.start.panicOnce = true
+		return
+	case "-x", "--slew":
+		c.start.slewOnly = true
+		return
+	case "-f", "--driftfile":
+		c.start.drift = value
+		return
+	case "-c", "--configfile":
+		if strings.HasSuffix(absolute(c.in.Name), absolute(value)) {
+			return
+		}
+	}
+	if meaning := startOptions[option]; meaning != "" {
+		c.report.note(Dangerous, "command-line", "add it to the configuration, and convert again",
+			"%s starts ntpd with %s (%s), which is not in the file", where, printable(option), meaning)
 	}
 }

@@ -11,11 +11,6 @@ import (
 	"time"
 )
 
-// sourcesSupported says whether ntsbridge's sources steer the clock. As long
-// as they are measured and shown only, every line about them is a loss. This is
-// the one place to switch.
-const sourcesSupported = false
-
 // Input is a configuration and what lies around it.
 type Input struct {
 	Name string // for messages
@@ -24,6 +19,9 @@ type Input struct {
 	// absolute name /etc/ntp.keys is asked for as etc/ntp.keys. nil: nothing of
 	// the host is known, and what would be in its files is reported as unread.
 	Files fs.FS
+	// Path is the name of the configuration on its host, such as
+	// /etc/ntpsec/ntp.conf; empty: unknown.
+	Path string
 }
 
 // Lost says what to do about a line of which ntpd lost a word of security.
@@ -50,6 +48,9 @@ type Options struct {
 	// KeysDir is the directory of Autokey's files that ntpd was compiled with.
 	// Empty is /usr/local/etc.
 	KeysDir string
+	// DaemonOptions is the command line that the daemon is started with, such
+	// as "-g". Empty: it is looked for among the files of the host.
+	DaemonOptions string
 	// PasswordFile is the name that the YAML gives the file with Autokey's
 	// password. Required if there is one.
 	PasswordFile string
@@ -86,6 +87,7 @@ type Result struct {
 	Secrets []Secret
 
 	restricts *restrictList // for Prove
+	meaning   Meaning       // for ProveMeaning
 }
 
 // Convert converts one configuration. It never fails: what is wrong is in the
@@ -101,7 +103,7 @@ func Convert(in Input, opt Options) *Result {
 	}
 	c.dialect = opt.Dialect
 	if c.dialect == "" || c.dialect == "auto" {
-		guess := DetectDialect(in.Data)
+		guess := named(DetectDialect(in.Data), in)
 		c.dialect = guess.Dialect
 		if guess.Why != "" {
 			c.report.note(guess.Class, guess.Code, guess.Do, "%s", guess.Why)
@@ -118,6 +120,20 @@ func Convert(in Input, opt Options) *Result {
 	return c.result(nil)
 }
 
+// named improves a guess by the name of the file.
+func named(g Guess, in Input) Guess {
+	ofNTPsec := strings.Contains(in.Path, "/ntpsec/")
+	switch {
+	case g.Dialect == "ntpsec" && ofNTPsec:
+		return Guess{Dialect: "ntpsec"} // it says so itself
+	case g.Dialect == "ntp" && ofNTPsec:
+		return Guess{Dialect: "ntpsec"}
+	case g.Unsure && strings.Contains(in.Path+"/"+path.Base(in.Name), "chrony") && !strings.Contains(path.Base(in.Name), "ntp"):
+		return Guess{Dialect: "chrony"}
+	}
+	return g
+}
+
 // conversion is the work on one configuration.
 type conversion struct {
 	in      Input
@@ -129,11 +145,13 @@ type conversion struct {
 	top     *node
 	secrets []Secret
 	model   model
+	start   started
 
 	byWord map[string][]*Statement
 	byLine map[lineMark][]*Statement
 
-	sourceNames, disabledWords, exceptions map[string]bool // on first use
+	sourceNames, disabledWords, exceptions map[string]bool     // on first use
+	bad                                    map[*Statement]bool // lines with which chronyd does not start
 }
 
 // allLines accounts for the lines of an input that is not converted.
@@ -222,7 +240,7 @@ func (c *conversion) parse(fixes map[lineMark]string) {
 	}
 	switch c.dialect {
 	case "ntpsec":
-		c.parsed = parseNTPsec(c.in.Name, data, read)
+		c.parsed = parseNTPsec(c.in.Name, data, read, c.ntpsecFiles)
 	default:
 		c.parsed = ParseNTP(c.in.Name, data, read)
 	}
@@ -277,6 +295,7 @@ func (c *conversion) result(output []byte) *Result {
 	if c.report.Access != nil {
 		res.restricts = c.model.restricts
 	}
+	res.meaning = c.model.expect
 	if output != nil {
 		res.Secrets = c.secrets
 	}
@@ -298,7 +317,7 @@ func (c *conversion) quote(s *Statement) []string {
 	for i := begin; i < s.Line-1; i++ {
 		list = append(list, strings.TrimSpace(strings.TrimLeft(show(f.Lines[i]), " \t#")))
 	}
-	return append(list, fmt.Sprintf("%s:%d: %s", path.Base(f.Name), s.Line, strings.TrimSpace(show(f.Lines[s.Line-1]))))
+	return append(list, fmt.Sprintf("%s:%d: %s", printable(path.Base(f.Name)), s.Line, strings.TrimSpace(show(f.Lines[s.Line-1]))))
 }
 
 // render writes the YAML.
@@ -317,7 +336,7 @@ func (c *conversion) all(words ...string) []*Statement {
 	}
 	var list []*Statement
 	for _, s := range c.parsed.Statements {
-		if slices.Contains(words, s.Word) {
+		if slices.Contains(words, s.Word) && !c.bad[s] {
 			list = append(list, s)
 		}
 	}

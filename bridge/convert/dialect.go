@@ -17,6 +17,8 @@ type Guess struct {
 	Do    string
 	Class Class
 	Code  string
+	// Unsure is set if no word tells ntpd's configuration from chronyd's.
+	Unsure bool
 }
 
 // templateMarks begin an expression of a template language.
@@ -48,7 +50,7 @@ func DetectDialect(data []byte) Guess {
 			Why: fmt.Sprintf("read as ntpsec's, for %s in line %d; if ntpd 4.2.8 ran with it, that word was ignored", v.ntpsec, v.ntpsecLine),
 			Do:  "find out which daemon ran it; choose --from ntp if it was ntpd 4.2.8"}
 	}
-	return Guess{Dialect: "ntp"}
+	return Guess{Dialect: "ntp", Unsure: v.ntp == 0}
 }
 
 type votes struct {

@@ -10,6 +10,11 @@
 // security was lost in that way, the conversion is refused until the operator
 // has decided.
 //
+// What is written means what the daemon did: its defaults that are not ours are
+// written out, access rules are compared with the restrict lists on every prefix
+// boundary, and sources, broadcasts, trusted keys and strata with the input once
+// more after the output was read back (Result.Prove and ProveMeaning).
+//
 // The package works on bytes. It opens no files (a Reader does), knows no clock
 // and asks no name server, and it does not decide for the operator: what cannot
 // be carried over is said, not guessed.

@@ -19,6 +19,8 @@ func (c *conversion) emit() {
 	c.emitAutokey()
 	c.emitNTS()
 	c.emitSources()
+	c.emitClocks()
+	c.emitBroadcast()
 }
 
 // became notes on the lines of an entry where they went.
@@ -40,42 +42,6 @@ func (c *conversion) emitServer() {
 	if m.dscp != nil {
 		n.set("dscp", fmt.Sprint(m.dscp.Options[0].Int)).from(m.dscp)
 		c.became("server.dscp", m.dscp)
-	}
-}
-
-// emitClock writes where time comes from: the local clock if that is all there
-// is, else the clock that another program steers.
-func (c *conversion) emitClock() {
-	m := &c.model
-	n := c.top.section("clock")
-	alone := m.localStratum > 0
-	for _, src := range m.sources {
-		if src.dead == "" && src.kind != "broadcast" && (src.refclock == nil || src.refclock.driver != localDriver) {
-			alone = false
-		}
-	}
-	if alone {
-		n.set("mode", "local").from(m.localLines...)
-		n.set("stratum", fmt.Sprint(m.localStratum))
-		c.became("clock.mode", m.localLines...)
-		return
-	}
-	mode := n.set("mode", "observe").remark("The clock is steered by another program; this one serves it.")
-	for _, s := range c.all("disable") {
-		if s.flag("ntp") {
-			mode.from(s)
-		}
-	}
-	orphan := m.orphan != nil && m.orphanValue >= 1 && m.orphanValue <= 15
-	switch {
-	case m.localStratum > 0:
-		n.set("fallback_stratum", fmt.Sprint(m.localStratum)).from(m.localLines...)
-		c.became("clock.fallback_stratum", m.localLines...)
-		if orphan {
-			c.record(m.orphan).note(Approximated, "orphan-and-local", "", "the local clock's stratum is taken for both")
-		}
-	case orphan:
-		n.set("fallback_stratum", fmt.Sprint(m.orphanValue)).from(m.orphan)
 	}
 }
 
@@ -155,7 +121,11 @@ func (c *conversion) emitLimits() {
 	}
 	limits := n.section("limits").from(m.limits.lines...)
 	if len(m.limits.lines) == 0 {
-		limits.remark("ntpd's discard without a line: average 3, minimum 2.")
+		remark := "ntpd's discard without a line: average 3, minimum 2."
+		if c.dialect == "ntpsec" {
+			remark = "ntpsec's limit without a line: average 1, burst 20."
+		}
+		limits.remark("%s", remark)
 	}
 	c.became("rate_limit.limits", m.limits.lines...)
 	for _, kod := range []bool{true, false} {
@@ -165,14 +135,14 @@ func (c *conversion) emitLimits() {
 		item := limits.item()
 		item.set("name", limitName(kod))
 		item.set("interval", seconds(m.limits.interval))
-		item.set("burst", fmt.Sprint(limitBurst))
+		item.set("burst", fmt.Sprint(m.limits.burst))
 		item.set("minimum", seconds(m.limits.minimum))
 		item.set("leak", "0")
 		item.set("kiss", strconv.FormatBool(kod))
 	}
 }
 
-func seconds(d time.Duration) string { return fmt.Sprintf("%ds", d/time.Second) }
+func seconds(d time.Duration) string { return duration(d.Seconds(), 0, longest) }
 
 // emitKeys writes the keys file and the trusted keys: only what ntpd loads.
 func (c *conversion) emitKeys() {
@@ -193,6 +163,7 @@ func (c *conversion) emitKeys() {
 	item.set("path", yamlString(m.keyPath))
 	item.set("format", c.dialect)
 	c.became("keys.files", m.keyFile)
+	m.expect.Trusted = m.trustSet.String()
 	trusted := n.set("trusted", "["+strings.ReplaceAll(m.trustSet.String(), " ", ", ")+"]")
 	if m.trust != nil {
 		trusted.from(m.trust)
@@ -226,7 +197,7 @@ func (c *conversion) emitAutokey() {
 	if a.hasPassword {
 		n.set("password_file", yamlString(c.passwordSecret()))
 	}
-	if c.model.leapFile != nil {
+	if c.model.leapFile != nil && len(c.model.autokey.lines) > 0 {
 		n.set("leap_file", yamlString(absolute(c.model.leapFile.argument()))).from(c.model.leapFile)
 		c.became("autokey.leap_file", c.model.leapFile)
 	}
@@ -262,102 +233,5 @@ func (c *conversion) emitNTS() {
 		n.set("generate", "true").remark("A self-signed certificate is made in the state directory on first start.")
 	default:
 		n.set("enabled", "false").remark("Convert with --nts-cert and --nts-key, or --nts-self-signed, to serve NTS too.")
-	}
-}
-
-// emitSources writes the section for time sources. A source that was not
-// usable, or whose authentication cannot be kept, is left out: it is never
-// written with less.
-func (c *conversion) emitSources() {
-	n := c.top.section("sources")
-	seen := make(map[string]bool)
-	for _, src := range c.model.sources {
-		why := c.leaveOut(src)
-		if why == "" && seen[strings.ToLower(src.address)] {
-			why = "it is there already"
-		}
-		if why != "" {
-			if src.refclock == nil {
-				n.remarks = append(n.remarks, fmt.Sprintf("Left out: %s (line %d): %s.", printable(src.address), src.line.Line, why))
-			}
-			continue
-		}
-		seen[strings.ToLower(src.address)] = true
-		c.emitSource(n.item().from(src.line), src)
-		c.became(fmt.Sprintf("sources[%d]", len(n.children)-1), src.line)
-	}
-	if len(n.children) == 0 {
-		c.top.children = c.top.children[:len(c.top.children)-1]
-	}
-}
-
-// leaveOut says why a source is not written.
-func (c *conversion) leaveOut(src *source) string {
-	switch {
-	case src.refclock != nil:
-		return "reference clocks are not offered yet"
-	case src.dead != "" && !strings.Contains(src.dead, "here it becomes a source"):
-		return src.dead
-	case src.kind == "broadcast" || src.kind == "manycastclient":
-		return "it is no server"
-	case src.autokey && !c.model.autokey.enabled:
-		return "Autokey cannot be used with the files of this host"
-	}
-	return ""
-}
-
-// ntsAddress splits HOST:PORT, which ntpsec takes with NTS.
-func ntsAddress(address string) (name, port string) {
-	name, port, ok := strings.Cut(address, ":")
-	v, err := strconv.ParseUint(port, 10, 16)
-	if !ok || err != nil || v == 0 {
-		return address, ""
-	}
-	return name, port
-}
-
-func (c *conversion) emitSource(item *node, src *source) {
-	name, port := src.address, ""
-	if src.nts {
-		name, port = ntsAddress(src.address)
-	}
-	item.set("server", yamlString(name))
-	if src.port > 0 && src.port < 1<<16 {
-		item.set("port", fmt.Sprint(src.port))
-	}
-	switch {
-	case src.autokey:
-		item.set("auth", "autokey")
-		if src.ident != "" {
-			item.set("ident", yamlString(src.ident))
-		}
-	case src.nts:
-		item.set("auth", "nts")
-		if port != "" {
-			item.set("nts_port", port)
-		}
-		if plainPath(src.ca) {
-			item.set("trusted_certificates", yamlString(absolute(src.ca)))
-		}
-	case src.key != 0:
-		item.set("auth", "symmetric")
-		item.set("key", fmt.Sprint(src.key))
-	}
-	if src.kind == "pool" {
-		c.record(src.line).note(Approximated, "pool", "name more servers", "one server of the pool is asked")
-	}
-	if src.version >= 1 && src.version < 4 && !src.autokey && !src.nts {
-		item.set("version", fmt.Sprint(src.version))
-	}
-	maxPoll := min(max(src.maxPoll, 0), maxPollExponent)
-	item.set("minpoll", fmt.Sprint(min(max(src.minPoll, 0), maxPoll)))
-	item.set("maxpoll", fmt.Sprint(maxPoll))
-	if src.iburst {
-		item.set("iburst", "true")
-	}
-	for _, word := range []string{"prefer", "noselect"} {
-		if word == "prefer" && src.prefer || word == "noselect" && src.noSelect {
-			c.record(src.line).note(Unsupported, "source-"+word, "", "%s has no meaning while sources steer no clock", word)
-		}
 	}
 }

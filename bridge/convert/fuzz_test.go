@@ -30,7 +30,7 @@ func FuzzParse(f *testing.F) {
 	seedCorpus(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		read := func(string) ([]byte, error) { return data[:min(len(data), 200)], nil }
-		for _, p := range []*Parsed{ParseNTP("x", data, read), parseNTPsec("x", data, read)} {
+		for _, p := range []*Parsed{ParseNTP("x", data, read), parseNTPsec("x", data, read, anyFiles)} {
 			for _, s := range p.Statements {
 				if s.File >= len(p.Files) || s.Line < 1 || s.Line > len(p.Files[s.File].Lines) {
 					t.Fatalf("%s at %d:%d", s.Word, s.File, s.Line)
@@ -38,6 +38,14 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+// anyFiles makes directories of names that end with d.
+func anyFiles(name, _ string) (string, []string) {
+	if strings.HasSuffix(name, "d") {
+		return name, []string{name + "/a.conf", name + "/b.conf"}
+	}
+	return name, nil
 }
 
 // FuzzConvert converts anything: each line is in the report once, what is
@@ -66,14 +74,37 @@ func FuzzConvert(f *testing.F) {
 	})
 }
 
-// TestHostileInputEnds converts what is made to cost much.
-func TestHostileInputEnds(t *testing.T) {
+// FuzzChrony reads anything as chronyd would.
+func FuzzChrony(f *testing.F) {
+	files, _ := filepath.Glob("testdata/chrony.conf/*.conf")
+	for _, name := range files {
+		data, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Add([]byte(chronyDocumented))
+	for _, m := range chronyMappings {
+		f.Add([]byte(m.conf))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) > 1<<13 {
+			return
+		}
+		in := Input{Name: "fuzz.conf", Data: data, Files: fstest.MapFS{"etc/chrony.keys": {Data: data}, "i": {Data: data[:min(len(data), 100)]}}}
+		checkResult(t, in, Convert(in, Options{Dialect: "chrony"}))
+	})
+}
+
+// hostileInputs are made to cost much.
+func hostileInputs() map[string][]byte {
 	many := func(line string, n int) []byte { return []byte(strings.Repeat(line, n)) }
 	restricts := new(strings.Builder)
 	for i := range 20000 {
 		restricts.WriteString("restrict 10." + string(rune('0'+i%10)) + "." + itoa(i/250%250) + "." + itoa(i%250) + " mask 255.255.255.255 notrust\n")
 	}
-	for name, data := range map[string][]byte{
+	return map[string][]byte{
 		"includes itself":  many("includefile /self\n", 2000),
 		"lines":            many("server a\n", 60000),
 		"too many lines":   many("\n", 1<<17),
@@ -83,7 +114,12 @@ func TestHostileInputEnds(t *testing.T) {
 		"masks with holes": many("restrict 10.0.0.0 mask 255.0.85.85 ignore\n", 5000),
 		"options":          append([]byte("server a "), many("iburst ", 100000)...),
 		"syntax errors":    many("server a kye 5\n", 30000),
-	} {
+	}
+}
+
+// TestHostileInputEnds converts what is made to cost much.
+func TestHostileInputEnds(t *testing.T) {
+	for name, data := range hostileInputs() {
 		t.Run(name, func(t *testing.T) {
 			files := fstest.MapFS{"self": {Data: data}}
 			begin := time.Now()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strings"
 
 	"ntsbridge/symkey"
@@ -42,14 +43,19 @@ func (c *conversion) buildKeys() {
 	}
 	c.readKeys(r)
 	if m.trust == nil {
-		r.note(Changed, "no-trusted-key", "name the keys that may be used with trustedkey", "ntpd trusts no key without trustedkey: none of this file is usable, as before")
+		r.note(Folded, "no-trusted-key", "name the keys that may be used with trustedkey", "ntpd trusts no key without trustedkey: none of this file is usable, as before")
 	}
 }
 
 // readKeys reads the keys file as ntpd would.
 func (c *conversion) readKeys(r *Record) {
+	if c.in.Files == nil && !c.keysMatter() {
+		r.note(Folded, "keys-unused", "", "the keys file is not at hand, but none of its keys is used")
+		return
+	}
 	if c.in.Files == nil {
-		r.note(Dangerous, "keys-unread", "give the host's root directory with --root", "the keys file is not at hand: which keys it has is not checked")
+		r.note(Changed, "keys-unread", "give the host's root directory with --root",
+			"the keys file is not at hand: which keys it has is not checked before the server reads it, by the rules of %s", c.daemon())
 		return
 	}
 	data, err := c.read(c.model.keyFile.argument())
@@ -81,6 +87,16 @@ func (c *conversion) readKeys(r *Record) {
 		r.note(Error, "keys-rejected", "correct the keys file, and convert again: every client with a key was refused until now",
 			"with this keys file ntpd authenticates nothing, since it rejects it as a whole; %d keys could be read", len(c.model.keys.Readable))
 	}
+}
+
+// keysMatter reports whether any key of the file can be used.
+func (c *conversion) keysMatter() bool {
+	if c.dialect != "chrony" {
+		return c.model.trust != nil
+	}
+	return len(c.all("allow")) > 0 || slices.ContainsFunc(c.all("server", "pool", "peer"), func(s *Statement) bool {
+		return slices.ContainsFunc(s.Options, func(o Option) bool { return asciiLower(o.Text) == "key" })
+	})
 }
 
 // keyFindings tells of the keys file and of its usable keys.

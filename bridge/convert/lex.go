@@ -78,6 +78,8 @@ type inputFile struct {
 
 	tokenLine, tokenCol int // of the last word
 	errorLine, errorCol int // of the last syntax error
+
+	after func() // makes another file the one that is read, if there is one
 }
 
 // get returns the next character, or none. Characters above 127 are skipped,
@@ -143,10 +145,20 @@ func (s *scanner) file() *inputFile { return s.stack[len(s.stack)-1] }
 
 // pop leaves an included file; it reports false in the main one.
 func (s *scanner) pop() bool {
-	if len(s.stack) == 1 {
+	f := s.file()
+	s.stack = s.stack[:len(s.stack)-1]
+	if f.after != nil {
+		before := len(s.stack)
+		next := f.after
+		f.after = nil
+		if next(); len(s.stack) > before { // it takes the place of this one
+			return true
+		}
+	}
+	if len(s.stack) == 0 {
+		s.stack = append(s.stack, f)
 		return false
 	}
-	s.stack = s.stack[:len(s.stack)-1]
 	return true
 }
 

@@ -32,9 +32,16 @@ type model struct {
 
 	autokey autokeyModel
 
-	sources []*source
+	sources  []*source
+	followed int     // sources of the output that the clock can follow
+	expect   Meaning // of the output
+	maxClock int     // tos maxclock; 0: ntpd's default
 
-	localStratum int // of the LOCAL clock, as served; 0: none
+	maxClockLine *Statement
+	clock        clockModel
+
+	orphanLocal  bool // chronyd's local orphan
+	localStratum int  // of the LOCAL clock, as served; 0: none
 	localLines   []*Statement
 	orphan       *Statement
 	orphanValue  int
@@ -77,6 +84,8 @@ type source struct {
 	port     int // 0: the usual one
 	nts      bool
 	ca       string // certificates to trust with NTS
+	certSet  int64  // chronyd's number of the certificates to trust
+	ntsPort  int    // of chronyd; 0: the usual one
 	minPoll  int
 	maxPoll  int
 	iburst   bool
@@ -85,12 +94,40 @@ type source struct {
 	trusted  bool // true
 	noSelect bool
 	xleave   bool
+	require  bool
 	version  int
 	mode     int64
-	// dead is why ntpd never had time of it; empty: it had.
+	ttl      int // index of ntpd's table of hops
+	// dead is why the daemon never had time of it; empty: it had.
 	dead string
+	// left is why it is not written although the daemon had time of it.
+	left string
+
+	maxSources int // of a pool; 0: the default
+	aeads      []string
+	local      netip.Addr
+	presend    int // 0: never
+	minStratum int
+	offset     float64 // s
+	asymmetry  float64
+	// Limits of the delay; 0: the default.
+	maxDelay, maxDelayRatio, maxDelayDevRatio float64
 
 	refclock *refclock
+	clocks   []outClock // of a reference clock, as written
+}
+
+// outClock is an entry of the section reference_clocks.
+type outClock struct {
+	driver                           string
+	unit                             int
+	device, refid, lock              string
+	stratum, poll                    int
+	driverPoll                       int     // 0: the default
+	offset, delay, precision         float64 // s; 0: the default
+	rate                             int     // Hz; 0: the default
+	clear, pps, tai                  bool
+	prefer, noSelect, trust, require bool
 }
 
 // refclock is a reference clock with its fudge factors.
@@ -101,6 +138,7 @@ type refclock struct {
 	stratum      int // -1: the driver's
 	refid        string
 	flags        [5]int // 1 to 4; -1: not given
+	device       string // of ntpsec's path; empty: the usual one
 	lines        []*Statement
 }
 
@@ -112,5 +150,5 @@ const (
 
 // defaultLimits are ntpd's without a discard line.
 func defaultLimits() rateLimits {
-	return rateLimits{interval: time.Second << defaultAverage, minimum: (defaultMinimum - 1) * time.Second}
+	return rateLimits{burst: limitBurst, interval: time.Second << defaultAverage, minimum: (defaultMinimum - 1) * time.Second}
 }

@@ -14,53 +14,53 @@ type disposition struct {
 
 // others are the directives without a place in the output.
 var others = map[string]disposition{
-	"driftfile":         {Obsolete, "driftfile", "the frequency of the clock is kept by the program that steers it", ""},
-	"nonvolatile":       {Obsolete, "driftfile", "it goes with driftfile", ""},
-	"logfile":           {Folded, "log", "messages go to standard error and the journal", ""},
-	"logconfig":         {Folded, "log", "log.level says how much is told", ""},
-	"pidfile":           {Obsolete, "pidfile", "the service manager knows the process", ""},
-	"statsdir":          {Changed, "statistics", "statistics are metrics, not files", "read the metrics where these files were read"},
-	"statistics":        {Changed, "statistics", "statistics are metrics, not files", "read the metrics where these files were read"},
-	"filegen":           {Obsolete, "filegen", "there are no statistics files to rotate", ""},
-	"saveconfigdir":     {Obsolete, "saveconfigdir", "the configuration is not changed over the network", ""},
-	"setvar":            {Obsolete, "setvar", "variables of ntpq's protocol are not set", ""},
-	"trap":              {Unsupported, "trap", "traps are not sent", "watch the metrics instead"},
-	"phone":             {Unsupported, "phone", "modem clocks are not offered", "use a receiver or a server"},
-	"ttl":               {Obsolete, "manycast-ttl", "servers are not looked for by multicast", ""},
-	"pollskewlist":      {Obsolete, "pollskewlist", "polls are spread by themselves", ""},
-	"mdnstries":         {Obsolete, "mdns", "the server does not announce itself by mDNS", ""},
-	"reset":             {Obsolete, "reset", "counters begin at zero", ""},
-	"rlimit":            {Obsolete, "rlimit", "limits of the process are the service manager's", ""},
-	"tick":              {Obsolete, "tick", "the kernel's clock needs no tick", ""},
-	"broadcastdelay":    {Obsolete, "broadcastdelay", "broadcasts are not listened to", ""},
-	"broadcastclient":   {Dangerous, "broadcastclient", "broadcasts are not listened to: without a server line this host has no source", "name the servers"},
-	"multicastclient":   {Dangerous, "multicastclient", "multicast is not listened to: without a server line this host has no source", "name the servers"},
-	"manycastserver":    {Unsupported, "manycastserver", "clients that look for servers by multicast get no answer", "give them server lines"},
-	"ntpsigndsocket":    {Unsupported, "mssntp", "signed answers to Windows domain members are not offered", "leave the domain's clients on Samba's ntpd for now"},
-	"simulate":          {Obsolete, "simulate", "the simulator's block means nothing to a server", "delete it"},
-	"leapsmearinterval": {Unsupported, "leap-smear", "time is not smeared (and ntpd as distributions build it does not do it either)", "never mix servers that smear with others"},
-	"includefile":       {Folded, "include", "what the file has is converted with its own lines", ""},
-	"end":               {Folded, "end", "", ""},
-	"extra":             {Unsupported, "extra-port", "ntpsec's second port is not opened by this", "add it to server.listen"},
-	"limit":             {Approximated, "limit", "", ""},
+	"nonvolatile":     {Obsolete, "nonvolatile", "the drift file is written when the frequency changes", ""},
+	"logfile":         {Folded, "log", "messages go to standard error and the journal", ""},
+	"logconfig":       {Folded, "log", "log.level says how much is told", ""},
+	"pidfile":         {Obsolete, "pidfile", "the service manager knows the process", ""},
+	"statsdir":        {Changed, "statistics", "statistics are metrics, not files", "read the metrics where these files were read"},
+	"statistics":      {Changed, "statistics", "statistics are metrics, not files", "read the metrics where these files were read"},
+	"filegen":         {Obsolete, "filegen", "there are no statistics files to rotate", ""},
+	"saveconfigdir":   {Obsolete, "saveconfigdir", "the configuration is not changed over the network", ""},
+	"setvar":          {Obsolete, "setvar", "variables of ntpq's protocol are not set", ""},
+	"trap":            {Unsupported, "trap", "traps are not sent", "watch the metrics instead"},
+	"phone":           {Unsupported, "phone", "modem clocks are not offered", "use a receiver or a server"},
+	"ttl":             {Folded, "hops", "the lives of packets are those of the option ttl of broadcast lines", ""},
+	"pollskewlist":    {Obsolete, "pollskewlist", "polls are spread by themselves", ""},
+	"mdnstries":       {Obsolete, "mdns", "the server does not announce itself by mDNS", ""},
+	"reset":           {Obsolete, "reset", "counters begin at zero", ""},
+	"rlimit":          {Obsolete, "rlimit", "limits of the process are the service manager's", ""},
+	"tick":            {Obsolete, "tick", "the kernel's clock needs no tick", ""},
+	"broadcastdelay":  {Obsolete, "broadcastdelay", "the delay of a broadcast is measured", ""},
+	"broadcastclient": listens,
+	"multicastclient": {Dangerous, "multicastclient", "multicast from servers that nobody named is not listened to", "name each server: mode: broadcast, group: ADDRESS and auth: symmetric below sources, or ask it"},
+	"manycastserver":  {Unsupported, "manycastserver", "clients that look for servers by multicast get no answer", "give them server lines"},
+	"ntpsigndsocket":  {Unsupported, "mssntp", "signed answers to Windows domain members are not offered", "leave the domain's clients on Samba's ntpd for now"},
+	"simulate":        {Obsolete, "simulate", "the simulator's block means nothing to a server", "delete it"},
+	"includefile":     {Folded, "include", "what the file has is converted with its own lines", ""},
+	"end":             {Folded, "end", "", ""},
 }
+
+// listens is what becomes of time from any sender of broadcasts.
+var listens = disposition{Dangerous, "broadcastclient", "broadcasts of servers that nobody named are not listened to",
+	"name each server: mode: broadcast and auth: symmetric below sources, or ask it"}
 
 // switches are the words of enable and disable: on says what enabling means,
 // off what disabling means.
 var switches = map[string]struct{ on, off disposition }{
-	"auth": {disposition{Obsolete, "auth", "it is ntpd's default", ""},
+	"auth": {disposition{Obsolete, "auth", "is ntpd's default", ""},
 		disposition{Changed, "disable-auth", "ntpd let unauthenticated strangers become its sources; here they never do", ""}},
-	"bclient": {disposition{Dangerous, "broadcastclient", "broadcasts are not listened to: without a server line this host has no source", "name the servers"},
+	"bclient": {listens,
 		disposition{Obsolete, "bclient", "broadcasts are not listened to", ""}},
-	"calibrate": {disposition{Obsolete, "calibrate", "calibration of reference clocks is not offered", ""}, disposition{Obsolete, "calibrate", "it is the default", ""}},
-	"kernel": {disposition{Obsolete, "kernel", "it is ntpd's default", ""},
-		disposition{Changed, "kernel", "how the clock is steered is up to the program that does it", ""}},
+	"calibrate": {disposition{Obsolete, "calibrate", "calibration of reference clocks is not offered", ""}, disposition{Obsolete, "calibrate", "is off by default", ""}},
+	"kernel": {disposition{Obsolete, "kernel", "is ntpd's default", ""},
+		disposition{Folded, "kernel", "the kernel's own loop is never used", ""}},
 	"mode7": {disposition{Unsupported, "mode7", "ntpdc's protocol is not offered; it was good for attacks", "use ntpq"},
 		disposition{Obsolete, "mode7", "ntpdc's protocol is not offered", ""}},
-	"monitor": {disposition{Obsolete, "monitor", "it is ntpd's default", ""},
+	"monitor": {disposition{Obsolete, "monitor", "is ntpd's default", ""},
 		disposition{Obsolete, "monitor", "the list of clients cannot be abused here (it was the remedy for CVE-2013-5211)", ""}},
-	"ntp": {disposition{Obsolete, "ntp", "it is ntpd's default", ""}, disposition{Kept, "disable-ntp", "the clock is served and not steered", ""}},
-	"stats": {disposition{Obsolete, "stats", "it is ntpd's default", ""},
+	"ntp": {disposition{Obsolete, "ntp", "is ntpd's default", ""}, disposition{Changed, "disable-ntp", "the clock is served and not steered; it is served only while the kernel calls it synchronised", "let another program steer it"}},
+	"stats": {disposition{Obsolete, "stats", "is ntpd's default", ""},
 		disposition{Obsolete, "stats", "there are no statistics files", ""}},
 }
 
@@ -71,15 +71,11 @@ func (c *conversion) buildOthers() {
 		switch s.Word {
 		case "dscp":
 			c.buildDSCP(s)
-		case "leapfile":
-			c.buildLeapFile(s)
+		case "driftfile", "leapfile", "leapsmearinterval", "tos", "tinker":
+			// The clock's.
 		case "enable", "disable":
 			c.buildSwitches(s)
-		case "tos":
-			c.buildTos(s)
-		case "tinker":
-			c.buildTinker(s)
-		case "driftfile", "logfile", "pidfile":
+		case "logfile", "pidfile":
 			if !c.overridden(s) {
 				c.apply(r, others[s.Word])
 			}
@@ -122,7 +118,7 @@ func (c *conversion) buildNTS(s *Statement) {
 		case "mintls", "maxtls", "tlsciphersuites", "tlscipherserverpreference", "tlsecdhcurves":
 			r.note(Folded, "nts-tls", "", "NTS-KE takes TLS 1.3 only, with Go's choice of ciphers")
 		case "ca":
-			c.sourceLine(s, "sources")
+			r.into("sources")
 		default:
 			r.note(Approximated, "nts-option", "check the section nts", "%s has a setting of its own here", o.Name)
 		}
@@ -159,24 +155,6 @@ func (c *conversion) buildDSCP(s *Statement) {
 	c.model.dscp = s
 }
 
-func (c *conversion) buildLeapFile(s *Statement) {
-	if c.overridden(s) {
-		return
-	}
-	r := c.record(s)
-	if !plainPath(s.argument()) {
-		r.note(Error, "file-name", "give a name", "that is no name of a file")
-		return
-	}
-	c.model.leapFile = s
-	if s.flag("ignorehash") {
-		r.note(Dangerous, "ignorehash", "get a list with a correct hash", "ignorehash lets a damaged leap second list pass")
-	}
-	if !c.model.autokey.enabled {
-		r.note(Changed, "leapfile", "", "leap seconds are those that the kernel announces; Autokey alone would hand the list out")
-	}
-}
-
 func (c *conversion) buildSwitches(s *Statement) {
 	r := c.record(s)
 	for _, o := range s.Options {
@@ -189,14 +167,22 @@ func (c *conversion) buildSwitches(s *Statement) {
 				r.note(Folded, "disabled", "delete one of the two", "disable %s wins, wherever it stands", o.Name)
 				continue
 			}
-			c.apply(r, d.on)
+			c.applySwitch(r, o.Name, d.on)
 		default:
 			if o.Name == "ntp" {
 				r.into("clock.mode")
 			}
-			c.apply(r, d.off)
+			c.applySwitch(r, o.Name, d.off)
 		}
 	}
+}
+
+// applySwitch names the switch where the text goes on with what it is.
+func (c *conversion) applySwitch(r *Record, name string, d disposition) {
+	if strings.HasPrefix(d.text, "is ") {
+		d.text = name + " " + d.text
+	}
+	c.apply(r, d)
 }
 
 func (c *conversion) disabled(name string) bool {
@@ -211,62 +197,12 @@ func (c *conversion) disabled(name string) bool {
 	return c.disabledWords[name]
 }
 
-// buildTos tells about the options of tos; orphan has its place.
-func (c *conversion) buildTos(s *Statement) {
-	r := c.record(s)
-	for _, o := range s.Options {
-		switch o.Name {
-		case "orphan":
-			c.orphanLine(s, o)
-		case "orphanwait":
-			r.note(Approximated, "orphanwait", "", "the fallback begins when the kernel calls the clock unsynchronised")
-		case "beacon", "bcpollbstep", "basedate":
-			r.note(Obsolete, "tos-"+o.Name, "", "tos %s is not needed", o.Name)
-		default:
-			c.sourceLine(s, "sources")
-		}
-	}
-}
-
-func (c *conversion) orphanLine(s *Statement, o Option) {
-	r := c.record(s)
-	switch {
-	case c.model.orphan != s:
-		r.note(Folded, "overridden", "", "line %d has the same setting, and the last one counts", c.model.orphan.Line)
-	case o.Int < 1 || o.Int > 15:
-		r.note(Folded, "orphan-off", "", "orphan %d is off", o.Int)
-	default:
-		r.into("clock.fallback_stratum")
-		r.note(Dangerous, "orphan", "leave it out, unless clients have to stay together without a source",
-			"without a source, time that nobody vouches for is served at stratum %d, and authentication makes it look good", o.Int)
-	}
-}
-
-// buildTinker tells about the options of tinker.
-func (c *conversion) buildTinker(s *Statement) {
-	r := c.record(s)
-	for _, o := range s.Options {
-		switch o.Name {
-		case "panic":
-			c.sourceLine(s, "sources")
-			if o.number() == 0 {
-				r.note(Dangerous, "panic-off", "delete it: -g allows one large step at the start",
-					"panic 0 lets a source move the clock by any amount at any time")
-			}
-		case "step", "stepfwd", "stepback", "stepout", "freq":
-			c.sourceLine(s, "sources")
-		default:
-			r.note(Obsolete, "tinker", "", "tinker %s belongs to ntpd's way of steering the clock", o.Name)
-		}
-	}
-}
-
 // traps looks for what is wrong over several lines.
 func (c *conversion) traps() {
 	c.restrictTraps()
 	c.keyTraps()
 	c.authTraps()
-	c.commandLine()
+	c.passiveTrap()
 }
 
 // restrictTraps looks at the defaults.
@@ -307,7 +243,7 @@ func (c *conversion) restrictTraps() {
 	}
 	if f := c.defaultFlags(); f.has(flagIgnore) && l.source == nil {
 		for _, src := range c.model.sources {
-			if src.refclock == nil && src.dead == "" && !c.hasException(src.address) {
+			if src.refclock == nil && src.dead == "" && src.left == "" && !c.hasException(src.address) {
 				c.record(src.line).note(Changed, "restricted-source", "",
 					"restrict default ignore made ntpd drop what this server sends, unless a line for its address lets it in; here it becomes a source")
 			}
@@ -353,9 +289,31 @@ func (c *conversion) keyTraps() {
 			absent = append(absent, fmt.Sprint(o.Int))
 		}
 	}
+	c.unusedKeys(r)
 	if len(absent) > 0 {
 		r.note(Dangerous, "trusted-absent", "delete them, or put the keys into the file",
 			"the keys file has no usable key %s: whoever adds one there later is trusted", strings.Join(absent, ", "))
+	}
+}
+
+// unusedKeys tells of trusted keys that no source has: they are for clients,
+// if anybody has them.
+func (c *conversion) unusedKeys(r *Record) {
+	used := make(map[uint32]bool)
+	for _, src := range c.model.sources {
+		used[src.key] = true
+	}
+	var unused []string
+	for _, k := range c.model.keys.Keys {
+		if c.model.trustSet.Contains(k.ID()) && !used[k.ID()] {
+			unused = append(unused, fmt.Sprint(k.ID()))
+		}
+	}
+	if n := len(unused); n > 20 {
+		unused = append(unused[:20], fmt.Sprintf("and %d more", n-20))
+	}
+	if len(unused) > 0 {
+		r.note(Folded, "trusted-unused", "take those out of the list that no client has any more", "no source of this file uses key %s: clients may", strings.Join(unused, ", "))
 	}
 }
 
@@ -369,4 +327,15 @@ func (c *conversion) authTraps() {
 		c.report.note(Dangerous, "trusts-everybody", "end it at once on hosts that stay with ntpd",
 			"broadcastclient with disable auth takes time from anybody on the network")
 	}
+}
+
+// passiveTrap tells of hosts that may have begun symmetric associations by
+// themselves.
+func (c *conversion) passiveTrap() {
+	m := &c.model
+	if m.trust == nil || m.keyFile == nil || m.keysRejected || c.defaultFlags().has(flagIgnore|flagNoServe|flagNoEPeer) {
+		return
+	}
+	c.report.note(Changed, "passive", "write passive.enabled: true if this host takes its time from such a one",
+		"ntpd let every host with a trusted key begin a symmetric association (its peer line) and give time; here a source has to be named")
 }

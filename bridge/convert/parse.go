@@ -98,12 +98,16 @@ type grammar struct {
 	keywords    map[string]follow
 	directives  map[string]func(p *parser, word string) bool
 	association option
+	// files returns the files *.conf of a directory, and what a name stands
+	// for that another file names; nil: there are no directories, and names are
+	// those of the working directory.
+	files func(name, by string) (resolved string, inside []string)
 }
 
 // ParseNTP reads an ntp.conf as ntpd 4.2.8p15 does. The reader is asked for
 // included files.
 func ParseNTP(name string, data []byte, read Reader) *Parsed {
-	return parse(&grammar{keywords, directives, associationOption}, name, data, read)
+	return parse(&grammar{keywords: keywords, directives: directives, association: associationOption}, name, data, read)
 }
 
 func parse(g *grammar, name string, data []byte, read Reader) *Parsed {
@@ -114,6 +118,11 @@ func parse(g *grammar, name string, data []byte, read Reader) *Parsed {
 		return p.result
 	}
 	p.push(name, data, -1, 0)
+	if g.files != nil {
+		if _, beside := g.files("ntp.d", name); beside != nil { // as ntpsec has it
+			p.file().after = func() { p.includeAll(beside, lineMark{}) }
+		}
+	}
 	p.run()
 	return p.result
 }
@@ -315,9 +324,37 @@ func (p *parser) value(kinds ...tokenKind) (Option, bool) {
 	return o, true
 }
 
-// include reads a file in place of its name.
+// include reads a file in place of its name or, with some daemons, the files
+// of a directory.
 func (p *parser) include(name string) {
-	missing := Missing{Name: name, File: p.place.file, Line: p.place.line}
+	if p.grammar.files == nil {
+		p.includeOne(name, p.place)
+		return
+	}
+	resolved, inside := p.grammar.files(name, p.result.Files[p.place.file].Name)
+	if inside == nil {
+		p.includeOne(resolved, p.place)
+		return
+	}
+	p.includeAll(inside, p.place)
+}
+
+// includeAll reads files one after the other.
+func (p *parser) includeAll(names []string, by lineMark) {
+	for i, name := range names {
+		if p.includeOne(name, by) {
+			if rest := names[i+1:]; len(rest) > 0 {
+				p.file().after = func() { p.includeAll(rest, by) }
+			}
+			return
+		}
+	}
+}
+
+// includeOne makes a file the one that is read; it reports false if it
+// cannot be.
+func (p *parser) includeOne(name string, by lineMark) bool {
+	missing := Missing{Name: name, File: by.file, Line: by.line}
 	switch {
 	case len(p.stack) > maxIncludeDepth:
 		missing.TooDeep = true
@@ -331,12 +368,13 @@ func (p *parser) include(name string) {
 			err = fmt.Errorf("with it: %w", ErrTooLong)
 		}
 		if err == nil {
-			p.push(name, data, p.place.file, p.place.line)
-			return
+			p.push(name, data, by.file, by.line)
+			return true
 		}
 		missing.Err = err
 	}
 	p.result.Unread = append(p.result.Unread, missing)
+	return false
 }
 
 // NoFiles is a Reader that has no files.

@@ -101,6 +101,8 @@ type Report struct {
 	// Access is the result of the comparison of the restrict lists with the
 	// access rules.
 	Access *Comparison `json:"access,omitempty"`
+	// Sources is the account of the sources of time.
+	Sources *SourceComparison `json:"sources,omitempty"`
 	// Counts are the numbers of lines by class.
 	Counts map[Class]int `json:"counts"`
 	// Written reports whether there is an output.
@@ -113,6 +115,15 @@ func (r *Report) note(class Class, code, do, text string, args ...any) {
 	if !slices.Contains(r.Findings, f) {
 		r.Findings = append(r.Findings, f)
 	}
+}
+
+// FailedReport is the report on an input of which nothing could be made, since
+// it could not be read.
+func FailedReport(input string, err error) *Report {
+	r := &Report{Input: input, Lines: []*Record{}, Findings: []Finding{}}
+	r.note(Error, "failed", "", "%s", printable(err.Error()))
+	r.finish()
+	return r
 }
 
 // finish sorts and counts.

@@ -94,6 +94,9 @@ func (r *Report) summary(w *textWriter) {
 	if r.Access != nil {
 		w.line("  access rules: %s", r.Access.verdict())
 	}
+	if r.Sources != nil {
+		w.line("  sources: %s", r.Sources.verdict())
+	}
 }
 
 // verdict says the result of the comparison.

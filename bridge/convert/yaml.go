@@ -115,6 +115,10 @@ func (w *yamlWriter) document(top *node) {
 		w.comments(c, "")
 		w.node(c, "", "")
 	}
+	if len(top.remarks) > 0 {
+		w.WriteString("\n")
+		w.comments(top, "")
+	}
 }
 
 var plainYAML = regexp.MustCompile(`^[A-Za-z_/][A-Za-z0-9_./@-]*$`)

@@ -2,6 +2,7 @@ package interop
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -327,4 +328,89 @@ func TestConvertedCorpus(t *testing.T) {
 		}
 		t.Logf("%s: %d files, %d different", c.format, len(files), len(seen))
 	}
+}
+
+// TestChronydVerdict shows the real chronyd chrony.conf files, and lines with
+// and without mistakes: what it does not start with is an error in the report,
+// and nothing else is.
+func TestChronydVerdict(t *testing.T) {
+	t.Parallel()
+	n := NewNetwork(t)
+	h := n.Host("verdict")
+	files, err := filepath.Glob(filepath.Join(repository(), "bridge", "convert", "testdata", "chrony.conf", "*.conf"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no files: %v", err)
+	}
+	cases := make(map[string]string)
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains("\n"+string(text), "\ninclude ") { // what it names is not there
+			cases[filepath.Base(name)] = string(text)
+		}
+	}
+	for line := range strings.Lines(`server a nts iburst minpoll -3 maxpoll 24
+server a key 5 offset 0x1 asymmetry -0.1 presend 3 extfield F323 filter 3
+server a bogus
+server a key
+server a minpoll 3x
+SERVER a IBURST
+pool p maxsources 3 kod
+peer p copy
+refclock PPS /dev/pps0:clear lock GPS rate 5 dpoll -3
+refclock SHM 0:perm=0644 refid TOOLONG
+refclock PHC /dev/ptp0 poll
+makestep 1 3
+makestep 1
+makestep 1 3 5
+maxchange 1 1 1
+dscp x
+dscp 0.5
+allow
+allow all 10.0.0.0/8
+allow 10.1
+allow 10.0.0.0/8 192.0.2.0/24
+driftfile /d
+driftfile /d 60
+ratelimit interval 1 burst 2 leak 2
+ratelimit 3
+log tracking everything
+local stratum 8 orphan distance 0.1 activate 0.5
+local stratum
+smoothtime 400 0.01 leaponly
+smoothtime 1
+rtcsync 1
+keyfile /a /b
+minsources many
+ntsaeads 15 30
+ntsaeads x
+ntstrustedcerts 1 /c
+bogus 1
+! a comment
+server a # no comment
+linux_hz 100
+`) {
+		cases[strings.TrimSpace(line)] = line
+	}
+	for name, text := range cases {
+		h.Write("read", text)
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		printed, err := h.Output(ctx, Chronyd46, "-p", "-f", "/mnt/read")
+		cancel()
+		var report struct {
+			Counts map[string]int
+		}
+		file := filepath.Join(h.Dir, "report.json")
+		runConvert(t, "--from", "chrony", "--report-format", "json", "--report", file, filepath.Join(h.Dir, "read"))
+		data, err2 := os.ReadFile(file)
+		if err2 != nil || json.Unmarshal(data, &report) != nil {
+			t.Fatalf("%v: %s", err2, data)
+		}
+		if refused := report.Counts["error"] > 0; refused != (err != nil) {
+			t.Errorf("%s: chronyd: %v %s; our report has %d errors", name, err, printed, report.Counts["error"])
+		}
+	}
+	t.Logf("%d configurations", len(cases))
 }

@@ -15,6 +15,7 @@ import (
 
 // A peer's samples have the timestamps of both sides; the base ran between.
 func TestPeerTimestamps(t *testing.T) {
+	t.Parallel()
 	clock := newFakeClock()
 	a, b := newSide(t, clock, ntp.ModeSymmetricActive), newSide(t, clock, ntp.ModeSymmetricActive)
 	b.cfg.Self = func(id uint32) bool { return id == 77 }
@@ -43,6 +44,7 @@ func TestPeerTimestamps(t *testing.T) {
 // A step of the system clock between sending and arrival spoils the sample,
 // not the association.
 func TestPeerStep(t *testing.T) {
+	t.Parallel()
 	clock := newFakeClock()
 	a, b := newSide(t, clock, ntp.ModeSymmetricActive), newSide(t, clock, ntp.ModeSymmetricActive)
 	turn := func() (*Sample, Judgement) {
@@ -66,6 +68,7 @@ func TestPeerStep(t *testing.T) {
 
 // Packets that no answer came for are missed; the pace is asked for after each.
 func TestPeerMissesAndPaces(t *testing.T) {
+	t.Parallel()
 	clock := newFakeClock()
 	a, b := newSide(t, clock, ntp.ModeSymmetricActive), newSide(t, clock, ntp.ModeSymmetricActive)
 	missed, paces := 0, 0
@@ -100,6 +103,7 @@ func TestPeerMissesAndPaces(t *testing.T) {
 // The four timestamps of a broadcast tell the offset and delay that it was
 // measured with.
 func TestBroadcastTimestamps(t *testing.T) {
+	t.Parallel()
 	h := newHeard(t)
 	h.client.cfg.Self = func(uint32) bool { return true }
 	h.clock.step(16 * time.Second)
@@ -121,6 +125,7 @@ func TestBroadcastTimestamps(t *testing.T) {
 
 // Broadcasts that do not come are missed, whatever else comes instead.
 func TestBroadcastMissed(t *testing.T) {
+	t.Parallel()
 	h := newHeard(t)
 	h.client.poll = MinPoll // of the broadcasts: not on the wire, but here quick
 	missed := 0
@@ -145,6 +150,7 @@ func TestBroadcastMissed(t *testing.T) {
 
 // Timestamps of the kernel as the control messages have them.
 func TestParseAncillary(t *testing.T) {
+	t.Parallel()
 	message := func(level, kind int32, data []byte) []byte {
 		b := make([]byte, unix.CmsgSpace(len(data)))
 		h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
@@ -181,6 +187,7 @@ func TestParseAncillary(t *testing.T) {
 }
 
 func TestTestOptions(t *testing.T) {
+	t.Parallel()
 	clock, server := NewSystemClock(nil), netip.MustParseAddrPort("192.0.2.1:123")
 	for name, cfg := range map[string]ClientConfig{
 		"longest delay": {MaxDelay: -1}, "too long": {MaxDelay: time.Hour}, "ratio": {MaxDelayRatio: 0.5},

@@ -40,6 +40,7 @@ func kissing(h *ntp.Header, code string) ntp.Header {
 // One request has at most one answer: copies, and answers to earlier requests,
 // are dropped and counted.
 func TestDuplicatesAndReplays(t *testing.T) {
+	t.Parallel()
 	var recorded [][]byte
 	server := scriptedServer(t, func(n int, _ []byte, h *ntp.Header, _ netip.AddrPort) [][]byte {
 		a := encode(header(h, 0))
@@ -67,6 +68,7 @@ func TestDuplicatesAndReplays(t *testing.T) {
 
 // Forged packets before the true answer do not keep it out.
 func TestForgeriesFirst(t *testing.T) {
+	t.Parallel()
 	auth, seal := keyed(t)
 	for _, c := range []struct {
 		name  string
@@ -109,6 +111,7 @@ func TestForgeriesFirst(t *testing.T) {
 // Authentic answers without time, or with time that cannot be, are missed
 // polls.
 func TestAnswersWithoutTime(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		change func(*ntp.Header)
@@ -147,6 +150,7 @@ func TestAnswersWithoutTime(t *testing.T) {
 
 // Precisions and fuzz of others do not make answers bogus.
 func TestCoarseServers(t *testing.T) {
+	t.Parallel()
 	server := scriptedServer(t, func(n int, _ []byte, h *ntp.Header, _ netip.AddrPort) [][]byte {
 		a := header(h, 0)
 		a.Precision = -6
@@ -158,27 +162,31 @@ func TestCoarseServers(t *testing.T) {
 
 // Kisses count where they are authentic, and nowhere else.
 func TestKisses(t *testing.T) {
-	auth, seal := keyed(t)
+	t.Parallel()
+	type sealer func(ntp.Header) []byte
+	auth := func() Authenticator { auth, _ := keyed(t); return auth }
+	_, seal := keyed(t)
 	for _, c := range []struct {
 		name, code string
 		auth       Authenticator
-		seal       func(ntp.Header) []byte
+		seal       sealer
 		obeyed     bool
 	}{
 		{"plain", "RATE", nil, encode, true},
 		{"plain", "DENY", nil, encode, true},
 		{"plain", "RSTR", nil, encode, true},
-		{"with MAC", "RATE", auth, seal, true},
-		{"with MAC", "DENY", auth, seal, true},
-		{"without MAC", "RATE", auth, encode, false},
-		{"without MAC", "DENY", auth, encode, false},
-		{"without MAC", "RSTR", auth, encode, false},
+		{"with MAC", "RATE", auth(), seal, true},
+		{"with MAC", "DENY", auth(), seal, true},
+		{"without MAC", "RATE", auth(), encode, false},
+		{"without MAC", "DENY", auth(), encode, false},
+		{"without MAC", "RSTR", auth(), encode, false},
 	} {
 		t.Run(c.name+" "+c.code, func(t *testing.T) {
 			server := scriptedServer(t, func(n int, _ []byte, h *ntp.Header, _ netip.AddrPort) [][]byte {
 				return [][]byte{c.seal(kissing(h, c.code))}
 			})
-			enough := withMissed(3)
+			t.Parallel()
+			enough := withMissed(1)
 			if c.obeyed {
 				enough = func(w *watched) bool { return len(w.kisses) > 0 && c.code == "RATE" }
 			}
@@ -189,7 +197,7 @@ func TestKisses(t *testing.T) {
 				t.Errorf("Run: %v", w.end)
 			}
 			s := w.Status()
-			if !c.obeyed && (len(w.kisses) > 0 || s.Kisses > 0 || s.Refused != 3 || s.Poll != MinPoll) {
+			if !c.obeyed && (len(w.kisses) > 0 || s.Kisses > 0 || s.Refused != 1 || s.Poll != fast.MinPoll) {
 				t.Errorf("kisses %v, status %+v", w.kisses, s)
 			}
 			if c.obeyed && (len(w.kisses) != 1 || w.kisses[0].Code != c.code || s.Kisses != 1 || w.missed > 0) {
@@ -204,6 +212,7 @@ func TestKisses(t *testing.T) {
 
 // RATE ends bursts, and holds for the rest of the run against whoever paces.
 func TestRateLasts(t *testing.T) {
+	t.Parallel()
 	server := scriptedServer(t, func(n int, _ []byte, h *ntp.Header, _ netip.AddrPort) [][]byte {
 		a := kissing(h, "RATE")
 		a.Poll = 9
@@ -268,6 +277,7 @@ func withNTS(t *testing.T) (ntsAuth, *nts.Server) {
 
 // With NTS a kiss counts inside an authentic packet only.
 func TestKissesWithNTS(t *testing.T) {
+	t.Parallel()
 	for _, authentic := range []bool{false, true} {
 		auth, server := withNTS(t)
 		session := nts.NewSession([32]byte{4})
@@ -297,19 +307,46 @@ func TestKissesWithNTS(t *testing.T) {
 
 // A port that nobody listens at is one error and one missed poll each time.
 func TestUnreachableIsMissedOnce(t *testing.T) {
+	t.Parallel()
 	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	server := c.LocalAddr().(*net.UDPAddr).AddrPort()
 	c.Close()
-	w := watch(t, ClientConfig{Server: server}, withMissed(5))
+	w := watch(t, ClientConfig{Server: server, Polling: short}, withMissed(5))
 	if len(w.errs) != 5 || w.Status().Missed != 5 || w.Status().Sent != 5 {
 		t.Errorf("errors %v, status %+v", w.errs, w.Status())
 	}
 	for _, err := range w.errs {
 		if !errors.Is(err, syscall.ECONNREFUSED) {
 			t.Errorf("error %v", err)
+		}
+	}
+}
+
+// keepingAuth keeps what it is given, as Autokey does.
+type keepingAuth struct {
+	None
+	kept, copies [][]byte
+}
+
+func (k *keepingAuth) Open(m Moment, p []byte) Judgement {
+	k.kept, k.copies = append(k.kept, p), append(k.copies, bytes.Clone(p))
+	return k.None.Open(m, p)
+}
+
+// Later packets do not overwrite what an authenticator keeps of earlier ones.
+func TestAuthenticatorsMayKeepPackets(t *testing.T) {
+	t.Parallel()
+	server := scriptedServer(t, func(_ int, _ []byte, h *ntp.Header, _ netip.AddrPort) [][]byte {
+		return append(good(h), bytes.Repeat([]byte{0x24}, 200))
+	})
+	auth := new(keepingAuth)
+	watch(t, ClientConfig{Server: server, Auth: auth}, withSamples(4))
+	for i := range auth.kept {
+		if !bytes.Equal(auth.kept[i], auth.copies[i]) {
+			t.Errorf("packet %d was overwritten", i)
 		}
 	}
 }

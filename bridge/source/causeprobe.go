@@ -79,7 +79,11 @@ func Probe(ctx context.Context, cfg ProbeConfig) ProbeResult {
 		cfg.Size = min(max((cfg.Size+3)&^3, minPadded), maxPadded)
 	}
 	p := &prober{ProbeConfig: cfg, ctx: ctx}
-	conn, err := dialPlain(ctx, cfg.Local, cfg.Server)
+	d := net.Dialer{}
+	if cfg.Local.IsValid() {
+		d.LocalAddr = net.UDPAddrFromAddrPort(netip.AddrPortFrom(cfg.Local, 0))
+	}
+	conn, err := d.DialContext(ctx, "udp", cfg.Server.String())
 	if err != nil {
 		p.result.Err = err
 		return p.result
@@ -91,23 +95,10 @@ func Probe(ctx context.Context, cfg ProbeConfig) ProbeResult {
 	return p.result
 }
 
-// dialPlain opens a UDP socket to a server, without timestamps.
-func dialPlain(ctx context.Context, local netip.Addr, remote netip.AddrPort) (*net.UDPConn, error) {
-	var d net.Dialer
-	if local.IsValid() {
-		d.LocalAddr = net.UDPAddrFromAddrPort(netip.AddrPortFrom(local, 0))
-	}
-	c, err := d.DialContext(ctx, "udp", remote.String())
-	if err != nil {
-		return nil, err
-	}
-	return c.(*net.UDPConn), nil
-}
-
 type prober struct {
 	ProbeConfig
 	ctx    context.Context
-	conn   *net.UDPConn
+	conn   net.Conn
 	result ProbeResult
 }
 

@@ -22,6 +22,7 @@ func delayed(n int, delay, late time.Duration, noise time.Duration) (exchanged, 
 }
 
 func TestDelayTests(t *testing.T) {
+	t.Parallel()
 	const usual = 10 * time.Millisecond
 	ratio := ClientConfig{MaxDelay: time.Second, MaxDelayRatio: 3}
 	deviation := ClientConfig{MaxDelay: time.Second, MaxDelayDevRatio: 10}
@@ -59,6 +60,7 @@ func TestDelayTests(t *testing.T) {
 
 // A way that has become longer for good is believed in the end.
 func TestDelayTestsForget(t *testing.T) {
+	t.Parallel()
 	cfg := ClientConfig{MaxDelay: time.Second, MaxDelayRatio: 2}
 	var d delayTest
 	e, s := delayed(0, 10*time.Millisecond, 0, 0)
@@ -79,6 +81,7 @@ func TestDelayTestsForget(t *testing.T) {
 
 // The line follows a clock that is fast.
 func TestDelayFit(t *testing.T) {
+	t.Parallel()
 	var d delayTest
 	for n := range 30 {
 		raw := int64(n) * int64(16*time.Second)
@@ -94,6 +97,7 @@ func TestDelayFit(t *testing.T) {
 
 // What a test of the delay drops is told and counted, but nothing was missed.
 func TestLongDelaysAreNotMissed(t *testing.T) {
+	t.Parallel()
 	server := scriptedServer(t, func(_ int, _ []byte, h *ntp.Header, _ netip.AddrPort) [][]byte { return good(h) })
 	w := watch(t, ClientConfig{Server: server, MaxDelay: time.Nanosecond}, withErrors(3))
 	if s := w.Status(); len(w.samples) > 0 || w.missed > 0 || s.Rejected != 3 || s.Missed > 0 || s.Reach&7 != 7 {
@@ -108,6 +112,7 @@ func TestLongDelaysAreNotMissed(t *testing.T) {
 
 // Stratum and loops, as samples tell them.
 func TestSampleMarks(t *testing.T) {
+	t.Parallel()
 	const ours, other = 0xc0000201, 0xc0000202
 	loopback := referenceOf(netip.MustParseAddr("127.0.0.1"))
 	for _, c := range []struct {

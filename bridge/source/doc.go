@@ -7,7 +7,11 @@
 // selection and the discipline are not here. Authentication is behind
 // Authenticator: none, symmetric key, Autokey, NTS.
 //
-// A Client has a socket of its own with a port of the kernel's choice.
+// A Client has a socket of its own for each request, with a port of the
+// kernel's choice; with Autokey, which signs addresses, it keeps one. Packets
+// are timestamped by the kernel, or by the interface, in both directions.
+// Interleaved mode is that of RFC 9769 as chrony speaks it.
+//
 // Symmetric and broadcast associations speak from UDP port 123, which they
 // share with the server: see Port.
 package source

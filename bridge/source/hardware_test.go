@@ -26,6 +26,7 @@ func (f *fakePHC) Close() error                         { return nil }
 // Timestamps of a clock that nobody disciplines are converted to within
 // nanoseconds once its rate is known, and to within its rate before.
 func TestHardwareConversion(t *testing.T) {
+	t.Parallel()
 	const second = int64(time.Second)
 	for _, rate := range []float64{1, 1 + 80e-6, 1 - 500e-6} {
 		f := &fakePHC{raw: 10 * second, rate: rate, offset: 37 * second}
@@ -54,6 +55,7 @@ func TestHardwareConversion(t *testing.T) {
 }
 
 func TestHardwareClockIsSet(t *testing.T) {
+	t.Parallel()
 	const second = int64(time.Second)
 	f := &fakePHC{raw: second, rate: 1 + 50e-6}
 	h := &hardwareClock{crossClock: f}
@@ -81,6 +83,7 @@ func TestHardwareClockIsSet(t *testing.T) {
 
 // Received packets are stamped when they begin, and count when they end.
 func TestHardwareArrival(t *testing.T) {
+	t.Parallel()
 	f := &fakePHC{raw: 1 << 40, rate: 1}
 	h := &hardwareClock{crossClock: f}
 	h.read()
@@ -99,6 +102,7 @@ func TestHardwareArrival(t *testing.T) {
 // Where the interface has no timestamps that is said once, and those of the
 // kernel are used.
 func TestNoHardware(t *testing.T) {
+	t.Parallel()
 	server := scriptedServer(t, func(_ int, _ []byte, h *ntp.Header, _ netip.AddrPort) [][]byte { return good(h) })
 	for _, device := range []string{"", "lo"} {
 		w := watch(t, ClientConfig{Server: server, HardwareTimestamps: true, Interface: device}, withSamples(5))
@@ -115,6 +119,7 @@ func TestNoHardware(t *testing.T) {
 
 // Timestamps of an interface are used where they can be those of the packet.
 func TestHardwareTimestampsOfPackets(t *testing.T) {
+	t.Parallel()
 	clock := NewSystemClock(nil)
 	pair := clock.Pair()
 	f := &fakePHC{raw: pair.Raw, rate: 1, offset: 12345}

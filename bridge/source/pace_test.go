@@ -28,6 +28,7 @@ func once(t *testing.T, w *watched, presend bool, then func(cancel func())) {
 func atOnce(cancel func()) { cancel() }
 
 func TestPace(t *testing.T) {
+	t.Parallel()
 	server := scriptedServer(t, func(_ int, _ []byte, h *ntp.Header, _ netip.AddrPort) [][]byte { return good(h) })
 	for _, c := range []struct {
 		name      string
@@ -68,6 +69,7 @@ func (a *stepAuth) Open(Moment, []byte) Judgement {
 
 // The steps of a handshake keep their own pace, and miss nothing.
 func TestPaceOfHandshakes(t *testing.T) {
+	t.Parallel()
 	server := scriptedServer(t, func(_ int, _ []byte, h *ntp.Header, _ netip.AddrPort) [][]byte { return good(h) })
 	const steps = 4
 	cfg := ClientConfig{Server: server, Auth: &stepAuth{steps: steps}, Pace: func() time.Duration { return 0 }}
@@ -85,6 +87,7 @@ func TestPaceOfHandshakes(t *testing.T) {
 
 // Each request that nobody answers is missed, and paced, once.
 func TestMissed(t *testing.T) {
+	t.Parallel()
 	var answer atomic.Bool
 	server := scriptedServer(t, func(n int, _ []byte, h *ntp.Header, _ netip.AddrPort) [][]byte {
 		if answer.Load() {
@@ -92,7 +95,7 @@ func TestMissed(t *testing.T) {
 		}
 		return nil
 	})
-	w := watch(t, ClientConfig{Server: server, Pace: func() time.Duration { return 0 }}, func(w *watched) bool {
+	w := watch(t, ClientConfig{Server: server, Polling: short, Pace: func() time.Duration { return 0 }}, func(w *watched) bool {
 		answer.Store(w.missed >= 5)
 		return len(w.samples) >= 3
 	})
@@ -107,6 +110,7 @@ func TestMissed(t *testing.T) {
 
 // Intervals vary, and without a pace are those of the schedule.
 func TestIntervals(t *testing.T) {
+	t.Parallel()
 	server := scriptedServer(t, func(_ int, _ []byte, h *ntp.Header, _ netip.AddrPort) [][]byte { return good(h) })
 	seen := make(map[time.Duration]bool)
 	for range 20 {
@@ -125,6 +129,7 @@ func TestIntervals(t *testing.T) {
 
 // The answer to an extra request is not used, and asks nobody for the pace.
 func TestPresend(t *testing.T) {
+	t.Parallel()
 	server := scriptedServer(t, func(_ int, _ []byte, h *ntp.Header, _ netip.AddrPort) [][]byte { return good(h) })
 	pace := 64 * time.Second
 	w := newWatched(t, ClientConfig{Server: server, Presend: 6, Pace: func() time.Duration { return pace },
@@ -151,6 +156,7 @@ func TestPresend(t *testing.T) {
 // An extra request that nobody answers is not missed; one that is refused puts
 // the poll off.
 func TestPresendRefused(t *testing.T) {
+	t.Parallel()
 	server := scriptedServer(t, func(n int, _ []byte, h *ntp.Header, _ netip.AddrPort) [][]byte {
 		if n == 0 {
 			return good(h)
@@ -168,6 +174,7 @@ func TestPresendRefused(t *testing.T) {
 
 // chrony's burst ends with the first good sample, and keeps the average.
 func TestScheduleBurstUntilGood(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		interval time.Duration
 		packets  int

@@ -50,19 +50,37 @@ type watched struct {
 	end     error // of Run
 }
 
-// fast polls every 16 ms, which a negative MinPoll allows.
-var fast = Polling{MinPoll: MinPoll, MaxPoll: MinPoll, BurstInterval: 5 * time.Millisecond}
+// fast polls every second, or as soon as there is an answer: see hurry. short
+// waits for answers that will not come, which a negative MinPoll allows.
+var (
+	fast  = Polling{MinPoll: 0, MaxPoll: 1, BurstInterval: time.Second}
+	short = Polling{MinPoll: -4, MaxPoll: -4, BurstInterval: 60 * time.Millisecond}
+)
+
+// hurry makes the next request of a client go out soon after an answer.
+func hurry(c *Client) {
+	then := c.cfg.OnPacket
+	c.cfg.OnPacket = func(j Judgement) {
+		if !c.request.open {
+			c.due = time.Now().Add(5 * time.Millisecond)
+		}
+		if then != nil {
+			then(j)
+		}
+	}
+}
 
 // watch runs a client until enough says so.
 func watch(t *testing.T, cfg ClientConfig, enough func(*watched) bool) *watched {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
 	defer cancel()
 	w := newWatched(t, cfg, func(w *watched) {
 		if enough(w) {
 			cancel()
 		}
 	})
+	hurry(w.Client)
 	w.end = w.Run(ctx)
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		t.Fatalf("not enough: %d samples, %d missed, %d errors, the first are %v", len(w.samples), w.missed, len(w.errs), w.errs[:min(5, len(w.errs))])
@@ -78,9 +96,7 @@ func newWatched(t *testing.T, cfg ClientConfig, then func(*watched)) *watched {
 		cfg.Clock = NewSystemClock(nil)
 	}
 	if cfg.MinPoll == 0 && cfg.MaxPoll == 0 {
-		p := fast
-		p.Burst, p.BurstLen, p.BurstGood = cfg.Burst, cfg.BurstLen, cfg.BurstGood
-		cfg.Polling = p
+		cfg.Polling = fast
 	}
 	cfg.OnSample = func(s Sample) { w.samples = append(w.samples, s); then(w) }
 	cfg.OnError = func(err error) { w.errs = append(w.errs, err); then(w) }

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -124,7 +125,8 @@ func (s *socket) receive(ctx context.Context, buf []byte, deadline time.Time) (r
 	if flags&unix.MSG_TRUNC != 0 {
 		n = 0 // longer than any answer
 	}
-	r := received{data: buf[:n], at: daemonStamp(pair), pair: pair}
+	// Authenticators may keep parts of a packet, as Autokey does certificates.
+	r := received{data: bytes.Clone(buf[:n]), at: daemonStamp(pair), pair: pair}
 	a := parseAncillary(oob[:on])
 	if a.software != 0 {
 		r.take(stampAt(pair, a.software, StampKernel))

@@ -72,10 +72,11 @@ func rawStamp(p timebase.Pair, raw int64, kind StampKind) stamp {
 	return stamp{p.System - (p.Raw - raw), raw, kind}
 }
 
-// The system clock is slewed by at most slewLimit; what it gains on the base
-// beyond that and the error of reading both is a step.
+// The system clock is slewed by at most slewLimit, the range of the kernel's
+// tick, which a large offset at the start is corrected by; what it gains on the
+// base beyond that and the error of reading both is a step.
 const (
-	slewLimit   = 500e-6
+	slewLimit   = 0.1
 	readingSlop = 5 * time.Microsecond
 )
 

@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -14,30 +12,31 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sys/unix"
 
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/convert"
 )
 
 type convertFlags struct {
-	from, output, outDir         string
-	report, reportFormat         string
-	root, hostname, keysDir      string
-	ntsCert, ntsKey              string
-	ntsSelfSigned                bool
-	takeoverUntil                string
-	lost                         string
-	addresses                    []string
-	clientFormat, ca, step       string
-	gateways                     []string
-	strict                       bool
-	jobs                         int
-	known                        map[string][]netip.Addr
-	now                          time.Time
-	in                           io.Reader
-	out, errOut                  io.Writer
-	outIsTerminal, errIsTerminal bool
+	from, output, outDir    string
+	report, reportFormat    string
+	root, hostname, keysDir string
+	ntsCert, ntsKey         string
+	ntsSelfSigned           bool
+	takeoverUntil           string
+	daemonOptions           string
+	lost                    string
+	addresses               []string
+	clientFormat, ca, step  string
+	gateways                []string
+	strict                  bool
+	jobs                    int
+	known                   map[string][]netip.Addr
+	now                     time.Time
+	in                      io.Reader
+	out, errOut             io.Writer
+	outColour, errColour    bool
+	errIsTerminal           bool
 }
 
 // newConvertCommand returns the command that turns the configurations of ntpd
@@ -56,6 +55,9 @@ The configuration goes to standard output or -o, the report to standard error or
 --report. With --out-dir any number of inputs is converted at once, and standard
 output gets a summary.
 
+How the old daemon was started (ntpd -g, -x) is read from the host's files or
+--daemon-options; without either, its defaults are written out and said.
+
 Where the old daemon ignored a word of security for a slip of the pen, nothing is
 written until --lost says what counts; on a terminal it asks.
 
@@ -65,7 +67,7 @@ dangerous or not understood.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.now, f.in, f.out, f.errOut = time.Now(), cmd.InOrStdin(), cmd.OutOrStdout(), cmd.ErrOrStderr()
-			f.outIsTerminal, f.errIsTerminal = colourful(os.Stdout), colourful(os.Stderr)
+			f.outColour, f.errColour, f.errIsTerminal = colourful(os.Stdout), colourful(os.Stderr), terminal(os.Stderr)
 			return f.run(args)
 		},
 	}
@@ -83,6 +85,7 @@ dangerous or not understood.`,
 	flags.StringVar(&f.ntsKey, "nts-key", "", "and its key in `FILE`")
 	flags.BoolVar(&f.ntsSelfSigned, "nts-self-signed", false, "serve NTS with a certificate that is made on first start")
 	flags.StringVar(&f.takeoverUntil, "takeover-until", "", "accept cookies of the replaced ntpd until `DATE` (2006-01-02)")
+	flags.StringVar(&f.daemonOptions, "daemon-options", "", "command line that the daemon is started with, such as '-g' (default: looked for among the host's files) (`OPTIONS`)")
 	flags.StringVar(&f.lost, "lost", "", "what counts where the old daemon lost a word of security: stop, running or intended (`WHAT`)")
 	flags.StringVar(&f.clientFormat, "client-format", "", "write a client's configuration: "+strings.Join(convert.ClientFormats, ", ")+" (`FORMAT`)")
 	flags.StringArrayVar(&f.gateways, "gateway", nil, "`NAME` of the server for clients; may be repeated")
@@ -95,8 +98,7 @@ dangerous or not understood.`,
 
 // colourful reports whether a file is a terminal that wants colours.
 func colourful(f *os.File) bool {
-	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
-	return err == nil && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
+	return terminal(f) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
 }
 
 func (f *convertFlags) run(args []string) error {
@@ -184,6 +186,7 @@ func (f *convertFlags) options(output string) (convert.Options, error) {
 	opt := convert.Options{
 		Dialect: f.from, Addresses: f.known, Hostname: f.hostname, KeysDir: f.keysDir,
 		NTSSelfSigned: f.ntsSelfSigned, TakeoverUntil: f.takeoverUntil, Now: f.now,
+		DaemonOptions: f.daemonOptions,
 	}
 	for path, to := range map[string]*string{f.ntsCert: &opt.NTSCert, f.ntsKey: &opt.NTSKey} {
 		if path == "" {
@@ -215,66 +218,6 @@ func (f *convertFlags) options(output string) (convert.Options, error) {
 	return opt, nil
 }
 
-// maxInput is above what is converted; the rest is not read.
-const maxInput = 8 << 20
-
-// input reads a configuration and finds the root of its host.
-func (f *convertFlags) input(name string) (in convert.Input, done func(), err error) {
-	done = func() {}
-	in.Name = name
-	var r io.Reader = f.in
-	root := f.root
-	if name != "-" {
-		file, err := os.Open(name)
-		if err != nil {
-			return in, done, err
-		}
-		defer file.Close()
-		r = file
-		if root == "" {
-			root = rootOf(name)
-		}
-	}
-	if in.Data, err = io.ReadAll(io.LimitReader(r, maxInput)); err != nil || root == "" {
-		return in, done, err
-	}
-	if filepath.Clean(root) == "/" {
-		in.Files = os.DirFS("/")
-		return in, done, nil
-	}
-	// Links of a copied host do not lead out of it.
-	inside, err := os.OpenRoot(root)
-	if err != nil {
-		return in, done, err
-	}
-	in.Files = inside.FS()
-	return in, func() { inside.Close() }, nil
-}
-
-// rootOf returns what stands before the last etc in a name, or nothing.
-func rootOf(name string) string {
-	for dir := filepath.Dir(name); ; dir = filepath.Dir(dir) {
-		if filepath.Base(dir) == "etc" {
-			return filepath.Dir(dir)
-		}
-		if dir == filepath.Dir(dir) {
-			return ""
-		}
-	}
-}
-
-// hostnameOf reads the host's name from its root.
-func hostnameOf(root fs.FS) string {
-	if root == nil {
-		return ""
-	}
-	data, err := fs.ReadFile(root, "etc/hostname")
-	if err != nil || len(data) > 256 {
-		return ""
-	}
-	return strings.TrimSpace(string(data))
-}
-
 // convert converts one input.
 func (f *convertFlags) convert(name, output string, ask bool) (*convert.Result, error) {
 	in, done, err := f.input(name)
@@ -300,7 +243,7 @@ func (f *convertFlags) convert(name, output string, ask bool) (*convert.Result, 
 }
 
 // prove reads what is to be written as the server will, and compares its
-// access rules with the old ones once more.
+// access rules and sources with the old ones once more.
 func (f *convertFlags) prove(res *convert.Result, output string) error {
 	dir, err := filepath.Abs(filepath.Dir(output))
 	if err != nil {
@@ -314,11 +257,51 @@ func (f *convertFlags) prove(res *convert.Result, output string) error {
 	if err != nil {
 		return err
 	}
-	return res.Prove(table)
+	if err := res.Prove(table); err != nil {
+		return err
+	}
+	meaning, err := meaningOf(c)
+	if err != nil {
+		return err
+	}
+	return res.ProveMeaning(meaning)
+}
+
+// meaningOf returns what a configuration makes the server do.
+func meaningOf(c *config.Config) (m convert.Meaning, err error) {
+	trusted, err := c.TrustedKeys()
+	if err != nil {
+		return m, err
+	}
+	m = convert.Meaning{Associations: associations(c), Trusted: trusted.String(), Mode: c.Clock.Mode, Stratum: c.Clock.Stratum, Fallback: c.Clock.FallbackStratum}
+	for _, b := range c.Broadcast {
+		m.Broadcasts = append(m.Broadcasts, convert.Association{
+			Server: b.Destination.String(), Mode: "broadcast", Auth: b.Auth.String(), Key: uint32(b.Key), MinPoll: b.Poll, MaxPoll: b.Poll,
+		})
+	}
+	return m, nil
+}
+
+// associations returns the sources of a configuration.
+func associations(c *config.Config) (list []convert.Association) {
+	for _, s := range c.Sources {
+		list = append(list, convert.Association{
+			Server: s.Server, Mode: s.Mode, Auth: s.Auth.String(), Key: uint32(s.Key), MinPoll: s.MinPoll, MaxPoll: s.MaxPoll,
+			IBurst: s.IBurst, Prefer: s.Prefer, NoSelect: s.NoSelect, Trust: s.Trust,
+		})
+	}
+	for _, k := range c.ReferenceClocks {
+		a := convert.Association{Server: k.Device, Mode: k.Driver, MinPoll: k.Poll, MaxPoll: k.Poll, Prefer: k.Prefer, NoSelect: k.NoSelect, Trust: k.Trust}
+		if k.Driver == config.DriverSHM {
+			a.Server = fmt.Sprint(k.Unit)
+		}
+		list = append(list, a)
+	}
+	return list
 }
 
 func (f *convertFlags) single(name string) error {
-	res, err := f.convert(name, f.output, f.lost == "" && f.in == io.Reader(os.Stdin) && name != "-" && colourful(os.Stdin))
+	res, err := f.convert(name, f.output, f.lost == "" && f.in == io.Reader(os.Stdin) && name != "-" && terminal(os.Stdin))
 	if err != nil {
 		return err
 	}
@@ -352,7 +335,7 @@ func (f *convertFlags) writeOutput(res *convert.Result) error {
 
 func (f *convertFlags) writeReport(r *convert.Report) error {
 	if f.report == "" {
-		return f.formatReport(f.errOut, r, f.errIsTerminal)
+		return f.formatReport(f.errOut, r, f.errColour)
 	}
 	var text strings.Builder
 	if err := f.formatReport(&text, r, false); err != nil {
@@ -385,32 +368,4 @@ func (f *convertFlags) verdict(r *convert.Report) error {
 		fmt.Fprintf(f.errOut, "ntsbridge: %s: converted with losses, see the report\n", r.Input)
 	}
 	return nil
-}
-
-// ask returns a function that asks on the terminal.
-func (f *convertFlags) ask() func(convert.Question) convert.Lost {
-	answers := bufio.NewScanner(f.in)
-	return func(q convert.Question) convert.Lost {
-		fmt.Fprintf(f.errOut, "%s:%d: %s\n  written: %s\n  running: %s\n", q.File, q.Line, q.Text, q.Written, q.Running)
-		choice := "[s]top or [r]unning"
-		if q.Intended {
-			choice = "[s]top, [r]unning or as [w]ritten"
-		}
-		for {
-			fmt.Fprintf(f.errOut, "  convert what is %s? ", choice)
-			if !answers.Scan() {
-				return convert.LostStop
-			}
-			switch strings.ToLower(strings.TrimSpace(answers.Text())) {
-			case "s", "stop":
-				return convert.LostStop
-			case "r", "running":
-				return convert.LostRunning
-			case "w", "written":
-				if q.Intended {
-					return convert.LostIntended
-				}
-			}
-		}
-	}
 }

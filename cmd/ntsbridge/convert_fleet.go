@@ -59,7 +59,7 @@ func (f *convertFlags) fleet(args []string) error {
 		encoder.SetIndent("", "  ")
 		err = encoder.Encode(summary)
 	} else {
-		err = summary.WriteText(f.out, f.outIsTerminal)
+		err = summary.WriteText(f.out, f.outColour)
 	}
 	if err != nil {
 		return err
@@ -192,7 +192,7 @@ func (f *convertFlags) fleetItem(number int, item fleetItem, b *batch) fleetResu
 	output := base + outputEnding[f.clientFormat]
 	res, err := f.convert(item.input, output, false)
 	if err != nil {
-		return fleetResult{number: number, err: err}
+		res = &convert.Result{Report: convert.FailedReport(item.input, err)} // the others go on
 	}
 	r := fleetResult{number: number, report: res.Report}
 	var text strings.Builder

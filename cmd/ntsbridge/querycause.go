@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"syscall"
 	"time"
 
@@ -35,6 +36,11 @@ func (r *queryResult) note(err error) bool {
 		}
 		r.timeouts++
 		return r.timeouts >= silent && r.autokey == nil && len(r.samples) == 0 && errors.Is(r.last, source.ErrTimeout)
+	}
+	// The end of the query's time is no news.
+	var late net.Error
+	if r.last != nil && errors.As(err, &late) && late.Timeout() {
+		return false
 	}
 	r.timeouts, r.last = 0, err
 	if lasting(err) {

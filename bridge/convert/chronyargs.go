@@ -1,0 +1,137 @@
+package convert
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// chronyArguments are the arguments of directives in chronyd 4.6: i is an
+// integer, d a number, s a word; behind a stroke stand those that may be left
+// out, and * takes any number of words. Others are looked at where they are
+// read.
+var chronyArguments = func() map[string]string {
+	m := map[string]string{
+		"makestep": "di", "maxchange": "dii", "fallbackdrift": "ii", "smoothtime": "dd|s", "leapsectz": "s", "leapseclist": "s",
+		"log": "|*", "ratelimit": "|*", "ntsratelimit": "|*", "cmdratelimit": "|*", "driftfile": "s|si", "allow": "|ss", "deny": "|ss", "broadcast": "is|i", "initstepslew": "d|*", "mailonchange": "sd", "ntstrustedcerts": "s|s", "include": "s", "confdir": "s|*", "sourcedir": "s|*",
+		"hwtimestamp": "s|*", "ntsaeads": "|iiiiiiii", "tempcomp": "sd|*",
+	}
+	for kinds, words := range map[string]string{
+		"i": "acquisitionport cmdport dscp logbanner maxntsconnections maxsamples minsamples minsources maxstratum minstratum nocerttimecheck " +
+			"ntsport ntsprocesses ntsrefresh ntsrotate port ptpdomain ptpport refresh sched_priority maxtxbuffers clientloglimit",
+		"d": "clockprecision combinelimit corrtimeratio hwtstimeout logchange maxclockerror maxdistance maxdrift maxjitter maxslewrate " +
+			"maxupdateskew reselectdist rtcautotrim stratumweight",
+		"s": "authselectmode bindacqaddress bindacqdevice bindaddress bindcmdaddress bindcmddevice binddevice dumpdir hwclockfile keyfile " +
+			"leapsecmode logdir ntpsigndsocket ntsdumpdir ntscachedir ntsntpserver ntsservercert ntsserverkey pidfile rtcdevice rtcfile user",
+		"": "dumponexit lock_all manual noclientlog nosystemcert rtconutc rtcsync",
+	} {
+		for word := range strings.FieldsSeq(words) {
+			m[word] = kinds
+		}
+	}
+	return m
+}()
+
+// chronyCheck reports whether chronyd takes the arguments of a directive; if
+// not, it does not start, and the line is said to be wrong.
+func (c *conversion) chronyCheck(s *Statement) bool {
+	kinds, known := chronyArguments[s.Word]
+	if !known {
+		return true
+	}
+	required, optional, _ := strings.Cut(kinds, "|")
+	problem := ""
+	for i, o := range s.Options {
+		kind := byte(0)
+		switch all := required + optional; {
+		case i < len(all) && all[i] != '*':
+			kind = all[i]
+		case strings.HasSuffix(all, "*"):
+			kind = '*'
+		}
+		switch _, ok := chronyPrefix(kind, o.Text); {
+		case kind == 0:
+			problem = "there are too many words"
+		case kind != 's' && kind != '*' && !ok:
+			problem = fmt.Sprintf("%s is no number", printable(o.Text))
+		}
+	}
+	if len(s.Options) < len(required) {
+		problem = "a value is missing"
+	}
+	if problem == "" {
+		problem = s.chronyWordsProblem()
+	}
+	if problem != "" {
+		c.record(s).note(Error, "chrony-value", "correct or delete the line", "chronyd does not start: %s; the line is left out", problem)
+	}
+	return problem == ""
+}
+
+// chronyWordsProblem tells what is wrong with words in places where only some
+// are known.
+func (s *Statement) chronyWordsProblem() string {
+	switch n := len(s.Options); {
+	case s.Word == "driftfile" && n > 1 && (n != 3 || asciiLower(s.Options[1].Text) != "interval"):
+		return "the second word is not interval with a value"
+	case (s.Word == "allow" || s.Word == "deny") && n > 1 && asciiLower(s.Options[0].Text) != "all":
+		return "there are too many words"
+	case s.Word == "ntstrustedcerts" && n > 1:
+		if _, ok := chronyNumber('i', s.Options[0].Text); !ok {
+			return "the number of the set is none"
+		}
+	case s.Word == "log":
+		for _, o := range s.Options {
+			if !slices.Contains(chronyLogs, asciiLower(o.Text)) {
+				return "there is no log of " + printable(o.Text)
+			}
+		}
+	case s.Word == "ratelimit" || s.Word == "ntsratelimit" || s.Word == "cmdratelimit":
+		for i := 0; i < n; i++ {
+			switch word := asciiLower(s.Options[i].Text); word {
+			case "interval", "burst", "leak":
+				if i++; i >= n {
+					return word + " has no value"
+				}
+				if _, ok := chronyNumber('i', s.Options[i].Text); !ok {
+					return word + " is no number"
+				}
+			case "kod":
+			default:
+				return "it does not know " + printable(word)
+			}
+		}
+	}
+	return ""
+}
+
+// chronyLogs are the words behind log.
+var chronyLogs = strings.Fields("measurements rawmeasurements refclocks rtc selection statistics tempcomp tracking")
+
+// chronyPrefix reads the number that a word begins with, as chronyd does with
+// values of directives.
+func chronyPrefix(kind byte, text string) (v float64, ok bool) {
+	for n := len(text); n > 0 && !ok; n-- {
+		v, ok = chronyNumber(kind, text[:n])
+	}
+	return v, ok
+}
+
+// chronyNumber reads a value of an option.
+func chronyNumber(kind byte, text string) (float64, bool) {
+	switch kind {
+	case 'x':
+		v, err := strconv.ParseUint(text, 16, 32)
+		return float64(v), err == nil
+	case 'i':
+		v, err := strconv.ParseInt(text, 10, 64)
+		return float64(v), err == nil
+	}
+	if strings.HasPrefix(asciiLower(text), "0x") && !strings.ContainsAny(text, "pP") {
+		text += "p0"
+	}
+	v, err := strconv.ParseFloat(text, 64)
+	return v, err == nil && !math.IsNaN(v) && !math.IsInf(v, 0)
+}

@@ -1,0 +1,263 @@
+package convert
+
+import (
+	"fmt"
+	"math"
+)
+
+// chronySlew is chronyd's maxslewrate without a line, ppm.
+const chronySlew = 83333.333
+
+// values reads the arguments of a directive as numbers; ok is false if there
+// are fewer than wanted, or one is none.
+func (s *Statement) values(wanted int) (list []float64, ok bool) {
+	for i := range wanted {
+		if i >= len(s.Options) {
+			return nil, false
+		}
+		v, ok := chronyPrefix('d', s.Options[i].Text)
+		if !ok {
+			return nil, false
+		}
+		list = append(list, v)
+	}
+	return list, true
+}
+
+// chronyValue returns the arguments of the directive that counts; nil is none,
+// or one with which chronyd does not start.
+func (c *conversion) chronyValue(word string, wanted int) (*Statement, []float64) {
+	s := c.lastOf(word)
+	if s == nil {
+		return nil, nil
+	}
+	list, ok := s.values(wanted)
+	if !ok {
+		c.record(s).note(Error, "chrony-value", "write the values that chrony.conf(5) names", "chronyd does not start: %s wants %d numbers", word, wanted)
+		return nil, nil
+	}
+	return s, list
+}
+
+// chronySteering works out how chronyd steers the clock.
+func (c *conversion) chronySteering() {
+	if c.start.never != "" {
+		c.model.clock.idle = c.start.never
+	}
+	c.chronySteps()
+	c.chronyChange()
+	rate, remark := chronySlew, "chronyd's default."
+	s, v := c.chronyValue("maxslewrate", 1)
+	if s != nil {
+		rate, remark = v[0], ""
+	}
+	c.clockSet("max_slew_ppm", number(rate, 1, 100000), remark, s)
+	c.clockSet("start_slew_ppm", number(rate, 1, 100000), "", s)
+	if s, v := c.chronyValue("maxdistance", 1); s != nil {
+		c.clockSet("max_distance", duration(v[0], 0.001, 16), "", s)
+	}
+	if s, v := c.chronyValue("maxclockerror", 1); s != nil {
+		c.clockSet("drift_ppm", number(v[0], 0, 500), "", s)
+	}
+	if s, v := c.chronyValue("minsources", 1); s != nil {
+		c.clockSet("min_sources", number(math.Trunc(v[0]), 1, 64), "", s)
+	}
+	if s, v := c.chronyValue("nocerttimecheck", 1); s != nil {
+		c.clockSet("nocerttimecheck", number(math.Trunc(v[0]), 0, 100), "", s)
+		if v[0] > 0 {
+			c.record(s).note(Dangerous, "nocerttimecheck", "delete it, if the clock of this host survives a restart",
+				"certificates are taken without their dates until the clock is set: an old one, and its stolen key, count again; here three NTS sources have to agree")
+		}
+	}
+	if s := c.lastOf("authselectmode"); s != nil {
+		switch mode := c.authSelect(); mode {
+		case "mix", "require", "prefer", "ignore":
+			c.clockSet("auth_select", mode, "", s)
+		default:
+			c.record(s).note(Error, "chrony-value", "write mix, require, prefer or ignore", "chronyd does not start with this mode")
+		}
+	}
+	if s := c.lastOf("driftfile"); s != nil {
+		if plainPath(s.argument()) {
+			c.clockSet("drift_file", yamlString(absolute(s.argument())), "", s)
+		} else {
+			c.record(s).note(Error, "file-name", "give a name", "that is no name of a file")
+		}
+	}
+	c.chronyLeap()
+	c.chronySmear()
+}
+
+// chronySteps writes makestep: without it, chronyd never steps.
+func (c *conversion) chronySteps() {
+	s, v := c.chronyValue("makestep", 2)
+	start := c.lastOf("initstepslew")
+	if s == nil && start != nil {
+		if t, ok := start.values(1); ok {
+			c.record(start).note(Approximated, "initstepslew", "write makestep", "the first update may step, by all sources and not only by those named here")
+			c.clockSet("step.threshold", duration(t[0], 0, longest), "", start)
+			c.clockSet("step.updates", "1", "")
+			return
+		}
+	} else if start != nil {
+		c.record(start).note(Folded, "initstepslew", "delete the line", "makestep does it")
+	}
+	if s == nil {
+		c.clockSet("step.threshold", "0s", "Without makestep, chronyd never steps the clock.")
+		return
+	}
+	if v[0] <= 0 || v[1] == 0 {
+		// A threshold of nothing steps at every update.
+		threshold := "0s"
+		if v[1] != 0 {
+			threshold = "1ns"
+		}
+		c.clockSet("step.threshold", threshold, "", s)
+	} else {
+		c.clockSet("step.threshold", duration(v[0], 1e-9, longest), "", s)
+	}
+	if v[1] >= 0 {
+		c.clockSet("step.updates", number(math.Trunc(v[1]), 0, 1e6), "", s)
+		return
+	}
+	c.clockSet("step.updates", "3", "", s)
+	c.clockSet("step.any_time", "true", "", s)
+	c.clockSet("step.stepout", "0s", "", s)
+	c.record(s).note(Approximated, "makestep-always", "write a limit, such as 3", "after the start a step needs several samples, and two sources if there are three: a single one may be wrong")
+}
+
+// chronyChange writes maxchange: without it, chronyd follows any offset.
+func (c *conversion) chronyChange() {
+	s, v := c.chronyValue("maxchange", 3)
+	if s == nil {
+		c.clockSet("panic", "0s", "Without maxchange, chronyd makes any correction.")
+		return
+	}
+	r := c.record(s)
+	r.note(Changed, "maxchange", "", "larger offsets are left alone, and the alarm is served; chronyd ignores some of them, and then exits")
+	if v[1] <= 0 {
+		c.clockSet("panic", duration(v[0], 1e-9, longest), "", s)
+		return
+	}
+	c.clockSet("panic", "0s", "", s)
+	c.clockSet("max_change", duration(v[0], 1e-9, longest), "", s)
+	if v[1] > 1 {
+		r.note(Approximated, "maxchange-start", "", "the limit counts from the first correction on, not from that number %g on", v[1])
+	}
+}
+
+// chronyLeap writes where leap seconds are known from, and how the clock gets
+// one.
+func (c *conversion) chronyLeap() {
+	if s := c.lastOf("leapsectz"); s != nil {
+		c.chronyLeapFile(s, "/usr/share/zoneinfo/"+s.argument())
+	}
+	if s := c.lastOf("leapseclist"); s != nil {
+		c.chronyLeapFile(s, absolute(s.argument()))
+	}
+	s := c.lastOf("leapsecmode")
+	if s == nil {
+		return
+	}
+	switch mode := asciiLower(s.argument()); mode {
+	case "system", "step", "slew", "ignore":
+		c.clockSet("leap.mode", mode, "", s)
+	default:
+		c.record(s).note(Error, "chrony-value", "write system, step, slew or ignore", "chronyd does not start with this mode")
+	}
+}
+
+func (c *conversion) chronyLeapFile(s *Statement, name string) {
+	r := c.record(s)
+	switch {
+	case !plainPath(s.argument()):
+		r.note(Error, "file-name", "give a name", "that is no name of a file")
+	case c.missing(name) && c.missing("/usr/share/zoneinfo/UTC"):
+		// The root that was given has no such files at all.
+		c.clockSet("leap.file", yamlString(absolute(name)), "", s)
+	case c.missing(name):
+		r.note(Changed, "leapfile-missing", "install the file, or delete the line", "%s is not there, and is left out; leap seconds are those that the system or the sources know", name)
+	default:
+		c.clockSet("leap.file", yamlString(absolute(name)), "", s)
+	}
+}
+
+// chronySmear writes smoothtime, if it is about leap seconds only. Its spline
+// is nearest to half a wave of the cosine; its length follows from its limits
+// of frequency and wander.
+func (c *conversion) chronySmear() {
+	s, v := c.chronyValue("smoothtime", 2)
+	if s == nil {
+		return
+	}
+	r := c.record(s)
+	only := len(s.Options) > 2 && asciiLower(s.Options[2].Text) == "leaponly"
+	if !only {
+		r.note(Unsupported, "smoothtime", "point clients that need it at a server of their own",
+			"served time is not smoothed, but for leap seconds: clients see corrections as they are made")
+		return
+	}
+	frequency, wander := v[0]*1e-6, v[1]*1e-6
+	if !(frequency > 0 && wander > 0) {
+		r.note(Error, "smoothtime", "write two positive numbers", "these limits smear nothing")
+		return
+	}
+	length := math.Sqrt(4 / wander)
+	if wander*length/2 > frequency {
+		length = 1/frequency + frequency/wander
+	}
+	c.clockSet("leap.smear", duration(math.Round(length), 1, 48*3600), "", s)
+	c.clockSet("leap.shape", "cosine", "")
+	c.clockSet("leap.placement", "after", "")
+	if mode := c.model.clock.entries["leap.mode"]; mode != nil && mode.value == "ignore" {
+		mode.value = "slew"
+		r.note(Approximated, "smear-ignore", "", "leapsecmode ignore with a smear becomes slew")
+	}
+	r.note(Dangerous, "leap-smear", "change all servers of a client at once; never mix servers that smear differently",
+		"the smear is as long as chronyd's (%s), but a cosine and no spline: during it, the two differ", fmt.Sprint(duration(math.Round(length), 1, 48*3600)))
+}
+
+// chronyLocal reads local.
+func (c *conversion) chronyLocal() {
+	s := c.lastOf("local")
+	if s == nil {
+		return
+	}
+	r := c.record(s)
+	stratum, orphan := 10.0, false
+	bad := ""
+	shifted := &Statement{File: s.File, Line: s.Line, Options: append([]Option{{}}, s.Options...)}
+	c.chronyWords(shifted, func(word string) (byte, func(float64)) {
+		switch word {
+		case "stratum":
+			return 'i', func(v float64) { stratum = v }
+		case "orphan":
+			return 'f', func(float64) { orphan = true }
+		case "distance", "waitsynced", "waitunsynced":
+			return 'd', func(float64) {
+				r.note(Approximated, "local-distance", "", "%s: the fallback begins when the clock is not synchronised any more", word)
+			}
+		case "activate":
+			return 'd', func(v float64) {
+				if v > 0 {
+					r.note(Dangerous, "local-activate", "leave fallback_stratum out, if this host may start without its sources",
+						"activate: the fallback is served even before the clock was set for the first time")
+				}
+			}
+		}
+		return 0, nil
+	}, func(why string) { bad = why })
+	if bad != "" {
+		return
+	}
+	if stratum < 1 || stratum > 15 {
+		r.note(Error, "local", "write 1 to 15", "stratum %g", stratum)
+		return
+	}
+	c.model.localStratum, c.model.localLines = int(stratum), []*Statement{s}
+	if orphan {
+		c.model.orphanLocal = true
+	}
+	r.note(Dangerous, "local-clock", "leave it out, unless clients have to stay together without a source",
+		"without a source, time that nobody vouches for is served at stratum %g, and authentication makes it look good", stratum)
+}

@@ -1,0 +1,319 @@
+package convert
+
+import (
+	"errors"
+	"io/fs"
+)
+
+// ntpd's settings without a line (RFC 5905, section 11, and ntp_proto.c and
+// ntp_loopfilter.c of 4.2.8p15).
+const (
+	defaultStep     = 0.128 // s
+	slewOnlyStep    = 600   // s, with -x
+	defaultStepout  = 300   // s, and the least
+	defaultPanic    = 1000  // s
+	defaultDistance = 1.5   // s
+	defaultMaxClock = 10    // associations
+)
+
+// thresholds are ntpd's with the lines that set them.
+type thresholds struct {
+	forward, back, stepout, panic             float64
+	forwardLine, backLine, outLine, panicLine *Statement
+	distance                                  float64
+	distanceLine                              *Statement
+}
+
+// buildClock works out how ntpd steers the clock.
+func (c *conversion) buildClock() {
+	st := thresholds{forward: defaultStep, back: defaultStep, stepout: defaultStepout, panic: defaultPanic, distance: defaultDistance}
+	if c.start.slewOnly {
+		st.forward, st.back = slewOnlyStep, slewOnlyStep
+	}
+	for _, s := range c.all("tinker") {
+		c.buildTinker(s, &st)
+	}
+	c.buildTos(&st)
+	c.poolSizes()
+	for _, s := range c.all("disable") {
+		if s.flag("ntp") {
+			c.model.clock.idle, c.model.clock.idleLine = "disable ntp", s
+		}
+	}
+	if c.model.clock.idle == "" && c.start.never != "" {
+		c.model.clock.idle = c.start.never
+	}
+	c.setSteps(&st)
+	c.setPanic(&st)
+	c.clockSet("max_distance", duration(st.distance, 0.001, 16), given(st.distanceLine, "ntpd's default."), st.distanceLine)
+	if st.distance > 16 || st.distance < 0.001 {
+		c.record(st.distanceLine).note(Approximated, "maxdist", "", "the root distance is bounded by 1 ms and 16 s")
+	}
+	c.buildDrift()
+	c.buildLeapFile()
+	c.buildSmear()
+	c.authMix()
+}
+
+// given drops a remark about a default if there is a line.
+func given(line *Statement, remark string) string {
+	if line != nil {
+		return ""
+	}
+	return remark
+}
+
+// setSteps writes when the clock is stepped.
+func (c *conversion) setSteps(st *thresholds) {
+	threshold := max(st.forward, st.back)
+	if st.forward <= 0 || st.back <= 0 {
+		threshold = 0
+	}
+	if st.forward != st.back && !(st.forward <= 0 && st.back <= 0) {
+		for _, s := range []*Statement{st.forwardLine, st.backLine} {
+			if s != nil {
+				c.record(s).note(Approximated, "step-directions", "",
+					"there is one threshold for steps forward and back: the one with fewer steps, %s", duration(threshold, 0, longest))
+			}
+		}
+	}
+	remark := "ntpd's default: larger offsets are stepped at once at the start, and later when they stood for stepout."
+	switch {
+	case c.start.slewOnly && st.forwardLine == nil:
+		remark = "ntpd -x."
+	case st.forwardLine != nil || st.backLine != nil:
+		remark = ""
+	}
+	c.clockSet("step.threshold", duration(threshold, 0, longest), remark, st.forwardLine, st.backLine)
+	if threshold == 0 {
+		return
+	}
+	c.clockSet("step.updates", "1", "")
+	c.clockSet("step.any_time", "true", "")
+	c.clockSet("step.stepout", duration(max(st.stepout, defaultStepout), 0, 86400), "", st.outLine)
+	if st.outLine != nil && st.stepout < defaultStepout {
+		c.record(st.outLine).note(Folded, "stepout", "", "ntpd takes %d s at least", defaultStepout)
+	}
+}
+
+// setPanic writes from which offset on the clock is left alone.
+func (c *conversion) setPanic(st *thresholds) {
+	switch {
+	case st.panic <= 0:
+		c.clockSet("panic", "0s", "", st.panicLine)
+		c.record(st.panicLine).note(Dangerous, "panic-off", "delete it, and write clock.panic_once: true, which allows one large step at the start",
+			"panic 0 lets the sources move the clock by any amount at any time")
+		return
+	case st.panicLine != nil:
+		c.clockSet("panic", duration(st.panic, 0.001, longest), "", st.panicLine)
+	default:
+		c.clockSet("panic", duration(st.panic, 0.001, longest), "ntpd's default. ntpd exits above it; here the clock is left alone and the alarm is served.")
+	}
+	once := "false"
+	remark := "ntpd -g, which most distributions start it with, is true."
+	if c.start.known {
+		remark = "ntpd was started without -g."
+		if c.start.panicOnce {
+			once, remark = "true", "ntpd -g."
+		}
+	}
+	c.clockSet("panic_once", once, remark)
+	if c.start.known || !c.steers() {
+		return
+	}
+	c.report.note(Changed, "panic-once", "give ntpd's command line with --daemon-options '-g', or the host's root directory with --root",
+		"how ntpd was started is not known: without -g it exits if the clock is off by more than the panic threshold at the start, and here the alarm is served then")
+}
+
+// buildTinker reads the options of tinker: last ones count.
+func (c *conversion) buildTinker(s *Statement, st *thresholds) {
+	r := c.record(s)
+	for _, o := range s.Options {
+		v := o.number()
+		switch o.Name {
+		case "panic":
+			st.panic, st.panicLine = v, s
+		case "step":
+			st.forward, st.back, st.forwardLine, st.backLine = v, v, s, s
+		case "stepfwd":
+			st.forward, st.forwardLine = v, s
+		case "stepback":
+			st.back, st.backLine = v, s
+		case "stepout":
+			st.stepout, st.outLine = v, s
+		case "dispersion":
+			c.clockSet("drift_ppm", number(v, 0, 500), "", s)
+			if v < 0 || v > 500 {
+				r.note(Approximated, "dispersion", "", "the dispersion is bounded by 500 ppm")
+			}
+		case "freq":
+			r.note(Approximated, "freq", "", "the frequency is measured anew at the first start, in place of the %s ppm given", printable(o.Text))
+		case "huffpuff":
+			r.note(Approximated, "huffpuff", "", "answers are weighed by their delay always: no filter has to be asked for")
+		default:
+			r.note(Obsolete, "tinker", "", "tinker %s belongs to ntpd's loop", o.Name)
+		}
+	}
+}
+
+// buildTos reads the options of tos; orphan has its place.
+func (c *conversion) buildTos(st *thresholds) {
+	for _, s := range c.all("tos") {
+		r := c.record(s)
+		for _, o := range s.Options {
+			switch o.Name {
+			case "orphan":
+				c.orphanLine(s, o)
+			case "maxdist":
+				st.distance, st.distanceLine = o.number(), s
+			case "minsane":
+				c.minSane(s, o.Int)
+			case "maxclock":
+				c.model.maxClock, c.model.maxClockLine = int(min(max(o.Int, 1), 1000)), s
+			default:
+				c.tosOther(r, o)
+			}
+		}
+	}
+}
+
+func (c *conversion) minSane(s *Statement, n int64) {
+	c.clockSet("min_sources", number(float64(n), 1, 64), "", s)
+	if n < 1 || n > 64 {
+		c.record(s).note(Approximated, "minsane", "", "tos minsane is bounded by 1 and 64: with 0 ntpd would set the clock without any source that agrees")
+	}
+}
+
+// tosOther tells of the options that the discipline does not have.
+func (c *conversion) tosOther(r *Record, o Option) {
+	switch o.Name {
+	case "orphanwait":
+		r.note(Approximated, "orphanwait", "", "the fallback begins when the last source is lost, not after a time of its own")
+	case "minclock", "mindist":
+		r.note(Folded, "tos-cluster", "", "sources that agree are weighed by their errors: none has to be dropped")
+	case "floor", "ceiling":
+		if o.Name == "floor" && o.Int <= 1 || o.Name == "ceiling" && o.Int >= 15 {
+			r.note(Obsolete, "tos-"+o.Name, "", "tos %s %d refuses nothing", o.Name, o.Int)
+			return
+		}
+		r.note(Unsupported, "tos-"+o.Name, "name only sources of the strata that are wanted", "sources are not refused for their stratum (tos %s %d)", o.Name, o.Int)
+	case "cohort":
+		r.note(Folded, "tos-cohort", "", "sources of the same stratum are followed as others are")
+	default:
+		r.note(Obsolete, "tos-"+o.Name, "", "tos %s is not needed", o.Name)
+	}
+}
+
+func (c *conversion) orphanLine(s *Statement, o Option) {
+	r := c.record(s)
+	switch {
+	case c.model.orphan != s:
+		r.note(Folded, "overridden", "", "line %d has the same setting, and the last one counts", c.model.orphan.Line)
+	case o.Int < 1 || o.Int > 15:
+		r.note(Folded, "orphan-off", "", "orphan %d is off", o.Int)
+	default:
+		r.into("clock.fallback_stratum")
+		r.note(Dangerous, "orphan", "leave it out, unless clients have to stay together without a source",
+			"without a source, time that nobody vouches for is served at stratum %d, and authentication makes it look good", o.Int)
+	}
+}
+
+// buildDrift writes the drift file.
+func (c *conversion) buildDrift() {
+	s := c.lastOf("driftfile")
+	if s == nil {
+		if plainPath(c.start.drift) {
+			c.clockSet("drift_file", yamlString(absolute(c.start.drift)), "ntpd -f.")
+		}
+		return
+	}
+	r := c.record(s)
+	if len(s.Options) > 1 {
+		r.note(Folded, "nonvolatile", "", "the second value is an old form of nonvolatile, which is not needed")
+	}
+	switch name := s.argument(); {
+	case name == "":
+		r.note(Folded, "driftfile-none", "", "driftfile without a name: no drift file")
+	case !plainPath(name):
+		r.note(Error, "file-name", "give a name", "that is no name of a file")
+	default:
+		c.clockSet("drift_file", yamlString(absolute(name)), "", s)
+	}
+}
+
+// buildLeapFile writes the list of leap seconds.
+func (c *conversion) buildLeapFile() {
+	s := c.lastOf("leapfile")
+	if s == nil {
+		return
+	}
+	r := c.record(s)
+	if !plainPath(s.argument()) {
+		r.note(Error, "file-name", "give a name", "that is no name of a file")
+		return
+	}
+	if s.flag("ignorehash") {
+		r.note(Dangerous, "ignorehash", "get a list with a correct hash",
+			"ignorehash lets a damaged leap second list pass; here the hash is checked, and such a list is not used")
+	}
+	name := absolute(s.argument())
+	if c.missing(name) {
+		r.note(Changed, "leapfile-missing", "get the list, or delete the line", "%s is not there, and is left out; leap seconds are those that the system or the sources know", name)
+		return
+	}
+	c.model.leapFile = s
+	c.clockSet("leap.file", yamlString(name), "", s)
+}
+
+// missing reports whether a file of the host is known not to be there.
+func (c *conversion) missing(name string) bool {
+	if c.in.Files == nil {
+		return false
+	}
+	_, err := fs.Stat(c.in.Files, rooted(name))
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// buildSmear writes how ntpd smears a leap second: over the interval that
+// ends with it, by half a wave of the cosine (README.leapsmear).
+func (c *conversion) buildSmear() {
+	s := c.lastOf("leapsmearinterval")
+	if s == nil {
+		return
+	}
+	r, v := c.record(s), s.Options[0].Int
+	if v <= 0 {
+		r.note(Folded, "leap-smear-off", "delete the line", "leapsmearinterval %d is off", v)
+		return
+	}
+	c.clockSet("leap.smear", duration(float64(v), 1, 48*3600), "", s)
+	c.clockSet("leap.shape", "cosine", "")
+	c.clockSet("leap.placement", "before", "")
+	if v > 48*3600 {
+		r.note(Approximated, "leap-smear-long", "", "the smear is at most 48 hours long")
+	}
+	r.note(Dangerous, "leap-smear", "delete it, unless the old server really smeared; never mix servers that smear with others",
+		"leap seconds are smeared from now on; ntpd does that only if it was built for it, which Debian's is not")
+}
+
+// authMix keeps that ntpd makes no difference between sources with and without
+// authentication.
+func (c *conversion) authMix() {
+	authenticated, plain := false, false
+	for _, src := range c.model.sources {
+		if src.left != "" || src.refclock != nil || src.noSelect || src.kind == "broadcast" {
+			continue
+		}
+		if src.nts || src.key != 0 {
+			authenticated = true
+		} else {
+			plain = true
+		}
+	}
+	if !authenticated || !plain {
+		return
+	}
+	c.clockSet("auth_select", "ignore", "ntpd makes no difference between sources with and without authentication. mix is safer.")
+	c.report.note(Changed, "mixed-sources", "write clock.auth_select: mix, or authenticate all sources",
+		"sources without authentication have as much of a say as those with it: whoever forges enough of them sets the clock, as before")
+}

@@ -1,0 +1,82 @@
+package convert
+
+import "strings"
+
+// ntpsecOptions reads what only ntpsec has on the line of a source.
+func (c *conversion) ntpsecOptions(src *source) {
+	if c.dialect != "ntpsec" {
+		return
+	}
+	s, r := src.line, c.record(src.line)
+	if src.nts {
+		if src.ca == "" {
+			src.ca = c.ntsAuthorities()
+		}
+		if name := s.text("aead"); name != "" {
+			src.aeads = c.aeads(r, name)
+		}
+		if s.flag("noval") {
+			r.note(Dangerous, "nts-noval", "give the certificate with ca",
+				"noval: ntpsec took any certificate of this server; here it is verified, and without ca by the system's authorities")
+		}
+	}
+	for _, word := range []string{"cert", "require", "ask", "expire"} {
+		if s.flag(word) {
+			r.note(Unsupported, "nts-option", "", "%s has no counterpart", word)
+		}
+	}
+	if src.ca != "" && !plainPath(src.ca) {
+		src.left = "ca is no name of a file"
+		r.note(Error, "file-name", "give a name", "%s", src.left)
+	} else if src.ca != "" && c.directory(absolute(src.ca)) {
+		r.note(Approximated, "nts-ca-directory", "put the certificates into one file", "%s is a directory, and a file is needed", absolute(src.ca))
+	}
+	if o, ok := s.last("bias"); ok {
+		src.offset = o.number()
+		if !(src.offset >= -3600 && src.offset <= 3600) {
+			r.note(Error, "bias", "write an offset below an hour", "an offset of %g s is not written", src.offset)
+			src.offset = 0
+		}
+	}
+}
+
+// directory reports whether a name of the host is known to be a directory.
+func (c *conversion) directory(name string) bool {
+	if c.in.Files == nil {
+		return false
+	}
+	f, err := c.in.Files.Open(rooted(name))
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	return err == nil && info.IsDir()
+}
+
+// ntsAuthorities returns nts ca, which counts for all sources without one.
+func (c *conversion) ntsAuthorities() string {
+	ca := ""
+	for _, s := range c.all("nts") {
+		if name := s.text("ca"); name != "" {
+			ca = name
+		}
+	}
+	return ca
+}
+
+// aeads reads the name of an algorithm, of ntpsec, or numbers, of chronyd.
+func (c *conversion) aeads(r *Record, names ...string) (list []string) {
+	known := map[string]string{
+		"30": "AES-128-GCM-SIV", "15": "AES-SIV-CMAC-256", "16": "AES-SIV-CMAC-384", "17": "AES-SIV-CMAC-512",
+		"AES_SIV_CMAC_256": "AES-SIV-CMAC-256", "AES_SIV_CMAC_384": "AES-SIV-CMAC-384", "AES_SIV_CMAC_512": "AES-SIV-CMAC-512",
+	}
+	for _, name := range names {
+		if found := known[strings.ToUpper(name)]; found != "" {
+			list = append(list, found)
+		} else {
+			r.note(Unsupported, "nts-aead", "", "algorithm %s is not offered", printable(name))
+		}
+	}
+	return list
+}

@@ -1,0 +1,125 @@
+package main
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"ntsbridge/bridge/convert"
+)
+
+// maxInput is above what is converted; the rest is not read.
+const maxInput = 8 << 20
+
+// input reads a configuration and finds the root of its host.
+func (f *convertFlags) input(name string) (in convert.Input, done func(), err error) {
+	done = func() {}
+	in.Name = name
+	var r io.Reader = f.in
+	root := f.root
+	if name != "-" {
+		file, err := os.Open(name)
+		if err != nil {
+			return in, done, err
+		}
+		defer file.Close()
+		r = file
+		if root == "" {
+			root = rootOf(name)
+		}
+	}
+	if in.Data, err = io.ReadAll(io.LimitReader(r, maxInput)); err != nil || root == "" {
+		return in, done, err
+	}
+	if in.Path, err = insideOf(root, name); err != nil {
+		return in, done, err
+	}
+	if filepath.Clean(root) == "/" {
+		in.Files = os.DirFS("/")
+		return in, done, nil
+	}
+	// Links of a copied host do not lead out of it.
+	inside, err := os.OpenRoot(root)
+	if err != nil {
+		return in, done, err
+	}
+	in.Files = inside.FS()
+	return in, func() { inside.Close() }, nil
+}
+
+// insideOf returns the name that a file has from a root on, or nothing if it
+// is not inside.
+func insideOf(root, name string) (string, error) {
+	if name == "-" {
+		return "", nil
+	}
+	from, err := filepath.Abs(root)
+	if err != nil {
+		return "", err
+	}
+	to, err := filepath.Abs(name)
+	if err != nil {
+		return "", err
+	}
+	rel, err := filepath.Rel(from, to)
+	if err != nil || rel == ".." || strings.HasPrefix(rel, "../") {
+		return "", nil
+	}
+	return "/" + rel, nil
+}
+
+// rootOf returns what stands before the last etc in a name, or nothing.
+func rootOf(name string) string {
+	for dir := filepath.Dir(name); ; dir = filepath.Dir(dir) {
+		if filepath.Base(dir) == "etc" {
+			return filepath.Dir(dir)
+		}
+		if dir == filepath.Dir(dir) {
+			return ""
+		}
+	}
+}
+
+// hostnameOf reads the host's name from its root.
+func hostnameOf(root fs.FS) string {
+	if root == nil {
+		return ""
+	}
+	data, err := fs.ReadFile(root, "etc/hostname")
+	if err != nil || len(data) > 256 {
+		return ""
+	}
+	return strings.TrimSpace(string(data))
+}
+
+// ask returns a function that asks on the terminal.
+func (f *convertFlags) ask() func(convert.Question) convert.Lost {
+	answers := bufio.NewScanner(f.in)
+	return func(q convert.Question) convert.Lost {
+		fmt.Fprintf(f.errOut, "%s:%d: %s\n  written: %s\n  running: %s\n", q.File, q.Line, q.Text, q.Written, q.Running)
+		choice := "[s]top or [r]unning"
+		if q.Intended {
+			choice = "[s]top, [r]unning or as [w]ritten"
+		}
+		for {
+			fmt.Fprintf(f.errOut, "  convert what is %s? ", choice)
+			if !answers.Scan() {
+				return convert.LostStop
+			}
+			switch strings.ToLower(strings.TrimSpace(answers.Text())) {
+			case "s", "stop":
+				return convert.LostStop
+			case "r", "running":
+				return convert.LostRunning
+			case "w", "written":
+				if q.Intended {
+					return convert.LostIntended
+				}
+			}
+		}
+	}
+}
