@@ -92,8 +92,27 @@ func sharedMemory(t *testing.T, unit int) (write func()) {
 	}
 }
 
+// clock is the condition that a reference clock is in a state.
+func (f *follower) clock(name, state string) Condition {
+	return f.line(name, "is "+state, func(s *sourceLine) bool {
+		return s.Mode == "refclock" && s.State == state && (state == "unusable" || math.Abs(s.Offset) < 0.005)
+	})
+}
+
+// servesAs is the condition that a client is served with stratum 1 and a
+// reference clock's letters.
+func (w *witness) servesAs(letters string) Condition {
+	return Condition{letters + " served", func() error {
+		s, _ := w.last()
+		if s.Header.Leap != ntp.LeapNone || s.Header.Stratum != 1 || s.Header.ReferenceID != ntp.KissCode(letters) {
+			return fmt.Errorf("%+v", s.Header)
+		}
+		return nil
+	}}
+}
+
 // TestReferenceClocks follows what a gpsd would write to a socket and to shared
-// memory: served is stratum 1, and the alarm when both have stopped for long.
+// memory. When the preferred one stops, the other one is followed.
 func TestReferenceClocks(t *testing.T) {
 	t.Parallel()
 	n := NewNetwork(t)
@@ -107,38 +126,41 @@ func TestReferenceClocks(t *testing.T) {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	socket := filepath.Join(dir, "gps.sock")
 	const unit = 213
-	write := sharedMemory(t, unit)
-	f := startFollower(client, followerYAML("drift_ppm: 500, max_distance: 15ms", fmt.Sprintf(`reference_clocks:
-  - {driver: sock, device: %q, refid: GPSD, poll: 1, prefer: true}
-  - {driver: shm, unit: %d, refid: SHMM, poll: 1}
-`, socket, unit)))
-	stopShm := every(t, 200*time.Millisecond, write)
-	stopSock := every(t, 200*time.Millisecond, func() {
+	every(t, 200*time.Millisecond, sharedMemory(t, unit))
+	stop := every(t, 200*time.Millisecond, func() {
 		if c, err := net.Dial("unixgram", socket); err == nil {
 			c.Write(sockSample(time.Now(), 0))
 			c.Close()
 		}
 	})
-	clock := func(name, state string) Condition {
-		return f.line(name, "is "+state, func(s *sourceLine) bool {
-			return s.Mode == "refclock" && s.State == state && (state == "unusable" || math.Abs(s.Offset) < 0.005)
-		})
-	}
-	Await(t, chaosLimit, clock("GPSD", "selected"), clock("SHMM", "not combined"))
+	f := startFollower(client, followerYAML("", fmt.Sprintf(`reference_clocks:
+  - {driver: sock, device: %q, refid: GPSD, poll: 1, prefer: true}
+  - {driver: shm, unit: %d, refid: SHMM, poll: 1}
+`, socket, unit)))
+	Await(t, chaosLimit, f.clock("GPSD", "selected"), f.clock("SHMM", "not combined"))
 	w := f.watch(probe)
-	Await(t, chaosLimit, w.serves(ntp.LeapNone, 1))
-	if s, _ := w.last(); s.Header.ReferenceID != ntp.KissCode("GPSD") {
-		t.Errorf("served: %+v", s.Header)
-	}
-	stopSock()
-	Await(t, chaosLimit, clock("GPSD", "unusable"), clock("SHMM", "selected"), w.serves(ntp.LeapNone, 1), Condition{"SHMM", func() error {
-		if s, _ := w.last(); s.Header.ReferenceID != ntp.KissCode("SHMM") {
-			return fmt.Errorf("served: %+v", s.Header)
-		}
-		return nil
-	}})
-	stopShm()
-	Await(t, chaosLimit, clock("SHMM", "unusable"), w.serves(ntp.LeapUnknown, 0))
+	Await(t, chaosLimit, w.servesAs("GPSD"))
+	stop()
+	Await(t, chaosLimit, f.clock("GPSD", "unusable"), f.clock("SHMM", "selected"), w.servesAs("SHMM"))
+	w.end(f)
+}
+
+// TestReferenceClockStops lets the only reference clock stop: the bound of what
+// is served grows, and then it is the alarm.
+func TestReferenceClockStops(t *testing.T) {
+	t.Parallel()
+	n := NewNetwork(t)
+	client, probe := n.Host("client"), n.Host("probe")
+	n.Names()
+	const unit = 214
+	stop := every(t, 200*time.Millisecond, sharedMemory(t, unit))
+	f := startFollower(client, followerYAML("drift_ppm: 500, max_distance: 10ms", fmt.Sprintf("reference_clocks: [{driver: shm, unit: %d, refid: SHMS, poll: 1}]\n", unit)))
+	const name = "SHMS"
+	Await(t, chaosLimit, f.line(name, "", (*sourceLine).good))
+	w := f.watch(probe)
+	Await(t, chaosLimit, w.servesAs(name))
+	stop()
+	Await(t, chaosLimit, f.clock(name, "unusable"), w.serves(ntp.LeapUnknown, 0))
 	w.end(f)
 }
 
