@@ -7,6 +7,7 @@
 # make sim        the clock discipline in all simulated scenarios, as a table
 #                 beside chronyd's and ntpd's figures, judged
 # make sim-random the same in RANDOM random scenarios
+# make sim-chaos  CHAOS random stories of lies, gaps, steps and storms, audited
 # make interop    the interop tests alone
 # make interop-long
 #                 the interop tests that take many minutes: refreshes, used-up key
@@ -19,6 +20,7 @@
 GO ?= go
 FUZZTIME ?= 20s
 RANDOM ?= 10000
+CHAOS ?= 2000
 
 # The interop tests have a turn of their own.
 interop := ./bridge/interop
@@ -27,7 +29,7 @@ packages = $(shell $(GO) list ./... | grep -v '/bridge/interop$$')
 concurrent = $(shell grep -rlE '^[[:space:]]+go [[:alpha:]]|[.]Go\b' --include='*.go' . \
 	| grep -v '/bridge/interop/\|/testdata/' | xargs -r -n 1 dirname | sort -u)
 
-.PHONY: build run test check format unit race compiler peers interop interop-long real-clock fuzz bench sim sim-random clean
+.PHONY: build run test check format unit race compiler peers interop interop-long real-clock fuzz bench sim sim-random sim-chaos clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ntsbridge ./cmd/ntsbridge
@@ -86,6 +88,9 @@ sim:
 
 sim-random:
 	$(GO) test ./bridge/clock/sim -count=1 -timeout 120m -v -run '^TestRandomScenarios$$' -args -random $(RANDOM)
+
+sim-chaos:
+	$(GO) test ./bridge/clock/sim -count=1 -timeout 60m -v -run '^TestChaos$$' -args -chaos $(CHAOS)
 
 clean:
 	rm -rf bin .peers

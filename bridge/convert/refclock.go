@@ -291,7 +291,7 @@ func (c *conversion) fudgeLimits(src *source) {
 		}
 	}
 	if src.refclock.flags[4] == 1 {
-		r.note(Folded, "flag4", "", "flag4 1: statistics of the clock are metrics")
+		r.note(Folded, "flag4", "", "flag4 1: no statistics files are written")
 	}
 }
 

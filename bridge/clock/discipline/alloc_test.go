@@ -42,3 +42,60 @@ func BenchmarkTick(b *testing.B) {
 		r.d.Status(r.reading())
 	}
 }
+
+// A day of samples costs what an hour did: nothing grows but windows of delays,
+// which are bounded, and what is kept of sources that went is dropped.
+func TestMemoryIsBounded(t *testing.T) {
+	r := newRig(t, DefaultConfig(), sources(4)...)
+	r.run(1000)
+	for i := range 200 { // sources come and go, routes change
+		id := SourceID(100 + i)
+		if err := r.d.AddSource(id, poll4); err != nil {
+			t.Fatal(err)
+		}
+		r.servers = append(r.servers, &server{id: id, delay: 1e-3 + 50e-3*r.noise(), next: r.now + 1e8})
+		for _, s := range r.servers {
+			if i%20 == 0 {
+				s.up = 20e-3 * r.noise()
+			}
+		}
+		r.run(100)
+		if i >= 4 {
+			gone := r.servers[4]
+			r.servers = append(r.servers[:4:4], r.servers[5:]...)
+			r.d.RemoveSource(gone.id)
+		}
+	}
+	r.run(20000)
+	if n := len(r.d.slots); n > maxSlots || n != r.d.joint.members[0].n-clockLen {
+		t.Errorf("%d bias states, at most %d are allowed", n, maxSlots)
+	}
+	for _, s := range r.d.sources {
+		if n := cap(s.path.window.delay); n > 2*windowLen {
+			t.Errorf("window of %d delays", n)
+		}
+	}
+	for name, n := range map[string]int{
+		"jury": cap(r.d.jury), "trustees": cap(r.d.trustees), "voting": cap(r.d.voting), "replay": cap(r.d.replay),
+		"opinions": cap(r.d.opinions), "leanings": cap(r.d.leanings), "events": cap(r.d.events),
+	} {
+		if n > 2*maxEvents {
+			t.Errorf("%s holds %d", name, n)
+		}
+	}
+	r.honest(t)
+}
+
+func BenchmarkSampleOneSource(b *testing.B)    { benchmarkSample(b, 1) }
+func BenchmarkSampleEightSources(b *testing.B) { benchmarkSample(b, 8) }
+func BenchmarkSampleManySources(b *testing.B)  { benchmarkSample(b, 32) }
+
+func benchmarkSample(b *testing.B, n int) {
+	r := newRig(b, DefaultConfig(), sources(n)...)
+	r.run(20000) // windows of delays are full
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		r.advance(r.now + 1e9)
+		r.d.Sample(r.sample(r.servers[i%n]))
+	}
+}

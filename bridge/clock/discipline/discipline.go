@@ -3,7 +3,6 @@ package discipline
 import (
 	"fmt"
 	"math"
-	"slices"
 
 	"ntsbridge/bridge/ntp"
 )
@@ -32,7 +31,9 @@ type Discipline struct {
 	// Selection.
 	selected []*source
 	trustees []*source // the last sources that were selected
-	minority int       // how many voters may lie
+	voices   int       // of how many a majority is needed
+	awaiting int       // the same when the jury was sworn in: some may not have answered yet
+	jury     []*source // those on whose words the bound of the error rests
 	gather   float64   // s: until when a majority of all sources is awaited
 	held     bool      // answers, but no majority
 	leap     ntp.Leap
@@ -44,6 +45,8 @@ type Discipline struct {
 	panicSpent  bool
 	poll        int // log2 s, before each source's limits
 	patience    int // samples in a row that allow a longer poll
+	polls       int
+	wander      float64 // log of the square of the oscillator's, averaged
 	controller
 
 	stats  statistics
@@ -54,6 +57,7 @@ type Discipline struct {
 	replay   []keptOf
 	bounds   []float64
 	opinions []opinion
+	leanings []leaning
 }
 
 // New returns a discipline without sources.
@@ -95,8 +99,11 @@ func (d *Discipline) RemoveSource(id SourceID) {
 		return list[:n]
 	}
 	d.sources, d.selected = keep(d.sources), keep(d.selected)
-	if slices.ContainsFunc(d.trustees, func(s *source) bool { return s.id != id }) {
-		d.trustees = keep(d.trustees) // else it stays: its bounds are all there is
+	if len(d.trustees) > 1 { // what is claimed rests on the last one
+		d.trustees = keep(d.trustees)
+	}
+	if len(d.jury) > 1 {
+		d.jury = keep(d.jury)
 	}
 }
 
@@ -160,7 +167,7 @@ func (d *Discipline) take(s *source, x *Sample) {
 		d.begin(x)
 	}
 	at := d.seconds(x.T1) + x.T4.since(x.T1)/2
-	delay := x.T4.since(x.T1)/(1+d.frequencyNow(s)) - float64(x.T3-x.T2)/1e9
+	delay := x.T4.since(x.T1)*(1-d.frequencyNow(s)) - float64(x.T3-x.T2)/1e9
 	offset := float64(middle(int64(x.T1), int64(x.T4))-middle(x.T2, x.T3)-d.epoch)/1e9 -
 		s.config.Asymmetry*delay - s.config.Offset.Seconds()
 	s.header = *x
@@ -187,6 +194,7 @@ func (d *Discipline) fuse(s *source, k *kept) {
 		return
 	}
 	d.trustees = append(d.trustees[:0], d.selected...)
+	d.swearIn()
 	d.leap = d.leapVote()
 	switch {
 	case !d.joint.started || d.allYoung():
@@ -264,7 +272,7 @@ func (d *Discipline) reset() {
 		s.state = Unusable
 	}
 	d.joint, d.slots = newJointBank(), d.slots[:0]
-	d.selected, d.trustees = d.selected[:0], d.trustees[:0]
+	d.selected, d.trustees, d.jury = d.selected[:0], d.trustees[:0], d.jury[:0]
 	d.begun, d.trustworthy, d.started, d.fresh = false, false, false, false
 	d.gather = gathering
 	d.startY, d.startYVar = d.y, 1e-12

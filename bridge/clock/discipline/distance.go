@@ -41,15 +41,47 @@ func (d *Discipline) growth() float64 {
 
 // bound returns how far the joint estimate may be from the truth by one
 // source: each of its samples puts the truth into an interval of half the
-// delay and the source's own distance, whatever the asymmetry.
+// delay and the source's own distance, whatever the asymmetry. Its own idea of
+// the frequency counts too: where liars drag the estimate along, that of a
+// source that tells the truth is the right one.
 func (d *Discipline) bound(s *source, at, x, y float64) float64 {
-	growth, least := d.growth(), math.Inf(1)
+	growth := max(d.growth(), d.config.Drift+math.Abs(s.own.y-y))
+	least := math.Inf(1)
 	for i := max(0, s.count-recentSamples); i < s.count; i++ {
 		k := &s.recent[i%recentSamples]
 		age := max(at-k.at, 0)
 		least = min(least, math.Abs(x-y*age-k.sample.offset)+k.distance+growth*age)
 	}
 	return max(least, s.floor()/2+s.upstream())
+}
+
+// swearIn makes those who have a say now those on whose words the bound rests:
+// also the ones that did not agree. Where some are preferred the operator
+// wants it to be theirs.
+func (d *Discipline) swearIn() {
+	d.jury, d.awaiting = d.jury[:0], d.voices
+	preferred := slices.ContainsFunc(d.selected, func(s *source) bool { return s.config.Prefer })
+	for _, s := range d.voting {
+		if s.counts && (!preferred || s.config.Prefer && s.state == Selected) {
+			d.jury = append(d.jury, s)
+		}
+	}
+	if len(d.jury) == 0 {
+		d.jury = append(d.jury, d.selected...)
+	}
+}
+
+// testimony returns how far the estimate may be from the truth if up to half
+// of the jury lies, near enough to the others not to be found out: of the
+// half+1 smallest bounds the greatest is at least that of one that tells the
+// truth.
+func (d *Discipline) testimony(at, x, y float64) float64 {
+	d.bounds = d.bounds[:0]
+	for _, s := range d.jury {
+		d.bounds = append(d.bounds, d.bound(s, at, x, y))
+	}
+	slices.Sort(d.bounds)
+	return d.bounds[min(max(d.awaiting, len(d.bounds))/2, len(d.bounds)-1)]
 }
 
 // Status returns what may be served at a reading of both clocks.
@@ -61,20 +93,13 @@ func (d *Discipline) Status(r Reading) Status {
 	}
 	at := d.seconds(r.Raw)
 	x, y := d.joint.estimate(at)
-	best, total := d.trustees[0], 0.0
-	d.bounds = d.bounds[:0]
+	best := d.trustees[0]
 	for _, s := range d.trustees {
-		b := d.bound(s, at, x, y)
 		if d.reach(s, at) < d.reach(best, at) {
 			best = s
 		}
-		d.bounds = append(d.bounds, b)
 	}
-	// A minority of the voters may lie within what the selected agree on. The
-	// greatest of the f+1 smallest bounds is at least that of one source that
-	// tells the truth.
-	slices.Sort(d.bounds)
-	total = d.bounds[min(max(d.minority, 0), len(d.bounds)-1)]
+	total := d.testimony(at, x, y)
 	deviation := d.tracking(max(at-d.joint.at, 0))
 	total += math.Abs(d.offsetAt(r)) + boundDeviations*deviation + d.config.MinDispersion
 	st.Drift = d.growth()

@@ -1,5 +1,7 @@
 package discipline
 
+import "math"
+
 // EventKind is what happened.
 type EventKind uint8
 
@@ -42,18 +44,25 @@ func (d *Discipline) Events(dst []Event) []Event {
 // Gap says that until now the base stood still or lost count for about lost
 // seconds, uncertain seconds more or less: the machine slept, or a hypervisor
 // paused it. The base's phase is unknown by that much, its frequency is not
-// touched. Nothing is called synchronised until a majority has answered anew.
+// touched. Nothing is called synchronised until a majority has answered anew:
+// of all sources that answered before, so the caller does well to ask all of
+// them at once.
 func (d *Discipline) Gap(now Instant, lost, uncertain float64) {
 	d.event(EventGap, lost)
 	d.trustworthy, d.running, d.fresh = false, false, false
+	at := 0.0
 	if d.begun { // else the frame, and its zero, come with the first answer
-		d.gather = d.seconds(now) + gathering
+		at = d.seconds(now)
+		d.gather = at + gathering
 	}
 	variance := uncertain*uncertain + 1e-6*lost*lost
 	for _, s := range d.sources {
 		if s.own.started {
 			s.own.shift(-lost)
 			s.own.widen(variance, 1e-14)
+		}
+		if s.awaited = at; s.reach != 0 && s.count > 0 {
+			s.awaited = at + gathering + math.Exp2(float64(d.pollOf(s)))
 		}
 		s.count, s.strikes, s.sent, s.replies = 0, 0, 0, 0
 		s.last = now

@@ -14,6 +14,14 @@ const maxSlots = 32
 // others before its bias is believed to have changed.
 const biasStrikes = 4
 
+// quarrelsome is by how much the variance between a source and the others must
+// exceed what their own banks expect before it counts.
+const quarrelsome = 4
+
+// reconciled is the weight of a smaller difference in that variance: what is
+// over need not be remembered for long.
+const reconciled = 1.0 / 8
+
 // startJoint starts the joint filter from the last samples of each selected
 // source, in the order of time.
 func (d *Discipline) startJoint(each int) {
@@ -24,7 +32,7 @@ func (d *Discipline) startJoint(each int) {
 	slices.SortFunc(d.replay, func(a, b keptOf) int { return cmp.Compare(a.at, b.at) })
 	d.joint, d.slots = newJointBank(), d.slots[:0]
 	for _, s := range d.sources {
-		s.path.slot, s.strikes = -1, 0
+		s.path.slot, s.strikes, s.against = -1, 0, 0
 		if s.former != nil {
 			s.former.slot = -1
 		}
@@ -70,7 +78,10 @@ func (d *Discipline) feed(s *source, k *kept) {
 		}
 	}
 	weights := s.own.familyWeights()
-	innovation, contradicts := d.joint.observe(k.at, k.sample, slot, &weights)
+	z := k.sample
+	z.noise += d.quarrel(s, k.at)
+	d.recentre(k.at)
+	innovation, contradicts := d.joint.observe(k.at, z, slot, &weights)
 	if !contradicts {
 		s.strikes = 0
 	} else {
@@ -78,6 +89,51 @@ func (d *Discipline) feed(s *source, k *kept) {
 	}
 	d.residual, d.fresh, d.fedAt = innovation, true, k.at
 	d.track()
+}
+
+// quarrel follows, and returns where it counts, the variance of a source's time
+// that its own history does not show but the others' words do: servers of
+// lower strata wander by more than their paths' jitter, and the clock must not
+// follow each in turn. To the source's own bank that is the oscillator's
+// wander; for the joint filter it is noise. It is measured between the sources'
+// own banks, so that nothing of it depends on what is then done with it.
+func (d *Discipline) quarrel(s *source, at float64) float64 {
+	d.opinions = d.opinions[:0]
+	if !s.veteran || s.path.slot < 0 {
+		return 0
+	}
+	own := d.unbiased(s, at)
+	for _, o := range d.selected {
+		if o != s && o.veteran && o.path.slot >= 0 {
+			other := d.unbiased(o, at)
+			d.opinions = append(d.opinions, opinion{math.Abs(own.x - other.x), math.Hypot(own.scatter, other.scatter)})
+		}
+	}
+	if len(d.opinions) == 0 {
+		s.against = 0
+		return 0
+	}
+	slices.SortFunc(d.opinions, func(a, b opinion) int { return cmp.Compare(a.x, b.x) })
+	// It and those nearer than this one are a majority of all.
+	nearest := d.opinions[(len(d.opinions)-1)/2]
+	apart, expected := nearest.x, nearest.scatter*nearest.scatter
+	limit := s.floor()/2 + s.upstream() // more is no wander but a lie, which selection deals with
+	square := min(apart*apart, 9*max(s.against, expected), limit*limit)
+	rate := noticeRate
+	if square < s.against {
+		rate = reconciled
+	}
+	s.against += rate * (square - s.against)
+	if s.against < quarrelsome*expected {
+		return 0
+	}
+	return s.against
+}
+
+// unbiased is what a source's own bank says, less what is known of its path.
+func (d *Discipline) unbiased(s *source, at float64) opinion {
+	x, _ := s.own.estimate(at)
+	return opinion{x - d.joint.bias(s.path.slot), s.own.deviation(max(at-s.own.at, 0))}
 }
 
 // contradicted decides what a contradiction means: that the clock jumped, if
@@ -118,6 +174,7 @@ func (d *Discipline) contradicted(s *source, k *kept, innovation float64, weight
 func (d *Discipline) widenBias(slot int, variance float64) {
 	for _, m := range d.joint.members {
 		*m.at(clockLen+slot, clockLen+slot) += variance
+		m.prior[slot] += variance
 	}
 }
 

@@ -228,6 +228,23 @@ func TestForeignChanges(t *testing.T) {
 	}
 }
 
+// What is certainly wrong is corrected as fast as allowed, however long the poll
+// interval: 20 ms at 500 ppm take 40 s.
+func TestCertainOffsetIsCorrectedFast(t *testing.T) {
+	r := newRig(t, DefaultConfig(), SourceConfig{MinPoll: 8, MaxPoll: 8})
+	r.run(20000)
+	r.system += 20e-3
+	r.run(90)
+	if math.Abs(r.system) > 0.3e-3 || len(r.steps) > 0 {
+		t.Errorf("error %v after 90 s, steps %v", r.system, r.steps)
+	}
+	for _, rate := range r.rates {
+		if math.Abs(rate+r.y) > 1.01*DefaultConfig().MaxSlew {
+			t.Fatalf("rate %v", rate)
+		}
+	}
+}
+
 func TestGap(t *testing.T) {
 	r := newRig(t, DefaultConfig(), poll4, poll4, poll4)
 	r.run(2000)
@@ -259,6 +276,27 @@ func TestGap(t *testing.T) {
 	if math.Abs(r.system) > 1e-3 {
 		t.Errorf("error %v", r.system)
 	}
+}
+
+// After a gap the liar may be the first to answer, and the others be asked only
+// when their interval is over: what is not known yet is not claimed.
+func TestLiarAnswersFirstAfterGap(t *testing.T) {
+	poll8 := SourceConfig{MinPoll: 8, MaxPoll: 8}
+	r := newRig(t, DefaultConfig(), poll8, poll8, poll8)
+	r.run(5000)
+	r.servers[1].offset = 0.5
+	r.d.Gap(r.rawNow(), 0, 1)
+	for i, s := range r.servers {
+		s.next = r.now + int64([]float64{150, 1, 200}[i]*1e9)
+	}
+	for range 600 {
+		r.run(1)
+		r.honest(t)
+		if math.Abs(r.system) > 0.01 {
+			t.Fatalf("error %v", r.system)
+		}
+	}
+	r.synchronised(t, true)
 }
 
 // However short the gap, nothing is called synchronised until there is an
@@ -373,5 +411,26 @@ func TestMakeStep(t *testing.T) {
 	r.run(60)
 	if len(r.steps) != 1 || math.Abs(r.system) > 1e-3 {
 		t.Errorf("steps %v, error %v", r.steps, r.system)
+	}
+}
+
+// What fast oscillators are corrected by is exact: there is no second-order
+// error that a slew would have to make up for all the time.
+func TestFastOscillatorIsCorrectedExactly(t *testing.T) {
+	for _, y := range []float64{-480e-6, 450e-6} {
+		r := newRig(t, DefaultConfig(), poll4)
+		r.y = y
+		for _, s := range r.servers {
+			s.delay = 20e-6
+		}
+		r.noise = func() float64 { return 0 }
+		r.run(20000)
+		a := r.d.Exit()
+		if drift := (1+r.y)*(1+a.Rate) - 1; math.Abs(drift) > 5e-9 {
+			t.Errorf("at %v the clock left alone drifts by %v", y, drift)
+		}
+		if math.Abs(r.system) > 0.5e-6 {
+			t.Errorf("at %v: error %v", y, r.system)
+		}
 	}
 }

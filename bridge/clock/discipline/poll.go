@@ -20,6 +20,12 @@ const (
 	pollPatience = 8
 	// alarming is how many deviations of surprise shorten the interval.
 	alarming = 4
+	// wanderMemory is over how many samples the wander is averaged.
+	wanderMemory = 64
+	// boundedWorth and scaledWorth are what part of the variance of offsets a
+	// filter has to do with that uses the delay as a bound, or as a scale.
+	boundedWorth = 0.05
+	scaledWorth  = 0.15
 )
 
 // Next says that a request was just sent to a source, and returns when to
@@ -41,7 +47,8 @@ func (d *Discipline) Next(id SourceID, random float64) time.Duration {
 		interval = min(interval, math.Exp2(float64(s.sent-2)))
 	}
 	interval *= 1 - spreadPolls/2 + spreadPolls*min(max(random, 0), 1)
-	return time.Duration(max(interval, leastInterval) * 1e9)
+	s.granted = max(interval, leastInterval)
+	return time.Duration(s.granted * 1e9)
 }
 
 // pollOf returns a source's poll interval, log2 s.
@@ -51,8 +58,10 @@ func (d *Discipline) pollOf(s *source) int {
 }
 
 // adaptPoll chooses the longest interval after which the estimate is hardly
-// worse than now: the filter knows how its error will grow. Down at once, up
-// slowly.
+// worse than after a sample. How the present estimate's error will grow would
+// say it too, but that differs from sample to sample, and leads itself astray:
+// after some long intervals longer ones look harmless. So the wander and the
+// noise decide, which are averages. Down at once, up slowly.
 func (d *Discipline) adaptPoll() {
 	least, most := mostPoll, leastPoll
 	for _, s := range d.selected {
@@ -62,14 +71,14 @@ func (d *Discipline) adaptPoll() {
 		d.poll = least
 		return
 	}
-	now := d.tracking(0)
+	d.restless()
 	if math.Abs(d.residual) > alarming*math.Hypot(d.tracking(d.interval()), d.residualDeviation()) {
 		d.poll, d.patience = max(d.poll-1, least), 0
 		return
 	}
 	allowed := least
-	for allowed < most && d.tracking(math.Exp2(float64(allowed+1))) <= d.config.PollGrowth*now {
-		allowed++
+	if longest := math.Round(math.Log2(d.longest())); longest > float64(least) {
+		allowed = int(min(longest, float64(most)))
 	}
 	switch {
 	case allowed < d.poll:
@@ -81,6 +90,34 @@ func (d *Discipline) adaptPoll() {
 			d.poll, d.patience = d.poll+1, 0
 		}
 	}
+}
+
+// restless follows how much the oscillator wanders, on the average of what the
+// hypotheses say, in logarithms.
+func (d *Discipline) restless() {
+	sum := 0.0
+	for _, m := range d.joint.members {
+		w, drift := m.wander.frequency, m.wander.drift*driftTime
+		sum += m.share * math.Log(w*w+drift*drift/8)
+	}
+	if d.polls++; d.polls > wanderMemory {
+		d.polls = wanderMemory
+	}
+	d.wander += (sum - d.wander) / float64(d.polls)
+}
+
+// longest is the interval after which the error of a stationary filter is by
+// the allowed factor larger than after a sample, s. It depends on one number,
+// wander*interval^1.5/noise, by the theory of two states at small gain.
+func (d *Discipline) longest() float64 {
+	gain := (1 - 1/(d.config.PollGrowth*d.config.PollGrowth)) / math.Sqrt2
+	information := 0.0
+	for _, s := range d.selected {
+		weights := s.own.familyWeights()
+		v := weights[bounded]*boundedWorth*s.observed + weights[scaled]*scaledWorth*s.observed + (weights[spread]+weights[observed])*s.observed
+		information += 1 / (v + 1e-20)
+	}
+	return math.Cbrt(gain * gain * gain * gain / (information * math.Exp(d.wander)))
 }
 
 // residualDeviation is the usual size of the innovations of the source fed

@@ -98,3 +98,31 @@ func TestDenied(t *testing.T) {
 		t.Errorf("state %v", got)
 	}
 }
+
+// More noise makes longer intervals, more wander shorter ones.
+func TestLongestInterval(t *testing.T) {
+	longest := func(noise, wander, growth float64) float64 {
+		c := DefaultConfig()
+		c.PollGrowth = growth
+		r := newRig(t, c, poll4)
+		r.run(500)
+		for _, s := range r.d.sources {
+			s.observed = noise * noise
+		}
+		r.d.wander = 2 * math.Log(wander)
+		return r.d.longest()
+	}
+	usual := longest(1e-3, 1e-9, 1.28)
+	if usual < 64 || usual > 4096 {
+		t.Errorf("%v s for a usual path and oscillator", usual)
+	}
+	for name, ok := range map[string]bool{
+		"noise":  longest(4e-3, 1e-9, 1.28) > 2*usual,
+		"wander": longest(1e-3, 1e-8, 1.28) < usual/4,
+		"growth": longest(1e-3, 1e-9, 1.1) < usual/2,
+	} {
+		if !ok {
+			t.Errorf("%s does not count as it should", name)
+		}
+	}
+}

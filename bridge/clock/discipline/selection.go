@@ -37,8 +37,11 @@ const (
 	// intervalDeviations widen a source's interval by its estimate's error.
 	intervalDeviations = 3
 	// staleAfter is for how many poll intervals without a sample a source
-	// may vote.
+	// may vote: of the interval it is really asked in, too. Where intervals
+	// have just become shorter, those who were not asked since are not silent.
 	staleAfter = 8
+	// longestTick is after how long without a tick we were not running, s.
+	longestTick = 5.0
 	// gathering is how long after the first answer we wait for a majority of
 	// all sources, s, not only of those that have answered.
 	gathering = 10.0
@@ -65,8 +68,8 @@ func (d *Discipline) choose(at float64) {
 	d.enfranchise(voters)
 	lo, hi, agree := d.intersection(voters, at)
 	all := d.electorate(voters, at)
+	d.voices = all
 	needed := all/2 + 1
-	d.minority = (max(all, len(voters)) - 1) / 2
 	if agree < needed {
 		d.held = true
 		for _, s := range voters {
@@ -131,7 +134,7 @@ func (d *Discipline) usable(s *source, at float64) SelectState {
 	switch {
 	case s.refused || s.count == 0 || s.verdict != Accepted:
 		return Unusable
-	case s.reach == 0 || at-s.lastAt > staleAfter*math.Exp2(float64(d.pollOf(s))):
+	case s.reach == 0 || at-s.lastAt-s.excused-d.stall(at) > staleAfter*max(math.Exp2(float64(d.pollOf(s))), s.granted):
 		return Unreachable
 	case s.config.NoSelect:
 		return Excluded
@@ -139,6 +142,16 @@ func (d *Discipline) usable(s *source, at float64) SelectState {
 		return Unusable
 	}
 	return Selected
+}
+
+// stall is for how long the caller has not run: there is a tick each second.
+// Sources that could not be asked in that time are not silent, and who is asked
+// first after it is no majority.
+func (d *Discipline) stall(at float64) float64 {
+	if idle := at - d.seconds(d.last.Raw); d.running && idle > longestTick {
+		return idle
+	}
+	return 0
 }
 
 // enfranchise decides whose voices count: all voters', or where some are
@@ -158,7 +171,7 @@ func (d *Discipline) enfranchise(voters []*source) {
 }
 
 // electorate returns of how many voices a majority is needed: those of the
-// voters that count, and at the start of all that may still answer.
+// voters that count, and after a start or gap of all that may still answer.
 func (d *Discipline) electorate(voters []*source, at float64) int {
 	n := 0
 	for _, s := range voters {
@@ -166,16 +179,12 @@ func (d *Discipline) electorate(voters []*source, at float64) int {
 			n++
 		}
 	}
-	if at > d.gather {
-		return n
-	}
-	waiting := 0
 	for _, s := range d.sources {
-		if s.state == Unusable && !s.refused && !s.config.NoSelect && s.verdict == Accepted {
-			waiting++
+		if s.state == Unusable && !s.refused && !s.config.NoSelect && s.verdict == Accepted && at <= max(d.gather, s.awaited) {
+			n++
 		}
 	}
-	return n + waiting
+	return n
 }
 
 // intersection returns the interval in which most of the counting voters'

@@ -219,3 +219,208 @@ func TestUnsynchronisedSourceDoesNotVote(t *testing.T) {
 		t.Errorf("after good answers: %+v", st)
 	}
 }
+
+// Sources may be removed until none is left: the clock is held, and what is
+// claimed grows.
+func TestEverySourceIsRemoved(t *testing.T) {
+	for n := range 4 {
+		c := DefaultConfig()
+		c.MaxDistance = 0.1
+		r := newRig(t, c, sources(n+1)...)
+		r.run(1000)
+		before := r.status()
+		servers := r.servers
+		r.servers = nil
+		for _, s := range servers {
+			r.d.RemoveSource(s.id)
+			r.run(1)
+			r.honest(t)
+		}
+		r.run(3000)
+		r.honest(t)
+		if after := r.status(); after.Distance() < before.Distance()+3000*c.Drift*0.9 {
+			t.Errorf("%d sources: root distance %v, before they went %v", n+1, after.Distance(), before.Distance())
+		}
+		r.run(6000)
+		r.synchronised(t, false)
+		if err := r.d.AddSource(7, poll4); err != nil {
+			t.Fatal(err)
+		}
+		r.servers = []*server{{id: 7, delay: 2e-3, next: r.now + 1e9}}
+		r.run(100)
+		r.synchronised(t, true)
+		r.honest(t)
+	}
+}
+
+// Half of the sources may lie, each within what its neighbours' delays leave
+// open: too many to be found out, but not to spoil what is claimed.
+func TestBoundHoldsWithHalfLying(t *testing.T) {
+	for _, n := range []int{2, 4, 6} {
+		r := newRig(t, DefaultConfig(), sources(n)...)
+		for i, s := range r.servers {
+			s.delay = 40e-3
+			if i < n/2 {
+				s.delay, s.offset = 200e-6, 8e-3
+			}
+		}
+		for range 600 {
+			r.run(1)
+			r.honest(t)
+		}
+		r.synchronised(t, true)
+		if math.Abs(r.system) < 1e-3 {
+			t.Errorf("error %v: the case is not what it is meant to be", r.system)
+		}
+	}
+}
+
+// Two liars of four draw the estimate away, slowly enough for an honest source
+// far away to agree for minutes: the claim must grow with what the others say,
+// and hold when there is no majority any more.
+func TestBoundHoldsWhenDragged(t *testing.T) {
+	r := newRig(t, DefaultConfig(), sources(4)...)
+	r.servers[0].delay, r.servers[1].delay, r.servers[2].delay, r.servers[3].delay = 150e-3, 15e-3, 60e-6, 500e-6
+	r.run(600)
+	lie, furthest := 0.0, 0.0
+	for range 1200 {
+		lie -= 400e-6
+		r.servers[1].offset, r.servers[3].offset = lie, lie
+		r.run(1)
+		r.honest(t)
+		furthest = max(furthest, math.Abs(r.system))
+	}
+	if furthest < 10e-3 {
+		t.Errorf("error %v: the case is not what it is meant to be", furthest)
+	}
+	if !r.d.Tracking(r.reading()).Held {
+		t.Error("two against two: not held")
+	}
+}
+
+// With half of the sources far off from the start nothing is followed; when it
+// happens later the last update stays the last.
+func TestNothingIsFollowedWithHalfLying(t *testing.T) {
+	r := newRig(t, DefaultConfig(), sources(4)...)
+	r.servers[0].offset, r.servers[2].offset = 0.3, 0.3
+	for range 1000 {
+		r.run(1)
+		r.synchronised(t, false)
+	}
+	r.servers[0].offset, r.servers[2].offset = 0, 0
+	r.run(200)
+	r.synchronised(t, true)
+	r.servers[1].offset, r.servers[3].offset = -0.2, -0.2
+	r.run(40)
+	last := r.status().Reference
+	r.run(1000)
+	if now := r.status().Reference; now != last {
+		t.Errorf("updated at %v without a majority", now)
+	}
+	r.honest(t)
+}
+
+// Servers whose own clocks wander slowly, each its own way, by more than their
+// paths' jitter: the clock goes its way between them and does not run after
+// each of their answers.
+func TestWanderingServersDoNotShakeTheClock(t *testing.T) {
+	r := newRig(t, DefaultConfig(), sources(3)...)
+	r.noise = func() float64 { return 0.1 }
+	worst := 0.0
+	for i := range 12000 {
+		for j, s := range r.servers {
+			s.offset = 150e-6 * math.Sin(2*math.Pi*float64(i)/(1500+700*float64(j))+float64(j))
+		}
+		r.rates = r.rates[:0]
+		r.run(1)
+		if i > 4000 {
+			worst = max(worst, math.Abs(r.rates[0]+r.y))
+		}
+		r.honest(t)
+	}
+	if worst > 5e-6 {
+		t.Errorf("rate off by %v, the servers' by 0.7e-6 at most", worst)
+	}
+}
+
+// When poll intervals become short at once, sources that are only asked at the
+// end of their long ones keep their votes: two liars that happen to be asked
+// sooner are no majority.
+func TestShorterPollsSilenceNobody(t *testing.T) {
+	adaptive := SourceConfig{MinPoll: 3, MaxPoll: 10}
+	r := newRig(t, DefaultConfig(), adaptive, adaptive, adaptive, adaptive, adaptive)
+	r.run(60000)
+	if r.d.poll < 7 {
+		t.Fatalf("poll interval 2^%d s: the case is not what it is meant to be", r.d.poll)
+	}
+	for i, s := range r.servers {
+		s.next = r.now + int64([]float64{1, 2, 100, 110, 120}[i]*1e9)
+		s.offset = []float64{-0.01, -0.01, 0, 0, 0}[i]
+	}
+	r.d.poll = 3
+	for range 1000 {
+		r.run(1)
+		r.honest(t)
+		if math.Abs(r.system) > 5e-3 {
+			t.Fatalf("error %v", r.system)
+		}
+	}
+}
+
+// What all sources' biases have in common is led back to where it is most
+// plausible: with two of three that agree, whatever the third's asymmetry; and
+// a lie of some hours leaves nothing behind.
+func TestCentre(t *testing.T) {
+	r := newRig(t, DefaultConfig(), sources(3)...)
+	for _, s := range r.servers {
+		s.delay = 20e-3
+	}
+	r.servers[1].offset = 2e-3 // its way back is 4 ms longer
+	r.run(20000)
+	if math.Abs(r.system) > 0.2e-3 {
+		t.Errorf("error %v with two of three sources right", r.system)
+	}
+	r.servers[1].offset = 0
+	r.run(20000)
+	if math.Abs(r.system) > 0.1e-3 {
+		t.Errorf("error %v with all sources right", r.system)
+	}
+	r.honest(t)
+}
+
+func TestCentreOf(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		list []leaning
+		want float64
+	}{
+		{"none", nil, 0},
+		{"one", []leaning{{3e-3, 1e6}}, 3e-3},
+		{"two: the mean", []leaning{{1e-3, 1e6}, {3e-3, 1e6}}, 2e-3},
+		{"two: weighted", []leaning{{1e-3, 3e6}, {3e-3, 1e6}}, 1.5e-3},
+		{"three near each other: the mean", []leaning{{1e-5, 1e6}, {3e-5, 1e6}, {-4e-5, 1e6}}, 0},
+		{"one of three far", []leaning{{0, 1e6}, {0, 1e6}, {1, 1e6}}, 0},
+		{"two of five far", []leaning{{0, 1e6}, {5e-3, 1e6}, {0, 1e6}, {4e-3, 1e6}, {0, 1e6}}, 0},
+	} {
+		if got := centreOf(c.list); math.Abs(got-c.want) > 0.05e-3 {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+}
+
+// A daemon that did not run for minutes asks a liar first: the other one is not
+// silent because of that.
+func TestStallSilencesNobody(t *testing.T) {
+	for _, lag := range []float64{0.2, 1.7} { // the liar's answer before the first tick, or after it
+		r := newRig(t, DefaultConfig(), sources(2)...)
+		r.run(1000)
+		r.servers[1].offset = 0.05
+		r.advance(r.now + 1000e9)
+		r.servers[0].next, r.servers[1].next = r.now+100e9, r.now+int64(lag*1e9)
+		r.run(95)
+		r.honest(t)
+		if math.Abs(r.system) > 5e-3 {
+			t.Errorf("error %v", r.system)
+		}
+	}
+}

@@ -41,12 +41,14 @@ type source struct {
 	config SourceConfig
 
 	own      *bank
-	path     *path // the route in use
-	former   *path // the one before
-	observed float64
+	path     *path   // the route in use
+	former   *path   // the one before
+	observed float64 // variance of the innovations of its own bank, s^2
+	against  float64 // variance between it and the others, s^2
 
-	reach    uint8 // RFC 5905's shift register
-	sent     int   // since the last burst
+	reach    uint8   // RFC 5905's shift register
+	sent     int     // since the last burst
+	granted  float64 // s: until the next request, as told by Next
 	replies  int
 	refused  bool // it told us to go away
 	leastNow int  // log2 s: minimum poll, raised by RATE
@@ -54,7 +56,9 @@ type source struct {
 
 	last     Instant // T1 of the last sample
 	lastAt   float64
-	header   Sample // of the last accepted sample
+	excused  float64 // s since the last sample in which nobody could be asked
+	awaited  float64 // s: until when its first answer after a gap is waited for
+	header   Sample  // of the last accepted sample
 	recent   [recentSamples]kept
 	count    int  // accepted samples since the last reset
 	veteran  bool // not young any more
@@ -75,7 +79,7 @@ func newSource(id SourceID, c SourceConfig) *source {
 // forget drops all that was measured.
 func (s *source) forget() {
 	s.own, s.path, s.former = newOwnBank(), &path{slot: -1}, nil
-	s.count, s.strikes, s.observed, s.veteran = 0, 0, 0, false
+	s.count, s.strikes, s.observed, s.against, s.veteran = 0, 0, 0, 0, false
 }
 
 // variance is of the source's and our timestamps.
@@ -206,7 +210,7 @@ func (s *source) keep(k kept) {
 	s.recent[s.count%recentSamples] = k
 	s.count++
 	s.veteran = s.veteran || s.count > recentSamples
-	s.lastAt = k.at
+	s.lastAt, s.excused = k.at, 0
 }
 
 // keptSamples appends the last remembered samples, at most recentSamples,

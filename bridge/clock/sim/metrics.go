@@ -31,6 +31,7 @@ const Never = math.MaxInt32
 // Metrics are the figures by which disciplines are compared.
 type Metrics struct {
 	RMS, Max  float64    // error, s
+	Late      float64    // largest error in the last quarter of the run, s
 	Frequency float64    // RMS of the error's derivative, s/s
 	Converged [3]float64 // first second of 60 below 1 ms, 100 us, 10 us
 	Steps     float64
@@ -48,6 +49,7 @@ const settled = 60
 func (r *Record) Metrics(s *Scenario) Metrics {
 	m := Metrics{Steps: float64(len(r.Steps)), Packets: float64(r.Packets)}
 	m.RMS, m.Max = rms(r.Error[s.WarmUp:])
+	_, m.Late = rms(r.Error[len(r.Error)*3/4:])
 	m.Frequency, _ = rms(r.Rate[s.WarmUp:])
 	for i, threshold := range thresholds {
 		m.Converged[i] = float64(r.converged(threshold))
@@ -101,6 +103,7 @@ func Median(runs []Metrics) Metrics {
 	}
 	m.RMS = of(func(m *Metrics) float64 { return m.RMS })
 	m.Max = of(func(m *Metrics) float64 { return m.Max })
+	m.Late = of(func(m *Metrics) float64 { return m.Late })
 	m.Frequency = of(func(m *Metrics) float64 { return m.Frequency })
 	m.Steps = of(func(m *Metrics) float64 { return m.Steps })
 	m.Packets = of(func(m *Metrics) float64 { return m.Packets })

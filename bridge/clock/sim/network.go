@@ -73,6 +73,9 @@ type Server struct {
 	Offset   func(t float64) float64 // error of its clock at true time t, s; nil: none
 	Status   func(t float64) Status  // what it says of itself; nil: stratum 1
 	Repeat   float64                 // probability that an answer arrives twice
+	Tardy    float64                 // probability that an answer is handed to the client seconds after it was stamped
+	Stale    float64                 // probability that it is handed over once more, up to some minutes later
+	Kiss     func(t float64) Kiss    // what it answers instead of the time; nil: nothing
 }
 
 // Status is what a server says of itself.

@@ -13,6 +13,7 @@ type Product struct {
 	Discipline *discipline.Discipline
 	Events     []discipline.Event // all that it reported
 	Verdicts   map[discipline.Verdict]int
+	scenario   *Scenario
 }
 
 // chronyLike is the policy under which chronyd was measured: makestep 1 3,
@@ -38,12 +39,34 @@ func NewProductWith(s *Scenario, c discipline.Config) *Product {
 	if err != nil {
 		panic(err)
 	}
+	p := &Product{Discipline: d, Verdicts: map[discipline.Verdict]int{}, scenario: s}
 	for i := range s.Servers {
-		if err := d.AddSource(discipline.SourceID(i), discipline.SourceConfig{MinPoll: s.MinPoll, MaxPoll: s.MaxPoll}); err != nil {
-			panic(err)
+		if s.Absent == nil || !s.Absent[i] {
+			p.Join(i)
 		}
 	}
-	return &Product{Discipline: d, Verdicts: map[discipline.Verdict]int{}}
+	return p
+}
+
+// Join implements Adaptable.
+func (p *Product) Join(source int) {
+	c := discipline.SourceConfig{MinPoll: p.scenario.MinPoll, MaxPoll: p.scenario.MaxPoll}
+	if err := p.Discipline.AddSource(discipline.SourceID(source), c); err != nil {
+		panic(err)
+	}
+}
+
+// Leave implements Adaptable.
+func (p *Product) Leave(source int) { p.Discipline.RemoveSource(discipline.SourceID(source)) }
+
+// Kissed implements Adaptable.
+func (p *Product) Kissed(source int, kiss Kiss, raw int64) {
+	switch kiss {
+	case KissRate:
+		p.Discipline.RateLimited(discipline.SourceID(source))
+	case KissDeny:
+		p.Discipline.Denied(discipline.SourceID(source), discipline.Instant(raw))
+	}
 }
 
 // Exchange implements Client.

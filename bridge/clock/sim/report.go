@@ -133,6 +133,22 @@ func (r *Result) Failures() []string {
 	return missed
 }
 
+// Failures returns what a result misses of what is accepted of the scenario.
+func (j *Judged) Failures(r *Result) []string {
+	var missed []string
+	most := j.Most
+	if j.Limit > 0 {
+		most *= j.Limit
+	}
+	if most > 0 && !(r.RMS <= most) {
+		missed = append(missed, fmt.Sprintf("RMS us %.4g, accepted %.4g", r.RMS*1e6, most*1e6))
+	}
+	if j.End > 0 && !(r.Late <= j.End) {
+		missed = append(missed, fmt.Sprintf("late error us %.4g, accepted %.4g", r.Late*1e6, j.End*1e6))
+	}
+	return missed
+}
+
 // AdaptiveTargets are of scenario wanauto: the factor by which the error may
 // grow between polls, and what is to be reached with how many packets.
 var AdaptiveTargets = []struct {

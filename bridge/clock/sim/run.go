@@ -3,6 +3,7 @@ package sim
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 )
 
 // Streams of random numbers: independent of each other, so that two clients
@@ -12,6 +13,7 @@ const (
 	streamPolls  = 2
 	streamStamps = 3
 	streamRepeat = 4
+	streamTardy  = 5
 	streamUp     = 100
 	streamDown   = 200
 )
@@ -26,6 +28,8 @@ const patience = 2 * second
 type flight struct {
 	at       int64
 	lost     bool
+	stamped  bool // T4 is taken: only the handing over is late
+	kiss     Kiss
 	exchange Exchange
 }
 
@@ -38,6 +42,7 @@ type world struct {
 	polls    *rand.Rand
 	stamps   *rand.Rand
 	repeats  *rand.Rand
+	tardy    *rand.Rand
 	next     []int64 // when each source is asked next
 	flights  []flight
 	second   int64 // start of the next second
@@ -51,7 +56,7 @@ func Run(s *Scenario, client Client, seed uint64) *Record {
 	w := &world{
 		scenario: s, client: client, events: s.Events,
 		clock: newClock(s.Oscillator, s.Offset, stream(seed, streamWander)),
-		polls: stream(seed, streamPolls), stamps: stream(seed, streamStamps), repeats: stream(seed, streamRepeat),
+		polls: stream(seed, streamPolls), stamps: stream(seed, streamStamps), repeats: stream(seed, streamRepeat), tardy: stream(seed, streamTardy),
 		second: second,
 	}
 	w.record.Error = make([]float64, 0, s.Length+1)
@@ -60,6 +65,11 @@ func Run(s *Scenario, client Client, seed uint64) *Record {
 		w.up = append(w.up, direction{Path: server.Up, random: stream(seed, streamUp+uint64(i))})
 		w.down = append(w.down, direction{Path: server.Down, random: stream(seed, streamDown+uint64(i))})
 		w.next = append(w.next, int64((0.2+0.5*w.polls.Float64())*1e9))
+	}
+	for i, absent := range s.Absent {
+		if absent {
+			w.next[i] = math.MaxInt64
+		}
 	}
 	w.measure()
 	for end := int64(s.Length) * second; w.step(end); {
@@ -136,6 +146,13 @@ func (w *world) happen() {
 			}
 		case Suspend:
 			w.suspend(e)
+		case Join:
+			w.client.(Adaptable).Join(e.Server)
+			w.next[e.Server] = w.clock.now + second/3
+		case Leave:
+			w.client.(Adaptable).Leave(e.Server)
+			w.next[e.Server] = math.MaxInt64
+			w.flights = slices.DeleteFunc(w.flights, func(f flight) bool { return f.exchange.Source == e.Server })
 		}
 	}
 }
@@ -153,7 +170,7 @@ func (w *world) suspend(e Event) {
 	w.clock.system += e.Value
 	w.second = w.clock.now + second
 	for i := range w.flights {
-		w.flights[i].lost = true
+		w.flights[i].lost = !w.flights[i].stamped
 	}
 	for i := range w.next {
 		w.next[i] = max(w.next[i], w.clock.now+second/2)
@@ -175,10 +192,13 @@ func (w *world) measure() {
 		w.record.Unsynchronised++
 		return
 	}
+	w.record.Bound = bound
+	if w.scenario.Lost != nil && w.scenario.Lost(float64(w.clock.now)/1e9) {
+		return
+	}
 	if excess := math.Abs(w.clock.system) / bound; !(excess <= w.record.Excess) {
 		w.record.Excess, w.record.ExcessAt = excess, int(w.clock.now/second)
 	}
-	w.record.Bound = bound
 }
 
 // send sends a request and settles its fate. Delays are those of the moment
@@ -197,6 +217,9 @@ func (w *world) send(source int) {
 		f.exchange.T2 = unixEpoch + arrival + int64(math.Round(o*1e9))
 		f.exchange.T3, f.exchange.Status = f.exchange.T2, server.status(t)
 		f.at, f.lost = w.clock.now+total, false
+		if server.Kiss != nil {
+			f.kiss = server.Kiss(t)
+		}
 	}
 	w.flights = append(w.flights, f)
 	w.next[source] = w.clock.now + max(second/10, int64(w.client.Interval(source, random)*1e9))
@@ -205,17 +228,47 @@ func (w *world) send(source int) {
 // land delivers an answer, or the end of patience.
 func (w *world) land(i int) {
 	f := w.flights[i]
-	if repeat := w.scenario.Servers[f.exchange.Source].Repeat; !f.lost && repeat > 0 && w.repeats.Float64() < repeat {
+	source := f.exchange.Source
+	server := &w.scenario.Servers[source]
+	if repeat := server.Repeat; !f.lost && !f.stamped && repeat > 0 && w.repeats.Float64() < repeat {
 		w.flights[i].at += int64(w.repeats.Float64() * 1e8)
 	} else {
 		w.flights = append(w.flights[:i], w.flights[i+1:]...)
 	}
-	if f.lost {
-		w.client.Missed(f.exchange.Source, w.clock.readRaw())
+	switch {
+	case f.lost:
+		w.client.Missed(source, w.clock.readRaw())
+		return
+	case f.kiss != NoKiss:
+		w.client.(Adaptable).Kissed(source, f.kiss, w.clock.readRaw())
+		if w.next[source] < math.MaxInt64 {
+			w.next[source] = w.clock.now + max(second/10, int64(w.client.Interval(source, 0.5)*1e9))
+		}
+		return
+	case !f.stamped:
+		f.exchange.T4 = w.stamp()
+	}
+	if w.delayed(f, server) {
 		return
 	}
-	f.exchange.T4 = w.stamp()
 	w.client.Exchange(f.exchange)
+}
+
+// delayed keeps an answer that is handed over later, or once more.
+func (w *world) delayed(f flight, server *Server) bool {
+	late := !f.stamped && server.Tardy > 0 && w.tardy.Float64() < server.Tardy
+	again := server.Stale > 0 && w.tardy.Float64() < server.Stale
+	f.stamped = true
+	if late {
+		f.at = w.clock.now + int64(10e9*w.tardy.Float64())
+		w.flights = append(w.flights, f)
+		return true
+	}
+	if again {
+		f.at = w.clock.now + int64(300e9*w.tardy.Float64())
+		w.flights = append(w.flights, f)
+	}
+	return false
 }
 
 // stamp is the free-running base as the client's timestamps show it.

@@ -11,7 +11,12 @@ type Scenario struct {
 	WarmUp     int     // s, not counted in the metrics
 	Servers    []Server
 	Events     []Event // in order of time
-	Windows    []Window
+	Absent     []bool  // servers that are no sources at the start, by index; nil: none
+	// Lost tells when the truth cannot be known from what the servers say, and
+	// for how long after it nobody can be blamed: the bound of the error is
+	// not judged then. It may be nil.
+	Lost    func(t float64) bool
+	Windows []Window
 
 	StampNoise  float64 // standard deviation of the client's timestamps, s
 	Granularity int64   // of the client's timestamps, ns; 0: 1
@@ -33,6 +38,8 @@ const (
 	SetClock                     // somebody moves the system clock by Value seconds
 	SetRate                      // somebody commands another rate, Value s/s
 	StallDaemon                  // the daemon does not run for Duration seconds
+	Join                         // server number Server becomes a source
+	Leave                        // it is one no longer
 )
 
 // Event happens to the client's machine at true second At.
@@ -41,6 +48,7 @@ type Event struct {
 	Kind     EventKind
 	Value    float64
 	Duration int // s
+	Server   int
 }
 
 // Exchange is a request with its answer, as the client measured it.
@@ -61,6 +69,23 @@ type Reading struct {
 type Command struct {
 	Rate float64 // total rate from now on, s/s
 	Step int64   // added to the clock at once, ns
+}
+
+// Kiss is a kiss-o'-death: an answer that tells the client to behave.
+type Kiss uint8
+
+// The kisses.
+const (
+	NoKiss Kiss = iota
+	KissRate
+	KissDeny
+)
+
+// Adaptable is a client whose sources come and go and may send kisses.
+type Adaptable interface {
+	Join(source int)
+	Leave(source int)
+	Kissed(source int, kiss Kiss, raw int64)
 }
 
 // Client disciplines the simulated clock.

@@ -12,6 +12,7 @@ import (
 
 var (
 	full  = flag.Bool("full", false, "all scenarios with all seeds, printed as a table")
+	part  = flag.String("part", "", "of the table that part: anchors, adaptive, noise, hard, beyond")
 	only  = flag.String("only", "", "of them those whose name contains this")
 	seeds = flag.Int("seeds", 0, "number of seeds; 0: as many as each scenario needs")
 )
@@ -75,6 +76,18 @@ func TestTable(t *testing.T) {
 	if !*full {
 		t.Skip("the whole table is made by make sim")
 	}
+	for _, p := range []struct {
+		name  string
+		print func(*testing.T)
+	}{{"anchors", anchored}, {"adaptive", adaptive}, {"noise", noisy}, {"hard", hard}, {"beyond", beyond}} {
+		if *part == "" || *part == p.name {
+			p.print(t)
+		}
+	}
+}
+
+// anchored judges the scenarios in which others were measured.
+func anchored(t *testing.T) {
 	fmt.Fprintln(os.Stdout, Header)
 	for _, s := range Scenarios() {
 		if wanted(s) {
@@ -82,14 +95,32 @@ func TestTable(t *testing.T) {
 			report(t, &r, r.Failures())
 		}
 	}
-	adaptive(t)
-	noisy(t)
+}
+
+// hard judges what happens to clocks and networks in the field.
+func hard(t *testing.T) {
 	fmt.Fprintln(os.Stdout, "\nHard cases, without anchors")
 	for _, s := range Hard() {
 		if wanted(s) {
 			r := measured(s, chronyLike())
 			report(t, &r, r.Failures())
 		}
+	}
+}
+
+// beyond judges what nobody measured with another program.
+func beyond(t *testing.T) {
+	fmt.Fprintln(os.Stdout, "\nBeyond the anchors: RMS against limit A where it is defined")
+	for _, j := range Beyond() {
+		if !wanted(j.Scenario) {
+			continue
+		}
+		r := measured(j.Scenario, chronyLike())
+		missed := append(r.Failures(), j.Failures(&r)...)
+		if j.Limit > 0 {
+			fmt.Fprintf(os.Stdout, "limit A %7.2f, ratio %.2f: ", j.Limit*1e6, r.RMS/j.Limit)
+		}
+		report(t, &r, missed)
 	}
 }
 
