@@ -149,20 +149,26 @@ func (r *Relay) asked(name string, more int) Condition {
 }
 
 // TestChaosLiar lets one of three sources lie, by a constant and by a ramp: it
-// is found out, and the others are followed as if nothing had happened.
+// is found out, and the others are followed as if nothing had happened. So say
+// ntpq and chronyd as a client, too.
 func TestChaosLiar(t *testing.T) {
 	t.Parallel()
-	c := newChaos(t, 3, "client")
+	c := newChaos(t, 3, "client", "outside")
 	f := startFollower(c.clients[0], followerYAML("", sourcesOf(c.names)))
 	Await(t, chaosLimit, f.combined(c.names...)...)
 	w := f.watch(c.probe)
+	outside := chronyClient(c.clients[1], Chronyd43, f.Host.IPv4.String(), "")
 	liar := c.relays[2]
 	for _, m := range []Mischief{{Lie: 30 * time.Millisecond}, {Ramp: 0.02}} {
 		liar.Set(m)
-		Await(t, chaosLimit, f.states(c.names, "combined", "combined", "falseticker")...)
+		Await(t, chaosLimit, append(f.states(c.names, "combined", "combined", "falseticker"), outside.Condition())...)
 		if s, err := f.found(c.names[2]); err != nil || s.Why != "disagrees with the majority" {
 			t.Errorf("%+v %v", s, err)
 		}
+	}
+	out, err := ntpq(f.Host, "127.0.0.1", "as")
+	if err != nil || strings.Count(out, "sys.peer") != 1 || strings.Count(out, "candidate") != 1 || strings.Count(out, "falsetick") != 1 {
+		t.Errorf("ntpq shows %v: %s", err, out)
 	}
 	liar.Set(Mischief{})
 	Await(t, chaosLimit, f.combined(c.names...)...)
@@ -170,8 +176,7 @@ func TestChaosLiar(t *testing.T) {
 	w.end(f)
 }
 
-// TestChaosVanish lets one of three sources fall silent, come back with a wrong
-// time, and then with the right one.
+// TestChaosVanish lets one of three sources fall silent and come back.
 func TestChaosVanish(t *testing.T) {
 	t.Parallel()
 	c := newChaos(t, 3, "client")
@@ -179,14 +184,11 @@ func TestChaosVanish(t *testing.T) {
 	Await(t, chaosLimit, f.combined(c.names...)...)
 	w := f.watch(c.probe)
 	lost := c.relays[2]
-	Await(t, chaosLimit, lost.asked("until it is no stranger, the source", 8))
 	lost.Set(Mischief{Silent: true})
 	Await(t, chaosLimit, f.states(c.names, "combined", "combined", "unusable")...)
 	if s, err := f.found(c.names[2]); err != nil || s.Why != "does not answer" {
 		t.Errorf("%+v %v", s, err)
 	}
-	lost.Set(Mischief{Lie: -time.Minute})
-	Await(t, chaosLimit, f.states(c.names, "combined", "combined", "falseticker")...)
 	lost.Set(Mischief{})
 	Await(t, chaosLimit, f.combined(c.names...)...)
 	Await(t, chaosLimit, f.right())
@@ -233,7 +235,7 @@ func TestChaosPackets(t *testing.T) {
 	c := newChaos(t, 8, "client")
 	h := c.clients[0]
 	h.Write("keys", ntpKeys)
-	for i, m := range []Mischief{{}, {Repeat: 2, Replay: 4}, {Reorder: true, Repeat: 1}, {Drop: 0.2, Up: 3 * time.Millisecond}, // are used
+	for i, m := range []Mischief{{}, {Repeat: 2, Replay: 4}, {Reorder: true, Repeat: 1}, {Drop: 0.2, Up: time.Millisecond, Down: time.Millisecond}, // are used
 		{Late: 2100 * time.Millisecond, Lie: time.Second}, {BadMAC: true}, {Kiss: "DENY", Blindly: true}, {Foreign: true, Lie: time.Second}} { // are not
 		c.relays[i].Set(m)
 	}
@@ -304,17 +306,15 @@ func TestChaosPause(t *testing.T) {
 	Await(t, chaosLimit, f.combined(c.names...)...)
 	w := f.watch(c.probe)
 	Await(t, chaosLimit, w.serves(ntp.LeapNone, 4))
-	for range 2 {
-		if err := f.Signal(syscall.SIGSTOP); err != nil {
-			t.Fatal(err)
-		}
-		time.Sleep(5 * time.Second) // the pause that is tested
-		if err := f.Signal(syscall.SIGCONT); err != nil {
-			t.Fatal(err)
-		}
-		more := []Condition{w.serves(ntp.LeapNone, 4), c.relays[0].asked("r0", 3), c.relays[1].asked("r1", 3)}
-		Await(t, chaosLimit, append(more, f.combined(c.names...)...)...)
+	if err := f.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
 	}
+	time.Sleep(5 * time.Second) // the pause that is tested
+	if err := f.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	more := []Condition{w.serves(ntp.LeapNone, 4), c.relays[0].asked("r0", 3), c.relays[1].asked("r1", 3)}
+	Await(t, chaosLimit, append(more, f.combined(c.names...)...)...)
 	w.end(f)
 }
 
