@@ -100,12 +100,15 @@ func (b *Bridge) open() (err error) {
 		SourceStats: func() []control.SourceStats { return b.reports().stats },
 		AuthData:    func() []control.AuthData { return b.reports().auth },
 		SelectData:  func() []control.SelectData { return b.reports().choice },
-		MakeStep:    func() error { return b.steering.makeStep() },
+		MakeStep:    func() error { return b.follows().makeStep() },
 	}
 	if b.control, err = control.Listen(cfg.Control.Socket, sources, b.log.Named("control")); err != nil {
 		return err
 	}
 	if err := b.updateSignatures(b.parts.autokey); err != nil {
+		return err
+	}
+	if err := b.steer(); err != nil {
 		return err
 	}
 	if b.addresses, err = b.server.Listen(cfg.Server.Listen); err != nil {
@@ -116,11 +119,15 @@ func (b *Bridge) open() (err error) {
 			return err
 		}
 	}
-	if err := b.steer(); err != nil {
-		return err
-	}
 	b.pollers.Store(b.associate(b.parts))
 	return nil
+}
+
+// follows returns what follows the sources; nil: there are none.
+func (b *Bridge) follows() *steering {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.steering
 }
 
 // steer begins to follow sources, if there are any and it was not done before.
@@ -128,7 +135,7 @@ func (b *Bridge) steer() (err error) {
 	if b.steering != nil {
 		return nil
 	}
-	if b.steering, err = newSteering(b.parts, b.precision, b.options.NoClock, b.log.Named("clock"), b.publish, b.stepped); err != nil {
+	if b.steering, err = newSteering(b.parts, b.precision, b.options.NoClock, b.log.Named("clock"), b.publish, b.stepped, b.doubted); err != nil {
 		return err
 	}
 	if b.steering != nil {
@@ -145,6 +152,15 @@ func (b *Bridge) stepped(by time.Duration) {
 	b.server.Stepped()
 	if p := b.pollers.Load(); p != nil && by.Abs() > farStep {
 		p.confirm()
+	}
+	b.doubted()
+}
+
+// doubted is told that nothing is synchronised until sources have answered
+// anew.
+func (b *Bridge) doubted() {
+	if p := b.pollers.Load(); p != nil {
+		p.hurry()
 	}
 }
 
@@ -204,7 +220,11 @@ func serverOptions(cfg *config.Config) server.Options {
 // the kernel says of one that another program steers.
 func (b *Bridge) look() *ntp.ClockState {
 	state := b.steering.state()
-	if state == nil {
+	switch {
+	case state != nil:
+	case b.parts.cfg.Clock.Mode == config.ClockDiscipline: // not begun yet
+		state = &ntp.ClockState{Leap: ntp.LeapUnknown, Stratum: ntp.StratumUnsynchronised, Precision: b.precision}
+	default:
 		k, err := clock.ReadKernel()
 		if err != nil {
 			b.log.Error("clock state", "error", err)
@@ -228,7 +248,7 @@ func (b *Bridge) look() *ntp.ClockState {
 
 func (b *Bridge) logClock(c *ntp.ClockState) {
 	switch {
-	case b.steering.state() != nil && !b.synced:
+	case b.parts.cfg.Clock.Mode == config.ClockDiscipline && !b.synced:
 		b.log.Warn("clock is not synchronised: clients are served the alarm (leap 3, stratum 16)")
 	case !b.synced:
 		b.log.Warn("system clock is not synchronised: clients are served the alarm (leap 3, stratum 16); " +

@@ -67,7 +67,7 @@ func held(r *clock.TrackingReport, panic time.Duration) string {
 
 // discipline is the report for ntpq; nil if the clock is not ours.
 func (b *Bridge) discipline() *control.Tracking {
-	if b.steering.state() == nil {
+	if b.follows().state() == nil {
 		return nil
 	}
 	return b.tracking()
@@ -85,8 +85,8 @@ type sourceReports struct {
 func (b *Bridge) reports() *sourceReports {
 	r := new(sourceReports)
 	var tracking clock.TrackingReport
-	if b.steering != nil {
-		tracking = b.steering.driver.Tracking()
+	if s := b.follows(); s != nil {
+		tracking = s.driver.Tracking()
 	}
 	if p := b.pollers.Load(); p != nil {
 		for _, a := range p.all() {

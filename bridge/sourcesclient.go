@@ -210,3 +210,14 @@ func (p *pollers) authenticator(ctx context.Context, a *association, addr netip.
 	}
 	return source.None{}, server, nil
 }
+
+// hurry makes all clients ask at once.
+func (p *pollers) hurry() {
+	for _, a := range p.list {
+		if r := a.runner.Load(); r != nil {
+			if c, ok := (*r).(*source.Client); ok {
+				c.Hurry()
+			}
+		}
+	}
+}

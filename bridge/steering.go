@@ -67,7 +67,7 @@ func clockLock(cfg *config.Config) string {
 
 // newSteering makes the driver of a configuration, nil if it has nothing to
 // follow. It does not touch the clock yet.
-func newSteering(p *parts, precision int8, noClock bool, log hclog.Logger, publish func(*ntp.ClockState), stepped func(time.Duration)) (*steering, error) {
+func newSteering(p *parts, precision int8, noClock bool, log hclog.Logger, publish func(*ntp.ClockState), stepped func(time.Duration), doubted func()) (*steering, error) {
 	cfg := p.cfg
 	if len(cfg.Sources) == 0 && len(cfg.ReferenceClocks) == 0 {
 		return nil, nil
@@ -83,7 +83,7 @@ func newSteering(p *parts, precision int8, noClock bool, log hclog.Logger, publi
 		d.LockFile, d.Suspect = clockLock(cfg), clock.OtherDaemon
 		d.DriftFile = cfg.Clock.DriftFile
 	}
-	d.OnStep = stepped
+	d.OnStep, d.OnDoubt = stepped, doubted
 	if s.steers {
 		d.StateFile, d.OnState = filepath.Join(cfg.StateDir, "clock.state"), publish
 		if saved, err := clock.ReadState(d.StateFile); err == nil && saved.Synchronised.After(s.floor) {

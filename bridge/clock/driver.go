@@ -62,6 +62,9 @@ type DriverConfig struct {
 	// without locks held, by Run's goroutine. May be nil.
 	OnState func(*ntp.ClockState)
 	OnStep  func(by time.Duration)
+	// OnDoubt is called when nothing is synchronised until sources have
+	// answered anew, after a suspend or a pause: ask them at once. As OnStep.
+	OnDoubt func()
 }
 
 // LeapMode is how a leap second gets into the system clock (chrony's
@@ -113,6 +116,8 @@ type Driver struct {
 	lock   atomic.Pointer[os.File]
 	state  atomic.Pointer[ntp.ClockState]
 	saver  *saver
+	// doubted says that OnDoubt is to be called; Run's goroutine's.
+	doubted bool
 
 	mu       sync.Mutex // guards all below
 	d        *discipline.Discipline

@@ -67,6 +67,9 @@ func TestSuspend(t *testing.T) {
 	w.wantWithin(50e-6)
 	w.wantLogged("slept or was paused")
 	w.wantNotLogged("another program")
+	if w.doubts != 1 {
+		t.Errorf("sources were to be asked at once %d times, want once", w.doubts)
+	}
 	silent := false
 	for _, s := range w.states {
 		if s.at > resumed {

@@ -43,6 +43,7 @@ func (d *Driver) slept(c *Clocks) (jumped int64) {
 // doubt makes everything unsynchronised until sources have answered anew.
 func (d *Driver) doubt(c *Clocks, lost, uncertain float64) {
 	d.wait(c.Raw)
+	d.doubted = true
 	if d.ever { // else there is nothing to doubt
 		d.d.Gap(discipline.Instant(c.Raw), lost, uncertain)
 	}

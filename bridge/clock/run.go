@@ -78,6 +78,10 @@ func (d *Driver) tick() error {
 		return err
 	}
 	d.announceJump(jumped)
+	if d.doubted && d.config.OnDoubt != nil {
+		d.config.OnDoubt()
+	}
+	d.doubted = false
 	a, before, err := d.decide(c)
 	if err != nil {
 		return err

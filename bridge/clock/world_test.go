@@ -37,6 +37,7 @@ type world struct {
 	cancel  context.CancelFunc
 	states  []served
 	onSteps []time.Duration
+	doubts  int  // calls of OnDoubt
 	honest  bool // check that the error is within the served root distance
 	ticks   int
 	err     error // of Run
@@ -76,7 +77,8 @@ func newWorld(t testing.TB, servers int) *world {
 		System: w.fakeKernel, Discipline: discipline.DefaultConfig(), Precision: -25, Random: w.random.Float64,
 		Logger:    hclog.New(&hclog.LoggerOptions{Output: &w.log, Level: hclog.Debug, DisableTime: true}),
 		StateFile: filepath.Join(w.dir, "state"), LockFile: filepath.Join(w.dir, "lock"),
-		OnStep: func(by time.Duration) { w.onSteps = append(w.onSteps, by) },
+		OnStep:  func(by time.Duration) { w.onSteps = append(w.onSteps, by) },
+		OnDoubt: func() { w.doubts++ },
 	}
 	w.config.OnState = func(s *ntp.ClockState) { w.states = append(w.states, served{s, w.now, w.wrong()}) }
 	for i := range servers {

@@ -396,6 +396,8 @@ broadcast: [{destination: 192.0.2.255, key: 9}]
 		"warning: sources: of two sources that disagree", "warning: sources: no source is authenticated")
 	r = s.check(site + "clock: {mode: discipline, auth_select: require}\nsources: [{server: a}]\n")
 	expect(t, r, "error", "error: clock.auth_select: require needs an authenticated source")
+	r = s.check("nts: {enabled: false}\nclock: {leap: {file: leap}}\nreference_clocks: [{driver: pps, device: /nowhere/pps0}, {driver: shm}]\n")
+	expect(t, r, "error warning", "error: clock.leap.file: ", "warning: reference_clocks[0].device: stat /nowhere/pps0")
 	r = s.check("nts: {enabled: false}\nsources: [{server: a, auth: symmetric, key: 1}, {server: b, auth: symmetric, key: 2}]\n")
 	expect(t, r, "error", "error: sources[1].key: no key file has key 2: the generated one has key 1")
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"os"
 
 	"ntsbridge/bridge/ntp"
 )
@@ -17,6 +18,19 @@ func (k *checker) sources() {
 		if s.TrustedCertificates != "" {
 			k.public(path+".trusted_certificates", s.TrustedCertificates)
 		}
+	}
+	for i := range k.config.ReferenceClocks {
+		c := &k.config.ReferenceClocks[i]
+		path := fmt.Sprintf("reference_clocks[%d].device", i)
+		if c.Driver != DriverPPS && c.Driver != DriverPHC {
+			continue
+		}
+		if _, err := os.Stat(c.Device); err != nil {
+			k.find(Warning, path, "%v; the clock is looked for again and again until it is there", err)
+		}
+	}
+	if file := k.config.Clock.Leap.File; file != "" {
+		k.public("clock.leap.file", file)
 	}
 	for i := range k.config.Broadcast {
 		if b := &k.config.Broadcast[i]; b.Auth == ntp.KindSymmetric {

@@ -96,6 +96,7 @@ type Client struct {
 	answered *request // the one before it, if it can be referred to
 	old      [2]ntp.Timestamp
 	due      time.Time // of the next poll
+	hurry    chan struct{}
 	paced    time.Duration
 	delays   delayTest
 
@@ -156,7 +157,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		return nil, err
 	}
 	cfg.Server = netip.AddrPortFrom(cfg.Server.Addr().Unmap(), cfg.Server.Port())
-	c := &Client{cfg: cfg, buf: make([]byte, maxPacket), hardware: make(map[string]*hardwareClock)}
+	c := &Client{hurry: make(chan struct{}, 1), cfg: cfg, buf: make([]byte, maxPacket), hardware: make(map[string]*hardwareClock)}
 	_, c.keep = cfg.Auth.(addressed)
 	if c.keep && cfg.Interleaved {
 		return nil, errors.New("source: Autokey knows no interleaved mode")
@@ -184,6 +185,16 @@ func (cfg *ClientConfig) checkTests() error {
 		return fmt.Errorf("source: presend from poll exponent %d, must be 1 to %d, or 0 for never", cfg.Presend, MaxPoll)
 	}
 	return nil
+}
+
+// Hurry makes the next request go out at once, or 2 s after the last one: the
+// clock, or the time since the last answer, is in doubt. Safe for concurrent
+// use.
+func (c *Client) Hurry() {
+	select {
+	case c.hurry <- struct{}{}:
+	default: // it is in a hurry already
+	}
 }
 
 // Status returns the association for display.

@@ -71,14 +71,14 @@ func (c *Client) Run(ctx context.Context) error {
 	c.due = time.Now()
 	for ctx.Err() == nil {
 		if c.presends() {
-			if err := sleepUntil(ctx, c.due.Add(-spacing)); err != nil {
+			if err := c.rest(ctx, c.due.Add(-spacing)); err != nil {
 				return err
 			}
 			if err := c.exchange(ctx, true); err != nil {
 				return err
 			}
 		}
-		if err := sleepUntil(ctx, c.due); err != nil {
+		if err := c.rest(ctx, c.due); err != nil {
 			return err
 		}
 		if err := c.exchange(ctx, false); err != nil {
@@ -349,13 +349,25 @@ func (c *Client) deadline() time.Time {
 }
 
 // sleepUntil waits for a moment.
-func sleepUntil(ctx context.Context, t time.Time) error {
-	timer := time.NewTimer(time.Until(t))
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
+// rest waits for the next request, or until somebody is in a hurry.
+func (c *Client) rest(ctx context.Context, until time.Time) error {
+	for {
+		timer := time.NewTimer(time.Until(until))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		case <-timer.C:
+			return nil
+		case <-c.hurry:
+			timer.Stop()
+			if c.request == nil {
+				continue
+			}
+			if soon := c.request.sent.Add(spacing); soon.Before(until) {
+				until = soon
+				c.due = soon // no presend on the way
+			}
+		}
 	}
 }

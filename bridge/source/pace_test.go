@@ -53,6 +53,35 @@ func TestPace(t *testing.T) {
 	}
 }
 
+// TestHurry: a client that would wait for an hour asks again 2 s after its last
+// request, and once only.
+func TestHurry(t *testing.T) {
+	t.Parallel()
+	server := scriptedServer(t, func(_ int, _ []byte, h *ntp.Header, _ netip.AddrPort) [][]byte { return good(h) })
+	cfg := ClientConfig{Server: server, Polling: Polling{MinPoll: 6, MaxPoll: 6}, Pace: func() time.Duration { return time.Hour }}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	w := newWatched(t, cfg, func(w *watched) {
+		if len(w.samples) == 2 {
+			cancel()
+			return
+		}
+		w.Hurry()
+		w.Hurry()
+	})
+	w.Hurry() // before the first request it changes nothing
+	began := time.Now()
+	if err := w.Run(ctx); err != context.Canceled {
+		t.Fatal(err)
+	}
+	if c := w.Status().Counts; c.Good != 2 || c.Sent != 2 {
+		t.Errorf("counts %+v, want two requests and answers", c)
+	}
+	if took := time.Since(began); took < spacing {
+		t.Errorf("the second request came after %v", took)
+	}
+}
+
 // stepAuth has a handshake of some steps.
 type stepAuth struct {
 	None
