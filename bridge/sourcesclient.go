@@ -45,7 +45,7 @@ func (p *pollers) poll(ctx context.Context, a *association) error {
 		bad = true
 		return err
 	}
-	followed, err := p.steering.follow(a.name(), disciplineSource(&a.spec.cfg), sourceInfo(&a.spec.cfg, server.Addr()))
+	followed, err := p.track(a, server.Addr())
 	if err != nil {
 		return err
 	}

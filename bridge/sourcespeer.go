@@ -76,7 +76,7 @@ func (p *pollers) peer(ctx context.Context, a *association) error {
 	if err != nil {
 		return err
 	}
-	followed, err := p.steering.follow(a.name(), disciplineSource(&a.spec.cfg), sourceInfo(&a.spec.cfg, remote.Addr()))
+	followed, err := p.track(a, remote.Addr())
 	if err != nil {
 		return err
 	}
@@ -146,7 +146,7 @@ func (p *pollers) listen(ctx context.Context, a *association) error {
 	if err != nil {
 		return err
 	}
-	followed, err := p.steering.follow(a.name(), disciplineSource(&a.spec.cfg), sourceInfo(&a.spec.cfg, remote.Addr()))
+	followed, err := p.track(a, remote.Addr())
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package interop
 import (
 	"fmt"
 	"math"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -176,6 +177,28 @@ func TestChaosLiar(t *testing.T) {
 	Await(t, chaosLimit, f.combined(c.names...)...)
 	Await(t, chaosLimit, f.right())
 	w.end(f)
+}
+
+// TestChaosLiarFirst lets a liar answer before the names of the two others are
+// known: the first to answer is not the one to follow.
+func TestChaosLiarFirst(t *testing.T) {
+	t.Parallel()
+	c := newChaos(t, 3, "client")
+	h := c.clients[0]
+	c.relays[0].Set(Mischief{Lie: -700 * time.Millisecond})
+	f := startFollower(h, followerYAML("", sourcesOf([]string{c.names[0], "late", "later"})))
+	w := f.watch(c.probe)
+	Await(t, chaosLimit, c.relays[0].asked("the liar", 2))
+	h.AddNames("late", netip.MustParseAddr(c.names[1]))
+	h.AddNames("later", netip.MustParseAddr(c.names[2]))
+	Await(t, chaosLimit, append(f.states([]string{c.names[0], "late", "later"}, "falseticker", "combined", "combined"), f.right())...)
+	w.end(f)
+	served, _ := w.all()
+	for _, s := range served {
+		if s.Synchronised() && s.Distance > 350*time.Millisecond {
+			t.Fatalf("the liar was followed: %+v", s)
+		}
+	}
 }
 
 // TestChaosVanish lets one of three sources fall silent and come back.
