@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"math"
 	"time"
 
 	"ntsbridge/autokey"
@@ -35,13 +36,10 @@ func (b *Bridge) tracking() *control.Tracking {
 	t.Frequency, t.Residual, t.Skew = r.Frequency*ppm, r.Residual*ppm, r.Skew*ppm
 	t.UpdateInterval, t.Poll = r.UpdateInterval, r.Poll
 	t.Updates, t.Steps, t.Foreign = uint64(r.Updates), uint64(r.Steps), uint64(r.Foreign)
-	switch {
-	case r.Refused:
-		t.Held = "the sources ask for more than clock.max_change"
-	case r.Held:
-		t.Held = "the offset is beyond clock.panic"
-	case r.Alarm:
-		t.Held = "another program steers the clock"
+	t.Held = held(&r, b.parts.cfg.Clock.Panic)
+	if b.steering.steers && state.Synchronised() && r.Synchronised && !r.Fallback {
+		// As of now, as is the offset: what is served is up to a second older.
+		t.RootDelay, t.RootDispersion = r.RootDelay, r.RootDispersion
 	}
 	if s := r.Selected; b.steering.steers && state.Synchronised() && s != (clock.SourceInfo{}) {
 		t.ReferenceName = s.Name
@@ -50,6 +48,21 @@ func (b *Bridge) tracking() *control.Tracking {
 		}
 	}
 	return t
+}
+
+// held says why the clock is left alone; empty: it is not.
+func held(r *clock.TrackingReport, panic time.Duration) string {
+	switch {
+	case r.Refused:
+		return "the sources ask for more than clock.max_change"
+	case panic > 0 && math.Abs(r.SystemOffset) > panic.Seconds():
+		return "the offset is beyond clock.panic"
+	case r.Held:
+		return "too few sources agree: no majority, fewer than clock.min_sources, or none that is required"
+	case r.Alarm:
+		return "another program steers the clock"
+	}
+	return ""
 }
 
 // discipline is the report for ntpq; nil if the clock is not ours.
@@ -142,6 +155,9 @@ func (a *association) report(r *sourceReports, t *clock.TrackingReport, uptime t
 		if cfg.Mode == config.ModePool {
 			source.Name, stats.Name, choice.Name = source.Address, source.Address, source.Address
 		}
+	}
+	if err := a.lost.Load(); err != nil {
+		source.Why = (*err).Error()
 	}
 	if d, ok := a.followed.Load().report(); ok {
 		showFollowed(d, t, &source, &stats, &choice)

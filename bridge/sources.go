@@ -25,7 +25,7 @@ import (
 // firstRetry and lastRetry bound the time between two tries to find a source
 // and, with NTS, to establish keys with it.
 const (
-	firstRetry = 4 * time.Second
+	firstRetry = 2 * time.Second
 	lastRetry  = 1024 * time.Second
 )
 

@@ -3,6 +3,7 @@ package bridge
 import (
 	"context"
 	"errors"
+	"math"
 	"net"
 	"net/netip"
 	"strconv"
@@ -44,7 +45,7 @@ func (p *pollers) poll(ctx context.Context, a *association) error {
 		bad = true
 		return err
 	}
-	followed, err := p.steering.follow(a.name(), disciplineSource(&a.spec.cfg), sourceInfo(&a.spec.cfg, server.Addr()))
+	followed, err := p.track(a, server.Addr())
 	if err != nil {
 		return err
 	}
@@ -94,7 +95,7 @@ func (p *pollers) clientConfig(a *association, auth source.Authenticator, server
 			p.steering.trust(p)
 			f.sample(s)
 		},
-		OnMissed: f.missed, OnKiss: f.kiss,
+		OnMissed: a.missed(f), OnKiss: f.kiss,
 		OnPacket: func(source.Judgement) {
 			if k, ok := auth.(*source.Autokey); ok {
 				a.note(k.Client.State())
@@ -129,12 +130,18 @@ func (p *pollers) self(refid uint32) bool {
 	return false
 }
 
-// watchInterval is how often a server is looked at, and badLooks how many looks
-// in a row must find it bad before it is replaced.
+// A server is looked at once in a poll interval, but once in maxWatchInterval at
+// least, and badLooks looks in a row must find it bad before it is replaced.
 const (
-	watchInterval = 16 * time.Second
-	badLooks      = 8
+	minWatchInterval = 2 * time.Second
+	maxWatchInterval = 16 * time.Second
+	badLooks         = 8
 )
+
+// watchInterval is that of a poll exponent, log2 seconds.
+func watchInterval(poll int8) time.Duration {
+	return min(max(seconds(math.Ldexp(1, int(poll))), minWatchInterval), maxWatchInterval)
+}
 
 // watch ends a life when the server is no good and there is another one. The
 // only server is never replaced: it may come back.
@@ -142,13 +149,11 @@ func (p *pollers) watch(ctx context.Context, cancel context.CancelCauseFunc, a *
 	if _, err := netip.ParseAddr(a.spec.cfg.Server); err == nil || a.findsItself() {
 		return
 	}
-	ticker := time.NewTicker(watchInterval)
-	defer ticker.Stop()
 	for looks := 0; ; {
 		select {
 		case <-ctx.Done():
 			return
-		case <-ticker.C:
+		case <-time.After(watchInterval(client.Status().Poll)):
 		}
 		why := badness(client.Status(), f)
 		if why == "" {

@@ -76,7 +76,7 @@ func (p *pollers) peer(ctx context.Context, a *association) error {
 	if err != nil {
 		return err
 	}
-	followed, err := p.steering.follow(a.name(), disciplineSource(&a.spec.cfg), sourceInfo(&a.spec.cfg, remote.Addr()))
+	followed, err := p.track(a, remote.Addr())
 	if err != nil {
 		return err
 	}
@@ -86,7 +86,7 @@ func (p *pollers) peer(ctx context.Context, a *association) error {
 	peer, err := source.NewPeer(source.PeerConfig{
 		Peer: remote, Local: local, Version: uint8(a.spec.cfg.Version), Auth: auth,
 		Polling: a.spec.polling(), Clock: p.clock, Port: p.port(0, nil), OnError: p.logged(a),
-		Self: p.self, OnSample: func(s source.Sample) { followed.sample(s) }, OnMissed: followed.missed,
+		Self: p.self, OnSample: func(s source.Sample) { followed.sample(s) }, OnMissed: a.missed(followed),
 	})
 	if err != nil {
 		return err
@@ -146,7 +146,7 @@ func (p *pollers) listen(ctx context.Context, a *association) error {
 	if err != nil {
 		return err
 	}
-	followed, err := p.steering.follow(a.name(), disciplineSource(&a.spec.cfg), sourceInfo(&a.spec.cfg, remote.Addr()))
+	followed, err := p.track(a, remote.Addr())
 	if err != nil {
 		return err
 	}
@@ -155,7 +155,7 @@ func (p *pollers) listen(ctx context.Context, a *association) error {
 	defer a.followed.Store(nil)
 	client, err := source.NewBroadcastClient(source.BroadcastClientConfig{
 		Server: remote, Local: local, Auth: auth, Clock: p.clock, OnError: p.logged(a),
-		Self: p.self, OnSample: func(s source.Sample) { followed.sample(s) }, OnMissed: followed.missed,
+		Self: p.self, OnSample: func(s source.Sample) { followed.sample(s) }, OnMissed: a.missed(followed),
 	})
 	if err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"ntsbridge/autokey"
+	"ntsbridge/bridge/clock/discipline"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/server"
 	"ntsbridge/bridge/source"
@@ -33,6 +34,8 @@ type association struct {
 	local     atomic.Pointer[netip.Addr] // where it matters
 	followed  atomic.Pointer[followed]   // by the discipline; nil: not
 	nts       atomic.Pointer[source.NTS] // nil: other authentication, or none yet; outlives runners
+	expected  discipline.SourceID        // stands for it until its address is known; 0: none
+	lost      atomic.Pointer[error]      // why it is not at work; nil: it is
 	restart   chan struct{}              // a broadcast is to begin anew
 }
 
@@ -43,7 +46,52 @@ func newAssociation(spec *sourceSpec) *association {
 // run runs one life of the association.
 func (a *association) run(ctx context.Context, r runner) error {
 	a.runner.Store(&r)
+	a.lost.Store(nil)
 	return r.Run(ctx)
+}
+
+// expect tells the discipline of a source before anybody is asked. Else the
+// first one to answer would be followed alone while the names of the others
+// are looked up, and a source that must agree, or be authentic, would not be
+// missed as long as it has no keys.
+func (p *pollers) expect(a *association) {
+	if p.steering == nil || a.mode == ntp.ModeBroadcast {
+		return
+	}
+	id, err := p.steering.driver.AddSource(disciplineSource(&a.spec.cfg), sourceInfo(&a.spec.cfg, netip.Addr{}))
+	if err != nil {
+		p.log.Error("source", "server", a.spec.cfg.Server, "error", err)
+		return
+	}
+	a.expected = id
+}
+
+// dismiss ends that something stands for a source.
+func (s *steering) dismiss(a *association) {
+	if s != nil && a.expected != 0 {
+		s.driver.RemoveSource(a.expected)
+		a.expected = 0
+	}
+}
+
+// track makes the discipline follow an association with an address.
+func (p *pollers) track(a *association, addr netip.Addr) (*followed, error) {
+	f, err := p.steering.follow(a.name(), disciplineSource(&a.spec.cfg), sourceInfo(&a.spec.cfg, addr))
+	if err == nil {
+		p.steering.dismiss(a)
+	}
+	return f, err
+}
+
+// missed returns what is told that a request brought no time.
+func (a *association) missed(f *followed) func() {
+	return func() {
+		if r := a.runner.Load(); r != nil && errors.Is((*r).Status().Err, source.ErrUnsynchronised) {
+			f.unsynchronised()
+			return
+		}
+		f.missed()
+	}
 }
 
 // note keeps what ntpq shows; it runs in the association's own goroutine.
@@ -83,6 +131,9 @@ func startPollers(parts *parts, udp *server.Server, steering *steering, state *n
 	p.join()
 	if err := p.open(ctx); err != nil {
 		log.Error("symmetric and broadcast associations", "error", err)
+	}
+	for _, a := range p.list {
+		p.expect(a)
 	}
 	if err := p.startReferenceClocks(ctx); err != nil {
 		log.Error("reference clocks", "error", err)
@@ -160,6 +211,7 @@ func (p *pollers) replaceServer(s *autokey.Server) {
 // association has ended.
 func (p *pollers) follow(ctx context.Context, a *association) {
 	defer a.closeNTS(p.log)
+	defer p.steering.dismiss(a)
 	retry := firstRetry
 	for ctx.Err() == nil {
 		started := time.Now()
@@ -170,6 +222,7 @@ func (p *pollers) follow(ctx context.Context, a *association) {
 		if errors.Is(err, errReplaced) {
 			continue
 		}
+		a.lost.Store(&err)
 		wait := retry
 		var later *source.RetryError
 		switch {
@@ -177,6 +230,7 @@ func (p *pollers) follow(ctx context.Context, a *association) {
 			wait = later.In // the server's own back-off
 			p.log.Warn("no keys for NTS", "server", a.spec.cfg.Server, "error", err)
 		case errors.Is(err, errNoAddress):
+			p.steering.dismiss(a)
 			wait = resolveInterval // a pool with fewer addresses than it may have
 			p.log.Debug("no further address", "server", a.spec.cfg.Server)
 		case refused(err):

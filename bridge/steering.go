@@ -307,6 +307,13 @@ func (f *followed) missed() {
 	}
 }
 
+// unsynchronised says that the source itself says that it has no time.
+func (f *followed) unsynchronised() {
+	if f != nil {
+		f.steering.driver.Unsynchronised(f.id)
+	}
+}
+
 func (f *followed) kiss(k *source.KissError) {
 	switch {
 	case f == nil:

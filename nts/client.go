@@ -49,8 +49,54 @@ type Client struct {
 	first, count int
 
 	waiting bool
+	size    sizes
 	uid     [MinUniqueIdentifierLen]byte
 	plain   [MaxCookies * (ntp.FieldHeaderLen + maxCookieLen)]byte
+}
+
+// sizes finds out how long requests may be: some networks drop NTP packets that
+// are longer than usual, and then to ask for more than one cookie is to get
+// none. After a request without an answer the next is as short as can be. If
+// that is answered, and the lost one was longer, requests stay short for a
+// while; what was an accident leaves the stock as it is for that long.
+type sizes struct {
+	last  int  // octets of the last request
+	least int  // it could not have been shorter
+	lost  bool // one before it was longer, and was not answered
+	left  int  // short requests until a longer one is tried
+	hold  int  // how many that were at first
+}
+
+// Short requests before a longer one is tried again, doubled each time.
+const (
+	leastHold = 8
+	mostHold  = 1024
+)
+
+// limit returns how long the next request may be, of at least and at most so
+// many octets; lost says that the last one was not answered.
+func (s *sizes) limit(least, most int, lost bool) int {
+	s.lost = lost && (s.lost || s.last > s.least)
+	switch {
+	case lost:
+		return least
+	case s.left > 0:
+		s.left--
+		return least
+	}
+	return most
+}
+
+// answered notes that the last request was answered.
+func (s *sizes) answered() {
+	switch {
+	case s.lost:
+		s.hold = min(max(2*s.hold, leastHold), mostHold)
+		s.left = s.hold
+	case s.last > s.least:
+		s.hold = 0
+	}
+	s.lost = false
 }
 
 // NewClient returns an association with the keys and cookies of NTS-KE. The
@@ -121,7 +167,7 @@ func (c *Client) keep(b []byte) {
 
 // Request extends a header in p[:ntp.HeaderLen] to a protected request and
 // returns its length. It spends a cookie and asks for as many as are missing
-// to have eight, as far as 1232 octets allow.
+// to have eight, as far as 1232 octets and what the network lets pass allow.
 func (c *Client) Request(p []byte) (octets int, err error) {
 	if c.count == 0 {
 		return 0, ErrNoCookies
@@ -133,7 +179,7 @@ func (c *Client) Request(p []byte) (octets int, err error) {
 	if fixed+field > limit {
 		return 0, fmt.Errorf("nts: request of %d octets does not fit into %d", fixed+field, limit)
 	}
-	wanted := min(MaxCookies-c.count+1, (limit-fixed)/field)
+	wanted := min(MaxCookies-c.count+1, (c.size.limit(fixed+field, limit, c.waiting)-fixed)/field)
 	_, _ = c.random.Read(c.uid[:])
 	q := ntp.AppendField(p[:ntp.HeaderLen], ntp.FieldUniqueIdentifier, c.uid[:], 0)
 	q = ntp.AppendField(q, ntp.FieldCookie, cookie.b[:cookie.n], 0)
@@ -146,6 +192,7 @@ func (c *Client) Request(p []byte) (octets int, err error) {
 	c.first = (c.first + 1) % MaxCookies
 	c.count--
 	c.waiting = true
+	c.size.last, c.size.least = len(q), len(q)-(wanted-1)*field
 	return len(q), nil
 }
 
@@ -216,6 +263,7 @@ func (c *Client) takeCookies(plain []byte) error {
 		plain = rest
 	}
 	c.waiting = false
+	c.size.answered()
 	return nil
 }
 

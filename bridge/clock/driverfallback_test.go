@@ -122,3 +122,24 @@ func TestOrphans(t *testing.T) {
 		})
 	}
 }
+
+// Of several orphans all follow the same one, and none that follows another;
+// nobody waits for orphans at the start.
+func TestOrphansFollowTheEldest(t *testing.T) {
+	w := newWorld(t, 3)
+	w.honest = false
+	w.config.Fallback = clock.Fallback{Stratum: 10, Distance: 50 * time.Millisecond, Orphan: true, ReferenceID: 0xc0000264}
+	for i, stratum := range []uint8{11, 10, 10} { // 192.0.2.1 to 3
+		w.servers[i].stratum = stratum
+	}
+	w.after(40*time.Second, func() {
+		if s := w.driver.State(); s.Stratum != 11 || s.ReferenceID != 0xc0000202 {
+			t.Errorf("after 40 s stratum %d, reference %#x", s.Stratum, s.ReferenceID)
+		}
+	})
+	w.after(5*time.Minute, func() { w.servers[1].silent = true })
+	w.must(20 * time.Minute)
+	if s := w.driver.State(); s.Stratum != 11 || s.ReferenceID != 0xc0000203 {
+		t.Errorf("when that one is gone stratum %d, reference %#x", s.Stratum, s.ReferenceID)
+	}
+}

@@ -41,9 +41,12 @@ func (s SourceInfo) ReferenceID() uint32 {
 type driven struct {
 	info   SourceInfo
 	config discipline.SourceConfig
-	orphan bool // has no real time: its last stratum was that of orphans
+	orphan bool // has no real time: its last stratum was that of orphans, or more
 	barred bool // measured only, because it is an orphan
 	parent bool // an orphan that is followed, because there is no other source
+
+	stratum uint8 // as last heard
+	misses  int   // requests without an answer since
 }
 
 // AddSource adds a source.
@@ -100,7 +103,22 @@ func (d *Driver) base() discipline.Instant {
 func (d *Driver) Missed(id discipline.SourceID) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	d.missed(id)
 	d.d.Missed(id, d.base())
+}
+
+func (d *Driver) missed(id discipline.SourceID) {
+	if s := d.sources[id]; s != nil {
+		s.misses++
+	}
+}
+
+// Unsynchronised says that a source answered that it has no time.
+func (d *Driver) Unsynchronised(id discipline.SourceID) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.missed(id)
+	d.d.Unsynchronised(id, d.base())
 }
 
 // RateLimited obeys a verified kiss-o'-death RATE.

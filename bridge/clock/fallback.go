@@ -41,7 +41,7 @@ func (d *Driver) doubtful(c Clocks, t *discipline.Tracking) bool {
 	if d.refusal.active || math.Abs(t.SystemOffset) > d.config.Discipline.Panic {
 		return true
 	}
-	return d.waiting && c.Raw-d.waitFrom < confirmTime && d.any(func(s *driven, st *discipline.SourceStatus) bool { return st.Reach != 0 })
+	return d.waiting && c.Raw-d.waitFrom < confirmTime && d.any(func(s *driven, st *discipline.SourceStatus) bool { return !s.orphan && st.Reach != 0 })
 }
 
 // any tells whether a source is as described.
@@ -55,34 +55,53 @@ func (d *Driver) any(is func(*driven, *discipline.SourceStatus) bool) bool {
 }
 
 // orphaned notes whether a source has no real time, by a sample's stratum, and
-// keeps it from being followed.
+// keeps it from being followed. One of a greater stratum follows an orphan.
 func (d *Driver) orphaned(id discipline.SourceID, s *driven, stratum uint8) {
 	f := &d.config.Fallback
-	s.orphan = f.Orphan && f.Stratum != 0 && stratum == f.Stratum
-	if s.orphan != s.barred && !(s.orphan && s.parent) {
-		d.bar(id, s, s.orphan)
+	s.orphan = f.Orphan && f.Stratum != 0 && stratum >= f.Stratum
+	s.stratum, s.misses = stratum, 0
+	s.parent = s.parent && stratum == f.Stratum
+	if barred := s.orphan && !s.parent; barred != s.barred {
+		d.bar(id, s, barred)
 	}
-	s.parent = s.parent && s.orphan
 }
 
-// adopt lets orphans be followed while there is no other source.
+// adopt lets an orphan be followed while there is no other source.
 func (d *Driver) adopt(synced bool) {
-	f := &d.config.Fallback
-	if !f.Orphan {
+	if !d.config.Fallback.Orphan {
 		return
 	}
 	others := d.any(func(s *driven, st *discipline.SourceStatus) bool { return !s.orphan && st.State > discipline.Excluded })
 	alone := d.local.active || synced // else wait
+	var parent *driven
+	if !others && alone {
+		parent = d.eldest()
+	}
 	for id, s := range d.sources {
-		if !s.orphan {
-			continue
-		}
-		follow := !others && alone && s.info.ReferenceID() < f.ReferenceID
-		if s.parent != follow {
-			s.parent = follow
-			d.bar(id, s, !follow)
+		if s.orphan && s.parent != (s == parent) {
+			s.parent = s == parent
+			d.bar(id, s, !s.parent)
 		}
 	}
+}
+
+// silentOrphan is after how many requests without an answer another orphan is
+// to be followed.
+const silentOrphan = 8
+
+// eldest is the orphan that all have to follow: that of the least reference
+// identifier. nil: we are it.
+func (d *Driver) eldest() (parent *driven) {
+	least := d.config.Fallback.ReferenceID
+	for _, s := range d.sources {
+		if !s.orphan || s.stratum != d.config.Fallback.Stratum || s.misses >= silentOrphan {
+			continue
+		}
+		if r := s.info.ReferenceID(); r < least {
+			parent, least = s, r
+		}
+	}
+	return parent
 }
 
 // bar makes a source measured only, or lets it vote again. Its history is lost.

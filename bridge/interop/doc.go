@@ -9,6 +9,10 @@
 // capability to set the clock. What they think of their server is asked of
 // them as an operator would: by ntpq, chronyc and ntpd-rs' observation socket.
 //
+// Where ntsbridge is the client, a Relay may stand between it and a server and
+// do every mischief that a network or a bad server can. All hosts share one
+// clock, so that the true error of what is served and believed is known.
+//
 // It does not look into ntsbridge: the program is built, started with a
 // configuration file, and judged by its clients and its serverstats.
 package interop

@@ -31,6 +31,7 @@ type credential struct {
 	Type      int    `json:"type"`
 	KeyLength int    `json:"key_length"`
 	Cookies   int    `json:"cookies"`
+	NAKs      int    `json:"naks"`
 }
 
 // follower is an ntsbridge that follows sources, and sets no clock.

@@ -93,6 +93,8 @@ type tracking struct {
 	SystemOffset   float64 `json:"system_offset"`
 	Steps          int     `json:"steps"`
 	Foreign        int     `json:"foreign_changes"`
+	Held           string  `json:"held"`
+	ReferenceID    string  `json:"reference_id"`
 }
 
 func (k tracking) distance() float64 { return k.RootDelay/2 + k.RootDispersion }

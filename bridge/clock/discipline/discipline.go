@@ -241,6 +241,15 @@ func (d *Discipline) Missed(id SourceID, now Instant) {
 	}
 }
 
+// Unsynchronised says that a source answered that it has no time: it does not
+// vote until it has.
+func (d *Discipline) Unsynchronised(id SourceID, now Instant) {
+	if s := d.find(id); s != nil {
+		s.verdict = NotSynchronised
+		d.Missed(id, now)
+	}
+}
+
 // expire lets sources go that have been silent for too long.
 func (d *Discipline) expire(r Reading) {
 	if !d.begun {

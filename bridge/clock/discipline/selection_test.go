@@ -204,6 +204,22 @@ func TestNothingServedBeforeTheFirstUpdate(t *testing.T) {
 	}
 }
 
+// A source that says that it has no time does not vote any more, long before it
+// counts as unreachable, and votes again at its next good answer.
+func TestUnsynchronisedSourceDoesNotVote(t *testing.T) {
+	r := newRig(t, DefaultConfig(), poll4, poll4, poll4)
+	r.run(600)
+	s := r.servers[1]
+	r.d.Unsynchronised(s.id, r.rawNow())
+	if st, _ := r.d.Source(s.id, r.rawNow()); st.State != Unusable || st.Reach&1 != 0 {
+		t.Errorf("%+v", st)
+	}
+	r.run(60)
+	if st, _ := r.d.Source(s.id, r.rawNow()); st.State != Selected {
+		t.Errorf("after good answers: %+v", st)
+	}
+}
+
 // Sources may be removed until none is left: the clock is held, and what is
 // claimed grows.
 func TestEverySourceIsRemoved(t *testing.T) {
