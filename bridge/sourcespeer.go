@@ -22,9 +22,16 @@ type port struct {
 	udp  *server.Server
 	ttl  uint8          // of packets sent, 0: the kernel's default
 	sent *atomic.Uint64 // packets, if not nil
+	kind source.StampKind
 }
 
-func (p *pollers) port(ttl uint8, sent *atomic.Uint64) port { return port{p.udp, ttl, sent} }
+func (p *pollers) port(ttl uint8, sent *atomic.Uint64) port {
+	kind := source.StampKernel
+	if !serverOptions(p.parts.cfg).Socket.KernelTimestamps {
+		kind = source.StampDaemon
+	}
+	return port{p.udp, ttl, sent, kind}
+}
 
 // Handle implements source.Port.
 func (p port) Handle(h source.Handler) {
@@ -33,7 +40,7 @@ func (p port) Handle(h source.Handler) {
 		return
 	}
 	p.udp.Handle(func(m *server.Peering) bool {
-		return h(source.Packet{Data: m.Data, From: m.From, To: m.To, Destination: m.Destination, Received: m.Received})
+		return h(source.Packet{Data: m.Data, From: m.From, To: m.To, Destination: m.Destination, Received: m.Received, Kind: p.kind})
 	})
 }
 
