@@ -147,7 +147,9 @@ func (s Spec) chronyd(u *setup) error {
 	}
 	u.command = []string{s.binary(), "-n", "-x", "-u", "root", "-f", u.inside + "/chrony.conf"}
 	if root := s.options["root"]; root != "" {
-		u.command = append([]string{"chroot", root}, u.command...)
+		// A root as bridge/interop/peers.sh makes it has no devices of its own.
+		const enter = `mount --bind /dev "$0/dev" && exec chroot "$0" "$@"`
+		u.command = append([]string{"unshare", "--mount", "sh", "-c", enter, root}, u.command...)
 	}
 	return os.WriteFile(filepath.Join(u.dir, "chrony.conf"), []byte(strings.Join(lines, "\n")+"\n"), 0o600)
 }
