@@ -56,7 +56,7 @@ func TestPrepare(t *testing.T) {
 	l := link{"nb-x", netip.MustParseAddr("192.0.2.1")}
 	root := t.TempDir()
 	for text, want := range map[string]struct{ file, content, command string }{
-		"chronyd,root=" + root + ",noclientlog": {"chrony.conf", "\nnoclientlog\n", "chroot " + root + " chronyd -n -x"},
+		"chronyd,root=" + root + ",noclientlog": {"chrony.conf", "\nnoclientlog\n", `exec chroot "$0" "$@" ` + root + " chronyd -n -x"},
 		"chronyd,bin=/x/chronyd,bound":          {"chrony.conf", "\nbindaddress 192.0.2.1\n", "/x/chronyd -n -x"},
 		"ntsbridge,bound":                       {"ntsbridge.yaml", `listen: ["192.0.2.1:123"]`, "ntsbridge serve -c"},
 		"echo,timestamps,batch=8":               {keysFile, "4 AES128 HEX:", "self echo"},
