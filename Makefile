@@ -71,6 +71,7 @@ interop-long: peers
 	cd $(interop) && NTSBRIDGE_INTEROP_LONG=1 $(GO) test -count=1 -timeout 60m -v -run '^TestLong' .
 
 real-clock: peers
+	NTSBRIDGE_REAL_CLOCK=1 $(GO) test -count=1 -v -run '^TestRealClock$$' ./bridge/clock
 	cd $(interop) && NTSBRIDGE_REAL_CLOCK=1 $(GO) test -count=1 -timeout 20m -v -run '^TestRealClock' .
 
 fuzz:

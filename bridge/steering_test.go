@@ -1,7 +1,9 @@
 package bridge
 
 import (
+	"fmt"
 	"net/netip"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -14,6 +16,18 @@ import (
 // follow starts a server and a daemon that follows it in three ways, and sets
 // no clock.
 func follow(t *testing.T) (server, client *Bridge, cfg *config.Config) {
+	t.Helper()
+	server, cfg = followable(t)
+	client, err := Start(cfg, nullLogger, Options{NoClock: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { client.Close() })
+	return server, client, cfg
+}
+
+// followable starts a server, and configures who is to follow it.
+func followable(t *testing.T) (server *Bridge, cfg *config.Config) {
 	t.Helper()
 	serverDir := t.TempDir()
 	serverConfig := testConfig(t, serverDir)
@@ -34,12 +48,7 @@ func follow(t *testing.T) (server, client *Bridge, cfg *config.Config) {
 	secured.TrustedCertificates = generatedCertificate(server.parts.cfg).Certificate
 	cfg.Sources = []config.Source{source("localhost", ntp.KindNone), keyed, secured}
 	cfg.Sources[0].Family = "ipv4"
-	client, err := Start(cfg, nullLogger, Options{NoClock: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { client.Close() })
-	return server, client, cfg
+	return server, cfg
 }
 
 // TestSteering follows a server, serves what it follows, and goes on without a
@@ -123,5 +132,39 @@ func TestSteeringKeepsCookies(t *testing.T) {
 	})
 	if n := keys(); n != 1 {
 		t.Errorf("%d key establishments after a restart with kept cookies, want 1", n)
+	}
+}
+
+// TestSteeringWithWrongDate: the clock is before the last time that it was
+// known to be right. Sources with NTS are asked, by certificates judged at that
+// time, and agree; and yet nothing is served, as no right clock has judged
+// them.
+func TestSteeringWithWrongDate(t *testing.T) {
+	_, cfg := followable(t)
+	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	ahead, err := time.Now().Add(time.Hour).UTC().MarshalText()
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := fmt.Sprintf(`{"version": 1, "kernel_ppm": 0, "saved": %q, "synchronised": %q}`, ahead, ahead)
+	if err := os.WriteFile(filepath.Join(cfg.StateDir, "clock.state"), []byte(state), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	client, err := Start(cfg, nullLogger, Options{NoClock: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer client.Close()
+	wait(t, "keys that rest on the floor of the date", func() bool { return client.pollers.Load().provisional() })
+	wait(t, "sources that agree", func() bool { return client.follows().state().Synchronised() })
+	if k := client.tracking(); k.Synchronised() {
+		t.Errorf("tracking %+v, before a right clock has judged the certificates", k)
+	}
+	var h ntp.Header
+	h.Decode(exchange(t, client, plainRequest()))
+	if h.Leap != ntp.LeapUnknown || h.Stratum != 0 {
+		t.Errorf("served leap %d, stratum %d; want the alarm", h.Leap, h.Stratum)
 	}
 }

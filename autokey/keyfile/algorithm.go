@@ -111,7 +111,7 @@ func (n NID) usable() (*algorithm, error) {
 	if a := n.find(); a != nil && a.hash != nil {
 		return a, nil
 	}
-	return nil, fmt.Errorf("%w: %v is not implemented", ErrAlgorithm, n)
+	return nil, fmt.Errorf("%w: %v is known by name only; use another, such as RSA-SHA256 (ntp-keygen -c)", ErrAlgorithm, n)
 }
 
 // String returns OpenSSL's long name, as ntpq shows it.

@@ -31,7 +31,7 @@ func TestRealClock(t *testing.T) {
 		t.Fatal(err)
 	}
 	if err := OtherDaemon(); err != nil {
-		t.Skip(err)
+		t.Fatal(err) // who asked for this test wants it to run
 	}
 	system, err := OpenSystem()
 	if err != nil {
