@@ -100,6 +100,20 @@ func TestAccessProperty(t *testing.T) {
 	})
 }
 
+// servedTo returns what an address gets by the access rules of an output.
+func servedTo(t *testing.T, res *Result, address string) string {
+	t.Helper()
+	cfg, err := config.Parse("x", "/", res.Output)
+	if err != nil {
+		t.Fatal(err)
+	}
+	table, err := cfg.AccessTable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprint(serviceOfRule(table.Lookup(netip.AddrPortFrom(netip.MustParseAddr(address), 5000))))
+}
+
 // TestRestrictMerging has the rules of ntpd's list that are easily missed.
 func TestRestrictMerging(t *testing.T) {
 	for _, c := range []struct{ conf, address, want string }{
@@ -117,16 +131,7 @@ func TestRestrictMerging(t *testing.T) {
 	} {
 		t.Run(c.conf, func(t *testing.T) {
 			res := Convert(Input{Name: "ntp.conf", Data: []byte(c.conf + "\n")}, Options{Dialect: "ntp"})
-			cfg, err := config.Parse("x", "/", res.Output)
-			if err != nil {
-				t.Fatal(err)
-			}
-			table, err := cfg.AccessTable()
-			if err != nil {
-				t.Fatal(err)
-			}
-			at := netip.AddrPortFrom(netip.MustParseAddr(c.address), 5000)
-			if got := fmt.Sprint(serviceOfRule(table.Lookup(at))); got != c.want {
+			if got := servedTo(t, res, c.address); got != c.want {
 				t.Errorf("%s gets %s, want %s", c.address, got, c.want)
 			}
 			if !res.Report.Access.Equal {
@@ -153,16 +158,7 @@ func TestChronyAccess(t *testing.T) {
 	} {
 		t.Run(c.conf, func(t *testing.T) {
 			res := Convert(Input{Name: "chrony.conf", Data: []byte(c.conf + "\n")}, Options{Dialect: "chrony"})
-			cfg, err := config.Parse("x", "/", res.Output)
-			if err != nil {
-				t.Fatal(err)
-			}
-			table, err := cfg.AccessTable()
-			if err != nil {
-				t.Fatal(err)
-			}
-			at := netip.AddrPortFrom(netip.MustParseAddr(c.address), 5000)
-			if got := fmt.Sprint(serviceOfRule(table.Lookup(at))); got != c.want {
+			if got := servedTo(t, res, c.address); got != c.want {
 				t.Errorf("%s gets %s, want %s\n%s", c.address, got, c.want, res.Output)
 			}
 		})

@@ -100,6 +100,8 @@ func TestKissCodes(t *testing.T) {
 	limited.Write("drift", "0.000\n")
 	limited.Write("ntp.conf", localClock+"disable kernel\ndriftfile /mnt/drift\nrestrict 127.0.0.1\nrestrict default limited kod\ndiscard average 4 minimum 2\n")
 	limited.Start("ntpd", NTPD, "-n", "-g", "-c", "/mnt/ntp.conf")
+	// Over IPv4 alone: on [::] ntpd-rs sees mapped addresses, which no IPv4 filter
+	// of a list matches.
 	rust := func(server string) *Daemon {
 		denied.Write("ntp.toml", fmt.Sprintf(`[observability]
 log-level = "info"
