@@ -22,7 +22,7 @@ type Config struct {
 	// once and keeps it: clients never recover from a changed seed.
 	Seed Seed
 	// OlderSeeds are good for packets without extension field, so that clients
-	// with a cookie made from them are not cut off. At most 8.
+	// with a cookie made from them are not cut off. At most 9.
 	OlderSeeds []Seed
 	// Takeover also makes seed 0 good in this way, for the clients of an ntpd
 	// that served here before.
@@ -42,7 +42,7 @@ type CachedCertificate struct {
 }
 
 // maxOlderSeeds bounds the digests that a packet with a wrong MAC costs.
-const maxOlderSeeds = 8
+const maxOlderSeeds = 9
 
 // ErrConfig says that a server cannot be made from a configuration.
 var ErrConfig = errors.New("autokey: unusable configuration")

@@ -85,8 +85,9 @@ func (s *Server) Updated() uint32 { return s.values.Load().timestamp }
 //
 // A request without extension field is finished here, without lock or
 // allocation: its cookie is computed anew and tried with the server's seed,
-// the older seeds, and seed 0 during a takeover. Verdict.Legacy tells that it
-// was not the server's own; the answer uses the same one.
+// the older seeds, and ntpd's seed 0, which gets ReasonNTPDCookie outside a
+// takeover. Verdict.OldSecret tells that it was not the server's own; the
+// answer uses the same one.
 //
 // A request with an extension field gets Defer unless slow is set. The caller
 // then calls Open again with slow set, off the fast path, in which the answer
@@ -169,16 +170,20 @@ func (s *Server) openPlain(now ntp.Timestamp, req *ntp.Request, sess *Session) n
 	for i, seed := range s.seeds {
 		if s.tryCookie(seed, req, sess) {
 			v := verdict(ntp.Answer, ntp.ReasonOK)
-			v.Legacy = i > 0
+			v.OldSecret, v.ZeroSeed = i > 0, seed == 0
 			return v
 		}
 	}
-	if s.takeover && (s.takeoverEnd == 0 || now.Sub(s.takeoverEnd) < 0) && s.tryCookie(0, req, sess) {
-		v := verdict(ntp.Answer, ntp.ReasonOK)
-		v.Legacy = true
+	if !s.tryCookie(0, req, sess) {
+		return verdict(ntp.CryptoNAK, ntp.ReasonUnknownCookie)
+	}
+	v := verdict(ntp.Answer, ntp.ReasonOK)
+	if v.ZeroSeed = true; !s.takeover || s.takeoverEnd != 0 && now.Sub(s.takeoverEnd) >= 0 {
+		v.Action, v.Reason = ntp.CryptoNAK, ntp.ReasonNTPDCookie
 		return v
 	}
-	return verdict(ntp.CryptoNAK, ntp.ReasonUnknownCookie)
+	v.OldSecret = true
+	return v
 }
 
 // tryCookie verifies a request with the cookie made from seed and, if it is

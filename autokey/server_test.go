@@ -116,29 +116,27 @@ func TestSeeds(t *testing.T) {
 		takeover bool
 		now      ntp.Timestamp
 		want     ntp.Action
-		legacy   bool
+		old      bool
+		reason   ntp.Reason
 	}{
-		{"own", 0xdeadbeef, false, testNow, ntp.Answer, false},
-		{"older", 1, false, testNow, ntp.Answer, true},
-		{"oldest", 2, false, testNow, ntp.Answer, true},
-		{"unknown", 3, true, testNow, ntp.CryptoNAK, false},
-		{"ntpd's, no takeover", 0, false, testNow, ntp.CryptoNAK, false},
-		{"ntpd's, takeover", 0, true, testNow, ntp.Answer, true},
-		{"ntpd's, takeover nearly over", 0, true, cfg.TakeoverEnd - 1, ntp.Answer, true},
-		{"ntpd's, takeover over", 0, true, cfg.TakeoverEnd, ntp.CryptoNAK, false},
+		{"own", 0xdeadbeef, false, testNow, ntp.Answer, false, ntp.ReasonOK},
+		{"older", 1, false, testNow, ntp.Answer, true, ntp.ReasonOK},
+		{"oldest", 2, false, testNow, ntp.Answer, true, ntp.ReasonOK},
+		{"unknown", 3, true, testNow, ntp.CryptoNAK, false, ntp.ReasonUnknownCookie},
+		{"ntpd's, no takeover", 0, false, testNow, ntp.CryptoNAK, false, ntp.ReasonNTPDCookie},
+		{"ntpd's, takeover", 0, true, testNow, ntp.Answer, true, ntp.ReasonOK},
+		{"ntpd's, takeover nearly over", 0, true, cfg.TakeoverEnd - 1, ntp.Answer, true, ntp.ReasonOK},
+		{"ntpd's, takeover over", 0, true, cfg.TakeoverEnd, ntp.CryptoNAK, false, ntp.ReasonNTPDCookie},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := cfg
 			cfg.Takeover = c.takeover
 			s, p := newTestServer(t, cfg), newPeer(MD5)
 			v, _, resp := answer(t, s, p.plain(c.seed), c.now, true)
-			if v.Action != c.want || v.Legacy != c.legacy || v.Kind != ntp.KindAutokey || v.Detail != 0 {
+			if v.Action != c.want || v.OldSecret != c.old || v.ZeroSeed != (c.seed == 0) || v.Reason != c.reason || v.Kind != ntp.KindAutokey || v.Detail != 0 {
 				t.Fatalf("verdict %+v", v)
 			}
 			if v.Action == ntp.CryptoNAK {
-				if v.Reason != ntp.ReasonUnknownCookie {
-					t.Errorf("reason %v", v.Reason)
-				}
 				return
 			}
 			if !p.goodReply(resp, c.seed) {
@@ -338,7 +336,7 @@ func TestNewServerRefuses(t *testing.T) {
 		"no host":           func(c *Config) { c.Host = nil },
 		"no certificate":    func(c *Config) { h := *c.Host; h.Certificate = nil; c.Host = &h },
 		"digest":            func(c *Config) { c.Digest = 200 },
-		"seeds":             func(c *Config) { c.OlderSeeds = make([]Seed, 9) },
+		"seeds":             func(c *Config) { c.OlderSeeds = make([]Seed, 10) },
 		"nil certificate":   func(c *Config) { c.Cache = make([]CachedCertificate, 1) },
 		"negative budget":   func(c *Config) { c.Budget.Rate = -1 },
 		"enormous budget":   func(c *Config) { c.Budget.Answers = 1<<30 + 1 },

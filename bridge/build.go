@@ -141,6 +141,10 @@ func (p *parts) buildAutokey(log hclog.Logger, now time.Time) error {
 	}
 	cfg := autokey.Config{Host: host, Digest: digest, Seed: seeds[0], OlderSeeds: seeds[1:],
 		Budget: autokeyBudget(&a.Budget)}
+	if a.Seed == config.SeedZero {
+		cfg.Seed, cfg.OlderSeeds = 0, seeds
+		log.Warn("Autokey trial: cookies are made from seed 0, which anybody can compute, so that an ntpd can serve here again; end it with autokey.seed: own")
+	}
 	if a.Takeover.Enabled {
 		cfg.Takeover, cfg.TakeoverEnd = true, ntp.TimestampFromTime(a.Takeover.Until)
 		log.Warn("Autokey takeover: cookies of seed 0, which anybody can compute, are accepted for clients that ntpd served before",

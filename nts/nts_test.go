@@ -543,13 +543,13 @@ func TestLegacyCookieIsReplaced(t *testing.T) {
 	c := newClient(t, ring, aead.AESSIVCMAC256, 1)
 	s.SetRing(testRing(t, start.Add(time.Hour)))
 	v, resp := answer(s, sess, makeRequest(t, c))
-	if v.Action != ntp.Answer || !v.Legacy {
+	if v.Action != ntp.Answer || !v.OldSecret {
 		t.Fatalf("verdict %+v, want a legacy answer", v)
 	}
 	if err := c.Response(resp); err != nil {
 		t.Fatal(err)
 	}
-	if v, _ = answer(s, sess, makeRequest(t, c)); v.Action != ntp.Answer || v.Legacy {
+	if v, _ = answer(s, sess, makeRequest(t, c)); v.Action != ntp.Answer || v.OldSecret {
 		t.Errorf("verdict with the new cookie %+v", v)
 	}
 }

@@ -71,7 +71,7 @@ func (s *Server) Open(req *ntp.Request, sess *Session) ntp.Verdict {
 		v.Action, v.Reason = ntp.NTSNAK, ntp.ReasonUnknownCookie
 		return v
 	}
-	v.Legacy = legacy
+	v.OldSecret = legacy
 	v.Action, v.Reason = sess.verify(req, len(cookie), &auth)
 	if v.Action == ntp.Answer {
 		sess.prepare(ring, len(req.Packet))

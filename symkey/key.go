@@ -33,6 +33,7 @@ type Key struct {
 	secret    []byte
 	given     int // octets of the secret before padding
 	addresses []netip.Prefix
+	strict    bool // the addresses count for clients, too
 
 	block  cipher.Block // AES-CMAC only, like the subkeys
 	k1, k2 [cmacLen]byte
@@ -42,8 +43,8 @@ type Key struct {
 // algorithm goes by the name that ntpd, ntpsec or chronyd has for it, in any
 // case: MD5, SHA1, SHA256, SHA3-256, AES128CMAC, AES256 and so on. The secret
 // has 1 to 2048 octets, for AES-CMAC exactly the cipher's 16, 24 or 32. The
-// prefixes limit where the key may be used from; none means anywhere.
-// Arguments are copied.
+// prefixes name the hosts whose time is accepted under the key; none means all
+// (see LimitClients). Arguments are copied.
 func NewKey(id uint32, algorithm string, secret []byte, addresses []netip.Prefix) (*Key, error) {
 	a := algorithmNamed(algorithm)
 	if a == nil {
@@ -118,11 +119,19 @@ func (k *Key) MACLen() int { return k.algorithm.macLen }
 // Bits returns the length of the key's secret in bits.
 func (k *Key) Bits() int { return 8 * len(k.secret) }
 
-// Addresses returns the prefixes from which the key may be used; none means
-// from anywhere.
+// LimitClients returns the key with an address list that holds for clients,
+// too.
+func (k *Key) LimitClients() *Key {
+	strict := *k
+	strict.strict = true
+	return &strict
+}
+
+// Addresses returns the prefixes whose time is accepted under the key; none
+// means all.
 func (k *Key) Addresses() []netip.Prefix { return slices.Clone(k.addresses) }
 
-// Allows reports whether the key may be used from, or towards, addr.
+// Allows reports whether time from addr is accepted under the key.
 func (k *Key) Allows(addr netip.Addr) bool {
 	if len(k.addresses) == 0 {
 		return true

@@ -287,13 +287,14 @@ func TestLongInput(t *testing.T) {
 }
 
 func TestOpenVerdicts(t *testing.T) {
-	near := mustKey(t, 1, "SHA1", []byte("0123456789abcdef"), netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("fe80::/10"))
+	near := mustKey(t, 1, "SHA1", []byte("0123456789abcdef"), netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("fe80::/10")).LimitClients()
+	sources := mustKey(t, 4, "SHA1", []byte("0123456789abcdef"), netip.MustParsePrefix("192.0.2.0/24"))
 	hidden := mustKey(t, 2, "SHA1", []byte("0123456789abcdef"))
-	trusted, err := ParseTrusted([]string{"1"})
+	trusted, err := ParseTrusted([]string{"1", "4"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	table, err := NewTable([]*Key{near, hidden}, trusted)
+	table, err := NewTable([]*Key{near, hidden, sources}, trusted)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -315,6 +316,7 @@ func TestOpenVerdicts(t *testing.T) {
 		{"good", sealed(near), "192.0.2.77", ntp.Answer, ntp.ReasonOK, 1},
 		{"zone", sealed(near), "fe80::1%eth0", ntp.Answer, ntp.ReasonOK, 1},
 		{"outside", sealed(near), "198.51.100.1", ntp.CryptoNAK, ntp.ReasonKeyAddress, 1},
+		{"outside a list of sources", sealed(sources), "198.51.100.1", ntp.Answer, ntp.ReasonOK, 4},
 		{"outside with a wrong MAC", wrong, "198.51.100.1", ntp.CryptoNAK, ntp.ReasonBadMAC, 1},
 		{"wrong MAC", wrong, "192.0.2.77", ntp.CryptoNAK, ntp.ReasonBadMAC, 1},
 		{"not trusted", sealed(hidden), "192.0.2.77", ntp.CryptoNAK, ntp.ReasonUnknownKey, 2},

@@ -75,11 +75,12 @@ func (t *Table) All() iter.Seq[*Key] {
 //
 // A key that is not there or not trusted, and a wrong MAC, give a crypto-NAK,
 // as ntpd does; a key identifier alone, without a MAC, gives nothing, as ntpd
-// does. A MAC has to be whole or cut to 20 octets. A client outside the key's
-// address list gets a crypto-NAK too: that is stricter than ntpd, which looks
-// at the list for its own servers and peers and for mode 6 writes but signs
-// for every client. The list is looked at last, so that ReasonKeyAddress means
-// a client that has the key.
+// does. A MAC has to be whole or cut to 20 octets. The key's address
+// list is not looked at, as ntpd does not: it names those whose time is
+// accepted (and in ntpd, who may send mode 6 writes), while a client anywhere
+// gets its answer signed. With a key of LimitClients a client outside the list
+// gets a crypto-NAK; that is decided last, so that ReasonKeyAddress means a
+// client that has the key.
 //
 // The key is nil unless the verdict is Answer. Detail is the key identifier.
 func (t *Table) Open(req *ntp.Request, s *Scratch) (ntp.Verdict, *Key) {
@@ -99,7 +100,7 @@ func (t *Table) Open(req *ntp.Request, s *Scratch) (ntp.Verdict, *Key) {
 		v.Reason = ntp.ReasonUnknownKey
 	case !k.Verify(req.Packet, l.MAC, s):
 		v.Reason = ntp.ReasonBadMAC
-	case !k.Allows(req.From.Addr()):
+	case k.strict && !k.Allows(req.From.Addr()):
 		v.Reason = ntp.ReasonKeyAddress
 	default:
 		v.Action = ntp.Answer

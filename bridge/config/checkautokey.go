@@ -55,6 +55,10 @@ func (k *checker) autokey() {
 
 func (k *checker) takeover() {
 	t := &k.config.Autokey.Takeover
+	if k.config.Autokey.Seed == SeedZero {
+		k.find(Warning, "autokey.seed", "cookies are made from seed 0, which anybody can forge, so that an ntpd can serve here again; "+
+			"end the trial with autokey.seed: own, and a takeover with a date for the clients that have such cookies")
+	}
 	switch {
 	case !t.Enabled:
 	case !k.opt.Now.Before(t.Until):

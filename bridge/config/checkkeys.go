@@ -60,6 +60,17 @@ func ReadKeyFile(f KeyFile) (*symkey.File, error) {
 		return nil, err
 	}
 	defer clear(data)
+	file, err := parseKeyFile(f, data)
+	if err != nil || !f.StrictAddresses {
+		return file, err
+	}
+	for i, key := range file.Keys {
+		file.Keys[i] = key.LimitClients()
+	}
+	return file, nil
+}
+
+func parseKeyFile(f KeyFile, data []byte) (*symkey.File, error) {
 	switch f.Format {
 	case "ntp":
 		return symkey.ParseNTPKeys(f.Path, data)

@@ -176,6 +176,10 @@ type KeyFile struct {
 	// Format is auto, ntp (ntp.keys of ntpd), ntpsec (of ntpsec) or chrony
 	// (chrony.keys). Default: auto.
 	Format string `mapstructure:"format" oneof:"auto ntp ntpsec chrony"`
+	// StrictAddresses also refuses clients outside a key's list of addresses.
+	// In the manual of ntp.keys the list names who may serve time under the
+	// key, and ntpd 4.2.8 signs for every client. Default: false.
+	StrictAddresses bool `mapstructure:"strict_addresses"`
 }
 
 // Autokey is the server side of RFC 5906 for clients of ntpd. It is broken
@@ -200,6 +204,10 @@ type Autokey struct {
 	// SeedFile keeps the server seed over restarts. Default: empty, the file
 	// autokey.seed in the state directory.
 	SeedFile string `mapstructure:"seed_file" path:"file"`
+	// Seed is what new cookies are made from: own, or zero-compatible, which is
+	// ntpd's 0, for a trial after which an ntpd may serve here again. Cookies of
+	// the own seed are accepted in both. Default: own.
+	Seed string `mapstructure:"seed" oneof:"own zero-compatible"`
 	// LeapFile is the leap second list that clients may fetch. Default: empty,
 	// none.
 	LeapFile string        `mapstructure:"leap_file" path:"file"`

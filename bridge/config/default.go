@@ -56,6 +56,7 @@ func Default() *Config {
 		Passive: Passive{Max: 16},
 		Autokey: Autokey{
 			Digest: "MD5",
+			Seed:   SeedOwn,
 			Budget: AutokeyBudget{
 				CPU: 0.25, Burst: time.Second,
 				ClientCPU: 0.02, ClientBurst: 200 * time.Millisecond, Clients: 4096,
@@ -121,6 +122,12 @@ const (
 func defaultReferenceClock() ReferenceClock {
 	return ReferenceClock{Poll: 4, Rate: 1, Delay: time.Microsecond, Precision: time.Microsecond}
 }
+
+// What Autokey's cookies are made from.
+const (
+	SeedOwn  = "own"
+	SeedZero = "zero-compatible"
+)
 
 // Modes of the clock.
 const (

@@ -106,7 +106,7 @@ nts:
 	slow.Interval = time.Minute
 	fast.Interval, fast.Leak, fast.Kiss = time.Millisecond, 0, false
 	want.RateLimit.Limits = []Limit{slow, fast}
-	want.Keys.Files = []KeyFile{{"/etc/ntsbridge/ntp.keys", "auto"}, {"/etc/chrony.keys", "chrony"}}
+	want.Keys.Files = []KeyFile{{Path: "/etc/ntsbridge/ntp.keys", Format: "auto"}, {Path: "/etc/chrony.keys", Format: "chrony"}}
 	want.Keys.Trusted = []access.KeyRange{access.AllKeys}
 	want.Autokey.Enabled, want.Autokey.KeysDir, want.Autokey.Digest = true, "/etc/ntp/crypto", "SHA1"
 	want.Autokey.Takeover = Takeover{true, time.Date(2030, 6, 30, 0, 0, 0, 0, time.UTC)}

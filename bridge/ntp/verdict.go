@@ -51,13 +51,14 @@ const (
 	ReasonBudget                  // costly operation over its budget
 	ReasonTooLarge                // answer would be longer than allowed
 	ReasonMulticastSource         // source address that cannot be answered
+	ReasonNTPDCookie              // Autokey cookie of an ntpd, whose seed is 0, outside a takeover
 	ReasonCount            = iota
 )
 
 var reasonNames = [ReasonCount]string{
 	"ok", "short", "malformed", "version", "mode", "crypto-nak", "denied", "auth-required",
 	"rate-limited", "unknown-key", "key-address", "bad-mac", "not-enabled", "bad-field",
-	"unknown-cookie", "bad-authenticator", "budget", "too-large", "bad-source",
+	"unknown-cookie", "bad-authenticator", "budget", "too-large", "bad-source", "ntpd-cookie",
 }
 
 // String returns the reason's name as used in logs and counters.
@@ -77,8 +78,11 @@ type Verdict struct {
 	// Detail names the means: key identifier (symmetric), AEAD algorithm
 	// identifier (NTS), Autokey operation code (autokey, 0 for a plain packet).
 	Detail uint32
-	// Legacy marks an Autokey packet accepted under a seed that is not the
-	// server's own (takeover from another ntpd), or an NTS cookie under a key
-	// that is no longer current.
-	Legacy bool
+	// OldSecret marks what was accepted under a secret that new cookies are no
+	// longer made from: an Autokey packet under an older seed or, in a
+	// takeover, under ntpd's; an NTS cookie under a former key.
+	OldSecret bool
+	// ZeroSeed marks an Autokey packet whose cookie was made from seed 0, as
+	// every ntpd 4.2.8 makes it, accepted or not.
+	ZeroSeed bool
 }

@@ -18,7 +18,7 @@ type counters struct {
 
 	received      atomic.Uint64
 	interleaved   atomic.Uint64
-	legacy        [ntp.KindCount]atomic.Uint64 // Verdict.Legacy
+	oldSecret     [ntp.KindCount]atomic.Uint64 // Verdict.OldSecret
 	rxDaemon      atomic.Uint64
 	txDaemon      atomic.Uint64
 	txKernel      atomic.Uint64
@@ -51,7 +51,7 @@ type Counters struct {
 	Held          int     // timestamps in the interleaved store
 	Span          float64 // seconds between the oldest and newest of them
 	Modes         [8]uint64
-	Legacy        [ntp.KindCount]uint64
+	OldSecret     [ntp.KindCount]uint64
 	AutokeyOps    [16]uint64
 	Actions       [ntp.KindCount][actionCount]uint64
 	Packets       [ntp.KindCount][8][ntp.ReasonCount]uint64
@@ -70,7 +70,7 @@ func (c *counters) addTo(sum *Counters) {
 				}
 			}
 		}
-		sum.Legacy[k] += c.legacy[k].Load()
+		sum.OldSecret[k] += c.oldSecret[k].Load()
 	}
 	for m := range c.modes {
 		n := c.modes[m].Load()

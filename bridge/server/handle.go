@@ -75,8 +75,8 @@ func (h *handler) countVerdict(s *slot) {
 		h.count.modes[mode].Add(1)
 	}
 	h.count.packets[v.Kind][version][v.Action][v.Reason].Add(1)
-	if v.Legacy {
-		h.count.legacy[v.Kind].Add(1)
+	if v.OldSecret {
+		h.count.oldSecret[v.Kind].Add(1)
 	}
 	if v.Kind == ntp.KindAutokey && v.Action == ntp.Answer {
 		h.count.autokeyOps[v.Detail&15].Add(1)
