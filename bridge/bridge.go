@@ -17,6 +17,7 @@ import (
 	"ntsbridge/bridge/nke"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/server"
+	"ntsbridge/bridge/statedir"
 )
 
 // clockInterval is how often the kernel's clock state is looked at. A change
@@ -59,13 +60,13 @@ type Options struct {
 // Start makes everything that the configuration asks for and serves. The
 // configuration must be resolved. On an error nothing is left running.
 func Start(cfg *config.Config, log hclog.Logger, options Options) (*Bridge, error) {
-	if err := errors.Join(makeDir(cfg.StateDir, 0o700), makeDir(cfg.RunDir, 0o755)); err != nil {
+	if err := errors.Join(statedir.MakeDir(cfg.StateDir, 0o700), statedir.MakeDir(cfg.RunDir, 0o755)); err != nil {
 		return nil, err
 	}
 	b := &Bridge{log: log, stop: make(chan struct{}), done: make(chan struct{}), options: options, failed: make(chan error, 1),
 		precision: clock.MeasurePrecision(func() int64 { return time.Now().UnixNano() })}
 	var err error
-	if b.parts, err = build(cfg, log, time.Now()); err != nil {
+	if b.parts, err = build(cfg, nil, log, time.Now()); err != nil {
 		return nil, err
 	}
 	b.events.Record(control.EventRestart)

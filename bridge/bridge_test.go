@@ -19,6 +19,7 @@ import (
 	"ntsbridge/autokey"
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/ntp"
+	"ntsbridge/bridge/statedir"
 	"ntsbridge/nts"
 	"ntsbridge/nts/aead"
 	"ntsbridge/symkey"
@@ -263,51 +264,69 @@ func TestStartFailsCleanly(t *testing.T) {
 	}
 }
 
+// opened opens the state directory of a file.
+func opened(t *testing.T, path string) *statedir.Store {
+	t.Helper()
+	s, err := statedir.Open(filepath.Dir(path), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 func TestSeedsAreKept(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "autokey.seed")
-	first, err := loadSeeds(path)
+	store := opened(t, path)
+	first, err := loadSeeds(store, path)
 	if err != nil || len(first) != 1 || first[0] == 0 {
 		t.Fatalf("%d seeds, %v", len(first), err)
 	}
-	if again, err := loadSeeds(path); err != nil || again[0] != first[0] {
+	if err := store.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if again, err := loadSeeds(opened(t, path), path); err != nil || again[0] != first[0] {
 		t.Errorf("another seed after a restart: %v", err)
 	}
 	if err := os.WriteFile(path, []byte("00000001\n00000002\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if two, err := loadSeeds(path); err != nil || len(two) != 2 || two[0] != autokey.Seed(1) || two[1] != 2 {
+	if two, err := loadSeeds(opened(t, path), path); err != nil || len(two) != 2 || two[0] != autokey.Seed(1) || two[1] != 2 {
 		t.Errorf("seeds of a file with two: %d, %v", len(two), err)
 	}
 	for name, text := range map[string]string{"empty": "", "not hex": "xyz\n", "short": "0102\n"} {
 		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := loadSeeds(path); err == nil {
+		if _, err := loadSeeds(opened(t, path), path); err == nil {
 			t.Errorf("%s: accepted, which would strand every client", name)
 		}
 	}
 	if err := os.Chmod(path, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := loadSeeds(path); err == nil || !strings.Contains(err.Error(), "chmod 600") {
+	if _, err := loadSeeds(opened(t, path), path); err == nil || !strings.Contains(err.Error(), "chmod 600") {
 		t.Errorf("readable by others: %v", err)
 	}
 }
 
 func TestCookieSecretFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "cookies.secret")
-	secret, made, err := loadCookieSecret(path)
+	store := opened(t, path)
+	secret, made, err := loadCookieSecret(store, path)
 	if err != nil || !made || len(secret) != 32 {
 		t.Fatalf("made %v, %d octets, %v", made, len(secret), err)
 	}
-	again, made, err := loadCookieSecret(path)
+	if err := store.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	again, made, err := loadCookieSecret(opened(t, path), path)
 	if err != nil || made || !bytes.Equal(secret, again) {
 		t.Errorf("second look: made %v, %v", made, err)
 	}
 	if err := os.WriteFile(path, []byte(hex.EncodeToString(make([]byte, 31))), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := loadCookieSecret(path); err == nil {
+	if _, _, err := loadCookieSecret(opened(t, path), path); err == nil {
 		t.Error("31 octets accepted")
 	}
 }

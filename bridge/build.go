@@ -4,7 +4,6 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
-	"io/fs"
 	"net"
 	"net/netip"
 	"os"
@@ -22,6 +21,7 @@ import (
 	"ntsbridge/bridge/nke"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/server"
+	"ntsbridge/bridge/statedir"
 	"ntsbridge/nts"
 	"ntsbridge/nts/aead"
 	"ntsbridge/symkey"
@@ -45,6 +45,7 @@ type parts struct {
 	leaps   *leapSeconds         // nil: no table
 	local   *control.LocalSource // what ntpq is shown
 	made    Made
+	store   *statedir.Store // state directory, with what is to be written to it
 }
 
 // Made says what the first start generated.
@@ -56,8 +57,16 @@ type Made struct {
 
 // build makes all parts, or none and an error. It touches nothing that runs;
 // what it finds questionable it logs.
-func build(cfg *config.Config, log hclog.Logger, now time.Time) (*parts, error) {
+func build(cfg *config.Config, previous *parts, log hclog.Logger, now time.Time) (*parts, error) {
 	p := &parts{cfg: cfg, state: &server.State{}}
+	var running *statedir.Store
+	if previous != nil {
+		running = previous.store
+	}
+	var err error
+	if p.store, err = statedir.Open(cfg.StateDir, running); err != nil {
+		return nil, err
+	}
 	for _, step := range []func(hclog.Logger, time.Time) error{
 		p.buildLeap, p.buildAccess, p.buildKeys, p.buildAutokey, p.buildNTS, p.buildSources, p.buildReferenceClocks, p.buildQuery,
 	} {
@@ -66,7 +75,14 @@ func build(cfg *config.Config, log hclog.Logger, now time.Time) (*parts, error) 
 		}
 	}
 	p.policy = clockPolicy(&cfg.Clock)
-	return p, nil
+	for _, notice := range p.store.Notices() {
+		log.Warn("state directory", "notice", notice)
+	}
+	if err := p.store.Commit(); err != nil || !cfg.NTS.Enabled {
+		return p, err
+	}
+	_, err = nke.LoadCertificates(p.ke.Certificates)
+	return p, err
 }
 
 func (p *parts) buildAccess(_ hclog.Logger, _ time.Time) (err error) {
@@ -105,7 +121,7 @@ func (p *parts) buildKeys(log hclog.Logger, _ time.Time) error {
 	if len(p.cfg.Keys.Files) == 0 && p.cfg.Keys.Generate {
 		// The file is ours: every key in it may be used.
 		trusted = symkey.TrustAll
-		if keys, p.made.Key, err = loadGeneratedKeys(generatedKeyFile(p.cfg)); err != nil {
+		if keys, p.made.Key, err = loadGeneratedKeys(p.store, generatedKeyFile(p.cfg)); err != nil {
 			return err
 		}
 	}
@@ -135,7 +151,7 @@ func (p *parts) buildAutokey(log hclog.Logger, now time.Time) error {
 	if !ok {
 		return fmt.Errorf("autokey: digest %q is not known; use the one of the clients' crypto line, MD5 if it has none", a.Digest)
 	}
-	seeds, err := loadSeeds(a.SeedFile)
+	seeds, err := loadSeeds(p.store, a.SeedFile)
 	if err != nil {
 		return err
 	}
@@ -186,7 +202,7 @@ func (p *parts) buildNTS(log hclog.Logger, now time.Time) error {
 	if p.state.NTS, err = nts.NewServer(aeads); err != nil {
 		return err
 	}
-	if p.secret, p.made.CookieSecret, err = loadCookieSecret(n.Cookies.SecretFile); err != nil {
+	if p.secret, p.made.CookieSecret, err = loadCookieSecret(p.store, n.Cookies.SecretFile); err != nil {
 		return err
 	}
 	ring, err := p.ring(now)
@@ -194,7 +210,7 @@ func (p *parts) buildNTS(log hclog.Logger, now time.Time) error {
 		return err
 	}
 	p.state.NTS.SetRing(ring)
-	files, made, err := certificates(p.cfg, now)
+	files, made, err := certificates(p.cfg, p.store, now)
 	if err != nil {
 		return err
 	}
@@ -209,8 +225,7 @@ func (p *parts) buildNTS(log hclog.Logger, now time.Time) error {
 	}
 	p.ke = nke.Config{Listen: n.Listen, Certificates: files, KE: ke, Ring: p.state.NTS.Ring,
 		Allow: allowKE(p.state.Access), Limits: keLimits(p.cfg), Logger: log.Named("nts-ke")}
-	_, err = nke.LoadCertificates(files)
-	return err
+	return nil
 }
 
 func (p *parts) ring(now time.Time) (*nts.Ring, error) {
@@ -239,7 +254,7 @@ func keLimits(cfg *config.Config) nke.Limits {
 
 // certificates returns the configured files, or those of the state directory,
 // made on the first start.
-func certificates(cfg *config.Config, now time.Time) (files []nke.Files, made bool, err error) {
+func certificates(cfg *config.Config, store *statedir.Store, now time.Time) (files []nke.Files, made bool, err error) {
 	for _, c := range cfg.NTS.Certificates {
 		files = append(files, nke.Files{Certificate: c.Cert, Key: c.Key})
 	}
@@ -250,11 +265,15 @@ func certificates(cfg *config.Config, now time.Time) (files []nke.Files, made bo
 		return nil, false, errors.New("nts: no certificate; name one in nts.certificates, or set nts.generate or nts.enabled: false")
 	}
 	f := generatedCertificate(cfg)
-	err = nke.SelfSigned(f, selfSignedNames(cfg), now)
-	if errors.Is(err, fs.ErrExist) {
-		return []nke.Files{f}, false, nil
+	key, _, err := store.Load(statedir.File{Path: f.Key, What: "private key of NTS", Mode: statedir.Secret, Make: nke.NewKey,
+		Loss: "every NTS client needs the new certificate"})
+	if err != nil {
+		return nil, false, err
 	}
-	return []nke.Files{f}, err == nil, err
+	_, made, err = store.Load(statedir.File{Path: f.Certificate, What: "certificate of NTS", Mode: statedir.Public,
+		Loss: "every NTS client needs the new certificate",
+		Make: func() ([]byte, error) { return nke.NewSelfSigned(key, selfSignedNames(cfg), now) }})
+	return []nke.Files{f}, made, err
 }
 
 func generatedCertificate(cfg *config.Config) nke.Files {

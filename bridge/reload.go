@@ -17,7 +17,7 @@ func (b *Bridge) Reload(cfg *config.Config) error {
 	if err := reloadable(b.parts.cfg, cfg); err != nil {
 		return err
 	}
-	next, err := build(cfg, b.log, time.Now())
+	next, err := build(cfg, b.parts, b.log, time.Now())
 	if err != nil {
 		return err
 	}

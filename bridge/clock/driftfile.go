@@ -6,7 +6,7 @@ import (
 	"strconv"
 	"strings"
 
-	"ntsbridge/bridge/internal/safefile"
+	"ntsbridge/bridge/statedir"
 )
 
 // DriftForm is the form of a drift file.
@@ -75,5 +75,5 @@ func writeDriftFile(path string, form DriftForm, f drift) error {
 	if old, err := readDriftFile(path); err == nil {
 		f.form = old.form
 	}
-	return safefile.Write(path, []byte(f.String()), 0o644)
+	return statedir.Write(path, []byte(f.String()), 0o644)
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"ntsbridge/bridge/clock/discipline"
-	"ntsbridge/bridge/internal/safefile"
+	"ntsbridge/bridge/statedir"
 )
 
 // Saved is what the state file keeps over a restart.
@@ -258,7 +258,7 @@ func (s *saver) finish() {
 func writeSaved(c *DriverConfig, s *Saved) error {
 	var err error
 	if text := s.format(); c.StateFile != "" && text != nil {
-		err = safefile.Write(c.StateFile, text, 0o644)
+		err = statedir.Write(c.StateFile, text, 0o644)
 	}
 	if c.DriftFile != "" && s.Known {
 		err = errors.Join(err, writeDriftFile(c.DriftFile, c.DriftForm, drift{frequency: s.Frequency, skew: s.Skew}))

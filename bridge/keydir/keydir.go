@@ -17,7 +17,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"ntsbridge/bridge/internal/safefile"
+	"ntsbridge/bridge/statedir"
 )
 
 // maxFile is the longest key file read, octets.
@@ -127,19 +127,19 @@ func (d *Dir) Commit() ([]File, error) {
 func (d *Dir) write(f File) error {
 	path := filepath.Join(d.path, f.Name)
 	if !f.Secret {
-		return safefile.Write(path, f.Content, publicFile)
+		return statedir.Write(path, f.Content, publicFile)
 	}
 	mode, gid := d.access(f)
-	if err := safefile.Write(path, f.Content, mode); err != nil {
+	if err := statedir.Write(path, f.Content, mode); err != nil {
 		return err
 	}
-	if mode == safefile.Secret || gid < 0 {
+	if mode == statedir.Secret || gid < 0 {
 		return nil
 	}
 	// Who is not allowed to give the file to the group gets one that only its
 	// owner can read.
 	if err := os.Chown(path, -1, gid); err != nil {
-		return os.Chmod(path, safefile.Secret)
+		return os.Chmod(path, statedir.Secret)
 	}
 	return nil
 }
@@ -159,13 +159,13 @@ func (d *Dir) access(f File) (mode fs.FileMode, gid int) {
 		if info.Mode()&0o040 != 0 {
 			return groupFile, groupOf(info)
 		}
-		return safefile.Secret, -1
+		return statedir.Secret, -1
 	}
 	info, err := os.Stat(d.path)
 	if err == nil && info.Mode()&fs.ModeSetgid != 0 {
 		return groupFile, groupOf(info)
 	}
-	return safefile.Secret, -1
+	return statedir.Secret, -1
 }
 
 func groupOf(info fs.FileInfo) int {
@@ -215,14 +215,14 @@ func Replace(path string, content []byte) error {
 	}
 	info, err := os.Stat(path)
 	if err != nil {
-		return safefile.Write(path, content, safefile.Secret)
+		return statedir.Write(path, content, statedir.Secret)
 	}
-	if err := safefile.Write(path, content, info.Mode().Perm()); err != nil {
+	if err := statedir.Write(path, content, info.Mode().Perm()); err != nil {
 		return err
 	}
 	if gid := groupOf(info); gid >= 0 && info.Mode()&0o040 != 0 {
 		if err := os.Chown(path, -1, gid); err != nil {
-			return os.Chmod(path, safefile.Secret)
+			return os.Chmod(path, statedir.Secret)
 		}
 	}
 	return nil

@@ -46,10 +46,26 @@ func selfSigned(t testing.TB, names ...string) nke.Files {
 	t.Helper()
 	dir := t.TempDir()
 	f := nke.Files{Certificate: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")}
-	if err := nke.SelfSigned(f, names, time.Now()); err != nil {
+	makeSelfSigned(t, f, names, time.Now())
+	return f
+}
+
+// makeSelfSigned writes a self-signed certificate and its key.
+func makeSelfSigned(t testing.TB, f nke.Files, names []string, now time.Time) {
+	t.Helper()
+	key, err := nke.NewKey()
+	if err != nil {
 		t.Fatal(err)
 	}
-	return f
+	cert, err := nke.NewSelfSigned(key, names, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, text := range map[string][]byte{f.Key: key, f.Certificate: cert} {
+		if err := os.WriteFile(path, text, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 func testConfig(t testing.TB, files ...nke.Files) nke.Config {
@@ -440,17 +456,7 @@ func TestSelfSigned(t *testing.T) {
 	dir := t.TempDir()
 	f := nke.Files{Certificate: filepath.Join(dir, "cert.pem"), Key: filepath.Join(dir, "key.pem")}
 	now := time.Date(2026, 3, 1, 0, 0, 0, 0, time.UTC)
-	if err := nke.SelfSigned(f, []string{"nts.test", "192.0.2.1", "2001:db8::1"}, now); err != nil {
-		t.Fatal(err)
-	}
-	for path, want := range map[string]fs.FileMode{f.Certificate: 0o644, f.Key: 0o600} {
-		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != want {
-			t.Errorf("%s: %v, %v", path, info.Mode(), err)
-		}
-	}
-	if list, _ := os.ReadDir(dir); len(list) != 2 {
-		t.Errorf("%d files left in the directory", len(list))
-	}
+	makeSelfSigned(t, f, []string{"nts.test", "192.0.2.1", "2001:db8::1"}, now)
 	c, err := nke.LoadCertificates([]nke.Files{f})
 	if err != nil {
 		t.Fatal(err)
@@ -462,25 +468,17 @@ func TestSelfSigned(t *testing.T) {
 	if st := c.Status(now.AddDate(11, 0, 0))[0]; st.DaysLeft >= 0 || !strings.Contains(st.Problem, "expired") {
 		t.Errorf("after its end: %+v", st)
 	}
-	key, _ := os.ReadFile(f.Key)
-	if err := nke.SelfSigned(f, []string{"nts.test"}, now); !errors.Is(err, fs.ErrExist) {
-		t.Errorf("second time: %v", err)
-	}
-	// A first start that was cut short between the two files.
-	if err := os.Remove(f.Certificate); err != nil {
+	key, err := os.ReadFile(f.Key)
+	if err != nil {
 		t.Fatal(err)
-	}
-	if err := nke.SelfSigned(f, []string{"nts.test"}, now); err != nil {
-		t.Fatal(err)
-	}
-	if again, _ := os.ReadFile(f.Key); !bytes.Equal(key, again) {
-		t.Error("an existing key was replaced")
 	}
 	for _, names := range [][]string{nil, {"a b"}, {""}} {
-		g := nke.Files{Certificate: filepath.Join(dir, "x.pem"), Key: filepath.Join(dir, "x.key")}
-		if err := nke.SelfSigned(g, names, now); err == nil {
+		if _, err := nke.NewSelfSigned(key, names, now); err == nil {
 			t.Errorf("names %q accepted", names)
 		}
+	}
+	if _, err := nke.NewSelfSigned([]byte("no key"), []string{"nts.test"}, now); err == nil {
+		t.Error("a text that is no key accepted")
 	}
 }
 

@@ -10,13 +10,9 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"io/fs"
 	"math/big"
 	"net"
-	"os"
 	"time"
-
-	"ntsbridge/bridge/internal/safefile"
 )
 
 // selfSignedYears is how long a self-made certificate lives. Nobody renews it
@@ -25,33 +21,58 @@ import (
 // would protect.
 const selfSignedYears = 10
 
-// SelfSigned makes a self-signed certificate for host names and IP addresses,
-// with an ECDSA P-256 key, which every NTS client knows. It is not an
-// authority: clients that trust it trust nothing else. It does not touch an
-// existing certificate (fs.ErrExist), and uses a key file that is already
-// there. The key file has mode 0600, the certificate 0644; both appear whole
-// or not at all.
+// NewKey makes an ECDSA P-256 key, which every NTS client knows, as the text of
+// a PEM file.
+func NewKey() ([]byte, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return nil, fmt.Errorf("nke: private key: %w", err)
+	}
+	der, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		return nil, fmt.Errorf("nke: private key: %w", err)
+	}
+	defer clear(der)
+	return pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}), nil
+}
+
+// NewSelfSigned makes a self-signed certificate for host names and IP addresses
+// with a private key, both the texts of PEM files. It is not an authority:
+// clients that trust it trust nothing else.
 //
 // It is valid from a year before now, since clients whose clock is behind are
 // those that need it.
-func SelfSigned(f Files, names []string, now time.Time) error {
-	if _, err := os.Lstat(f.Certificate); err == nil {
-		return fmt.Errorf("nke: certificate %s: %w", f.Certificate, fs.ErrExist)
-	}
-	key, err := loadOrMakeKey(f.Key)
+func NewSelfSigned(keyText []byte, names []string, now time.Time) ([]byte, error) {
+	key, err := parseKey(keyText)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	template, err := selfSignedTemplate(names, now)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
-		return fmt.Errorf("nke: self-signed certificate: %w", err)
+		return nil, fmt.Errorf("nke: self-signed certificate: %w", err)
 	}
-	block := &pem.Block{Type: "CERTIFICATE", Bytes: der}
-	return safefile.Write(f.Certificate, pem.EncodeToMemory(block), 0o644)
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), nil
+}
+
+// parseKey reads a private key as NewKey makes it.
+func parseKey(text []byte) (crypto.Signer, error) {
+	block, _ := pem.Decode(text)
+	if block == nil {
+		return nil, errors.New("nke: private key: no PEM block in it: move the file away")
+	}
+	key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("nke: private key: %w", err)
+	}
+	signer, ok := key.(crypto.Signer)
+	if !ok {
+		return nil, errors.New("nke: private key cannot sign")
+	}
+	return signer, nil
 }
 
 func selfSignedTemplate(names []string, now time.Time) (*x509.Certificate, error) {
@@ -98,39 +119,4 @@ func hostName(name string) bool {
 		}
 	}
 	return name[0] != '-' && name[0] != '.'
-}
-
-// loadOrMakeKey returns the key of the file, which it makes if it is missing.
-// One is there without certificate when an earlier first start was cut short.
-func loadOrMakeKey(path string) (crypto.Signer, error) {
-	text, err := os.ReadFile(path)
-	if err == nil {
-		block, _ := pem.Decode(text)
-		if block == nil {
-			return nil, fmt.Errorf("nke: private key %s: no PEM block in it: move it away", path)
-		}
-		key, err := x509.ParsePKCS8PrivateKey(block.Bytes)
-		if err != nil {
-			return nil, fmt.Errorf("nke: private key %s: %w", path, err)
-		}
-		signer, ok := key.(crypto.Signer)
-		if !ok {
-			return nil, fmt.Errorf("nke: private key %s cannot sign", path)
-		}
-		return signer, nil
-	}
-	if !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("nke: private key: %w", err)
-	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return nil, fmt.Errorf("nke: private key: %w", err)
-	}
-	der, err := x509.MarshalPKCS8PrivateKey(key)
-	if err != nil {
-		return nil, fmt.Errorf("nke: private key: %w", err)
-	}
-	defer clear(der)
-	block := &pem.Block{Type: "PRIVATE KEY", Bytes: der}
-	return key, safefile.Write(path, pem.EncodeToMemory(block), safefile.Secret)
 }

@@ -10,7 +10,7 @@ import (
 	"path/filepath"
 	"syscall"
 
-	"ntsbridge/bridge/internal/safefile"
+	"ntsbridge/bridge/statedir"
 )
 
 // FileStore is a Store in files of a directory, one for each name, that only
@@ -86,5 +86,5 @@ func (s *FileStore) Save(name string, state []byte) error {
 	if len(state) == 0 {
 		return s.remove(s.path(name))
 	}
-	return safefile.Write(s.path(name), state, safefile.Secret)
+	return statedir.Write(s.path(name), state, statedir.Secret)
 }

@@ -1,6 +1,4 @@
-// Package safefile writes files so that they appear whole or not at all, also
-// after a power cut: temporary file, fsync, rename, fsync of the directory.
-package safefile
+package statedir
 
 import (
 	"fmt"
@@ -9,14 +7,23 @@ import (
 	"path/filepath"
 )
 
-// Secret is the mode of files that only their owner may read.
-const Secret fs.FileMode = 0o600
+// Modes of files: of those that only their owner may read, and of those that
+// everybody may.
+const (
+	Secret fs.FileMode = 0o600
+	Public fs.FileMode = 0o644
+)
 
-// Write makes or replaces the file at path. The mode is exact, whatever the
-// umask.
+// temporaryMark is what the names of temporary files have between the name of
+// the file and a number.
+const temporaryMark = ".new-"
+
+// Write makes or replaces the file at path, so that it appears whole or not at
+// all, also after a power cut: temporary file, fsync, rename, fsync of the
+// directory. The mode is exact, whatever the umask.
 func Write(path string, content []byte, mode fs.FileMode) (err error) {
 	dir := filepath.Dir(path)
-	tmp, err := os.CreateTemp(dir, "."+filepath.Base(path)+".*")
+	tmp, err := os.CreateTemp(dir, "."+filepath.Base(path)+temporaryMark+"*")
 	if err != nil {
 		return fmt.Errorf("write %s: %w", path, err)
 	}

@@ -1,0 +1,232 @@
+package statedir
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// markerName is the file of the state directory that lists, a path a line, the
+// files that earlier starts made or read.
+const markerName = "files-made"
+
+// maxFileLen is the longest file of value that is read, octets.
+const maxFileLen = 4 << 20
+
+// File is a file of value.
+type File struct {
+	Path string
+	What string // such as "cookie secret", for messages
+	Mode fs.FileMode
+	// Loss says what a new one would mean, such as "every NTS client does one
+	// new key establishment".
+	Loss string
+	// Make makes the first contents.
+	Make func() ([]byte, error)
+}
+
+// LostError says that a file which an earlier start had is gone.
+type LostError struct {
+	File   File
+	Marker string
+}
+
+// Error names the remedy.
+func (e *LostError) Error() string {
+	return fmt.Sprintf("%s: %s is gone, and an earlier start had it; restore it from a backup (or copy it from another gateway), "+
+		"or delete its line from %s to have a new one made: %s", e.File.What, e.File.Path, e.Marker, e.File.Loss)
+}
+
+// Store is a state directory, with what is to be written to it.
+type Store struct {
+	dir     string
+	marked  []string          // paths, as in the marker
+	known   map[string][]byte // contents by path: of what runs and of what this load saw
+	seen    map[string]bool   // by this load
+	pending []pending
+	notices []string
+}
+
+type pending struct {
+	file    File
+	content []byte
+}
+
+// Open looks at a state directory, which need not be there. previous is the
+// store of what runs, nil at a start.
+func Open(dir string, previous *Store) (*Store, error) {
+	s := &Store{dir: dir, known: make(map[string][]byte), seen: make(map[string]bool)}
+	if previous != nil {
+		for path, content := range previous.known {
+			s.known[path] = content
+		}
+	}
+	text, err := read(s.marker())
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("state directory: %w", err)
+	}
+	for line := range strings.Lines(string(text)) {
+		if line = strings.TrimSpace(line); line != "" && !strings.HasPrefix(line, "#") {
+			s.marked = append(s.marked, line)
+		}
+	}
+	return s, nil
+}
+
+func (s *Store) marker() string { return filepath.Join(s.dir, markerName) }
+
+// Path returns the path of a file in the directory.
+func (s *Store) Path(name string) string { return filepath.Join(s.dir, name) }
+
+// Load returns the contents of a file of value; made says that they are new and
+// not written yet. Of a secret only its owner may be able to read the file.
+func (s *Store) Load(f File) (content []byte, made bool, err error) {
+	content, err = s.read(f)
+	switch {
+	case err == nil:
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, false, fmt.Errorf("%s: %w", f.What, err)
+	case s.known[f.Path] != nil:
+		content = s.known[f.Path]
+		s.pending = append(s.pending, pending{f, content})
+		s.notices = append(s.notices, fmt.Sprintf("%s: %s was gone and is written back from memory", f.What, f.Path))
+	case slices.Contains(s.marked, f.Path):
+		return nil, false, &LostError{f, s.marker()}
+	default:
+		if content, err = f.Make(); err != nil {
+			return nil, false, fmt.Errorf("%s: %w", f.What, err)
+		}
+		made = true
+		s.pending = append(s.pending, pending{f, content})
+	}
+	s.known[f.Path], s.seen[f.Path] = content, true
+	return content, made, nil
+}
+
+// read reads a file as its mode demands.
+func (s *Store) read(f File) ([]byte, error) {
+	if f.Mode == Secret {
+		return ReadSecret(f.Path)
+	}
+	return read(f.Path)
+}
+
+// Notices returns what a load did that somebody should know.
+func (s *Store) Notices() []string { return s.notices }
+
+// Pending reports whether Commit has a file to write.
+func (s *Store) Pending() bool { return len(s.pending) > 0 || !s.markerComplete() }
+
+// Commit makes what was made lasting: the files, then the marker. What an
+// earlier start left half done is removed.
+func (s *Store) Commit() error {
+	s.clean()
+	for _, p := range s.pending {
+		if err := Write(p.file.Path, p.content, p.file.Mode); err != nil {
+			return fmt.Errorf("%s: %w", p.file.What, err)
+		}
+	}
+	s.pending = nil
+	if s.markerComplete() {
+		return nil
+	}
+	return s.mark()
+}
+
+func (s *Store) markerComplete() bool {
+	for path := range s.seen {
+		if !slices.Contains(s.marked, path) {
+			return false
+		}
+	}
+	return true
+}
+
+// mark writes the marker.
+func (s *Store) mark() error {
+	for path := range s.seen {
+		if !slices.Contains(s.marked, path) {
+			s.marked = append(s.marked, path)
+		}
+	}
+	slices.Sort(s.marked)
+	var text bytes.Buffer
+	text.WriteString("# Files that an earlier start made or read. One that is gone is never made anew in\n" +
+		"# silence: restore it from a backup, or delete its line here to have a new one made.\n")
+	for _, path := range s.marked {
+		fmt.Fprintln(&text, path)
+	}
+	return Write(s.marker(), text.Bytes(), Secret)
+}
+
+// clean removes what writers that were killed left: of files in this directory,
+// and of the files of value elsewhere.
+func (s *Store) clean() {
+	dirs := map[string]bool{s.dir: true}
+	for path := range s.seen {
+		dirs[filepath.Dir(path)] = true
+	}
+	for dir := range dirs {
+		entries, err := os.ReadDir(dir)
+		if err != nil {
+			continue
+		}
+		for _, e := range entries {
+			path := filepath.Join(dir, e.Name())
+			if of := temporaryOf(path); of != "" && (dir == s.dir || s.seen[of]) {
+				_ = os.Remove(path)
+			}
+		}
+	}
+}
+
+// temporaryOf returns the path of the file that a temporary one was to become,
+// empty if it is none of ours.
+func temporaryOf(path string) string {
+	name := filepath.Base(path)
+	of, number, ok := cutLast(name, temporaryMark)
+	if !ok || len(of) < 2 || of[0] != '.' || number == "" || strings.Trim(number, "0123456789") != "" {
+		return ""
+	}
+	return filepath.Join(filepath.Dir(path), of[1:])
+}
+
+func cutLast(s, sep string) (before, after string, found bool) {
+	i := strings.LastIndex(s, sep)
+	if i < 0 {
+		return s, "", false
+	}
+	return s[:i], s[i+len(sep):], true
+}
+
+// ReadSecret reads a file that nobody but its owner may read.
+func ReadSecret(path string) ([]byte, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if info.Mode().Perm()&0o077 != 0 {
+		return nil, fmt.Errorf("%s is readable by others (mode %04o); chmod 600 it", path, info.Mode().Perm())
+	}
+	return read(path)
+}
+
+// read reads a file that is not too long.
+func read(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	content, err := io.ReadAll(io.LimitReader(f, maxFileLen+1))
+	if err == nil && len(content) > maxFileLen {
+		err = fmt.Errorf("%s is larger than %d octets; is it the right file?", path, maxFileLen)
+	}
+	return content, err
+}
