@@ -65,7 +65,7 @@ func (s *Server) answer(c *call) (ntp.Action, ntp.Reason) {
 		// ntpd then sends the packet without the message.
 		return ntp.Answer, ntp.ReasonTooLarge
 	}
-	if !s.limiter.takeClient(c.now, c.req.From.Addr(), excess(c.req, s.digest, m)) {
+	if !s.budget.SpendOwn(c.req.From.Addr(), excess(c.req, s.digest, m)) {
 		return ntp.Drop, ntp.ReasonBudget
 	}
 	c.sess.fieldLen = len(m.Append(c.sess.field[:0]))
@@ -231,7 +231,7 @@ func (c *call) sign() outcome {
 		return failed(EventPER)
 	}
 	filestamp := binary.BigEndian.Uint32(c.field[12:])
-	return c.costly(value, filestamp, s.limiter.signCost, func() ([]byte, Event) {
+	return c.costly(value, filestamp, s.signCost, func() ([]byte, Event) {
 		der, err := keyfile.SignCertificate(s.rand, request, keyfile.Issuer{
 			Name: s.host.Name,
 			Key:  s.host.Signer(),
@@ -254,9 +254,9 @@ func (c *call) costly(request []byte, filestamp uint32, cost int, make func() ([
 		return outcome{message: m}
 	}
 	if c.synced {
-		cost += s.limiter.signCost
+		cost += s.signCost
 	}
-	if !s.limiter.take(c.now, c.req.From.Addr(), cost) {
+	if !s.budget.Spend(c.req.From.Addr(), cost) {
 		return outcome{reason: ntp.ReasonBudget}
 	}
 	c.sess.Cost = cost

@@ -31,8 +31,10 @@ type Config struct {
 	TakeoverEnd ntp.Timestamp
 	// Leap is the value of LEAP responses. Zero: no leap seconds are known.
 	Leap LeapValues
-	// Budget bounds the public-key operations. Zero fields have defaults.
+	// Budget bounds the public-key operations. Required.
 	Budget Budget
+	// Answers is how many recent answers are remembered. Default: 1024.
+	Answers int
 }
 
 // CachedCertificate is a certificate with the filestamp that it came with.
@@ -63,5 +65,13 @@ func (c *Config) check() error {
 			return fmt.Errorf("%w: cached certificate %d is missing", ErrConfig, i)
 		}
 	}
-	return c.Budget.check()
+	switch {
+	case c.Budget == nil:
+		return fmt.Errorf("%w: no budget", ErrConfig)
+	case c.Answers < 0 || c.Answers > 1<<30:
+		return fmt.Errorf("%w: %d answers, must be 0 to 2^30", ErrConfig, c.Answers)
+	case c.Answers == 0:
+		c.Answers = defaultAnswers
+	}
+	return nil
 }

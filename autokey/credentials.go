@@ -57,7 +57,7 @@ type Credentials struct {
 // associations roll and for signatures; it must be safe for concurrent use, as
 // crypto/rand.Reader is.
 func NewCredentials(h *keyfile.Host, rand io.Reader) (*Credentials, error) {
-	cfg := Config{Host: h}
+	cfg := Config{Host: h, Budget: Unbounded{}} // as for a server without clients
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}

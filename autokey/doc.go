@@ -15,7 +15,7 @@
 // final. A packet without extension field costs five digests, no lock and no
 // allocation. One with an extension field may cost public-key operations, so
 // Open defers it when called on the fast path; a slower path calls Open again
-// with slow set, where a Budget and a cache of recent answers bound the work.
+// with slow set, where the caller's Budget and a cache of recent answers bound the work.
 //
 // # What it does otherwise than ntpd 4.2.8p15
 //

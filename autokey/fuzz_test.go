@@ -13,7 +13,7 @@ func fuzzServer(f *testing.F, name string) *Server {
 	cfg := testConfig(f, name)
 	cfg.Takeover = true
 	cfg.OlderSeeds = []Seed{1}
-	cfg.Budget = Budget{Rate: 1 << 30, Burst: 1 << 30, ClientRate: 1 << 30, ClientBurst: 1 << 30}
+	cfg.Budget = Unbounded{}
 	s, err := NewServer(cfg, zeroReader{})
 	if err != nil {
 		f.Fatal(err)

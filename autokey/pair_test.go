@@ -127,7 +127,7 @@ func newPair(t testing.TB, client, server *keyfile.Host, change func(*Associatio
 	t.Helper()
 	p := &pair{
 		world: &world{t: t}, cred: newTestCredentials(t, client), serverSynced: true, poll: 16 * time.Second,
-		server: newTestServer(t, Config{Host: server, Seed: 77, Leap: LeapValues{37, 3692217600, 4070000000}, Budget: Budget{Burst: 1 << 30, ClientBurst: 1 << 30}}),
+		server: newTestServer(t, Config{Host: server, Seed: 77, Leap: LeapValues{37, 3692217600, 4070000000}}),
 	}
 	cfg := AssociationConfig{Credentials: p.cred, Local: testClient, Remote: testServer}
 	if change != nil {

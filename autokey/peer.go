@@ -156,7 +156,7 @@ func (p *Peer) answerCookie(c *call) outcome {
 	if p.status == 0 || !c.synced {
 		return outcome{reason: ntp.ReasonBudget} // no answer; an error would make it start over
 	}
-	if !p.server.limiter.take(c.now, p.cfg.Remote, cookieCost(pub)+p.server.limiter.signCost) {
+	if !p.server.budget.Spend(p.cfg.Remote, cookieCost(pub)+p.server.signCost) {
 		return outcome{reason: ntp.ReasonBudget}
 	}
 	q := Message{Timestamp: stamp(c.now), Filestamp: p.cred.Updated()}

@@ -59,7 +59,7 @@ func (r *replay) server(a netip.Addr) *replayServer {
 	v := &replayServer{addr: a, keys: h.keys(r.t)}
 	v.config = Config{
 		Host: v.keys, Digest: h.digest(), Leap: r.recordedLeap(a),
-		Budget: Budget{Burst: 1 << 30, ClientBurst: 1 << 30},
+		Budget: Unbounded{},
 	}
 	v.restart(r.t)
 	r.servers[a] = v

@@ -31,8 +31,9 @@ type Server struct {
 	leap         LeapValues
 	autokeys     map[uint32]Message // AUTO responses of broadcast associations
 
-	limiter *limiter
-	answers *answers
+	budget   Budget
+	signCost int // of one signature of the server, units of the budget
+	answers  *answers
 }
 
 // NewServer makes a server. rand is for the public-key operations and must be
@@ -56,13 +57,13 @@ func NewServer(cfg Config, rand io.Reader) (*Server, error) {
 		takeoverEnd:  cfg.TakeoverEnd,
 		certificates: certificates,
 		leap:         cfg.Leap,
-		limiter:      newLimiter(cfg.Budget),
-		answers:      newAnswers(cfg.Budget.Answers),
+		budget:       cfg.Budget,
+		answers:      newAnswers(cfg.Answers),
 	}
 	if err := s.sign(&Message{Code: Request(OpLeap)}); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrConfig, err)
 	}
-	s.limiter.signCost = privateCost(cfg.Host.Signer().Public())
+	s.signCost = privateCost(cfg.Host.Signer().Public())
 	s.values.Store(unsignedValues(s.flagged))
 	return s, nil
 }

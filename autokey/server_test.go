@@ -29,11 +29,14 @@ func testConfig(t testing.TB, name string) Config {
 	t.Helper()
 	s := readSession(t, name)
 	h := s.host(netip.MustParseAddr("10.98.0.1"))
-	return Config{Host: h.keys(t), Digest: h.digest()}
+	return Config{Host: h.keys(t), Digest: h.digest(), Budget: Unbounded{}}
 }
 
 func newTestServer(t testing.TB, cfg Config) *Server {
 	t.Helper()
+	if cfg.Budget == nil {
+		cfg.Budget = Unbounded{}
+	}
 	s, err := NewServer(cfg, rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -338,8 +341,8 @@ func TestNewServerRefuses(t *testing.T) {
 		"digest":            func(c *Config) { c.Digest = 200 },
 		"seeds":             func(c *Config) { c.OlderSeeds = make([]Seed, 10) },
 		"nil certificate":   func(c *Config) { c.Cache = make([]CachedCertificate, 1) },
-		"negative budget":   func(c *Config) { c.Budget.Rate = -1 },
-		"enormous budget":   func(c *Config) { c.Budget.Answers = 1<<30 + 1 },
+		"no budget":         func(c *Config) { c.Budget = nil },
+		"enormous memory":   func(c *Config) { c.Answers = 1<<30 + 1 },
 		"name without text": func(c *Config) { h := *c.Host; h.Name = ""; c.Host = &h },
 	} {
 		cfg := good

@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"errors"
-	"math"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -365,16 +364,4 @@ func (b *Bridge) closeAll() error {
 		errs = append(errs, b.server.Close())
 	}
 	return errors.Join(errs...)
-}
-
-// autokeyBudget turns parts of a core into the units of package autokey,
-// microseconds.
-func autokeyBudget(c *config.AutokeyBudget) autokey.Budget {
-	const perCore = 1e6
-	atLeastOne := func(v float64) int { return int(math.Max(1, v)) }
-	return autokey.Budget{
-		Rate: atLeastOne(c.CPU * perCore), Burst: atLeastOne(c.Burst.Seconds() * perCore),
-		ClientRate: atLeastOne(c.ClientCPU * perCore), ClientBurst: atLeastOne(c.ClientBurst.Seconds() * perCore),
-		Clients: c.Clients,
-	}
 }

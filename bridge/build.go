@@ -155,8 +155,11 @@ func (p *parts) buildAutokey(log hclog.Logger, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	cfg := autokey.Config{Host: host, Digest: digest, Seed: seeds[0], OlderSeeds: seeds[1:],
-		Budget: autokeyBudget(&a.Budget)}
+	budget, err := autokeyBudget(p.cfg)
+	if err != nil {
+		return err
+	}
+	cfg := autokey.Config{Host: host, Digest: digest, Seed: seeds[0], OlderSeeds: seeds[1:], Budget: budget}
 	if a.Seed == config.SeedZero {
 		cfg.Seed, cfg.OlderSeeds = 0, seeds
 		log.Warn("Autokey trial: cookies are made from seed 0, which anybody can compute, so that an ntpd can serve here again; end it with autokey.seed: own")

@@ -32,7 +32,7 @@ func tick(t testing.TB) *LocalSource {
 	if err != nil {
 		t.Fatal(err)
 	}
-	a, err := autokey.NewServer(autokey.Config{Host: host, Seed: 1}, rand.Reader)
+	a, err := autokey.NewServer(autokey.Config{Host: host, Seed: 1, Budget: autokey.Unbounded{}}, rand.Reader)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -155,7 +155,7 @@ func (p *parts) load() error {
 		return err
 	}
 	p.cred.SignatureUpdate(p.clock.Now())
-	p.server, err = autokey.NewServer(autokey.Config{Host: host, Seed: 4711}, rand.Reader)
+	p.server, err = autokey.NewServer(autokey.Config{Host: host, Seed: 4711, Budget: autokey.Unbounded{}}, rand.Reader)
 	return err
 }
 

@@ -85,7 +85,7 @@ func newRig(t testing.TB) *rig {
 func (r *rig) addAutokey(t testing.TB, state *State) {
 	t.Helper()
 	var err error
-	if state.Autokey, err = autokey.NewServer(autokey.Config{Host: autokeyHost(t), Seed: testSeed}, rand.Reader); err != nil {
+	if state.Autokey, err = autokey.NewServer(autokey.Config{Host: autokeyHost(t), Seed: testSeed, Budget: autokey.Unbounded{}}, rand.Reader); err != nil {
 		t.Fatal(err)
 	}
 	if err := state.Autokey.SignatureUpdate(systemTime()); err != nil {

@@ -1,0 +1,104 @@
+package access
+
+import (
+	"fmt"
+	"net/netip"
+	"sync"
+)
+
+// Bucket is the shape of a token bucket whose tokens are units of the caller's:
+// microseconds of a processor, octets, connections.
+type Bucket struct {
+	Rate  float64 // units gained per second, above 0
+	Burst int     // units that can be saved, at least 1
+}
+
+// price is the time in which units are gained, nanoseconds.
+func (b Bucket) price(units int) int64 {
+	return int64(min(float64(units)*1e9/b.Rate, float64(maxInterval)))
+}
+
+// pays reports whether a bucket that will be full again at the time full has
+// units left. What costs more than a full bucket is allowed when it is full,
+// and leaves it in debt; else it never would be.
+func (b Bucket) pays(full, now int64, units int) bool {
+	return max(full-now, 0) <= b.price(b.Burst)-b.price(min(units, b.Burst))
+}
+
+// Validate reports what makes no bucket.
+func (b Bucket) Validate() error {
+	if !(b.Rate > 0) || b.Burst < 1 {
+		return fmt.Errorf("bucket of %d units that gains %g a second: both must be above 0", b.Burst, b.Rate)
+	}
+	return nil
+}
+
+// Spend takes units from the bucket of addr at time now, in monotonic
+// nanoseconds, or nothing and returns false. A Limiter that is used so is not
+// to be used with Allow.
+func (l *Limiter) Spend(addr netip.Addr, now int64, b Bucket, units int) bool {
+	key := l.key(addr)
+	s := l.set(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := s.find(key)
+	if !b.pays(s.full[i], now, units) {
+		return false
+	}
+	s.full[i] = max(s.full[i], now) + b.price(units)
+	return true
+}
+
+// Budget bounds what strangers can make this host spend: each of them, and all
+// together. It is for several goroutines.
+type Budget struct {
+	clients   *Limiter
+	each, all Bucket
+	now       func() int64
+
+	mu   sync.Mutex
+	full int64 // of the bucket of all
+}
+
+// BudgetConfig is the shape of a Budget.
+type BudgetConfig struct {
+	Clients LimiterConfig
+	Each    Bucket       // of one client
+	All     Bucket       // of all together
+	Now     func() int64 // monotonic nanoseconds: a step of the clock gives nobody anything
+}
+
+// NewBudget returns a budget of which nothing is spent.
+func NewBudget(c BudgetConfig) (*Budget, error) {
+	for _, b := range []Bucket{c.Each, c.All} {
+		if err := b.Validate(); err != nil {
+			return nil, err
+		}
+	}
+	l, err := NewLimiter(c.Clients)
+	if err != nil {
+		return nil, err
+	}
+	return &Budget{clients: l, each: c.Each, all: c.All, now: c.Now, full: never}, nil
+}
+
+// Spend takes units from the client's bucket and from that of all, or from
+// neither and returns false.
+func (b *Budget) Spend(client netip.Addr, units int) bool {
+	if units <= 0 {
+		return true
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	now := b.now()
+	if !b.all.pays(b.full, now, units) || !b.clients.Spend(client, now, b.each, units) {
+		return false
+	}
+	b.full = max(b.full, now) + b.all.price(units)
+	return true
+}
+
+// SpendOwn takes units from the client's bucket alone.
+func (b *Budget) SpendOwn(client netip.Addr, units int) bool {
+	return units <= 0 || b.clients.Spend(client, b.now(), b.each, units)
+}
