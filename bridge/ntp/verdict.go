@@ -10,6 +10,8 @@ type Request struct {
 	From     netip.AddrPort // 4-in-6 addresses are unmapped
 	To       netip.Addr     // local address that the packet was sent to
 	Received Timestamp      // by the kernel's clock where it tells
+	TOS      uint8          // type of service or traffic class, if KnownTOS
+	KnownTOS bool           // the socket told TOS
 }
 
 // Action is what to send for a request.
