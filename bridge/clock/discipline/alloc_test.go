@@ -67,7 +67,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		}
 	}
 	r.run(20000)
-	if n := len(r.d.slots); n > maxSlots || n != r.d.joint.members[0].n-clockLen {
+	if n := len(r.d.joint.slots); n > maxSlots || n != r.d.joint.members[0].n-clockLen {
 		t.Errorf("%d bias states, at most %d are allowed", n, maxSlots)
 	}
 	for _, s := range r.d.sources {
@@ -76,8 +76,8 @@ func TestMemoryIsBounded(t *testing.T) {
 		}
 	}
 	for name, n := range map[string]int{
-		"jury": cap(r.d.jury), "trustees": cap(r.d.trustees), "voting": cap(r.d.voting), "replay": cap(r.d.replay),
-		"opinions": cap(r.d.opinions), "leanings": cap(r.d.leanings), "events": cap(r.d.events),
+		"claim": cap(r.d.claim.candidates), "survivors": cap(r.d.claim.survivors), "candidates": cap(r.d.selection.candidates), "replay": cap(r.d.joint.replay),
+		"opinions": cap(r.d.joint.opinions), "leanings": cap(r.d.joint.leanings), "events": cap(r.d.events),
 	} {
 		if n > 2*maxEvents {
 			t.Errorf("%s holds %d", name, n)

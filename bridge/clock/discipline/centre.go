@@ -20,49 +20,49 @@ const (
 
 // recentre moves phase and biases against each other, so that every path
 // measures what it measured before.
-func (d *Discipline) recentre(at float64) {
-	dt := at - d.joint.at
-	if !(dt > 0) || len(d.slots) < 2 {
+func (j *jointFilter) recentre(at float64) {
+	dt := at - j.at
+	if !(dt > 0) || len(j.slots) < 2 {
 		return
 	}
-	shift := d.centre() * (1 - math.Exp(-dt/centreTime))
+	shift := j.centre() * (1 - math.Exp(-dt/centreTime))
 	if shift == 0 {
 		return
 	}
-	for _, m := range d.joint.members {
+	for _, m := range j.members {
 		m.mean[phase] += shift
-		for i := range d.slots {
+		for i := range j.slots {
 			m.mean[clockLen+i] -= shift
 		}
 	}
-	d.joint.x += shift
+	j.x += shift
 }
 
 // centre returns where the biases of the paths in use are centred: their mean,
 // weighted by how symmetric each is thought to be, or with three sources and
 // more a mean that single large ones hardly move.
-func (d *Discipline) centre() float64 {
-	d.leanings = d.leanings[:0]
-	for _, s := range d.sources {
+func (j *jointFilter) centre() float64 {
+	j.leanings = j.leanings[:0]
+	for _, s := range j.roster.sources {
 		if s.state != Selected && s.state != NotPreferred && s.state != Unreachable {
 			continue
 		}
-		if l := d.leaning(s); l.weight > 0 {
-			d.leanings = append(d.leanings, l)
+		if l := j.leaning(s); l.weight > 0 {
+			j.leanings = append(j.leanings, l)
 		}
 	}
-	return centreOf(d.leanings)
+	return centreOf(j.leanings)
 }
 
 // leaning returns that of a source's path of which more is thought to be known:
 // after a change of the route that is usually the one before it.
-func (d *Discipline) leaning(s *source) (best leaning) {
+func (j *jointFilter) leaning(s *source) (best leaning) {
 	for _, p := range []*path{s.path, s.former} {
 		if p == nil || p.slot < 0 {
 			continue
 		}
-		if w := 1 / d.joint.members[0].prior[p.slot]; w > best.weight {
-			best = leaning{d.joint.bias(p.slot), w}
+		if w := 1 / j.members[0].prior[p.slot]; w > best.weight {
+			best = leaning{j.bias(p.slot), w}
 		}
 	}
 	return best

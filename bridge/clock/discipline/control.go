@@ -4,13 +4,6 @@ import (
 	"math"
 )
 
-// Reading is both clocks at one instant, with what is in force.
-type Reading struct {
-	Raw    Instant
-	System int64   // Unix time of the system clock, ns
-	Rate   float64 // frequency correction in force, s/s, as read back
-}
-
 // Action is what is to be done to the system clock now.
 type Action struct {
 	Rate float64 // total rate correction until the next action, s/s
@@ -51,8 +44,19 @@ const (
 	frequencyLimit = 500e-6
 )
 
-// controller is the state of the control loop.
+// controller is the control loop.
 type controller struct {
+	config  *Config
+	frame   *frame
+	roster  *roster
+	joint   *jointFilter
+	polling *polling
+	journal *journal
+
+	trustworthy bool // a selected sample has come since start, step or gap
+	panicked    bool
+	panicSpent  bool
+
 	running   bool
 	last      Reading // at the last tick
 	command   Action  // of the last tick
@@ -75,74 +79,41 @@ type persistence struct {
 	sources map[SourceID]bool
 }
 
-// Tick is to be called once a second, and says what to do to the clock. Where
-// it says to step, publish Status first: it is unsynchronised. The
-// correction is recomputed at each tick from the clock that exists, so that
-// nothing depends on a command having been carried out exactly.
-func (d *Discipline) Tick(r Reading) Action {
-	d.watch(r)
-	d.excuse(r)
-	d.expire(r)
-	a := d.decide(r)
-	if math.IsNaN(a.Rate) || math.IsInf(a.Rate, 0) {
-		d.event(EventNumeric, 0)
-		d.reset()
-		a = Action{Rate: d.command.Rate}
-	}
-	d.last, d.command, d.running = r, a, true
-	return a
-}
-
-// excuse remembers for all sources that we were not running.
-func (d *Discipline) excuse(r Reading) {
-	if !d.begun {
-		return
-	}
-	at := d.seconds(r.Raw)
-	idle := d.stall(at)
-	if idle == 0 {
-		return
-	}
-	for _, s := range d.sources {
-		s.excused += max(min(idle, at-s.lastAt), 0)
-	}
-}
-
 // decide computes the action.
-func (d *Discipline) decide(r Reading) Action {
-	if !d.joint.started {
-		return Action{Rate: d.idleRate(r)}
+func (c *controller) decide(r Reading) Action {
+	if !c.joint.started {
+		return Action{Rate: c.idleRate(r)}
 	}
-	e, at := d.offsetAt(r), d.seconds(r.Raw)
-	if !d.started {
-		d.started, d.starting, d.began = true, true, at
-		d.y, d.yBound = d.joint.y, math.Inf(1)
+	e, at := c.offset(r), c.frame.seconds(r.Raw)
+	if !c.started {
+		c.started, c.starting, c.began = true, true, at
+		c.y, c.yBound = c.joint.y, math.Inf(1)
 	}
-	if d.panic(e) {
-		return Action{Rate: d.baseRate()}
+	if c.panic(e) {
+		return Action{Rate: c.baseRate()}
 	}
-	d.follow(at)
-	d.persist(e, at)
-	if d.fresh {
-		d.updates++
-		d.trustworthy = true
+	c.follow(at)
+	c.persist(e, at)
+	if c.joint.fresh {
+		c.updates++
+		c.trustworthy = true
 	}
-	step := d.mayStep(e, at) || d.mustStep(e)
-	d.fresh = false
+	step := c.mayStep(e, at) || c.mustStep(e)
+	c.joint.fresh = false
 	if step {
-		return d.step(e)
+		return c.step(e)
 	}
-	return Action{Rate: d.baseRate() - d.slew(e, at)}
+	return Action{Rate: c.baseRate() - c.slew(e, at)}
 }
 
 // idleRate is the rate before anything is known: the one saved, or that
 // found.
-func (d *Discipline) idleRate(r Reading) float64 {
+func (c *controller) idleRate(r Reading) float64 {
 	switch {
-	case d.startYVar < startFrequency*startFrequency:
-		return -min(max(d.startY, -frequencyLimit), frequencyLimit)
-	case d.running:
-		return d.command.Rate
+	case c.joint.startYVar < startFrequency*startFrequency:
+		return -min(max(c.joint.startY, -frequencyLimit), frequencyLimit)
+	case c.running:
+		return c.command.Rate
 	}
 	return min(max(r.Rate, -frequencyLimit), frequencyLimit)
 }
@@ -150,63 +121,54 @@ func (d *Discipline) idleRate(r Reading) float64 {
 // baseRate is the rate that stops the system clock from drifting. The
 // frequency is in error per second of the base, not of true time, so no
 // quotient 1/(1+y) enters: at 450 ppm it would be wrong by 0.2 ppm.
-func (d *Discipline) baseRate() float64 {
-	return -min(max(d.y, -frequencyLimit), frequencyLimit)
+func (c *controller) baseRate() float64 {
+	return -min(max(c.y, -frequencyLimit), frequencyLimit)
 }
 
 // follow takes over the estimate's frequency, but not by more than was
 // thought possible before.
-func (d *Discipline) follow(at float64) {
-	_, y := d.joint.estimate(at)
-	limit := frequencyDeviations * d.yBound
-	d.y += min(max(y-d.y, -limit), limit)
-	d.yBound = math.Sqrt(d.joint.yVar)
+func (c *controller) follow(at float64) {
+	_, y := c.joint.estimate(at)
+	limit := frequencyDeviations * c.yBound
+	c.y += min(max(y-c.y, -limit), limit)
+	c.yBound = math.Sqrt(c.joint.yVar)
 }
 
 // slew returns the rate at which an offset is corrected.
-func (d *Discipline) slew(e, at float64) float64 {
-	noise := math.Sqrt(d.tracked.now / max(d.joint.yVar, 1e-24))
-	t := min(correctionTime*d.interval(), longestCorrection, noiseCorrection*noise, startCorrection*(at-d.began))
-	if known := certainDeviations * d.tracking(max(at-d.joint.at, 0)); math.Abs(e) > known {
+func (c *controller) slew(e, at float64) float64 {
+	noise := math.Sqrt(c.joint.tracked.now / max(c.joint.yVar, 1e-24))
+	t := min(correctionTime*c.polling.interval(), longestCorrection, noiseCorrection*noise, startCorrection*(at-c.began))
+	if known := certainDeviations * c.joint.tracking(max(at-c.joint.at, 0)); math.Abs(e) > known {
 		t = min(t, max(t*known/math.Abs(e), certainCorrection))
 	}
-	limit := d.config.MaxSlew
-	if d.starting {
-		if at-d.began > startLeast && math.Abs(e) < startDone || at-d.began > startPhase {
-			d.starting = false
+	limit := c.config.MaxSlew
+	if c.starting {
+		if at-c.began > startLeast && math.Abs(e) < startDone || at-c.began > startPhase {
+			c.starting = false
 		}
-		limit = max(limit, d.config.StartSlew)
+		limit = max(limit, c.config.StartSlew)
 	}
 	return min(max(e/max(t, 1), -limit), limit)
 }
 
-// interval is the shortest poll interval of the selected sources, s.
-func (d *Discipline) interval() float64 {
-	least := mostPoll
-	for _, s := range d.selected {
-		least = min(least, d.pollOf(s))
-	}
-	return math.Exp2(float64(least))
-}
-
 // panic tells whether an offset is beyond what we may touch. It ends when the
 // offset is gone.
-func (d *Discipline) panic(e float64) bool {
-	beyond := math.Abs(e) > d.config.Panic
-	if beyond && d.updates == 0 && d.config.PanicOnce && !d.panicSpent {
+func (c *controller) panic(e float64) bool {
+	beyond := math.Abs(e) > c.config.Panic
+	if beyond && c.updates == 0 && c.config.PanicOnce && !c.panicSpent {
 		return false
 	}
-	if beyond && !d.panicked {
-		d.event(EventPanic, e)
+	if beyond && !c.panicked {
+		c.journal.event(EventPanic, e)
 	}
-	d.panicked = beyond
+	c.panicked = beyond
 	return beyond
 }
 
 // persist follows how long the offset has been large, and by whom.
-func (d *Discipline) persist(e, at float64) {
-	p := &d.large
-	if d.config.StepThreshold == 0 || math.Abs(e) <= d.config.StepThreshold {
+func (c *controller) persist(e, at float64) {
+	p := &c.large
+	if c.config.StepThreshold == 0 || math.Abs(e) <= c.config.StepThreshold {
 		p.samples = 0
 		clear(p.sources)
 		return
@@ -214,63 +176,75 @@ func (d *Discipline) persist(e, at float64) {
 	if p.samples == 0 {
 		p.since = at
 	}
-	if d.fresh {
+	if c.joint.fresh {
 		p.samples++
 		if p.sources == nil {
 			p.sources = map[SourceID]bool{}
 		}
-		p.sources[d.fedBy] = true
+		p.sources[c.joint.fedBy] = true
 	}
 }
 
 // mayStep tells whether the policy allows to step now.
-func (d *Discipline) mayStep(e, at float64) bool {
-	c := &d.config
-	if c.StepThreshold == 0 || math.Abs(e) <= c.StepThreshold || !d.fresh {
+func (c *controller) mayStep(e, at float64) bool {
+	if c.config.StepThreshold == 0 || math.Abs(e) <= c.config.StepThreshold || !c.joint.fresh {
 		return false
 	}
-	if d.updates <= c.StepUpdates {
+	if c.updates <= c.config.StepUpdates {
 		return true
 	}
 	witnesses := 1
-	if len(d.sources) >= 3 {
+	if len(c.roster.sources) >= 3 {
 		witnesses = 2
 	}
-	return c.StepAnyTime && at-d.large.since >= c.StepOut && d.large.samples >= 3 && len(d.large.sources) >= witnesses
+	return c.config.StepAnyTime && at-c.large.since >= c.config.StepOut && c.large.samples >= 3 && len(c.large.sources) >= witnesses
 }
 
 // step steps an offset away. What is served after it must wait for another
 // sample.
-func (d *Discipline) step(e float64) Action {
-	d.event(EventStep, -e)
-	d.steps++
-	d.trustworthy, d.panicSpent = false, true
-	d.large = persistence{}
-	return Action{Rate: d.baseRate(), Step: -int64(math.Round(e * 1e9))}
+func (c *controller) step(e float64) Action {
+	c.journal.event(EventStep, -e)
+	c.steps++
+	c.trustworthy, c.panicSpent = false, true
+	c.large = persistence{}
+	return Action{Rate: c.baseRate(), Step: -int64(math.Round(e * 1e9))}
 }
 
-// Exit returns what to leave behind: the frequency, and no slew.
-func (d *Discipline) Exit() Action {
-	if !d.started {
-		return Action{Rate: min(max(d.command.Rate, -frequencyLimit), frequencyLimit)}
+// exit returns what to leave behind: the frequency, and no slew.
+func (c *controller) exit() Action {
+	if !c.started {
+		return Action{Rate: min(max(c.command.Rate, -frequencyLimit), frequencyLimit)}
 	}
-	return Action{Rate: d.baseRate()}
+	return Action{Rate: c.baseRate()}
 }
 
 // watch compares the system clock with what our commands should have made of
 // it.
-func (d *Discipline) watch(r Reading) {
-	if !d.running {
+func (c *controller) watch(r Reading) {
+	if !c.running {
 		return
 	}
-	elapsed := r.Raw.since(d.last.Raw)
-	moved := float64(r.System-d.last.System-int64(r.Raw-d.last.Raw))/1e9 - d.command.Rate*elapsed - float64(d.command.Step)/1e9
-	tolerance := d.config.ForeignTolerance + 1e-6*math.Abs(elapsed)
+	elapsed := r.Raw.since(c.last.Raw)
+	moved := float64(r.System-c.last.System-int64(r.Raw-c.last.Raw))/1e9 - c.command.Rate*elapsed - float64(c.command.Step)/1e9
+	tolerance := c.config.ForeignTolerance + 1e-6*math.Abs(elapsed)
 	if math.Abs(moved) > tolerance {
-		d.foreign++
-		d.event(EventForeignChange, moved)
-	} else if math.Abs(r.Rate-d.command.Rate) > 1e-9 {
-		d.foreign++
-		d.event(EventForeignRate, r.Rate-d.command.Rate)
+		c.foreign++
+		c.journal.event(EventForeignChange, moved)
+	} else if math.Abs(r.Rate-c.command.Rate) > 1e-9 {
+		c.foreign++
+		c.journal.event(EventForeignRate, r.Rate-c.command.Rate)
 	}
+}
+
+// offset is the system clock minus the estimate of true time, s.
+func (c *controller) offset(r Reading) float64 {
+	x, _ := c.joint.estimate(c.frame.seconds(r.Raw))
+	return c.frame.system(r, x)
+}
+
+// mustStep reports whether a step was asked for.
+func (c *controller) mustStep(e float64) bool {
+	asked := c.stepAsked
+	c.stepAsked = false
+	return asked && math.Abs(e) >= 1e-9
 }

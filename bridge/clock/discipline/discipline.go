@@ -3,61 +3,30 @@ package discipline
 import (
 	"fmt"
 	"math"
+	"time"
 
 	"ntsbridge/bridge/ntp"
 )
 
+// leftDeviations is how far the joint estimate may be outside of what the
+// majority agrees on before it is started anew.
+const leftDeviations = 5
+
 // Discipline follows sources and says how to correct the clock. It is not for
 // concurrent use. All Instants given to it must be of one base.
 type Discipline struct {
-	config  Config
-	sources []*source
-	begun   bool
-	origin  Instant // of all seconds within
-	epoch   int64   // base minus Unix time that counts as phase 0, ns
-
-	// The estimator.
-	joint     *bank
-	slots     []*path // which path each bias state belongs to
-	startY    float64 // frequency to start the joint filter with
-	startYVar float64
-	priors    []float64 // weights of the wanders to start with; nil: equal
-	fresh     bool      // fed since the last tick
-	fedAt     float64   // s
-	fedBy     SourceID
-	residual  float64 // last innovation, s
-	tracked   growth  // of the estimate's variance, unknown asymmetry aside
-
-	// Selection.
-	selected []*source
-	trustees []*source // the last sources that were selected
-	voices   int       // of how many a majority is needed
-	awaiting int       // the same when the jury was sworn in: some may not have answered yet
-	jury     []*source // those on whose words the bound of the error rests
-	gather   float64   // s: until when a majority of all sources is awaited
-	held     bool      // answers, but no majority
-	leap     ntp.Leap
-	leaps    leapGuard
-
-	// What may be said and done.
-	trustworthy bool // a selected sample has come since start, step or gap
-	panicked    bool
-	panicSpent  bool
-	poll        int // log2 s, before each source's limits
-	patience    int // samples in a row that allow a longer poll
-	polls       int
-	wander      float64 // log of the square of the oscillator's, averaged
+	config Config
+	frame
+	journal
+	roster
+	joint jointFilter
+	polling
+	selection
+	claim claim
 	controller
-
-	stats  statistics
-	events []Event
-
-	// Scratch space, so that nothing is allocated per sample.
-	voting   []*source
-	replay   []keptOf
-	bounds   []float64
-	opinions []opinion
-	leanings []leaning
+	leaps leapGuard
+	leap  ntp.Leap // announced by a majority of those selected
+	stats statistics
 }
 
 // New returns a discipline without sources.
@@ -65,7 +34,13 @@ func New(c Config) (*Discipline, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	return &Discipline{config: c, joint: newJointBank(), startYVar: startFrequency * startFrequency, gather: gathering}, nil
+	d := &Discipline{config: c}
+	d.joint = jointFilter{bank: newJointBank(), roster: &d.roster, journal: &d.journal, startYVar: startFrequency * startFrequency}
+	d.polling = polling{config: &d.config, roster: &d.roster, joint: &d.joint}
+	d.selection = selection{config: &d.config, roster: &d.roster, polling: &d.polling, joint: &d.joint, gather: gathering}
+	d.claim = claim{config: &d.config, joint: &d.joint}
+	d.controller = controller{config: &d.config, frame: &d.frame, roster: &d.roster, joint: &d.joint, polling: &d.polling, journal: &d.journal}
+	return d, nil
 }
 
 // AddSource adds a source.
@@ -87,52 +62,8 @@ func (d *Discipline) AddSource(id SourceID, c SourceConfig) error {
 // RemoveSource forgets a source. The clock does not move: what the source
 // taught stays.
 func (d *Discipline) RemoveSource(id SourceID) {
-	keep := func(list []*source) []*source {
-		n := 0
-		for _, s := range list {
-			if s.id != id {
-				list[n] = s
-				n++
-			}
-		}
-		clear(list[n:])
-		return list[:n]
-	}
-	d.sources, d.selected = keep(d.sources), keep(d.selected)
-	if len(d.trustees) > 1 { // what is claimed rests on the last one
-		d.trustees = keep(d.trustees)
-	}
-	if len(d.jury) > 1 {
-		d.jury = keep(d.jury)
-	}
-}
-
-func (d *Discipline) find(id SourceID) *source {
-	for _, s := range d.sources {
-		if s.id == id {
-			return s
-		}
-	}
-	return nil
-}
-
-// seconds and instant convert between the base and seconds since the origin.
-func (d *Discipline) seconds(t Instant) float64 { return t.since(d.origin) }
-func (d *Discipline) instant(s float64) Instant { return d.origin + Instant(s*1e9) }
-
-// begin fixes the frame by the first sample: its own offset is phase 0, so
-// that differences of integers become small floating-point numbers.
-func (d *Discipline) begin(s *Sample) {
-	d.begun, d.origin = true, s.T1
-	d.epoch = middle(int64(s.T1), int64(s.T4)) - middle(s.T2, s.T3)
-}
-
-func middle(a, b int64) int64 { return a + (b-a)/2 }
-
-// offsetAt is the system clock minus the estimate of true time, s.
-func (d *Discipline) offsetAt(r Reading) float64 {
-	x, _ := d.joint.estimate(d.seconds(r.Raw))
-	return float64(r.System-int64(r.Raw)+d.epoch)/1e9 + x
+	d.sources, d.selected = without(d.sources, id), without(d.selected, id)
+	d.claim.forget(id)
 }
 
 // Sample takes in an exchange. What it means for the clock shows at the next
@@ -175,7 +106,7 @@ func (d *Discipline) take(s *source, x *Sample) {
 	c := s.route(at, delay, s.deviation(&d.config))
 	if c != nil {
 		d.event(EventRouteChanged, s.path.window.floor()-c.from.window.floor())
-		d.rerouted(s, c)
+		d.joint.rerouted(s, c)
 	}
 	k := kept{
 		at: at, delay: delay, path: s.path, distance: max(delay, 0)/2 + s.upstream() + 4*s.deviation(&d.config),
@@ -193,20 +124,19 @@ func (d *Discipline) fuse(s *source, k *kept) {
 	if len(d.selected) == 0 {
 		return
 	}
-	d.trustees = append(d.trustees[:0], d.selected...)
-	d.swearIn()
+	d.claim.renew(d.selected, d.candidates, d.counted)
 	d.leap = d.leapVote()
 	switch {
 	case !d.joint.started || d.allYoung():
-		d.startJoint(recentSamples)
+		d.joint.begin(recentSamples)
 	case s.state == Selected:
-		d.feed(s, k)
+		d.joint.feed(s, k)
 	default:
 		return
 	}
-	d.fedBy = s.id
-	d.adaptPoll()
-	d.stats.update(d, k.at)
+	d.joint.fedBy = s.id
+	d.polling.adapt()
+	d.stats.update(k.at, d.joint.residual)
 }
 
 // allYoung tells whether nothing but young sources has been used.
@@ -227,7 +157,55 @@ func (d *Discipline) frequencyNow(s *source) float64 {
 	return s.own.y
 }
 
-func (s *source) deviation(c *Config) float64 { return math.Sqrt(s.variance(c)) }
+// choose selects, and starts the joint filter anew when it has left what the
+// majority agrees on: it then follows something that is gone.
+func (d *Discipline) choose(at float64) {
+	lo, hi := d.selection.choose(at)
+	if !d.joint.started || d.held {
+		return
+	}
+	x, _ := d.joint.estimate(at)
+	margin := leftDeviations*d.joint.deviation(max(at-d.joint.at, 0)) + d.config.MinDispersion
+	if x+margin >= lo && x-margin <= hi {
+		return
+	}
+	d.event(EventEstimateLeft, max(lo-x, x-hi))
+	d.joint.restart()
+}
+
+// Tick is to be called once a second, and says what to do to the clock. Where
+// it says to step, publish Status first: it is unsynchronised. The
+// correction is recomputed at each tick from the clock that exists, so that
+// nothing depends on a command having been carried out exactly.
+func (d *Discipline) Tick(r Reading) Action {
+	d.watch(r)
+	d.excuse(r)
+	d.expire(r)
+	a := d.decide(r)
+	if math.IsNaN(a.Rate) || math.IsInf(a.Rate, 0) {
+		d.event(EventNumeric, 0)
+		d.reset()
+		a = Action{Rate: d.command.Rate}
+	}
+	d.last, d.command, d.running = r, a, true
+	d.ticking, d.ticked = true, d.seconds(r.Raw)
+	return a
+}
+
+// excuse remembers for all sources that we were not running.
+func (d *Discipline) excuse(r Reading) {
+	if !d.begun {
+		return
+	}
+	at := d.seconds(r.Raw)
+	idle := d.stall(at)
+	if idle == 0 {
+		return
+	}
+	for _, s := range d.sources {
+		s.excused += max(min(idle, at-s.lastAt), 0)
+	}
+}
 
 // Missed says that a request found no answer.
 func (d *Discipline) Missed(id SourceID, now Instant) {
@@ -271,9 +249,40 @@ func (d *Discipline) reset() {
 		s.forget()
 		s.state = Unusable
 	}
-	d.joint, d.slots = newJointBank(), d.slots[:0]
-	d.selected, d.trustees, d.jury = d.selected[:0], d.trustees[:0], d.jury[:0]
-	d.begun, d.trustworthy, d.started, d.fresh = false, false, false, false
+	d.joint.bank, d.joint.slots = newJointBank(), d.joint.slots[:0]
+	d.selected, d.claim.survivors, d.claim.candidates = d.selected[:0], d.claim.survivors[:0], d.claim.candidates[:0]
+	d.begun, d.trustworthy, d.started, d.joint.fresh = false, false, false, false
 	d.gather = gathering
-	d.startY, d.startYVar = d.y, 1e-12
+	d.joint.startY, d.joint.startYVar = d.y, 1e-12
 }
+
+// Next says that a request was just sent to a source, and returns when to
+// send the next one. random is uniform in [0, 1).
+func (d *Discipline) Next(id SourceID, random float64) time.Duration {
+	return d.polling.next(id, random)
+}
+
+// RateLimited obeys a kiss-o'-death RATE, verified by the caller: at least one
+// step longer intervals for the rest of the run, and a pause now.
+func (d *Discipline) RateLimited(id SourceID) {
+	if s := d.find(id); s != nil {
+		d.polling.slowDown(s)
+	}
+}
+
+// Denied obeys a kiss-o'-death DENY or RSTR: the source is not asked again.
+func (d *Discipline) Denied(id SourceID, now Instant) {
+	if s := d.find(id); s != nil {
+		s.refused = true
+		s.state = Unusable
+		if d.begun {
+			d.choose(d.seconds(now))
+		}
+	}
+}
+
+// Exit returns what to leave behind: the frequency, and no slew.
+func (d *Discipline) Exit() Action { return d.controller.exit() }
+
+// Events appends what happened since the last call to dst.
+func (d *Discipline) Events(dst []Event) []Event { return d.journal.take(dst) }

@@ -92,9 +92,9 @@ func TestStepMixesNoTimes(t *testing.T) {
 	if len(r.steps) != 1 {
 		t.Fatalf("steps %v, want one", r.steps)
 	}
-	before := r.d.offsetAt(r.reading())
+	before := r.d.offset(r.reading())
 	r.d.Sample(under)
-	if moved := math.Abs(r.d.offsetAt(r.reading()) - before); moved > 2e-3 {
+	if moved := math.Abs(r.d.offset(r.reading()) - before); moved > 2e-3 {
 		t.Errorf("the estimate moved by %v by a sample that was under way at the step", moved)
 	}
 	r.run(100)

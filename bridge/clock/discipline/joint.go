@@ -22,73 +22,97 @@ const quarrelsome = 4
 // over need not be remembered for long.
 const reconciled = 1.0 / 8
 
-// startJoint starts the joint filter from the last samples of each selected
-// source, in the order of time.
-func (d *Discipline) startJoint(each int) {
-	d.replay = d.replay[:0]
-	for _, s := range d.selected {
-		d.replay = s.keptSamples(d.replay, each)
+// jointFilter is the filter that all selected sources feed.
+type jointFilter struct {
+	*bank
+	roster    *roster
+	journal   *journal
+	slots     []*path // which path each bias state belongs to
+	startY    float64 // frequency to start with
+	startYVar float64
+	priors    []float64 // weights of the wanders to start with; nil: equal
+	fresh     bool      // fed since the last tick
+	fedAt     float64   // s
+	fedBy     SourceID
+	residual  float64 // last innovation, s
+	tracked   growth  // of the estimate's variance, unknown asymmetry aside
+
+	// Scratch space, so that nothing is allocated per sample.
+	replay   []keptOf
+	opinions []opinion
+	leanings []leaning
+}
+
+// opinion is a source's estimate with its deviation from the truth.
+type opinion struct{ x, scatter float64 }
+
+// begin starts the filter from the last samples of each selected source,
+// in the order of time.
+func (j *jointFilter) begin(each int) {
+	j.replay = j.replay[:0]
+	for _, s := range j.roster.selected {
+		j.replay = s.keptSamples(j.replay, each)
 	}
-	slices.SortFunc(d.replay, func(a, b keptOf) int { return cmp.Compare(a.at, b.at) })
-	d.joint, d.slots = newJointBank(), d.slots[:0]
-	for _, s := range d.sources {
+	slices.SortFunc(j.replay, func(a, b keptOf) int { return cmp.Compare(a.at, b.at) })
+	j.bank, j.slots = newJointBank(), j.slots[:0]
+	for _, s := range j.roster.sources {
 		s.path.slot, s.strikes, s.against = -1, 0, 0
 		if s.former != nil {
 			s.former.slot = -1
 		}
 	}
-	first := &d.replay[0]
-	d.joint.start(first.at, first.sample.offset, math.Sqrt(first.sample.half*first.sample.half+first.sample.noise), d.startY, d.startYVar)
-	for i, w := range d.priors {
-		d.joint.members[i].weight = max(w/2, leastWeight) // half believed: the machine may have changed
+	first := &j.replay[0]
+	j.bank.start(first.at, first.sample.offset, math.Sqrt(first.sample.half*first.sample.half+first.sample.noise), j.startY, j.startYVar)
+	for i, w := range j.priors {
+		j.members[i].weight = max(w/2, leastWeight) // half believed: the machine may have changed
 	}
-	if slot := d.newSlot(first.path, first.source.asymmetry()); slot >= 0 {
-		for _, m := range d.joint.members {
+	if slot := j.newSlot(first.path, first.source.asymmetry()); slot >= 0 {
+		for _, m := range j.members {
 			m.confound(slot)
 		}
 	}
-	d.fresh, d.fedAt = true, first.at
-	d.joint.average()
-	d.track()
-	for i := range d.replay[1:] {
-		d.feed(d.replay[i+1].source, &d.replay[i+1].kept)
+	j.fresh, j.fedAt = true, first.at
+	j.average()
+	j.track()
+	for i := range j.replay[1:] {
+		j.feed(j.replay[i+1].source, &j.replay[i+1].kept)
 	}
 }
 
-// restartJoint starts the joint filter anew from what the selected sources say
+// restart starts the filter anew from what the selected sources say
 // now: from the frequency of the one whose own filter knows it best, and from
 // one sample each, because those before may be of another world.
-func (d *Discipline) restartJoint() {
-	best := d.selected[0]
-	for _, s := range d.selected {
+func (j *jointFilter) restart() {
+	best := j.roster.selected[0]
+	for _, s := range j.roster.selected {
 		if s.own.yVar < best.own.yVar {
 			best = s
 		}
 	}
-	d.startY, d.startYVar = best.own.y, best.own.yVar+1e-14
-	d.startJoint(1)
+	j.startY, j.startYVar = best.own.y, best.own.yVar+1e-14
+	j.begin(1)
 }
 
 // feed gives a sample of a selected source to the joint filter.
-func (d *Discipline) feed(s *source, k *kept) {
+func (j *jointFilter) feed(s *source, k *kept) {
 	slot := k.path.slot
 	if slot < 0 {
-		if slot = d.newSlot(k.path, s.asymmetry()); slot < 0 {
+		if slot = j.newSlot(k.path, s.asymmetry()); slot < 0 {
 			return
 		}
 	}
 	weights := s.own.familyWeights()
 	z := k.sample
-	z.noise += d.quarrel(s, k.at)
-	d.recentre(k.at)
-	innovation, contradicts := d.joint.observe(k.at, z, slot, &weights)
+	z.noise += j.quarrel(s, k.at)
+	j.recentre(k.at)
+	innovation, contradicts := j.observe(k.at, z, slot, &weights)
 	if !contradicts {
 		s.strikes = 0
 	} else {
-		d.contradicted(s, k, innovation, &weights)
+		j.contradicted(s, k, innovation, &weights)
 	}
-	d.residual, d.fresh, d.fedAt = innovation, true, k.at
-	d.track()
+	j.residual, j.fresh, j.fedAt = innovation, true, k.at
+	j.track()
 }
 
 // quarrel follows, and returns where it counts, the variance of a source's time
@@ -97,25 +121,25 @@ func (d *Discipline) feed(s *source, k *kept) {
 // follow each in turn. To the source's own bank that is the oscillator's
 // wander; for the joint filter it is noise. It is measured between the sources'
 // own banks, so that nothing of it depends on what is then done with it.
-func (d *Discipline) quarrel(s *source, at float64) float64 {
-	d.opinions = d.opinions[:0]
+func (j *jointFilter) quarrel(s *source, at float64) float64 {
+	j.opinions = j.opinions[:0]
 	if !s.veteran || s.path.slot < 0 {
 		return 0
 	}
-	own := d.unbiased(s, at)
-	for _, o := range d.selected {
+	own := j.unbiased(s, at)
+	for _, o := range j.roster.selected {
 		if o != s && o.veteran && o.path.slot >= 0 {
-			other := d.unbiased(o, at)
-			d.opinions = append(d.opinions, opinion{math.Abs(own.x - other.x), math.Hypot(own.scatter, other.scatter)})
+			other := j.unbiased(o, at)
+			j.opinions = append(j.opinions, opinion{math.Abs(own.x - other.x), math.Hypot(own.scatter, other.scatter)})
 		}
 	}
-	if len(d.opinions) == 0 {
+	if len(j.opinions) == 0 {
 		s.against = 0
 		return 0
 	}
-	slices.SortFunc(d.opinions, func(a, b opinion) int { return cmp.Compare(a.x, b.x) })
+	slices.SortFunc(j.opinions, func(a, b opinion) int { return cmp.Compare(a.x, b.x) })
 	// It and those nearer than this one are a majority of all.
-	nearest := d.opinions[(len(d.opinions)-1)/2]
+	nearest := j.opinions[(len(j.opinions)-1)/2]
 	apart, expected := nearest.x, nearest.scatter*nearest.scatter
 	limit := s.floor()/2 + s.upstream() // more is no wander but a lie, which selection deals with
 	square := min(apart*apart, 9*max(s.against, expected), limit*limit)
@@ -131,16 +155,16 @@ func (d *Discipline) quarrel(s *source, at float64) float64 {
 }
 
 // unbiased is what a source's own bank says, less what is known of its path.
-func (d *Discipline) unbiased(s *source, at float64) opinion {
+func (j *jointFilter) unbiased(s *source, at float64) opinion {
 	x, _ := s.own.estimate(at)
-	return opinion{x - d.joint.bias(s.path.slot), s.own.deviation(max(at-s.own.at, 0))}
+	return opinion{x - j.bias(s.path.slot), s.own.deviation(max(at-s.own.at, 0))}
 }
 
 // contradicted decides what a contradiction means: that the clock jumped, if
 // nobody agrees any more and a majority has contradicted on the same side;
 // that the source's path did, if it is alone.
-func (d *Discipline) contradicted(s *source, k *kept, innovation float64, weights *[families]float64) {
-	out := d.joint.strike(innovation, k.sample.misled)
+func (j *jointFilter) contradicted(s *source, k *kept, innovation float64, weights *[families]float64) {
+	out := j.strike(innovation, k.sample.misled)
 	side := 1
 	if innovation < 0 {
 		side = -1
@@ -150,29 +174,29 @@ func (d *Discipline) contradicted(s *source, k *kept, innovation float64, weight
 	}
 	s.strikes += side
 	against := 0
-	for _, o := range d.selected {
+	for _, o := range j.roster.selected {
 		if o.strikes*side > 0 {
 			against++
 		}
 	}
 	switch {
-	case out && 2*against > len(d.selected):
-		d.event(EventClockJumped, innovation)
-		d.joint.jump(innovation)
-		d.joint.observe(k.at, k.sample, k.path.slot, weights)
+	case out && 2*against > len(j.roster.selected):
+		j.journal.event(EventClockJumped, innovation)
+		j.jump(innovation)
+		j.observe(k.at, k.sample, k.path.slot, weights)
 	case s.strikes*side >= biasStrikes:
-		d.event(EventPathChanged, innovation)
-		d.widenBias(k.path.slot, innovation*innovation)
+		j.journal.event(EventPathChanged, innovation)
+		j.widenBias(k.path.slot, innovation*innovation)
 	default:
 		return
 	}
-	for _, o := range d.selected {
+	for _, o := range j.roster.selected {
 		o.strikes = 0
 	}
 }
 
-func (d *Discipline) widenBias(slot int, variance float64) {
-	for _, m := range d.joint.members {
+func (j *jointFilter) widenBias(slot int, variance float64) {
+	for _, m := range j.members {
 		*m.at(clockLen+slot, clockLen+slot) += variance
 		m.prior[slot] += variance
 	}
@@ -181,51 +205,51 @@ func (d *Discipline) widenBias(slot int, variance float64) {
 // newSlot finds a bias state for a path. Where the path's asymmetry is
 // unknown nothing favours either direction, so the mean is 0: together, all
 // biases pin the clock to their sources' mean, weighted by distance.
-func (d *Discipline) newSlot(p *path, asymmetry float64) int {
+func (j *jointFilter) newSlot(p *path, asymmetry float64) int {
 	variance := asymmetry * asymmetry
-	slot := d.freeSlot()
+	slot := j.freeSlot()
 	switch {
 	case slot < 0:
 		return -1
-	case slot == len(d.slots):
-		d.slots = append(d.slots, nil)
-		for _, m := range d.joint.members {
+	case slot == len(j.slots):
+		j.slots = append(j.slots, nil)
+		for _, m := range j.members {
 			m.addBias(variance)
 		}
 	default:
-		for _, m := range d.joint.members {
+		for _, m := range j.members {
 			m.resetBias(slot, variance)
 		}
 	}
-	d.slots[slot], p.slot = p, slot
+	j.slots[slot], p.slot = p, slot
 	return slot
 }
 
-// freeSlot returns a slot that no path uses, len(d.slots) for a new one, or
+// freeSlot returns a slot that no path uses, len(j.slots) for a new one, or
 // -1.
-func (d *Discipline) freeSlot() int {
-	for i, p := range d.slots {
-		used := slices.ContainsFunc(d.sources, func(s *source) bool { return (s.path == p || s.former == p) && p.slot == i })
+func (j *jointFilter) freeSlot() int {
+	for i, p := range j.slots {
+		used := slices.ContainsFunc(j.roster.sources, func(s *source) bool { return (s.path == p || s.former == p) && p.slot == i })
 		if !used {
 			return i
 		}
 	}
-	if len(d.slots) == maxSlots {
+	if len(j.slots) == maxSlots {
 		return -1
 	}
-	return len(d.slots)
+	return len(j.slots)
 }
 
 // rerouted tells the filters that a source's route changed. One direction is
 // likely to have changed alone, so its bias may be off by half of it.
-func (d *Discipline) rerouted(s *source, c *change) {
+func (j *jointFilter) rerouted(s *source, c *change) {
 	half := c.by / 2
 	s.own.widen(half*half, 0)
-	if !d.joint.started || c.from.slot < 0 || c.to.slot >= 0 {
+	if !j.started || c.from.slot < 0 || c.to.slot >= 0 {
 		return
 	}
-	if slot := d.newSlot(c.to, s.asymmetry()); slot >= 0 {
-		for _, m := range d.joint.members {
+	if slot := j.newSlot(c.to, s.asymmetry()); slot >= 0 {
+		for _, m := range j.members {
 			m.copyBias(c.from.slot, slot, half*half)
 		}
 	}
@@ -234,18 +258,18 @@ func (d *Discipline) rerouted(s *source, c *change) {
 // track finds the path whose measurements are known best: its growth is the
 // joint estimate's, without what no source can know, the asymmetry that all
 // paths have in common.
-func (d *Discipline) track() {
-	d.tracked = d.joint.phase
-	for _, s := range d.selected {
+func (j *jointFilter) track() {
+	j.tracked = j.phase
+	for _, s := range j.roster.selected {
 		if s.path.slot < 0 {
 			continue
 		}
-		if g := d.joint.growth(s.path.slot); g.now < d.tracked.now {
-			d.tracked = g
+		if g := j.growth(s.path.slot); g.now < j.tracked.now {
+			j.tracked = g
 		}
 	}
 }
 
 // tracking returns the deviation of the joint estimate, unknown asymmetry
 // aside, tau seconds after the last sample.
-func (d *Discipline) tracking(tau float64) float64 { return d.tracked.deviation(tau) }
+func (j *jointFilter) tracking(tau float64) float64 { return j.tracked.deviation(tau) }

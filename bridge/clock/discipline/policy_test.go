@@ -114,7 +114,7 @@ func TestStepNeedsSamples(t *testing.T) {
 	samples := 0
 	for len(r.steps) == 0 && r.now < 40000e9 {
 		before := len(r.servers[0].asked)
-		large := math.Abs(r.d.offsetAt(r.reading())) > c.StepThreshold
+		large := math.Abs(r.d.offset(r.reading())) > c.StepThreshold
 		r.run(1)
 		if large && len(r.servers[0].asked) > before {
 			samples++
@@ -357,8 +357,8 @@ func TestSavedFrequency(t *testing.T) {
 	if !again.d.Restore(saved, saved.At+1e12) {
 		t.Fatal("not restored")
 	}
-	if again.d.startYVar < doubt*doubt {
-		t.Errorf("variance %v: a saved frequency is trusted blindly", again.d.startYVar)
+	if again.d.joint.startYVar < doubt*doubt {
+		t.Errorf("variance %v: a saved frequency is trusted blindly", again.d.joint.startYVar)
 	}
 	again.run(1)
 	if math.Abs(again.d.y-r.y) > 1e-6 {
@@ -371,7 +371,7 @@ func TestSavedFrequency(t *testing.T) {
 		"variance":          {Frequency: 1e-6, Variance: math.NaN()},
 	} {
 		d, _ := New(DefaultConfig())
-		if d.Restore(s, 0) || d.startY != 0 {
+		if d.Restore(s, 0) || d.joint.startY != 0 {
 			t.Errorf("%s: restored", name)
 		}
 	}

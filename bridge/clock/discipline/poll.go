@@ -28,15 +28,25 @@ const (
 	scaledWorth  = 0.15
 )
 
-// Next says that a request was just sent to a source, and returns when to
-// send the next one. random is uniform in [0, 1).
-func (d *Discipline) Next(id SourceID, random float64) time.Duration {
-	s := d.find(id)
+// polling decides when sources are asked.
+type polling struct {
+	config   *Config
+	roster   *roster
+	joint    *jointFilter
+	poll     int     // log2 s, before each source's limits
+	patience int     // samples in a row that allow a longer poll
+	polls    int     // averaged
+	wander   float64 // log of the square of the oscillator's, averaged
+}
+
+// next returns when to send the next request after one that was just sent.
+func (p *polling) next(id SourceID, random float64) time.Duration {
+	s := p.roster.find(id)
 	if s == nil || s.refused {
 		return time.Duration(math.MaxInt64)
 	}
 	s.sent++
-	interval := math.Exp2(float64(d.pollOf(s)))
+	interval := math.Exp2(float64(p.pollOf(s)))
 	switch {
 	case s.paused:
 		s.paused = false
@@ -52,100 +62,95 @@ func (d *Discipline) Next(id SourceID, random float64) time.Duration {
 }
 
 // pollOf returns a source's poll interval, log2 s.
-func (d *Discipline) pollOf(s *source) int {
+func (p *polling) pollOf(s *source) int {
 	least := max(s.config.MinPoll, s.leastNow)
-	return min(max(d.poll, least), max(s.config.MaxPoll, least))
+	return min(max(p.poll, least), max(s.config.MaxPoll, least))
 }
 
-// adaptPoll chooses the longest interval after which the estimate is hardly
+// adapt chooses the longest interval after which the estimate is hardly
 // worse than after a sample. How the present estimate's error will grow would
 // say it too, but that differs from sample to sample, and leads itself astray:
 // after some long intervals longer ones look harmless. So the wander and the
 // noise decide, which are averages. Down at once, up slowly.
-func (d *Discipline) adaptPoll() {
+func (p *polling) adapt() {
 	least, most := mostPoll, leastPoll
-	for _, s := range d.selected {
+	for _, s := range p.roster.selected {
 		least, most = min(least, s.config.MinPoll), max(most, s.config.MaxPoll)
 	}
 	if least >= most {
-		d.poll = least
+		p.poll = least
 		return
 	}
-	d.restless()
-	if math.Abs(d.residual) > alarming*math.Hypot(d.tracking(d.interval()), d.residualDeviation()) {
-		d.poll, d.patience = max(d.poll-1, least), 0
+	p.restless()
+	if math.Abs(p.joint.residual) > alarming*math.Hypot(p.joint.tracking(p.interval()), p.residualDeviation()) {
+		p.poll, p.patience = max(p.poll-1, least), 0
 		return
 	}
 	allowed := least
-	if longest := math.Round(math.Log2(d.longest())); longest > float64(least) {
+	if longest := math.Round(math.Log2(p.longest())); longest > float64(least) {
 		allowed = int(min(longest, float64(most)))
 	}
 	switch {
-	case allowed < d.poll:
-		d.poll, d.patience = allowed, 0
-	case allowed == d.poll:
-		d.patience = 0
+	case allowed < p.poll:
+		p.poll, p.patience = allowed, 0
+	case allowed == p.poll:
+		p.patience = 0
 	default:
-		if d.patience++; d.patience >= pollPatience {
-			d.poll, d.patience = d.poll+1, 0
+		if p.patience++; p.patience >= pollPatience {
+			p.poll, p.patience = p.poll+1, 0
 		}
 	}
 }
 
 // restless follows how much the oscillator wanders, on the average of what the
 // hypotheses say, in logarithms.
-func (d *Discipline) restless() {
+func (p *polling) restless() {
 	sum := 0.0
-	for _, m := range d.joint.members {
+	for _, m := range p.joint.members {
 		w, drift := m.wander.frequency, m.wander.drift*driftTime
 		sum += m.share * math.Log(w*w+drift*drift/8)
 	}
-	if d.polls++; d.polls > wanderMemory {
-		d.polls = wanderMemory
+	if p.polls++; p.polls > wanderMemory {
+		p.polls = wanderMemory
 	}
-	d.wander += (sum - d.wander) / float64(d.polls)
+	p.wander += (sum - p.wander) / float64(p.polls)
 }
 
 // longest is the interval after which the error of a stationary filter is by
 // the allowed factor larger than after a sample, s. It depends on one number,
 // wander*interval^1.5/noise, by the theory of two states at small gain.
-func (d *Discipline) longest() float64 {
-	gain := (1 - 1/(d.config.PollGrowth*d.config.PollGrowth)) / math.Sqrt2
+func (p *polling) longest() float64 {
+	gain := (1 - 1/(p.config.PollGrowth*p.config.PollGrowth)) / math.Sqrt2
 	information := 0.0
-	for _, s := range d.selected {
+	for _, s := range p.roster.selected {
 		weights := s.own.familyWeights()
 		v := weights[bounded]*boundedWorth*s.observed + weights[scaled]*scaledWorth*s.observed + (weights[spread]+weights[observed])*s.observed
 		information += 1 / (v + 1e-20)
 	}
-	return math.Cbrt(gain * gain * gain * gain / (information * math.Exp(d.wander)))
+	return math.Cbrt(gain * gain * gain * gain / (information * math.Exp(p.wander)))
 }
 
 // residualDeviation is the usual size of the innovations of the source fed
 // last.
-func (d *Discipline) residualDeviation() float64 {
-	if s := d.find(d.fedBy); s != nil {
+func (p *polling) residualDeviation() float64 {
+	if s := p.roster.find(p.joint.fedBy); s != nil {
 		return math.Sqrt(s.observed)
 	}
 	return 0
 }
 
-// RateLimited obeys a kiss-o'-death RATE, verified by the caller: at least one
-// step longer intervals for the rest of the run, and a pause now.
-func (d *Discipline) RateLimited(id SourceID) {
-	if s := d.find(id); s != nil {
-		s.leastNow = min(d.pollOf(s)+1, mostPoll)
-		s.paused = true
-		s.sent = mostPoll // no burst
-	}
+// slowDown lengthens a source's intervals, and pauses now.
+func (p *polling) slowDown(s *source) {
+	s.leastNow = min(p.pollOf(s)+1, mostPoll)
+	s.paused = true
+	s.sent = mostPoll // no burst
 }
 
-// Denied obeys a kiss-o'-death DENY or RSTR: the source is not asked again.
-func (d *Discipline) Denied(id SourceID, now Instant) {
-	if s := d.find(id); s != nil {
-		s.refused = true
-		s.state = Unusable
-		if d.begun {
-			d.choose(d.seconds(now))
-		}
+// interval is the shortest poll interval of the selected sources, s.
+func (p *polling) interval() float64 {
+	least := mostPoll
+	for _, s := range p.roster.selected {
+		least = min(least, p.pollOf(s))
 	}
+	return math.Exp2(float64(least))
 }

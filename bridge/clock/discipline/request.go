@@ -1,9 +1,6 @@
 package discipline
 
-import (
-	"errors"
-	"math"
-)
+import "errors"
 
 // ErrNothingToStep says that MakeStep has no offset to correct.
 var ErrNothingToStep = errors.New("the offset of the clock is not known yet, or beyond the panic threshold")
@@ -17,13 +14,6 @@ func (d *Discipline) MakeStep() error {
 	}
 	d.stepAsked = true
 	return nil
-}
-
-// mustStep reports whether a step was asked for.
-func (d *Discipline) mustStep(e float64) bool {
-	asked := d.stepAsked
-	d.stepAsked = false
-	return asked && math.Abs(e) >= 1e-9
 }
 
 // SetMinSources changes how many sources must agree, at least 1.

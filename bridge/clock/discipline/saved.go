@@ -37,7 +37,7 @@ func (d *Discipline) Restore(s Saved, now int64) bool {
 	if d.weighted(s.Weights) {
 		variance += d.walk() * max(float64(now-s.At)/1e9, 0)
 	}
-	d.startY, d.startYVar = s.Frequency, min(variance, startFrequency*startFrequency)
+	d.joint.startY, d.joint.startYVar = s.Frequency, min(variance, startFrequency*startFrequency)
 	return true
 }
 
@@ -51,7 +51,7 @@ func (d *Discipline) weighted(weights []float64) bool {
 			return false
 		}
 	}
-	d.priors = append([]float64(nil), weights...)
+	d.joint.priors = append([]float64(nil), weights...)
 	for i, m := range d.joint.members {
 		m.weight = max(weights[i], leastWeight)
 	}

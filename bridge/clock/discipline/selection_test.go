@@ -151,19 +151,19 @@ func TestSelectionDoesNotMoveTheClock(t *testing.T) {
 	}
 	r.run(6000)
 	for i, s := range r.servers {
-		before := r.d.offsetAt(r.reading()) - r.system
+		before := r.d.offset(r.reading()) - r.system
 		s.silent = true
 		r.run(1000)
-		if moved := r.d.offsetAt(r.reading()) - r.system - before; math.Abs(moved) > 60e-6 {
+		if moved := r.d.offset(r.reading()) - r.system - before; math.Abs(moved) > 60e-6 {
 			t.Errorf("the estimate moved by %v as source %d went", moved, i)
 		}
 		s.silent = false
 		r.run(1000)
 	}
-	before := r.d.offsetAt(r.reading()) - r.system
+	before := r.d.offset(r.reading()) - r.system
 	r.d.RemoveSource(0)
 	r.run(300)
-	if moved := r.d.offsetAt(r.reading()) - r.system - before; math.Abs(moved) > 60e-6 {
+	if moved := r.d.offset(r.reading()) - r.system - before; math.Abs(moved) > 60e-6 {
 		t.Errorf("the estimate moved by %v as a source was removed", moved)
 	}
 }

@@ -2,6 +2,7 @@ package discipline
 
 import (
 	"math"
+	"slices"
 
 	"ntsbridge/bridge/ntp"
 )
@@ -86,6 +87,8 @@ func (s *source) forget() {
 func (s *source) variance(c *Config) float64 {
 	return c.StampNoise*c.StampNoise + s.config.Noise*s.config.Noise
 }
+
+func (s *source) deviation(c *Config) float64 { return math.Sqrt(s.variance(c)) }
 
 // change is a route change that a sample revealed.
 type change struct {
@@ -240,3 +243,48 @@ func (s *source) floor() float64 {
 
 // leap is the source's announcement.
 func (s *source) leap() ntp.Leap { return s.header.Leap }
+
+// roster are the sources there are, and those that are followed now.
+type roster struct {
+	sources  []*source
+	selected []*source
+}
+
+func (r *roster) find(id SourceID) *source {
+	for _, s := range r.sources {
+		if s.id == id {
+			return s
+		}
+	}
+	return nil
+}
+
+// without returns a list without a source, in its place.
+func without(list []*source, id SourceID) []*source {
+	return slices.DeleteFunc(list, func(s *source) bool { return s.id == id })
+}
+
+// asymmetryPart is the deviation of the unknown asymmetry of a path, as a part
+// of its least delay. Half of the delay is the limit; measured paths in the
+// internet have a few percent of it.
+const asymmetryPart = 0.05
+
+// asymmetry is the deviation of what a source's path, and those above it, add
+// to its offset unseen.
+func (s *source) asymmetry() float64 {
+	return asymmetryPart*(s.floor()+2*s.upstream()) + 1e-9
+}
+
+// leapVote returns what a strict majority of the selected sources announces.
+func (r *roster) leapVote() ntp.Leap {
+	var votes [4]int
+	for _, s := range r.selected {
+		votes[s.leap()&3]++
+	}
+	for _, l := range []ntp.Leap{ntp.LeapInsert, ntp.LeapDelete} {
+		if 2*votes[l] > len(r.selected) {
+			return l
+		}
+	}
+	return ntp.LeapNone
+}

@@ -72,7 +72,7 @@ func (a *auditor) majority(now discipline.Instant) {
 	} else {
 		a.ref = updates
 	}
-	voters, agree := 0, 0
+	candidates, agree := 0, 0
 	for i := range a.scenario.Servers {
 		s, ok := a.Discipline.Source(discipline.SourceID(i), now)
 		if !ok {
@@ -80,14 +80,14 @@ func (a *auditor) majority(now discipline.Instant) {
 		}
 		switch s.State {
 		case discipline.Falseticker:
-			voters++
+			candidates++
 		case discipline.Selected, discipline.NotPreferred, discipline.Inconsistent:
-			voters++
+			candidates++
 			agree++
 		}
 	}
-	if 2*agree <= voters {
-		a.fault("no majority", "%d of %d agree", agree, voters)
+	if 2*agree <= candidates {
+		a.fault("no majority", "%d of %d agree", agree, candidates)
 	}
 }
 
