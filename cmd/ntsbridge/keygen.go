@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -13,6 +14,7 @@ import (
 
 	"ntsbridge/autokey/identity"
 	"ntsbridge/autokey/keyfile"
+	engine "ntsbridge/autokey/keygen"
 	"ntsbridge/bridge/keydir"
 )
 
@@ -57,7 +59,7 @@ func keygen(args []string, out, say io.Writer) error {
 		}
 	}
 	err := makeKeys(args, out, say)
-	if errors.Is(err, errUsage) {
+	if errors.Is(err, engine.ErrUsage) {
 		return &statusError{keygenUsage, fmt.Errorf("%w\nTry 'keygen --help' for more information", err)}
 	}
 	if err != nil {
@@ -82,105 +84,111 @@ func makeKeys(args []string, out, say io.Writer) error {
 	if renew {
 		args = args[1:]
 	}
-	line, err := parseKeygenArgs(args)
+	line, err := engine.ParseArgs(args)
 	if err != nil {
 		return err
 	}
 	switch {
-	case line.has("help") || line.has("more-help"):
-		return keygenHelp(out)
-	case line.has("version"):
+	case line.Has("help") || line.Has("more-help"):
+		_, err := io.WriteString(out, keygenLong+"\n"+engine.OptionsHelp())
+		return err
+	case line.Has("version"):
 		_, err := fmt.Fprintln(out, "ntp-keygen (ntsbridge), compatible with 4.2.8p15")
 		return err
 	}
-	v, err := withPresets(line, say)
+	options, err := withPresets(line, say)
 	if err != nil {
 		return err
 	}
-	if line.has("save-opts") {
-		return v.save(line.text("save-opts"), time.Now(), say)
+	if line.Has("save-opts") {
+		return saveOptions(options, line.Text("save-opts"), say)
 	}
-	r, err := newKeygenRun(v, line, renew, say)
+	dir := keydir.New(filepath.Clean(options.Text("keysdir")))
+	if err := dir.Writable(); err != nil {
+		return err
+	}
+	in, err := keygenInputs(options, line, dir, say)
 	if err != nil {
 		return err
 	}
-	err = r.run()
-	if errors.Is(err, errStillValid) {
+	in.Renew = renew
+	plan, err := engine.Make(in)
+	if errors.Is(err, engine.ErrStillValid) {
 		return nil
 	}
 	if err != nil {
 		return err
 	}
-	_, err = out.Write(r.exported.Bytes())
+	if err := commitPlan(plan, dir, options, say); err != nil {
+		return err
+	}
+	_, err = out.Write(plan.Output)
 	return err
 }
 
-// newKeygenRun prepares a run.
-func newKeygenRun(v, line *optionValues, renew bool, say io.Writer) (*keygenRun, error) {
-	r := &keygenRun{opt: v, renew: renew, say: say, now: time.Now(), dir: keydir.New(".")}
-	r.stamp = ntpSeconds(r.now)
+// keygenInputs gathers what a plan depends on.
+func keygenInputs(options, line *engine.Values, dir *keydir.Dir, say io.Writer) (engine.Inputs, error) {
 	system, err := os.Hostname()
 	if err != nil {
-		return nil, err
+		return engine.Inputs{}, err
 	}
-	if v.has("keysdir") {
-		r.dir = keydir.New(filepath.Clean(v.text("keysdir")))
-	}
-	if err := r.allowed(); err != nil {
-		return nil, err
-	}
-	if r.names, err = namesOf(v, system); err != nil {
-		return nil, err
-	}
-	if r.limits, err = limitsOf(v); err != nil {
-		return nil, err
-	}
-	if r.password, r.export, err = passwordOptions(v, line, system, r.warn); err != nil {
-		return nil, err
-	}
-	r.encoding = keyfile.Encoding{Traditional: !v.has("pkcs8"), Cipher: keyfile.DefaultCipher}
-	if v.has("cipher") {
-		if r.encoding.Cipher, err = findCipher(v.text("cipher")); err != nil {
-			return nil, err
+	in := engine.Inputs{Options: options, System: system, Read: dir.Read, Target: dir.Target, Now: time.Now(), Rand: rand.Reader}
+	shown := false // a line of progress is on the terminal
+	in.Tell = func(n engine.Note) {
+		if shown {
+			fmt.Fprint(say, "\r\x1b[K")
+			shown = false
 		}
+		if n.Warning {
+			n.Text = "warning: " + n.Text
+		}
+		fmt.Fprintln(say, n.Text)
 	}
 	if file, ok := say.(*os.File); ok && terminal(file) {
-		r.progress = showProgress(file)
+		progress := showProgress(file)
+		in.Progress = func(what string, tried int) { shown = true; progress(what, tried) }
 	}
-	return r, nil
+	if interactive() {
+		in.Ask = func(file string) string {
+			password, _ := askPassword("Password of " + file)
+			return password
+		}
+	}
+	warn := func(format string, args ...any) {
+		in.Tell(engine.Note{Text: fmt.Sprintf(format, args...), Warning: true})
+	}
+	in.Password, in.ExportPassword, err = passwordOptions(options, line, warn)
+	return in, err
 }
 
-// allowed refuses options that do not go with what is done.
-func (r *keygenRun) allowed() error {
-	if r.renew {
-		for _, name := range []string{"id-key", "gq-params", "iffkey", "ident", "md5key", "pvt-cert", "export-passwd",
-			"export-password-file", "sign-key", "trusted-cert", "mv-params", "mv-keys", "mv-client", "scheme"} {
-			if r.opt.has(name) {
-				return badOption("the %s option does not go with renew, which keeps what the certificate says", name)
+// commitPlan writes the files and tells of them.
+func commitPlan(plan *engine.Plan, dir *keydir.Dir, options *engine.Values, say io.Writer) error {
+	for _, f := range plan.Files {
+		dir.Put(keydir.File(f))
+	}
+	files, err := dir.Commit()
+	if err != nil {
+		return err
+	}
+	for _, f := range files {
+		fmt.Fprintf(say, "Generating new %s file and link\n%s->%s\n", linkKind(f.Link), f.Link, f.Name)
+		if options.Verbose() {
+			// What inspect tells: no secrets, unlike ntp-keygen -d.
+			if i, err := keyfile.Inspect(f.Content, plan.Password, time.Now()); err == nil {
+				writeInspection(say, f.Name, i)
 			}
 		}
-	} else if r.opt.has("if-expires-within") {
-		return badOption("the if-expires-within option goes with renew only")
-	}
-	switch r.opt.text("scheme") {
-	case "", "iff", "gq", "mv":
-	default:
-		return badOption("scheme %q: want iff, gq or mv", clipped(r.opt.text("scheme")))
-	}
-	if r.opt.has("mv-client") && !r.opt.has("id-key") {
-		return badOption("the mv-client option goes with -e only")
 	}
 	return nil
 }
 
-// findCipher checks the name of a cipher.
-func findCipher(name string) (string, error) {
-	for _, c := range keyfile.Ciphers() {
-		if strings.EqualFold(c, name) {
-			return c, nil
-		}
+// linkKind is what a link says of its file: "host" of "ntpkey_host_tick".
+func linkKind(link string) string {
+	kind, _, found := strings.Cut(strings.TrimPrefix(link, "ntpkey_"), "_")
+	if !found {
+		return "md5"
 	}
-	return "", fmt.Errorf("unknown cipher %s, want one of %v", clipped(name), keyfile.Ciphers())
+	return kind
 }
 
 // showProgress returns a progress function that keeps one line of the terminal

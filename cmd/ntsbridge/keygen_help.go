@@ -1,11 +1,5 @@
 package main
 
-import (
-	"fmt"
-	"io"
-	"strings"
-)
-
 // keygenLong is the text of keygen's help.
 const keygenLong = `Makes the files of Autokey with the options of ntp-keygen 4.2.8p15, under the
 same names and with the same links, in the current directory (or --keysdir).
@@ -47,36 +41,3 @@ Where it differs from ntp-keygen:
 Exit status: 0 done; 1 wrong options; 255 failed. inspect, repair: 0 good;
 1 failed; 2 wrong options; 3 a file that some daemon does not take (--strict).
 `
-
-// keygenHelp prints the help.
-func keygenHelp(out io.Writer) error {
-	var b strings.Builder
-	b.WriteString(keygenLong)
-	b.WriteString("\nOptions of ntp-keygen:\n")
-	ours := false
-	for i := range keygenOptions {
-		o := &keygenOptions[i]
-		if o.ours && !ours {
-			ours = true
-			b.WriteString("\nMore options:\n")
-		}
-		head := "    "
-		if o.flag != 0 {
-			head = fmt.Sprintf("-%c, ", o.flag)
-		}
-		head += "--" + o.name
-		switch {
-		case o.optional:
-			head += "[=" + o.value + "]"
-		case o.value != "":
-			head += "=" + o.value
-		}
-		text := o.help
-		if o.max != 0 {
-			text += fmt.Sprintf(" (%d to %d)", o.min, o.max)
-		}
-		fmt.Fprintf(&b, "  %s\n        %s\n", head, text)
-	}
-	_, err := io.WriteString(out, b.String())
-	return err
-}

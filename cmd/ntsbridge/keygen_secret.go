@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	engine "ntsbridge/autokey/keygen"
 )
 
 // maxPasswordFile is the longest password file read, octets.
@@ -73,19 +75,10 @@ func askPassword(prompt string) (string, error) {
 	return password, nil
 }
 
-// passwords finds the password of a host's files when it is needed.
+// passwords finds the password of files when it is needed.
 type passwords struct {
-	given string // by option, file or prompt; empty: none yet
-	host  string // the fallback, as in ntp-keygen and ntpd
+	given string // by file or prompt; empty: none yet
 	asked bool
-}
-
-// own returns the password for new files.
-func (p *passwords) own() string {
-	if p.given != "" {
-		return p.given
-	}
-	return p.host
 }
 
 // ask asks for the password once, if none was given and somebody is there.
@@ -102,38 +95,42 @@ func (p *passwords) ask(file string) bool {
 	return true
 }
 
-// passwordOptions reads the password options. warn is told of passwords that
-// everybody can see.
-func passwordOptions(v, line *optionValues, host string, warn func(string, ...any)) (p *passwords, export string, err error) {
-	p = &passwords{given: v.text("password"), host: host}
-	export = v.text("export-passwd")
+// passwordOptions reads the password options: that of this host's files, and
+// that of exports. warn is told of passwords that everybody can see.
+func passwordOptions(v, line *engine.Values, warn func(string, ...any)) (own, export string, err error) {
+	own, export = v.Text("password"), v.Text("export-passwd")
 	for _, o := range []struct {
 		option, file string
 		value        *string
-	}{{"password", "password-file", &p.given}, {"export-passwd", "export-password-file", &export}} {
-		if line.has(o.option) {
+	}{{"password", "password-file", &own}, {"export-passwd", "export-password-file", &export}} {
+		if line.Has(o.option) {
 			warn("the password stands in the argument list, which every user of this machine can read; use --%s FILE", o.file)
 		}
-		if v.has(o.option) && *o.value == "" {
-			return nil, "", badOption("the %s option has an empty password", o.option)
+		if v.Has(o.option) && *o.value == "" {
+			return "", "", keygenUsageError("the %s option has an empty password", o.option)
 		}
-		if !v.has(o.file) {
+		if !v.Has(o.file) {
 			continue
 		}
-		if line.has(o.option) {
-			return nil, "", badOption("%s and %s at once", o.option, o.file)
+		if line.Has(o.option) {
+			return "", "", keygenUsageError("%s and %s at once", o.option, o.file)
 		}
-		if *o.value, err = readPasswordFile(v.text(o.file)); err != nil {
-			return nil, "", err
-		}
-	}
-	if v.has("ask-password") {
-		if p.given != "" {
-			return nil, "", badOption("ask-password and another password at once")
-		}
-		if p.given, err = askPassword("Password of this host's files"); err != nil {
-			return nil, "", err
+		if *o.value, err = readPasswordFile(v.Text(o.file)); err != nil {
+			return "", "", err
 		}
 	}
-	return p, export, nil
+	if v.Has("ask-password") {
+		if own != "" {
+			return "", "", keygenUsageError("ask-password and another password at once")
+		}
+		if own, err = askPassword("Password of this host's files"); err != nil {
+			return "", "", err
+		}
+	}
+	return own, export, nil
+}
+
+// keygenUsageError is about options of ntp-keygen.
+func keygenUsageError(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", engine.ErrUsage, fmt.Sprintf(format, args...))
 }

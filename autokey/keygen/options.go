@@ -1,14 +1,12 @@
-package main
+package keygen
 
 import (
-	"errors"
-	"fmt"
 	"strconv"
 	"strings"
 )
 
-// keygenOption is one option of keygen.
-type keygenOption struct {
+// option is one option of keygen.
+type option struct {
 	flag     byte   // single letter; 0: none
 	name     string // long name
 	value    string // what the argument is called; empty: takes none
@@ -21,8 +19,8 @@ type keygenOption struct {
 	help     string
 }
 
-// keygenOptions are the options of ntp-keygen 4.2.8p15 in its order, then ours.
-var keygenOptions = []keygenOption{
+// options are the options of ntp-keygen 4.2.8p15 in its order, then ours.
+var options = []option{
 	{flag: 'b', name: "imbits", value: "BITS", number: true, min: 256, max: 2048, preset: true, help: "identity modulus; default 512, with -V alone 256"},
 	{flag: 'c', name: "certificate", value: "SCHEME", preset: true, help: "certificate scheme; default that of the old certificate, RSA-MD5"},
 	{flag: 'C', name: "cipher", value: "CIPHER", preset: true, help: "cipher of private keys; default des-ede3-cbc"},
@@ -62,77 +60,6 @@ var keygenOptions = []keygenOption{
 	{name: "if-expires-within", value: "DAYS", number: true, ours: true, help: "renew only: do nothing if the certificate is valid for longer"},
 }
 
-// errUsage marks a wrong command line of keygen.
-var errUsage = errors.New("usage")
-
-// badUsage is an error that is errUsage, with its own text.
-type badUsage string
-
-func (e badUsage) Error() string        { return string(e) }
-func (e badUsage) Is(target error) bool { return target == errUsage }
-
-func badOption(format string, args ...any) error { return badUsage(fmt.Sprintf(format, args...)) }
-
-// optionValues is a set of options with their arguments, by long name.
-type optionValues struct {
-	args  map[string][]string
-	order []string // names in the order of their first appearance
-}
-
-func newOptionValues() *optionValues { return &optionValues{args: map[string][]string{}} }
-
-// has reports whether an option was given.
-func (v *optionValues) has(name string) bool { return len(v.args[name]) > 0 }
-
-// text returns the argument of an option, the last one if it came several
-// times; empty without.
-func (v *optionValues) text(name string) string {
-	if all := v.args[name]; len(all) > 0 {
-		return all[len(all)-1]
-	}
-	return ""
-}
-
-// number returns the argument of an integer option, or fallback without. It
-// was checked by add.
-func (v *optionValues) number(name string, fallback int) int {
-	if !v.has(name) {
-		return fallback
-	}
-	n, err := parseNumber(v.text(name))
-	if err != nil {
-		return fallback
-	}
-	return n
-}
-
-// add puts an option into the set after checking its argument.
-func (v *optionValues) add(o *keygenOption, arg string) error {
-	if o.number {
-		if err := o.check(arg); err != nil {
-			return err
-		}
-	}
-	if v.has(o.name) && !o.many {
-		return badOption("only one %s option allowed", o.name)
-	}
-	if !v.has(o.name) {
-		v.order = append(v.order, o.name)
-	}
-	v.args[o.name] = append(v.args[o.name], arg)
-	return nil
-}
-
-// over lets the options of higher go before those of v.
-func (v *optionValues) over(higher *optionValues) {
-	for _, name := range higher.order {
-		if !v.has(name) {
-			v.order = append(v.order, name)
-		}
-		v.args[name] = higher.args[name]
-	}
-}
-
 // parseNumber reads an integer as strtol does: 0x and 0 prefixes count.
 func parseNumber(s string) (int, error) {
 	n, err := strconv.ParseInt(s, 0, 32)
@@ -142,7 +69,7 @@ func parseNumber(s string) (int, error) {
 	return int(n), nil
 }
 
-func (o *keygenOption) check(arg string) error {
+func (o *option) check(arg string) error {
 	n, err := parseNumber(arg)
 	if err != nil {
 		return err
@@ -153,19 +80,11 @@ func (o *keygenOption) check(arg string) error {
 	return nil
 }
 
-// clipped bounds outside text in a message.
-func clipped(s string) string {
-	if len(s) > 60 {
-		return s[:60] + "..."
-	}
-	return s
-}
-
 // findFlag finds an option by its letter.
-func findFlag(c byte) *keygenOption {
-	for i := range keygenOptions {
-		if keygenOptions[i].flag == c && c != 0 {
-			return &keygenOptions[i]
+func findFlag(c byte) *option {
+	for i := range options {
+		if options[i].flag == c && c != 0 {
+			return &options[i]
 		}
 	}
 	return nil
@@ -174,20 +93,20 @@ func findFlag(c byte) *keygenOption {
 // findLong finds an option by its long name or an unambiguous beginning of at
 // least two letters, in either case, "_" being "-". An abbreviation is looked
 // up among ntp-keygen's own names first, so that ours take none of them away.
-func findLong(name string) (*keygenOption, error) {
+func findLong(name string) (*option, error) {
 	wanted := strings.ReplaceAll(strings.ToLower(name), "_", "-")
-	for i := range keygenOptions {
-		if keygenOptions[i].name == wanted {
-			return &keygenOptions[i], nil
+	for i := range options {
+		if options[i].name == wanted {
+			return &options[i], nil
 		}
 	}
 	if len(wanted) < 2 {
 		return nil, badOption("invalid option name: %s", clipped(name))
 	}
 	for _, ours := range []bool{false, true} {
-		var found []*keygenOption
-		for i := range keygenOptions {
-			if o := &keygenOptions[i]; o.ours == ours && strings.HasPrefix(o.name, wanted) {
+		var found []*option
+		for i := range options {
+			if o := &options[i]; o.ours == ours && strings.HasPrefix(o.name, wanted) {
 				found = append(found, o)
 			}
 		}
@@ -199,89 +118,4 @@ func findLong(name string) (*keygenOption, error) {
 		}
 	}
 	return nil, badOption("illegal option -- %s", clipped(name))
-}
-
-// parseKeygenArgs reads a command line by the rules of ntp-keygen's option
-// parser: letters may be bundled, an argument follows its letter directly or
-// as the next word, or a long name behind "=" or as the next word.
-func parseKeygenArgs(args []string) (*optionValues, error) {
-	v := newOptionValues()
-	for len(args) > 0 {
-		word := args[0]
-		args = args[1:]
-		switch {
-		case word == "--" && len(args) == 0:
-			return v, nil
-		case word == "--" || word == "-" || !strings.HasPrefix(word, "-"):
-			return nil, badOption("Command line arguments are not allowed.")
-		case strings.HasPrefix(word, "--"):
-			rest, err := v.long(word[2:], args)
-			if err != nil {
-				return nil, err
-			}
-			args = rest
-		default:
-			rest, err := v.letters(word[1:], args)
-			if err != nil {
-				return nil, err
-			}
-			args = rest
-		}
-	}
-	return v, nil
-}
-
-// long reads a long option and returns the words behind it and its argument.
-func (v *optionValues) long(word string, next []string) ([]string, error) {
-	name, arg, hasArg := strings.Cut(word, "=")
-	o, err := findLong(name)
-	if err != nil {
-		return nil, err
-	}
-	if o.value == "" && hasArg {
-		return nil, badOption("The '%s' option cannot have an argument.", o.name)
-	}
-	if o.value != "" && !hasArg {
-		if arg, next, err = o.argument(next); err != nil {
-			return nil, err
-		}
-	}
-	return next, v.add(o, arg)
-}
-
-// letters reads a bundle of single-letter options.
-func (v *optionValues) letters(bundle string, next []string) ([]string, error) {
-	for len(bundle) > 0 {
-		o := findFlag(bundle[0])
-		if o == nil {
-			return nil, badOption("illegal option -- %s", clipped(bundle[:1]))
-		}
-		bundle = bundle[1:]
-		arg := ""
-		if o.value != "" {
-			if arg = bundle; arg == "" {
-				var err error
-				if arg, next, err = o.argument(next); err != nil {
-					return nil, err
-				}
-			}
-			bundle = ""
-		}
-		if err := v.add(o, arg); err != nil {
-			return nil, err
-		}
-	}
-	return next, nil
-}
-
-// argument takes an option's argument from the next word. One that may be
-// missing does not begin with "-".
-func (o *keygenOption) argument(next []string) (string, []string, error) {
-	if o.optional && (len(next) == 0 || strings.HasPrefix(next[0], "-")) {
-		return "", next, nil
-	}
-	if len(next) == 0 {
-		return "", nil, badOption("The '%s' option requires an argument.", o.name)
-	}
-	return next[0], next[1:], nil
 }
