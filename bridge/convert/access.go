@@ -248,3 +248,14 @@ var (
 	all4 = netip.PrefixFrom(any4, 0)
 	all6 = netip.PrefixFrom(any6, 0)
 )
+
+// Defaults of ntpd's discard.
+const (
+	defaultAverage = 3 // log2 s
+	defaultMinimum = 2 // s
+)
+
+// defaultLimits are ntpd's without a discard line.
+func defaultLimits() rateLimits {
+	return rateLimits{burst: limitBurst, interval: time.Second << defaultAverage, minimum: (defaultMinimum - 1) * time.Second}
+}

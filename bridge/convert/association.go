@@ -17,32 +17,6 @@ type Association struct {
 	IBurst, Prefer, NoSelect, Trust bool
 }
 
-// LeftOut is a source that is not in the output.
-type LeftOut struct {
-	File   string `json:"file"`
-	Line   int    `json:"line"`
-	Source string `json:"source"`
-	Why    string `json:"why"`
-}
-
-// SourceComparison is the account of the sources: each that the daemon was
-// told of is followed, or left out for a reason.
-type SourceComparison struct {
-	Configured int       `json:"configured"` // lines, but those of the local clock
-	Written    int       `json:"written"`
-	Followed   int       `json:"followed"` // of those written, what the clock may follow
-	LeftOut    []LeftOut `json:"left_out,omitempty"`
-}
-
-// verdict says the result in words.
-func (s *SourceComparison) verdict() string {
-	text := fmt.Sprintf("%d of %d are in the output, %d can be followed", s.Written, s.Configured, s.Followed)
-	if len(s.LeftOut) > 0 {
-		return text + ": read why others are left out"
-	}
-	return text
-}
-
 // compareSources makes the account.
 func (c *conversion) compareSources() {
 	s := &SourceComparison{Followed: c.model.followed}

@@ -1,7 +1,6 @@
 package convert
 
 import (
-	"io/fs"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -71,8 +70,7 @@ var (
 
 // chrony converts a chrony.conf.
 func (c *conversion) chrony() *Result {
-	c.parsed = &Parsed{}
-	c.chronyFile(c.in.Name, c.in.Data, -1, 0, 0)
+	c.parsed = parseChrony(c.in.Name, c.in.Data, c.in.Files, c.read)
 	c.index()
 	c.account()
 	c.model.restricts = &restrictList{}
@@ -98,85 +96,6 @@ func (c *conversion) chrony() *Result {
 	return c.result(c.render())
 }
 
-// chronyFile reads a file: a command per line, its words separated by blanks,
-// comments only on lines of their own.
-func (c *conversion) chronyFile(name string, data []byte, by, byLine, depth int) {
-	p := c.parsed
-	lines := splitLines(data)
-	index := len(p.Files)
-	p.Files = append(p.Files, File{Name: name, By: by, ByLine: byLine, Lines: lines})
-	for i, line := range lines {
-		list := strings.Fields(line)
-		if len(list) == 0 || strings.IndexByte("!;#%", list[0][0]) >= 0 {
-			continue
-		}
-		s := &Statement{Word: asciiLower(list[0]), File: index, Line: i + 1}
-		for _, w := range list[1:] {
-			s.Options = append(s.Options, Option{Kind: valueString, Text: w})
-		}
-		if _, ok := chronyDirectives[s.Word]; !ok {
-			p.Diagnostics = append(p.Diagnostics, Diagnostic{File: index, Line: i + 1, At: i + 1, Syntax: true, Text: "syntax error, unexpected " + show(list[0])})
-			continue
-		}
-		p.Statements = append(p.Statements, s)
-		c.chronyInclude(s, depth)
-	}
-}
-
-// maxChronyDepth is how deep chronyd includes.
-const maxChronyDepth = 10
-
-// chronyInclude reads the files of include, confdir and sourcedir.
-func (c *conversion) chronyInclude(s *Statement, depth int) {
-	var patterns []string
-	switch s.Word {
-	case "include":
-		patterns = []string{s.argument()}
-	case "confdir", "sourcedir":
-		ext := map[string]string{"confdir": "/*.conf", "sourcedir": "/*.sources"}[s.Word]
-		for _, o := range s.Options {
-			patterns = append(patterns, o.Text+ext)
-		}
-	default:
-		return
-	}
-	missing := Missing{Name: strings.Join(patterns, " "), File: s.File, Line: s.Line}
-	if c.in.Files == nil || depth >= maxChronyDepth || len(c.parsed.Files) > maxFiles {
-		missing.Err = errUnknownHost
-		if c.in.Files != nil {
-			missing.Err = ErrTooLong
-		}
-		c.parsed.Unread = append(c.parsed.Unread, missing)
-		return
-	}
-	for _, pattern := range patterns {
-		found, _ := fs.Glob(c.in.Files, rooted(pattern))
-		slices.Sort(found)
-		for _, name := range found {
-			data, err := c.read("/" + name)
-			if err == nil {
-				err = CheckLength(data)
-			}
-			if err != nil {
-				missing.Name, missing.Err = name, err
-				c.parsed.Unread = append(c.parsed.Unread, missing)
-				continue
-			}
-			if c.parsedLen() > maxInputLines {
-				return
-			}
-			c.chronyFile("/"+name, data, s.File, s.Line, depth+1)
-		}
-	}
-}
-
-func (c *conversion) parsedLen() (n int) {
-	for _, f := range c.parsed.Files {
-		n += len(f.Lines)
-	}
-	return n
-}
-
 // chronySyntax takes out the lines that chronyd does not start with.
 func (c *conversion) chronySyntax() {
 	c.bad = make(map[*Statement]bool)
@@ -185,7 +104,11 @@ func (c *conversion) chronySyntax() {
 			c.record(s).note(Error, "chrony-comment", "put the comment on a line of its own", "chronyd takes # behind a directive for an argument, and does not start")
 			s.Options = s.Options[:i]
 		}
-		c.bad[s] = !c.chronyCheck(s)
+		problem := chronyProblem(s)
+		if problem != "" {
+			c.record(s).note(Error, "chrony-value", "correct or delete the line", "chronyd does not start: %s; the line is left out", problem)
+		}
+		c.bad[s] = problem != ""
 	}
 	for word, list := range c.byWord {
 		c.byWord[word] = slices.DeleteFunc(slices.Clone(list), func(s *Statement) bool { return c.bad[s] })

@@ -34,12 +34,12 @@ var chronyArguments = func() map[string]string {
 	return m
 }()
 
-// chronyCheck reports whether chronyd takes the arguments of a directive; if
-// not, it does not start, and the line is said to be wrong.
-func (c *conversion) chronyCheck(s *Statement) bool {
+// chronyProblem returns why chronyd does not take the arguments of a
+// directive, for which it does not start; empty: it does.
+func chronyProblem(s *Statement) string {
 	kinds, known := chronyArguments[s.Word]
 	if !known {
-		return true
+		return ""
 	}
 	required, optional, _ := strings.Cut(kinds, "|")
 	problem := ""
@@ -62,17 +62,14 @@ func (c *conversion) chronyCheck(s *Statement) bool {
 		problem = "a value is missing"
 	}
 	if problem == "" {
-		problem = s.chronyWordsProblem()
+		problem = chronyWordsProblem(s)
 	}
-	if problem != "" {
-		c.record(s).note(Error, "chrony-value", "correct or delete the line", "chronyd does not start: %s; the line is left out", problem)
-	}
-	return problem == ""
+	return problem
 }
 
 // chronyWordsProblem tells what is wrong with words in places where only some
 // are known.
-func (s *Statement) chronyWordsProblem() string {
+func chronyWordsProblem(s *Statement) string {
 	switch n := len(s.Options); {
 	case s.Word == "driftfile" && n > 1 && (n != 3 || asciiLower(s.Options[1].Text) != "interval"):
 		return "the second word is not interval with a value"

@@ -8,9 +8,9 @@ import (
 // chronySlew is chronyd's maxslewrate without a line, ppm.
 const chronySlew = 83333.333
 
-// values reads the arguments of a directive as numbers; ok is false if there
+// numbersOf reads the arguments of a directive as numbers; ok is false if there
 // are fewer than wanted, or one is none.
-func (s *Statement) values(wanted int) (list []float64, ok bool) {
+func numbersOf(s *Statement, wanted int) (list []float64, ok bool) {
 	for i := range wanted {
 		if i >= len(s.Options) {
 			return nil, false
@@ -31,7 +31,7 @@ func (c *conversion) chronyValue(word string, wanted int) (*Statement, []float64
 	if s == nil {
 		return nil, nil
 	}
-	list, ok := s.values(wanted)
+	list, ok := numbersOf(s, wanted)
 	if !ok {
 		c.record(s).note(Error, "chrony-value", "write the values that chrony.conf(5) names", "chronyd does not start: %s wants %d numbers", word, wanted)
 		return nil, nil
@@ -93,7 +93,7 @@ func (c *conversion) chronySteps() {
 	s, v := c.chronyValue("makestep", 2)
 	start := c.lastOf("initstepslew")
 	if s == nil && start != nil {
-		if t, ok := start.values(1); ok {
+		if t, ok := numbersOf(start, 1); ok {
 			c.record(start).note(Approximated, "initstepslew", "write makestep", "the first update may step, by all sources and not only by those named here")
 			c.clockSet("step.threshold", duration(t[0], 0, longest), "", start)
 			c.clockSet("step.updates", "1", "")

@@ -68,25 +68,6 @@ func (c *conversion) chronyAccess() {
 	c.chronyListen(off)
 }
 
-// put sets the flags of an entry, whatever they were.
-func (l *restrictList) put(addr, mask netip.Addr, flags restrictSet, s *Statement) {
-	l.add(addr, mask, 0, s)
-	l.index[restrictKey{masked128(addr, mask), mask, false}].flags = flags
-}
-
-// removeBelow drops the entries inside a prefix.
-func (l *restrictList) removeBelow(p netip.Prefix) {
-	var gone []*restriction
-	for _, e := range l.entries {
-		if bits, _ := highestBit(e.mask); bits > p.Bits() && p.Contains(e.addr) {
-			gone = append(gone, e)
-		}
-	}
-	if len(gone) > 0 {
-		*l = *l.without(gone)
-	}
-}
-
 // chronySubnet reads what allow and deny are for: nothing is everything, and
 // IPv4 networks may be cut short.
 func (c *conversion) chronySubnet(args []Option) (list []netip.Prefix, problem string) {

@@ -387,5 +387,3 @@ func (c *conversion) chronyRefclock(src *source) string {
 	}
 	return line
 }
-
-func isRefID(c byte) bool { return isDigit(c) || 'A' <= c&^0x20 && c&^0x20 <= 'Z' }

@@ -8,29 +8,6 @@ import (
 	"ntsbridge/bridge/access"
 )
 
-// maxDifferences bounds what a comparison lists.
-const maxDifferences = 100
-
-// Comparison is the proof that access rules mean what restrict lines meant:
-// both were asked about the first and last address of every prefix of either,
-// and about their neighbours, from port 123 and from another one.
-type Comparison struct {
-	Prefixes    int          `json:"prefixes"`
-	Probes      int          `json:"probes"`
-	Equal       bool         `json:"equal"`
-	Differences []Difference `json:"differences,omitempty"`
-}
-
-// Difference is an address for which the two differ.
-type Difference struct {
-	Address string `json:"address"`
-	FromNTP bool   `json:"source_port_123"`
-	Old     string `json:"old"` // what ntpd gave, and by which flags
-	New     string `json:"new"`
-	// Laxer marks an address that may have something which it could not.
-	Laxer bool `json:"laxer"`
-}
-
 // neighbours returns the addresses at the edges of a prefix and beside them.
 func neighbours(p netip.Prefix) []netip.Addr {
 	first := p.Masked().Addr()
@@ -68,7 +45,7 @@ func compareAccess(l *restrictList, t *access.Table) *Comparison {
 				at := netip.AddrPortFrom(a, port)
 				if !seen[at] {
 					seen[at] = true
-					c.probe(l, t, at)
+					probe(c, l, t, at)
 				}
 			}
 		}
@@ -76,7 +53,7 @@ func compareAccess(l *restrictList, t *access.Table) *Comparison {
 	return c
 }
 
-func (c *Comparison) probe(l *restrictList, t *access.Table, at netip.AddrPort) {
+func probe(c *Comparison, l *restrictList, t *access.Table, at netip.AddrPort) {
 	c.Probes++
 	e := l.lookup(at)
 	old, now := serviceOf(e.flags), serviceOfRule(t.Lookup(at))
@@ -102,20 +79,4 @@ func (s service) laxerThan(old service) bool {
 		return false
 	}
 	return !old.Serve || old.Auth && !s.Auth || old.Version > s.Version || old.Limited && !s.Limited
-}
-
-// Prove compares the access rules of a configuration that was read back with
-// the restrict lists of the input. It returns an error if the configuration is
-// less strict anywhere than the report says.
-func (r *Result) Prove(t *access.Table) error {
-	if r.restricts == nil {
-		return nil
-	}
-	again := compareAccess(r.restricts, t)
-	for _, d := range again.Differences {
-		if d.Laxer && !slices.Contains(r.Report.Access.Differences, d) {
-			return fmt.Errorf("the result gives %s more than before (%s; now %s), and nothing is written; this is a mistake of ntsbridge, please report it", d.Address, d.Old, d.New)
-		}
-	}
-	return nil
 }

@@ -1,7 +1,6 @@
 package convert
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 	"net/netip"
@@ -177,9 +176,6 @@ func (c *conversion) read(name string) ([]byte, error) {
 	}
 	return data, err
 }
-
-// errUnknownHost says that nothing is known of the host's files.
-var errUnknownHost = errors.New("the files of that host are not at hand")
 
 // rooted turns a name on the host into one of Input.Files.
 func rooted(name string) string {

@@ -75,8 +75,8 @@ func (v *votes) line(line string) {
 	}
 	first := list[0]
 	lower := asciiLower(first)
-	_, ntp := directives[first]
-	_, isChrony := chronyDirectives[lower]
+	ntp := knownNTP(first)
+	isChrony := knownChrony(lower)
 	switch {
 	case ntp && isChrony:
 		v.common++
@@ -141,7 +141,7 @@ func foreignWord(line string) (code, why string) {
 	if word := ntpsecWord(list); word != "" && word == list[0] {
 		return "ntpsec-word", "it is a directive of ntpsec"
 	}
-	if _, ok := chronyDirectives[list[0]]; ok && directives[list[0]] == nil {
+	if knownChrony(list[0]) && !knownNTP(list[0]) {
 		return "chrony-word", "it is a directive of chrony"
 	}
 	switch list[0] {

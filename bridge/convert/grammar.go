@@ -341,3 +341,6 @@ func (p *parser) addresses(word string) bool {
 		s.Options = append(s.Options, o)
 	}
 }
+
+// knownNTP reports whether a word is a directive of ntpd.
+func knownNTP(word string) bool { return directives[word] != nil }

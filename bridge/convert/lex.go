@@ -176,8 +176,6 @@ func (s *scanner) endsCommand(c int) bool {
 	return c == '\n'
 }
 
-func isSpace(c int) bool { return c == ' ' || '\t' <= c && c <= '\r' }
-
 func isSpecial(c int) bool {
 	return c == 0 || c > 0 && c < 128 && strings.IndexByte(special, byte(c)) >= 0
 }
@@ -371,16 +369,4 @@ func isDouble(word string) bool {
 	}
 	digits()
 	return word == ""
-}
-
-func isDigit(c byte) bool    { return '0' <= c && c <= '9' }
-func isHexDigit(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
-
-func all(s string, ok func(byte) bool) bool {
-	for i := range len(s) {
-		if !ok(s[i]) {
-			return false
-		}
-	}
-	return true
 }

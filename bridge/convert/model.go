@@ -2,7 +2,6 @@ package convert
 
 import (
 	"net/netip"
-	"time"
 
 	"ntsbridge/symkey"
 )
@@ -140,15 +139,4 @@ type refclock struct {
 	flags        [5]int // 1 to 4; -1: not given
 	device       string // of ntpsec's path; empty: the usual one
 	lines        []*Statement
-}
-
-// Defaults of ntpd's discard.
-const (
-	defaultAverage = 3 // log2 s
-	defaultMinimum = 2 // s
-)
-
-// defaultLimits are ntpd's without a discard line.
-func defaultLimits() rateLimits {
-	return rateLimits{burst: limitBurst, interval: time.Second << defaultAverage, minimum: (defaultMinimum - 1) * time.Second}
 }

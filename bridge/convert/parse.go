@@ -2,76 +2,10 @@ package convert
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
-	"io/fs"
 	"slices"
 	"strings"
 )
-
-// Limits that keep hostile input from costing more than it should.
-const (
-	maxIncludeDepth = 5       // files below the main one, as in ntpd
-	maxInputLen     = 4 << 20 // octets of all files together, repeated includes counted
-	maxInputLines   = 1 << 16 // lines of all files together
-	maxFiles        = 1024    // included files, repeated ones counted
-)
-
-// Reader returns the content of a file that a configuration names. An error
-// that is fs.ErrNotExist means that there is no such file; fs.ErrPermission
-// that it may not be read.
-type Reader func(name string) ([]byte, error)
-
-// File is a configuration file as it was read.
-type File struct {
-	Name string // as named
-	// By is the file and line that included it; -1 and 0 for the main file.
-	By     int
-	ByLine int
-	Lines  []string // without line ends
-}
-
-// Diagnostic is one message of ntpd's parser.
-type Diagnostic struct {
-	File   int
-	Line   int // from 1
-	Column int // from 0, in octets
-	Text   string
-	// At is the line that it is about; Line may be the line of an earlier error.
-	At int
-	// Syntax marks a syntax error, of which the rest of the line is lost; the
-	// others are remarks about values.
-	Syntax bool
-	// Repeat marks a syntax error for which ntpd gives an old position.
-	Repeat bool
-}
-
-// Parsed is what ntpd keeps of a configuration.
-type Parsed struct {
-	Files       []File
-	Statements  []*Statement
-	Diagnostics []Diagnostic
-	// Ends is where ntpd stopped reading before the end, if it did.
-	Ends *End
-	// Fatal is the reason why ntpd would exit while reading, if it would.
-	Fatal string
-	// Unread are the files that are named but could not be read.
-	Unread []Missing
-}
-
-// End is a place where ntpd stops reading.
-type End struct {
-	File, Line int
-	Text       string // why
-}
-
-// Missing is an included file that is not there.
-type Missing struct {
-	Name       string
-	File, Line int // that names it
-	Err        error
-	TooDeep    bool
-}
 
 // parser is a parser of ntp.conf with the behaviour of the one that bison made
 // for ntpd: what was complete before a wrong word is kept, and it goes on with
@@ -89,9 +23,6 @@ type parser struct {
 	lines    int
 	includes int
 }
-
-// lineMark is where a command begins.
-type lineMark struct{ file, line int }
 
 // grammar is a dialect of ntp.conf.
 type grammar struct {
@@ -127,32 +58,12 @@ func parse(g *grammar, name string, data []byte, read Reader) *Parsed {
 	return p.result
 }
 
-// ErrTooLong is wrapped by the error about input beyond the limits.
-var ErrTooLong = errors.New("too long for a configuration")
-
-// CheckLength reports input that is not read at all.
-func CheckLength(data []byte) error {
-	if len(data) > maxInputLen || bytes.Count(data, []byte{'\n'}) >= maxInputLines {
-		return fmt.Errorf("%w: more than %d octets or %d lines; is it the right file?", ErrTooLong, maxInputLen, maxInputLines)
-	}
-	return nil
-}
-
 // push makes a file the one that is read.
 func (p *parser) push(name string, data []byte, by, byLine int) {
 	p.result.Files = append(p.result.Files, File{Name: name, By: by, ByLine: byLine, Lines: splitLines(data)})
 	p.stack = append(p.stack, &inputFile{index: len(p.result.Files) - 1, data: data, back: none, line: 1})
 	p.total += len(data)
 	p.lines += bytes.Count(data, []byte{'\n'}) + 1
-}
-
-// splitLines returns the physical lines without line feeds.
-func splitLines(data []byte) []string {
-	text := string(data)
-	if text == "" {
-		return nil
-	}
-	return strings.Split(strings.TrimSuffix(text, "\n"), "\n")
 }
 
 func (p *parser) run() {
@@ -376,6 +287,3 @@ func (p *parser) includeOne(name string, by lineMark) bool {
 	p.result.Unread = append(p.result.Unread, missing)
 	return false
 }
-
-// NoFiles is a Reader that has no files.
-func NoFiles(string) ([]byte, error) { return nil, fs.ErrNotExist }

@@ -295,8 +295,6 @@ func (c *conversion) fudgeLimits(src *source) {
 	}
 }
 
-func isVisible(c byte) bool { return c > ' ' && c < 0x7f }
-
 // localClock turns the LOCAL driver into a stratum to fall back to.
 func (c *conversion) localClock(src *source) {
 	m, r := &c.model, c.record(src.line)

@@ -168,3 +168,52 @@ func (r *Report) Outcome() Outcome {
 	}
 	return Clean
 }
+
+// maxDifferences bounds what a comparison lists.
+const maxDifferences = 100
+
+// Comparison is the proof that access rules mean what restrict lines meant:
+// both were asked about the first and last address of every prefix of either,
+// and about their neighbours, from port 123 and from another one.
+type Comparison struct {
+	Prefixes    int          `json:"prefixes"`
+	Probes      int          `json:"probes"`
+	Equal       bool         `json:"equal"`
+	Differences []Difference `json:"differences,omitempty"`
+}
+
+// Difference is an address for which the two differ.
+type Difference struct {
+	Address string `json:"address"`
+	FromNTP bool   `json:"source_port_123"`
+	Old     string `json:"old"` // what ntpd gave, and by which flags
+	New     string `json:"new"`
+	// Laxer marks an address that may have something which it could not.
+	Laxer bool `json:"laxer"`
+}
+
+// LeftOut is a source that is not in the output.
+type LeftOut struct {
+	File   string `json:"file"`
+	Line   int    `json:"line"`
+	Source string `json:"source"`
+	Why    string `json:"why"`
+}
+
+// SourceComparison is the account of the sources: each that the daemon was
+// told of is followed, or left out for a reason.
+type SourceComparison struct {
+	Configured int       `json:"configured"` // lines, but those of the local clock
+	Written    int       `json:"written"`
+	Followed   int       `json:"followed"` // of those written, what the clock may follow
+	LeftOut    []LeftOut `json:"left_out,omitempty"`
+}
+
+// verdict says the result in words.
+func (s *SourceComparison) verdict() string {
+	text := fmt.Sprintf("%d of %d are in the output, %d can be followed", s.Written, s.Configured, s.Followed)
+	if len(s.LeftOut) > 0 {
+		return text + ": read why others are left out"
+	}
+	return text
+}

@@ -290,3 +290,41 @@ func namedTarget(s *Statement, resolve resolver) target {
 	}
 	return t
 }
+
+// remove takes flags away from the entry of an address: unrestrict. Without
+// flags the entry goes as a whole.
+func (l *restrictList) remove(addr, mask netip.Addr, s *Statement) (found bool) {
+	k := restrictKey{masked128(addr, mask), mask, s.flag("ntpport")}
+	e := l.index[k]
+	if e == nil {
+		return false
+	}
+	e.lines = append(e.lines, s)
+	if f := flagsOf(s); f != 0 {
+		e.flags &^= f
+		return true
+	}
+	if mask != any4 && mask != any6 { // ntpsec leaves its default alone
+		*l = *l.without([]*restriction{e})
+	}
+	return true
+}
+
+// put sets the flags of an entry, whatever they were.
+func (l *restrictList) put(addr, mask netip.Addr, flags restrictSet, s *Statement) {
+	l.add(addr, mask, 0, s)
+	l.index[restrictKey{masked128(addr, mask), mask, false}].flags = flags
+}
+
+// removeBelow drops the entries inside a prefix.
+func (l *restrictList) removeBelow(p netip.Prefix) {
+	var gone []*restriction
+	for _, e := range l.entries {
+		if bits, _ := highestBit(e.mask); bits > p.Bits() && p.Contains(e.addr) {
+			gone = append(gone, e)
+		}
+	}
+	if len(gone) > 0 {
+		*l = *l.without(gone)
+	}
+}

@@ -154,3 +154,102 @@ func plainName(s string) bool {
 
 // plainPath is plainName for file names, which may have blanks.
 func plainPath(s string) bool { return s != "" && plainName(strings.ReplaceAll(s, " ", "_")) }
+
+// words splits a line as an operator reads it: without the comment, quotes
+// kept together and taken off.
+func words(line string) []string {
+	var list []string
+	for _, span := range wordSpans(line) {
+		word := line[span[0]:span[1]]
+		if i := strings.IndexByte(word, '#'); i >= 0 && !strings.HasPrefix(word, `"`) {
+			if i > 0 {
+				list = append(list, word[:i])
+			}
+			break
+		}
+		if word = strings.Trim(word, `"`); word != "" {
+			list = append(list, word)
+		}
+	}
+	return list
+}
+
+// meant returns the word of a list that a misspelt word most likely is, or
+// nothing. ntpd's words differ by so much that one slip is not ambiguous.
+func meant(word string, list []string) string {
+	lower := strings.NewReplacer("-", "", "_", "").Replace(asciiLower(word))
+	best, distance := "", 3
+	for _, candidate := range list {
+		if candidate == asciiLower(word) {
+			return candidate
+		}
+		limit := 1
+		if len(candidate) > 5 {
+			limit = 2
+		}
+		d := slips(lower, strings.ReplaceAll(candidate, "_", ""))
+		switch {
+		case d > limit || d > distance:
+		case d == distance:
+			best = "" // two are as near
+		default:
+			best, distance = candidate, d
+		}
+	}
+	return best
+}
+
+// slips counts insertions, deletions, replacements and exchanges of neighbours.
+func slips(a, b string) int {
+	if abs(len(a)-len(b)) > 2 {
+		return 3
+	}
+	prev2, prev, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
+	for j := range prev {
+		prev[j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		row[0] = i
+		for j := 1; j <= len(b); j++ {
+			cost := 1
+			switch {
+			case a[i-1] == b[j-1]:
+				cost = 0
+			case isDigit(a[i-1]) || isDigit(b[j-1]):
+				cost = 3 // another number is no slip
+			}
+			row[j] = min(prev[j]+1, row[j-1]+1, prev[j-1]+cost)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				row[j] = min(row[j], prev2[j-2]+1)
+			}
+		}
+		prev2, prev, row = prev, row, prev2
+	}
+	return prev[len(b)]
+}
+
+func abs(n int) int {
+	if n < 0 {
+		return -n
+	}
+	return n
+}
+
+func isSpace(c int) bool { return c == ' ' || '\t' <= c && c <= '\r' }
+
+func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+
+func isHexDigit(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
+
+func all(s string, ok func(byte) bool) bool {
+	for i := range len(s) {
+		if !ok(s[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func isVisible(c byte) bool { return c > ' ' && c < 0x7f }
+
+func isRefID(c byte) bool { return isDigit(c) || 'A' <= c&^0x20 && c&^0x20 <= 'Z' }

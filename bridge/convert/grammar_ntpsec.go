@@ -1,0 +1,73 @@
+package convert
+
+import (
+	"maps"
+	"strings"
+	"sync"
+)
+
+// Words that ntpsec 1.2 has beside ntpd's.
+const (
+	ntpsecStrings  = "ca cert aead ask require mintls maxtls tlsciphersuites tlsecdhcurves"
+	refclockOption = "unit subtype baud"
+)
+
+// ntpsecGrammar is ntpd's with what ntpsec added. What ntpsec removed is read
+// too: it is reported, not converted.
+var ntpsecGrammar = sync.OnceValue(func() *grammar {
+	g := &grammar{keywords: maps.Clone(keywords), directives: maps.Clone(directives)}
+	for word := range strings.FieldsSeq("nts noval expire bias refclock limit unrestrict extra unit subtype baud enable disable cookie mintls maxtls tlsciphersuites tlsecdhcurves tlscipherserverpreference port pool maxdisp holdover ntsstats ntskestats usestats") {
+		if _, there := g.keywords[word]; !there {
+			g.keywords[word] = followToken
+		}
+	}
+	for word := range strings.FieldsSeq("ca cert aead ask require path ppspath cookie mintls maxtls tlsciphersuites tlsecdhcurves") {
+		g.keywords[word] = followString
+	}
+	g.keywords["refclock"] = followString
+	g.keywords["unrestrict"] = followToken
+	g.association = anyOf(associationOption, plain("nts noval tlscipherserverpreference"), typed(ntpsecStrings, tokenString),
+		typed("bias", tokenInteger, tokenDouble), typed("expire", tokenInteger))
+	g.directives["nts"] = list(anyOf(plain("enable disable tlscipherserverpreference"), (*parser).ntsText))
+	g.directives["limit"] = list(typed("average burst kod", tokenInteger, tokenDouble))
+	g.directives["extra"] = list(typed("port", tokenInteger))
+	g.directives["unrestrict"] = g.directives["restrict"]
+	g.directives["refclock"] = (*parser).ntpsecRefclock
+	return g
+})
+
+// parseNTPsec reads an ntp.conf of ntpsec, and the directory ntp.d beside it.
+// files is as in grammar.
+func parseNTPsec(name string, data []byte, read Reader, files func(name, by string) (string, []string)) *Parsed {
+	g := *ntpsecGrammar()
+	g.files = files
+	return parse(&g, name, data, read)
+}
+
+// ntsText reads an option of the directive nts with its value: files, and
+// words that look like keywords.
+func (p *parser) ntsText() (Option, bool, bool) {
+	name, found := p.keyword("cert key ca cookie mintls maxtls tlsciphersuites tlsecdhcurves aead port")
+	if !found {
+		return Option{}, false, true
+	}
+	o, ok := p.value(tokenString, tokenInteger)
+	o.Name = name
+	return o, true, ok
+}
+
+// ntpsecRefclock reads refclock DRIVER and its options, which join those of
+// server and fudge.
+func (p *parser) ntpsecRefclock(word string) bool {
+	driver, ok := p.value(tokenString)
+	if !ok {
+		return false
+	}
+	options, ok := p.collect(anyOf(p.grammar.association, fudgeOption, typed(refclockOption, tokenInteger),
+		typed("path ppspath", tokenString), typed("holdover", tokenInteger)))
+	if !ok {
+		return false
+	}
+	p.keep(&Statement{Word: word, Address: driver.Text, Options: options})
+	return true
+}
