@@ -11,23 +11,25 @@ import (
 	"pgregory.net/rapid"
 
 	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/convert/ntpconf"
+	"ntsbridge/bridge/convert/restrict"
 )
 
 // naive finds an entry as ntpd does: by a walk through the sorted list.
-func naive(l *restrictList, from netip.AddrPort) *restriction {
-	list := slices.Clone(l.entries)
-	slices.SortStableFunc(list, func(a, b *restriction) int {
-		if c := bytes.Compare(b.addr.AsSlice(), a.addr.AsSlice()); c != 0 {
+func naive(l *restrict.List, from netip.AddrPort) *restrict.Entry {
+	list := slices.Clone(l.Entries)
+	slices.SortStableFunc(list, func(a, b *restrict.Entry) int {
+		if c := bytes.Compare(b.Addr.AsSlice(), a.Addr.AsSlice()); c != 0 {
 			return c
 		}
-		if c := bytes.Compare(b.mask.AsSlice(), a.mask.AsSlice()); c != 0 {
+		if c := bytes.Compare(b.Mask.AsSlice(), a.Mask.AsSlice()); c != 0 {
 			return c
 		}
-		return int(b.flags&flagSourcePort) - int(a.flags&flagSourcePort)
+		return int(b.Flags&restrict.FlagSourcePort) - int(a.Flags&restrict.FlagSourcePort)
 	})
 	for _, e := range list {
-		if e.addr.Is4() == from.Addr().Is4() && masked128(from.Addr(), e.mask) == e.addr &&
-			(!e.flags.has(flagSourcePort) || from.Port() == 123) {
+		if e.Addr.Is4() == from.Addr().Is4() && restrict.Masked128(from.Addr(), e.Mask) == e.Addr &&
+			(!e.Flags.Has(restrict.FlagSourcePort) || from.Port() == 123) {
 			return e
 		}
 	}
@@ -48,7 +50,7 @@ func drawRestricts(t *rapid.T) string {
 		if mask := rapid.SampledFrom(masks).Draw(t, "mask"); mask != "" && !strings.Contains(what, "default") {
 			b.WriteString(" mask " + mask)
 		}
-		for _, flag := range rapid.SliceOfN(rapid.SampledFrom(strings.Fields(restrictFlags)), 0, 4).Draw(t, "flags") {
+		for _, flag := range rapid.SliceOfN(rapid.SampledFrom(strings.Fields(ntpconf.RestrictFlags)), 0, 4).Draw(t, "flags") {
 			if flag != "epeer" {
 				b.WriteString(" " + flag)
 			}
@@ -86,14 +88,14 @@ func TestAccessProperty(t *testing.T) {
 			}
 			at := netip.AddrPortFrom(a, rapid.SampledFrom([]uint16{123, 5000}).Draw(t, "port"))
 			e := naive(res.restricts, at)
-			old, now := serviceOf(e.flags), serviceOfRule(table.Lookup(at))
-			if now.laxerThan(old) {
-				t.Fatalf("%v: %v (%v) before, %v now\n%s\n%s", at, old, e.flags, now, conf, res.Output)
+			old, now := restrict.ServiceOf(e.Flags), restrict.ServiceOfRule(table.Lookup(at))
+			if now.LaxerThan(old) {
+				t.Fatalf("%v: %v (%v) before, %v now\n%s\n%s", at, old, e.Flags, now, conf, res.Output)
 			}
 			if old != now && res.Report.Access.Equal && old.Serve {
 				t.Fatalf("%v: said to be equal, but %v before, %v now\n%s", at, old, now, conf)
 			}
-			if got := res.restricts.lookup(at); got != e {
+			if got := res.restricts.Lookup(at); got != e {
 				t.Fatalf("%v: found %v, want %v\n%s", at, got, e, conf)
 			}
 		}
@@ -111,7 +113,7 @@ func servedTo(t *testing.T, res *Result, address string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return fmt.Sprint(serviceOfRule(table.Lookup(netip.AddrPortFrom(netip.MustParseAddr(address), 5000))))
+	return fmt.Sprint(restrict.ServiceOfRule(table.Lookup(netip.AddrPortFrom(netip.MustParseAddr(address), 5000))))
 }
 
 // TestRestrictMerging has the rules of ntpd's list that are easily missed.

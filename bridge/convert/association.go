@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/spell"
 	"slices"
 )
 
@@ -19,7 +21,7 @@ type Association struct {
 
 // compareSources makes the account.
 func (c *conversion) compareSources() {
-	s := &SourceComparison{Followed: c.model.followed}
+	s := &report.SourceComparison{Followed: c.model.followed}
 	for _, src := range c.model.sources {
 		if src.refclock != nil && src.refclock.driver == localDriver {
 			continue
@@ -79,7 +81,7 @@ func sameAssociations(what string, want, got []Association) error {
 	}
 	for i, a := range want {
 		if i >= len(got) || got[i] != a {
-			return fmt.Errorf("the %s of the result are not those of the input, from %s on; %w", what, printable(a.Server), errMistake)
+			return fmt.Errorf("the %s of the result are not those of the input, from %s on; %w", what, spell.Printable(a.Server), errMistake)
 		}
 	}
 	if len(got) > len(want) {

@@ -8,6 +8,9 @@ import (
 	"strings"
 
 	"ntsbridge/autokey/keyfile"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/spell"
+	"ntsbridge/bridge/convert/syntax"
 )
 
 // keyDirs are where distributions have ntpd look for Autokey's files without
@@ -22,9 +25,9 @@ func (c *conversion) buildAutokey() {
 	c.autokeyTimers()
 	identity := c.lastOf("ident")
 	if len(a.lines) == 0 {
-		for _, s := range []*Statement{a.dirLine, identity} {
+		for _, s := range []*syntax.Statement{a.dirLine, identity} {
 			if s != nil {
-				c.record(s).note(Obsolete, "no-crypto", "", "without crypto ntpd has no Autokey")
+				c.record(s).Note(report.Obsolete, "no-crypto", "", "without crypto ntpd has no Autokey")
 			}
 		}
 		return
@@ -47,39 +50,39 @@ func (c *conversion) buildAutokey() {
 		c.cryptoLine(s)
 	}
 	if identity != nil {
-		c.record(identity).note(Folded, "ident", "", "the group of Autokey associations that others begin; none are made here")
+		c.record(identity).Note(report.Folded, "ident", "", "the group of Autokey associations that others begin; none are made here")
 	}
 	c.autokeyDir()
 	for _, name := range []string{a.host, a.ident} {
-		if name != "" && (!plainName(name) || strings.Contains(name, "/")) {
+		if name != "" && (!spell.PlainName(name) || strings.Contains(name, "/")) {
 			a.enabled, a.dead = false, "a name that cannot be part of a file name"
 		}
 	}
-	if !plainPath(a.dir) {
+	if !spell.PlainPath(a.dir) {
 		a.enabled, a.dead = false, "keysdir is no name of a directory"
 	}
 	if a.dead != "" {
-		c.record(a.lines[0]).note(Error, "autokey-names", "correct the names", "Autokey is left out: %s", a.dead)
+		c.record(a.lines[0]).Note(report.Error, "autokey-names", "correct the names", "Autokey is left out: %s", a.dead)
 		return
 	}
 	c.autokeyFiles()
 	if a.enabled {
-		c.record(a.lines[0]).note(Dangerous, "autokey", "move these clients to NTS, and give Autokey an end date",
+		c.record(a.lines[0]).Note(report.Dangerous, "autokey", "move these clients to NTS, and give Autokey an end date",
 			"Autokey is served on for its clients, but it authenticates nobody: its cookies have 32 bits and were broken in 2012")
 	}
 }
 
-func (c *conversion) cryptoLine(s *Statement) {
+func (c *conversion) cryptoLine(s *syntax.Statement) {
 	r := c.record(s)
-	r.into("autokey")
-	if _, ok := s.last("pw"); ok {
-		r.note(Kept, "autokey-password", "", "the password goes into a file of its own, mode 0600, and into nothing else")
+	r.Into("autokey")
+	if _, ok := s.Last("pw"); ok {
+		r.Note(report.Kept, "autokey-password", "", "the password goes into a file of its own, mode 0600, and into nothing else")
 	}
-	if s.flag("randfile") {
-		r.note(Obsolete, "randfile", "", "randomness comes from the kernel")
+	if s.Flag("randfile") {
+		r.Note(report.Obsolete, "randfile", "", "randomness comes from the kernel")
 	}
-	if digest := s.text("digest"); digest != "" && !autokeyDigest(digest) {
-		r.note(Unsupported, "autokey-digest", "take one that is, on all hosts", "digest %s is not offered", printable(digest))
+	if digest := s.Text("digest"); digest != "" && !autokeyDigest(digest) {
+		r.Note(report.Unsupported, "autokey-digest", "take one that is, on all hosts", "digest %s is not offered", spell.Printable(digest))
 		c.model.autokey.digest = ""
 	}
 }
@@ -102,10 +105,10 @@ func (c *conversion) autokeyTimers() {
 		}
 		r := c.record(s)
 		if v := s.Options[0].Int; v < 3 || v > 31 {
-			r.note(Folded, "timer-range", "delete the line", "%s %d is out of ntpd's range 3 to 31, and ignored", word, v)
+			r.Note(report.Folded, "timer-range", "delete the line", "%s %d is out of ntpd's range 3 to 31, and ignored", word, v)
 			continue
 		}
-		r.note(Folded, word, "", "Autokey's timers are the server's own")
+		r.Note(report.Folded, word, "", "Autokey's timers are the server's own")
 	}
 }
 
@@ -113,8 +116,8 @@ func (c *conversion) autokeyTimers() {
 func (c *conversion) autokeyDir() {
 	a := &c.model.autokey
 	if a.dirLine != nil {
-		a.dir = absolute(a.dirLine.argument())
-		c.record(a.dirLine).into("autokey.keysdir")
+		a.dir = absolute(a.dirLine.Argument())
+		c.record(a.dirLine).Into("autokey.keysdir")
 		return
 	}
 	dirs := keyDirs
@@ -131,7 +134,7 @@ func (c *conversion) autokeyDir() {
 			break
 		}
 	}
-	c.record(a.lines[0]).note(Approximated, "keysdir-default", "check the directory, or give it with --keysdir",
+	c.record(a.lines[0]).Note(report.Approximated, "keysdir-default", "check the directory, or give it with --keysdir",
 		"there is no keysdir: %s is taken for the directory that ntpd was compiled with", a.dir)
 }
 
@@ -140,7 +143,7 @@ func (c *conversion) autokeyFiles() {
 	a := &c.model.autokey
 	r := c.record(a.lines[0])
 	if c.in.Files == nil {
-		r.note(Dangerous, "autokey-unread", "give the host's root directory with --root", "Autokey's files are not at hand: they are not checked")
+		r.Note(report.Dangerous, "autokey-unread", "give the host's root directory with --root", "Autokey's files are not at hand: they are not checked")
 		return
 	}
 	opt := keyfile.HostOptions{Host: a.host, Ident: a.ident, Password: a.pw, Now: c.opt.Now}
@@ -148,50 +151,50 @@ func (c *conversion) autokeyFiles() {
 		opt.Host = c.opt.Hostname
 	}
 	if opt.Host == "" {
-		r.note(Dangerous, "autokey-host", "give the name with --hostname", "without crypto host the files have the name of the host, which is not known: they are not checked")
+		r.Note(report.Dangerous, "autokey-host", "give the name with --hostname", "without crypto host the files have the name of the host, which is not known: they are not checked")
 		return
 	}
 	dir, err := fs.Sub(c.in.Files, rooted(a.dir))
 	if err != nil {
-		r.note(Error, "autokey-files", "", "%s: %v", a.dir, err)
+		r.Note(report.Error, "autokey-files", "", "%s: %v", a.dir, err)
 		return
 	}
 	h, err := keyfile.LoadHost(dir, opt)
 	if err != nil {
-		class, text := Error, "ntpd exits with these files: %v"
+		class, text := report.Error, "ntpd exits with these files: %v"
 		if errors.Is(err, fs.ErrPermission) {
-			class, text = Dangerous, "they cannot be read: %v"
+			class, text = report.Dangerous, "they cannot be read: %v"
 		} else {
 			a.enabled, a.dead = false, err.Error()
 		}
-		r.note(class, "autokey-files", "correct the files in "+a.dir+", and convert again", text, err)
+		r.Note(class, "autokey-files", "correct the files in "+a.dir+", and convert again", text, err)
 		return
 	}
 	for _, f := range h.Findings {
-		r.note(autokeyFindingClass(f.Code), "autokey-"+f.Code, "", "%s: %s", path.Join(a.dir, f.File), f.Text)
+		r.Note(autokeyFindingClass(f.Code), "autokey-"+f.Code, "", "%s: %s", path.Join(a.dir, f.File), f.Text)
 	}
 	if a.ident == "" && (h.IFF != nil || h.GQ != nil || h.MV != nil) {
-		r.note(Folded, "autokey-schemes", "", "%s offers an identity scheme; clients use it only with ident on their server line", h.Name)
+		r.Note(report.Folded, "autokey-schemes", "", "%s offers an identity scheme; clients use it only with ident on their server line", h.Name)
 	}
 	if h.IFF == nil && h.GQ == nil && h.MV == nil && !h.Certificate.Private {
-		r.note(Dangerous, "autokey-tc", "move to NTS", "no identity scheme: with TC a client believes whoever answers first")
+		r.Note(report.Dangerous, "autokey-tc", "move to NTS", "no identity scheme: with TC a client believes whoever answers first")
 	}
 }
 
-func autokeyFindingClass(code string) Class {
+func autokeyFindingClass(code string) report.Class {
 	switch code {
 	case keyfile.FindGQTooLarge, keyfile.FindGQMismatch, keyfile.FindIncomplete, keyfile.FindExpired, keyfile.FindKeyMismatch,
 		keyfile.FindWeakKey, keyfile.FindWeakDigest, keyfile.FindPassword:
-		return Dangerous
+		return report.Dangerous
 	}
-	return Changed
+	return report.Changed
 }
 
 // groupTraps looks at the group of an association with Autokey.
 func (c *conversion) groupTraps(s *source) {
 	r := c.record(s.line)
 	if s.ident == "" {
-		r.note(Dangerous, "autokey-no-ident", "move it to NTS",
+		r.Note(report.Dangerous, "autokey-no-ident", "move it to NTS",
 			"autokey without ident is TC in silence: any server with a trusted certificate of its own is believed")
 		return
 	}
@@ -208,7 +211,7 @@ func (c *conversion) groupTraps(s *source) {
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 		case err != nil:
-			r.note(Dangerous, "autokey-group", "get the group file anew", "the group file cannot verify: %v", err)
+			r.Note(report.Dangerous, "autokey-group", "get the group file anew", "the group file cannot verify: %v", err)
 			found++
 		default:
 			found++
@@ -216,8 +219,8 @@ func (c *conversion) groupTraps(s *source) {
 		}
 	}
 	if found == 0 {
-		r.note(Dangerous, "autokey-group-missing", "get the group file ntpkey_iffpar_"+printable(s.ident)+" from the server, or move to NTS",
-			"there is no group file for ident %s in %s: this is TC in silence", printable(s.ident), c.model.autokey.dir)
+		r.Note(report.Dangerous, "autokey-group-missing", "get the group file ntpkey_iffpar_"+spell.Printable(s.ident)+" from the server, or move to NTS",
+			"there is no group file for ident %s in %s: this is TC in silence", spell.Printable(s.ident), c.model.autokey.dir)
 	}
 }
 

@@ -3,6 +3,11 @@ package convert
 import (
 	"fmt"
 	"net/netip"
+	"ntsbridge/bridge/convert/ntpconf"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/restrict"
+	"ntsbridge/bridge/convert/spell"
+	"ntsbridge/bridge/convert/syntax"
 	"strings"
 	"time"
 )
@@ -29,74 +34,74 @@ func (c *conversion) build() {
 // buildRunning notes the lines of which the weaker meaning is converted.
 func (c *conversion) buildRunning() {
 	for mark, written := range c.model.running {
-		c.records[mark].note(Dangerous, "running-meaning", "correct the line before it is taken for what it says",
+		c.records[mark].Note(report.Dangerous, "running-meaning", "correct the line before it is taken for what it says",
 			"as the operator decided, what %s does is converted, not what was written: %s", c.daemon(), written)
 	}
 }
 
 // buildRestricts makes ntpd's list.
 func (c *conversion) buildRestricts() {
-	l := &restrictList{}
-	l.add(any4, any4, c.builtIn(), nil)
-	l.add(any6, any6, c.builtIn(), nil)
+	l := &restrict.List{}
+	l.Add(restrict.Any4, restrict.Any4, c.builtIn(), nil)
+	l.Add(restrict.Any6, restrict.Any6, c.builtIn(), nil)
 	c.model.restricts = l
 	for _, s := range c.all("restrict", "unrestrict") {
 		r := c.record(s)
-		flags := flagsOf(s)
+		flags := restrict.FlagsOf(s)
 		if s.Keyword && s.Address == "source" {
 			c.restrictSource(l, s)
 			continue
 		}
-		t := targetOf(s, c.resolve, c.dialect == "ntpsec")
-		if len(t.addrs) == 0 {
+		t := restrict.TargetOf(s, c.resolve, c.dialect == "ntpsec")
+		if len(t.Addrs) == 0 {
 			c.restrictNowhere(s, t)
 			continue
 		}
-		for i, a := range t.addrs {
+		for i, a := range t.Addrs {
 			if s.Word == "unrestrict" {
-				if !l.remove(a, t.masks[i], s) {
-					r.note(Obsolete, "unrestrict", "delete the line", "there is no entry to take flags from")
+				if !l.Remove(a, t.Masks[i], s) {
+					r.Note(report.Obsolete, "unrestrict", "delete the line", "there is no entry to take flags from")
 				}
 				continue
 			}
-			l.add(a, t.masks[i], flags, s)
+			l.Add(a, t.Masks[i], flags, s)
 		}
-		if s.refclock() {
-			r.note(Obsolete, "restrict-refclock", "", "a restriction for a reference clock has no effect")
+		if s.Refclock() {
+			r.Note(report.Obsolete, "restrict-refclock", "", "a restriction for a reference clock has no effect")
 		}
 		c.restrictFlags(s, flags)
 	}
-	rules, left := accessRules(l)
+	rules, left := restrict.Rules(l)
 	c.model.rules = rules
 	for _, e := range left {
-		for _, s := range e.lines {
-			c.record(s).note(Dangerous, "mask", "write the networks one by one",
-				"the mask %v has so many holes that it cannot be said with prefixes; the line is missing in the output", e.mask)
+		for _, s := range e.Lines {
+			c.record(s).Note(report.Dangerous, "mask", "write the networks one by one",
+				"the mask %v has so many holes that it cannot be said with prefixes; the line is missing in the output", e.Mask)
 			c.maskQuestion(s, e)
 		}
 	}
 	for i := range rules {
-		c.model.limited = c.model.limited || rules[i].service.Limited && !rules[i].service.Kod
-		c.model.kod = c.model.kod || rules[i].service.Kod
+		c.model.limited = c.model.limited || rules[i].Service.Limited && !rules[i].Service.Kod
+		c.model.kod = c.model.kod || rules[i].Service.Kod
 	}
-	table, err := accessTable(rules, defaultLimits())
+	table, err := restrict.Table(rules, restrict.DefaultLimits())
 	if err != nil {
-		c.report.note(Error, "access", "", "the access rules do not make a table: %v", err)
+		c.report.Note(report.Error, "access", "", "the access rules do not make a table: %v", err)
 		return
 	}
-	c.report.Access = compareAccess(l, table)
+	c.report.Access = restrict.Compare(l, table)
 	c.differences()
 }
 
 // maskQuestion asks about a restriction that cannot be written, if going
 // without it would give anybody more.
-func (c *conversion) maskQuestion(s *Statement, e *restriction) {
-	want, have := serviceOf(e.flags), serviceOf(c.defaultFlags())
-	if !have.laxerThan(want) {
+func (c *conversion) maskQuestion(s *syntax.Statement, e *restrict.Entry) {
+	want, have := restrict.ServiceOf(e.Flags), restrict.ServiceOf(c.defaultFlags())
+	if !have.LaxerThan(want) {
 		return
 	}
-	q := Question{
-		File: c.parsed.Files[s.File].Name, Line: s.Line, Text: show(c.text(s)), Code: "mask",
+	q := report.Question{
+		File: c.parsed.Files[s.File].Name, Line: s.Line, Text: spell.Show(c.text(s)), Code: "mask",
 		Written: want.String(), Running: "the same; but the output would have: " + have.String(),
 		Do: "write the networks one by one, or choose --lost running to go without the line",
 	}
@@ -111,57 +116,57 @@ func (c *conversion) differences() {
 	if len(d) == 0 {
 		return
 	}
-	class, what := Approximated, "stricter"
+	class, what := report.Approximated, "stricter"
 	for i := range d {
 		if d[i].Laxer {
-			class, what = Dangerous, "less strict"
+			class, what = report.Dangerous, "less strict"
 		}
 	}
-	c.report.note(class, "access-differs", "read the list of differences",
+	c.report.Note(class, "access-differs", "read the list of differences",
 		"the access rules are %s than the restrict lines for some addresses, such as %s: %s before, %s now", what, d[0].Address, d[0].Old, d[0].New)
 }
 
 // builtIn returns what holds without any line: nothing is restricted by ntpd,
 // queries and rates by ntpsec.
-func (c *conversion) builtIn() restrictSet {
+func (c *conversion) builtIn() restrict.Set {
 	if c.dialect == "ntpsec" {
-		return flagNoQuery | flagLimited
+		return restrict.FlagNoQuery | restrict.FlagLimited
 	}
 	return 0
 }
 
 // restrictSource notes the template for sources: a second one replaces the
 // first.
-func (c *conversion) restrictSource(l *restrictList, s *Statement) {
+func (c *conversion) restrictSource(l *restrict.List, s *syntax.Statement) {
 	r := c.record(s)
-	if l.source != nil {
-		c.record(l.source).note(Folded, "overridden", "delete the line", "line %d replaces it: there is one template only", s.Line)
+	if l.Source != nil {
+		c.record(l.Source).Note(report.Folded, "overridden", "delete the line", "line %d replaces it: there is one template only", s.Line)
 	}
-	l.source = s
-	r.note(Folded, "restrict-source", "", "sources have no access rule here: what they send is judged by the source itself")
-	if !flagsOf(s).has(flagNoQuery) && c.defaultFlags().has(flagNoQuery) {
-		r.note(Changed, "source-queries", "", "ntpd let every time source query it, since this line lacks noquery while the default has it; they may not any more")
+	l.Source = s
+	r.Note(report.Folded, "restrict-source", "", "sources have no access rule here: what they send is judged by the source itself")
+	if !restrict.FlagsOf(s).Has(restrict.FlagNoQuery) && c.defaultFlags().Has(restrict.FlagNoQuery) {
+		r.Note(report.Changed, "source-queries", "", "ntpd let every time source query it, since this line lacks noquery while the default has it; they may not any more")
 	}
 }
 
 // restrictNowhere tells of a restriction without a known address.
-func (c *conversion) restrictNowhere(s *Statement, t target) {
+func (c *conversion) restrictNowhere(s *syntax.Statement, t restrict.Target) {
 	r := c.record(s)
 	switch {
-	case t.bad != "":
+	case t.Bad != "":
 		r.Did = "nothing"
-		fixed, _ := repair(c.text(s))
+		fixed, _ := ntpconf.Repair(c.text(s))
 		do := "delete the line"
 		if fixed != "" && !strings.Contains(fixed, "/") {
-			do = "if it should count, write: " + show(fixed)
+			do = "if it should count, write: " + spell.Show(fixed)
 		}
-		r.note(Error, "restrict-ignored", do, "%s", t.bad)
+		r.Note(report.Error, "restrict-ignored", do, "%s", t.Bad)
 	case c.isSource(s.Address):
-		r.note(Folded, "restrict-server", "if this host asks us for time, write an access rule with its address",
-			"%s is a time source: it needs no access rule to be one", printable(s.Address))
+		r.Note(report.Folded, "restrict-server", "if this host asks us for time, write an access rule with its address",
+			"%s is a time source: it needs no access rule to be one", spell.Printable(s.Address))
 	default:
-		r.note(Dangerous, "restrict-name", "say which addresses it has: --address "+printable(s.Address)+"=ADDRESS",
-			"no name server is asked: without the address of %s there is no rule for it, and it falls under the default", printable(s.Address))
+		r.Note(report.Dangerous, "restrict-name", "say which addresses it has: --address "+spell.Printable(s.Address)+"=ADDRESS",
+			"no name server is asked: without the address of %s there is no rule for it, and it falls under the default", spell.Printable(s.Address))
 	}
 }
 
@@ -177,32 +182,32 @@ func (c *conversion) isSource(name string) bool {
 }
 
 // restrictFlags tells what becomes of the flags.
-func (c *conversion) restrictFlags(s *Statement, f restrictSet) {
+func (c *conversion) restrictFlags(s *syntax.Statement, f restrict.Set) {
 	r := c.record(s)
-	if f.has(flagEPeer) {
-		r.note(Error, "epeer", "delete the word", "ntpd aborts when it applies the flag epeer")
+	if f.Has(restrict.FlagEPeer) {
+		r.Note(report.Error, "epeer", "delete the word", "ntpd aborts when it applies the flag epeer")
 	}
-	if f.has(flagKod) && !f.has(flagLimited) {
-		r.note(Folded, "kod-alone", "add limited if a rate limit was meant", "kod without limited does nothing in ntpd: there was no rate limit")
+	if f.Has(restrict.FlagKod) && !f.Has(restrict.FlagLimited) {
+		r.Note(report.Folded, "kod-alone", "add limited if a rate limit was meant", "kod without limited does nothing in ntpd: there was no rate limit")
 	}
-	if f.has(flagNoTrust) {
-		r.note(Changed, "notrust", "",
+	if f.Has(restrict.FlagNoTrust) {
+		r.Note(report.Changed, "notrust", "",
 			"notrust makes authentication a must for requests from there (and NTS counts); before ntpd 4.2 it only meant not to use these hosts as sources")
 	}
-	if f.has(flagMSSNTP) {
-		r.note(Unsupported, "mssntp", "leave the domain's clients on Samba's ntpd for now", "signed answers to Windows domain members (mssntp) are not offered")
+	if f.Has(restrict.FlagMSSNTP) {
+		r.Note(report.Unsupported, "mssntp", "leave the domain's clients on Samba's ntpd for now", "signed answers to Windows domain members (mssntp) are not offered")
 	}
-	if f.has(flagFlake | flagFuzz) {
-		r.note(Changed, "restrict-odd", "", "flake and serverresponse fuzz are not offered: answers are complete")
+	if f.Has(restrict.FlagFlake | restrict.FlagFuzz) {
+		r.Note(report.Changed, "restrict-odd", "", "flake and serverresponse fuzz are not offered: answers are complete")
 	}
-	if f.has(flagLimited) && c.dialect == "ntp" {
-		r.note(Approximated, "limited", "", "the rate limit is a bucket of %d requests in place of ntpd's average", limitBurst)
+	if f.Has(restrict.FlagLimited) && c.dialect == "ntp" {
+		r.Note(report.Approximated, "limited", "", "the rate limit is a bucket of %d requests in place of ntpd's average", restrict.LimitBurst)
 	}
-	if !f.has(flagIgnore|flagNoModify) && !f.has(flagNoQuery) && c.controlled() {
-		r.note(Changed, "modify", "", "without nomodify ntpd takes changes of its settings over the network, with the controlkey; here they are never taken")
+	if !f.Has(restrict.FlagIgnore|restrict.FlagNoModify) && !f.Has(restrict.FlagNoQuery) && c.controlled() {
+		r.Note(report.Changed, "modify", "", "without nomodify ntpd takes changes of its settings over the network, with the controlkey; here they are never taken")
 	}
-	if o, ok := s.last("ippeerlimit"); ok {
-		r.note(Folded, "ippeerlimit", "", "ippeerlimit %s: strangers never make associations here", o.Text)
+	if o, ok := s.Last("ippeerlimit"); ok {
+		r.Note(report.Folded, "ippeerlimit", "", "ippeerlimit %s: strangers never make associations here", o.Text)
 	}
 }
 
@@ -216,7 +221,7 @@ func (c *conversion) controlled() bool {
 // buildLimits reads discard and mru.
 func (c *conversion) buildLimits() {
 	m := &c.model
-	m.limits = defaultLimits()
+	m.limits = restrict.DefaultLimits()
 	needed := m.limited || m.kod
 	for _, s := range c.all("discard") {
 		r := c.record(s)
@@ -225,14 +230,14 @@ func (c *conversion) buildLimits() {
 			case "average":
 				c.average(r, o.Int)
 			case "minimum":
-				m.limits.minimum = time.Duration(min(max(o.Int-1, 0), 3600)) * time.Second
+				m.limits.Minimum = time.Duration(min(max(o.Int-1, 0), 3600)) * time.Second
 			case "monitor":
-				r.note(Obsolete, "discard-monitor", "", "discard monitor steered ntpd's list of clients")
+				r.Note(report.Obsolete, "discard-monitor", "", "discard monitor steered ntpd's list of clients")
 			}
 		}
-		m.limits.lines = append(m.limits.lines, s)
+		m.limits.Lines = append(m.limits.Lines, s)
 		if !needed {
-			r.note(Obsolete, "discard-unused", "", "no restriction has limited, so that discard has no effect")
+			r.Note(report.Obsolete, "discard-unused", "", "no restriction has limited, so that discard has no effect")
 		}
 	}
 	for _, s := range c.all("mru") {
@@ -243,16 +248,16 @@ func (c *conversion) buildLimits() {
 	}
 }
 
-func (c *conversion) average(r *Record, log2 int64) {
+func (c *conversion) average(r *report.Record, log2 int64) {
 	if log2 < 0 || log2 > 16 {
-		r.note(Error, "discard-average", "write 0 to 16", "discard average %d is a power of two in seconds out of every use; the default %d is written", log2, defaultAverage)
+		r.Note(report.Error, "discard-average", "write 0 to 16", "discard average %d is a power of two in seconds out of every use; the default %d is written", log2, restrict.DefaultAverage)
 		return
 	}
-	c.model.limits.interval = time.Second << log2
+	c.model.limits.Interval = time.Second << log2
 }
 
 // buildMRU turns the size of ntpd's list of clients into that of the limiter.
-func (c *conversion) buildMRU(s *Statement) {
+func (c *conversion) buildMRU(s *syntax.Statement) {
 	r := c.record(s)
 	for _, o := range s.Options {
 		entries := o.Int
@@ -267,10 +272,10 @@ func (c *conversion) buildMRU(s *Statement) {
 		c.model.clientSize = s
 	}
 	if c.model.clientSize == s {
-		r.note(Approximated, "mru", "", "the list of clients has a fixed size of at least %d addresses and never grows", 1<<12)
+		r.Note(report.Approximated, "mru", "", "the list of clients has a fixed size of at least %d addresses and never grows", 1<<12)
 		return
 	}
-	r.note(Obsolete, "mru", "", "the list of clients has a fixed size")
+	r.Note(report.Obsolete, "mru", "", "the list of clients has a fixed size")
 }
 
 // buildListen turns interface rules into addresses. ntpd decides on each
@@ -281,18 +286,18 @@ func (c *conversion) buildListen() {
 	if len(list) == 0 {
 		return
 	}
-	l := newInterfaceRules(list, c.opt.Addresses)
-	addresses, unknown, everything := l.addresses()
+	l := restrict.NewInterfaces(list, c.opt.Addresses)
+	addresses, unknown, everything := l.Addresses()
 	for _, s := range list {
 		r := c.record(s)
 		switch {
 		case everything:
-			r.note(Changed, "interface-open", "add `interface ignore all` above, if the other addresses should be closed",
+			r.Note(report.Changed, "interface-open", "add `interface ignore all` above, if the other addresses should be closed",
 				"the rules leave every address open: ntpd listens wherever no rule says otherwise")
 		case !s.Keyword && unknown[s] != "":
-			r.note(Dangerous, "interface-name", fmt.Sprintf("say which addresses it has: --address %s=ADDRESS", printable(s.Address)), "%s", unknown[s])
+			r.Note(report.Dangerous, "interface-name", fmt.Sprintf("say which addresses it has: --address %s=ADDRESS", spell.Printable(s.Address)), "%s", unknown[s])
 		default:
-			r.into("server.listen")
+			r.Into("server.listen")
 		}
 	}
 	if everything {
@@ -303,10 +308,10 @@ func (c *conversion) buildListen() {
 			if unknown[s] == "" {
 				continue
 			}
-			c.report.Questions = append(c.report.Questions, Question{
-				File: c.parsed.Files[s.File].Name, Line: s.Line, Text: show(c.text(s)), Code: "interface",
+			c.report.Questions = append(c.report.Questions, report.Question{
+				File: c.parsed.Files[s.File].Name, Line: s.Line, Text: spell.Show(c.text(s)), Code: "interface",
 				Written: "network interfaces that are not used", Running: unknown[s],
-				Do: fmt.Sprintf("say which addresses %s has: --address %s=ADDRESS[,ADDRESS]", printable(s.Address), printable(s.Address)),
+				Do: fmt.Sprintf("say which addresses %s has: --address %s=ADDRESS[,ADDRESS]", spell.Printable(s.Address), spell.Printable(s.Address)),
 			})
 		}
 	}
@@ -319,7 +324,7 @@ func (c *conversion) buildListen() {
 // buildOrphan reads tos orphan.
 func (c *conversion) buildOrphan() {
 	for _, s := range c.all("tos") {
-		if o, ok := s.last("orphan"); ok {
+		if o, ok := s.Last("orphan"); ok {
 			c.model.orphan, c.model.orphanValue = s, int(o.Int)
 		}
 	}

@@ -6,6 +6,11 @@ import (
 	"strconv"
 	"strings"
 
+	"ntsbridge/bridge/convert/chronyconf"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/restrict"
+	"ntsbridge/bridge/convert/spell"
+	"ntsbridge/bridge/convert/syntax"
 	"ntsbridge/symkey"
 )
 
@@ -23,58 +28,58 @@ var chronyDirectives = map[string]disposition{
 
 	"combinelimit": tuning, "corrtimeratio": tuning, "fallbackdrift": tuning, "maxdrift": tuning, "maxjitter": tuning, "maxsamples": tuning,
 	"maxupdateskew": tuning, "minsamples": tuning, "reselectdist": tuning, "stratumweight": tuning, "clockprecision": tuning,
-	"maxstratum":      {Unsupported, "maxstratum", "sources are not refused for their stratum", "name only sources of the strata that are wanted"},
-	"minstratum":      {Unsupported, "minstratum", "sources are not refused for their stratum", "name only sources of the strata that are wanted"},
-	"tempcomp":        {Unsupported, "tempcomp", "the temperature is not made up for; the frequency is followed as it changes", ""},
-	"manual":          {Unsupported, "manual", "time is not set by hand", "set the clock before the start, or use local"},
-	"acquisitionport": {Changed, "acquisitionport", "each request leaves from a port of its own, which is safer", "let the firewall pass answers from port 123"},
-	"bindacqdevice":   {Unsupported, "bindacqdevice", "requests are not bound to a network interface", "give its address with bindacqaddress, or route them"},
-	"refresh":         {Folded, "refresh", "names are looked up again by themselves", ""},
-	"ntsrefresh":      {Folded, "nts-refresh", "keys of NTS are made anew by themselves", ""},
+	"maxstratum":      {report.Unsupported, "maxstratum", "sources are not refused for their stratum", "name only sources of the strata that are wanted"},
+	"minstratum":      {report.Unsupported, "minstratum", "sources are not refused for their stratum", "name only sources of the strata that are wanted"},
+	"tempcomp":        {report.Unsupported, "tempcomp", "the temperature is not made up for; the frequency is followed as it changes", ""},
+	"manual":          {report.Unsupported, "manual", "time is not set by hand", "set the clock before the start, or use local"},
+	"acquisitionport": {report.Changed, "acquisitionport", "each request leaves from a port of its own, which is safer", "let the firewall pass answers from port 123"},
+	"bindacqdevice":   {report.Unsupported, "bindacqdevice", "requests are not bound to a network interface", "give its address with bindacqaddress, or route them"},
+	"refresh":         {report.Folded, "refresh", "names are looked up again by themselves", ""},
+	"ntsrefresh":      {report.Folded, "nts-refresh", "keys of NTS are made anew by themselves", ""},
 
 	"rtcautotrim": clockDevice, "rtcdevice": clockDevice, "rtcfile": clockDevice, "rtconutc": clockDevice, "hwclockfile": clockDevice,
-	"rtcsync": {Folded, "rtcsync", "the kernel sets the hardware clock while the clock is synchronised", ""},
-	"dumpdir": {Obsolete, "dumpdir", "measurements are not kept over a restart", ""}, "dumponexit": {Obsolete, "dumpdir", "measurements are not kept over a restart", ""},
+	"rtcsync": {report.Folded, "rtcsync", "the kernel sets the hardware clock while the clock is synchronised", ""},
+	"dumpdir": {report.Obsolete, "dumpdir", "measurements are not kept over a restart", ""}, "dumponexit": {report.Obsolete, "dumpdir", "measurements are not kept over a restart", ""},
 	"bindcmdaddress": command, "bindcmddevice": command, "cmdallow": command, "cmddeny": command, "cmdport": command, "cmdratelimit": command,
 	"commandkey": command, "generatecommandkey": command, "opencommands": command,
-	"binddevice":       {Dangerous, "binddevice", "the server is not bound to a network interface", "give its addresses with bindaddress, or bind the unit with a firewall"},
-	"hwtimestamp":      {Unsupported, "hwtimestamp", "timestamps are the kernel's, not the network card's", ""},
-	"hwtstimeout":      {Obsolete, "hwtimestamp", "it goes with hwtimestamp", ""},
-	"ptpport":          {Unsupported, "ptp", "NTP over PTP is not offered", ""},
-	"ptpdomain":        {Unsupported, "ptp", "NTP over PTP is not offered", ""},
-	"ntpsigndsocket":   {Unsupported, "mssntp", "signed answers to Windows domain members are not offered", "leave the domain's clients on chronyd for now"},
+	"binddevice":       {report.Dangerous, "binddevice", "the server is not bound to a network interface", "give its addresses with bindaddress, or bind the unit with a firewall"},
+	"hwtimestamp":      {report.Unsupported, "hwtimestamp", "timestamps are the kernel's, not the network card's", ""},
+	"hwtstimeout":      {report.Obsolete, "hwtimestamp", "it goes with hwtimestamp", ""},
+	"ptpport":          {report.Unsupported, "ptp", "NTP over PTP is not offered", ""},
+	"ptpdomain":        {report.Unsupported, "ptp", "NTP over PTP is not offered", ""},
+	"ntpsigndsocket":   {report.Unsupported, "mssntp", "signed answers to Windows domain members are not offered", "leave the domain's clients on chronyd for now"},
 	"ntsdumpdir":       {},
-	"ntscachedir":      {Obsolete, "nts-cache", "cookies of sources are not kept over a restart", ""},
-	"ntsprocesses":     {Folded, "nts-processes", "NTS-KE runs in the same process on all processors", ""},
-	"ntsratelimit":     {Approximated, "nts-rate", "nts.limits has limits of its own", "check nts.limits"},
-	"noclientlog":      {Obsolete, "clientlog", "the list of clients cannot be abused here", ""},
-	"maxtxbuffers":     {Obsolete, "buffers", "there are no such buffers", ""},
-	"log":              {Changed, "statistics", "no statistics files are written", "read ntsbridge tracking, sources and sourcestats --json where these files were read"},
-	"logbanner":        {Obsolete, "log", "there are no such log files", ""},
-	"logdir":           {Obsolete, "log", "there are no such log files", ""},
-	"logchange":        {Obsolete, "log", "the program that steers the clock tells of jumps", ""},
-	"mailonchange":     {Unsupported, "mail", "no mail is sent", "watch ntsbridge tracking --json instead"},
-	"pidfile":          {Obsolete, "pidfile", "the service manager knows the process", ""},
-	"lock_all":         {Obsolete, "process", "the process is the service manager's", ""},
-	"sched_priority":   {Obsolete, "process", "the process is the service manager's", ""},
-	"user":             {Obsolete, "process", "the process is the service manager's", ""},
-	"linux_hz":         {Obsolete, "process", "chronyd ignores it by now", ""},
-	"linux_freq_scale": {Obsolete, "process", "chronyd ignores it by now", ""},
+	"ntscachedir":      {report.Obsolete, "nts-cache", "cookies of sources are not kept over a restart", ""},
+	"ntsprocesses":     {report.Folded, "nts-processes", "NTS-KE runs in the same process on all processors", ""},
+	"ntsratelimit":     {report.Approximated, "nts-rate", "nts.limits has limits of its own", "check nts.limits"},
+	"noclientlog":      {report.Obsolete, "clientlog", "the list of clients cannot be abused here", ""},
+	"maxtxbuffers":     {report.Obsolete, "buffers", "there are no such buffers", ""},
+	"log":              {report.Changed, "statistics", "no statistics files are written", "read ntsbridge tracking, sources and sourcestats --json where these files were read"},
+	"logbanner":        {report.Obsolete, "log", "there are no such log files", ""},
+	"logdir":           {report.Obsolete, "log", "there are no such log files", ""},
+	"logchange":        {report.Obsolete, "log", "the program that steers the clock tells of jumps", ""},
+	"mailonchange":     {report.Unsupported, "mail", "no mail is sent", "watch ntsbridge tracking --json instead"},
+	"pidfile":          {report.Obsolete, "pidfile", "the service manager knows the process", ""},
+	"lock_all":         {report.Obsolete, "process", "the process is the service manager's", ""},
+	"sched_priority":   {report.Obsolete, "process", "the process is the service manager's", ""},
+	"user":             {report.Obsolete, "process", "the process is the service manager's", ""},
+	"linux_hz":         {report.Obsolete, "process", "chronyd ignores it by now", ""},
+	"linux_freq_scale": {report.Obsolete, "process", "chronyd ignores it by now", ""},
 }
 
 var (
-	tuning      = disposition{Approximated, "tuning", "the discipline works out by itself how sources are weighed and the clock is steered", ""}
-	clockDevice = disposition{Obsolete, "rtc", "the kernel keeps the hardware clock", ""}
-	command     = disposition{Obsolete, "command", "chronyc's access is not configured here: the control socket is local", ""}
+	tuning      = disposition{report.Approximated, "tuning", "the discipline works out by itself how sources are weighed and the clock is steered", ""}
+	clockDevice = disposition{report.Obsolete, "rtc", "the kernel keeps the hardware clock", ""}
+	command     = disposition{report.Obsolete, "command", "chronyc's access is not configured here: the control socket is local", ""}
 )
 
 // chrony converts a chrony.conf.
 func (c *conversion) chrony() *Result {
-	c.parsed = parseChrony(c.in.Name, c.in.Data, c.in.Files, c.read)
+	c.parsed = chronyconf.Parse(c.in.Name, c.in.Data, c.in.Files, c.read)
 	c.index()
 	c.account()
-	c.model.restricts = &restrictList{}
-	c.model.fixed = make(map[lineMark]string)
+	c.model.restricts = &restrict.List{}
+	c.model.fixed = make(map[syntax.Place]string)
 	c.commandLine()
 	c.chronySyntax()
 	c.chronyStatements()
@@ -89,8 +94,8 @@ func (c *conversion) chrony() *Result {
 	c.compareSources()
 	c.emitChrony()
 	for _, s := range c.parsed.Statements {
-		if r := c.record(s); r.Class == Comment && len(r.Became) == 0 {
-			r.note(Folded, "without-effect", "", "without the lines that it belongs to, it sets nothing")
+		if r := c.record(s); r.Class == report.Comment && len(r.Became) == 0 {
+			r.Note(report.Folded, "without-effect", "", "without the lines that it belongs to, it sets nothing")
 		}
 	}
 	return c.result(c.render())
@@ -98,27 +103,27 @@ func (c *conversion) chrony() *Result {
 
 // chronySyntax takes out the lines that chronyd does not start with.
 func (c *conversion) chronySyntax() {
-	c.bad = make(map[*Statement]bool)
+	c.bad = make(map[*syntax.Statement]bool)
 	for _, s := range c.parsed.Statements {
-		if i := slices.IndexFunc(s.Options, func(o Option) bool { return strings.HasPrefix(o.Text, "#") }); i >= 0 && s.Word != "log" {
-			c.record(s).note(Error, "chrony-comment", "put the comment on a line of its own", "chronyd takes # behind a directive for an argument, and does not start")
+		if i := slices.IndexFunc(s.Options, func(o syntax.Option) bool { return strings.HasPrefix(o.Text, "#") }); i >= 0 && s.Word != "log" {
+			c.record(s).Note(report.Error, "chrony-comment", "put the comment on a line of its own", "chronyd takes # behind a directive for an argument, and does not start")
 			s.Options = s.Options[:i]
 		}
-		problem := chronyProblem(s)
+		problem := chronyconf.Problem(s)
 		if problem != "" {
-			c.record(s).note(Error, "chrony-value", "correct or delete the line", "chronyd does not start: %s; the line is left out", problem)
+			c.record(s).Note(report.Error, "chrony-value", "correct or delete the line", "chronyd does not start: %s; the line is left out", problem)
 		}
 		c.bad[s] = problem != ""
 	}
 	for word, list := range c.byWord {
-		c.byWord[word] = slices.DeleteFunc(slices.Clone(list), func(s *Statement) bool { return c.bad[s] })
+		c.byWord[word] = slices.DeleteFunc(slices.Clone(list), func(s *syntax.Statement) bool { return c.bad[s] })
 	}
 }
 
 // chronyStatements accounts for every directive but those of access and clock.
 func (c *conversion) chronyStatements() {
 	m := &c.model
-	m.limits = defaultLimits()
+	m.limits = restrict.DefaultLimits()
 	if s := c.lastOf("keyfile"); s != nil {
 		c.chronyKeys(s) // before the sources that use it
 	}
@@ -142,54 +147,54 @@ func (c *conversion) chronyStatements() {
 			clocks++
 		case "ntsdumpdir":
 			if len(c.all("ntsservercert")) > 0 {
-				c.apply(r, disposition{Changed, "nts-keys", "cookies of the old server are not known here: its NTS clients ask for new ones by themselves", ""})
+				c.apply(r, disposition{report.Changed, "nts-keys", "cookies of the old server are not known here: its NTS clients ask for new ones by themselves", ""})
 				continue
 			}
-			c.apply(r, disposition{Obsolete, "nts-cache", "cookies of sources are not kept over a restart", ""})
+			c.apply(r, disposition{report.Obsolete, "nts-cache", "cookies of sources are not kept over a restart", ""})
 		case "bindacqaddress":
-			if _, err := netip.ParseAddr(s.argument()); err != nil {
-				r.note(Error, "bindacqaddress", "give an address", "%s is no address", printable(s.argument()))
+			if _, err := netip.ParseAddr(s.Argument()); err != nil {
+				r.Note(report.Error, "bindacqaddress", "give an address", "%s is no address", spell.Printable(s.Argument()))
 			}
 		case "ntstrustedcerts", "nosystemcert":
 			if len(c.all("server", "pool")) == 0 {
-				r.note(Obsolete, "nts-trust", "", "there is no source to be verified")
+				r.Note(report.Obsolete, "nts-trust", "", "there is no source to be verified")
 			}
-			r.raise(Folded)
+			r.Raise(report.Folded)
 		case "broadcast":
-			c.apply(r, disposition{Dangerous, "broadcast", "chronyd's broadcasts have no authentication, and are not sent any more: clients that listen for them lose their time",
+			c.apply(r, disposition{report.Dangerous, "broadcast", "chronyd's broadcasts have no authentication, and are not sent any more: clients that listen for them lose their time",
 				"give them server lines, or a broadcast with a key"})
 		case "include", "confdir", "sourcedir":
-			r.note(Folded, "include", "", "what the files have is converted with their own lines")
+			r.Note(report.Folded, "include", "", "what the files have is converted with their own lines")
 		case "dscp":
-			if v, _ := chronyNumber('i', s.argument()); v < 0 || v > 63 {
-				r.note(Error, "dscp", "write 0 to 63", "%s is no code point", printable(s.argument()))
+			if v, _ := chronyconf.Number('i', s.Argument()); v < 0 || v > 63 {
+				r.Note(report.Error, "dscp", "write 0 to 63", "%s is no code point", spell.Printable(s.Argument()))
 			} else {
 				s.Options[0].Int = int64(v)
 				m.dscp = s
 			}
 		case "clientloglimit":
-			if n, err := strconv.Atoi(s.argument()); err == nil {
+			if n, err := strconv.Atoi(s.Argument()); err == nil {
 				m.clients, m.clientSize = min(max(n/128, 1<<12), 1<<24), s
-				r.note(Approximated, "mru", "", "the list of clients has a fixed size")
+				r.Note(report.Approximated, "mru", "", "the list of clients has a fixed size")
 			}
 		}
 	}
 }
 
-func (c *conversion) chronyKeys(s *Statement) {
+func (c *conversion) chronyKeys(s *syntax.Statement) {
 	m := &c.model
-	if !plainPath(s.argument()) {
-		c.record(s).note(Error, "file-name", "give a name", "that is no name of a file")
+	if !spell.PlainPath(s.Argument()) {
+		c.record(s).Note(report.Error, "file-name", "give a name", "that is no name of a file")
 		return
 	}
-	m.keyFile, m.keyPath = s, absolute(s.argument())
-	if !strings.HasPrefix(s.argument(), "/") {
-		c.record(s).note(Approximated, "relative-name", "write an absolute name", "the name is relative to the directory in which chronyd was started, taken to be /")
+	m.keyFile, m.keyPath = s, absolute(s.Argument())
+	if !strings.HasPrefix(s.Argument(), "/") {
+		c.record(s).Note(report.Approximated, "relative-name", "write an absolute name", "the name is relative to the directory in which chronyd was started, taken to be /")
 	}
 	m.trustSet = symkey.TrustAll
 	c.readKeys(c.record(s))
 	if m.keysRejected {
 		return
 	}
-	c.record(s).note(Kept, "chrony-trust", "", "chronyd trusts every key of its file")
+	c.record(s).Note(report.Kept, "chrony-trust", "", "chronyd trusts every key of its file")
 }

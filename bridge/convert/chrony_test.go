@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"ntsbridge/bridge/convert/report"
 	"slices"
 	"strings"
 	"testing"
@@ -120,7 +121,7 @@ func TestChronyDirectives(t *testing.T) {
 		res := Convert(in, Options{Dialect: "chrony"})
 		checkResult(t, in, res)
 		r := res.Report.Lines[0]
-		if r.Class == Comment || r.Class == Kept && len(r.Became) == 0 && len(r.Findings) == 0 || res.Output == nil {
+		if r.Class == report.Comment || r.Class == report.Kept && len(r.Became) == 0 && len(r.Findings) == 0 || res.Output == nil {
 			t.Errorf("nothing is said of %s", line)
 		}
 		for _, f := range r.Findings {
@@ -177,7 +178,7 @@ server a # comment
 		in := Input{Name: "chrony.conf", Data: []byte(line), Files: fstest.MapFS{}}
 		res := Convert(in, Options{Dialect: "chrony"})
 		checkResult(t, in, res)
-		if !res.Report.Has(Error) {
+		if !res.Report.Has(report.Error) {
 			t.Errorf("no error: %s", line)
 		}
 		if !strings.Contains(line, "#") && (len(res.meaning.Associations) > 0 || strings.Contains(string(res.Output), "action: allow")) {

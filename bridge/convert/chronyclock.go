@@ -3,6 +3,10 @@ package convert
 import (
 	"fmt"
 	"math"
+	"ntsbridge/bridge/convert/chronyconf"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/spell"
+	"ntsbridge/bridge/convert/syntax"
 )
 
 // chronySlew is chronyd's maxslewrate without a line, ppm.
@@ -10,12 +14,12 @@ const chronySlew = 83333.333
 
 // numbersOf reads the arguments of a directive as numbers; ok is false if there
 // are fewer than wanted, or one is none.
-func numbersOf(s *Statement, wanted int) (list []float64, ok bool) {
+func numbersOf(s *syntax.Statement, wanted int) (list []float64, ok bool) {
 	for i := range wanted {
 		if i >= len(s.Options) {
 			return nil, false
 		}
-		v, ok := chronyPrefix('d', s.Options[i].Text)
+		v, ok := chronyconf.Prefix('d', s.Options[i].Text)
 		if !ok {
 			return nil, false
 		}
@@ -26,14 +30,14 @@ func numbersOf(s *Statement, wanted int) (list []float64, ok bool) {
 
 // chronyValue returns the arguments of the directive that counts; nil is none,
 // or one with which chronyd does not start.
-func (c *conversion) chronyValue(word string, wanted int) (*Statement, []float64) {
+func (c *conversion) chronyValue(word string, wanted int) (*syntax.Statement, []float64) {
 	s := c.lastOf(word)
 	if s == nil {
 		return nil, nil
 	}
 	list, ok := numbersOf(s, wanted)
 	if !ok {
-		c.record(s).note(Error, "chrony-value", "write the values that chrony.conf(5) names", "chronyd does not start: %s wants %d numbers", word, wanted)
+		c.record(s).Note(report.Error, "chrony-value", "write the values that chrony.conf(5) names", "chronyd does not start: %s wants %d numbers", word, wanted)
 		return nil, nil
 	}
 	return s, list
@@ -65,7 +69,7 @@ func (c *conversion) chronySteering() {
 	if s, v := c.chronyValue("nocerttimecheck", 1); s != nil {
 		c.clockSet("nocerttimecheck", number(math.Trunc(v[0]), 0, 100), "", s)
 		if v[0] > 0 {
-			c.record(s).note(Dangerous, "nocerttimecheck", "delete it, if the clock of this host survives a restart",
+			c.record(s).Note(report.Dangerous, "nocerttimecheck", "delete it, if the clock of this host survives a restart",
 				"certificates are taken without their dates until the clock is set: an old one, and its stolen key, count again; here three NTS sources have to agree")
 		}
 	}
@@ -74,14 +78,14 @@ func (c *conversion) chronySteering() {
 		case "mix", "require", "prefer", "ignore":
 			c.clockSet("auth_select", mode, "", s)
 		default:
-			c.record(s).note(Error, "chrony-value", "write mix, require, prefer or ignore", "chronyd does not start with this mode")
+			c.record(s).Note(report.Error, "chrony-value", "write mix, require, prefer or ignore", "chronyd does not start with this mode")
 		}
 	}
 	if s := c.lastOf("driftfile"); s != nil {
-		if plainPath(s.argument()) {
-			c.clockSet("drift_file", yamlString(absolute(s.argument())), "", s)
+		if spell.PlainPath(s.Argument()) {
+			c.clockSet("drift_file", yamlString(absolute(s.Argument())), "", s)
 		} else {
-			c.record(s).note(Error, "file-name", "give a name", "that is no name of a file")
+			c.record(s).Note(report.Error, "file-name", "give a name", "that is no name of a file")
 		}
 	}
 	c.chronyLeap()
@@ -94,13 +98,13 @@ func (c *conversion) chronySteps() {
 	start := c.lastOf("initstepslew")
 	if s == nil && start != nil {
 		if t, ok := numbersOf(start, 1); ok {
-			c.record(start).note(Approximated, "initstepslew", "write makestep", "the first update may step, by all sources and not only by those named here")
+			c.record(start).Note(report.Approximated, "initstepslew", "write makestep", "the first update may step, by all sources and not only by those named here")
 			c.clockSet("step.threshold", duration(t[0], 0, longest), "", start)
 			c.clockSet("step.updates", "1", "")
 			return
 		}
 	} else if start != nil {
-		c.record(start).note(Folded, "initstepslew", "delete the line", "makestep does it")
+		c.record(start).Note(report.Folded, "initstepslew", "delete the line", "makestep does it")
 	}
 	if s == nil {
 		c.clockSet("step.threshold", "0s", "Without makestep, chronyd never steps the clock.")
@@ -123,7 +127,7 @@ func (c *conversion) chronySteps() {
 	c.clockSet("step.updates", "3", "", s)
 	c.clockSet("step.any_time", "true", "", s)
 	c.clockSet("step.stepout", "0s", "", s)
-	c.record(s).note(Approximated, "makestep-always", "write a limit, such as 3", "after the start a step needs several samples, and two sources if there are three: a single one may be wrong")
+	c.record(s).Note(report.Approximated, "makestep-always", "write a limit, such as 3", "after the start a step needs several samples, and two sources if there are three: a single one may be wrong")
 }
 
 // chronyChange writes maxchange: without it, chronyd follows any offset.
@@ -134,7 +138,7 @@ func (c *conversion) chronyChange() {
 		return
 	}
 	r := c.record(s)
-	r.note(Changed, "maxchange", "", "larger offsets are left alone, and the alarm is served; chronyd ignores some of them, and then exits")
+	r.Note(report.Changed, "maxchange", "", "larger offsets are left alone, and the alarm is served; chronyd ignores some of them, and then exits")
 	if v[1] <= 0 {
 		c.clockSet("panic", duration(v[0], 1e-9, longest), "", s)
 		return
@@ -142,7 +146,7 @@ func (c *conversion) chronyChange() {
 	c.clockSet("panic", "0s", "", s)
 	c.clockSet("max_change", duration(v[0], 1e-9, longest), "", s)
 	if v[1] > 1 {
-		r.note(Approximated, "maxchange-start", "", "the limit counts from the first correction on, not from that number %g on", v[1])
+		r.Note(report.Approximated, "maxchange-start", "", "the limit counts from the first correction on, not from that number %g on", v[1])
 	}
 }
 
@@ -150,33 +154,33 @@ func (c *conversion) chronyChange() {
 // one.
 func (c *conversion) chronyLeap() {
 	if s := c.lastOf("leapsectz"); s != nil {
-		c.chronyLeapFile(s, "/usr/share/zoneinfo/"+s.argument())
+		c.chronyLeapFile(s, "/usr/share/zoneinfo/"+s.Argument())
 	}
 	if s := c.lastOf("leapseclist"); s != nil {
-		c.chronyLeapFile(s, absolute(s.argument()))
+		c.chronyLeapFile(s, absolute(s.Argument()))
 	}
 	s := c.lastOf("leapsecmode")
 	if s == nil {
 		return
 	}
-	switch mode := asciiLower(s.argument()); mode {
+	switch mode := spell.AsciiLower(s.Argument()); mode {
 	case "system", "step", "slew", "ignore":
 		c.clockSet("leap.mode", mode, "", s)
 	default:
-		c.record(s).note(Error, "chrony-value", "write system, step, slew or ignore", "chronyd does not start with this mode")
+		c.record(s).Note(report.Error, "chrony-value", "write system, step, slew or ignore", "chronyd does not start with this mode")
 	}
 }
 
-func (c *conversion) chronyLeapFile(s *Statement, name string) {
+func (c *conversion) chronyLeapFile(s *syntax.Statement, name string) {
 	r := c.record(s)
 	switch {
-	case !plainPath(s.argument()):
-		r.note(Error, "file-name", "give a name", "that is no name of a file")
+	case !spell.PlainPath(s.Argument()):
+		r.Note(report.Error, "file-name", "give a name", "that is no name of a file")
 	case c.missing(name) && c.missing("/usr/share/zoneinfo/UTC"):
 		// The root that was given has no such files at all.
 		c.clockSet("leap.file", yamlString(absolute(name)), "", s)
 	case c.missing(name):
-		r.note(Changed, "leapfile-missing", "install the file, or delete the line", "%s is not there, and is left out; leap seconds are those that the system or the sources know", name)
+		r.Note(report.Changed, "leapfile-missing", "install the file, or delete the line", "%s is not there, and is left out; leap seconds are those that the system or the sources know", name)
 	default:
 		c.clockSet("leap.file", yamlString(absolute(name)), "", s)
 	}
@@ -191,15 +195,15 @@ func (c *conversion) chronySmear() {
 		return
 	}
 	r := c.record(s)
-	only := len(s.Options) > 2 && asciiLower(s.Options[2].Text) == "leaponly"
+	only := len(s.Options) > 2 && spell.AsciiLower(s.Options[2].Text) == "leaponly"
 	if !only {
-		r.note(Unsupported, "smoothtime", "point clients that need it at a server of their own",
+		r.Note(report.Unsupported, "smoothtime", "point clients that need it at a server of their own",
 			"served time is not smoothed, but for leap seconds: clients see corrections as they are made")
 		return
 	}
 	frequency, wander := v[0]*1e-6, v[1]*1e-6
 	if !(frequency > 0 && wander > 0) {
-		r.note(Error, "smoothtime", "write two positive numbers", "these limits smear nothing")
+		r.Note(report.Error, "smoothtime", "write two positive numbers", "these limits smear nothing")
 		return
 	}
 	length := math.Sqrt(4 / wander)
@@ -211,9 +215,9 @@ func (c *conversion) chronySmear() {
 	c.clockSet("leap.placement", "after", "")
 	if mode := c.model.clock.entries["leap.mode"]; mode != nil && mode.value == "ignore" {
 		mode.value = "slew"
-		r.note(Approximated, "smear-ignore", "", "leapsecmode ignore with a smear becomes slew")
+		r.Note(report.Approximated, "smear-ignore", "", "leapsecmode ignore with a smear becomes slew")
 	}
-	r.note(Dangerous, "leap-smear", "change all servers of a client at once; never mix servers that smear differently",
+	r.Note(report.Dangerous, "leap-smear", "change all servers of a client at once; never mix servers that smear differently",
 		"the smear is as long as chronyd's (%s), but a cosine and no spline: during it, the two differ", fmt.Sprint(duration(math.Round(length), 1, 48*3600)))
 }
 
@@ -226,7 +230,7 @@ func (c *conversion) chronyLocal() {
 	r := c.record(s)
 	stratum, orphan := 10.0, false
 	bad := ""
-	shifted := &Statement{File: s.File, Line: s.Line, Options: append([]Option{{}}, s.Options...)}
+	shifted := &syntax.Statement{File: s.File, Line: s.Line, Options: append([]syntax.Option{{}}, s.Options...)}
 	c.chronyWords(shifted, func(word string) (byte, func(float64)) {
 		switch word {
 		case "stratum":
@@ -235,12 +239,12 @@ func (c *conversion) chronyLocal() {
 			return 'f', func(float64) { orphan = true }
 		case "distance", "waitsynced", "waitunsynced":
 			return 'd', func(float64) {
-				r.note(Approximated, "local-distance", "", "%s: the fallback begins when the clock is not synchronised any more", word)
+				r.Note(report.Approximated, "local-distance", "", "%s: the fallback begins when the clock is not synchronised any more", word)
 			}
 		case "activate":
 			return 'd', func(v float64) {
 				if v > 0 {
-					r.note(Dangerous, "local-activate", "leave fallback_stratum out, if this host may start without its sources",
+					r.Note(report.Dangerous, "local-activate", "leave fallback_stratum out, if this host may start without its sources",
 						"activate: the fallback is served even before the clock was set for the first time")
 				}
 			}
@@ -251,13 +255,13 @@ func (c *conversion) chronyLocal() {
 		return
 	}
 	if stratum < 1 || stratum > 15 {
-		r.note(Error, "local", "write 1 to 15", "stratum %g", stratum)
+		r.Note(report.Error, "local", "write 1 to 15", "stratum %g", stratum)
 		return
 	}
-	c.model.localStratum, c.model.localLines = int(stratum), []*Statement{s}
+	c.model.localStratum, c.model.localLines = int(stratum), []*syntax.Statement{s}
 	if orphan {
 		c.model.orphanLocal = true
 	}
-	r.note(Dangerous, "local-clock", "leave it out, unless clients have to stay together without a source",
+	r.Note(report.Dangerous, "local-clock", "leave it out, unless clients have to stay together without a source",
 		"without a source, time that nobody vouches for is served at stratum %g, and authentication makes it look good", stratum)
 }

@@ -3,6 +3,10 @@ package convert
 import (
 	"fmt"
 	"net/netip"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/restrict"
+	"ntsbridge/bridge/convert/spell"
+	"ntsbridge/bridge/convert/syntax"
 	"slices"
 	"strconv"
 	"strings"
@@ -12,57 +16,57 @@ import (
 // to refuse.
 func (c *conversion) chronyAccess() {
 	l := c.model.restricts
-	l.add(any4, any4, flagIgnore, nil)
-	l.add(any6, any6, flagIgnore, nil)
+	l.Add(restrict.Any4, restrict.Any4, restrict.FlagIgnore, nil)
+	l.Add(restrict.Any6, restrict.Any6, restrict.FlagIgnore, nil)
 	off := false
 	if s := c.lastOf("port"); s != nil {
-		off = s.argument() == "0"
-		c.record(s).into("server.listen")
+		off = s.Argument() == "0"
+		c.record(s).Into("server.listen")
 		if off {
-			c.record(s).note(Kept, "port-0", "", "port 0: chronyd serves nobody")
+			c.record(s).Note(report.Kept, "port-0", "", "port 0: chronyd serves nobody")
 		}
 	}
 	served := false
 	for _, s := range c.all("allow", "deny") {
 		args := slices.Clone(s.Options)
-		everything := len(args) > 0 && asciiLower(args[0].Text) == "all"
+		everything := len(args) > 0 && spell.AsciiLower(args[0].Text) == "all"
 		if everything {
 			args = args[1:]
 		}
 		prefixes, problem := c.chronySubnet(args)
 		if problem != "" {
-			c.record(s).note(Dangerous, "allow-name", "say which addresses it has: --address NAME=ADDRESS", "%s", problem)
+			c.record(s).Note(report.Dangerous, "allow-name", "say which addresses it has: --address NAME=ADDRESS", "%s", problem)
 			if s.Word == "deny" {
-				c.report.Questions = append(c.report.Questions, Question{
-					File: c.parsed.Files[s.File].Name, Line: s.Line, Text: show(c.text(s)), Code: "restricted-name",
+				c.report.Questions = append(c.report.Questions, report.Question{
+					File: c.parsed.Files[s.File].Name, Line: s.Line, Text: spell.Show(c.text(s)), Code: "restricted-name",
 					Written: "no time for these addresses", Running: "whatever the name stands for when chronyd starts",
 					Do: "say which addresses it has: --address NAME=ADDRESS",
 				})
 			}
 			continue
 		}
-		flags := flagIgnore
+		flags := restrict.FlagIgnore
 		if s.Word == "allow" && !off {
-			flags, served = flagNoQuery|c.chronyLimited(), true
+			flags, served = restrict.FlagNoQuery|c.chronyLimited(), true
 		}
 		for _, p := range prefixes {
 			if everything {
-				l.removeBelow(p)
+				l.RemoveBelow(p)
 			}
-			l.put(p.Addr(), prefixMask(p.Addr(), p.Bits()), flags, s)
+			l.Put(p.Addr(), restrict.PrefixMask(p.Addr(), p.Bits()), flags, s)
 		}
 	}
-	rules, _ := accessRules(l)
+	rules, _ := restrict.Rules(l)
 	c.model.rules = rules
 	for _, rule := range rules {
-		c.model.kod = c.model.kod || rule.service.Kod
-		c.model.limited = c.model.limited || rule.service.Limited && !rule.service.Kod
+		c.model.kod = c.model.kod || rule.Service.Kod
+		c.model.limited = c.model.limited || rule.Service.Limited && !rule.Service.Kod
 	}
 	if !served {
-		c.report.note(Folded, "client-only", "add allow lines, or access rules, for the clients", "chronyd serves nobody without allow: neither does the output")
+		c.report.Note(report.Folded, "client-only", "add allow lines, or access rules, for the clients", "chronyd serves nobody without allow: neither does the output")
 	}
-	if table, err := accessTable(rules, defaultLimits()); err == nil {
-		c.report.Access = compareAccess(l, table)
+	if table, err := restrict.Table(rules, restrict.DefaultLimits()); err == nil {
+		c.report.Access = restrict.Compare(l, table)
 		c.differences()
 	}
 	c.chronyListen(off)
@@ -70,30 +74,30 @@ func (c *conversion) chronyAccess() {
 
 // chronySubnet reads what allow and deny are for: nothing is everything, and
 // IPv4 networks may be cut short.
-func (c *conversion) chronySubnet(args []Option) (list []netip.Prefix, problem string) {
+func (c *conversion) chronySubnet(args []syntax.Option) (list []netip.Prefix, problem string) {
 	if len(args) == 0 || args[0].Text == "0/0" {
 		if len(args) > 0 {
-			return []netip.Prefix{all4}, ""
+			return []netip.Prefix{restrict.All4}, ""
 		}
-		return []netip.Prefix{all4, all6}, ""
+		return []netip.Prefix{restrict.All4, restrict.All6}, ""
 	}
 	text := args[0].Text
 	if text == "::/0" {
-		return []netip.Prefix{all6}, ""
+		return []netip.Prefix{restrict.All6}, ""
 	}
 	name, bits, hasBits := strings.Cut(text, "/")
 	if a, err := netip.ParseAddr(name); err == nil {
 		n := a.BitLen()
 		if hasBits {
 			if n, err = strconv.Atoi(bits); err != nil || n < 0 || n > a.BitLen() {
-				return nil, fmt.Sprintf("%s is no network", printable(text))
+				return nil, fmt.Sprintf("%s is no network", spell.Printable(text))
 			}
 		}
 		p, _ := a.Prefix(n)
 		return []netip.Prefix{p}, ""
 	}
 	parts := strings.Split(strings.TrimSuffix(name, "."), ".")
-	if len(parts) < 4 && all(strings.Join(parts, ""), isDigit) {
+	if len(parts) < 4 && spell.All(strings.Join(parts, ""), spell.IsDigit) {
 		n := 8 * len(parts)
 		if hasBits {
 			n, _ = strconv.Atoi(bits)
@@ -108,18 +112,18 @@ func (c *conversion) chronySubnet(args []Option) (list []netip.Prefix, problem s
 		list = append(list, netip.PrefixFrom(a, a.BitLen()))
 	}
 	if len(list) == 0 {
-		return nil, fmt.Sprintf("no name server is asked: the addresses of %s are not known", printable(text))
+		return nil, fmt.Sprintf("no name server is asked: the addresses of %s are not known", spell.Printable(text))
 	}
 	return list, ""
 }
 
 // chronyLimited returns the flags of ratelimit, which holds for everybody.
-func (c *conversion) chronyLimited() (f restrictSet) {
+func (c *conversion) chronyLimited() (f restrict.Set) {
 	for _, s := range c.all("ratelimit") {
-		f = flagLimited
+		f = restrict.FlagLimited
 		for _, o := range s.Options {
-			if asciiLower(o.Text) == "kod" {
-				f |= flagKod
+			if spell.AsciiLower(o.Text) == "kod" {
+				f |= restrict.FlagKod
 			}
 		}
 	}
@@ -130,21 +134,21 @@ func (c *conversion) chronyLimited() (f restrictSet) {
 func (c *conversion) chronyListen(off bool) {
 	port := 123
 	if s := c.lastOf("port"); s != nil && !off {
-		port, _ = strconv.Atoi(s.argument())
+		port, _ = strconv.Atoi(s.Argument())
 	}
 	m := &c.model
 	for _, s := range c.all("bindaddress") {
-		a, err := netip.ParseAddr(s.argument())
+		a, err := netip.ParseAddr(s.Argument())
 		if err != nil {
-			c.record(s).note(Dangerous, "bindaddress", "give an address", "%s is no address: everything is listened on", printable(s.argument()))
+			c.record(s).Note(report.Dangerous, "bindaddress", "give an address", "%s is no address: everything is listened on", spell.Printable(s.Argument()))
 			continue
 		}
 		m.listen.addresses = append(m.listen.addresses, netip.AddrPortFrom(a, uint16(port)))
 		m.listen.lines = append(m.listen.lines, s)
-		c.record(s).into("server.listen")
+		c.record(s).Into("server.listen")
 	}
 	if port != 123 && port > 0 && len(m.listen.addresses) == 0 {
-		m.listen.addresses = []netip.AddrPort{netip.AddrPortFrom(any6, uint16(port)), netip.AddrPortFrom(any4, uint16(port))}
+		m.listen.addresses = []netip.AddrPort{netip.AddrPortFrom(restrict.Any6, uint16(port)), netip.AddrPortFrom(restrict.Any4, uint16(port))}
 		m.listen.lines = c.all("port")
 	}
 }
@@ -178,8 +182,8 @@ func (c *conversion) emitChronyLimit() {
 	}
 	values := map[string]int{"interval": 3, "burst": 8, "leak": 2}
 	for i, o := range s.Options {
-		if _, ok := values[asciiLower(o.Text)]; ok && i+1 < len(s.Options) {
-			values[asciiLower(o.Text)], _ = strconv.Atoi(s.Options[i+1].Text)
+		if _, ok := values[spell.AsciiLower(o.Text)]; ok && i+1 < len(s.Options) {
+			values[spell.AsciiLower(o.Text)], _ = strconv.Atoi(s.Options[i+1].Text)
 		}
 	}
 	item := n.section("limits").from(s).item()
@@ -195,7 +199,7 @@ func (c *conversion) emitChronyLimit() {
 	item.set("kiss", strconv.FormatBool(m.kod))
 	c.became("rate_limit.limits", s)
 	if !m.limited && !m.kod {
-		c.record(s).note(Obsolete, "ratelimit-unused", "", "nobody is served")
+		c.record(s).Note(report.Obsolete, "ratelimit-unused", "", "nobody is served")
 	}
 }
 
@@ -204,7 +208,7 @@ func (c *conversion) emitChronyNTS() {
 	certs, keys := c.all("ntsservercert"), c.all("ntsserverkey")
 	if len(certs) == 0 && len(keys) == 0 || c.opt.NTSCert != "" || c.opt.NTSSelfSigned {
 		for _, s := range append(certs, keys...) {
-			c.record(s).note(Changed, "nts-replaced", "", "another certificate was asked for")
+			c.record(s).Note(report.Changed, "nts-replaced", "", "another certificate was asked for")
 		}
 		c.emitNTS()
 		return
@@ -217,7 +221,7 @@ func (c *conversion) emitChronyNTS() {
 	n := c.top.section("nts")
 	n.set("enabled", "true")
 	if s := c.lastOf("ntsport"); s != nil {
-		if port, err := strconv.ParseUint(s.argument(), 10, 16); err == nil && port > 0 {
+		if port, err := strconv.ParseUint(s.Argument(), 10, 16); err == nil && port > 0 {
 			n.set("listen", fmt.Sprintf(`["[::]:%d", "0.0.0.0:%d"]`, port, port)).from(s)
 			c.became("nts.listen", s)
 		}
@@ -225,20 +229,20 @@ func (c *conversion) emitChronyNTS() {
 	list := n.section("certificates")
 	for _, pair := range pairs {
 		item := list.item().from(pair[0], pair[1])
-		item.set("cert", yamlString(absolute(pair[0].argument())))
-		item.set("key", yamlString(absolute(pair[1].argument())))
+		item.set("cert", yamlString(absolute(pair[0].Argument())))
+		item.set("key", yamlString(absolute(pair[1].Argument())))
 		c.became("nts.certificates", pair[0], pair[1])
 	}
 	n.set("generate", "false")
-	if s := c.lastOf("ntsntpserver"); s != nil && plainName(s.argument()) {
-		n.set("server", yamlString(s.argument())).from(s)
+	if s := c.lastOf("ntsntpserver"); s != nil && spell.PlainName(s.Argument()) {
+		n.set("server", yamlString(s.Argument())).from(s)
 		c.became("nts.server", s)
 	}
 	if s := c.lastOf("ntsrotate"); s != nil {
 		c.emitRotation(n, s)
 	}
 	if s := c.lastOf("maxntsconnections"); s != nil {
-		if v, err := strconv.Atoi(s.argument()); err == nil && v > 0 {
+		if v, err := strconv.Atoi(s.Argument()); err == nil && v > 0 {
 			n.section("limits").set("connections", fmt.Sprint(min(v, 65536))).from(s)
 			c.became("nts.limits.connections", s)
 		}
@@ -247,27 +251,27 @@ func (c *conversion) emitChronyNTS() {
 }
 
 // chronyCertificates puts certificates and their keys together.
-func (c *conversion) chronyCertificates(certs, keys []*Statement) (pairs [][2]*Statement) {
+func (c *conversion) chronyCertificates(certs, keys []*syntax.Statement) (pairs [][2]*syntax.Statement) {
 	for i, s := range certs {
 		switch {
 		case i >= len(keys):
-			c.record(s).note(Error, "nts-pair", "add ntsserverkey", "the certificate has no key")
-		case !plainPath(s.argument()) || !plainPath(keys[i].argument()):
-			c.record(s).note(Error, "file-name", "give a name", "that is no name of a file")
+			c.record(s).Note(report.Error, "nts-pair", "add ntsserverkey", "the certificate has no key")
+		case !spell.PlainPath(s.Argument()) || !spell.PlainPath(keys[i].Argument()):
+			c.record(s).Note(report.Error, "file-name", "give a name", "that is no name of a file")
 		default:
-			pairs = append(pairs, [2]*Statement{s, keys[i]})
+			pairs = append(pairs, [2]*syntax.Statement{s, keys[i]})
 		}
 	}
 	for _, s := range keys[min(len(certs), len(keys)):] {
-		c.record(s).note(Error, "nts-pair", "add ntsservercert", "the key has no certificate")
+		c.record(s).Note(report.Error, "nts-pair", "add ntsservercert", "the key has no certificate")
 	}
 	return pairs
 }
 
-func (c *conversion) emitRotation(n *node, s *Statement) {
-	v, err := strconv.Atoi(s.argument())
+func (c *conversion) emitRotation(n *node, s *syntax.Statement) {
+	v, err := strconv.Atoi(s.Argument())
 	if err != nil || v < 60 {
-		c.record(s).note(Approximated, "nts-rotation", "", "keys are always changed, at the latest after a year")
+		c.record(s).Note(report.Approximated, "nts-rotation", "", "keys are always changed, at the latest after a year")
 		return
 	}
 	n.section("cookies").set("rotation", fmt.Sprintf("%ds", min(v, 8760*3600))).from(s)

@@ -2,6 +2,11 @@ package convert
 
 import (
 	"fmt"
+	"ntsbridge/bridge/convert/chronyconf"
+	"ntsbridge/bridge/convert/ntpconf"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/spell"
+	"ntsbridge/bridge/convert/syntax"
 	"path"
 	"strconv"
 	"strings"
@@ -16,23 +21,23 @@ var chronyClockOptions = map[string]chronyOption{
 	"maxdispersion": {kind: 'd', note: weighing}, "filter": {kind: 'i', note: weighing}, "minsamples": {kind: 'i', note: weighing},
 	"maxsamples": {kind: 'i', note: weighing}, "maxlockage": {kind: 'i', note: weighing},
 	"maxunreach": {kind: 'i', note: chronyOptions["maxunreach"].note},
-	"width":      {kind: 'd', note: disposition{Unsupported, "refclock-width", "pulses are not told apart by their width", "let the driver see one edge only"}},
-	"local":      {kind: 'f', note: disposition{Unsupported, "refclock-local", "a reference clock does not stabilise the system clock without being followed", ""}},
+	"width":      {kind: 'd', note: disposition{report.Unsupported, "refclock-width", "pulses are not told apart by their width", "let the driver see one edge only"}},
+	"local":      {kind: 'f', note: disposition{report.Unsupported, "refclock-local", "a reference clock does not stabilise the system clock without being followed", ""}},
 }
 
 // chronyRefclockLine reads a reference clock. number is how many stand above.
-func (c *conversion) chronyRefclockLine(s *Statement, number int) {
+func (c *conversion) chronyRefclockLine(s *syntax.Statement, number int) {
 	r := c.record(s)
 	src := &source{line: s, kind: "refclock", mode: -1, refclock: &refclock{stratum: -1}}
 	c.model.sources = append(c.model.sources, src)
 	if len(s.Options) < 2 {
 		src.dead = "driver and device are missing"
-		r.note(Error, "refclock-line", "write driver and device", "chronyd does not start: %s", src.dead)
+		r.Note(report.Error, "refclock-line", "write driver and device", "chronyd does not start: %s", src.dead)
 		return
 	}
 	driver, parameter := strings.ToUpper(s.Options[0].Text), s.Options[1].Text
 	src.address = driver + " " + parameter
-	out := outClock{driver: asciiLower(driver), poll: 4, refid: fmt.Sprintf("%.3s%d", driver, number)}
+	out := outClock{driver: spell.AsciiLower(driver), poll: 4, refid: fmt.Sprintf("%.3s%d", driver, number)}
 	parts := strings.Split(parameter, ":")
 	out.device = parts[0]
 	c.chronyDriver(src, &out, parts[1:])
@@ -40,7 +45,7 @@ func (c *conversion) chronyRefclockLine(s *Statement, number int) {
 		return
 	}
 	if out.noSelect && (out.prefer || out.trust || out.require) {
-		r.note(Folded, "noselect-wins", "delete one of the words", "noselect goes before prefer, trust and require")
+		r.Note(report.Folded, "noselect-wins", "delete one of the words", "noselect goes before prefer, trust and require")
 		out.prefer, out.trust, out.require = false, false, false
 	}
 	src.noSelect = out.noSelect
@@ -55,44 +60,44 @@ func (c *conversion) chronyDriver(src *source, out *outClock, options []string) 
 		unit, err := strconv.Atoi(out.device)
 		if err != nil || unit < 0 || unit > 255 {
 			src.dead = "that is no unit of shared memory"
-			r.note(Error, "refclock-line", "write 0 to 255", "chronyd does not start: %s", src.dead)
+			r.Note(report.Error, "refclock-line", "write 0 to 255", "chronyd does not start: %s", src.dead)
 		}
 		out.unit, out.device = unit, ""
 	case "sock", "pps", "phc":
-		if out.driver == "phc" && plainName(out.device) && !strings.HasPrefix(out.device, "/") {
+		if out.driver == "phc" && spell.PlainName(out.device) && !strings.HasPrefix(out.device, "/") {
 			src.left = "the PTP clock of a network interface has to be named by its device"
-			r.note(Unsupported, "refclock-phc-interface", "write the device: ethtool -T "+printable(out.device)+" tells it", "%s", src.left)
+			r.Note(report.Unsupported, "refclock-phc-interface", "write the device: ethtool -T "+spell.Printable(out.device)+" tells it", "%s", src.left)
 			return
 		}
-		if !plainPath(out.device) {
+		if !spell.PlainPath(out.device) {
 			src.dead = "that is no name of a device"
-			r.note(Error, "refclock-line", "give a name", "%s", src.dead)
+			r.Note(report.Error, "refclock-line", "give a name", "%s", src.dead)
 			return
 		}
 		out.device = path.Clean(absolute(out.device))
 	case "rtc":
 		src.left = "the hardware clock is not followed"
-		r.note(Unsupported, "refclock-rtc", "leave it out: the kernel sets the clock by it at the start", "%s", src.left)
+		r.Note(report.Unsupported, "refclock-rtc", "leave it out: the kernel sets the clock by it at the start", "%s", src.left)
 	default:
-		src.dead = "there is no driver " + printable(out.driver)
-		r.note(Error, "refclock-line", "write SHM, SOCK, PPS or PHC", "chronyd does not start: %s", src.dead)
+		src.dead = "there is no driver " + spell.Printable(out.driver)
+		r.Note(report.Error, "refclock-line", "write SHM, SOCK, PPS or PHC", "chronyd does not start: %s", src.dead)
 	}
 	for _, o := range options {
-		name, value, _ := strings.Cut(asciiLower(o), "=")
+		name, value, _ := strings.Cut(spell.AsciiLower(o), "=")
 		switch {
 		case name == "clear" && out.driver == "pps":
 			out.clear = true
 		case name == "perm" && out.driver == "shm":
 			if v, err := strconv.ParseUint(value, 8, 32); err == nil && v&0o022 != 0 {
-				r.note(Dangerous, "shm-public", "use a socket (driver sock)", "perm=%s opens the shared memory to other users, who can set this host's time", printable(value))
+				r.Note(report.Dangerous, "shm-public", "use a socket (driver sock)", "perm=%s opens the shared memory to other users, who can set this host's time", spell.Printable(value))
 			} else {
-				r.note(Folded, "shm-perm", "", "perm=%s is the program's that makes the segment", printable(value))
+				r.Note(report.Folded, "shm-perm", "", "perm=%s is the program's that makes the segment", spell.Printable(value))
 			}
 		case name == "nocrossts" && out.driver == "phc":
-			r.note(Folded, "phc-crossts", "", "how the clock is read is worked out by itself")
+			r.Note(report.Folded, "phc-crossts", "", "how the clock is read is worked out by itself")
 		default:
-			src.left = "its option " + printable(o) + " has no counterpart"
-			r.note(Unsupported, "refclock-option", "", "the clock is left out: %s", src.left)
+			src.left = "its option " + spell.Printable(o) + " has no counterpart"
+			r.Note(report.Unsupported, "refclock-option", "", "the clock is left out: %s", src.left)
 		}
 	}
 }
@@ -101,7 +106,7 @@ func (c *conversion) chronyDriver(src *source, out *outClock, options []string) 
 func (c *conversion) chronyClockWords(src *source, out *outClock) bool {
 	s, r := src.line, c.record(src.line)
 	for i := 2; i < len(s.Options); i++ {
-		word := asciiLower(s.Options[i].Text)
+		word := spell.AsciiLower(s.Options[i].Text)
 		o, ok := chronyClockOptions[word]
 		text := ""
 		if ok && o.kind != 'f' {
@@ -113,14 +118,14 @@ func (c *conversion) chronyClockWords(src *source, out *outClock) bool {
 		}
 		v := 0.0
 		if ok && o.kind != 'f' && o.kind != 's' {
-			v, ok = chronyNumber(o.kind, text)
+			v, ok = chronyconf.Number(o.kind, text)
 		}
 		if o.kind == 's' {
-			ok = ok && len(text) <= 4 && plainName(text) && all(text, isVisible)
+			ok = ok && len(text) <= 4 && spell.PlainName(text) && spell.All(text, spell.IsVisible)
 		}
 		if !ok {
-			src.dead = fmt.Sprintf("it does not take %s", strings.TrimSpace(printable(word)+" "+printable(text)))
-			r.note(Error, "chrony-option", "correct or delete the word", "chronyd does not start: %s; the line is left out", src.dead)
+			src.dead = fmt.Sprintf("it does not take %s", strings.TrimSpace(spell.Printable(word)+" "+spell.Printable(text)))
+			r.Note(report.Error, "chrony-option", "correct or delete the word", "chronyd does not start: %s; the line is left out", src.dead)
 			return false
 		}
 		if o.note.class != "" {
@@ -130,7 +135,7 @@ func (c *conversion) chronyClockWords(src *source, out *outClock) bool {
 		out.set(word, text, v)
 	}
 	if clamped := out.clamped(); clamped != *out {
-		r.note(Approximated, "range", "", "a value beyond the output's range is put to its bound")
+		r.Note(report.Approximated, "range", "", "a value beyond the output's range is put to its bound")
 		*out = clamped
 	}
 	return true
@@ -174,7 +179,7 @@ func (o *outClock) set(word, text string, v float64) {
 
 // clamped puts every value into the output's range.
 func (o outClock) clamped() outClock {
-	o.poll = min(max(o.poll, 0), maxPollExponent)
+	o.poll = min(max(o.poll, 0), ntpconf.MaxPollExponent)
 	o.driverPoll = min(max(o.driverPoll, -4), o.poll)
 	o.rate = min(o.rate, 1000)
 	o.stratum = min(o.stratum, 14)
@@ -193,7 +198,7 @@ func (c *conversion) chronyLocks() {
 	for _, src := range c.model.sources {
 		for i := range src.clocks {
 			if names[src.clocks[i].refid] {
-				c.record(src.line).note(Error, "refid", "give each clock a refid of its own", "chronyd does not start with two clocks named %s", src.clocks[i].refid)
+				c.record(src.line).Note(report.Error, "refid", "give each clock a refid of its own", "chronyd does not start with two clocks named %s", src.clocks[i].refid)
 				src.clocks[i].refid = ""
 			}
 			names[src.clocks[i].refid] = true
@@ -203,7 +208,7 @@ func (c *conversion) chronyLocks() {
 		for i := range src.clocks {
 			out := &src.clocks[i]
 			if out.lock != "" && (!names[out.lock] || out.lock == out.refid) {
-				c.record(src.line).note(Approximated, "refclock-lock", "write the refid of the clock that numbers the seconds", "there is no clock %s to lock to: the system clock numbers the seconds", printable(out.lock))
+				c.record(src.line).Note(report.Approximated, "refclock-lock", "write the refid of the clock that numbers the seconds", "there is no clock %s to lock to: the system clock numbers the seconds", spell.Printable(out.lock))
 				out.lock = ""
 			}
 		}

@@ -5,6 +5,10 @@ import (
 	"slices"
 	"strings"
 
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/restrict"
+	"ntsbridge/bridge/convert/spell"
+	"ntsbridge/bridge/convert/syntax"
 	"ntsbridge/symkey"
 )
 
@@ -37,14 +41,14 @@ type clientModel struct {
 	minPoll  int
 	maxPoll  int
 	minsane  int // 0: not given
-	panicOff *Statement
+	panicOff *syntax.Statement
 	panicAt  float64 // s; 0: not given
-	step     *Statement
+	step     *syntax.Statement
 	stepAt   float64
 	leapFile string
-	leap     *Statement
-	noSteer  *Statement
-	was      []*Statement // source lines that the gateway replaces
+	leap     *syntax.Statement
+	noSteer  *syntax.Statement
+	was      []*syntax.Statement // source lines that the gateway replaces
 }
 
 // clientServer is a gateway.
@@ -58,7 +62,7 @@ type clientServer struct {
 func (c *conversion) client() *Result {
 	m := &clientModel{nts: !c.opt.Client.Key, minPoll: 6, maxPoll: 10}
 	if len(c.opt.Client.Gateways) == 0 {
-		c.report.note(Error, "no-gateway", "name it with --gateway", "there is no gateway to point at")
+		c.report.Note(report.Error, "no-gateway", "name it with --gateway", "there is no gateway to point at")
 		return c.result(nil)
 	}
 	authenticated := c.clientSources(m)
@@ -89,9 +93,9 @@ func (c *conversion) client() *Result {
 
 // buildClient works out what of the effective configuration a client needs.
 func (c *conversion) buildClient() {
-	c.model.restricts = &restrictList{}
-	c.model.restricts.add(any4, any4, 0, nil)
-	c.model.restricts.add(any6, any6, 0, nil)
+	c.model.restricts = &restrict.List{}
+	c.model.restricts.Add(restrict.Any4, restrict.Any4, 0, nil)
+	c.model.restricts.Add(restrict.Any6, restrict.Any6, 0, nil)
 	c.buildKeys()
 	c.buildSources()
 }
@@ -100,23 +104,23 @@ func (c *conversion) buildClient() {
 func (c *conversion) clientRest() {
 	for _, s := range c.parsed.Statements {
 		for line := s.Line; line <= max(s.Line, s.End); line++ {
-			r := c.records[lineMark{s.File, line}]
-			if r.Class != Comment || len(r.Became) > 0 {
+			r := c.records[syntax.Place{File: s.File, Line: line}]
+			if r.Class != report.Comment || len(r.Became) > 0 {
 				continue
 			}
 			switch s.Word {
 			case "crypto", "keysdir", "automax", "revoke", "ident":
-				r.note(Changed, "autokey-over", "", "this host has no Autokey any more")
+				r.Note(report.Changed, "autokey-over", "", "this host has no Autokey any more")
 			case "broadcastclient", "multicastclient", "enable":
-				r.note(Changed, "gateway", "", "the gateway %s takes the place of broadcasts", strings.Join(c.opt.Client.Gateways, " "))
+				r.Note(report.Changed, "gateway", "", "the gateway %s takes the place of broadcasts", strings.Join(c.opt.Client.Gateways, " "))
 			case "tos", "tinker":
-				r.note(Approximated, "client-default", "", "left at the default of %s", c.opt.Client.Format)
+				r.Note(report.Approximated, "client-default", "", "left at the default of %s", c.opt.Client.Format)
 			case "manycastserver", "trap", "ntpsigndsocket", "phone":
-				r.note(Unsupported, "client", "point those who need it elsewhere", "%s does not do that", c.opt.Client.Format)
+				r.Note(report.Unsupported, "client", "point those who need it elsewhere", "%s does not do that", c.opt.Client.Format)
 			case "refclock":
-				r.note(Unsupported, "refclock", "take another daemon for it", "the reference clock is not carried over")
+				r.Note(report.Unsupported, "refclock", "take another daemon for it", "the reference clock is not carried over")
 			default:
-				r.note(Folded, "client", "", "nothing that %s has to be told", c.opt.Client.Format)
+				r.Note(report.Folded, "client", "", "nothing that %s has to be told", c.opt.Client.Format)
 			}
 		}
 	}
@@ -145,10 +149,10 @@ func (c *conversion) clientSources(m *clientModel) (authenticated bool) {
 		if (src.key != 0 || src.autokey) && !c.opt.Client.Key {
 			text = ", which is safer than what it was"
 		}
-		r.note(Changed, "gateway", "", "the gateway %s takes its place, with %s%s", strings.Join(c.opt.Client.Gateways, " "), with, text)
-		r.into("server")
+		r.Note(report.Changed, "gateway", "", "the gateway %s takes its place, with %s%s", strings.Join(c.opt.Client.Gateways, " "), with, text)
+		r.Into("server")
 		if src.kind == "broadcast" {
-			r.note(Dangerous, "broadcast", "point them at the gateway", "this host sends no broadcasts any more: those who listen lose their time")
+			r.Note(report.Dangerous, "broadcast", "point them at the gateway", "this host sends no broadcasts any more: those who listen lose their time")
 			continue
 		}
 		if first {
@@ -163,7 +167,7 @@ func (c *conversion) clientSources(m *clientModel) (authenticated bool) {
 // clientKey finds the key that the client shares with the gateway.
 func (c *conversion) clientKey(m *clientModel) bool {
 	if c.opt.Client.Format == "ntpd-rs" || c.opt.Client.Format == "timesyncd" {
-		c.report.note(Error, "no-keys", "use NTS: leave --step key out", "%s has no symmetric keys", c.opt.Client.Format)
+		c.report.Note(report.Error, "no-keys", "use NTS: leave --step key out", "%s has no symmetric keys", c.opt.Client.Format)
 		return false
 	}
 	for _, src := range c.model.sources {
@@ -177,7 +181,7 @@ func (c *conversion) clientKey(m *clientModel) bool {
 			}
 		}
 	}
-	c.report.note(Error, "no-key", "use NTS, or give the host's root directory with --root", "no source of this file has a symmetric key that can be used")
+	c.report.Note(report.Error, "no-key", "use NTS, or give the host's root directory with --root", "no source of this file has a symmetric key that can be used")
 	return false
 }
 
@@ -186,33 +190,33 @@ func (c *conversion) clientOthers(m *clientModel) {
 	for _, s := range c.parsed.Statements {
 		switch s.Word {
 		case "tos":
-			if o, ok := s.last("minsane"); ok {
+			if o, ok := s.Last("minsane"); ok {
 				m.minsane = int(o.Int)
 			}
 		case "tinker":
-			if o, ok := s.last("panic"); ok {
-				m.panicAt = o.number()
+			if o, ok := s.Last("panic"); ok {
+				m.panicAt = o.Number()
 				m.panicOff = s
 			}
-			if o, ok := s.last("step"); ok {
-				m.step, m.stepAt = s, o.number()
+			if o, ok := s.Last("step"); ok {
+				m.step, m.stepAt = s, o.Number()
 			}
 		case "leapfile":
-			if plainName(s.argument()) {
-				m.leap, m.leapFile = s, absolute(s.argument())
+			if spell.PlainName(s.Argument()) {
+				m.leap, m.leapFile = s, absolute(s.Argument())
 			}
 		case "disable":
-			if s.flag("ntp") {
+			if s.Flag("ntp") {
 				m.noSteer = s
 			}
 		}
 	}
 	if m.minsane > len(c.opt.Client.Gateways) {
-		c.report.note(Approximated, "minsane", "name more gateways", "tos minsane %d is lowered to the number of gateways, %d", m.minsane, len(c.opt.Client.Gateways))
+		c.report.Note(report.Approximated, "minsane", "name more gateways", "tos minsane %d is lowered to the number of gateways, %d", m.minsane, len(c.opt.Client.Gateways))
 		m.minsane = len(c.opt.Client.Gateways)
 	}
 	if m.noSteer != nil && c.opt.Client.Format != "ntpsec" {
-		c.record(m.noSteer).note(Dangerous, "disable-ntp", "start it in the way that it has for this (chronyd -x)", "%s would steer the clock", c.opt.Client.Format)
+		c.record(m.noSteer).Note(report.Dangerous, "disable-ntp", "start it in the way that it has for this (chronyd -x)", "%s would steer the clock", c.opt.Client.Format)
 	}
 }
 
@@ -225,12 +229,12 @@ type clientText struct {
 
 func (c *conversion) newClientText(daemon string) *clientText {
 	t := &clientText{c: c, seen: make(map[string]bool)}
-	fmt.Fprintf(t, "# %s, converted from %s (%s).\n", daemon, printable(c.in.Name), c.daemon())
+	fmt.Fprintf(t, "# %s, converted from %s (%s).\n", daemon, spell.Printable(c.in.Name), c.daemon())
 	return t
 }
 
 // put writes lines below the original ones.
-func (t *clientText) put(from []*Statement, place string, lines ...string) {
+func (t *clientText) put(from []*syntax.Statement, place string, lines ...string) {
 	t.WriteString("\n")
 	for _, s := range from {
 		for _, text := range t.c.quote(s) {
@@ -239,25 +243,25 @@ func (t *clientText) put(from []*Statement, place string, lines ...string) {
 				t.WriteString("# " + text + "\n")
 			}
 		}
-		t.c.record(s).into(place)
+		t.c.record(s).Into(place)
 	}
 	for _, line := range lines {
 		t.WriteString(line + "\n")
 	}
 }
 
-func one(s *Statement) []*Statement {
+func one(s *syntax.Statement) []*syntax.Statement {
 	if s == nil {
 		return nil
 	}
-	return []*Statement{s}
+	return []*syntax.Statement{s}
 }
 
 // keySecret makes the file with the one key that the client needs.
 func (c *conversion) keySecret(k *symkey.Key, appendLine func([]byte, *symkey.Key) ([]byte, error)) bool {
 	line, err := appendLine(nil, k)
 	if err != nil {
-		c.report.note(Error, "key-format", "use NTS", "key %d: %v", k.ID(), err)
+		c.report.Note(report.Error, "key-format", "use NTS", "key %d: %v", k.ID(), err)
 		return false
 	}
 	if len(line) == 0 || line[len(line)-1] != '\n' {
@@ -265,7 +269,7 @@ func (c *conversion) keySecret(k *symkey.Key, appendLine func([]byte, *symkey.Ke
 	}
 	c.secrets = append(c.secrets, Secret{Name: c.opt.Client.KeyFile, Content: line})
 	if len(k.Addresses()) > 0 {
-		c.report.note(Changed, "key-addresses", "", "the address list of key %d is not carried over", k.ID())
+		c.report.Note(report.Changed, "key-addresses", "", "the address list of key %d is not carried over", k.ID())
 	}
 	return true
 }
@@ -309,7 +313,7 @@ func (c *conversion) chronyClient(m *clientModel) string {
 	}
 	c.chronyStep(t, m)
 	if m.leap != nil {
-		c.record(m.leap).note(Approximated, "leap-list", "uncomment the line where chronyd is new enough", "the leap second list is written as a comment: chronyd before 4.6 does not start with leapseclist")
+		c.record(m.leap).Note(report.Approximated, "leap-list", "uncomment the line where chronyd is new enough", "the leap second list is written as a comment: chronyd before 4.6 does not start with leapseclist")
 		t.put(one(m.leap), "leapseclist", "# leapseclist "+m.leapFile)
 	}
 	t.put(c.all("driftfile"), "driftfile", "driftfile /var/lib/chrony/drift", "rtcsync", "# This host serves nobody.", "port 0", "cmdport 0")
@@ -320,13 +324,13 @@ func (c *conversion) chronyClient(m *clientModel) string {
 // servesNobody notes that a client does not answer others any more.
 func (c *conversion) servesNobody() {
 	for _, s := range c.all("restrict") {
-		c.record(s).note(Changed, "serves-nobody", "point its clients at the gateway", "this host answers nobody any more, so that it needs no restrictions")
+		c.record(s).Note(report.Changed, "serves-nobody", "point its clients at the gateway", "this host answers nobody any more, so that it needs no restrictions")
 	}
 }
 
-func (c *conversion) withOption(word, option string) (list []*Statement) {
+func (c *conversion) withOption(word, option string) (list []*syntax.Statement) {
 	for _, s := range c.all(word) {
-		if s.flag(option) {
+		if s.Flag(option) {
 			list = append(list, s)
 		}
 	}
@@ -366,17 +370,17 @@ func (c *conversion) chronyRefclock(src *source) string {
 	case 46:
 		line = fmt.Sprintf("refclock SHM %d", 2*(rc.unit%2))
 	case localDriver:
-		r.note(Changed, "local-clock", "", "a client does not follow its own clock")
+		r.Note(report.Changed, "local-clock", "", "a client does not follow its own clock")
 		return ""
 	default:
-		r.note(Unsupported, "refclock", "read the receiver with gpsd, through SHM", "chronyd has no driver for it")
+		r.Note(report.Unsupported, "refclock", "read the receiver with gpsd, through SHM", "chronyd has no driver for it")
 		return ""
 	}
 	line += fmt.Sprintf(" poll %d", min(src.minPoll, 6))
 	if rc.time1 != 0 {
 		line += fmt.Sprintf(" offset %g", rc.time1)
 	}
-	if rc.refid != "" && all(rc.refid, isRefID) {
+	if rc.refid != "" && spell.All(rc.refid, spell.IsRefID) {
 		line += " refid " + rc.refid
 	}
 	if src.noSelect {

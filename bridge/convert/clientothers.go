@@ -6,6 +6,9 @@ import (
 	"strconv"
 	"strings"
 
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/spell"
+	"ntsbridge/bridge/convert/syntax"
 	"ntsbridge/symkey"
 )
 
@@ -47,7 +50,7 @@ func (c *conversion) ntpsecClient(m *clientModel) string {
 		for _, o := range s.Options {
 			switch o.Name {
 			case "panic", "step", "stepfwd", "stepback", "stepout":
-				list = append(list, o.Name+" "+strconv.FormatFloat(o.number(), 'g', -1, 64))
+				list = append(list, o.Name+" "+strconv.FormatFloat(o.Number(), 'g', -1, 64))
 			}
 		}
 		if len(list) > 0 {
@@ -84,7 +87,7 @@ func ntpsecClock(src *source) string {
 			line += fmt.Sprintf(" %s %g", v.name, v.value)
 		}
 	}
-	if rc.refid != "" && all(rc.refid, isRefID) {
+	if rc.refid != "" && spell.All(rc.refid, spell.IsRefID) {
 		line += " refid " + rc.refid
 	}
 	for i := 1; i <= 4; i++ {
@@ -119,10 +122,10 @@ func (c *conversion) rustClient(m *clientModel) string {
 	for _, src := range m.clocks {
 		r := c.record(src.line)
 		if src.refclock.driver != 22 || src.dead != "" {
-			r.note(Unsupported, "refclock", "let gpsd write to a socket, and add a source with mode sock", "ntpd-rs has no driver for it")
+			r.Note(report.Unsupported, "refclock", "let gpsd write to a socket, and add a source with mode sock", "ntpd-rs has no driver for it")
 			continue
 		}
-		r.note(Unsupported, "refclock-pps", "uncomment the lines, if ntpd-rs was built with pps", "PPS is written as a comment: ntpd-rs as Debian builds it does not start with it")
+		r.Note(report.Unsupported, "refclock-pps", "uncomment the lines, if ntpd-rs was built with pps", "PPS is written as a comment: ntpd-rs as Debian builds it does not start with it")
 		t.put(append(one(src.line), src.refclock.lines...), "source", "# [[source]]", `# mode = "pps"`,
 			"# path = "+strconv.Quote(fmt.Sprintf("/dev/pps%d", src.refclock.unit)), "# precision = 0.000001")
 	}
@@ -130,10 +133,10 @@ func (c *conversion) rustClient(m *clientModel) string {
 	high := min(max(m.maxPoll, low), 17)
 	t.put(nil, "", "[source-defaults]", fmt.Sprintf("poll-interval-limits = { min = %d, max = %d }", low, high), fmt.Sprintf("initial-poll-interval = %d", low))
 	if low != m.minPoll || high != m.maxPoll {
-		c.report.note(Approximated, "poll", "", "poll exponents are %d to %d: ntpd-rs has 4 to 17", low, high)
+		c.report.Note(report.Approximated, "poll", "", "poll exponents are %d to %d: ntpd-rs has 4 to 17", low, high)
 	}
 	lines := []string{"[synchronization]", fmt.Sprintf("minimum-agreeing-sources = %d", max(m.minsane, 1))}
-	var from []*Statement
+	var from []*syntax.Statement
 	switch {
 	case m.panicOff != nil && m.panicAt == 0:
 		lines = append(lines, `single-step-panic-threshold = "inf"`, `startup-step-panic-threshold = "inf"`)
@@ -147,12 +150,12 @@ func (c *conversion) rustClient(m *clientModel) string {
 		lines = append(lines, "[synchronization.algorithm]", "step-threshold = "+tomlFloat(m.stepAt))
 		from = append(from, m.step)
 	} else if m.step != nil {
-		c.record(m.step).note(Approximated, "step-never", "", "ntpd-rs steps the clock at its own threshold")
+		c.record(m.step).Note(report.Approximated, "step-never", "", "ntpd-rs steps the clock at its own threshold")
 	}
 	t.put(from, "synchronization", lines...)
 	c.servesNobody()
 	for _, s := range slices.Concat(c.all("driftfile"), one(m.leap)) {
-		c.record(s).note(Obsolete, "client", "", "ntpd-rs keeps that by itself")
+		c.record(s).Note(report.Obsolete, "client", "", "ntpd-rs keeps that by itself")
 	}
 	return t.String()
 }
@@ -168,9 +171,9 @@ func tomlFloat(v float64) string {
 // timesyncdClient writes a timesyncd.conf. That daemon authenticates nothing;
 // a client that had authentication does not lose it in silence.
 func (c *conversion) timesyncdClient(m *clientModel, authenticated bool) string {
-	c.report.note(Dangerous, "no-authentication", "take chrony, ntpsec or ntpd-rs where time matters", "systemd-timesyncd has neither NTS nor keys: anybody on the path can set this client's time")
+	c.report.Note(report.Dangerous, "no-authentication", "take chrony, ntpsec or ntpd-rs where time matters", "systemd-timesyncd has neither NTS nor keys: anybody on the path can set this client's time")
 	if authenticated {
-		q := Question{File: c.parsed.Files[0].Name, Line: m.was[0].Line, Text: show(c.text(m.was[0])), Code: "lost-authentication",
+		q := report.Question{File: c.parsed.Files[0].Name, Line: m.was[0].Line, Text: spell.Show(c.text(m.was[0])), Code: "lost-authentication",
 			Written: "sources with authentication", Running: "systemd-timesyncd cannot authenticate",
 			Do: "take another daemon, or choose --lost running to go without authentication"}
 		if c.opt.Decide == nil || c.opt.Decide(q) != LostRunning {
@@ -179,7 +182,7 @@ func (c *conversion) timesyncdClient(m *clientModel, authenticated bool) string 
 		}
 	}
 	for _, src := range m.clocks {
-		c.record(src.line).note(Unsupported, "refclock", "take another daemon", "systemd-timesyncd has no reference clocks")
+		c.record(src.line).Note(report.Unsupported, "refclock", "take another daemon", "systemd-timesyncd has no reference clocks")
 	}
 	var names []string
 	for _, s := range m.servers {
@@ -190,7 +193,7 @@ func (c *conversion) timesyncdClient(m *clientModel, authenticated bool) string 
 		fmt.Sprintf("PollIntervalMinSec=%d", 1<<min(max(m.minPoll, 4), 17)), fmt.Sprintf("PollIntervalMaxSec=%d", 1<<min(max(m.maxPoll, m.minPoll, 5), 17)))
 	c.servesNobody()
 	for _, s := range slices.Concat(c.all("driftfile"), one(m.leap)) {
-		c.record(s).note(Obsolete, "client", "", "systemd-timesyncd keeps that by itself")
+		c.record(s).Note(report.Obsolete, "client", "", "systemd-timesyncd keeps that by itself")
 	}
 	return t.String()
 }

@@ -3,6 +3,8 @@ package convert
 import (
 	"fmt"
 	"math"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/syntax"
 	"slices"
 	"strconv"
 )
@@ -12,14 +14,14 @@ type clockModel struct {
 	// idle is why the daemon does not steer, and idleLine where that stands;
 	// empty: it does, if it has sources.
 	idle     string
-	idleLine *Statement
+	idleLine *syntax.Statement
 	entries  map[string]*clockEntry // of the section clock, by path below it
 }
 
 // clockEntry is an option of the section clock.
 type clockEntry struct {
 	value  string
-	lines  []*Statement
+	lines  []*syntax.Statement
 	remark string
 }
 
@@ -36,11 +38,11 @@ var clockOrder = []string{
 var always = map[string]bool{"leap.file": true, "leap.smear": true, "leap.shape": true, "leap.placement": true, "drift_ppm": true}
 
 // clockSet notes an option of the section clock.
-func (c *conversion) clockSet(path, value, remark string, lines ...*Statement) {
+func (c *conversion) clockSet(path, value, remark string, lines ...*syntax.Statement) {
 	if c.model.clock.entries == nil {
 		c.model.clock.entries = make(map[string]*clockEntry)
 	}
-	c.model.clock.entries[path] = &clockEntry{value: value, lines: slices.DeleteFunc(lines, func(s *Statement) bool { return s == nil }), remark: remark}
+	c.model.clock.entries[path] = &clockEntry{value: value, lines: slices.DeleteFunc(lines, func(s *syntax.Statement) bool { return s == nil }), remark: remark}
 }
 
 // steers reports whether the output steers the clock: the daemon did, and there
@@ -69,12 +71,12 @@ func (c *conversion) emitClock() {
 		if s := c.model.clock.idleLine; s != nil {
 			mode.from(s)
 		}
-		c.report.note(Changed, "not-steered", "let another program keep the clock, or write clock.mode: discipline",
+		c.report.Note(report.Changed, "not-steered", "let another program keep the clock, or write clock.mode: discipline",
 			"%s: the clock is served as another program keeps it, and only while the kernel calls it synchronised", c.model.clock.idle)
 	default:
 		c.model.expect.Mode = "observe"
 		n.set("mode", "observe").remark("There is no source to follow: the clock is served as another program keeps it.")
-		c.report.note(Changed, "no-source", "name a source, and write clock.mode: discipline",
+		c.report.Note(report.Changed, "no-source", "name a source, and write clock.mode: discipline",
 			"there is no source that could be followed: the clock is served as another program keeps it, and only while the kernel calls it synchronised")
 	}
 	c.emitFallback(n, steers)
@@ -88,7 +90,7 @@ func (c *conversion) emitFallback(n *node, steers bool) {
 	stratum, lines := m.localStratum, m.localLines
 	switch {
 	case stratum > 0 && orphan:
-		c.record(m.orphan).note(Approximated, "orphan-and-local", "", "the local clock's stratum is taken for both")
+		c.record(m.orphan).Note(report.Approximated, "orphan-and-local", "", "the local clock's stratum is taken for both")
 	case orphan:
 		stratum, lines = m.orphanValue, one(m.orphan)
 	}
@@ -118,7 +120,7 @@ func (c *conversion) emitClockEntries(n *node, steers bool) {
 		}
 		if !steers && !always[path] {
 			for _, s := range e.lines {
-				c.record(s).note(Folded, "not-steering", "", "the clock is not steered: there is nothing to set")
+				c.record(s).Note(report.Folded, "not-steering", "", "the clock is not steered: there is nothing to set")
 			}
 			continue
 		}

@@ -2,6 +2,8 @@ package convert
 
 import (
 	"io/fs"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/spell"
 	"path"
 	"slices"
 	"strings"
@@ -158,7 +160,7 @@ func (c *conversion) startOption(where, option, value string) {
 		}
 	}
 	if meaning := startOptions[option]; meaning != "" {
-		c.report.note(Dangerous, "command-line", "add it to the configuration, and convert again",
-			"%s starts ntpd with %s (%s), which is not in the file", where, printable(option), meaning)
+		c.report.Note(report.Dangerous, "command-line", "add it to the configuration, and convert again",
+			"%s starts ntpd with %s (%s), which is not in the file", where, spell.Printable(option), meaning)
 	}
 }

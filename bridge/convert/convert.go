@@ -4,6 +4,11 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"ntsbridge/bridge/convert/ntpconf"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/restrict"
+	"ntsbridge/bridge/convert/spell"
+	"ntsbridge/bridge/convert/syntax"
 	"path"
 	"slices"
 	"strings"
@@ -38,7 +43,7 @@ type Options struct {
 	// Dialect is auto, ntp, ntpsec or chrony. Empty is auto.
 	Dialect string
 	// Decide answers questions; nil stops at every one.
-	Decide func(Question) Lost
+	Decide func(report.Question) Lost
 	// Addresses are what names of hosts and network interfaces stand for; the
 	// name server is not asked.
 	Addresses map[string][]netip.Addr
@@ -81,23 +86,23 @@ func (s Secret) GoString() string { return s.Name }
 // Result is what came out. Output is nil if the report has questions or the
 // input was rejected.
 type Result struct {
-	Report  *Report
+	Report  *report.Report
 	Output  []byte
 	Secrets []Secret
 
-	restricts *restrictList // for Prove
-	meaning   Meaning       // for ProveMeaning
+	restricts *restrict.List // for Prove
+	meaning   Meaning        // for ProveMeaning
 }
 
 // Convert converts one configuration. It never fails: what is wrong is in the
 // report.
 func Convert(in Input, opt Options) *Result {
-	c := &conversion{in: in, opt: opt, report: &Report{Input: in.Name, Output: "ntsbridge", Lines: []*Record{}, Findings: []Finding{}}, top: &node{}}
+	c := &conversion{in: in, opt: opt, report: &report.Report{Input: in.Name, Output: "ntsbridge", Lines: []*report.Record{}, Findings: []report.Finding{}}, top: &node{}}
 	if opt.Client != nil {
 		c.report.Output = opt.Client.Format
 	}
-	if err := CheckLength(in.Data); err != nil {
-		c.report.note(Error, "too-long", "", "%v", err)
+	if err := syntax.CheckLength(in.Data); err != nil {
+		c.report.Note(report.Error, "too-long", "", "%v", err)
 		return c.result(nil)
 	}
 	c.dialect = opt.Dialect
@@ -105,7 +110,7 @@ func Convert(in Input, opt Options) *Result {
 		guess := named(DetectDialect(in.Data), in)
 		c.dialect = guess.Dialect
 		if guess.Why != "" {
-			c.report.note(guess.Class, guess.Code, guess.Do, "%s", guess.Why)
+			c.report.Note(guess.Class, guess.Code, guess.Do, "%s", guess.Why)
 		}
 	}
 	c.report.Dialect = c.dialect
@@ -115,7 +120,7 @@ func Convert(in Input, opt Options) *Result {
 	case "chrony":
 		return c.chrony()
 	}
-	c.allLines(splitLines(in.Data))
+	c.allLines(syntax.SplitLines(in.Data))
 	return c.result(nil)
 }
 
@@ -138,27 +143,27 @@ type conversion struct {
 	in      Input
 	opt     Options
 	dialect string
-	parsed  *Parsed
-	report  *Report
-	records map[lineMark]*Record
+	parsed  *syntax.Parsed
+	report  *report.Report
+	records map[syntax.Place]*report.Record
 	top     *node
 	secrets []Secret
 	model   model
 	start   started
 
-	byWord map[string][]*Statement
-	byLine map[lineMark][]*Statement
+	byWord map[string][]*syntax.Statement
+	byLine map[syntax.Place][]*syntax.Statement
 
-	sourceNames, disabledWords, exceptions map[string]bool     // on first use
-	bad                                    map[*Statement]bool // lines with which chronyd does not start
+	sourceNames, disabledWords, exceptions map[string]bool            // on first use
+	bad                                    map[*syntax.Statement]bool // lines with which chronyd does not start
 }
 
 // allLines accounts for the lines of an input that is not converted.
 func (c *conversion) allLines(lines []string) {
 	for i, text := range lines {
-		r := &Record{File: c.in.Name, Line: i + 1, Text: show(text), Class: Comment}
-		if !isComment(text) {
-			r.note(Error, "not-converted", "", "the file is not converted")
+		r := &report.Record{File: c.in.Name, Line: i + 1, Text: spell.Show(text), Class: report.Comment}
+		if !spell.IsComment(text) {
+			r.Note(report.Error, "not-converted", "", "the file is not converted")
 		}
 		c.report.Lines = append(c.report.Lines, r)
 	}
@@ -168,11 +173,11 @@ func (c *conversion) allLines(lines []string) {
 // is one of the directory in which ntpd is started, which is the root.
 func (c *conversion) read(name string) ([]byte, error) {
 	if c.in.Files == nil {
-		return nil, errUnknownHost
+		return nil, syntax.ErrUnknownHost
 	}
 	data, err := fs.ReadFile(c.in.Files, rooted(name))
-	if err == nil && len(data) > maxInputLen {
-		return nil, ErrTooLong
+	if err == nil && len(data) > syntax.MaxInputLen {
+		return nil, syntax.ErrTooLong
 	}
 	return data, err
 }
@@ -194,7 +199,7 @@ func (c *conversion) ntp() *Result {
 	c.parse(nil)
 	if c.parsed.Fatal != "" {
 		c.account()
-		c.report.note(Error, "fatal", "correct the line; ntpd does not start with it", "ntpd exits while it reads this file: %s", c.parsed.Fatal)
+		c.report.Note(report.Error, "fatal", "correct the line; ntpd does not start with it", "ntpd exits while it reads this file: %s", c.parsed.Fatal)
 		return c.result(nil)
 	}
 	if c.opt.Client != nil {
@@ -208,7 +213,7 @@ func (c *conversion) ntp() *Result {
 	}
 	c.account()
 	for _, s := range c.parsed.Statements {
-		if fixed, ok := c.model.fixed[lineMark{s.File, s.Line}]; ok {
+		if fixed, ok := c.model.fixed[s.Place()]; ok {
 			c.record(s).Did = fixed
 		}
 	}
@@ -218,7 +223,7 @@ func (c *conversion) ntp() *Result {
 }
 
 // parse reads the configuration, with some lines replaced.
-func (c *conversion) parse(fixes map[lineMark]string) {
+func (c *conversion) parse(fixes map[syntax.Place]string) {
 	original := c.parsed
 	read := c.read
 	data := c.in.Data
@@ -236,9 +241,9 @@ func (c *conversion) parse(fixes map[lineMark]string) {
 	}
 	switch c.dialect {
 	case "ntpsec":
-		c.parsed = parseNTPsec(c.in.Name, data, read, c.ntpsecFiles)
+		c.parsed = ntpconf.ParseNTPsec(c.in.Name, data, read, c.ntpsecFiles)
 	default:
-		c.parsed = ParseNTP(c.in.Name, data, read)
+		c.parsed = ntpconf.Parse(c.in.Name, data, read)
 	}
 	if original != nil && len(original.Files) == len(c.parsed.Files) {
 		c.parsed.Files = original.Files // as written
@@ -247,46 +252,50 @@ func (c *conversion) parse(fixes map[lineMark]string) {
 }
 
 // replaceLines puts other lines in place of those of a file.
-func replaceLines(data []byte, fixes map[lineMark]string, file int) []byte {
+func replaceLines(data []byte, fixes map[syntax.Place]string, file int) []byte {
 	lines := strings.Split(string(data), "\n")
 	for mark, text := range fixes {
-		if mark.file == file && mark.line <= len(lines) {
-			lines[mark.line-1] = text
+		if mark.File == file && mark.Line <= len(lines) {
+			lines[mark.Line-1] = text
 		}
 	}
 	return []byte(strings.Join(lines, "\n"))
 }
 
 // record returns the record of a statement's line.
-func (c *conversion) record(s *Statement) *Record { return c.records[lineMark{s.File, s.Line}] }
+func (c *conversion) record(s *syntax.Statement) *report.Record {
+	return c.records[s.Place()]
+}
 
 // text returns a statement's line as written.
-func (c *conversion) text(s *Statement) string { return c.lineText(lineMark{s.File, s.Line}) }
+func (c *conversion) text(s *syntax.Statement) string {
+	return c.lineText(s.Place())
+}
 
-func (c *conversion) lineText(m lineMark) string {
-	lines := c.parsed.Files[m.file].Lines
-	if m.line < 1 || m.line > len(lines) {
+func (c *conversion) lineText(m syntax.Place) string {
+	lines := c.parsed.Files[m.File].Lines
+	if m.Line < 1 || m.Line > len(lines) {
 		return ""
 	}
-	return lines[m.line-1]
+	return lines[m.Line-1]
 }
 
 // result ends the work.
 func (c *conversion) result(output []byte) *Result {
 	for _, r := range c.report.Lines {
 		switch {
-		case r.Class != Comment:
+		case r.Class != report.Comment:
 		case len(r.Became) > 0:
-			r.Class = Kept
-		case c.dialect != "chrony" && c.parsed != nil && !isComment(c.parsed.Files[r.file].Lines[r.Line-1]):
-			r.note(Error, "not-a-command", "correct the lines above", "%s does not read this line as a command of its own", c.daemon())
+			r.Class = report.Kept
+		case c.dialect != "chrony" && c.parsed != nil && !spell.IsComment(c.parsed.Files[r.Index].Lines[r.Line-1]):
+			r.Note(report.Error, "not-a-command", "correct the lines above", "%s does not read this line as a command of its own", c.daemon())
 		}
 	}
 	if len(c.report.Questions) > 0 {
 		output = nil
 	}
 	c.report.Written = output != nil
-	c.report.finish()
+	c.report.Finish()
 	res := &Result{Report: c.report, Output: output}
 	if c.report.Access != nil {
 		res.restricts = c.model.restricts
@@ -299,7 +308,7 @@ func (c *conversion) result(output []byte) *Result {
 }
 
 // quote returns the original lines of a statement for a comment in the output.
-func (c *conversion) quote(s *Statement) []string {
+func (c *conversion) quote(s *syntax.Statement) []string {
 	f := c.parsed.Files[s.File]
 	var list []string
 	begin := s.Line - 1
@@ -311,26 +320,26 @@ func (c *conversion) quote(s *Statement) []string {
 		begin--
 	}
 	for i := begin; i < s.Line-1; i++ {
-		list = append(list, strings.TrimSpace(strings.TrimLeft(show(f.Lines[i]), " \t#")))
+		list = append(list, strings.TrimSpace(strings.TrimLeft(spell.Show(f.Lines[i]), " \t#")))
 	}
-	return append(list, fmt.Sprintf("%s:%d: %s", printable(path.Base(f.Name)), s.Line, strings.TrimSpace(show(f.Lines[s.Line-1]))))
+	return append(list, fmt.Sprintf("%s:%d: %s", spell.Printable(path.Base(f.Name)), s.Line, strings.TrimSpace(spell.Show(f.Lines[s.Line-1]))))
 }
 
 // render writes the YAML.
 func (c *conversion) render() []byte {
 	w := &yamlWriter{quote: c.quote}
-	fmt.Fprintf(w, "# ntsbridge, converted from %s (%s).\n", printable(c.in.Name), c.daemon())
+	fmt.Fprintf(w, "# ntsbridge, converted from %s (%s).\n", spell.Printable(c.in.Name), c.daemon())
 	fmt.Fprintf(w, "# Each setting stands below the line that it comes from; the report says what became of the others.\n")
 	w.document(c.top)
 	return []byte(w.String())
 }
 
 // all returns the statements of the given words in file order.
-func (c *conversion) all(words ...string) []*Statement {
+func (c *conversion) all(words ...string) []*syntax.Statement {
 	if len(words) == 1 {
 		return c.byWord[words[0]]
 	}
-	var list []*Statement
+	var list []*syntax.Statement
 	for _, s := range c.parsed.Statements {
 		if slices.Contains(words, s.Word) && !c.bad[s] {
 			list = append(list, s)
@@ -341,14 +350,14 @@ func (c *conversion) all(words ...string) []*Statement {
 
 // lastOf returns the last statement of a word, the one that counts, and notes
 // on the others that it replaces them.
-func (c *conversion) lastOf(word string) *Statement {
+func (c *conversion) lastOf(word string) *syntax.Statement {
 	list := c.all(word)
 	if len(list) == 0 {
 		return nil
 	}
 	last := list[len(list)-1]
 	for _, s := range list[:len(list)-1] {
-		c.record(s).note(Folded, "overridden", "delete the line", "line %d has the same setting, and the last one counts", last.Line)
+		c.record(s).Note(report.Folded, "overridden", "delete the line", "line %d has the same setting, and the last one counts", last.Line)
 	}
 	return last
 }

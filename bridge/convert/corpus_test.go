@@ -7,6 +7,9 @@ import (
 	"testing/fstest"
 
 	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/spell"
+	"ntsbridge/bridge/convert/syntax"
 )
 
 // corpusFiles returns the names of configurations below testdata and, if
@@ -39,7 +42,7 @@ func readInput(t testing.TB, name string) Input {
 func checkResult(t testing.TB, in Input, res *Result) {
 	t.Helper()
 	seen := make(map[string]int)
-	lines := splitLines(in.Data)
+	lines := syntax.SplitLines(in.Data)
 	for _, r := range res.Report.Lines {
 		if r.File == in.Name {
 			seen[r.File]++
@@ -47,11 +50,11 @@ func checkResult(t testing.TB, in Input, res *Result) {
 				t.Fatalf("%s: line %d comes as number %d", in.Name, r.Line, seen[r.File])
 			}
 		}
-		if r.Class == Comment && res.Report.Dialect != "" && res.Report.Dialect != "chrony" && r.File == in.Name && !isComment(lines[r.Line-1]) {
+		if r.Class == report.Comment && res.Report.Dialect != "" && res.Report.Dialect != "chrony" && r.File == in.Name && !spell.IsComment(lines[r.Line-1]) {
 			t.Errorf("%s:%d: not accounted for: %s", r.File, r.Line, r.Text)
 		}
 	}
-	if want := len(splitLines(in.Data)); seen[in.Name] != want && CheckLength(in.Data) == nil {
+	if want := len(syntax.SplitLines(in.Data)); seen[in.Name] != want && syntax.CheckLength(in.Data) == nil {
 		t.Fatalf("%s: %d lines in the report, %d in the file", in.Name, seen[in.Name], want)
 	}
 	if res.Output == nil {
@@ -68,19 +71,19 @@ func checkResult(t testing.TB, in Input, res *Result) {
 }
 
 func TestCorpusConverts(t *testing.T) {
-	outcomes := make(map[Outcome]int)
+	outcomes := make(map[report.Outcome]int)
 	for _, name := range corpusFiles(t) {
 		data, err := os.ReadFile(name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, decide := range []func(Question) Lost{nil, func(Question) Lost { return LostRunning }, func(Question) Lost { return LostIntended }} {
+		for _, decide := range []func(report.Question) Lost{nil, func(report.Question) Lost { return LostRunning }, func(report.Question) Lost { return LostIntended }} {
 			in := Input{Name: name, Data: data, Files: fstest.MapFS{}}
 			res := Convert(in, Options{PasswordFile: "/pw", Decide: decide})
 			checkResult(t, in, res)
 			if decide == nil {
 				outcomes[res.Report.Outcome()]++
-				if res.Report.Outcome() == Blocked || res.Report.Outcome() == Rejected {
+				if res.Report.Outcome() == report.Blocked || res.Report.Outcome() == report.Rejected {
 					t.Log(name, res.Report.Outcome(), res.Report.Findings[:min(1, len(res.Report.Findings))], res.Report.Questions)
 				}
 				if a := res.Report.Access; a != nil && !a.Equal {

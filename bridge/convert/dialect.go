@@ -3,6 +3,10 @@ package convert
 import (
 	"fmt"
 	"net/netip"
+	"ntsbridge/bridge/convert/chronyconf"
+	"ntsbridge/bridge/convert/ntpconf"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/spell"
 	"strings"
 )
 
@@ -15,7 +19,7 @@ type Guess struct {
 	// plain.
 	Why   string
 	Do    string
-	Class Class
+	Class report.Class
 	Code  string
 	// Unsure is set if no word tells ntpd's configuration from chronyd's.
 	Unsure bool
@@ -34,19 +38,19 @@ func DetectDialect(data []byte) Guess {
 	}
 	switch {
 	case v.template != "":
-		return Guess{Class: Error, Code: "dialect", Why: fmt.Sprintf("this is a template, not a configuration: it has %s in line %d", v.template, v.templateLine),
+		return Guess{Class: report.Error, Code: "dialect", Why: fmt.Sprintf("this is a template, not a configuration: it has %s in line %d", v.template, v.templateLine),
 			Do: "render it first, or choose --from ntp if it is none"}
 	case v.timesyncd > 0 && v.ntp == 0:
-		return Guess{Class: Error, Code: "dialect", Why: "this is a configuration of systemd-timesyncd", Do: "give the ntp.conf or chrony.conf"}
+		return Guess{Class: report.Error, Code: "dialect", Why: "this is a configuration of systemd-timesyncd", Do: "give the ntp.conf or chrony.conf"}
 	case v.openntpd > v.ntp:
-		return Guess{Class: Error, Code: "dialect", Why: "this is a configuration of OpenNTPD", Do: "give the ntp.conf or chrony.conf"}
+		return Guess{Class: report.Error, Code: "dialect", Why: "this is a configuration of OpenNTPD", Do: "give the ntp.conf or chrony.conf"}
 	case v.chrony > 0 && v.chrony > v.ntp:
 		return Guess{Dialect: "chrony"}
 	case v.junk > 2*(v.ntp+v.common) && v.junk > 3:
-		return Guess{Class: Error, Code: "dialect", Why: "this is no ntp.conf or chrony.conf: most lines begin with words of neither",
+		return Guess{Class: report.Error, Code: "dialect", Why: "this is no ntp.conf or chrony.conf: most lines begin with words of neither",
 			Do: "give the right file, or choose --from ntp"}
 	case v.ntpsec != "":
-		return Guess{Dialect: "ntpsec", Class: Dangerous, Code: "dialect-ntpsec",
+		return Guess{Dialect: "ntpsec", Class: report.Dangerous, Code: "dialect-ntpsec",
 			Why: fmt.Sprintf("read as ntpsec's, for %s in line %d; if ntpd 4.2.8 ran with it, that word was ignored", v.ntpsec, v.ntpsecLine),
 			Do:  "find out which daemon ran it; choose --from ntp if it was ntpd 4.2.8"}
 	}
@@ -64,7 +68,7 @@ type votes struct {
 
 func (v *votes) line(line string) {
 	v.number++
-	list := words(strings.TrimPrefix(line, "\ufeff"))
+	list := spell.Words(strings.TrimPrefix(line, "\ufeff"))
 	if len(list) == 0 || strings.HasPrefix(list[0], "#") {
 		return
 	}
@@ -74,9 +78,9 @@ func (v *votes) line(line string) {
 		}
 	}
 	first := list[0]
-	lower := asciiLower(first)
-	ntp := knownNTP(first)
-	isChrony := knownChrony(lower)
+	lower := spell.AsciiLower(first)
+	ntp := ntpconf.Known(first)
+	isChrony := chronyconf.Known(lower)
 	switch {
 	case ntp && isChrony:
 		v.common++
@@ -102,7 +106,7 @@ func ntpsecWord(list []string) string {
 	switch list[0] {
 	case "refclock":
 		// chrony has it too: there the driver is in capitals.
-		if len(list) > 1 && list[1] == asciiLower(list[1]) {
+		if len(list) > 1 && list[1] == spell.AsciiLower(list[1]) {
 			return "refclock"
 		}
 	case "nts", "limit", "unrestrict", "extra":
@@ -131,7 +135,7 @@ var xntpWords = map[string]string{
 // foreignWord tells what a directive is that ntpd does not know; why is empty
 // if that is not known either.
 func foreignWord(line string) (code, why string) {
-	list := words(line)
+	list := spell.Words(line)
 	if len(list) == 0 {
 		return "line-lost", ""
 	}
@@ -141,7 +145,7 @@ func foreignWord(line string) (code, why string) {
 	if word := ntpsecWord(list); word != "" && word == list[0] {
 		return "ntpsec-word", "it is a directive of ntpsec"
 	}
-	if knownChrony(list[0]) && !knownNTP(list[0]) {
+	if chronyconf.Known(list[0]) && !ntpconf.Known(list[0]) {
 		return "chrony-word", "it is a directive of chrony"
 	}
 	switch list[0] {

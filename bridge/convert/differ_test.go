@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"ntsbridge/bridge/convert/ntpconf"
+	"ntsbridge/bridge/convert/syntax"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -76,7 +78,7 @@ func TestDiffer(t *testing.T) {
 	for i := range count {
 		r := rand.New(rand.NewPCG(seed, uint64(i)))
 		conf := randomConf(r)
-		got, want := ours(ParseNTP("ntp.conf", conf, NoFiles)), askNTPD(t, ntpd, conf)
+		got, want := ours(ntpconf.Parse("ntp.conf", conf, syntax.NoFiles)), askNTPD(t, ntpd, conf)
 		if want.exit != "exit 0" && got.exit == want.exit {
 			continue
 		}
@@ -94,27 +96,27 @@ func TestDiffer(t *testing.T) {
 
 // typicals are beginnings of lines with what may follow.
 var typicals = [][2]string{
-	{"server a", associationFlags + " " + associationNumbers + " 1 4 5 6 ident"},
-	{"server 127.127.1.0", associationFlags + " " + associationNumbers + " 1 4 5 6"},
-	{"pool -4 b", associationFlags + " " + associationNumbers + " 7 8 9"},
+	{"server a", ntpconf.AssociationFlags + " " + ntpconf.AssociationNumbers + " 1 4 5 6 ident"},
+	{"server 127.127.1.0", ntpconf.AssociationFlags + " " + ntpconf.AssociationNumbers + " 1 4 5 6"},
+	{"pool -4 b", ntpconf.AssociationFlags + " " + ntpconf.AssociationNumbers + " 7 8 9"},
 	{"peer", "-4 -6 a b c key minpoll 5 6 autokey ident"},
-	{"restrict", restrictFlags + " default source -4 -6 mask ippeerlimit 3 10.0.0.0 255.0.0.0 serverresponse fuzz"},
-	{"restrict default", restrictFlags + " serverresponse fuzz ippeerlimit 3"},
-	{"restrict 10.0.0.0 mask 255.0.0.0", restrictFlags + " serverresponse fuzz ippeerlimit 3"},
-	{"restrict source", restrictFlags + " ippeerlimit 200"},
-	{"tos", tosIntegers + " " + tosNumbers + " 1 2 1.5 cohort true 0 basedate 2021-01-01"},
-	{"tinker", tinkerNumbers + " 1 2 1.5 0"},
-	{"fudge 127.127.1.0", fudgeFlags + " 0 1 2 true time1 time2 minjitter 1.5 stratum 3 17 refid abbrev X"},
-	{"crypto", cryptoStrings + " revoke 5 a b"},
+	{"restrict", ntpconf.RestrictFlags + " default source -4 -6 mask ippeerlimit 3 10.0.0.0 255.0.0.0 serverresponse fuzz"},
+	{"restrict default", ntpconf.RestrictFlags + " serverresponse fuzz ippeerlimit 3"},
+	{"restrict 10.0.0.0 mask 255.0.0.0", ntpconf.RestrictFlags + " serverresponse fuzz ippeerlimit 3"},
+	{"restrict source", ntpconf.RestrictFlags + " ippeerlimit 200"},
+	{"tos", ntpconf.TosIntegers + " " + ntpconf.TosNumbers + " 1 2 1.5 cohort true 0 basedate 2021-01-01"},
+	{"tinker", ntpconf.TinkerNumbers + " 1 2 1.5 0"},
+	{"fudge 127.127.1.0", ntpconf.FudgeFlags + " 0 1 2 true time1 time2 minjitter 1.5 stratum 3 17 refid abbrev X"},
+	{"crypto", ntpconf.CryptoStrings + " revoke 5 a b"},
 	{"trustedkey", "1 2 3 ( ) ... ( 4 ... 5 )"},
-	{"filegen loopstats", filegenFlags + " file x type " + filegenTypes},
-	{"filegen", filegenFlags + " file x type " + filegenTypes + " " + statisticsNames},
-	{"discard", discardIntegers + " 1 2 3 4 5"},
-	{"mru", mruIntegers + " 1 2 3 4 5"},
-	{"rlimit", rlimitIntegers + " 1 2 3 4 5"},
-	{"enable", systemSwitches}, {"disable", systemSwitches}, {"statistics", statisticsNames},
+	{"filegen loopstats", ntpconf.FilegenFlags + " file x type " + ntpconf.FilegenTypes},
+	{"filegen", ntpconf.FilegenFlags + " file x type " + ntpconf.FilegenTypes + " " + ntpconf.StatisticsNames},
+	{"discard", ntpconf.DiscardIntegers + " 1 2 3 4 5"},
+	{"mru", ntpconf.MruIntegers + " 1 2 3 4 5"},
+	{"rlimit", ntpconf.RlimitIntegers + " 1 2 3 4 5"},
+	{"enable", ntpconf.SystemSwitches}, {"disable", ntpconf.SystemSwitches}, {"statistics", ntpconf.StatisticsNames},
 	{"logconfig", "=all +a -b c = + -"}, {"phone", "a b 5 \"c d\""}, {"setvar", "a b = 5 default"},
-	{"interface", interfaceActions + " " + interfaceClasses + " eth0 10.0.0.0/8"},
+	{"interface", ntpconf.InterfaceActions + " " + ntpconf.InterfaceClasses + " eth0 10.0.0.0/8"},
 	{"driftfile", "a 5 1.5"}, {"leapfile", "a checkhash ignorehash"}, {"trap a", "port 5 interface b"},
 	{"ttl", "1 2 3"}, {"pollskewlist", "6 1 | 2 default 7 3 4"}, {"includefile x", "driftfile a ttl 1 server b iburst"},
 	{"multicastclient", "-4 -6 a b 224.0.1.1"},
@@ -123,14 +125,14 @@ var typicals = [][2]string{
 // randomConf returns lines of which most begin well.
 func randomConf(r *rand.Rand) []byte {
 	words := slices.Sorted(func(yield func(string) bool) {
-		for w := range keywords {
+		for w := range ntpconf.Keywords {
 			if w != "end" && w != "simulate" && w != "unpeer" && w != "unconfig" && !yield(w) {
 				return
 			}
 		}
 	})
 	starts := slices.Sorted(func(yield func(string) bool) {
-		for w := range directives {
+		for w := range ntpconf.Directives {
 			if w != "end" && w != "simulate" && w != "unpeer" && w != "unconfig" && !yield(w) {
 				return
 			}
@@ -139,9 +141,9 @@ func randomConf(r *rand.Rand) []byte {
 	odd := []string{"1", "5", "-1", "0", "300", "1.5", "0x10", "a", "127.127.1.0", "10.0.0.0", "255.0.0.0", "true",
 		`"quoted word"`, `"key"`, "=", "(", ")", "|", ",", "...", "-4", "-6", "-4x", "#c", "x#y", `""`, "KEY", "3000000000", "ä",
 		"1e3", "+", "-", "a=b", `" "`, `a"b"c`, "\"open", "\r", "\t", "\v"}
-	groups := []string{associationFlags, associationNumbers, cryptoStrings, tosIntegers, tosNumbers, statisticsNames, filegenTypes,
-		filegenFlags, discardIntegers, mruIntegers, restrictFlags, fudgeFlags, rlimitIntegers, systemSwitches, tinkerNumbers,
-		resetCounters, interfaceActions, interfaceClasses, "file type", "mask default source ippeerlimit", "ident", "refid stratum time1"}
+	groups := []string{ntpconf.AssociationFlags, ntpconf.AssociationNumbers, ntpconf.CryptoStrings, ntpconf.TosIntegers, ntpconf.TosNumbers, ntpconf.StatisticsNames, ntpconf.FilegenTypes,
+		ntpconf.FilegenFlags, ntpconf.DiscardIntegers, ntpconf.MruIntegers, ntpconf.RestrictFlags, ntpconf.FudgeFlags, ntpconf.RlimitIntegers, ntpconf.SystemSwitches, ntpconf.TinkerNumbers,
+		ntpconf.ResetCounters, ntpconf.InterfaceActions, ntpconf.InterfaceClasses, "file type", "mask default source ippeerlimit", "ident", "refid stratum time1"}
 	var b strings.Builder
 	for range 1 + r.IntN(40) {
 		group := strings.Fields(groups[r.IntN(len(groups))])

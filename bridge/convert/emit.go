@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"net/netip"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/restrict"
+	"ntsbridge/bridge/convert/syntax"
 	"strconv"
 	"strings"
 	"time"
@@ -24,9 +27,9 @@ func (c *conversion) emit() {
 }
 
 // became notes on the lines of an entry where they went.
-func (c *conversion) became(place string, lines ...*Statement) {
+func (c *conversion) became(place string, lines ...*syntax.Statement) {
 	for _, s := range lines {
-		c.record(s).into(place)
+		c.record(s).Into(place)
 	}
 }
 
@@ -50,9 +53,9 @@ func (c *conversion) emitAccess() {
 	for i, rule := range c.model.rules {
 		place, into := fmt.Sprintf("access.rules[%d]", i-1), n
 		if i == 0 {
-			place, into = "access.default", n.section("default").from(rule.lines...)
+			place, into = "access.default", n.section("default").from(rule.Lines...)
 			switch {
-			case len(rule.lines) > 0:
+			case len(rule.Lines) > 0:
 			case c.dialect == "chrony":
 				into.remark("chronyd serves those that allow names.")
 			case c.dialect == "ntpsec":
@@ -61,23 +64,23 @@ func (c *conversion) emitAccess() {
 				into.remark("No restrict line for the default: ntpd answers everybody.")
 			}
 		} else {
-			into = n.section("rules").item().from(rule.lines...)
-			into.set("prefixes", yamlList(rule.prefixes, func(p netip.Prefix) string {
+			into = n.section("rules").item().from(rule.Lines...)
+			into.set("prefixes", yamlList(rule.Prefixes, func(p netip.Prefix) string {
 				if p.IsSingleIP() {
 					return strconv.Quote(p.Addr().String())
 				}
 				return strconv.Quote(p.String())
 			}))
-			if rule.fromNTP {
+			if rule.FromNTP {
 				into.set("source_port_123", "true")
 			}
 		}
-		c.emitService(into, rule.service)
-		c.became(place, rule.lines...)
+		c.emitService(into, rule.Service)
+		c.became(place, rule.Lines...)
 	}
 }
 
-func (c *conversion) emitService(n *node, s service) {
+func (c *conversion) emitService(n *node, s restrict.Service) {
 	if !s.Serve {
 		n.set("action", "deny")
 		return
@@ -119,24 +122,24 @@ func (c *conversion) emitLimits() {
 	if !m.limited && !m.kod {
 		return
 	}
-	limits := n.section("limits").from(m.limits.lines...)
-	if len(m.limits.lines) == 0 {
+	limits := n.section("limits").from(m.limits.Lines...)
+	if len(m.limits.Lines) == 0 {
 		remark := "ntpd's discard without a line: average 3, minimum 2."
 		if c.dialect == "ntpsec" {
 			remark = "ntpsec's limit without a line: average 1, burst 20."
 		}
 		limits.remark("%s", remark)
 	}
-	c.became("rate_limit.limits", m.limits.lines...)
+	c.became("rate_limit.limits", m.limits.Lines...)
 	for _, kod := range []bool{true, false} {
 		if kod && !m.kod || !kod && !m.limited {
 			continue
 		}
 		item := limits.item()
 		item.set("name", limitName(kod))
-		item.set("interval", seconds(m.limits.interval))
-		item.set("burst", fmt.Sprint(m.limits.burst))
-		item.set("minimum", seconds(m.limits.minimum))
+		item.set("interval", seconds(m.limits.Interval))
+		item.set("burst", fmt.Sprint(m.limits.Burst))
+		item.set("minimum", seconds(m.limits.Minimum))
 		item.set("leak", "0")
 		item.set("kiss", strconv.FormatBool(kod))
 	}
@@ -154,7 +157,7 @@ func (c *conversion) emitKeys() {
 		}
 		n.set("generate", "false").remark("No key is usable that was not before.")
 		if m.trust != nil {
-			c.record(m.trust).raise(Folded)
+			c.record(m.trust).Raise(report.Folded)
 		}
 		return
 	}
@@ -198,7 +201,7 @@ func (c *conversion) emitAutokey() {
 		n.set("password_file", yamlString(c.passwordSecret()))
 	}
 	if c.model.leapFile != nil && len(c.model.autokey.lines) > 0 {
-		n.set("leap_file", yamlString(absolute(c.model.leapFile.argument()))).from(c.model.leapFile)
+		n.set("leap_file", yamlString(absolute(c.model.leapFile.Argument()))).from(c.model.leapFile)
 		c.became("autokey.leap_file", c.model.leapFile)
 	}
 	if c.opt.TakeoverUntil != "" {
@@ -206,7 +209,7 @@ func (c *conversion) emitAutokey() {
 		t.set("enabled", "true")
 		t.set("until", strconv.Quote(c.opt.TakeoverUntil))
 	} else {
-		c.record(a.lines[0]).note(Changed, "autokey-restart", "give a date with --takeover-until to let them go on at once",
+		c.record(a.lines[0]).Note(report.Changed, "autokey-restart", "give a date with --takeover-until to let them go on at once",
 			"clients of Autokey notice the change of server, and begin anew by themselves")
 	}
 	c.became("autokey", a.lines...)

@@ -3,6 +3,10 @@ package convert
 import (
 	"fmt"
 	"net/netip"
+	"ntsbridge/bridge/convert/ntpconf"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/spell"
+	"ntsbridge/bridge/convert/syntax"
 	"path"
 	"slices"
 	"strconv"
@@ -47,7 +51,7 @@ func (c *conversion) twice(seen map[string]*source, src *source, id string) bool
 		seen[id] = src
 		return false
 	}
-	c.record(src.line).note(Folded, "duplicate-source", "delete one of the two", "line %d has it already", first.line.Line)
+	c.record(src.line).Note(report.Folded, "duplicate-source", "delete one of the two", "line %d has it already", first.line.Line)
 	return true
 }
 
@@ -84,10 +88,10 @@ func (c *conversion) poolSizes() {
 	switch {
 	case len(pools) == 0:
 		if m.maxClockLine != nil {
-			c.record(m.maxClockLine).note(Folded, "maxclock", "", "maxclock counts for pools, and there is none")
+			c.record(m.maxClockLine).Note(report.Folded, "maxclock", "", "maxclock counts for pools, and there is none")
 		}
 	case free < len(pools) || free > 16*len(pools):
-		c.record(pools[0].line).note(Approximated, "maxclock", "", "a pool has 1 to 16 sources, and tos maxclock would make it %d for %d of them", max(free, 0), len(pools))
+		c.record(pools[0].line).Note(report.Approximated, "maxclock", "", "a pool has 1 to 16 sources, and tos maxclock would make it %d for %d of them", max(free, 0), len(pools))
 	}
 }
 
@@ -127,7 +131,7 @@ func (c *conversion) emitSources() {
 		if src.kind == "broadcast" {
 			continue
 		}
-		lines := []*Statement{src.line}
+		lines := []*syntax.Statement{src.line}
 		if src.kind == "pool" && c.model.maxClockLine != nil {
 			lines = append(lines, c.model.maxClockLine)
 		}
@@ -148,11 +152,11 @@ func (c *conversion) drop(n *node) {
 
 // remarkLeft tells in the output of a source that is not there.
 func (c *conversion) remarkLeft(n *node, src *source) {
-	n.remarks = append(n.remarks, fmt.Sprintf("Left out: %s (%s:%d): %s.", printable(src.address), printable(path.Base(c.parsed.Files[src.line.File].Name)), src.line.Line, src.left))
+	n.remarks = append(n.remarks, fmt.Sprintf("Left out: %s (%s:%d): %s.", spell.Printable(src.address), spell.Printable(path.Base(c.parsed.Files[src.line.File].Name)), src.line.Line, src.left))
 }
 
-func (c *conversion) leftOut(src *source) LeftOut {
-	return LeftOut{File: c.parsed.Files[src.line.File].Name, Line: src.line.Line, Source: printable(src.address), Why: src.left}
+func (c *conversion) leftOut(src *source) report.LeftOut {
+	return report.LeftOut{File: c.parsed.Files[src.line.File].Name, Line: src.line.Line, Source: spell.Printable(src.address), Why: src.left}
 }
 
 // modes are the values of sources[].mode by directive.
@@ -184,7 +188,7 @@ func (c *conversion) emitSource(item *node, src *source) {
 	if src.version >= 1 && src.version < 4 && !src.autokey && !src.nts {
 		item.set("version", fmt.Sprint(src.version))
 	}
-	a.MaxPoll = min(max(src.maxPoll, 0), maxPollExponent)
+	a.MaxPoll = min(max(src.maxPoll, 0), ntpconf.MaxPollExponent)
 	a.MinPoll = min(max(src.minPoll, 0), a.MaxPoll)
 	item.set("minpoll", fmt.Sprint(a.MinPoll))
 	item.set("maxpoll", fmt.Sprint(a.MaxPoll))
@@ -207,7 +211,7 @@ func (c *conversion) emitAuth(item *node, src *source) (auth string, key uint32)
 		if _, port := ntsAddress(src.address); port != "" {
 			item.set("nts_port", port)
 		}
-		if plainPath(src.ca) {
+		if spell.PlainPath(src.ca) {
 			item.set("trusted_certificates", yamlString(absolute(src.ca)))
 		}
 		if len(src.aeads) > 0 {
@@ -260,11 +264,11 @@ func (c *conversion) emitClocks() {
 		if src.left != "" {
 			c.remarkLeft(n, src)
 			for _, s := range src.refclock.lines {
-				c.record(s).note(Folded, "fudge-left-out", "", "the clock of line %d is left out", src.line.Line)
+				c.record(s).Note(report.Folded, "fudge-left-out", "", "the clock of line %d is left out", src.line.Line)
 			}
 			continue
 		}
-		lines := append([]*Statement{src.line}, src.refclock.lines...)
+		lines := append([]*syntax.Statement{src.line}, src.refclock.lines...)
 		for _, out := range src.clocks {
 			emitReference(n.item().from(lines...), out)
 			c.became(fmt.Sprintf("reference_clocks[%d]", len(n.children)-1), lines...)
@@ -321,16 +325,16 @@ func (c *conversion) judgeBroadcast(src *source) {
 	case src.dead != "":
 	case err != nil:
 		src.left = "the destination must be an address"
-		r.note(Dangerous, "broadcast", "write the address, or give every client that listens a server line", "the broadcasts are not sent: %s", src.left)
+		r.Note(report.Dangerous, "broadcast", "write the address, or give every client that listens a server line", "the broadcasts are not sent: %s", src.left)
 	case src.autokey && !c.model.autokey.enabled || src.key == 0 && !src.autokey:
 		src.left = "without authentication anybody can forge a broadcast"
-		r.note(Dangerous, "broadcast", "give the broadcast a symmetric key, or every client that listens a server line",
+		r.Note(report.Dangerous, "broadcast", "give the broadcast a symmetric key, or every client that listens a server line",
 			"the broadcasts are not sent any more: %s; clients that listen for them lose their time", src.left)
 	case destination.Is6() && !destination.IsMulticast():
 		src.left = "that is no multicast address"
-		r.note(Dangerous, "broadcast", "give every client that listens a server line", "the broadcasts are not sent: %s", src.left)
+		r.Note(report.Dangerous, "broadcast", "give every client that listens a server line", "the broadcasts are not sent: %s", src.left)
 	case src.autokey:
-		r.note(Dangerous, "broadcast-autokey", "give every client that listens a server line",
+		r.Note(report.Dangerous, "broadcast-autokey", "give every client that listens a server line",
 			"ntpd 4.2.8 drops every broadcast with Autokey, by a defect of its own: no client ever followed this")
 	}
 }
@@ -359,13 +363,13 @@ func (c *conversion) emitBroadcast() {
 		}
 		to, _ := netip.ParseAddr(src.address)
 		if seen[to] {
-			c.record(src.line).note(Folded, "duplicate-source", "delete one of the two", "the destination is there already")
+			c.record(src.line).Note(report.Folded, "duplicate-source", "delete one of the two", "the destination is there already")
 			continue
 		}
 		seen[to] = true
 		item := n.item().from(src.line)
 		item.set("destination", strconv.Quote(to.String()))
-		a := Association{Server: to.String(), Mode: "broadcast", MinPoll: min(max(src.minPoll, 1), maxPollExponent)}
+		a := Association{Server: to.String(), Mode: "broadcast", MinPoll: min(max(src.minPoll, 1), ntpconf.MaxPollExponent)}
 		a.Auth, a.Key = c.emitAuth(item, src)
 		a.MaxPoll = a.MinPoll
 		c.model.expect.Broadcasts = append(c.model.expect.Broadcasts, a)

@@ -1,6 +1,9 @@
 package convert
 
 import (
+	"ntsbridge/bridge/convert/ntpconf"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/syntax"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,7 +33,7 @@ func FuzzParse(f *testing.F) {
 	seedCorpus(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
 		read := func(string) ([]byte, error) { return data[:min(len(data), 200)], nil }
-		for _, p := range []*Parsed{ParseNTP("x", data, read), parseNTPsec("x", data, read, anyFiles)} {
+		for _, p := range []*syntax.Parsed{ntpconf.Parse("x", data, read), ntpconf.ParseNTPsec("x", data, read, anyFiles)} {
 			for _, s := range p.Statements {
 				if s.File >= len(p.Files) || s.Line < 1 || s.Line > len(p.Files[s.File].Lines) {
 					t.Fatalf("%s at %d:%d", s.Word, s.File, s.Line)
@@ -63,7 +66,7 @@ func FuzzConvert(f *testing.F) {
 			sum += int(c)
 		}
 		opt := Options{Dialect: []string{"auto", "ntp", "ntp", "ntpsec", "chrony"}[sum%5], PasswordFile: "/p"}
-		opt.Decide = []func(Question) Lost{nil, running, func(Question) Lost { return LostIntended }}[sum/5%3]
+		opt.Decide = []func(report.Question) Lost{nil, running, func(report.Question) Lost { return LostIntended }}[sum/5%3]
 		in := Input{Name: "fuzz.conf", Data: data, Files: files}
 		if sum/15%4 == 0 {
 			opt.Client = &ClientOptions{Format: ClientFormats[sum/60%4], Gateways: []string{"gw"}}

@@ -1,6 +1,8 @@
 package convert
 
 import (
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/spell"
 	"os"
 	"path/filepath"
 	"strings"
@@ -74,7 +76,7 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-func text(t *testing.T, r *Report) string {
+func text(t *testing.T, r *report.Report) string {
 	t.Helper()
 	var b strings.Builder
 	if err := r.WriteText(&b, false); err != nil {
@@ -83,7 +85,7 @@ func text(t *testing.T, r *Report) string {
 	return b.String()
 }
 
-func running(Question) Lost { return LostRunning }
+func running(report.Question) Lost { return LostRunning }
 
 func TestGolden(t *testing.T) {
 	options := Options{PasswordFile: "/etc/ntsbridge/site.autokey-password", Decide: running}
@@ -98,7 +100,7 @@ func TestGolden(t *testing.T) {
 		{"notrust", "095-oxford-physics-oxphys-common.conf", options},
 		{"autokey-client", "501-autokey-client-iff.conf", options},
 		{"prefix-kept", "507-trap-prefix-kept.conf", Options{}},
-		{"prefix-kept-intended", "507-trap-prefix-kept.conf", Options{Decide: func(Question) Lost { return LostIntended }}},
+		{"prefix-kept-intended", "507-trap-prefix-kept.conf", Options{Decide: func(report.Question) Lost { return LostIntended }}},
 		{"restrict-forms", "510-trap-restrict-address-forms.conf", options},
 		{"ntpsec", "523-ntpsec-nts.conf", options},
 		{"everything", "524-everything.conf", options},
@@ -184,7 +186,7 @@ func TestMask(t *testing.T) {
 		"password hunter2":                  "password ********",
 		"crypto ident pw x":                 "crypto ident pw ********",
 	} {
-		if got := mask(line); got != want {
+		if got := spell.Mask(line); got != want {
 			t.Errorf("mask(%q) = %q, want %q", line, got, want)
 		}
 	}

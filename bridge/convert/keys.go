@@ -7,6 +7,9 @@ import (
 	"slices"
 	"strings"
 
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/spell"
+	"ntsbridge/bridge/convert/syntax"
 	"ntsbridge/symkey"
 )
 
@@ -22,53 +25,53 @@ func (c *conversion) buildKeys() {
 	}
 	for _, word := range []string{"controlkey", "requestkey"} {
 		if s := c.lastOf(word); s != nil {
-			c.record(s).note(Obsolete, word, "", "changes over the network, with or without a key, are not offered")
+			c.record(s).Note(report.Obsolete, word, "", "changes over the network, with or without a key, are not offered")
 		}
 	}
 	if m.keyFile == nil {
 		if m.trust != nil {
-			c.record(m.trust).note(Folded, "trusted-without-file", "delete the line", "there is no keys file: ntpd had no key to trust")
+			c.record(m.trust).Note(report.Folded, "trusted-without-file", "delete the line", "there is no keys file: ntpd had no key to trust")
 		}
 		return
 	}
 	r := c.record(m.keyFile)
-	if !plainPath(m.keyFile.argument()) {
-		r.note(Error, "file-name", "give a name", "that is no name of a file")
+	if !spell.PlainPath(m.keyFile.Argument()) {
+		r.Note(report.Error, "file-name", "give a name", "that is no name of a file")
 		m.keysRejected = true
 		return
 	}
-	m.keyPath = absolute(m.keyFile.argument())
-	if !strings.HasPrefix(m.keyFile.argument(), "/") {
-		r.note(Approximated, "relative-name", "write an absolute name", "the name is relative to the directory in which ntpd was started, taken to be /")
+	m.keyPath = absolute(m.keyFile.Argument())
+	if !strings.HasPrefix(m.keyFile.Argument(), "/") {
+		r.Note(report.Approximated, "relative-name", "write an absolute name", "the name is relative to the directory in which ntpd was started, taken to be /")
 	}
 	c.readKeys(r)
 	if m.trust == nil {
-		r.note(Folded, "no-trusted-key", "name the keys that may be used with trustedkey", "ntpd trusts no key without trustedkey: none of this file is usable, as before")
+		r.Note(report.Folded, "no-trusted-key", "name the keys that may be used with trustedkey", "ntpd trusts no key without trustedkey: none of this file is usable, as before")
 	}
 }
 
 // readKeys reads the keys file as ntpd would.
-func (c *conversion) readKeys(r *Record) {
+func (c *conversion) readKeys(r *report.Record) {
 	if c.in.Files == nil && !c.keysMatter() {
-		r.note(Folded, "keys-unused", "", "the keys file is not at hand, but none of its keys is used")
+		r.Note(report.Folded, "keys-unused", "", "the keys file is not at hand, but none of its keys is used")
 		return
 	}
 	if c.in.Files == nil {
-		r.note(Changed, "keys-unread", "give the host's root directory with --root",
+		r.Note(report.Changed, "keys-unread", "give the host's root directory with --root",
 			"the keys file is not at hand: which keys it has is not checked before the server reads it, by the rules of %s", c.daemon())
 		return
 	}
-	data, err := c.read(c.model.keyFile.argument())
+	data, err := c.read(c.model.keyFile.Argument())
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		r.note(Error, "keys-missing", "make the file, or delete the line", "%s is not there: ntpd had no keys", c.model.keyPath)
+		r.Note(report.Error, "keys-missing", "make the file, or delete the line", "%s is not there: ntpd had no keys", c.model.keyPath)
 		c.model.keysRejected = true
 		return
 	case err != nil:
-		r.note(Dangerous, "keys-unread", "make the file readable", "the keys file cannot be read: which keys it has is not checked")
+		r.Note(report.Dangerous, "keys-unread", "make the file readable", "the keys file cannot be read: which keys it has is not checked")
 		return
 	case len(data) > maxKeyFile:
-		r.note(Error, "keys-too-long", "give the right file", "%s has %d octets: that is no keys file", c.model.keyPath, len(data))
+		r.Note(report.Error, "keys-too-long", "give the right file", "%s has %d octets: that is no keys file", c.model.keyPath, len(data))
 		c.model.keysRejected = true
 		return
 	}
@@ -84,7 +87,7 @@ func (c *conversion) readKeys(r *Record) {
 	c.keyFindings(r)
 	if err != nil {
 		c.model.keysRejected = true
-		r.note(Error, "keys-rejected", "correct the keys file, and convert again: every client with a key was refused until now",
+		r.Note(report.Error, "keys-rejected", "correct the keys file, and convert again: every client with a key was refused until now",
 			"with this keys file ntpd authenticates nothing, since it rejects it as a whole; %d keys could be read", len(c.model.keys.Readable))
 	}
 }
@@ -94,13 +97,13 @@ func (c *conversion) keysMatter() bool {
 	if c.dialect != "chrony" {
 		return c.model.trust != nil
 	}
-	return len(c.all("allow")) > 0 || slices.ContainsFunc(c.all("server", "pool", "peer"), func(s *Statement) bool {
-		return slices.ContainsFunc(s.Options, func(o Option) bool { return asciiLower(o.Text) == "key" })
+	return len(c.all("allow")) > 0 || slices.ContainsFunc(c.all("server", "pool", "peer"), func(s *syntax.Statement) bool {
+		return slices.ContainsFunc(s.Options, func(o syntax.Option) bool { return spell.AsciiLower(o.Text) == "key" })
 	})
 }
 
 // keyFindings tells of the keys file and of its usable keys.
-func (c *conversion) keyFindings(r *Record) {
+func (c *conversion) keyFindings(r *report.Record) {
 	f := c.model.keys
 	weak := make(map[string]bool)
 	for _, k := range f.Keys {
@@ -109,16 +112,16 @@ func (c *conversion) keyFindings(r *Record) {
 		}
 	}
 	for _, found := range f.Findings {
-		class := Changed
+		class := report.Changed
 		switch {
 		case found.Severity == symkey.Error:
-			class = Error
+			class = report.Error
 		case found.KeyID != 0 && !c.model.trustSet.Contains(found.KeyID):
-			class = Folded
+			class = report.Folded
 		case weak[found.Text]:
 			continue // said below
 		}
-		r.note(class, "keys-line", "", "%s:%d: %s", c.model.keyPath, found.Line, found.Text)
+		r.Note(class, "keys-line", "", "%s:%d: %s", c.model.keyPath, found.Line, found.Text)
 	}
 	unused := 0
 	for _, k := range f.Keys {
@@ -127,14 +130,14 @@ func (c *conversion) keyFindings(r *Record) {
 			continue
 		}
 		for _, text := range k.Weaknesses() {
-			r.note(Dangerous, "weak-key", "make a new key, for example of type AES128CMAC", "key %d: %s", k.ID(), text)
+			r.Note(report.Dangerous, "weak-key", "make a new key, for example of type AES128CMAC", "key %d: %s", k.ID(), text)
 		}
 		if len(k.Addresses()) > 0 {
-			r.note(Changed, "key-addresses", "", "key %d has an address list: ntpd checked it for servers only, here it holds for clients too", k.ID())
+			r.Note(report.Changed, "key-addresses", "", "key %d has an address list: ntpd checked it for servers only, here it holds for clients too", k.ID())
 		}
 	}
 	if unused > 0 && c.model.trust != nil {
-		r.note(Folded, "untrusted-keys", "", "%d keys of the file are not trusted and stay so", unused)
+		r.Note(report.Folded, "untrusted-keys", "", "%d keys of the file are not trusted and stay so", unused)
 	}
 }
 
@@ -142,16 +145,16 @@ func (c *conversion) keyFindings(r *Record) {
 func (c *conversion) buildTrusted() {
 	r := c.record(c.model.trust)
 	if len(c.all("trustedkey")) > 1 {
-		r.note(Changed, "trusted-replaced", "write one line with all keys", "in ntpd 4.2.8 this line replaces those above; other releases add them up")
+		r.Note(report.Changed, "trusted-replaced", "write one line with all keys", "in ntpd 4.2.8 this line replaces those above; other releases add them up")
 	}
 	var items []string
 	for _, o := range c.model.trust.Options {
 		low, high := o.Int, o.Int
-		if o.Kind == valueRange {
+		if o.Kind == syntax.ValueRange {
 			high = o.High
 		}
 		if low < 1 || high > 65535 {
-			r.note(Folded, "trusted-range", "", "only 1 to 65535 are key identifiers: the rest of %s is ignored, as ntpd does", describeRange(low, high))
+			r.Note(report.Folded, "trusted-range", "", "only 1 to 65535 are key identifiers: the rest of %s is ignored, as ntpd does", describeRange(low, high))
 		}
 		low, high = max(low, 1), min(high, 65535)
 		if low > high {
@@ -162,7 +165,7 @@ func (c *conversion) buildTrusted() {
 	c.model.trusted = c.model.trust.Options
 	set, err := symkey.ParseTrusted(items)
 	if err != nil {
-		r.note(Error, "trusted", "", "%v", err)
+		r.Note(report.Error, "trusted", "", "%v", err)
 		return
 	}
 	c.model.trustSet = set

@@ -2,16 +2,21 @@ package convert
 
 import (
 	"fmt"
+	"ntsbridge/bridge/convert/ntpconf"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/restrict"
+	"ntsbridge/bridge/convert/spell"
+	"ntsbridge/bridge/convert/syntax"
 	"slices"
 	"strings"
 )
 
 // decide asks about every line of which the daemon lost a word of security,
 // and returns the lines to be read as they were meant.
-func (c *conversion) decide() map[lineMark]string {
-	fixes := make(map[lineMark]string)
-	c.model.fixed = make(map[lineMark]string)
-	c.model.running = make(map[lineMark]string)
+func (c *conversion) decide() map[syntax.Place]string {
+	fixes := make(map[syntax.Place]string)
+	c.model.fixed = make(map[syntax.Place]string)
+	c.model.running = make(map[syntax.Place]string)
 	for _, q := range c.questions() {
 		answer := LostStop
 		if c.opt.Decide != nil {
@@ -20,7 +25,7 @@ func (c *conversion) decide() map[lineMark]string {
 		switch {
 		case answer == LostIntended && q.Intended:
 			fixes[q.mark] = q.fixed
-			c.model.fixed[q.mark] = "as the operator decided, read as it was meant: " + show(q.fixed)
+			c.model.fixed[q.mark] = "as the operator decided, read as it was meant: " + spell.Show(q.fixed)
 		case answer == LostRunning:
 			c.model.running[q.mark] = q.Written
 		default:
@@ -32,17 +37,17 @@ func (c *conversion) decide() map[lineMark]string {
 
 // question is a Question with what it takes to answer it.
 type question struct {
-	Question
-	mark  lineMark
+	report.Question
+	mark  syntax.Place
 	fixed string
 }
 
 // questions finds the lines whose running meaning is weaker than the written.
 func (c *conversion) questions() []question {
 	var list []question
-	asked := make(map[lineMark]bool)
+	asked := make(map[syntax.Place]bool)
 	for _, d := range c.parsed.Diagnostics {
-		mark := lineMark{d.File, c.diagnosticLine(d)}
+		mark := syntax.Place{File: d.File, Line: c.diagnosticLine(d)}
 		if !d.Syntax || asked[mark] {
 			continue
 		}
@@ -52,7 +57,7 @@ func (c *conversion) questions() []question {
 		}
 	}
 	for _, s := range c.all("restrict") {
-		mark := lineMark{s.File, s.Line}
+		mark := s.Place()
 		if asked[mark] {
 			continue
 		}
@@ -65,30 +70,30 @@ func (c *conversion) questions() []question {
 }
 
 // lostWords looks at a line with a syntax error.
-func (c *conversion) lostWords(mark lineMark) (question, bool) {
+func (c *conversion) lostWords(mark syntax.Place) (question, bool) {
 	line := c.lineText(mark)
-	list := words(line)
+	list := spell.Words(line)
 	if len(list) == 0 {
 		return question{}, false
 	}
-	var kept *Statement
+	var kept *syntax.Statement
 	if on := c.statementsOn(mark); len(on) > 0 {
 		kept = on[len(on)-1]
 	}
-	directive := meant(list[0], repairable)
-	fixed, ok := repair(line)
-	var intended *Statement
+	directive := spell.Meant(list[0], ntpconf.Repairable)
+	fixed, ok := ntpconf.Repair(line)
+	var intended *syntax.Statement
 	if ok {
-		intended = ParseNTP("", []byte(fixed+"\n"), NoFiles).Statements[0]
+		intended = ntpconf.Parse("", []byte(fixed+"\n"), syntax.NoFiles).Statements[0]
 	}
 	q := question{mark: mark, fixed: fixed}
-	q.File, q.Line, q.Text, q.Intended = c.parsed.Files[mark.file].Name, mark.line, show(line), ok
+	q.File, q.Line, q.Text, q.Intended = c.parsed.Files[mark.File].Name, mark.Line, spell.Show(line), ok
 	q.Running = "the whole line is ignored"
 	if kept != nil {
-		q.Running = describe(kept)
+		q.Running = ntpconf.Describe(kept)
 	}
 	lost := false
-	switch canonical(directive) {
+	switch ntpconf.Canonical(directive) {
 	case "restrict":
 		q.Code = "lost-restriction"
 		lost, q.Written = c.lostRestriction(list, kept, intended)
@@ -106,9 +111,9 @@ func (c *conversion) lostWords(mark lineMark) (question, bool) {
 	return q, true
 }
 
-func lostRemedy(q Question, fixed string) string {
+func lostRemedy(q report.Question, fixed string) string {
 	if q.Intended {
-		return fmt.Sprintf("correct the line (probably: %s), or choose --lost intended for that, or --lost running for what the daemon does now", show(fixed))
+		return fmt.Sprintf("correct the line (probably: %s), or choose --lost intended for that, or --lost running for what the daemon does now", spell.Show(fixed))
 	}
 	return "correct or delete the line, or choose --lost running for what the daemon does now"
 }
@@ -119,20 +124,20 @@ var restricting = strings.Fields("ignore noserve notrust noquery limited version
 
 // lostRestriction reports whether a restriction runs weaker than it was
 // written.
-func (c *conversion) lostRestriction(list []string, kept, intended *Statement) (bool, string) {
+func (c *conversion) lostRestriction(list []string, kept, intended *syntax.Statement) (bool, string) {
 	if intended != nil {
-		want := serviceOf(flagsOf(intended))
-		var have service
+		want := restrict.ServiceOf(restrict.FlagsOf(intended))
+		var have restrict.Service
 		if kept != nil {
-			have = serviceOf(flagsOf(kept))
+			have = restrict.ServiceOf(restrict.FlagsOf(kept))
 		} else {
-			have = serviceOf(c.defaultFlags())
+			have = restrict.ServiceOf(c.defaultFlags())
 		}
-		return have.laxerThan(want), fmt.Sprintf("%v for %s", want, printable(intended.Address))
+		return have.LaxerThan(want), fmt.Sprintf("%v for %s", want, spell.Printable(intended.Address))
 	}
 	var lost []string
 	for _, w := range list[1:] {
-		if flag := meant(w, restricting); flag != "" && (kept == nil || !kept.flag(flag)) {
+		if flag := spell.Meant(w, restricting); flag != "" && (kept == nil || !kept.Flag(flag)) {
 			lost = append(lost, flag)
 		}
 	}
@@ -141,17 +146,17 @@ func (c *conversion) lostRestriction(list []string, kept, intended *Statement) (
 
 // defaultFlags returns what holds for an address without an entry of its own:
 // the flags that both families' defaults have.
-func (c *conversion) defaultFlags() restrictSet {
-	var four, six restrictSet
+func (c *conversion) defaultFlags() restrict.Set {
+	var four, six restrict.Set
 	for _, s := range c.all("restrict") {
 		if !s.Keyword || s.Address != "default" {
 			continue
 		}
 		if s.Family != "-6" {
-			four |= flagsOf(s)
+			four |= restrict.FlagsOf(s)
 		}
 		if s.Family != "-4" {
-			six |= flagsOf(s)
+			six |= restrict.FlagsOf(s)
 		}
 	}
 	return four&six | c.builtIn()
@@ -160,46 +165,46 @@ func (c *conversion) defaultFlags() restrictSet {
 // lostAuthentication reports whether an association runs without the
 // authentication that was written. An association that was lost as a whole is
 // not weaker: there is none.
-func lostAuthentication(list []string, kept *Statement) (bool, string) {
+func lostAuthentication(list []string, kept *syntax.Statement) (bool, string) {
 	if kept == nil {
 		return false, ""
 	}
 	var lost []string
 	for i, w := range list[1:] {
-		word := meant(w, []string{"key", "autokey", "nts"})
-		if word == "" || kept.flag(word) || i == 0 {
+		word := spell.Meant(w, []string{"key", "autokey", "nts"})
+		if word == "" || kept.Flag(word) || i == 0 {
 			continue
 		}
 		if word == "key" && i+2 < len(list) {
-			word += " " + printable(list[i+2])
+			word += " " + spell.Printable(list[i+2])
 		}
 		lost = append(lost, word)
 	}
-	authenticated := kept.flag("key") || kept.flag("autokey")
+	authenticated := kept.Flag("key") || kept.Flag("autokey")
 	return len(lost) > 0 && !authenticated, "a source with " + strings.Join(lost, " and ")
 }
 
 // lostAddress looks at a restriction that ntpd took and then ignored for its
 // address.
-func (c *conversion) lostAddress(s *Statement) (question, bool) {
-	t := targetOf(s, c.resolve, c.dialect == "ntpsec")
-	if len(t.addrs) > 0 {
+func (c *conversion) lostAddress(s *syntax.Statement) (question, bool) {
+	t := restrict.TargetOf(s, c.resolve, c.dialect == "ntpsec")
+	if len(t.Addrs) > 0 {
 		return question{}, false
 	}
-	want, have := serviceOf(flagsOf(s)), serviceOf(c.defaultFlags())
-	if !have.laxerThan(want) {
+	want, have := restrict.ServiceOf(restrict.FlagsOf(s)), restrict.ServiceOf(c.defaultFlags())
+	if !have.LaxerThan(want) {
 		return question{}, false
 	}
-	mark := lineMark{s.File, s.Line}
+	mark := s.Place()
 	q := question{mark: mark}
-	q.File, q.Line, q.Text = c.parsed.Files[s.File].Name, s.Line, show(c.text(s))
-	q.Written = fmt.Sprintf("%v for %s", want, printable(s.Address))
+	q.File, q.Line, q.Text = c.parsed.Files[s.File].Name, s.Line, spell.Show(c.text(s))
+	q.Written = fmt.Sprintf("%v for %s", want, spell.Printable(s.Address))
 	switch {
-	case t.bad != "":
-		q.Code, q.Running = "lost-restriction", t.bad
-		fixed := "restrict " + strings.Join(repairRestrict(words(c.text(s)))[1:], " ")
-		if p := ParseNTP("", []byte(fixed+"\n"), NoFiles); len(p.Statements) == 1 {
-			if again := targetOf(p.Statements[0], c.resolve, false); len(again.addrs) > 0 {
+	case t.Bad != "":
+		q.Code, q.Running = "lost-restriction", t.Bad
+		fixed := "restrict " + strings.Join(ntpconf.RepairRestrict(spell.Words(c.text(s)))[1:], " ")
+		if p := ntpconf.Parse("", []byte(fixed+"\n"), syntax.NoFiles); len(p.Statements) == 1 {
+			if again := restrict.TargetOf(p.Statements[0], c.resolve, false); len(again.Addrs) > 0 {
 				q.fixed, q.Intended = fixed, true
 			}
 		}
@@ -207,7 +212,7 @@ func (c *conversion) lostAddress(s *Statement) (question, bool) {
 	default:
 		q.Code = "restricted-name"
 		q.Running = "whatever the name stands for when ntpd starts"
-		q.Do = fmt.Sprintf("say which addresses it has: --address %s=ADDRESS, or choose --lost running to go without", printable(s.Address))
+		q.Do = fmt.Sprintf("say which addresses it has: --address %s=ADDRESS, or choose --lost running to go without", spell.Printable(s.Address))
 	}
 	return q, true
 }
@@ -218,7 +223,7 @@ func (c *conversion) resolve(name string) (list addrs) {
 		return a
 	}
 	if strings.EqualFold(name, "localhost") {
-		return addrs{local4, local6}
+		return addrs{restrict.Local4, restrict.Local6}
 	}
 	return nil
 }
@@ -229,7 +234,7 @@ func lostSecurity(list []string) string {
 	if len(list) == 0 {
 		return ""
 	}
-	directive := canonical(meant(list[0], repairable))
+	directive := ntpconf.Canonical(spell.Meant(list[0], ntpconf.Repairable))
 	var candidates []string
 	switch directive {
 	case "tos":
@@ -242,7 +247,7 @@ func lostSecurity(list []string) string {
 		return ""
 	}
 	for _, w := range list[1:] {
-		if m := meant(w, candidates); m != "" && slices.Contains(candidates, m) {
+		if m := spell.Meant(w, candidates); m != "" && slices.Contains(candidates, m) {
 			return directive + " " + m
 		}
 	}

@@ -2,6 +2,9 @@ package convert
 
 import (
 	"net/netip"
+	"ntsbridge/bridge/convert/ntpconf"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/spell"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -62,10 +65,10 @@ func TestLostWords(t *testing.T) {
 			}
 			opt.Decide = running
 			res = Convert(in, opt)
-			if res.Output == nil || res.Report.Outcome() != Lossy || !strings.Contains(text(t, res.Report), "as the operator decided") {
+			if res.Output == nil || res.Report.Outcome() != report.Lossy || !strings.Contains(text(t, res.Report), "as the operator decided") {
 				t.Errorf("running: outcome %s", res.Report.Outcome())
 			}
-			opt.Decide = func(Question) Lost { return LostIntended }
+			opt.Decide = func(report.Question) Lost { return LostIntended }
 			if res = Convert(in, opt); (res.Output != nil) != (c.fixed != "") {
 				t.Errorf("intended: outcome %s: %+v", res.Report.Outcome(), res.Report.Questions)
 			}
@@ -76,7 +79,7 @@ func TestLostWords(t *testing.T) {
 // TestIntendedIsStricter checks what is written when lines are read as meant.
 func TestIntendedIsStricter(t *testing.T) {
 	in := Input{Name: "ntp.conf", Data: []byte("restrict default Ignore\nrestrict 10.0.0.0/8 noquery nomodify\n"), Files: fstest.MapFS{}}
-	res := Convert(in, Options{Dialect: "ntp", Decide: func(Question) Lost { return LostIntended }})
+	res := Convert(in, Options{Dialect: "ntp", Decide: func(report.Question) Lost { return LostIntended }})
 	if !strings.Contains(string(res.Output), "default:\n    action: deny") {
 		t.Errorf("the default is not deny:\n%s", res.Output)
 	}
@@ -86,12 +89,12 @@ func TestIntendedIsStricter(t *testing.T) {
 }
 
 func TestMeant(t *testing.T) {
-	options := fieldsOf(optionWords["restrict"])
+	options := ntpconf.FieldsOf(ntpconf.OptionWords["restrict"])
 	for word, want := range map[string]string{
 		"no-query": "noquery", "NOQUERY": "noquery", "nomidify": "nomodify", "kob": "kod", "ignor": "ignore", "notrap": "notrap",
 		"banana": "", "x": "", "192.0.2.1": "", "255.255.255.0": "",
 	} {
-		if got := meant(word, options); got != want {
+		if got := spell.Meant(word, options); got != want {
 			t.Errorf("meant(%q) = %q, want %q", word, got, want)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"testing/fstest"
 
 	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/convert/report"
 )
 
 // mappingFiles are the files of the host of TestMapping.
@@ -216,7 +217,7 @@ func TestMapping(t *testing.T) {
 						t.Errorf("has %q", not)
 					}
 				}
-				found := codes(res.Report, Changed)
+				found := codes(res.Report, report.Changed)
 				if m.code == "" && len(found) > 0 || m.code != "" && !slices.Contains(found, m.code) {
 					t.Errorf("found %q, want %q", found, m.code)
 				}

@@ -3,29 +3,31 @@ package convert
 import (
 	"net/netip"
 
+	"ntsbridge/bridge/convert/restrict"
+	"ntsbridge/bridge/convert/syntax"
 	"ntsbridge/symkey"
 )
 
 // model is the effective configuration: what the daemon does, whatever the
 // order and repetition of lines.
 type model struct {
-	fixed   map[lineMark]string // lines that are read as they were meant
-	running map[lineMark]string // lines that are read as the daemon reads them; what was written
+	fixed   map[syntax.Place]string // lines that are read as they were meant
+	running map[syntax.Place]string // lines that are read as the daemon reads them; what was written
 
-	restricts *restrictList
-	rules     []accessRule
-	limits    rateLimits
+	restricts *restrict.List
+	rules     []restrict.Rule
+	limits    restrict.Limits
 	limited   bool // some rule is rate limited without kiss codes
 	kod       bool // some rule is with
 
 	listen listening
 
-	keyFile  *Statement
+	keyFile  *syntax.Statement
 	keyPath  string // name that the output uses
 	keys     *symkey.File
-	trusted  []Option // of the trustedkey line that counts
+	trusted  []syntax.Option // of the trustedkey line that counts
 	trustSet symkey.TrustedSet
-	trust    *Statement
+	trust    *syntax.Statement
 	// keysRejected marks a keys file of which ntpd loads nothing.
 	keysRejected bool
 
@@ -36,29 +38,29 @@ type model struct {
 	expect   Meaning // of the output
 	maxClock int     // tos maxclock; 0: ntpd's default
 
-	maxClockLine *Statement
+	maxClockLine *syntax.Statement
 	clock        clockModel
 
 	orphanLocal  bool // chronyd's local orphan
 	localStratum int  // of the LOCAL clock, as served; 0: none
-	localLines   []*Statement
-	orphan       *Statement
+	localLines   []*syntax.Statement
+	orphan       *syntax.Statement
 	orphanValue  int
 
 	nts             bool // ntpsec's NTS server
 	ntsCert, ntsKey string
-	ntsLines        []*Statement
+	ntsLines        []*syntax.Statement
 
-	dscp       *Statement
-	leapFile   *Statement
-	clientSize *Statement
+	dscp       *syntax.Statement
+	leapFile   *syntax.Statement
+	clientSize *syntax.Statement
 	clients    int
 }
 
 // listening is what becomes of interface rules.
 type listening struct {
 	addresses []netip.AddrPort // none: all
-	lines     []*Statement
+	lines     []*syntax.Statement
 }
 
 // autokeyModel is the server's side of Autokey.
@@ -66,14 +68,14 @@ type autokeyModel struct {
 	enabled                      bool
 	dir, host, ident, pw, digest string
 	hasPassword                  bool
-	dirLine, cryptoLine          *Statement
-	lines                        []*Statement // of crypto
-	dead                         string       // why ntpd would not start with it
+	dirLine, cryptoLine          *syntax.Statement
+	lines                        []*syntax.Statement // of crypto
+	dead                         string              // why ntpd would not start with it
 }
 
 // source is an association.
 type source struct {
-	line     *Statement
+	line     *syntax.Statement
 	kind     string // server, pool, peer, broadcast, manycastclient, refclock
 	address  string
 	family   string
@@ -138,5 +140,5 @@ type refclock struct {
 	refid        string
 	flags        [5]int // 1 to 4; -1: not given
 	device       string // of ntpsec's path; empty: the usual one
-	lines        []*Statement
+	lines        []*syntax.Statement
 }

@@ -3,6 +3,9 @@ package convert
 import (
 	"errors"
 	"io/fs"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/spell"
+	"ntsbridge/bridge/convert/syntax"
 )
 
 // ntpd's settings without a line (RFC 5905, section 11, and ntp_proto.c and
@@ -19,9 +22,9 @@ const (
 // thresholds are ntpd's with the lines that set them.
 type thresholds struct {
 	forward, back, stepout, panic             float64
-	forwardLine, backLine, outLine, panicLine *Statement
+	forwardLine, backLine, outLine, panicLine *syntax.Statement
 	distance                                  float64
-	distanceLine                              *Statement
+	distanceLine                              *syntax.Statement
 }
 
 // buildClock works out how ntpd steers the clock.
@@ -36,7 +39,7 @@ func (c *conversion) buildClock() {
 	c.buildTos(&st)
 	c.poolSizes()
 	for _, s := range c.all("disable") {
-		if s.flag("ntp") {
+		if s.Flag("ntp") {
 			c.model.clock.idle, c.model.clock.idleLine = "disable ntp", s
 		}
 	}
@@ -47,7 +50,7 @@ func (c *conversion) buildClock() {
 	c.setPanic(&st)
 	c.clockSet("max_distance", duration(st.distance, 0.001, 16), given(st.distanceLine, "ntpd's default."), st.distanceLine)
 	if st.distance > 16 || st.distance < 0.001 {
-		c.record(st.distanceLine).note(Approximated, "maxdist", "", "the root distance is bounded by 1 ms and 16 s")
+		c.record(st.distanceLine).Note(report.Approximated, "maxdist", "", "the root distance is bounded by 1 ms and 16 s")
 	}
 	c.buildDrift()
 	c.buildLeapFile()
@@ -56,7 +59,7 @@ func (c *conversion) buildClock() {
 }
 
 // given drops a remark about a default if there is a line.
-func given(line *Statement, remark string) string {
+func given(line *syntax.Statement, remark string) string {
 	if line != nil {
 		return ""
 	}
@@ -70,9 +73,9 @@ func (c *conversion) setSteps(st *thresholds) {
 		threshold = 0
 	}
 	if st.forward != st.back && !(st.forward <= 0 && st.back <= 0) {
-		for _, s := range []*Statement{st.forwardLine, st.backLine} {
+		for _, s := range []*syntax.Statement{st.forwardLine, st.backLine} {
 			if s != nil {
-				c.record(s).note(Approximated, "step-directions", "",
+				c.record(s).Note(report.Approximated, "step-directions", "",
 					"there is one threshold for steps forward and back: the one with fewer steps, %s", duration(threshold, 0, longest))
 			}
 		}
@@ -92,7 +95,7 @@ func (c *conversion) setSteps(st *thresholds) {
 	c.clockSet("step.any_time", "true", "")
 	c.clockSet("step.stepout", duration(max(st.stepout, defaultStepout), 0, 86400), "", st.outLine)
 	if st.outLine != nil && st.stepout < defaultStepout {
-		c.record(st.outLine).note(Folded, "stepout", "", "ntpd takes %d s at least", defaultStepout)
+		c.record(st.outLine).Note(report.Folded, "stepout", "", "ntpd takes %d s at least", defaultStepout)
 	}
 }
 
@@ -101,7 +104,7 @@ func (c *conversion) setPanic(st *thresholds) {
 	switch {
 	case st.panic <= 0:
 		c.clockSet("panic", "0s", "", st.panicLine)
-		c.record(st.panicLine).note(Dangerous, "panic-off", "delete it, and write clock.panic_once: true, which allows one large step at the start",
+		c.record(st.panicLine).Note(report.Dangerous, "panic-off", "delete it, and write clock.panic_once: true, which allows one large step at the start",
 			"panic 0 lets the sources move the clock by any amount at any time")
 		return
 	case st.panicLine != nil:
@@ -121,15 +124,15 @@ func (c *conversion) setPanic(st *thresholds) {
 	if c.start.known || !c.steers() {
 		return
 	}
-	c.report.note(Changed, "panic-once", "give ntpd's command line with --daemon-options '-g', or the host's root directory with --root",
+	c.report.Note(report.Changed, "panic-once", "give ntpd's command line with --daemon-options '-g', or the host's root directory with --root",
 		"how ntpd was started is not known: without -g it exits if the clock is off by more than the panic threshold at the start, and here the alarm is served then")
 }
 
 // buildTinker reads the options of tinker: last ones count.
-func (c *conversion) buildTinker(s *Statement, st *thresholds) {
+func (c *conversion) buildTinker(s *syntax.Statement, st *thresholds) {
 	r := c.record(s)
 	for _, o := range s.Options {
-		v := o.number()
+		v := o.Number()
 		switch o.Name {
 		case "panic":
 			st.panic, st.panicLine = v, s
@@ -144,14 +147,14 @@ func (c *conversion) buildTinker(s *Statement, st *thresholds) {
 		case "dispersion":
 			c.clockSet("drift_ppm", number(v, 0, 500), "", s)
 			if v < 0 || v > 500 {
-				r.note(Approximated, "dispersion", "", "the dispersion is bounded by 500 ppm")
+				r.Note(report.Approximated, "dispersion", "", "the dispersion is bounded by 500 ppm")
 			}
 		case "freq":
-			r.note(Approximated, "freq", "", "the frequency is measured anew at the first start, in place of the %s ppm given", printable(o.Text))
+			r.Note(report.Approximated, "freq", "", "the frequency is measured anew at the first start, in place of the %s ppm given", spell.Printable(o.Text))
 		case "huffpuff":
-			r.note(Approximated, "huffpuff", "", "answers are weighed by their delay always: no filter has to be asked for")
+			r.Note(report.Approximated, "huffpuff", "", "answers are weighed by their delay always: no filter has to be asked for")
 		default:
-			r.note(Obsolete, "tinker", "", "tinker %s belongs to ntpd's loop", o.Name)
+			r.Note(report.Obsolete, "tinker", "", "tinker %s belongs to ntpd's loop", o.Name)
 		}
 	}
 }
@@ -165,7 +168,7 @@ func (c *conversion) buildTos(st *thresholds) {
 			case "orphan":
 				c.orphanLine(s, o)
 			case "maxdist":
-				st.distance, st.distanceLine = o.number(), s
+				st.distance, st.distanceLine = o.Number(), s
 			case "minsane":
 				c.minSane(s, o.Int)
 			case "maxclock":
@@ -177,43 +180,43 @@ func (c *conversion) buildTos(st *thresholds) {
 	}
 }
 
-func (c *conversion) minSane(s *Statement, n int64) {
+func (c *conversion) minSane(s *syntax.Statement, n int64) {
 	c.clockSet("min_sources", number(float64(n), 1, 64), "", s)
 	if n < 1 || n > 64 {
-		c.record(s).note(Approximated, "minsane", "", "tos minsane is bounded by 1 and 64: with 0 ntpd would set the clock without any source that agrees")
+		c.record(s).Note(report.Approximated, "minsane", "", "tos minsane is bounded by 1 and 64: with 0 ntpd would set the clock without any source that agrees")
 	}
 }
 
 // tosOther tells of the options that the discipline does not have.
-func (c *conversion) tosOther(r *Record, o Option) {
+func (c *conversion) tosOther(r *report.Record, o syntax.Option) {
 	switch o.Name {
 	case "orphanwait":
-		r.note(Approximated, "orphanwait", "", "the fallback begins when the last source is lost, not after a time of its own")
+		r.Note(report.Approximated, "orphanwait", "", "the fallback begins when the last source is lost, not after a time of its own")
 	case "minclock", "mindist":
-		r.note(Folded, "tos-cluster", "", "sources that agree are weighed by their errors: none has to be dropped")
+		r.Note(report.Folded, "tos-cluster", "", "sources that agree are weighed by their errors: none has to be dropped")
 	case "floor", "ceiling":
 		if o.Name == "floor" && o.Int <= 1 || o.Name == "ceiling" && o.Int >= 15 {
-			r.note(Obsolete, "tos-"+o.Name, "", "tos %s %d refuses nothing", o.Name, o.Int)
+			r.Note(report.Obsolete, "tos-"+o.Name, "", "tos %s %d refuses nothing", o.Name, o.Int)
 			return
 		}
-		r.note(Unsupported, "tos-"+o.Name, "name only sources of the strata that are wanted", "sources are not refused for their stratum (tos %s %d)", o.Name, o.Int)
+		r.Note(report.Unsupported, "tos-"+o.Name, "name only sources of the strata that are wanted", "sources are not refused for their stratum (tos %s %d)", o.Name, o.Int)
 	case "cohort":
-		r.note(Folded, "tos-cohort", "", "sources of the same stratum are followed as others are")
+		r.Note(report.Folded, "tos-cohort", "", "sources of the same stratum are followed as others are")
 	default:
-		r.note(Obsolete, "tos-"+o.Name, "", "tos %s is not needed", o.Name)
+		r.Note(report.Obsolete, "tos-"+o.Name, "", "tos %s is not needed", o.Name)
 	}
 }
 
-func (c *conversion) orphanLine(s *Statement, o Option) {
+func (c *conversion) orphanLine(s *syntax.Statement, o syntax.Option) {
 	r := c.record(s)
 	switch {
 	case c.model.orphan != s:
-		r.note(Folded, "overridden", "", "line %d has the same setting, and the last one counts", c.model.orphan.Line)
+		r.Note(report.Folded, "overridden", "", "line %d has the same setting, and the last one counts", c.model.orphan.Line)
 	case o.Int < 1 || o.Int > 15:
-		r.note(Folded, "orphan-off", "", "orphan %d is off", o.Int)
+		r.Note(report.Folded, "orphan-off", "", "orphan %d is off", o.Int)
 	default:
-		r.into("clock.fallback_stratum")
-		r.note(Dangerous, "orphan", "leave it out, unless clients have to stay together without a source",
+		r.Into("clock.fallback_stratum")
+		r.Note(report.Dangerous, "orphan", "leave it out, unless clients have to stay together without a source",
 			"without a source, time that nobody vouches for is served at stratum %d, and authentication makes it look good", o.Int)
 	}
 }
@@ -222,20 +225,20 @@ func (c *conversion) orphanLine(s *Statement, o Option) {
 func (c *conversion) buildDrift() {
 	s := c.lastOf("driftfile")
 	if s == nil {
-		if plainPath(c.start.drift) {
+		if spell.PlainPath(c.start.drift) {
 			c.clockSet("drift_file", yamlString(absolute(c.start.drift)), "ntpd -f.")
 		}
 		return
 	}
 	r := c.record(s)
 	if len(s.Options) > 1 {
-		r.note(Folded, "nonvolatile", "", "the second value is an old form of nonvolatile, which is not needed")
+		r.Note(report.Folded, "nonvolatile", "", "the second value is an old form of nonvolatile, which is not needed")
 	}
-	switch name := s.argument(); {
+	switch name := s.Argument(); {
 	case name == "":
-		r.note(Folded, "driftfile-none", "", "driftfile without a name: no drift file")
-	case !plainPath(name):
-		r.note(Error, "file-name", "give a name", "that is no name of a file")
+		r.Note(report.Folded, "driftfile-none", "", "driftfile without a name: no drift file")
+	case !spell.PlainPath(name):
+		r.Note(report.Error, "file-name", "give a name", "that is no name of a file")
 	default:
 		c.clockSet("drift_file", yamlString(absolute(name)), "", s)
 	}
@@ -248,17 +251,17 @@ func (c *conversion) buildLeapFile() {
 		return
 	}
 	r := c.record(s)
-	if !plainPath(s.argument()) {
-		r.note(Error, "file-name", "give a name", "that is no name of a file")
+	if !spell.PlainPath(s.Argument()) {
+		r.Note(report.Error, "file-name", "give a name", "that is no name of a file")
 		return
 	}
-	if s.flag("ignorehash") {
-		r.note(Dangerous, "ignorehash", "get a list with a correct hash",
+	if s.Flag("ignorehash") {
+		r.Note(report.Dangerous, "ignorehash", "get a list with a correct hash",
 			"ignorehash lets a damaged leap second list pass; here the hash is checked, and such a list is not used")
 	}
-	name := absolute(s.argument())
+	name := absolute(s.Argument())
 	if c.missing(name) {
-		r.note(Changed, "leapfile-missing", "get the list, or delete the line", "%s is not there, and is left out; leap seconds are those that the system or the sources know", name)
+		r.Note(report.Changed, "leapfile-missing", "get the list, or delete the line", "%s is not there, and is left out; leap seconds are those that the system or the sources know", name)
 		return
 	}
 	c.model.leapFile = s
@@ -283,16 +286,16 @@ func (c *conversion) buildSmear() {
 	}
 	r, v := c.record(s), s.Options[0].Int
 	if v <= 0 {
-		r.note(Folded, "leap-smear-off", "delete the line", "leapsmearinterval %d is off", v)
+		r.Note(report.Folded, "leap-smear-off", "delete the line", "leapsmearinterval %d is off", v)
 		return
 	}
 	c.clockSet("leap.smear", duration(float64(v), 1, 48*3600), "", s)
 	c.clockSet("leap.shape", "cosine", "")
 	c.clockSet("leap.placement", "before", "")
 	if v > 48*3600 {
-		r.note(Approximated, "leap-smear-long", "", "the smear is at most 48 hours long")
+		r.Note(report.Approximated, "leap-smear-long", "", "the smear is at most 48 hours long")
 	}
-	r.note(Dangerous, "leap-smear", "delete it, unless the old server really smeared; never mix servers that smear with others",
+	r.Note(report.Dangerous, "leap-smear", "delete it, unless the old server really smeared; never mix servers that smear with others",
 		"leap seconds are smeared from now on; ntpd does that only if it was built for it, which Debian's is not")
 }
 
@@ -314,6 +317,6 @@ func (c *conversion) authMix() {
 		return
 	}
 	c.clockSet("auth_select", "ignore", "ntpd makes no difference between sources with and without authentication. mix is safer.")
-	c.report.note(Changed, "mixed-sources", "write clock.auth_select: mix, or authenticate all sources",
+	c.report.Note(report.Changed, "mixed-sources", "write clock.auth_select: mix, or authenticate all sources",
 		"sources without authentication have as much of a say as those with it: whoever forges enough of them sets the clock, as before")
 }

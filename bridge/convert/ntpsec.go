@@ -3,6 +3,9 @@ package convert
 import (
 	"io/fs"
 	"net/netip"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/restrict"
+	"ntsbridge/bridge/convert/spell"
 	"path"
 	"slices"
 	"strings"
@@ -37,37 +40,37 @@ func (c *conversion) ntpsecLimits() {
 	for _, s := range c.all("limit") {
 		r := c.record(s)
 		for _, o := range s.Options {
-			switch v := o.number(); {
+			switch v := o.Number(); {
 			case o.Name == "kod":
-				r.note(Approximated, "limit-kod", "", "kiss codes go to each client once in an interval and second at most, and have no rate of their own")
+				r.Note(report.Approximated, "limit-kod", "", "kiss codes go to each client once in an interval and second at most, and have no rate of their own")
 			case !(v > 0):
-				r.note(Error, "limit", "write a positive number", "limit %s %s lets nothing pass; the default is written", o.Name, printable(o.Text))
+				r.Note(report.Error, "limit", "write a positive number", "limit %s %s lets nothing pass; the default is written", o.Name, spell.Printable(o.Text))
 			case o.Name == "average":
 				average = v
 			case o.Name == "burst":
 				burst = v
 			}
 		}
-		m.limits.lines = append(m.limits.lines, s)
+		m.limits.Lines = append(m.limits.Lines, s)
 		if !m.limited && !m.kod {
-			r.note(Obsolete, "limit-unused", "", "no restriction has limited, so that limit has no effect")
+			r.Note(report.Obsolete, "limit-unused", "", "no restriction has limited, so that limit has no effect")
 		}
 	}
-	m.limits.interval = time.Duration(min(max(float64(time.Second)/average, float64(time.Microsecond)), float64(24*time.Hour)))
-	m.limits.burst, m.limits.minimum = int(min(max(burst, 1), 255)), 0
+	m.limits.Interval = time.Duration(min(max(float64(time.Second)/average, float64(time.Microsecond)), float64(24*time.Hour)))
+	m.limits.Burst, m.limits.Minimum = int(min(max(burst, 1), 255)), 0
 }
 
 // extraPort opens ntpsec's second port beside the first.
 func (c *conversion) extraPort() {
 	for _, s := range c.all("extra") {
-		o, ok := s.last("port")
+		o, ok := s.Last("port")
 		if !ok || o.Int < 1 || o.Int > 65535 || o.Int == 123 {
-			c.record(s).note(Error, "extra-port", "write 1 to 65535", "that is no port")
+			c.record(s).Note(report.Error, "extra-port", "write 1 to 65535", "that is no port")
 			continue
 		}
 		m := &c.model
 		if len(m.listen.addresses) == 0 {
-			m.listen.addresses = []netip.AddrPort{netip.AddrPortFrom(any6, 123), netip.AddrPortFrom(any4, 123)}
+			m.listen.addresses = []netip.AddrPort{netip.AddrPortFrom(restrict.Any6, 123), netip.AddrPortFrom(restrict.Any4, 123)}
 		}
 		for _, a := range slices.Clone(m.listen.addresses) {
 			if more := netip.AddrPortFrom(a.Addr(), uint16(o.Int)); !slices.Contains(m.listen.addresses, more) {
@@ -75,6 +78,6 @@ func (c *conversion) extraPort() {
 			}
 		}
 		m.listen.lines = append(m.listen.lines, s)
-		c.record(s).into("server.listen")
+		c.record(s).Into("server.listen")
 	}
 }

@@ -1,6 +1,10 @@
 package convert
 
-import "strings"
+import (
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/spell"
+	"strings"
+)
 
 // ntpsecOptions reads what only ntpsec has on the line of a source.
 func (c *conversion) ntpsecOptions(src *source) {
@@ -12,29 +16,29 @@ func (c *conversion) ntpsecOptions(src *source) {
 		if src.ca == "" {
 			src.ca = c.ntsAuthorities()
 		}
-		if name := s.text("aead"); name != "" {
+		if name := s.Text("aead"); name != "" {
 			src.aeads = c.aeads(r, name)
 		}
-		if s.flag("noval") {
-			r.note(Dangerous, "nts-noval", "give the certificate with ca",
+		if s.Flag("noval") {
+			r.Note(report.Dangerous, "nts-noval", "give the certificate with ca",
 				"noval: ntpsec took any certificate of this server; here it is verified, and without ca by the system's authorities")
 		}
 	}
 	for _, word := range []string{"cert", "require", "ask", "expire"} {
-		if s.flag(word) {
-			r.note(Unsupported, "nts-option", "", "%s has no counterpart", word)
+		if s.Flag(word) {
+			r.Note(report.Unsupported, "nts-option", "", "%s has no counterpart", word)
 		}
 	}
-	if src.ca != "" && !plainPath(src.ca) {
+	if src.ca != "" && !spell.PlainPath(src.ca) {
 		src.left = "ca is no name of a file"
-		r.note(Error, "file-name", "give a name", "%s", src.left)
+		r.Note(report.Error, "file-name", "give a name", "%s", src.left)
 	} else if src.ca != "" && c.directory(absolute(src.ca)) {
-		r.note(Approximated, "nts-ca-directory", "put the certificates into one file", "%s is a directory, and a file is needed", absolute(src.ca))
+		r.Note(report.Approximated, "nts-ca-directory", "put the certificates into one file", "%s is a directory, and a file is needed", absolute(src.ca))
 	}
-	if o, ok := s.last("bias"); ok {
-		src.offset = o.number()
+	if o, ok := s.Last("bias"); ok {
+		src.offset = o.Number()
 		if !(src.offset >= -3600 && src.offset <= 3600) {
-			r.note(Error, "bias", "write an offset below an hour", "an offset of %g s is not written", src.offset)
+			r.Note(report.Error, "bias", "write an offset below an hour", "an offset of %g s is not written", src.offset)
 			src.offset = 0
 		}
 	}
@@ -58,7 +62,7 @@ func (c *conversion) directory(name string) bool {
 func (c *conversion) ntsAuthorities() string {
 	ca := ""
 	for _, s := range c.all("nts") {
-		if name := s.text("ca"); name != "" {
+		if name := s.Text("ca"); name != "" {
 			ca = name
 		}
 	}
@@ -66,7 +70,7 @@ func (c *conversion) ntsAuthorities() string {
 }
 
 // aeads reads the name of an algorithm, of ntpsec, or numbers, of chronyd.
-func (c *conversion) aeads(r *Record, names ...string) (list []string) {
+func (c *conversion) aeads(r *report.Record, names ...string) (list []string) {
 	known := map[string]string{
 		"30": "AES-128-GCM-SIV", "15": "AES-SIV-CMAC-256", "16": "AES-SIV-CMAC-384", "17": "AES-SIV-CMAC-512",
 		"AES_SIV_CMAC_256": "AES-SIV-CMAC-256", "AES_SIV_CMAC_384": "AES-SIV-CMAC-384", "AES_SIV_CMAC_512": "AES-SIV-CMAC-512",
@@ -75,7 +79,7 @@ func (c *conversion) aeads(r *Record, names ...string) (list []string) {
 		if found := known[strings.ToUpper(name)]; found != "" {
 			list = append(list, found)
 		} else {
-			r.note(Unsupported, "nts-aead", "", "algorithm %s is not offered", printable(name))
+			r.Note(report.Unsupported, "nts-aead", "", "algorithm %s is not offered", spell.Printable(name))
 		}
 	}
 	return list

@@ -1,6 +1,9 @@
 package convert
 
 import (
+	"ntsbridge/bridge/convert/ntpconf"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/syntax"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -53,7 +56,7 @@ func readOracle(text string) oracle {
 }
 
 // ours returns the same of our parser.
-func ours(r *Parsed) oracle {
+func ours(r *syntax.Parsed) oracle {
 	o := oracle{kept: saveConfig(r), exit: "exit 0"}
 	for _, d := range r.Diagnostics {
 		if !d.Syntax {
@@ -94,7 +97,7 @@ func TestOracle(t *testing.T) {
 				t.Fatal(err, err2)
 			}
 			files++
-			got, want := ours(ParseNTP(name, data, NoFiles)), readOracle(string(text))
+			got, want := ours(ntpconf.Parse(name, data, syntax.NoFiles)), readOracle(string(text))
 			if want.errors == 0 {
 				got.errors = 0 // only ntpd's first kind of message was kept
 			}
@@ -214,7 +217,7 @@ func TestSourcesKept(t *testing.T) {
 			if strings.HasPrefix(k.address, "127.127.1.") {
 				continue
 			}
-			if kept++; seen[k.address] && slices.Contains(codes(res.Report, Folded), "duplicate-source") {
+			if kept++; seen[k.address] && slices.Contains(codes(res.Report, report.Folded), "duplicate-source") {
 				left++ // ntpd refuses it when it runs
 				continue
 			}
@@ -226,7 +229,7 @@ func TestSourcesKept(t *testing.T) {
 				same++
 			case k.word == "broadcast" && strings.Contains(string(res.Output), strconv.Quote(k.address)):
 				same++
-			case slices.ContainsFunc(res.Report.Sources.LeftOut, func(l LeftOut) bool { return l.Source == k.address && l.Why != "" }):
+			case slices.ContainsFunc(res.Report.Sources.LeftOut, func(l report.LeftOut) bool { return l.Source == k.address && l.Why != "" }):
 				left++
 			default:
 				t.Errorf("%s: %s %s %v is neither in the output nor left out", name, k.word, k.address, k.options)

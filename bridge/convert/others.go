@@ -2,66 +2,70 @@ package convert
 
 import (
 	"fmt"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/restrict"
+	"ntsbridge/bridge/convert/spell"
+	"ntsbridge/bridge/convert/syntax"
 	"strings"
 )
 
 // disposition is what becomes of a word whatever its value.
 type disposition struct {
-	class     Class
+	class     report.Class
 	code      string
 	text, do_ string
 }
 
 // others are the directives without a place in the output.
 var others = map[string]disposition{
-	"nonvolatile":     {Obsolete, "nonvolatile", "the drift file is written when the frequency changes", ""},
-	"logfile":         {Folded, "log", "messages go to standard error and the journal", ""},
-	"logconfig":       {Folded, "log", "log.level says how much is told", ""},
-	"pidfile":         {Obsolete, "pidfile", "the service manager knows the process", ""},
-	"statsdir":        {Changed, "statistics", "no statistics files are written", "read ntsbridge tracking, sources and sourcestats --json where these files were read"},
-	"statistics":      {Changed, "statistics", "no statistics files are written", "read ntsbridge tracking, sources and sourcestats --json where these files were read"},
-	"filegen":         {Obsolete, "filegen", "there are no statistics files to rotate", ""},
-	"saveconfigdir":   {Obsolete, "saveconfigdir", "the configuration is not changed over the network", ""},
-	"setvar":          {Obsolete, "setvar", "variables of ntpq's protocol are not set", ""},
-	"trap":            {Unsupported, "trap", "traps are not sent", "watch ntsbridge tracking --json instead"},
-	"phone":           {Unsupported, "phone", "modem clocks are not offered", "use a receiver or a server"},
-	"ttl":             {Folded, "hops", "the lives of packets are those of the option ttl of broadcast lines", ""},
-	"pollskewlist":    {Obsolete, "pollskewlist", "polls are spread by themselves", ""},
-	"mdnstries":       {Obsolete, "mdns", "the server does not announce itself by mDNS", ""},
-	"reset":           {Obsolete, "reset", "counters begin at zero", ""},
-	"rlimit":          {Obsolete, "rlimit", "limits of the process are the service manager's", ""},
-	"tick":            {Obsolete, "tick", "the kernel's clock needs no tick", ""},
-	"broadcastdelay":  {Obsolete, "broadcastdelay", "the delay of a broadcast is measured", ""},
+	"nonvolatile":     {report.Obsolete, "nonvolatile", "the drift file is written when the frequency changes", ""},
+	"logfile":         {report.Folded, "log", "messages go to standard error and the journal", ""},
+	"logconfig":       {report.Folded, "log", "log.level says how much is told", ""},
+	"pidfile":         {report.Obsolete, "pidfile", "the service manager knows the process", ""},
+	"statsdir":        {report.Changed, "statistics", "no statistics files are written", "read ntsbridge tracking, sources and sourcestats --json where these files were read"},
+	"statistics":      {report.Changed, "statistics", "no statistics files are written", "read ntsbridge tracking, sources and sourcestats --json where these files were read"},
+	"filegen":         {report.Obsolete, "filegen", "there are no statistics files to rotate", ""},
+	"saveconfigdir":   {report.Obsolete, "saveconfigdir", "the configuration is not changed over the network", ""},
+	"setvar":          {report.Obsolete, "setvar", "variables of ntpq's protocol are not set", ""},
+	"trap":            {report.Unsupported, "trap", "traps are not sent", "watch ntsbridge tracking --json instead"},
+	"phone":           {report.Unsupported, "phone", "modem clocks are not offered", "use a receiver or a server"},
+	"ttl":             {report.Folded, "hops", "the lives of packets are those of the option ttl of broadcast lines", ""},
+	"pollskewlist":    {report.Obsolete, "pollskewlist", "polls are spread by themselves", ""},
+	"mdnstries":       {report.Obsolete, "mdns", "the server does not announce itself by mDNS", ""},
+	"reset":           {report.Obsolete, "reset", "counters begin at zero", ""},
+	"rlimit":          {report.Obsolete, "rlimit", "limits of the process are the service manager's", ""},
+	"tick":            {report.Obsolete, "tick", "the kernel's clock needs no tick", ""},
+	"broadcastdelay":  {report.Obsolete, "broadcastdelay", "the delay of a broadcast is measured", ""},
 	"broadcastclient": listens,
-	"multicastclient": {Dangerous, "multicastclient", "multicast from servers that nobody named is not listened to", "name each server: mode: broadcast, group: ADDRESS and auth: symmetric below sources, or ask it"},
-	"manycastserver":  {Unsupported, "manycastserver", "clients that look for servers by multicast get no answer", "give them server lines"},
-	"ntpsigndsocket":  {Unsupported, "mssntp", "signed answers to Windows domain members are not offered", "leave the domain's clients on Samba's ntpd for now"},
-	"simulate":        {Obsolete, "simulate", "the simulator's block means nothing to a server", "delete it"},
-	"includefile":     {Folded, "include", "what the file has is converted with its own lines", ""},
-	"end":             {Folded, "end", "", ""},
+	"multicastclient": {report.Dangerous, "multicastclient", "multicast from servers that nobody named is not listened to", "name each server: mode: broadcast, group: ADDRESS and auth: symmetric below sources, or ask it"},
+	"manycastserver":  {report.Unsupported, "manycastserver", "clients that look for servers by multicast get no answer", "give them server lines"},
+	"ntpsigndsocket":  {report.Unsupported, "mssntp", "signed answers to Windows domain members are not offered", "leave the domain's clients on Samba's ntpd for now"},
+	"simulate":        {report.Obsolete, "simulate", "the simulator's block means nothing to a server", "delete it"},
+	"includefile":     {report.Folded, "include", "what the file has is converted with its own lines", ""},
+	"end":             {report.Folded, "end", "", ""},
 }
 
 // listens is what becomes of time from any sender of broadcasts.
-var listens = disposition{Dangerous, "broadcastclient", "broadcasts of servers that nobody named are not listened to",
+var listens = disposition{report.Dangerous, "broadcastclient", "broadcasts of servers that nobody named are not listened to",
 	"name each server: mode: broadcast and auth: symmetric below sources, or ask it"}
 
 // switches are the words of enable and disable: on says what enabling means,
 // off what disabling means.
 var switches = map[string]struct{ on, off disposition }{
-	"auth": {disposition{Obsolete, "auth", "is ntpd's default", ""},
-		disposition{Changed, "disable-auth", "ntpd let unauthenticated strangers become its sources; here they never do", ""}},
+	"auth": {disposition{report.Obsolete, "auth", "is ntpd's default", ""},
+		disposition{report.Changed, "disable-auth", "ntpd let unauthenticated strangers become its sources; here they never do", ""}},
 	"bclient": {listens,
-		disposition{Obsolete, "bclient", "broadcasts are not listened to", ""}},
-	"calibrate": {disposition{Obsolete, "calibrate", "calibration of reference clocks is not offered", ""}, disposition{Obsolete, "calibrate", "is off by default", ""}},
-	"kernel": {disposition{Obsolete, "kernel", "is ntpd's default", ""},
-		disposition{Folded, "kernel", "the kernel's own loop is never used", ""}},
-	"mode7": {disposition{Unsupported, "mode7", "ntpdc's protocol is not offered; it was good for attacks", "use ntpq"},
-		disposition{Obsolete, "mode7", "ntpdc's protocol is not offered", ""}},
-	"monitor": {disposition{Obsolete, "monitor", "is ntpd's default", ""},
-		disposition{Obsolete, "monitor", "the list of clients cannot be abused here (it was the remedy for CVE-2013-5211)", ""}},
-	"ntp": {disposition{Obsolete, "ntp", "is ntpd's default", ""}, disposition{Changed, "disable-ntp", "the clock is served and not steered; it is served only while the kernel calls it synchronised", "let another program steer it"}},
-	"stats": {disposition{Obsolete, "stats", "is ntpd's default", ""},
-		disposition{Obsolete, "stats", "there are no statistics files", ""}},
+		disposition{report.Obsolete, "bclient", "broadcasts are not listened to", ""}},
+	"calibrate": {disposition{report.Obsolete, "calibrate", "calibration of reference clocks is not offered", ""}, disposition{report.Obsolete, "calibrate", "is off by default", ""}},
+	"kernel": {disposition{report.Obsolete, "kernel", "is ntpd's default", ""},
+		disposition{report.Folded, "kernel", "the kernel's own loop is never used", ""}},
+	"mode7": {disposition{report.Unsupported, "mode7", "ntpdc's protocol is not offered; it was good for attacks", "use ntpq"},
+		disposition{report.Obsolete, "mode7", "ntpdc's protocol is not offered", ""}},
+	"monitor": {disposition{report.Obsolete, "monitor", "is ntpd's default", ""},
+		disposition{report.Obsolete, "monitor", "the list of clients cannot be abused here (it was the remedy for CVE-2013-5211)", ""}},
+	"ntp": {disposition{report.Obsolete, "ntp", "is ntpd's default", ""}, disposition{report.Changed, "disable-ntp", "the clock is served and not steered; it is served only while the kernel calls it synchronised", "let another program steer it"}},
+	"stats": {disposition{report.Obsolete, "stats", "is ntpd's default", ""},
+		disposition{report.Obsolete, "stats", "there are no statistics files", ""}},
 }
 
 // buildOthers accounts for what has no place of its own.
@@ -81,7 +85,7 @@ func (c *conversion) buildOthers() {
 			}
 		case "simulate":
 			for line := s.Line; line <= max(s.End, s.Line); line++ {
-				c.apply(c.records[lineMark{s.File, line}], others[s.Word])
+				c.apply(c.records[syntax.Place{File: s.File, Line: line}], others[s.Word])
 			}
 		case "nts":
 			c.buildNTS(s)
@@ -94,7 +98,7 @@ func (c *conversion) buildOthers() {
 }
 
 // buildNTS reads ntpsec's directive.
-func (c *conversion) buildNTS(s *Statement) {
+func (c *conversion) buildNTS(s *syntax.Statement) {
 	r, m := c.record(s), &c.model
 	m.ntsLines = append(m.ntsLines, s)
 	for _, o := range s.Options {
@@ -104,8 +108,8 @@ func (c *conversion) buildNTS(s *Statement) {
 		case "disable":
 			m.nts = false
 		case "cert", "key":
-			if !plainPath(o.Text) {
-				r.note(Error, "file-name", "give a name", "that is no name of a file")
+			if !spell.PlainPath(o.Text) {
+				r.Note(report.Error, "file-name", "give a name", "that is no name of a file")
 				continue
 			}
 			if o.Name == "cert" {
@@ -114,63 +118,63 @@ func (c *conversion) buildNTS(s *Statement) {
 				m.ntsKey = absolute(o.Text)
 			}
 		case "cookie":
-			r.note(Changed, "nts-keys", "", "cookies of the old server are not known here: its NTS clients ask for new ones by themselves")
+			r.Note(report.Changed, "nts-keys", "", "cookies of the old server are not known here: its NTS clients ask for new ones by themselves")
 		case "mintls", "maxtls", "tlsciphersuites", "tlscipherserverpreference", "tlsecdhcurves":
-			r.note(Folded, "nts-tls", "", "NTS-KE takes TLS 1.3 only, with Go's choice of ciphers")
+			r.Note(report.Folded, "nts-tls", "", "NTS-KE takes TLS 1.3 only, with Go's choice of ciphers")
 		case "ca":
-			r.into("sources")
+			r.Into("sources")
 		default:
-			r.note(Approximated, "nts-option", "check the section nts", "%s has a setting of its own here", o.Name)
+			r.Note(report.Approximated, "nts-option", "check the section nts", "%s has a setting of its own here", o.Name)
 		}
 	}
 }
 
-func (c *conversion) apply(r *Record, d disposition) {
+func (c *conversion) apply(r *report.Record, d disposition) {
 	if d.text == "" {
-		r.raise(d.class)
+		r.Raise(d.class)
 		return
 	}
-	r.note(d.class, d.code, d.do_, "%s", d.text)
+	r.Note(d.class, d.code, d.do_, "%s", d.text)
 }
 
 // overridden notes a setting that a later line replaces.
-func (c *conversion) overridden(s *Statement) bool {
+func (c *conversion) overridden(s *syntax.Statement) bool {
 	list := c.all(s.Word)
 	last := list[len(list)-1]
 	if s == last {
 		return false
 	}
-	c.record(s).note(Folded, "overridden", "delete the line", "line %d has the same setting, and the last one counts", last.Line)
+	c.record(s).Note(report.Folded, "overridden", "delete the line", "line %d has the same setting, and the last one counts", last.Line)
 	return true
 }
 
-func (c *conversion) buildDSCP(s *Statement) {
+func (c *conversion) buildDSCP(s *syntax.Statement) {
 	if c.overridden(s) {
 		return
 	}
 	if v := s.Options[0].Int; v < 0 || v > 63 {
-		c.record(s).note(Error, "dscp", "write 0 to 63", "%d is no code point", v)
+		c.record(s).Note(report.Error, "dscp", "write 0 to 63", "%d is no code point", v)
 		return
 	}
 	c.model.dscp = s
 }
 
-func (c *conversion) buildSwitches(s *Statement) {
+func (c *conversion) buildSwitches(s *syntax.Statement) {
 	r := c.record(s)
 	for _, o := range s.Options {
 		d, ok := switches[o.Name]
 		switch {
 		case !ok:
-			c.apply(r, disposition{Obsolete, "switch", o.Name + " is about associations that are not made here", ""})
+			c.apply(r, disposition{report.Obsolete, "switch", o.Name + " is about associations that are not made here", ""})
 		case s.Word == "enable":
 			if c.disabled(o.Name) {
-				r.note(Folded, "disabled", "delete one of the two", "disable %s wins, wherever it stands", o.Name)
+				r.Note(report.Folded, "disabled", "delete one of the two", "disable %s wins, wherever it stands", o.Name)
 				continue
 			}
 			c.applySwitch(r, o.Name, d.on)
 		default:
 			if o.Name == "ntp" {
-				r.into("clock.mode")
+				r.Into("clock.mode")
 			}
 			c.applySwitch(r, o.Name, d.off)
 		}
@@ -178,7 +182,7 @@ func (c *conversion) buildSwitches(s *Statement) {
 }
 
 // applySwitch names the switch where the text goes on with what it is.
-func (c *conversion) applySwitch(r *Record, name string, d disposition) {
+func (c *conversion) applySwitch(r *report.Record, name string, d disposition) {
 	if strings.HasPrefix(d.text, "is ") {
 		d.text = name + " " + d.text
 	}
@@ -208,43 +212,43 @@ func (c *conversion) traps() {
 // restrictTraps looks at the defaults.
 func (c *conversion) restrictTraps() {
 	l := c.model.restricts
-	var lines []*Statement
-	for _, e := range l.entries {
-		if e.mask != any4 && e.mask != any6 || e.flags.has(flagSourcePort) {
+	var lines []*syntax.Statement
+	for _, e := range l.Entries {
+		if e.Mask != restrict.Any4 && e.Mask != restrict.Any6 || e.Flags.Has(restrict.FlagSourcePort) {
 			continue
 		}
 		family, other := "IPv4", "IPv6"
-		if e.mask == any6 {
+		if e.Mask == restrict.Any6 {
 			family, other = other, family
 		}
-		if !e.flags.has(flagIgnore | flagNoQuery) {
+		if !e.Flags.Has(restrict.FlagIgnore | restrict.FlagNoQuery) {
 			text := fmt.Sprintf("queries (mode 6) are open to everybody over %s, good for attacks by amplification", family)
-			if len(e.lines) == 0 {
-				c.report.note(Dangerous, "queries-open", "add `restrict default noquery nomodify notrap nopeer limited kod`",
+			if len(e.Lines) == 0 {
+				c.report.Note(report.Dangerous, "queries-open", "add `restrict default noquery nomodify notrap nopeer limited kod`",
 					"%s: no line restricts the default", text)
 			}
-			for _, s := range e.lines {
-				if !flagsOf(s).has(flagNoQuery) {
-					c.record(s).note(Dangerous, "queries-open", "add noquery", "%s", text)
+			for _, s := range e.Lines {
+				if !restrict.FlagsOf(s).Has(restrict.FlagNoQuery) {
+					c.record(s).Note(report.Dangerous, "queries-open", "add noquery", "%s", text)
 				}
 			}
 		}
-		lines = append(lines, e.lines...)
+		lines = append(lines, e.Lines...)
 		_ = other
 	}
-	four := l.winner(all4, false)
-	six := l.winner(all6, false)
-	if four.flags != 0 && six.flags == 0 && len(l.entries) > 2 {
-		c.report.note(Dangerous, "ipv6-open", "write restrict default, without -4, or add restrict -6 default",
-			"IPv6 is open: only IPv4 is restricted by default (%v)", four.flags)
+	four := l.Winner(restrict.All4, false)
+	six := l.Winner(restrict.All6, false)
+	if four.Flags != 0 && six.Flags == 0 && len(l.Entries) > 2 {
+		c.report.Note(report.Dangerous, "ipv6-open", "write restrict default, without -4, or add restrict -6 default",
+			"IPv6 is open: only IPv4 is restricted by default (%v)", four.Flags)
 	}
-	if len(lines) == 0 && serviceOf(four.flags).Serve {
-		c.report.note(Dangerous, "open-to-all", "restrict the default", "without a restrict default line ntpd answers everybody, and so does the output")
+	if len(lines) == 0 && restrict.ServiceOf(four.Flags).Serve {
+		c.report.Note(report.Dangerous, "open-to-all", "restrict the default", "without a restrict default line ntpd answers everybody, and so does the output")
 	}
-	if f := c.defaultFlags(); f.has(flagIgnore) && l.source == nil {
+	if f := c.defaultFlags(); f.Has(restrict.FlagIgnore) && l.Source == nil {
 		for _, src := range c.model.sources {
 			if src.refclock == nil && src.dead == "" && src.left == "" && !c.hasException(src.address) {
-				c.record(src.line).note(Changed, "restricted-source", "",
+				c.record(src.line).Note(report.Changed, "restricted-source", "",
 					"restrict default ignore made ntpd drop what this server sends, unless a line for its address lets it in; here it becomes a source")
 			}
 		}
@@ -275,7 +279,7 @@ func (c *conversion) keyTraps() {
 	}
 	var absent []string
 	for _, o := range m.trusted {
-		if o.Kind == valueRange {
+		if o.Kind == syntax.ValueRange {
 			found := false
 			for id := range there {
 				found = found || o.Int <= id && id <= o.High
@@ -291,14 +295,14 @@ func (c *conversion) keyTraps() {
 	}
 	c.unusedKeys(r)
 	if len(absent) > 0 {
-		r.note(Dangerous, "trusted-absent", "delete them, or put the keys into the file",
+		r.Note(report.Dangerous, "trusted-absent", "delete them, or put the keys into the file",
 			"the keys file has no usable key %s: whoever adds one there later is trusted", strings.Join(absent, ", "))
 	}
 }
 
 // unusedKeys tells of trusted keys that no source has: they are for clients,
 // if anybody has them.
-func (c *conversion) unusedKeys(r *Record) {
+func (c *conversion) unusedKeys(r *report.Record) {
 	used := make(map[uint32]bool)
 	for _, src := range c.model.sources {
 		used[src.key] = true
@@ -313,7 +317,7 @@ func (c *conversion) unusedKeys(r *Record) {
 		unused = append(unused[:20], fmt.Sprintf("and %d more", n-20))
 	}
 	if len(unused) > 0 {
-		r.note(Folded, "trusted-unused", "take those out of the list that no client has any more", "no source of this file uses key %s: clients may", strings.Join(unused, ", "))
+		r.Note(report.Folded, "trusted-unused", "take those out of the list that no client has any more", "no source of this file uses key %s: clients may", strings.Join(unused, ", "))
 	}
 }
 
@@ -321,10 +325,10 @@ func (c *conversion) unusedKeys(r *Record) {
 func (c *conversion) authTraps() {
 	listens := len(c.all("broadcastclient", "multicastclient")) > 0
 	for _, s := range c.all("enable") {
-		listens = listens || s.flag("bclient")
+		listens = listens || s.Flag("bclient")
 	}
 	if listens && c.disabled("auth") {
-		c.report.note(Dangerous, "trusts-everybody", "end it at once on hosts that stay with ntpd",
+		c.report.Note(report.Dangerous, "trusts-everybody", "end it at once on hosts that stay with ntpd",
 			"broadcastclient with disable auth takes time from anybody on the network")
 	}
 }
@@ -333,9 +337,9 @@ func (c *conversion) authTraps() {
 // themselves.
 func (c *conversion) passiveTrap() {
 	m := &c.model
-	if m.trust == nil || m.keyFile == nil || m.keysRejected || c.defaultFlags().has(flagIgnore|flagNoServe|flagNoEPeer) {
+	if m.trust == nil || m.keyFile == nil || m.keysRejected || c.defaultFlags().Has(restrict.FlagIgnore|restrict.FlagNoServe|restrict.FlagNoEPeer) {
 		return
 	}
-	c.report.note(Changed, "passive", "write passive.enabled: true if this host takes its time from such a one",
+	c.report.Note(report.Changed, "passive", "write passive.enabled: true if this host takes its time from such a one",
 		"ntpd let every host with a trusted key begin a symmetric association (its peer line) and give time; here a source has to be named")
 }

@@ -3,6 +3,7 @@ package convert
 import (
 	"fmt"
 	"ntsbridge/bridge/access"
+	"ntsbridge/bridge/convert/restrict"
 	"slices"
 )
 
@@ -13,7 +14,7 @@ func (r *Result) Prove(t *access.Table) error {
 	if r.restricts == nil {
 		return nil
 	}
-	again := compareAccess(r.restricts, t)
+	again := restrict.Compare(r.restricts, t)
 	for _, d := range again.Differences {
 		if d.Laxer && !slices.Contains(r.Report.Access.Differences, d) {
 			return fmt.Errorf("the result gives %s more than before (%s; now %s), and nothing is written; this is a mistake of ntsbridge, please report it", d.Address, d.Old, d.New)

@@ -2,13 +2,16 @@ package convert
 
 import (
 	"fmt"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/spell"
+	"ntsbridge/bridge/convert/syntax"
 	"slices"
 	"strconv"
 	"strings"
 )
 
 // ntpsecRefclock reads ntpsec's form of a reference clock.
-func (c *conversion) ntpsecRefclock(s *Statement) *source {
+func (c *conversion) ntpsecRefclock(s *syntax.Statement) *source {
 	src := c.sourceOf(s)
 	rc := &refclock{stratum: -1, flags: [5]int{-1, -1, -1, -1, -1}, name: strings.ToUpper(s.Address)}
 	for i, name := range drivers {
@@ -16,14 +19,14 @@ func (c *conversion) ntpsecRefclock(s *Statement) *source {
 			rc.driver = i
 		}
 	}
-	if o, ok := s.last("unit"); ok {
+	if o, ok := s.Last("unit"); ok {
 		rc.unit = int(min(max(o.Int, 0), 255))
 	}
-	rc.device = s.text("path")
-	if device := s.text("ppspath"); device != "" && rc.driver == ppsDriver {
+	rc.device = s.Text("path")
+	if device := s.Text("ppspath"); device != "" && rc.driver == ppsDriver {
 		rc.device = device
 	}
-	if !plainPath(rc.device) {
+	if !spell.PlainPath(rc.device) {
 		rc.device = ""
 	}
 	rc.fudge(s)
@@ -32,7 +35,7 @@ func (c *conversion) ntpsecRefclock(s *Statement) *source {
 }
 
 // newRefclock reads the address 127.127.DRIVER.UNIT.
-func newRefclock(s *Statement) *refclock {
+func newRefclock(s *syntax.Statement) *refclock {
 	rc := &refclock{stratum: -1, flags: [5]int{-1, -1, -1, -1, -1}}
 	parts := strings.Split(s.Address, ".")
 	if len(parts) == 4 {
@@ -53,16 +56,16 @@ func (c *conversion) fudges() {
 	}
 	for _, s := range c.all("fudge") {
 		r := c.record(s)
-		if s.flag("abbrev") {
-			r.note(Error, "fudge-abbrev", "delete the word", "ntpd exits on fudge abbrev")
+		if s.Flag("abbrev") {
+			r.Note(report.Error, "fudge-abbrev", "delete the word", "ntpd exits on fudge abbrev")
 		}
-		if !s.refclock() {
-			r.note(Error, "fudge-address", "delete the line", "%s is no reference clock: ntpd ignores the line", printable(s.Address))
+		if !s.Refclock() {
+			r.Note(report.Error, "fudge-address", "delete the line", "%s is no reference clock: ntpd ignores the line", spell.Printable(s.Address))
 			continue
 		}
 		rc := clocks[s.Address]
 		if rc == nil {
-			r.note(Obsolete, "fudge-unused", "delete the line", "no server line has this reference clock: ntpd does nothing")
+			r.Note(report.Obsolete, "fudge-unused", "delete the line", "no server line has this reference clock: ntpd does nothing")
 			continue
 		}
 		rc.fudge(s)
@@ -72,14 +75,14 @@ func (c *conversion) fudges() {
 	}
 }
 
-func (rc *refclock) fudge(s *Statement) {
+func (rc *refclock) fudge(s *syntax.Statement) {
 	rc.lines = append(rc.lines, s)
 	for _, o := range s.Options {
 		switch o.Name {
 		case "time1":
-			rc.time1 = o.number()
+			rc.time1 = o.Number()
 		case "time2":
-			rc.time2 = o.number()
+			rc.time2 = o.Number()
 		case "stratum":
 			rc.stratum = int(o.Int)
 		case "refid":
@@ -109,15 +112,15 @@ func (c *conversion) judgeRefclock(src *source) {
 		return
 	}
 	for _, word := range []string{"key", "iburst", "burst", "version", "autokey"} {
-		if src.line.flag(word) {
-			r.note(Folded, "refclock-option", "", "%s means nothing for a reference clock", word)
+		if src.line.Flag(word) {
+			r.Note(report.Folded, "refclock-option", "", "%s means nothing for a reference clock", word)
 		}
 	}
 	if src.trusted && !src.noSelect {
-		r.note(Dangerous, "true", "delete the word, if the clock is not beyond doubt", "true switches the protection against a wrong source off")
+		r.Note(report.Dangerous, "true", "delete the word, if the clock is not beyond doubt", "true switches the protection against a wrong source off")
 	}
 	if src.noSelect && (src.prefer || src.trusted) {
-		r.note(Folded, "noselect-wins", "delete one of the words", "noselect goes before prefer and true")
+		r.Note(report.Folded, "noselect-wins", "delete one of the words", "noselect goes before prefer and true")
 		src.prefer, src.trusted = false, false
 	}
 	switch rc.driver {
@@ -131,11 +134,11 @@ func (c *conversion) judgeRefclock(src *source) {
 		c.gpsdClock(src)
 	case 8:
 		src.left = "the driver is not offered"
-		r.note(Unsupported, "refclock", "read the receiver with gpsd or mbgtools, through shm or sock; a card with a PTP clock through phc",
+		r.Note(report.Unsupported, "refclock", "read the receiver with gpsd or mbgtools, through shm or sock; a card with a PTP clock through phc",
 			"driver 8 (PARSE) is not offered")
 	default:
 		src.left = "the driver is not offered"
-		r.note(Unsupported, "refclock", "read the receiver with gpsd, through shm or sock, or keep ntpd for it on another host", "driver %s is not offered", rc.title())
+		r.Note(report.Unsupported, "refclock", "read the receiver with gpsd, through shm or sock, or keep ntpd for it on another host", "driver %s is not offered", rc.title())
 	}
 	c.fudgeLimits(src)
 }
@@ -170,14 +173,14 @@ func (src *source) outClock(driver string) outClock {
 func (c *conversion) shmClock(src *source) {
 	rc, r := src.refclock, c.record(src.line)
 	if rc.unit >= 2 && max(src.mode, 0)&1 == 0 {
-		r.note(Dangerous, "shm-public", "use unit 0 or 1, or let the writer use a socket (driver sock)",
+		r.Note(report.Dangerous, "shm-public", "use unit 0 or 1, or let the writer use a socket (driver sock)",
 			"ntpd opens shared memory of unit %d to every local user, who can set this host's time", rc.unit)
 	}
 	if rc.flags[1] == 1 {
-		r.note(Dangerous, "shm-no-limit", "delete flag1", "flag1 1 switches ntpd's limit on jumps of the reference clock off; here only clock.panic is left")
+		r.Note(report.Dangerous, "shm-no-limit", "delete flag1", "flag1 1 switches ntpd's limit on jumps of the reference clock off; here only clock.panic is left")
 	}
 	if rc.time2 != 0 {
-		r.note(Approximated, "shm-time2", "", "a reference clock that is off by more than time2 (%g s) is judged by selection and clock.panic", rc.time2)
+		r.Note(report.Approximated, "shm-time2", "", "a reference clock that is off by more than time2 (%g s) is judged by selection and clock.panic", rc.time2)
 	}
 	out := src.outClock("shm")
 	out.unit = rc.unit
@@ -195,17 +198,17 @@ func (c *conversion) ppsClock(src *source) {
 	}
 	out.clear = rc.flags[2] == 1
 	if rc.flags[3] == 1 {
-		r.note(Folded, "pps-kernel", "", "flag3 1: the kernel's own PPS loop is not needed")
+		r.Note(report.Folded, "pps-kernel", "", "flag3 1: the kernel's own PPS loop is not needed")
 	}
 	preferred := slices.ContainsFunc(c.model.sources, func(other *source) bool {
 		return other != src && other.prefer && (other.dead == "" || other.revived())
 	})
 	switch {
 	case !preferred:
-		r.note(Changed, "pps-no-prefer", "", "ntpd uses PPS only with a preferred source, and there is none: it was never used; it is now")
+		r.Note(report.Changed, "pps-no-prefer", "", "ntpd uses PPS only with a preferred source, and there is none: it was never used; it is now")
 	case !out.prefer && !out.noSelect:
 		out.prefer = true
-		r.note(Approximated, "pps-prefer", "", "ntpd follows PPS alone while a preferred source agrees with it; here it is preferred too, and both are weighed by their errors")
+		r.Note(report.Approximated, "pps-prefer", "", "ntpd follows PPS alone while a preferred source agrees with it; here it is preferred too, and both are weighed by their errors")
 	}
 	src.clocks = []outClock{out}
 }
@@ -218,17 +221,17 @@ func (c *conversion) nmeaClock(src *source) {
 	if device == "" {
 		device = fmt.Sprintf("/dev/gps%d", rc.unit)
 	}
-	r.note(Unsupported, "refclock-nmea", fmt.Sprintf("run gpsd -n %s as root before this server; ntpshmmon shows whether units %d and %d come", printable(device), unit, unit+1),
+	r.Note(report.Unsupported, "refclock-nmea", fmt.Sprintf("run gpsd -n %s as root before this server; ntpshmmon shows whether units %d and %d come", spell.Printable(device), unit, unit+1),
 		"serial receivers are not read: gpsd has to read this one and pass its time on through shared memory")
 	serial := src.outClock("shm")
 	serial.unit, serial.offset = unit, rc.time2
 	if rc.flags[1] != 1 {
-		r.note(Changed, "nmea-no-pps", "", "without fudge flag1 1 ntpd does not use the PPS signal, whatever the cabling")
+		r.Note(report.Changed, "nmea-no-pps", "", "without fudge flag1 1 ntpd does not use the PPS signal, whatever the cabling")
 		src.clocks = []outClock{serial}
 		return
 	}
 	if rc.flags[2] == 1 {
-		r.note(Approximated, "nmea-edge", "check which edge gpsd takes", "flag2 1: gpsd finds the edge of the pulse by itself")
+		r.Note(report.Approximated, "nmea-edge", "check which edge gpsd takes", "flag2 1: gpsd finds the edge of the pulse by itself")
 	}
 	pulse := src.outClock("shm")
 	pulse.unit = unit + 1
@@ -246,7 +249,7 @@ func (c *conversion) gpsdClock(src *source) {
 	if rc.unit >= 128 || max(src.mode, 0)&0xf != 0 {
 		out.unit, out.offset = unit+1, rc.time1
 	}
-	r.note(Approximated, "refclock-gpsd", fmt.Sprintf("let gpsd run as root, and check with ntpshmmon that unit %d comes", out.unit),
+	r.Note(report.Approximated, "refclock-gpsd", fmt.Sprintf("let gpsd run as root, and check with ntpshmmon that unit %d comes", out.unit),
 		"gpsd's JSON is replaced by its shared memory, unit %d", out.unit)
 	src.clocks = []outClock{out}
 }
@@ -278,20 +281,20 @@ func (c *conversion) fudgeLimits(src *source) {
 	for i := range src.clocks {
 		out := &src.clocks[i]
 		if !(out.offset >= -3600 && out.offset <= 3600) {
-			r.note(Error, "fudge-offset", "write an offset below an hour", "an offset of %g s is not written", out.offset)
+			r.Note(report.Error, "fudge-offset", "write an offset below an hour", "an offset of %g s is not written", out.offset)
 			out.offset = 0
 		}
 		if out.stratum > 14 {
-			r.note(Approximated, "fudge-stratum", "", "stratum %d becomes 14: with more nobody could follow this server", out.stratum)
+			r.Note(report.Approximated, "fudge-stratum", "", "stratum %d becomes 14: with more nobody could follow this server", out.stratum)
 			out.stratum = 14
 		}
-		if out.refid != "" && !all(out.refid, isVisible) {
-			r.note(Changed, "fudge-refid", "", "the refid is left out: it has invisible characters")
+		if out.refid != "" && !spell.All(out.refid, spell.IsVisible) {
+			r.Note(report.Changed, "fudge-refid", "", "the refid is left out: it has invisible characters")
 			out.refid = ""
 		}
 	}
 	if src.refclock.flags[4] == 1 {
-		r.note(Folded, "flag4", "", "flag4 1: no statistics files are written")
+		r.Note(report.Folded, "flag4", "", "flag4 1: no statistics files are written")
 	}
 }
 
@@ -303,7 +306,7 @@ func (c *conversion) localClock(src *source) {
 		stratum = 5
 	}
 	m.localStratum = min(stratum+1, 15)
-	m.localLines = append([]*Statement{src.line}, m.localLines...)
+	m.localLines = append([]*syntax.Statement{src.line}, m.localLines...)
 	alone := true
 	for _, other := range m.sources {
 		if other != src && (other.dead == "" || other.revived()) && other.left == "" && other.kind != "broadcast" {
@@ -313,19 +316,19 @@ func (c *conversion) localClock(src *source) {
 	switch {
 	case src.noSelect:
 		m.localStratum = 0
-		r.note(Obsolete, "local-noselect", "delete the line", "the local clock was never used")
+		r.Note(report.Obsolete, "local-noselect", "delete the line", "the local clock was never used")
 		return
 	case alone:
-		r.note(Dangerous, "local-only", "give this host a real source",
+		r.Note(report.Dangerous, "local-only", "give this host a real source",
 			"the local clock is the only source: the time that is served, also with authentication, is whatever this host's clock says")
 	default:
-		r.note(Dangerous, "local-clock", "leave it out, unless clients have to stay together without a source",
+		r.Note(report.Dangerous, "local-clock", "leave it out, unless clients have to stay together without a source",
 			"without a source the local clock is served at stratum %d, and authentication makes it look good", m.localStratum)
 	}
 	if src.prefer {
-		r.note(Dangerous, "local-prefer", "delete prefer", "prefer makes ntpd follow its own clock instead of a source")
+		r.Note(report.Dangerous, "local-prefer", "delete prefer", "prefer makes ntpd follow its own clock instead of a source")
 	}
 	if stratum < 5 {
-		r.note(Dangerous, "local-stratum", "write fudge stratum 10 or more", "stratum %d makes a free-running clock win over real servers", stratum)
+		r.Note(report.Dangerous, "local-stratum", "write fudge stratum 10 or more", "stratum %d makes a free-running clock win over real servers", stratum)
 	}
 }

@@ -3,6 +3,7 @@ package convert
 import (
 	"bytes"
 	"encoding/json"
+	"ntsbridge/bridge/convert/report"
 	"runtime"
 	"slices"
 	"strings"
@@ -25,8 +26,8 @@ func jsonText(t *testing.T, v any) string {
 // TestReportForPrograms keeps the report's form: programs read it.
 func TestReportForPrograms(t *testing.T) {
 	in := Input{Name: "site.conf", Data: []byte(site), Files: siteFiles}
-	summary := NewSummary()
-	for _, decide := range []func(Question) Lost{nil, running} {
+	summary := report.NewSummary()
+	for _, decide := range []func(report.Question) Lost{nil, running} {
 		res := Convert(in, Options{PasswordFile: "/p", Decide: decide})
 		if decide == nil {
 			golden(t, "site.blocked.report.json", jsonText(t, res.Report))
@@ -58,7 +59,7 @@ func TestColour(t *testing.T) {
 		t.Errorf("%q", plain.String())
 	}
 	stripped := coloured.String()
-	for _, style := range []string{styleRed, styleYellow, styleGreen, styleDim, styleBold, styleEnd} {
+	for _, style := range []string{report.StyleRed, report.StyleYellow, report.StyleGreen, report.StyleDim, report.StyleBold, report.StyleEnd} {
 		stripped = strings.ReplaceAll(stripped, style, "")
 	}
 	if stripped != plain.String() || stripped == coloured.String() {
@@ -84,18 +85,18 @@ func TestSummaryFirst(t *testing.T) {
 // TestLossyIsNoSuccess wants the word for every class that is a loss.
 func TestLossyIsNoSuccess(t *testing.T) {
 	base := "restrict default noquery\n" + follow1
-	for conf, want := range map[string]Outcome{
-		base:                                Clean,
-		base + "statistics loopstats\n":     Noted,
-		base + "tinker freq 3\n":            Noted,
-		base + "manycastserver 224.0.1.1\n": Lossy,
-		base + "tinker panic 0\n":           Lossy,
-		base + "bogus\n":                    Lossy,
-		base + "server a kye 5\n":           Blocked,
-		"{{ template }}\n":                  Rejected,
+	for conf, want := range map[string]report.Outcome{
+		base:                                report.Clean,
+		base + "statistics loopstats\n":     report.Noted,
+		base + "tinker freq 3\n":            report.Noted,
+		base + "manycastserver 224.0.1.1\n": report.Lossy,
+		base + "tinker panic 0\n":           report.Lossy,
+		base + "bogus\n":                    report.Lossy,
+		base + "server a kye 5\n":           report.Blocked,
+		"{{ template }}\n":                  report.Rejected,
 	} {
 		res := Convert(Input{Name: "x", Data: []byte(conf)}, Options{DaemonOptions: "-g"})
-		if got := res.Report.Outcome(); got != want || (got == Blocked || got == Rejected) != (res.Output == nil) {
+		if got := res.Report.Outcome(); got != want || (got == report.Blocked || got == report.Rejected) != (res.Output == nil) {
 			t.Errorf("%q: %s with %d octets, want %s", conf, got, len(res.Output), want)
 		}
 	}
@@ -135,7 +136,7 @@ func TestTimesyncd(t *testing.T) {
 		if res.Output == nil {
 			continue
 		}
-		if !res.Report.Has(Dangerous) {
+		if !res.Report.Has(report.Dangerous) {
 			t.Errorf("%s: nothing is said of the missing authentication", name)
 		}
 		ini := parseINI(t, string(res.Output))

@@ -2,16 +2,17 @@ package convert
 
 import (
 	"fmt"
+	"ntsbridge/bridge/convert/syntax"
 	"strconv"
 	"strings"
 )
 
 // saveConfig prints what the parser kept in the form of ntpd's own
 // --saveconfigquit, for comparison with it.
-func saveConfig(r *Parsed) []string {
+func saveConfig(r *syntax.Parsed) []string {
 	d := dumper{statements: r.Statements}
 	d.variables()
-	d.merged("logconfig", func(o Option) string {
+	d.merged("logconfig", func(o syntax.Option) string {
 		if strings.ContainsAny(o.Text[:1], "+-=") {
 			return o.Text
 		}
@@ -29,7 +30,7 @@ func saveConfig(r *Parsed) []string {
 	d.lastNumber("requestkey")
 	d.merged("enable", optionName)
 	d.merged("disable", optionName)
-	d.merged("tos", func(o Option) string {
+	d.merged("tos", func(o syntax.Option) string {
 		if o.Name == "basedate" {
 			return "basedate *"
 		}
@@ -42,34 +43,34 @@ func saveConfig(r *Parsed) []string {
 	}
 	d.associations()
 	for _, word := range []string{"manycastserver", "multicastclient"} {
-		d.merged(word, func(o Option) string { return o.Text })
+		d.merged(word, func(o syntax.Option) string { return o.Text })
 	}
 	for _, s := range d.of("unpeer") {
 		d.out = append(d.out, "unpeer "+s.Address)
 	}
 	d.merged("mru", optionPair)
 	d.merged("discard", optionPair)
-	d.merged("pollskewlist", func(o Option) string { return fmt.Sprintf("%s %d|%d", o.Name, o.Int, o.High) })
+	d.merged("pollskewlist", func(o syntax.Option) string { return fmt.Sprintf("%s %d|%d", o.Name, o.Int, o.High) })
 	d.restricts()
 	for _, s := range d.of("interface") {
-		d.out = append(d.out, "interface "+s.names()+" "+s.Address)
+		d.out = append(d.out, "interface "+s.Names()+" "+s.Address)
 	}
-	d.merged("phone", func(o Option) string { return `"` + o.Text + `"` })
+	d.merged("phone", func(o syntax.Option) string { return `"` + o.Text + `"` })
 	d.setvars()
 	d.merged("ttl", optionValue)
 	d.traps()
 	for _, s := range d.of("reset") {
-		d.out = append(d.out, "reset "+s.names())
+		d.out = append(d.out, "reset "+s.Names())
 	}
 	return d.out
 }
 
 type dumper struct {
-	statements []*Statement
+	statements []*syntax.Statement
 	out        []string
 }
 
-func (d *dumper) of(words ...string) (list []*Statement) {
+func (d *dumper) of(words ...string) (list []*syntax.Statement) {
 	for _, s := range d.statements {
 		for _, w := range words {
 			if s.Word == w {
@@ -80,15 +81,15 @@ func (d *dumper) of(words ...string) (list []*Statement) {
 	return list
 }
 
-func optionName(o Option) string { return o.Name }
+func optionName(o syntax.Option) string { return o.Name }
 
-func optionValue(o Option) string {
+func optionValue(o syntax.Option) string {
 	switch o.Kind {
-	case valueInt:
+	case syntax.ValueInt:
 		return strconv.FormatInt(int64(int32(uint32(o.Int))), 10)
-	case valueDouble:
+	case syntax.ValueDouble:
 		return formatG(o.Double)
-	case valueRange:
+	case syntax.ValueRange:
 		return fmt.Sprintf("(%d ... %d)", o.Int, o.High)
 	}
 	return o.Text
@@ -107,15 +108,15 @@ func formatG(v float64) string {
 	return mantissa + "e" + exponent[:1] + strings.TrimLeft(exponent[1:], "0")
 }
 
-func optionPair(o Option) string {
-	if o.Kind == valueNone {
+func optionPair(o syntax.Option) string {
+	if o.Kind == syntax.ValueNone {
 		return o.Name
 	}
 	return strings.TrimSpace(o.Name + " " + optionValue(o))
 }
 
 // merged prints the options of all statements of a word in one line.
-func (d *dumper) merged(word string, format func(Option) string) {
+func (d *dumper) merged(word string, format func(syntax.Option) string) {
 	var list []string
 	for _, s := range d.of(word) {
 		for _, o := range s.Options {
@@ -129,7 +130,7 @@ func (d *dumper) merged(word string, format func(Option) string) {
 
 func (d *dumper) lastText(word string) {
 	if list := d.of(word); len(list) > 0 {
-		d.out = append(d.out, fmt.Sprintf("%s \"%s\"", word, list[len(list)-1].argument()))
+		d.out = append(d.out, fmt.Sprintf("%s \"%s\"", word, list[len(list)-1].Argument()))
 	}
 }
 
@@ -147,19 +148,19 @@ func (d *dumper) variables() {
 		var line string
 		switch s.Word {
 		case "driftfile":
-			line = fmt.Sprintf(`driftfile "%s"`, s.argument())
-			if o, ok := s.last("nonvolatile"); ok {
+			line = fmt.Sprintf(`driftfile "%s"`, s.Argument())
+			if o, ok := s.Last("nonvolatile"); ok {
 				line += " " + optionValue(o)
 			}
 		case "leapfile":
-			line = fmt.Sprintf(`leapfile "%s" `, s.argument())
-			if s.flag("ignorehash") {
+			line = fmt.Sprintf(`leapfile "%s" `, s.Argument())
+			if s.Flag("ignorehash") {
 				line += "ignorehash"
 			} else {
 				line += "checkhash"
 			}
 		case "logfile", "pidfile", "saveconfigdir", "ident":
-			line = fmt.Sprintf(`%s "%s"`, s.Word, s.argument())
+			line = fmt.Sprintf(`%s "%s"`, s.Word, s.Argument())
 		default:
 			line = s.Word + " " + optionValue(s.Options[0])
 		}
@@ -206,23 +207,23 @@ func (d *dumper) associations() {
 	}
 }
 
-func dumpAssociation(s *Statement) string {
+func dumpAssociation(s *syntax.Statement) string {
 	line := s.Word
 	if s.Family != "" {
 		line += " " + s.Family
 	}
 	line += " " + s.Address
 	for _, name := range []string{"minpoll", "maxpoll", "ttl", "mode", "version", "key"} {
-		o, ok := s.last(name)
+		o, ok := s.Last(name)
 		if ok && (o.Int != 0 || name == "version") && !(name == "version" && o.Int == 4) {
 			line += " " + name + " " + strconv.FormatUint(uint64(uint32(o.Int)), 10)
 		}
 	}
-	if ident, ok := s.last("ident"); ok {
+	if ident, ok := s.Last("ident"); ok {
 		line += ` ident "` + ident.Text + `"`
 	}
 	for _, o := range s.Options {
-		if o.Kind == valueNone {
+		if o.Kind == syntax.ValueNone {
 			line += " " + o.Name
 		}
 	}
@@ -240,12 +241,12 @@ func (d *dumper) restricts() {
 			line += " mask " + s.Mask
 		}
 		limit := int64(-1)
-		if o, ok := s.last("ippeerlimit"); ok {
+		if o, ok := s.Last("ippeerlimit"); ok {
 			limit = o.Int
 		}
 		line += fmt.Sprintf(" ippeerlimit %d", limit)
 		for _, o := range s.Options {
-			if o.Kind == valueNone {
+			if o.Kind == syntax.ValueNone {
 				line += " " + o.Name
 			}
 		}
@@ -281,4 +282,4 @@ func (d *dumper) traps() {
 	}
 }
 
-func formatPlace(d Diagnostic) string { return fmt.Sprintf("%d:%d", d.Line, d.Column) }
+func formatPlace(d syntax.Diagnostic) string { return fmt.Sprintf("%d:%d", d.Line, d.Column) }

@@ -1,6 +1,7 @@
 package convert
 
 import (
+	"ntsbridge/bridge/convert/report"
 	"os"
 	"slices"
 	"strings"
@@ -10,9 +11,9 @@ import (
 )
 
 // codes returns the codes of all findings of a class or worse.
-func codes(r *Report, least Class) (list []string) {
-	add := func(f Finding) {
-		if f.Class.rank() >= least.rank() && !slices.Contains(list, f.Code) {
+func codes(r *report.Report, least report.Class) (list []string) {
+	add := func(f report.Finding) {
+		if f.Class.Rank() >= least.Rank() && !slices.Contains(list, f.Code) {
 			list = append(list, f.Code)
 		}
 	}
@@ -83,9 +84,9 @@ func TestTraps(t *testing.T) {
 		t.Run(strings.TrimPrefix(c.conf, good), func(t *testing.T) {
 			in := Input{Name: "ntp.conf", Data: []byte(c.conf + "\n"), Files: files}
 			res := Convert(in, Options{Dialect: "ntp", Hostname: "tick", Decide: running})
-			least := Folded
+			least := report.Folded
 			if c.want == "" {
-				least = Unsupported
+				least = report.Unsupported
 			}
 			found := codes(res.Report, least)
 			if c.want != "" && !slices.Contains(found, c.want) || c.want == "" && len(found) > 0 {
@@ -113,7 +114,7 @@ func TestAutokeyFiles(t *testing.T) {
 			in := Input{Name: "ntp.conf", Data: []byte("crypto host " + c.host + " pw " + c.pw + "\nkeysdir /" + c.dir + "\n"), Files: tree.FS()}
 			res := Convert(in, Options{Dialect: "ntp", PasswordFile: "/pw", Now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)})
 			checkResult(t, in, res)
-			if found := codes(res.Report, Dangerous); !slices.Contains(found, c.want) {
+			if found := codes(res.Report, report.Dangerous); !slices.Contains(found, c.want) {
 				t.Errorf("found %q, want %s\n%s", found, c.want, text(t, res.Report))
 			}
 			enabled := strings.Contains(string(res.Output), "autokey:\n  # Legacy")
@@ -149,7 +150,7 @@ func TestStarted(t *testing.T) {
 		{"etc/default/chrony", "DAEMON_OPTS=\"-g\"\n", "ntp", ""},
 	} {
 		in := Input{Name: "/etc/ntp.conf", Files: fstest.MapFS{c.name: {Data: []byte(c.content)}}}
-		conv := &conversion{in: in, dialect: c.dialect, report: &Report{}}
+		conv := &conversion{in: in, dialect: c.dialect, report: &report.Report{}}
 		conv.commandLine()
 		var got []string
 		for _, option := range []struct {
@@ -183,7 +184,7 @@ func TestChronySources(t *testing.T) {
 	if strings.Contains(string(res.Output), "server: e.example.org") {
 		t.Error("a source with a key that is not there was written")
 	}
-	if found := codes(res.Report, Dangerous); !slices.Contains(found, "source-key") || !slices.Contains(found, "no-address") {
+	if found := codes(res.Report, report.Dangerous); !slices.Contains(found, "source-key") || !slices.Contains(found, "no-address") {
 		t.Errorf("found %q", found)
 	}
 }

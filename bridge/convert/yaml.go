@@ -2,6 +2,8 @@ package convert
 
 import (
 	"fmt"
+	"ntsbridge/bridge/convert/spell"
+	"ntsbridge/bridge/convert/syntax"
 	"regexp"
 	"strconv"
 	"strings"
@@ -13,12 +15,12 @@ type node struct {
 	value    string // ready to be written; empty with children
 	children []*node
 	list     bool // children are items
-	lines    []*Statement
+	lines    []*syntax.Statement
 	remarks  []string
 }
 
 // from notes the lines that an entry comes from.
-func (n *node) from(lines ...*Statement) *node {
+func (n *node) from(lines ...*syntax.Statement) *node {
 	n.lines = append(n.lines, lines...)
 	return n
 }
@@ -59,7 +61,7 @@ func (n *node) item() *node {
 // writer renders nodes.
 type yamlWriter struct {
 	strings.Builder
-	quote func(*Statement) []string // the original lines of a statement
+	quote func(*syntax.Statement) []string // the original lines of a statement
 }
 
 func (w *yamlWriter) comments(n *node, indent string) {
@@ -126,7 +128,7 @@ var plainYAML = regexp.MustCompile(`^[A-Za-z_/][A-Za-z0-9_./@-]*$`)
 // yamlString writes a string so that YAML reads it as one.
 func yamlString(s string) string {
 	if plainYAML.MatchString(s) {
-		switch asciiLower(s) {
+		switch spell.AsciiLower(s) {
 		case "true", "false", "yes", "no", "on", "off", "null", "y", "n", "none":
 		default:
 			return s

@@ -15,6 +15,7 @@ import (
 
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/convert"
+	account "ntsbridge/bridge/convert/report"
 )
 
 type convertFlags struct {
@@ -211,9 +212,9 @@ func (f *convertFlags) options(output string) (convert.Options, error) {
 	}
 	switch f.lost {
 	case "running":
-		opt.Decide = func(convert.Question) convert.Lost { return convert.LostRunning }
+		opt.Decide = func(account.Question) convert.Lost { return convert.LostRunning }
 	case "intended":
-		opt.Decide = func(convert.Question) convert.Lost { return convert.LostIntended }
+		opt.Decide = func(account.Question) convert.Lost { return convert.LostIntended }
 	}
 	return opt, nil
 }
@@ -333,7 +334,7 @@ func (f *convertFlags) writeOutput(res *convert.Result) error {
 	return err
 }
 
-func (f *convertFlags) writeReport(r *convert.Report) error {
+func (f *convertFlags) writeReport(r *account.Report) error {
 	if f.report == "" {
 		return f.formatReport(f.errOut, r, f.errColour)
 	}
@@ -344,7 +345,7 @@ func (f *convertFlags) writeReport(r *convert.Report) error {
 	return writeFile(f.report, []byte(text.String()), 0o644)
 }
 
-func (f *convertFlags) formatReport(w io.Writer, r *convert.Report, colour bool) error {
+func (f *convertFlags) formatReport(w io.Writer, r *account.Report, colour bool) error {
 	if f.reportFormat == "json" {
 		encoder := json.NewEncoder(w)
 		encoder.SetEscapeHTML(false)
@@ -355,13 +356,13 @@ func (f *convertFlags) formatReport(w io.Writer, r *convert.Report, colour bool)
 }
 
 // verdict turns a report into an exit status.
-func (f *convertFlags) verdict(r *convert.Report) error {
+func (f *convertFlags) verdict(r *account.Report) error {
 	switch r.Outcome() {
-	case convert.Blocked:
+	case account.Blocked:
 		return fmt.Errorf("%s: not converted: %d questions have to be decided first, see the report", r.Input, len(r.Questions))
-	case convert.Rejected:
+	case account.Rejected:
 		return fmt.Errorf("%s: not converted, see the report", r.Input)
-	case convert.Lossy:
+	case account.Lossy:
 		if f.strict {
 			return &statusError{exitFindings, fmt.Errorf("%s: converted with losses, see the report", r.Input)}
 		}

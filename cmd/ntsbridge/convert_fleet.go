@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ntsbridge/bridge/convert"
+	account "ntsbridge/bridge/convert/report"
 )
 
 // fleetItem is one input and where its output goes, below the output
@@ -24,7 +25,7 @@ type fleetItem struct{ input, output string }
 // fleetResult is what became of an item.
 type fleetResult struct {
 	number int
-	report *convert.Report
+	report *account.Report
 	output string
 	err    error
 }
@@ -40,7 +41,7 @@ func (f *convertFlags) fleet(args []string) error {
 		return err
 	}
 	b := &batch{}
-	summary := convert.NewSummary()
+	summary := account.NewSummary()
 	failures := f.work(items, b, func(r fleetResult) {
 		summary.Add(r.report, r.output)
 		f.progress(r.number+1, len(items))
@@ -67,13 +68,13 @@ func (f *convertFlags) fleet(args []string) error {
 	return f.fleetVerdict(summary)
 }
 
-func (f *convertFlags) fleetVerdict(s *convert.Summary) error {
-	bad := s.Outcomes[convert.Blocked] + s.Outcomes[convert.Rejected]
+func (f *convertFlags) fleetVerdict(s *account.Summary) error {
+	bad := s.Outcomes[account.Blocked] + s.Outcomes[account.Rejected]
 	switch {
 	case bad > 0:
 		return fmt.Errorf("%d of %d configurations are not converted", bad, s.Files)
-	case f.strict && s.Outcomes[convert.Lossy] > 0:
-		return &statusError{exitFindings, fmt.Errorf("%d of %d configurations are converted with losses", s.Outcomes[convert.Lossy], s.Files)}
+	case f.strict && s.Outcomes[account.Lossy] > 0:
+		return &statusError{exitFindings, fmt.Errorf("%d of %d configurations are converted with losses", s.Outcomes[account.Lossy], s.Files)}
 	}
 	return nil
 }
@@ -192,7 +193,7 @@ func (f *convertFlags) fleetItem(number int, item fleetItem, b *batch) fleetResu
 	output := base + outputEnding[f.clientFormat]
 	res, err := f.convert(item.input, output, false)
 	if err != nil {
-		res = &convert.Result{Report: convert.FailedReport(item.input, err)} // the others go on
+		res = &convert.Result{Report: account.Failed(item.input, err)} // the others go on
 	}
 	r := fleetResult{number: number, report: res.Report}
 	var text strings.Builder

@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"ntsbridge/bridge/convert"
+	account "ntsbridge/bridge/convert/report"
 )
 
 // maxInput is above what is converted; the rest is not read.
@@ -97,9 +98,9 @@ func hostnameOf(root fs.FS) string {
 }
 
 // ask returns a function that asks on the terminal.
-func (f *convertFlags) ask() func(convert.Question) convert.Lost {
+func (f *convertFlags) ask() func(account.Question) convert.Lost {
 	answers := bufio.NewScanner(f.in)
-	return func(q convert.Question) convert.Lost {
+	return func(q account.Question) convert.Lost {
 		fmt.Fprintf(f.errOut, "%s:%d: %s\n  written: %s\n  running: %s\n", q.File, q.Line, q.Text, q.Written, q.Running)
 		choice := "[s]top or [r]unning"
 		if q.Intended {

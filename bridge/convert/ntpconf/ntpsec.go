@@ -1,7 +1,8 @@
-package convert
+package ntpconf
 
 import (
 	"maps"
+	"ntsbridge/bridge/convert/syntax"
 	"strings"
 	"sync"
 )
@@ -15,7 +16,7 @@ const (
 // ntpsecGrammar is ntpd's with what ntpsec added. What ntpsec removed is read
 // too: it is reported, not converted.
 var ntpsecGrammar = sync.OnceValue(func() *grammar {
-	g := &grammar{keywords: maps.Clone(keywords), directives: maps.Clone(directives)}
+	g := &grammar{keywords: maps.Clone(Keywords), directives: maps.Clone(Directives)}
 	for word := range strings.FieldsSeq("nts noval expire bias refclock limit unrestrict extra unit subtype baud enable disable cookie mintls maxtls tlsciphersuites tlsecdhcurves tlscipherserverpreference port pool maxdisp holdover ntsstats ntskestats usestats") {
 		if _, there := g.keywords[word]; !there {
 			g.keywords[word] = followToken
@@ -36,9 +37,9 @@ var ntpsecGrammar = sync.OnceValue(func() *grammar {
 	return g
 })
 
-// parseNTPsec reads an ntp.conf of ntpsec, and the directory ntp.d beside it.
+// ParseNTPsec reads an ntp.conf of ntpsec, and the directory ntp.d beside it.
 // files is as in grammar.
-func parseNTPsec(name string, data []byte, read Reader, files func(name, by string) (string, []string)) *Parsed {
+func ParseNTPsec(name string, data []byte, read syntax.Reader, files func(name, by string) (string, []string)) *syntax.Parsed {
 	g := *ntpsecGrammar()
 	g.files = files
 	return parse(&g, name, data, read)
@@ -46,10 +47,10 @@ func parseNTPsec(name string, data []byte, read Reader, files func(name, by stri
 
 // ntsText reads an option of the directive nts with its value: files, and
 // words that look like keywords.
-func (p *parser) ntsText() (Option, bool, bool) {
+func (p *parser) ntsText() (syntax.Option, bool, bool) {
 	name, found := p.keyword("cert key ca cookie mintls maxtls tlsciphersuites tlsecdhcurves aead port")
 	if !found {
-		return Option{}, false, true
+		return syntax.Option{}, false, true
 	}
 	o, ok := p.value(tokenString, tokenInteger)
 	o.Name = name
@@ -68,6 +69,6 @@ func (p *parser) ntpsecRefclock(word string) bool {
 	if !ok {
 		return false
 	}
-	p.keep(&Statement{Word: word, Address: driver.Text, Options: options})
+	p.keep(&syntax.Statement{Word: word, Address: driver.Text, Options: options})
 	return true
 }

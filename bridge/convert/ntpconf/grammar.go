@@ -1,37 +1,38 @@
-package convert
+package ntpconf
 
 import (
+	"ntsbridge/bridge/convert/syntax"
 	"strings"
 )
 
 // Words that are options of directives.
 const (
-	associationFlags   = "autokey burst iburst noselect preempt prefer true xleave xmtnonce"
-	associationNumbers = "key minpoll maxpoll ttl mode version"
-	cryptoStrings      = "digest host ident pw randfile"
-	tosIntegers        = "bcpollbstep beacon ceiling floor maxclock minclock minsane orphan orphanwait"
-	tosNumbers         = "mindist maxdist"
-	statisticsNames    = "clockstats cryptostats loopstats peerstats protostats rawstats sysstats timingstats"
-	filegenTypes       = "age day month none pid week year"
-	filegenFlags       = "link nolink enable disable"
-	discardIntegers    = "average minimum monitor"
-	mruIntegers        = "incalloc incmem initalloc initmem maxage maxdepth maxmem mindepth"
-	restrictFlags      = "epeer flake ignore kod limited lowpriotrap mssntp nomodify nomrulist noepeer nopeer noquery noserve notrap notrust ntpport version"
-	fudgeFlags         = "flag1 flag2 flag3 flag4"
-	rlimitIntegers     = "memlock stacksize filenum"
-	systemSwitches     = "auth bclient calibrate kernel mode7 monitor ntp peer_clear_digest_early stats unpeer_crypto_early unpeer_crypto_nak_early unpeer_digest_early"
-	tinkerNumbers      = "allan dispersion freq huffpuff panic step stepback stepfwd stepout tick"
-	resetCounters      = "allpeers auth ctl io mem sys timer"
-	interfaceActions   = "drop ignore listen"
-	interfaceClasses   = "all ipv4 ipv6 wildcard"
+	AssociationFlags   = "autokey burst iburst noselect preempt prefer true xleave xmtnonce"
+	AssociationNumbers = "key minpoll maxpoll ttl mode version"
+	CryptoStrings      = "digest host ident pw randfile"
+	TosIntegers        = "bcpollbstep beacon ceiling floor maxclock minclock minsane orphan orphanwait"
+	TosNumbers         = "mindist maxdist"
+	StatisticsNames    = "clockstats cryptostats loopstats peerstats protostats rawstats sysstats timingstats"
+	FilegenTypes       = "age day month none pid week year"
+	FilegenFlags       = "link nolink enable disable"
+	DiscardIntegers    = "average minimum monitor"
+	MruIntegers        = "incalloc incmem initalloc initmem maxage maxdepth maxmem mindepth"
+	RestrictFlags      = "epeer flake ignore kod limited lowpriotrap mssntp nomodify nomrulist noepeer nopeer noquery noserve notrap notrust ntpport version"
+	FudgeFlags         = "flag1 flag2 flag3 flag4"
+	RlimitIntegers     = "memlock stacksize filenum"
+	SystemSwitches     = "auth bclient calibrate kernel mode7 monitor ntp peer_clear_digest_early stats unpeer_crypto_early unpeer_crypto_nak_early unpeer_digest_early"
+	TinkerNumbers      = "allan dispersion freq huffpuff panic step stepback stepfwd stepout tick"
+	ResetCounters      = "allpeers auth ctl io mem sys timer"
+	InterfaceActions   = "drop ignore listen"
+	InterfaceClasses   = "all ipv4 ipv6 wildcard"
 )
 
 var fieldCache = func() map[string][]string {
 	cache := make(map[string][]string)
 	for _, words := range []string{
-		associationFlags, associationNumbers, cryptoStrings, tosIntegers, tosNumbers, statisticsNames, filegenTypes,
-		filegenFlags, discardIntegers, mruIntegers, restrictFlags, fudgeFlags, rlimitIntegers, systemSwitches,
-		tinkerNumbers, resetCounters, interfaceActions, interfaceClasses, "-4 -6", "default", "source", "mask",
+		AssociationFlags, AssociationNumbers, CryptoStrings, TosIntegers, TosNumbers, StatisticsNames, FilegenTypes,
+		FilegenFlags, DiscardIntegers, MruIntegers, RestrictFlags, FudgeFlags, RlimitIntegers, SystemSwitches,
+		TinkerNumbers, ResetCounters, InterfaceActions, InterfaceClasses, "-4 -6", "default", "source", "mask",
 		"ippeerlimit", "serverresponse", "fuzz", "revoke", "ident", "basedate", "cohort", "true", "file", "type",
 		"stratum", "refid abbrev", "time1 time2 minjitter", "port", "interface", "...", "checkhash ignorehash",
 	} {
@@ -40,24 +41,24 @@ var fieldCache = func() map[string][]string {
 	return cache
 }()
 
-// directives are the commands. Each function reads what stands behind the
+// Directives are the commands. Each function reads what stands behind the
 // word; false is a syntax error at the next token before anything was complete.
-var directives map[string]func(p *parser, word string) bool
+var Directives map[string]func(p *parser, word string) bool
 
 func init() { // not an initialiser: include is reached from itself
-	directives = map[string]func(p *parser, word string) bool{
+	Directives = map[string]func(p *parser, word string) bool{
 		"broadcastclient": (*parser).bare,
 		"crypto":          (*parser).crypto,
-		"discard":         integers(discardIntegers),
-		"mru":             integers(mruIntegers),
-		"rlimit":          integers(rlimitIntegers),
-		"tinker":          numbers(tinkerNumbers),
+		"discard":         integers(DiscardIntegers),
+		"mru":             integers(MruIntegers),
+		"rlimit":          integers(RlimitIntegers),
+		"tinker":          numbers(TinkerNumbers),
 		"tos":             list(tosOption),
 		"fudge":           (*parser).fudge,
-		"enable":          flags(systemSwitches),
-		"disable":         flags(systemSwitches),
-		"statistics":      flags(statisticsNames),
-		"reset":           flags(resetCounters),
+		"enable":          flags(SystemSwitches),
+		"disable":         flags(SystemSwitches),
+		"statistics":      flags(StatisticsNames),
+		"reset":           flags(ResetCounters),
 		"filegen":         (*parser).filegen,
 		"trustedkey":      (*parser).trustedKey,
 		"restrict":        (*parser).restrict,
@@ -78,19 +79,19 @@ func init() { // not an initialiser: include is reached from itself
 		"ttl":             values(tokenInteger),
 	}
 	for word := range strings.FieldsSeq("server pool peer broadcast manycastclient") {
-		directives[word] = (*parser).association
+		Directives[word] = (*parser).association
 	}
 	for word := range strings.FieldsSeq("manycastserver multicastclient") {
-		directives[word] = (*parser).addresses
+		Directives[word] = (*parser).addresses
 	}
 	for word := range strings.FieldsSeq("automax controlkey dscp leapsmearinterval mdnstries requestkey revoke") {
-		directives[word] = single(tokenInteger)
+		Directives[word] = single(tokenInteger)
 	}
 	for word := range strings.FieldsSeq("ident keys keysdir logfile ntpsigndsocket pidfile saveconfigdir statsdir") {
-		directives[word] = single(tokenString)
+		Directives[word] = single(tokenString)
 	}
 	for word := range strings.FieldsSeq("broadcastdelay nonvolatile tick") {
-		directives[word] = single(tokenInteger, tokenDouble)
+		Directives[word] = single(tokenInteger, tokenDouble)
 	}
 }
 
@@ -107,7 +108,7 @@ func (p *parser) directive() bool {
 }
 
 func (p *parser) bare(word string) bool {
-	p.keep(&Statement{Word: word})
+	p.keep(&syntax.Statement{Word: word})
 	return true
 }
 
@@ -126,14 +127,14 @@ func (p *parser) address() (family, address string, ok bool) {
 
 // option is an option that a list knows: found is false if the next token is
 // none, ok is false if its value is missing or of the wrong type.
-type option func(p *parser) (o Option, found, ok bool)
+type option func(p *parser) (o syntax.Option, found, ok bool)
 
 // typed returns the option of the given words with a value.
 func typed(words string, kinds ...tokenKind) option {
-	return func(p *parser) (Option, bool, bool) {
+	return func(p *parser) (syntax.Option, bool, bool) {
 		name, found := p.keyword(words)
 		if !found {
-			return Option{}, false, true
+			return syntax.Option{}, false, true
 		}
 		o, ok := p.value(kinds...)
 		o.Name = name
@@ -143,27 +144,27 @@ func typed(words string, kinds ...tokenKind) option {
 
 // plain returns the option of the given words without a value.
 func plain(words string) option {
-	return func(p *parser) (Option, bool, bool) {
+	return func(p *parser) (syntax.Option, bool, bool) {
 		name, found := p.keyword(words)
-		return Option{Name: name}, found, true
+		return syntax.Option{Name: name}, found, true
 	}
 }
 
 // anyOf returns the first option that is found.
 func anyOf(options ...option) option {
-	return func(p *parser) (Option, bool, bool) {
+	return func(p *parser) (syntax.Option, bool, bool) {
 		for _, read := range options {
 			if o, found, ok := read(p); found {
 				return o, found, ok
 			}
 		}
-		return Option{}, false, true
+		return syntax.Option{}, false, true
 	}
 }
 
 // collect reads options as long as there are any; ok is false after an option
 // without its value, for which ntpd loses the whole command.
-func (p *parser) collect(read option) (list []Option, ok bool) {
+func (p *parser) collect(read option) (list []syntax.Option, ok bool) {
 	for {
 		o, found, ok := read(p)
 		if !ok {
@@ -172,7 +173,7 @@ func (p *parser) collect(read option) (list []Option, ok bool) {
 		if !found {
 			return list, true
 		}
-		if o.Name != "" || o.Kind != valueNone {
+		if o.Name != "" || o.Kind != syntax.ValueNone {
 			list = append(list, o)
 		}
 	}
@@ -190,10 +191,10 @@ func list(read option) func(*parser, string) bool {
 			return false
 		}
 		options := rest
-		if first.Name != "" || first.Kind != valueNone {
-			options = append([]Option{first}, rest...)
+		if first.Name != "" || first.Kind != syntax.ValueNone {
+			options = append([]syntax.Option{first}, rest...)
 		}
-		p.keep(&Statement{Word: word, Options: options})
+		p.keep(&syntax.Statement{Word: word, Options: options})
 		return true
 	}
 }
@@ -206,7 +207,7 @@ func flags(words string) func(*parser, string) bool { return list(plain(words)) 
 
 // value returns an option without a name.
 func value(kinds ...tokenKind) option {
-	return func(p *parser) (Option, bool, bool) {
+	return func(p *parser) (syntax.Option, bool, bool) {
 		o, found := p.value(kinds...)
 		return o, found, true
 	}
@@ -222,17 +223,17 @@ func single(kinds ...tokenKind) func(*parser, string) bool {
 		}
 		o, ok := p.value(kinds...)
 		if ok {
-			p.keep(&Statement{Word: word, Options: []Option{o}})
+			p.keep(&syntax.Statement{Word: word, Options: []syntax.Option{o}})
 		}
 		return ok
 	}
 }
 
-var associationOption = anyOf(plain(associationFlags), typed(associationNumbers, tokenInteger, tokenUint),
+var associationOption = anyOf(plain(AssociationFlags), typed(AssociationNumbers, tokenInteger, tokenUint),
 	typed("ident", tokenString))
 
 func (p *parser) association(word string) bool {
-	s := &Statement{Word: word}
+	s := &syntax.Statement{Word: word}
 	var ok bool
 	if s.Family, s.Address, ok = p.address(); !ok {
 		return false
@@ -248,7 +249,7 @@ func (p *parser) association(word string) bool {
 
 // checkAssociation corrects values as ntpd does when it takes the line; it
 // reports false if ntpd drops the line for one of them.
-func (p *parser) checkAssociation(s *Statement) bool {
+func (p *parser) checkAssociation(s *syntax.Statement) bool {
 	good := true
 	kept := s.Options[:0]
 	for _, o := range s.Options {
@@ -268,13 +269,13 @@ func (p *parser) checkAssociation(s *Statement) bool {
 				problem = "version: invalid argument"
 			}
 		case "ttl":
-			if s.refclock() {
+			if s.Refclock() {
 				problem = "'ttl' does not apply for refclocks"
 			} else if uint32(v) >= 8 { // of the table of the directive ttl
 				problem = "ttl: invalid argument"
 			}
 		case "mode":
-			if !s.refclock() {
+			if !s.Refclock() {
 				problem = "'mode' does not apply for network peers"
 			}
 		}
@@ -293,25 +294,25 @@ const maxKeyID = 1<<32 - 1
 
 // minPoll and maxPoll put what is out of range to ntpd's least and largest.
 func (p *parser) minPoll(v int32) int64 {
-	if v < minPollExponent || v > 255 {
+	if v < MinPollExponent || v > 255 {
 		p.say("minpoll: provided value (%d) is out of range [3-255])", v)
-		return minPollExponent
+		return MinPollExponent
 	}
 	return int64(v)
 }
 
 func (p *parser) maxPoll(v int32) int64 {
-	if v < 0 || v > maxPollExponent {
+	if v < 0 || v > MaxPollExponent {
 		p.say("maxpoll: provided value (%d) is out of range [0-17])", v)
-		return maxPollExponent
+		return MaxPollExponent
 	}
 	return int64(v)
 }
 
 // The poll exponents of ntpd: 8 s to 36 h.
 const (
-	minPollExponent = 3
-	maxPollExponent = 17
+	MinPollExponent = 3
+	MaxPollExponent = 17
 )
 
 func (p *parser) unpeer(string) bool {
@@ -319,14 +320,14 @@ func (p *parser) unpeer(string) bool {
 	if !ok {
 		return false
 	}
-	p.keep(&Statement{Word: "unpeer", Family: family, Address: address})
+	p.keep(&syntax.Statement{Word: "unpeer", Family: family, Address: address})
 	return true
 }
 
 // addresses reads a list of at least one address; the family of each is in
 // the option's name.
 func (p *parser) addresses(word string) bool {
-	s := &Statement{Word: word}
+	s := &syntax.Statement{Word: word}
 	for {
 		family := p.family()
 		o, ok := p.value(tokenString)
@@ -342,5 +343,5 @@ func (p *parser) addresses(word string) bool {
 	}
 }
 
-// knownNTP reports whether a word is a directive of ntpd.
-func knownNTP(word string) bool { return directives[word] != nil }
+// Known reports whether a word is a directive of ntpd.
+func Known(word string) bool { return Directives[word] != nil }

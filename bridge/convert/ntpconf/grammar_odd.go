@@ -1,13 +1,15 @@
-package convert
+package ntpconf
+
+import "ntsbridge/bridge/convert/syntax"
 
 // Commands of ntpd's grammar that nothing is converted from: they are read so
 // that what stands around them is read as ntpd reads it.
 
 // pollSkewList reads entries of POLL LOW|HIGH or default LOW|HIGH.
 func (p *parser) pollSkewList(word string) bool {
-	s := &Statement{Word: word}
+	s := &syntax.Statement{Word: word}
 	for {
-		entry := Option{Name: "default"}
+		entry := syntax.Option{Name: "default"}
 		if _, ok := p.keyword("default"); !ok {
 			o, ok := p.value(tokenInteger)
 			if !ok {
@@ -25,14 +27,14 @@ func (p *parser) pollSkewList(word string) bool {
 		if !ok {
 			return false
 		}
-		entry.Kind, entry.Int, entry.High = valueRange, low.Int, high.Int
+		entry.Kind, entry.Int, entry.High = syntax.ValueRange, low.Int, high.Int
 		if p.goodSkew(entry) {
 			s.Options = append(s.Options, entry)
 		}
 	}
 }
 
-func (p *parser) goodSkew(o Option) bool {
+func (p *parser) goodSkew(o syntax.Option) bool {
 	poll := int64(o.Double)
 	switch {
 	case o.Int < 0 || o.High < 0:
@@ -52,7 +54,7 @@ func (p *parser) goodSkew(o Option) bool {
 // simulate reads the block of the simulator, in which commands end with a
 // semicolon. A block with a mistake leaves ntpd in that mode for good.
 func (p *parser) simulate(word string) bool {
-	s := &Statement{Word: word}
+	s := &syntax.Statement{Word: word}
 	p.simulator = true
 	if !p.special("{") || !p.assignments("beep_delay simulation_duration") {
 		return p.simulatorStuck()
@@ -76,8 +78,7 @@ func (p *parser) simulate(word string) bool {
 // simulatorStuck notes that the rest of the file is read as a simulator's.
 func (p *parser) simulatorStuck() bool {
 	if p.result.Ends == nil {
-		p.result.Ends = &End{p.place.file, p.place.line,
-			"a simulator block with a mistake: from here on ntpd ends commands at semicolons instead of lines"}
+		p.result.Ends = &syntax.End{File: p.place.File, Line: p.place.Line, Text: "a simulator block with a mistake: from here on ntpd ends commands at semicolons instead of lines"}
 	}
 	return false
 }

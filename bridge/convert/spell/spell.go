@@ -1,24 +1,27 @@
-package convert
+// Package spell is how configurations are written: it splits lines into words,
+// guesses what a misspelt word was, masks secrets, and makes foreign text fit
+// for a terminal, a comment and JSON.
+package spell
 
 import (
 	"strings"
 	"unicode/utf8"
 )
 
-// masked takes the place of a secret.
-const masked = "********"
+// Masked takes the place of a secret.
+const Masked = "********"
 
 // maxShownLine bounds what a report shows of a line, in octets.
 const maxShownLine = 400
 
-// show returns a line for a report: secrets masked, one printable line.
-func show(line string) string { return printable(mask(line)) }
+// Show returns a line for a report: secrets masked, one printable line.
+func Show(line string) string { return Printable(Mask(line)) }
 
-// mask hides what stands behind pw, on any line and in any case, and on a
+// Mask hides what stands behind pw, on any line and in any case, and on a
 // line of crypto every word that is neither an option nor an option's value:
 // behind a misspelt pw stands the password.
-func mask(line string) string {
-	lower := asciiLower(line)
+func Mask(line string) string {
+	lower := AsciiLower(line)
 	if !strings.Contains(lower, "pw") && !strings.Contains(lower, "crypto") && !strings.Contains(lower, "passw") {
 		return line
 	}
@@ -32,9 +35,9 @@ func mask(line string) string {
 		if i == 0 {
 			crypto = word == "crypto"
 		}
-		named := cryptoWord(before) && before != "pw"
-		if passwordWord(before) || strings.HasPrefix(word, `pw"`) || crypto && i > 0 && !cryptoWord(word) && !named {
-			b.WriteString(line[last:span[0]] + masked)
+		named := CryptoWord(before) && before != "pw"
+		if passwordWord(before) || strings.HasPrefix(word, `pw"`) || crypto && i > 0 && !CryptoWord(word) && !named {
+			b.WriteString(line[last:span[0]] + Masked)
 			last = span[1]
 		}
 		before = word
@@ -42,8 +45,8 @@ func mask(line string) string {
 	return b.String() + line[last:]
 }
 
-// asciiLower keeps every octet in its place.
-func asciiLower(s string) string {
+// AsciiLower keeps every octet in its place.
+func AsciiLower(s string) string {
 	b := []byte(s)
 	for i, c := range b {
 		if 'A' <= c && c <= 'Z' {
@@ -57,8 +60,8 @@ func passwordWord(word string) bool {
 	return word == "pw" || strings.HasPrefix(word, "passw") || strings.HasSuffix(word, "=pw")
 }
 
-// cryptoWord reports whether a word is an option of crypto in any release.
-func cryptoWord(word string) bool {
+// CryptoWord reports whether a word is an option of crypto in any release.
+func CryptoWord(word string) bool {
 	switch word {
 	case "digest", "host", "ident", "pw", "randfile", "revoke", "cert", "sign", "leap", "gqpar", "iffpar", "mvpar", "gq", "rsakey":
 		return true
@@ -70,12 +73,12 @@ func cryptoWord(word string) bool {
 func wordSpans(line string) [][2]int {
 	var spans [][2]int
 	for i := 0; i < len(line); {
-		if isSpace(int(line[i])) {
+		if IsSpace(int(line[i])) {
 			i++
 			continue
 		}
 		begin := i
-		for i < len(line) && !isSpace(int(line[i])) {
+		for i < len(line) && !IsSpace(int(line[i])) {
 			if line[i] == '"' {
 				end := strings.IndexByte(line[i+1:], '"')
 				if end < 0 {
@@ -91,8 +94,8 @@ func wordSpans(line string) [][2]int {
 	return spans
 }
 
-// printable returns a line that a terminal, a comment and JSON can hold.
-func printable(line string) string {
+// Printable returns a line that a terminal, a comment and JSON can hold.
+func Printable(line string) string {
 	line = strings.TrimRight(line, " \t\r")
 	cut := ""
 	if len(line) > maxShownLine {
@@ -129,11 +132,11 @@ func control(r rune) bool {
 	return 0x80 <= r && r < 0xa0 || 0x200b <= r && r <= 0x200f || 0x2028 <= r && r <= 0x202e || 0x2066 <= r && r <= 0x2069 || r == 0xfeff
 }
 
-// isComment reports whether a line of ntp.conf has no command.
-func isComment(line string) bool {
+// IsComment reports whether a line of ntp.conf has no command.
+func IsComment(line string) bool {
 	for i := range len(line) {
 		switch c := line[i]; {
-		case c > 127 || isSpace(int(c)):
+		case c > 127 || IsSpace(int(c)):
 		default:
 			return c == '#'
 		}
@@ -141,9 +144,9 @@ func isComment(line string) bool {
 	return true
 }
 
-// plainName reports whether a name can be written: not empty, and without blanks,
+// PlainName reports whether a name can be written: not empty, and without blanks,
 // control characters and broken text.
-func plainName(s string) bool {
+func PlainName(s string) bool {
 	for _, r := range s {
 		if r <= ' ' || r == 0x7f || r == utf8.RuneError || control(r) {
 			return false
@@ -152,12 +155,12 @@ func plainName(s string) bool {
 	return s != ""
 }
 
-// plainPath is plainName for file names, which may have blanks.
-func plainPath(s string) bool { return s != "" && plainName(strings.ReplaceAll(s, " ", "_")) }
+// PlainPath is plainName for file names, which may have blanks.
+func PlainPath(s string) bool { return s != "" && PlainName(strings.ReplaceAll(s, " ", "_")) }
 
-// words splits a line as an operator reads it: without the comment, quotes
+// Words splits a line as an operator reads it: without the comment, quotes
 // kept together and taken off.
-func words(line string) []string {
+func Words(line string) []string {
 	var list []string
 	for _, span := range wordSpans(line) {
 		word := line[span[0]:span[1]]
@@ -174,13 +177,13 @@ func words(line string) []string {
 	return list
 }
 
-// meant returns the word of a list that a misspelt word most likely is, or
+// Meant returns the word of a list that a misspelt word most likely is, or
 // nothing. ntpd's words differ by so much that one slip is not ambiguous.
-func meant(word string, list []string) string {
-	lower := strings.NewReplacer("-", "", "_", "").Replace(asciiLower(word))
+func Meant(word string, list []string) string {
+	lower := strings.NewReplacer("-", "", "_", "").Replace(AsciiLower(word))
 	best, distance := "", 3
 	for _, candidate := range list {
-		if candidate == asciiLower(word) {
+		if candidate == AsciiLower(word) {
 			return candidate
 		}
 		limit := 1
@@ -215,7 +218,7 @@ func slips(a, b string) int {
 			switch {
 			case a[i-1] == b[j-1]:
 				cost = 0
-			case isDigit(a[i-1]) || isDigit(b[j-1]):
+			case IsDigit(a[i-1]) || IsDigit(b[j-1]):
 				cost = 3 // another number is no slip
 			}
 			row[j] = min(prev[j]+1, row[j-1]+1, prev[j-1]+cost)
@@ -235,13 +238,13 @@ func abs(n int) int {
 	return n
 }
 
-func isSpace(c int) bool { return c == ' ' || '\t' <= c && c <= '\r' }
+func IsSpace(c int) bool { return c == ' ' || '\t' <= c && c <= '\r' }
 
-func isDigit(c byte) bool { return '0' <= c && c <= '9' }
+func IsDigit(c byte) bool { return '0' <= c && c <= '9' }
 
-func isHexDigit(c byte) bool { return isDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
+func IsHexDigit(c byte) bool { return IsDigit(c) || 'a' <= c|0x20 && c|0x20 <= 'f' }
 
-func all(s string, ok func(byte) bool) bool {
+func All(s string, ok func(byte) bool) bool {
 	for i := range len(s) {
 		if !ok(s[i]) {
 			return false
@@ -250,6 +253,6 @@ func all(s string, ok func(byte) bool) bool {
 	return true
 }
 
-func isVisible(c byte) bool { return c > ' ' && c < 0x7f }
+func IsVisible(c byte) bool { return c > ' ' && c < 0x7f }
 
-func isRefID(c byte) bool { return isDigit(c) || 'A' <= c&^0x20 && c&^0x20 <= 'Z' }
+func IsRefID(c byte) bool { return IsDigit(c) || 'A' <= c&^0x20 && c&^0x20 <= 'Z' }

@@ -1,4 +1,4 @@
-package convert
+package restrict
 
 import (
 	"fmt"
@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"ntsbridge/bridge/access"
+	"ntsbridge/bridge/convert/report"
 )
 
 // neighbours returns the addresses at the edges of a prefix and beside them.
@@ -25,19 +26,19 @@ func neighbours(p netip.Prefix) []netip.Addr {
 	return list
 }
 
-// compareAccess compares a list with a table.
-func compareAccess(l *restrictList, t *access.Table) *Comparison {
-	prefixes := []netip.Prefix{netip.PrefixFrom(any4, 0), netip.PrefixFrom(any6, 0)}
+// Compare compares a list with a table.
+func Compare(l *List, t *access.Table) *report.Comparison {
+	prefixes := []netip.Prefix{netip.PrefixFrom(Any4, 0), netip.PrefixFrom(Any6, 0)}
 	for _, r := range t.Rules() {
 		prefixes = append(prefixes, r.Prefix)
 	}
-	for _, e := range l.entries {
-		last, _ := highestBit(e.mask)
-		prefixes = append(prefixes, netip.PrefixFrom(e.addr, last))
+	for _, e := range l.Entries {
+		last, _ := highestBit(e.Mask)
+		prefixes = append(prefixes, netip.PrefixFrom(e.Addr, last))
 	}
 	slices.SortFunc(prefixes, netip.Prefix.Compare)
 	prefixes = slices.Compact(prefixes)
-	c := &Comparison{Prefixes: len(prefixes), Equal: true}
+	c := &report.Comparison{Prefixes: len(prefixes), Equal: true}
 	seen := make(map[netip.AddrPort]bool)
 	for _, p := range prefixes {
 		for _, a := range neighbours(p) {
@@ -53,25 +54,25 @@ func compareAccess(l *restrictList, t *access.Table) *Comparison {
 	return c
 }
 
-func probe(c *Comparison, l *restrictList, t *access.Table, at netip.AddrPort) {
+func probe(c *report.Comparison, l *List, t *access.Table, at netip.AddrPort) {
 	c.Probes++
-	e := l.lookup(at)
-	old, now := serviceOf(e.flags), serviceOfRule(t.Lookup(at))
+	e := l.Lookup(at)
+	old, now := ServiceOf(e.Flags), ServiceOfRule(t.Lookup(at))
 	if old == now || !old.Serve && !now.Serve && old.Query == now.Query {
 		return
 	}
 	c.Equal = false
-	if len(c.Differences) < maxDifferences {
-		c.Differences = append(c.Differences, Difference{
+	if len(c.Differences) < report.MaxDifferences {
+		c.Differences = append(c.Differences, report.Difference{
 			Address: at.Addr().String(), FromNTP: at.Port() == 123,
-			Old: fmt.Sprintf("%v (%v)", old, e.flags&^flagSourcePort), New: now.String(),
-			Laxer: now.laxerThan(old),
+			Old: fmt.Sprintf("%v (%v)", old, e.Flags&^FlagSourcePort), New: now.String(),
+			Laxer: now.LaxerThan(old),
 		})
 	}
 }
 
-// laxerThan reports whether s gives anything that old does not.
-func (s service) laxerThan(old service) bool {
+// LaxerThan reports whether s gives anything that old does not.
+func (s Service) LaxerThan(old Service) bool {
 	switch {
 	case s.Query && !old.Query:
 		return true

@@ -1,8 +1,13 @@
-package convert
+// Package ntpconf reads ntp.conf as ntpd 4.2.8p15 does, and as ntpsec 1.2 does:
+// the grammar of the daemon, errors included, so that of a line which the daemon
+// understands in part the same part is kept. What the statements mean is worked
+// out elsewhere.
+package ntpconf
 
 import (
 	"bytes"
 	"fmt"
+	"ntsbridge/bridge/convert/syntax"
 	"slices"
 	"strings"
 )
@@ -13,12 +18,12 @@ import (
 type parser struct {
 	scanner
 	grammar  *grammar
-	read     Reader
-	result   *Parsed
+	read     syntax.Reader
+	result   *syntax.Parsed
 	ahead    token // valid if has
 	has      bool
 	quiet    int // tokens until errors are told again, as in bison
-	place    lineMark
+	place    syntax.Place
 	total    int // octets
 	lines    int
 	includes int
@@ -35,23 +40,23 @@ type grammar struct {
 	files func(name, by string) (resolved string, inside []string)
 }
 
-// ParseNTP reads an ntp.conf as ntpd 4.2.8p15 does. The reader is asked for
+// Parse reads an ntp.conf as ntpd 4.2.8p15 does. The reader is asked for
 // included files.
-func ParseNTP(name string, data []byte, read Reader) *Parsed {
-	return parse(&grammar{keywords: keywords, directives: directives, association: associationOption}, name, data, read)
+func Parse(name string, data []byte, read syntax.Reader) *syntax.Parsed {
+	return parse(&grammar{keywords: Keywords, directives: Directives, association: associationOption}, name, data, read)
 }
 
-func parse(g *grammar, name string, data []byte, read Reader) *Parsed {
-	p := &parser{grammar: g, read: read, result: &Parsed{}}
+func parse(g *grammar, name string, data []byte, read syntax.Reader) *syntax.Parsed {
+	p := &parser{grammar: g, read: read, result: &syntax.Parsed{}}
 	p.keywords = g.keywords
-	if err := CheckLength(data); err != nil {
+	if err := syntax.CheckLength(data); err != nil {
 		p.result.Fatal = err.Error()
 		return p.result
 	}
 	p.push(name, data, -1, 0)
 	if g.files != nil {
 		if _, beside := g.files("ntp.d", name); beside != nil { // as ntpsec has it
-			p.file().after = func() { p.includeAll(beside, lineMark{}) }
+			p.file().after = func() { p.includeAll(beside, syntax.Place{}) }
 		}
 	}
 	p.run()
@@ -60,7 +65,7 @@ func parse(g *grammar, name string, data []byte, read Reader) *Parsed {
 
 // push makes a file the one that is read.
 func (p *parser) push(name string, data []byte, by, byLine int) {
-	p.result.Files = append(p.result.Files, File{Name: name, By: by, ByLine: byLine, Lines: splitLines(data)})
+	p.result.Files = append(p.result.Files, syntax.File{Name: name, By: by, ByLine: byLine, Lines: syntax.SplitLines(data)})
 	p.stack = append(p.stack, &inputFile{index: len(p.result.Files) - 1, data: data, back: none, line: 1})
 	p.total += len(data)
 	p.lines += bytes.Count(data, []byte{'\n'}) + 1
@@ -72,7 +77,7 @@ func (p *parser) run() {
 		case nil:
 		case *fatalError:
 			p.result.Fatal = e.Error()
-			p.result.Ends = &End{p.file().index, e.line, e.text}
+			p.result.Ends = &syntax.End{File: p.file().index, Line: e.line, Text: e.text}
 		default:
 			panic(e)
 		}
@@ -102,7 +107,7 @@ func (p *parser) take() token {
 // command reads one command and its end; it reports false at the end of all.
 func (p *parser) command() bool {
 	f := p.file()
-	p.place = lineMark{f.index, f.line}
+	p.place = syntax.Place{File: f.index, Line: f.line}
 	t := p.peek()
 	if t.kind == tokenEnd {
 		p.stopped(f)
@@ -111,7 +116,7 @@ func (p *parser) command() bool {
 	if t.kind != tokenEOC {
 		// The word may stand behind lines that ended an inclusion.
 		f = p.file()
-		p.place = lineMark{f.index, t.line}
+		p.place = syntax.Place{File: f.index, Line: t.line}
 		if !p.directive() {
 			return p.recover()
 		}
@@ -126,7 +131,7 @@ func (p *parser) command() bool {
 // stopped notes where reading ended if that is not the end of the file.
 func (p *parser) stopped(f *inputFile) {
 	if f.off < len(f.data) && p.result.Ends == nil {
-		p.result.Ends = &End{f.index, f.line, "a NUL character: ntpd ignores everything after it, without a message"}
+		p.result.Ends = &syntax.End{File: f.index, Line: f.line, Text: "a NUL character: ntpd ignores everything after it, without a message"}
 	}
 }
 
@@ -137,7 +142,7 @@ func (p *parser) recover() bool {
 	if told {
 		f.errorLine, f.errorCol = f.tokenLine, f.tokenCol
 	}
-	d := Diagnostic{File: p.place.file, At: p.place.line, Line: f.errorLine, Column: f.errorCol, Syntax: true, Repeat: !told,
+	d := syntax.Diagnostic{File: p.place.File, At: p.place.Line, Line: f.errorLine, Column: f.errorCol, Syntax: true, Repeat: !told,
 		Text: "syntax error, unexpected " + p.peek().name()}
 	p.lose(f)
 	p.quiet = 3
@@ -163,7 +168,7 @@ func (p *parser) lose(f *inputFile) {
 		return
 	}
 	s := p.result.Statements[n-1]
-	if s.File != f.index || s.Line != f.tokenLine || s.File != p.place.file || s.Line != p.place.line {
+	if s.File != f.index || s.Line != f.tokenLine || s.File != p.place.File || s.Line != p.place.Line {
 		return
 	}
 	lines := p.result.Files[s.File].Lines
@@ -173,8 +178,8 @@ func (p *parser) lose(f *inputFile) {
 }
 
 // keep adds a statement.
-func (p *parser) keep(s *Statement) *Statement {
-	s.File, s.Line = p.place.file, p.place.line
+func (p *parser) keep(s *syntax.Statement) *syntax.Statement {
+	s.File, s.Line = p.place.File, p.place.Line
 	p.result.Statements = append(p.result.Statements, s)
 	return s
 }
@@ -182,23 +187,23 @@ func (p *parser) keep(s *Statement) *Statement {
 // say adds one of ntpd's remarks about a value.
 func (p *parser) say(format string, args ...any) {
 	f := p.file()
-	p.result.Diagnostics = append(p.result.Diagnostics, Diagnostic{
-		File: p.place.file, Line: p.place.line, At: p.place.line, Column: f.tokenCol, Text: fmt.Sprintf(format, args...),
+	p.result.Diagnostics = append(p.result.Diagnostics, syntax.Diagnostic{
+		File: p.place.File, Line: p.place.Line, At: p.place.Line, Column: f.tokenCol, Text: fmt.Sprintf(format, args...),
 	})
 }
 
 // keyword takes the next token if it is one of the given words.
 func (p *parser) keyword(words string) (string, bool) {
 	t := p.peek()
-	if t.kind != tokenKeyword || !slices.Contains(fieldsOf(words), t.text) {
+	if t.kind != tokenKeyword || !slices.Contains(FieldsOf(words), t.text) {
 		return "", false
 	}
 	p.take()
 	return t.text, true
 }
 
-// fieldsOf is strings.Fields with a memory: the lists are constants.
-func fieldsOf(words string) []string {
+// FieldsOf is strings.Fields with a memory: the lists are constants.
+func FieldsOf(words string) []string {
 	if f, ok := fieldCache[words]; ok {
 		return f
 	}
@@ -215,22 +220,22 @@ func (p *parser) special(c string) bool {
 }
 
 // value takes a value of one of the types; ok is false if there is none.
-func (p *parser) value(kinds ...tokenKind) (Option, bool) {
+func (p *parser) value(kinds ...tokenKind) (syntax.Option, bool) {
 	t := p.peek()
 	if !slices.Contains(kinds, t.kind) {
-		return Option{}, false
+		return syntax.Option{}, false
 	}
 	p.take()
-	o := Option{Text: t.text}
+	o := syntax.Option{Text: t.text}
 	switch t.kind {
 	case tokenInteger:
-		o.Kind, o.Int = valueInt, int64(t.integer)
+		o.Kind, o.Int = syntax.ValueInt, int64(t.integer)
 	case tokenUint:
-		o.Kind, o.Int = valueInt, int64(uint32(t.integer))
+		o.Kind, o.Int = syntax.ValueInt, int64(uint32(t.integer))
 	case tokenDouble:
-		o.Kind, o.Double = valueDouble, t.double
+		o.Kind, o.Double = syntax.ValueDouble, t.double
 	case tokenString:
-		o.Kind = valueString
+		o.Kind = syntax.ValueString
 	}
 	return o, true
 }
@@ -242,7 +247,7 @@ func (p *parser) include(name string) {
 		p.includeOne(name, p.place)
 		return
 	}
-	resolved, inside := p.grammar.files(name, p.result.Files[p.place.file].Name)
+	resolved, inside := p.grammar.files(name, p.result.Files[p.place.File].Name)
 	if inside == nil {
 		p.includeOne(resolved, p.place)
 		return
@@ -251,7 +256,7 @@ func (p *parser) include(name string) {
 }
 
 // includeAll reads files one after the other.
-func (p *parser) includeAll(names []string, by lineMark) {
+func (p *parser) includeAll(names []string, by syntax.Place) {
 	for i, name := range names {
 		if p.includeOne(name, by) {
 			if rest := names[i+1:]; len(rest) > 0 {
@@ -264,22 +269,22 @@ func (p *parser) includeAll(names []string, by lineMark) {
 
 // includeOne makes a file the one that is read; it reports false if it
 // cannot be.
-func (p *parser) includeOne(name string, by lineMark) bool {
-	missing := Missing{Name: name, File: by.file, Line: by.line}
+func (p *parser) includeOne(name string, by syntax.Place) bool {
+	missing := syntax.Missing{Name: name, File: by.File, Line: by.Line}
 	switch {
-	case len(p.stack) > maxIncludeDepth:
+	case len(p.stack) > syntax.MaxIncludeDepth:
 		missing.TooDeep = true
-		missing.Err = fmt.Errorf("included files are %d deep", maxIncludeDepth)
-	case p.includes >= maxFiles:
-		missing.Err = fmt.Errorf("with more than %d files: %w", maxFiles, ErrTooLong)
+		missing.Err = fmt.Errorf("included files are %d deep", syntax.MaxIncludeDepth)
+	case p.includes >= syntax.MaxFiles:
+		missing.Err = fmt.Errorf("with more than %d files: %w", syntax.MaxFiles, syntax.ErrTooLong)
 	default:
 		p.includes++
 		data, err := p.read(name)
-		if err == nil && (p.total+len(data) > maxInputLen || p.lines+bytes.Count(data, []byte{'\n'}) >= maxInputLines) {
-			err = fmt.Errorf("with it: %w", ErrTooLong)
+		if err == nil && (p.total+len(data) > syntax.MaxInputLen || p.lines+bytes.Count(data, []byte{'\n'}) >= syntax.MaxInputLines) {
+			err = fmt.Errorf("with it: %w", syntax.ErrTooLong)
 		}
 		if err == nil {
-			p.push(name, data, by.file, by.line)
+			p.push(name, data, by.File, by.Line)
 			return true
 		}
 		missing.Err = err

@@ -1,28 +1,30 @@
-package convert
+package restrict
 
 import (
 	"fmt"
 	"net/netip"
+	"ntsbridge/bridge/convert/spell"
+	"ntsbridge/bridge/convert/syntax"
 	"slices"
 )
 
-// interfaceRules are ntpd's interface lines.
-type interfaceRules struct {
-	list  []*Statement
+// Interfaces are ntpd's interface lines.
+type Interfaces struct {
+	list  []*syntax.Statement
 	known map[string][]netip.Addr
 }
 
-func newInterfaceRules(list []*Statement, known map[string][]netip.Addr) *interfaceRules {
-	return &interfaceRules{list, known}
+func NewInterfaces(list []*syntax.Statement, known map[string][]netip.Addr) *Interfaces {
+	return &Interfaces{list, known}
 }
 
 // opens reports whether a rule's action is listen; drop opens the socket but
 // throws everything away.
-func opens(s *Statement) bool { return s.flag("listen") }
+func opens(s *syntax.Statement) bool { return s.Flag("listen") }
 
 // class decides for the addresses of a family that no rule names: by the last
 // rule for the family or, but for the loopback interface, for all.
-func (l *interfaceRules) class(family string, loopback bool) (open bool, at int) {
+func (l *Interfaces) class(family string, loopback bool) (open bool, at int) {
 	open, at = true, -1
 	for i, s := range l.list {
 		if s.Keyword && (s.Address == family || s.Address == "all" && !loopback) {
@@ -32,10 +34,10 @@ func (l *interfaceRules) class(family string, loopback bool) (open bool, at int)
 	return open, at
 }
 
-// addresses returns what to listen on; everything means all addresses of the
+// Addresses returns what to listen on; everything means all addresses of the
 // host. unknown are the rules whose addresses would have to be known, and why.
-func (l *interfaceRules) addresses() (list []netip.Addr, unknown map[*Statement]string, everything bool) {
-	unknown = make(map[*Statement]string)
+func (l *Interfaces) Addresses() (list []netip.Addr, unknown map[*syntax.Statement]string, everything bool) {
+	unknown = make(map[*syntax.Statement]string)
 	open4, at4 := l.class("ipv4", false)
 	open6, at6 := l.class("ipv6", false)
 	loop4, atLoop4 := l.class("ipv4", true)
@@ -52,19 +54,19 @@ func (l *interfaceRules) addresses() (list []netip.Addr, unknown map[*Statement]
 	switch {
 	case open4 && open6:
 	case open4:
-		list = append(list, any4)
+		list = append(list, Any4)
 	case open6:
-		list = append(list, any6)
+		list = append(list, Any6)
 	}
 	if loop4 && !open4 {
-		list = append(list, local4)
+		list = append(list, Local4)
 	}
 	if loop6 && !open6 {
-		list = append(list, local6)
+		list = append(list, Local6)
 	}
 	if open4 && open6 {
 		// Everything but some addresses: those that are left have to be known.
-		list = append(list, any4, any6)
+		list = append(list, Any4, Any6)
 	}
 	for i, s := range l.list {
 		if s.Keyword {
@@ -104,19 +106,19 @@ func (l *interfaceRules) addresses() (list []netip.Addr, unknown map[*Statement]
 
 func unspecified(a netip.Addr) netip.Addr {
 	if a.Is4() {
-		return any4
+		return Any4
 	}
-	return any6
+	return Any6
 }
 
 // named returns the addresses of a rule by name, address or prefix; none if
 // they are not known, and why.
-func (l *interfaceRules) named(s *Statement) ([]netip.Addr, string) {
+func (l *Interfaces) named(s *syntax.Statement) ([]netip.Addr, string) {
 	if list, ok := l.known[s.Address]; ok {
 		return list, ""
 	}
 	if s.Address == "lo" {
-		return []netip.Addr{local4, local6}, ""
+		return []netip.Addr{Local4, Local6}, ""
 	}
 	if a, err := netip.ParseAddr(s.Address); err == nil {
 		return []netip.Addr{a.Unmap()}, ""
@@ -127,5 +129,5 @@ func (l *interfaceRules) named(s *Statement) ([]netip.Addr, string) {
 		}
 		return nil, fmt.Sprintf("the host's addresses in %v have to be known", p)
 	}
-	return nil, fmt.Sprintf("the addresses of the interface %s have to be known", printable(s.Address))
+	return nil, fmt.Sprintf("the addresses of the interface %s have to be known", spell.Printable(s.Address))
 }

@@ -1,8 +1,12 @@
-package convert
+// Package report is the account of a conversion: what became of every line, what
+// has to be decided, and how the result compares with the input; for one
+// configuration and for many.
+package report
 
 import (
 	"cmp"
 	"fmt"
+	"ntsbridge/bridge/convert/spell"
 	"slices"
 )
 
@@ -24,8 +28,8 @@ const (
 
 var classes = []Class{Comment, Kept, Folded, Obsolete, Changed, Approximated, Unsupported, Dangerous, Error}
 
-// rank orders classes by gravity.
-func (c Class) rank() int { return slices.Index(classes, c) }
+// Rank orders classes by gravity.
+func (c Class) Rank() int { return slices.Index(classes, c) }
 
 // Finding is one remark: what it is, why, and what to do.
 type Finding struct {
@@ -47,26 +51,26 @@ type Record struct {
 	Did      string    `json:"did,omitempty"`
 	Findings []Finding `json:"findings,omitempty"`
 
-	file int
+	Index int `json:"-"` // of the file
 }
 
-// note adds a finding; the gravest one is the record's class.
-func (r *Record) note(class Class, code, do, text string, args ...any) {
+// Note adds a finding; the gravest one is the record's class.
+func (r *Record) Note(class Class, code, do, text string, args ...any) {
 	f := Finding{class, code, fmt.Sprintf(text, args...), do}
 	if !slices.Contains(r.Findings, f) {
 		r.Findings = append(r.Findings, f)
 	}
-	r.raise(class)
+	r.Raise(class)
 }
 
-func (r *Record) raise(class Class) {
-	if class.rank() > r.Class.rank() {
+func (r *Record) Raise(class Class) {
+	if class.Rank() > r.Class.Rank() {
 		r.Class = class
 	}
 }
 
-// into notes a place in the output.
-func (r *Record) into(place string) {
+// Into notes a place in the output.
+func (r *Record) Into(place string) {
 	if !slices.Contains(r.Became, place) {
 		r.Became = append(r.Became, place)
 	}
@@ -109,31 +113,31 @@ type Report struct {
 	Written bool `json:"written"`
 }
 
-// note adds a finding without a line.
-func (r *Report) note(class Class, code, do, text string, args ...any) {
+// Note adds a finding without a line.
+func (r *Report) Note(class Class, code, do, text string, args ...any) {
 	f := Finding{class, code, fmt.Sprintf(text, args...), do}
 	if !slices.Contains(r.Findings, f) {
 		r.Findings = append(r.Findings, f)
 	}
 }
 
-// FailedReport is the report on an input of which nothing could be made, since
+// Failed is the report on an input of which nothing could be made, since
 // it could not be read.
-func FailedReport(input string, err error) *Report {
+func Failed(input string, err error) *Report {
 	r := &Report{Input: input, Lines: []*Record{}, Findings: []Finding{}}
-	r.note(Error, "failed", "", "%s", printable(err.Error()))
-	r.finish()
+	r.Note(Error, "failed", "", "%s", spell.Printable(err.Error()))
+	r.Finish()
 	return r
 }
 
-// finish sorts and counts.
-func (r *Report) finish() {
+// Finish sorts and counts.
+func (r *Report) Finish() {
 	r.Counts = make(map[Class]int)
 	for _, line := range r.Lines {
 		r.Counts[line.Class]++
-		slices.SortStableFunc(line.Findings, func(a, b Finding) int { return cmp.Compare(b.Class.rank(), a.Class.rank()) })
+		slices.SortStableFunc(line.Findings, func(a, b Finding) int { return cmp.Compare(b.Class.Rank(), a.Class.Rank()) })
 	}
-	slices.SortStableFunc(r.Findings, func(a, b Finding) int { return cmp.Compare(b.Class.rank(), a.Class.rank()) })
+	slices.SortStableFunc(r.Findings, func(a, b Finding) int { return cmp.Compare(b.Class.Rank(), a.Class.Rank()) })
 }
 
 // Has reports whether any line or finding is of the class.
@@ -169,8 +173,8 @@ func (r *Report) Outcome() Outcome {
 	return Clean
 }
 
-// maxDifferences bounds what a comparison lists.
-const maxDifferences = 100
+// MaxDifferences bounds what a comparison lists.
+const MaxDifferences = 100
 
 // Comparison is the proof that access rules mean what restrict lines meant:
 // both were asked about the first and last address of every prefix of either,

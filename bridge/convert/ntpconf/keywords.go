@@ -1,4 +1,4 @@
-package convert
+package ntpconf
 
 import "strings"
 
@@ -11,8 +11,8 @@ const (
 	followStrings               // all words to the end of the line are
 )
 
-// keywords are the words that ntpd 4.2.8p15 knows, lower case only.
-var keywords = makeKeywords()
+// Keywords are the words that ntpd 4.2.8p15 knows, lower case only.
+var Keywords = makeKeywords()
 
 func makeKeywords() map[string]follow {
 	words := make(map[string]follow)

@@ -1,4 +1,7 @@
-package convert
+// Package syntax has what the readers of all dialects keep of a configuration:
+// its files, its statements with their place, and what was not understood. The
+// readers are bridge/convert/ntpconf and bridge/convert/chronyconf.
+package syntax
 
 import (
 	"bytes"
@@ -37,11 +40,11 @@ type Statement struct {
 type valueKind uint8
 
 const (
-	valueNone   valueKind = iota
-	valueInt              // Int
-	valueDouble           // Double
-	valueString           // Text
-	valueRange            // Int to High
+	ValueNone   valueKind = iota
+	ValueInt              // Int
+	ValueDouble           // Double
+	ValueString           // Text
+	ValueRange            // Int to High
 )
 
 // Option is a word of a command with its value, as ntpd computed it.
@@ -54,22 +57,22 @@ type Option struct {
 	Text   string // as written, for numbers too
 }
 
-// number returns the value of an Int or Double.
-func (o Option) number() float64 {
-	if o.Kind == valueDouble {
+// Number returns the value of an Int or Double.
+func (o Option) Number() float64 {
+	if o.Kind == ValueDouble {
 		return o.Double
 	}
 	return float64(o.Int)
 }
 
-// flag reports whether an option of that name is there.
-func (s *Statement) flag(name string) bool {
-	_, ok := s.last(name)
+// Flag reports whether an option of that name is there.
+func (s *Statement) Flag(name string) bool {
+	_, ok := s.Last(name)
 	return ok
 }
 
-// last returns the last option of a name, the one that counts.
-func (s *Statement) last(name string) (Option, bool) {
+// Last returns the last option of a name, the one that counts.
+func (s *Statement) Last(name string) (Option, bool) {
 	for i := len(s.Options) - 1; i >= 0; i-- {
 		if s.Options[i].Name == name {
 			return s.Options[i], true
@@ -78,14 +81,14 @@ func (s *Statement) last(name string) (Option, bool) {
 	return Option{}, false
 }
 
-// text returns the text of the last option of a name, or nothing.
-func (s *Statement) text(name string) string {
-	o, _ := s.last(name)
+// Text returns the text of the last option of a name, or nothing.
+func (s *Statement) Text(name string) string {
+	o, _ := s.Last(name)
 	return o.Text
 }
 
-// argument returns the first value without a name, or nothing.
-func (s *Statement) argument() string {
+// Argument returns the first value without a name, or nothing.
+func (s *Statement) Argument() string {
 	for _, o := range s.Options {
 		if o.Name == "" {
 			return o.Text
@@ -94,8 +97,8 @@ func (s *Statement) argument() string {
 	return ""
 }
 
-// names returns the options' names joined by blanks.
-func (s *Statement) names() string {
+// Names returns the options' names joined by blanks.
+func (s *Statement) Names() string {
 	var list []string
 	for _, o := range s.Options {
 		list = append(list, o.Name)
@@ -103,16 +106,16 @@ func (s *Statement) names() string {
 	return strings.Join(list, " ")
 }
 
-// refclock reports whether the address is one of a reference clock: ntpd looks
+// Refclock reports whether the address is one of a reference clock: ntpd looks
 // at the first eight characters.
-func (s *Statement) refclock() bool { return strings.HasPrefix(s.Address, "127.127.") }
+func (s *Statement) Refclock() bool { return strings.HasPrefix(s.Address, "127.127.") }
 
 // Limits that keep hostile input from costing more than it should.
 const (
-	maxIncludeDepth = 5       // files below the main one, as in ntpd
-	maxInputLen     = 4 << 20 // octets of all files together, repeated includes counted
-	maxInputLines   = 1 << 16 // lines of all files together
-	maxFiles        = 1024    // included files, repeated ones counted
+	MaxIncludeDepth = 5       // files below the main one, as in ntpd
+	MaxInputLen     = 4 << 20 // octets of all files together, repeated includes counted
+	MaxInputLines   = 1 << 16 // lines of all files together
+	MaxFiles        = 1024    // included files, repeated ones counted
 )
 
 // Reader returns the content of a file that a configuration names. An error
@@ -171,22 +174,22 @@ type Missing struct {
 	TooDeep    bool
 }
 
-// lineMark is where a command begins.
-type lineMark struct{ file, line int }
+// Place is where a command begins.
+type Place struct{ File, Line int }
 
 // ErrTooLong is wrapped by the error about input beyond the limits.
 var ErrTooLong = errors.New("too long for a configuration")
 
 // CheckLength reports input that is not read at all.
 func CheckLength(data []byte) error {
-	if len(data) > maxInputLen || bytes.Count(data, []byte{'\n'}) >= maxInputLines {
-		return fmt.Errorf("%w: more than %d octets or %d lines; is it the right file?", ErrTooLong, maxInputLen, maxInputLines)
+	if len(data) > MaxInputLen || bytes.Count(data, []byte{'\n'}) >= MaxInputLines {
+		return fmt.Errorf("%w: more than %d octets or %d lines; is it the right file?", ErrTooLong, MaxInputLen, MaxInputLines)
 	}
 	return nil
 }
 
-// splitLines returns the physical lines without line feeds.
-func splitLines(data []byte) []string {
+// SplitLines returns the physical lines without line feeds.
+func SplitLines(data []byte) []string {
 	text := string(data)
 	if text == "" {
 		return nil
@@ -197,5 +200,8 @@ func splitLines(data []byte) []string {
 // NoFiles is a Reader that has no files.
 func NoFiles(string) ([]byte, error) { return nil, fs.ErrNotExist }
 
-// errUnknownHost says that nothing is known of the host's files.
-var errUnknownHost = errors.New("the files of that host are not at hand")
+// ErrUnknownHost says that nothing is known of the host's files.
+var ErrUnknownHost = errors.New("the files of that host are not at hand")
+
+// Place returns where the statement begins.
+func (s *Statement) Place() Place { return Place{s.File, s.Line} }

@@ -1,15 +1,17 @@
-package convert
+package ntpconf
 
-var cryptoOption = anyOf(typed(cryptoStrings, tokenString), typed("ident", tokenString), (*parser).cryptoRevoke)
+import "ntsbridge/bridge/convert/syntax"
+
+var cryptoOption = anyOf(typed(CryptoStrings, tokenString), typed("ident", tokenString), (*parser).cryptoRevoke)
 
 // cryptoRevoke is a directive of its own by now, and takes effect even if the
 // line is lost.
-func (p *parser) cryptoRevoke() (Option, bool, bool) {
+func (p *parser) cryptoRevoke() (syntax.Option, bool, bool) {
 	o, found, ok := typed("revoke", tokenInteger)(p)
 	if found && ok {
 		p.say("'crypto revoke %d' is deprecated, please use 'revoke %d' instead.", o.Int, o.Int)
-		p.keep(&Statement{Word: "revoke", Options: []Option{{Kind: valueInt, Int: o.Int, Text: o.Text}}})
-		o = Option{}
+		p.keep(&syntax.Statement{Word: "revoke", Options: []syntax.Option{{Kind: syntax.ValueInt, Int: o.Int, Text: o.Text}}})
+		o = syntax.Option{}
 	}
 	return o, found, ok
 }
@@ -18,17 +20,17 @@ func (p *parser) cryptoRevoke() (Option, bool, bool) {
 func (p *parser) crypto(word string) bool {
 	options, ok := p.collect(cryptoOption)
 	if ok {
-		p.keep(&Statement{Word: word, Options: options})
+		p.keep(&syntax.Statement{Word: word, Options: options})
 	}
 	return ok
 }
 
-var tosOption = anyOf(typed(tosIntegers, tokenInteger), typed(tosNumbers, tokenInteger, tokenDouble),
+var tosOption = anyOf(typed(TosIntegers, tokenInteger), typed(TosNumbers, tokenInteger, tokenDouble),
 	(*parser).cohort, typed("basedate", tokenString))
 
-func (p *parser) cohort() (Option, bool, bool) {
+func (p *parser) cohort() (syntax.Option, bool, bool) {
 	if _, found := p.keyword("cohort"); !found {
-		return Option{}, false, true
+		return syntax.Option{}, false, true
 	}
 	o, ok := p.boolean()
 	o.Name = "cohort"
@@ -36,9 +38,9 @@ func (p *parser) cohort() (Option, bool, bool) {
 }
 
 // boolean reads 0, 1 or true; any other integer is 1.
-func (p *parser) boolean() (Option, bool) {
+func (p *parser) boolean() (syntax.Option, bool) {
 	if _, ok := p.keyword("true"); ok {
-		return Option{Kind: valueInt, Int: 1, Text: "true"}, true
+		return syntax.Option{Kind: syntax.ValueInt, Int: 1, Text: "true"}, true
 	}
 	o, ok := p.value(tokenInteger)
 	if ok && o.Int != 0 && o.Int != 1 {
@@ -52,19 +54,19 @@ var fudgeOption = anyOf(typed("time1 time2 minjitter", tokenInteger, tokenDouble
 	typed("refid abbrev", tokenString), (*parser).fudgeFlag)
 
 // fudgeStratum drops a stratum out of range, and nothing else of the line.
-func (p *parser) fudgeStratum() (Option, bool, bool) {
+func (p *parser) fudgeStratum() (syntax.Option, bool, bool) {
 	o, found, ok := typed("stratum", tokenInteger)(p)
 	if found && ok && (o.Int < 0 || o.Int > 16) {
 		p.say("fudge factor: stratum value not in [0..16], ignored")
-		return Option{}, true, true
+		return syntax.Option{}, true, true
 	}
 	return o, found, ok
 }
 
-func (p *parser) fudgeFlag() (Option, bool, bool) {
-	name, found := p.keyword(fudgeFlags)
+func (p *parser) fudgeFlag() (syntax.Option, bool, bool) {
+	name, found := p.keyword(FudgeFlags)
 	if !found {
-		return Option{}, false, true
+		return syntax.Option{}, false, true
 	}
 	o, ok := p.boolean()
 	o.Name = name
@@ -86,28 +88,28 @@ func (p *parser) fudge(word string) bool {
 }
 
 func (p *parser) filegen(word string) bool {
-	name, ok := p.keyword(statisticsNames)
+	name, ok := p.keyword(StatisticsNames)
 	if !ok {
 		return false
 	}
-	options, ok := p.collect(anyOf(typed("file", tokenString), (*parser).filegenType, plain(filegenFlags)))
+	options, ok := p.collect(anyOf(typed("file", tokenString), (*parser).filegenType, plain(FilegenFlags)))
 	if !ok {
 		return false
 	}
-	p.keep(&Statement{Word: word, Address: name, Options: options})
+	p.keep(&syntax.Statement{Word: word, Address: name, Options: options})
 	return true
 }
 
-func (p *parser) filegenType() (Option, bool, bool) {
+func (p *parser) filegenType() (syntax.Option, bool, bool) {
 	if _, found := p.keyword("type"); !found {
-		return Option{}, false, true
+		return syntax.Option{}, false, true
 	}
-	name, ok := p.keyword(filegenTypes)
-	return Option{Name: "type", Kind: valueString, Text: name}, true, ok
+	name, ok := p.keyword(FilegenTypes)
+	return syntax.Option{Name: "type", Kind: syntax.ValueString, Text: name}, true, ok
 }
 
 func (p *parser) trustedKey(word string) bool {
-	return list(func(p *parser) (Option, bool, bool) {
+	return list(func(p *parser) (syntax.Option, bool, bool) {
 		if !p.special("(") {
 			o, found := p.value(tokenInteger)
 			return o, found, true
@@ -121,6 +123,6 @@ func (p *parser) trustedKey(word string) bool {
 		}
 		high, ok := p.value(tokenInteger)
 		ok = ok && p.special(")")
-		return Option{Kind: valueRange, Int: low.Int, High: high.Int}, true, ok
+		return syntax.Option{Kind: syntax.ValueRange, Int: low.Int, High: high.Int}, true, ok
 	})(p, word)
 }

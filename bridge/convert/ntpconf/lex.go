@@ -1,9 +1,10 @@
-package convert
+package ntpconf
 
 import (
 	"errors"
 	"fmt"
 	"math"
+	"ntsbridge/bridge/convert/spell"
 	"strconv"
 	"strings"
 )
@@ -186,7 +187,7 @@ func (s *scanner) next() token {
 	for {
 		f := s.file()
 		c := f.get()
-		for c != none && isSpace(c) && !s.endsCommand(c) {
+		for c != none && spell.IsSpace(c) && !s.endsCommand(c) {
 			c = f.get()
 		}
 		switch {
@@ -225,7 +226,7 @@ func (s *scanner) readWord(f *inputFile) (quoted, ok bool) {
 	s.word = s.word[:0]
 	c := f.get()
 	for ; c != none; c = f.get() {
-		if isSpace(c) || s.endsCommand(c) || c == '"' || s.follow == followToken && isSpecial(c) {
+		if spell.IsSpace(c) || s.endsCommand(c) || c == '"' || s.follow == followToken && isSpecial(c) {
 			break
 		}
 		if c == '#' {
@@ -295,14 +296,14 @@ func (s *scanner) number(word string) token {
 		}
 		return token{kind: tokenInteger, text: word, integer: v}
 	case strings.HasPrefix(word, "0x") || strings.HasPrefix(word, "0X"):
-		if !all(word[2:], isHexDigit) {
+		if !spell.All(word[2:], spell.IsHexDigit) {
 			break
 		}
 		if len(word) == 2 {
 			panic(&fatalError{s.file().tokenLine, "0x without digits: ntpd exits at it"})
 		}
 		return token{kind: tokenUint, text: word, integer: int32(cUint(word[2:], 16))}
-	case all(word, isDigit):
+	case spell.All(word, spell.IsDigit):
 		return token{kind: tokenUint, text: word, integer: int32(cUint(word, 10))}
 	}
 	if isDouble(word) {
@@ -318,9 +319,9 @@ func (s *scanner) number(word string) token {
 // whose value, in the 32 bits that C's %u keeps, fits into an int.
 func isInteger(word string) bool {
 	if rest, ok := strings.CutPrefix(word, "-"); ok {
-		return all(rest, isDigit)
+		return spell.All(rest, spell.IsDigit)
 	}
-	return word != "" && all(word, isDigit) && int32(cUint(word, 10)) >= 0
+	return word != "" && spell.All(word, spell.IsDigit) && int32(cUint(word, 10)) >= 0
 }
 
 // cUint is C's strtoul cut to 32 bits.
@@ -346,7 +347,7 @@ func isDouble(word string) bool {
 	word = strings.TrimLeft(word[:min(1, len(word))], "+-") + word[min(1, len(word)):]
 	digits := func() int {
 		n := 0
-		for n < len(word) && isDigit(word[n]) {
+		for n < len(word) && spell.IsDigit(word[n]) {
 			n++
 		}
 		word = word[n:]

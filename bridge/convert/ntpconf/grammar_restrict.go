@@ -1,7 +1,9 @@
-package convert
+package ntpconf
+
+import "ntsbridge/bridge/convert/syntax"
 
 func (p *parser) restrict(word string) bool {
-	s := &Statement{Word: word}
+	s := &syntax.Statement{Word: word}
 	if name, ok := p.keyword("source"); ok {
 		s.Address, s.Keyword = name, true
 	} else if !p.restrictAddress(s) {
@@ -19,7 +21,7 @@ func (p *parser) restrict(word string) bool {
 		o.Name = "ippeerlimit"
 		s.Options = append(s.Options, o)
 	}
-	flags, ok := p.collect(anyOf(plain(restrictFlags), (*parser).serverResponse))
+	flags, ok := p.collect(anyOf(plain(RestrictFlags), (*parser).serverResponse))
 	if !ok {
 		return false
 	}
@@ -29,7 +31,7 @@ func (p *parser) restrict(word string) bool {
 }
 
 // restrictAddress reads what a restriction is for.
-func (p *parser) restrictAddress(s *Statement) bool {
+func (p *parser) restrictAddress(s *syntax.Statement) bool {
 	s.Family = p.family()
 	if name, ok := p.keyword("default"); ok {
 		s.Address, s.Keyword = name, true
@@ -49,22 +51,22 @@ func (p *parser) restrictAddress(s *Statement) bool {
 }
 
 // serverResponse reads the two words of one flag.
-func (p *parser) serverResponse() (Option, bool, bool) {
+func (p *parser) serverResponse() (syntax.Option, bool, bool) {
 	if _, found := p.keyword("serverresponse"); !found {
-		return Option{}, false, true
+		return syntax.Option{}, false, true
 	}
 	_, ok := p.keyword("fuzz")
-	return Option{Name: "serverresponse fuzz"}, true, ok
+	return syntax.Option{Name: "serverresponse fuzz"}, true, ok
 }
 
 func (p *parser) networkInterface(string) bool {
-	s := &Statement{Word: "interface"}
-	action, ok := p.keyword(interfaceActions)
+	s := &syntax.Statement{Word: "interface"}
+	action, ok := p.keyword(InterfaceActions)
 	if !ok {
 		return false
 	}
-	s.Options = []Option{{Name: action}}
-	if class, ok := p.keyword(interfaceClasses); ok {
+	s.Options = []syntax.Option{{Name: action}}
+	if class, ok := p.keyword(InterfaceClasses); ok {
 		s.Address, s.Keyword = class, true
 	} else {
 		o, ok := p.value(tokenString)
@@ -79,7 +81,7 @@ func (p *parser) networkInterface(string) bool {
 
 // driftFile reads a name that may be missing, and a number in the old form.
 func (p *parser) driftFile(word string) bool {
-	s := &Statement{Word: word}
+	s := &syntax.Statement{Word: word}
 	o, ok := p.value(tokenString)
 	if ok {
 		s.Options = append(s.Options, o)
@@ -98,9 +100,9 @@ func (p *parser) leapFile(word string) bool {
 	if !ok {
 		return false
 	}
-	s := &Statement{Word: word, Options: []Option{o}}
+	s := &syntax.Statement{Word: word, Options: []syntax.Option{o}}
 	if check, ok := p.keyword("checkhash ignorehash"); ok {
-		s.Options = append(s.Options, Option{Name: check})
+		s.Options = append(s.Options, syntax.Option{Name: check})
 	}
 	p.keep(s)
 	return true
@@ -116,9 +118,9 @@ func (p *parser) setVar(word string) bool {
 		return false
 	}
 	o.Name = name.Text
-	s := &Statement{Word: word, Options: []Option{o}}
+	s := &syntax.Statement{Word: word, Options: []syntax.Option{o}}
 	if _, ok := p.keyword("default"); ok {
-		s.Options = append(s.Options, Option{Name: "default"})
+		s.Options = append(s.Options, syntax.Option{Name: "default"})
 	}
 	p.keep(s)
 	return true
@@ -133,7 +135,7 @@ func (p *parser) trap(word string) bool {
 	if !ok {
 		return false
 	}
-	p.keep(&Statement{Word: word, Address: o.Text, Options: options})
+	p.keep(&syntax.Statement{Word: word, Address: o.Text, Options: options})
 	return true
 }
 
@@ -144,7 +146,7 @@ func (p *parser) includeFile(word string) bool {
 	if !ok {
 		return false
 	}
-	s := p.keep(&Statement{Word: word, Options: []Option{name}})
+	s := p.keep(&syntax.Statement{Word: word, Options: []syntax.Option{name}})
 	if p.peek().kind == tokenKeyword && p.grammar.directives[p.peek().text] != nil {
 		if !p.directive() {
 			p.drop(s)
@@ -159,7 +161,7 @@ func (p *parser) includeFile(word string) bool {
 }
 
 // drop takes a statement back.
-func (p *parser) drop(s *Statement) {
+func (p *parser) drop(s *syntax.Statement) {
 	list := p.result.Statements
 	for i := len(list) - 1; i >= 0; i-- {
 		if list[i] == s {
@@ -171,8 +173,8 @@ func (p *parser) drop(s *Statement) {
 
 // end makes ntpd stop reading altogether, without a look at the next word.
 func (p *parser) end(word string) bool {
-	s := p.keep(&Statement{Word: word})
-	p.result.Ends = &End{s.File, s.Line, "the word end: ntpd reads nothing after it, in any file"}
+	s := p.keep(&syntax.Statement{Word: word})
+	p.result.Ends = &syntax.End{File: s.File, Line: s.Line, Text: "the word end: ntpd reads nothing after it, in any file"}
 	p.flush()
 	return true
 }

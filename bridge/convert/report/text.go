@@ -1,21 +1,22 @@
-package convert
+package report
 
 import (
 	"cmp"
 	"fmt"
 	"io"
+	"ntsbridge/bridge/convert/spell"
 	"slices"
 	"strings"
 )
 
 // Escape sequences of terminals.
 const (
-	styleRed    = "\x1b[1;31m"
-	styleYellow = "\x1b[33m"
-	styleGreen  = "\x1b[32m"
-	styleDim    = "\x1b[2m"
-	styleBold   = "\x1b[1m"
-	styleEnd    = "\x1b[0m"
+	StyleRed    = "\x1b[1;31m"
+	StyleYellow = "\x1b[33m"
+	StyleGreen  = "\x1b[32m"
+	StyleDim    = "\x1b[2m"
+	StyleBold   = "\x1b[1m"
+	StyleEnd    = "\x1b[0m"
 )
 
 // textWriter prints a report for people.
@@ -28,7 +29,7 @@ func (w *textWriter) styled(style, text string) string {
 	if !w.colour {
 		return text
 	}
-	return style + text + styleEnd
+	return style + text + StyleEnd
 }
 
 func (w *textWriter) line(format string, args ...any) { fmt.Fprintf(w, format+"\n", args...) }
@@ -37,13 +38,13 @@ func (w *textWriter) line(format string, args ...any) { fmt.Fprintf(w, format+"\
 func (c Class) style() string {
 	switch c {
 	case Dangerous, Error:
-		return styleRed
+		return StyleRed
 	case Unsupported, Approximated, Changed:
-		return styleYellow
+		return StyleYellow
 	case Comment:
-		return styleDim
+		return StyleDim
 	}
-	return styleGreen
+	return StyleGreen
 }
 
 // WriteText prints the report for people: a summary, what has to be decided,
@@ -72,14 +73,14 @@ var outcomeText = map[Outcome]string{
 
 func (r *Report) summary(w *textWriter) {
 	outcome := r.Outcome()
-	style := styleGreen
+	style := StyleGreen
 	switch outcome {
 	case Lossy, Noted:
-		style = styleYellow
+		style = StyleYellow
 	case Blocked, Rejected:
-		style = styleRed
+		style = StyleRed
 	}
-	w.line("%s", w.styled(styleBold, printable(r.Input)))
+	w.line("%s", w.styled(StyleBold, spell.Printable(r.Input)))
 	w.line("  %s: %s", w.styled(style, string(outcome)), outcomeText[outcome])
 	if r.Dialect != "" {
 		w.line("  from %s to %s", r.Dialect, r.Output)
@@ -111,9 +112,9 @@ func (r *Report) questions(w *textWriter) {
 	if len(r.Questions) == 0 {
 		return
 	}
-	w.line("\n%s", w.styled(styleRed, "To be decided"))
+	w.line("\n%s", w.styled(StyleRed, "To be decided"))
 	for _, q := range r.Questions {
-		w.line("  %s:%d: %s", printable(q.File), q.Line, q.Text)
+		w.line("  %s:%d: %s", spell.Printable(q.File), q.Line, q.Text)
 		w.line("      written: %s", q.Written)
 		w.line("      running: %s", q.Running)
 		w.line("      do:      %s", q.Do)
@@ -122,7 +123,7 @@ func (r *Report) questions(w *textWriter) {
 
 // findings prints those of a class, without a line first.
 func (r *Report) findings(w *textWriter, class Class) {
-	if class.rank() < Folded.rank() {
+	if class.Rank() < Folded.Rank() {
 		return
 	}
 	begun := false
@@ -147,7 +148,7 @@ func (r *Report) findings(w *textWriter, class Class) {
 			}
 			begin()
 			if first {
-				w.line("  %s:%d: %s", printable(rec.File), rec.Line, rec.Text)
+				w.line("  %s:%d: %s", spell.Printable(rec.File), rec.Line, rec.Text)
 			}
 			first = false
 			w.line("      %s", f.Text)
@@ -166,7 +167,7 @@ func (r *Report) access(w *textWriter) {
 	if r.Access == nil || r.Access.Equal {
 		return
 	}
-	w.line("\n%s", w.styled(styleBold, "Addresses that are treated differently"))
+	w.line("\n%s", w.styled(StyleBold, "Addresses that are treated differently"))
 	for _, d := range r.Access.Differences {
 		port := "any port"
 		if d.FromNTP {
@@ -177,13 +178,13 @@ func (r *Report) access(w *textWriter) {
 }
 
 func (r *Report) everyLine(w *textWriter) {
-	w.line("\n%s", w.styled(styleBold, "Every line"))
+	w.line("\n%s", w.styled(StyleBold, "Every line"))
 	for _, rec := range r.Lines {
 		became := ""
 		if len(rec.Became) > 0 {
 			became = " -> " + strings.Join(rec.Became, ", ")
 		}
-		w.line("  %s:%d: %s %s%s", printable(rec.File), rec.Line, w.styled(rec.Class.style(), fmt.Sprintf("%-12s", rec.Class)), rec.Text, became)
+		w.line("  %s:%d: %s %s%s", spell.Printable(rec.File), rec.Line, w.styled(rec.Class.style(), fmt.Sprintf("%-12s", rec.Class)), rec.Text, became)
 	}
 }
 
@@ -231,7 +232,7 @@ func (s *Summary) Add(r *Report, output string) {
 			c = &FindingCount{Code: f.Code, Class: f.Class, Text: f.Text}
 			s.codes[f.Code] = c
 		}
-		if f.Class.rank() > c.Class.rank() {
+		if f.Class.Rank() > c.Class.Rank() {
 			c.Class = f.Class
 		}
 		if !here[f.Code] {
@@ -260,18 +261,18 @@ func (s *Summary) Finish() {
 		s.Findings = append(s.Findings, *c)
 	}
 	slices.SortFunc(s.Findings, func(a, b FindingCount) int {
-		return cmp.Or(cmp.Compare(b.Files, a.Files), cmp.Compare(b.Class.rank(), a.Class.rank()), cmp.Compare(a.Code, b.Code))
+		return cmp.Or(cmp.Compare(b.Files, a.Files), cmp.Compare(b.Class.Rank(), a.Class.Rank()), cmp.Compare(a.Code, b.Code))
 	})
 }
 
 // WriteText prints the summary as a table.
 func (s *Summary) WriteText(out io.Writer, colour bool) error {
 	w := &textWriter{colour: colour}
-	w.line("%s", w.styled(styleBold, fmt.Sprintf("%d configurations", s.Files)))
+	w.line("%s", w.styled(StyleBold, fmt.Sprintf("%d configurations", s.Files)))
 	for _, o := range []Outcome{Clean, Noted, Lossy, Blocked, Rejected} {
 		w.line("  %7d  %-9s %s", s.Outcomes[o], o, outcomeText[o])
 	}
-	w.line("\n%s", w.styled(styleBold, "Findings, by the number of files that have them"))
+	w.line("\n%s", w.styled(StyleBold, "Findings, by the number of files that have them"))
 	for _, f := range s.Findings {
 		w.line("  %7d  %s %-22s %s", f.Files, w.styled(f.Class.style(), fmt.Sprintf("%-12s", f.Class)), f.Code, f.Text)
 	}
@@ -282,9 +283,9 @@ func (s *Summary) WriteText(out io.Writer, colour bool) error {
 		}
 	}
 	if len(bad) > 0 {
-		w.line("\n%s", w.styled(styleRed, "Not converted"))
+		w.line("\n%s", w.styled(StyleRed, "Not converted"))
 		for _, r := range bad {
-			w.line("  %-9s %s", r.Outcome, printable(r.Input))
+			w.line("  %-9s %s", r.Outcome, spell.Printable(r.Input))
 		}
 	}
 	_, err := io.WriteString(out, w.String())

@@ -1,18 +1,20 @@
-package convert
+package chronyconf
 
 import (
 	"fmt"
 	"math"
+	"ntsbridge/bridge/convert/spell"
+	"ntsbridge/bridge/convert/syntax"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// chronyArguments are the arguments of directives in chronyd 4.6: i is an
+// arguments are the arguments of directives in chronyd 4.6: i is an
 // integer, d a number, s a word; behind a stroke stand those that may be left
 // out, and * takes any number of words. Others are looked at where they are
 // read.
-var chronyArguments = func() map[string]string {
+var arguments = func() map[string]string {
 	m := map[string]string{
 		"makestep": "di", "maxchange": "dii", "fallbackdrift": "ii", "smoothtime": "dd|s", "leapsectz": "s", "leapseclist": "s",
 		"log": "|*", "ratelimit": "|*", "ntsratelimit": "|*", "cmdratelimit": "|*", "driftfile": "s|si", "allow": "|ss", "deny": "|ss", "broadcast": "is|i", "initstepslew": "d|*", "mailonchange": "sd", "ntstrustedcerts": "s|s", "include": "s", "confdir": "s|*", "sourcedir": "s|*",
@@ -34,10 +36,10 @@ var chronyArguments = func() map[string]string {
 	return m
 }()
 
-// chronyProblem returns why chronyd does not take the arguments of a
+// Problem returns why chronyd does not take the arguments of a
 // directive, for which it does not start; empty: it does.
-func chronyProblem(s *Statement) string {
-	kinds, known := chronyArguments[s.Word]
+func Problem(s *syntax.Statement) string {
+	kinds, known := arguments[s.Word]
 	if !known {
 		return ""
 	}
@@ -51,73 +53,73 @@ func chronyProblem(s *Statement) string {
 		case strings.HasSuffix(all, "*"):
 			kind = '*'
 		}
-		switch _, ok := chronyPrefix(kind, o.Text); {
+		switch _, ok := Prefix(kind, o.Text); {
 		case kind == 0:
 			problem = "there are too many words"
 		case kind != 's' && kind != '*' && !ok:
-			problem = fmt.Sprintf("%s is no number", printable(o.Text))
+			problem = fmt.Sprintf("%s is no number", spell.Printable(o.Text))
 		}
 	}
 	if len(s.Options) < len(required) {
 		problem = "a value is missing"
 	}
 	if problem == "" {
-		problem = chronyWordsProblem(s)
+		problem = wordsProblem(s)
 	}
 	return problem
 }
 
-// chronyWordsProblem tells what is wrong with words in places where only some
+// wordsProblem tells what is wrong with words in places where only some
 // are known.
-func chronyWordsProblem(s *Statement) string {
+func wordsProblem(s *syntax.Statement) string {
 	switch n := len(s.Options); {
-	case s.Word == "driftfile" && n > 1 && (n != 3 || asciiLower(s.Options[1].Text) != "interval"):
+	case s.Word == "driftfile" && n > 1 && (n != 3 || spell.AsciiLower(s.Options[1].Text) != "interval"):
 		return "the second word is not interval with a value"
-	case (s.Word == "allow" || s.Word == "deny") && n > 1 && asciiLower(s.Options[0].Text) != "all":
+	case (s.Word == "allow" || s.Word == "deny") && n > 1 && spell.AsciiLower(s.Options[0].Text) != "all":
 		return "there are too many words"
 	case s.Word == "ntstrustedcerts" && n > 1:
-		if _, ok := chronyNumber('i', s.Options[0].Text); !ok {
+		if _, ok := Number('i', s.Options[0].Text); !ok {
 			return "the number of the set is none"
 		}
 	case s.Word == "log":
 		for _, o := range s.Options {
-			if !slices.Contains(chronyLogs, asciiLower(o.Text)) {
-				return "there is no log of " + printable(o.Text)
+			if !slices.Contains(logs, spell.AsciiLower(o.Text)) {
+				return "there is no log of " + spell.Printable(o.Text)
 			}
 		}
 	case s.Word == "ratelimit" || s.Word == "ntsratelimit" || s.Word == "cmdratelimit":
 		for i := 0; i < n; i++ {
-			switch word := asciiLower(s.Options[i].Text); word {
+			switch word := spell.AsciiLower(s.Options[i].Text); word {
 			case "interval", "burst", "leak":
 				if i++; i >= n {
 					return word + " has no value"
 				}
-				if _, ok := chronyNumber('i', s.Options[i].Text); !ok {
+				if _, ok := Number('i', s.Options[i].Text); !ok {
 					return word + " is no number"
 				}
 			case "kod":
 			default:
-				return "it does not know " + printable(word)
+				return "it does not know " + spell.Printable(word)
 			}
 		}
 	}
 	return ""
 }
 
-// chronyLogs are the words behind log.
-var chronyLogs = strings.Fields("measurements rawmeasurements refclocks rtc selection statistics tempcomp tracking")
+// logs are the words behind log.
+var logs = strings.Fields("measurements rawmeasurements refclocks rtc selection statistics tempcomp tracking")
 
-// chronyPrefix reads the number that a word begins with, as chronyd does with
+// Prefix reads the number that a word begins with, as chronyd does with
 // values of directives.
-func chronyPrefix(kind byte, text string) (v float64, ok bool) {
+func Prefix(kind byte, text string) (v float64, ok bool) {
 	for n := len(text); n > 0 && !ok; n-- {
-		v, ok = chronyNumber(kind, text[:n])
+		v, ok = Number(kind, text[:n])
 	}
 	return v, ok
 }
 
-// chronyNumber reads a value of an option.
-func chronyNumber(kind byte, text string) (float64, bool) {
+// Number reads a value of an option.
+func Number(kind byte, text string) (float64, bool) {
 	switch kind {
 	case 'x':
 		v, err := strconv.ParseUint(text, 16, 32)
@@ -126,7 +128,7 @@ func chronyNumber(kind byte, text string) (float64, bool) {
 		v, err := strconv.ParseInt(text, 10, 64)
 		return float64(v), err == nil
 	}
-	if strings.HasPrefix(asciiLower(text), "0x") && !strings.ContainsAny(text, "pP") {
+	if strings.HasPrefix(spell.AsciiLower(text), "0x") && !strings.ContainsAny(text, "pP") {
 		text += "p0"
 	}
 	v, err := strconv.ParseFloat(text, 64)

@@ -1,24 +1,27 @@
-package convert
+package ntpconf
 
 import (
 	"fmt"
 	"net/netip"
+	"ntsbridge/bridge/convert/restrict"
+	"ntsbridge/bridge/convert/spell"
+	"ntsbridge/bridge/convert/syntax"
 	"slices"
 	"strconv"
 	"strings"
 )
 
-// optionWords are the words that a directive takes as options.
-var optionWords = map[string]string{
-	"server": associationFlags + " " + associationNumbers + " ident nts", "restrict": restrictFlags + " serverresponse fuzz mask ippeerlimit default source",
-	"interface": interfaceActions + " " + interfaceClasses, "crypto": cryptoStrings + " ident revoke",
-	"tos": tosIntegers + " " + tosNumbers + " cohort basedate", "tinker": tinkerNumbers,
-	"enable": systemSwitches, "disable": systemSwitches, "discard": discardIntegers, "mru": mruIntegers,
-	"fudge": fudgeFlags + " time1 time2 stratum refid minjitter", "trustedkey": "...",
+// OptionWords are the words that a directive takes as options.
+var OptionWords = map[string]string{
+	"server": AssociationFlags + " " + AssociationNumbers + " ident nts", "restrict": RestrictFlags + " serverresponse fuzz mask ippeerlimit default source",
+	"interface": InterfaceActions + " " + InterfaceClasses, "crypto": CryptoStrings + " ident revoke",
+	"tos": TosIntegers + " " + TosNumbers + " cohort basedate", "tinker": TinkerNumbers,
+	"enable": SystemSwitches, "disable": SystemSwitches, "discard": DiscardIntegers, "mru": MruIntegers,
+	"fudge": FudgeFlags + " time1 time2 stratum refid minjitter", "trustedkey": "...",
 }
 
-// canonical names the directive whose options a directive shares.
-func canonical(directive string) string {
+// Canonical names the directive whose options a directive shares.
+func Canonical(directive string) string {
 	switch directive {
 	case "pool", "peer", "broadcast", "manycastclient":
 		return "server"
@@ -28,25 +31,25 @@ func canonical(directive string) string {
 	return directive
 }
 
-// repair returns what a line with a mistake most likely means, as a line that
+// Repair returns what a line with a mistake most likely means, as a line that
 // ntpd would take whole; ok is false if that cannot be told.
-func repair(line string) (fixed string, ok bool) {
-	list := words(line)
+func Repair(line string) (fixed string, ok bool) {
+	list := spell.Words(line)
 	if len(list) == 0 || len(list) > 64 {
 		return "", false
 	}
-	list[0] = meant(list[0], repairable)
-	options := fieldsOf(optionWords[canonical(list[0])])
+	list[0] = spell.Meant(list[0], Repairable)
+	options := FieldsOf(OptionWords[Canonical(list[0])])
 	if list[0] == "" {
 		return "", false
 	}
 	for i := 1; i < len(list); i++ {
-		if w := meant(list[i], options); w != "" && !keepsName(list, i) {
+		if w := spell.Meant(list[i], options); w != "" && !keepsName(list, i) {
 			list[i] = w
 		}
 	}
 	if list[0] == "restrict" {
-		list = repairRestrict(list)
+		list = RepairRestrict(list)
 	}
 	for i, w := range list {
 		if strings.ContainsAny(w, " \t#") {
@@ -54,7 +57,7 @@ func repair(line string) (fixed string, ok bool) {
 		}
 	}
 	fixed = strings.Join(list, " ")
-	p := ParseNTP("", []byte(fixed+"\n"), NoFiles)
+	p := Parse("", []byte(fixed+"\n"), syntax.NoFiles)
 	for _, d := range p.Diagnostics {
 		if d.Syntax {
 			return "", false
@@ -63,30 +66,30 @@ func repair(line string) (fixed string, ok bool) {
 	return fixed, len(p.Statements) == 1
 }
 
-// repairable are the directives of which a lost word can weaken security.
-var repairable = strings.Fields("server pool peer broadcast manycastclient restrict interface nic crypto tos tinker enable disable discard trustedkey")
+// Repairable are the directives of which a lost word can weaken security.
+var Repairable = strings.Fields("server pool peer broadcast manycastclient restrict interface nic crypto tos tinker enable disable discard trustedkey")
 
 // keepsName reports whether word i is an address, which is never corrected.
 func keepsName(list []string, i int) bool {
-	switch canonical(list[0]) {
+	switch Canonical(list[0]) {
 	case "server", "fudge":
 		return i == 1 || i == 2 && (list[1] == "-4" || list[1] == "-6")
 	case "restrict":
-		w := asciiLower(list[i])
+		w := spell.AsciiLower(list[i])
 		return i == 1 && w != "default" && w != "source" && strings.ContainsAny(w, ".:0123456789")
 	case "crypto":
-		return cryptoWord(list[i-1])
+		return spell.CryptoWord(list[i-1])
 	}
 	return false
 }
 
-// repairRestrict mends the forms of an address that ntpd does not take.
-func repairRestrict(list []string) []string {
+// RepairRestrict mends the forms of an address that ntpd does not take.
+func RepairRestrict(list []string) []string {
 	if len(list) < 2 {
 		return list
 	}
 	if p, err := netip.ParsePrefix(list[1]); err == nil {
-		mask := prefixMask(p.Addr(), p.Bits())
+		mask := restrict.PrefixMask(p.Addr(), p.Bits())
 		list = append([]string{"restrict", p.Addr().String(), "mask", mask.String()}, list[2:]...)
 	}
 	if i := slices.Index(list, "mask"); i > 0 && i+1 < len(list) {
@@ -120,25 +123,25 @@ func repairMask(list []string, i int) []string {
 	}
 	addr, err := netip.ParseAddr(list[i-1])
 	if bits, err2 := strconv.Atoi(list[i+1]); err == nil && err2 == nil && bits >= 0 && bits <= addr.BitLen() {
-		list[i+1] = prefixMask(addr, bits).String()
+		list[i+1] = restrict.PrefixMask(addr, bits).String()
 	}
 	return list
 }
 
-// describe says a kept statement in words, without secrets.
-func describe(s *Statement) string {
+// Describe says a kept statement in words, without secrets.
+func Describe(s *syntax.Statement) string {
 	list := []string{s.Word}
 	if s.Family != "" {
 		list = append(list, s.Family)
 	}
 	if s.Word == "interface" {
-		list = append(list, s.names())
+		list = append(list, s.Names())
 	}
 	if s.Address != "" {
-		list = append(list, printable(s.Address))
+		list = append(list, spell.Printable(s.Address))
 	}
 	if s.Mask != "" {
-		list = append(list, "mask", printable(s.Mask))
+		list = append(list, "mask", spell.Printable(s.Mask))
 	}
 	for _, o := range s.Options {
 		if s.Word == "interface" {
@@ -146,11 +149,11 @@ func describe(s *Statement) string {
 		}
 		switch {
 		case o.Name == "pw":
-			list = append(list, "pw", masked)
-		case o.Kind == valueRange:
+			list = append(list, "pw", spell.Masked)
+		case o.Kind == syntax.ValueRange:
 			list = append(list, fmt.Sprintf("(%d ... %d)", o.Int, o.High))
 		default:
-			list = append(list, strings.TrimSpace(o.Name+" "+printable(o.Text)))
+			list = append(list, strings.TrimSpace(o.Name+" "+spell.Printable(o.Text)))
 		}
 	}
 	return strings.Join(list, " ")
