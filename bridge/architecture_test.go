@@ -131,6 +131,10 @@ func (s source) mayNotImport(imported string) string {
 		return "it is for tests"
 	case below(s.dir, "bridge/ntp") && !below(ours, "bridge/ntp"):
 		return "bridge/ntp is a leaf"
+	case below(ours, "bridge/association") && s.dir != "bridge" && !below(s.dir, "bridge/association"):
+		return "only the composition root imports associations"
+	case below(ours, "bridge/follow") && belowAny(s.dir, []string{"bridge/clock", "bridge/source", "bridge/server", "bridge/control"}):
+		return "association imports follow, and follow imports clock, never back"
 	case !belowAny(s.dir, authenticators):
 		return ""
 	case belowAny(ours, authenticators) && !below(ours, top(s.dir)):
@@ -228,6 +232,11 @@ func TestArchitectureCheckerFindsBreaches(t *testing.T) {
 		{"composition root", "bridge/server/a.go", `package server; import _ "ntsbridge/bridge"`, "only cmd imports"},
 		{"composition root from cmd", "cmd/ntsbridge/a.go", `package main; import _ "ntsbridge/bridge"`, ""},
 		{"composition root from its test", "bridge/a_test.go", `package bridge_test; import _ "ntsbridge/bridge"`, ""},
+		{"associations", "bridge/control/a.go", `package control; import _ "ntsbridge/bridge/association"`, "only the composition root"},
+		{"associations from follow", "bridge/follow/a.go", `package follow; import _ "ntsbridge/bridge/association"`, "only the composition root"},
+		{"associations from the root", "bridge/a.go", `package bridge; import _ "ntsbridge/bridge/association"`, ""},
+		{"follow from below", "bridge/clock/a.go", `package clock; import _ "ntsbridge/bridge/follow"`, "never back"},
+		{"follow from an association", "bridge/association/a.go", `package association; import _ "ntsbridge/bridge/follow"`, ""},
 		{"harness", "bridge/server/a.go", `package server; import _ "ntsbridge/bridge/interop"`, "it is for tests"},
 		{"similar name", "bridge/ntpx/a.go", `package ntpx; import (_ "os"; _ "ntsbridge/bridge/access")`, ""},
 		{"top level", "docs/a.md", "", "docs: not an entry of the top level"},

@@ -13,6 +13,7 @@ import (
 	"ntsbridge/bridge/clock"
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
+	"ntsbridge/bridge/follow"
 	"ntsbridge/bridge/nke"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/server"
@@ -29,24 +30,18 @@ type Bridge struct {
 	server    *server.Server
 	ke        *nke.Server // nil: NTS is off
 	control   *control.Server
-	precision int8
+	clock     *follow.Clock
 	events    control.SystemEvents // as ntpq shows them
 	closing   sync.Once
 	stop      chan struct{}
 	done      chan struct{}
 	addresses []netip.AddrPort
 	pollers   atomic.Pointer[pollers]
-	leaps     atomic.Pointer[leapSeconds]
 	options   Options
 	failed    chan error
 
-	mu       sync.Mutex // open, Reload, the clock's tick, readers
-	parts    *parts
-	steering *steering // nil: there is nothing to follow
-	served   clock.Served
-	watcher  *watcher // nil: the kernel alone tells of the clock
-	synced   bool
-	ticked   bool
+	mu    sync.Mutex // open, Reload, the clock's tick, readers
+	parts *parts
 }
 
 // Options are what a start decides beside the configuration.
@@ -62,17 +57,17 @@ func Start(cfg *config.Config, log hclog.Logger, options Options) (*Bridge, erro
 	if err := errors.Join(statedir.MakeDir(cfg.StateDir, 0o700), statedir.MakeDir(cfg.RunDir, 0o755)); err != nil {
 		return nil, err
 	}
-	b := &Bridge{log: log, stop: make(chan struct{}), done: make(chan struct{}), options: options, failed: make(chan error, 1),
-		precision: clock.MeasurePrecision(func() int64 { return time.Now().UnixNano() })}
+	b := &Bridge{log: log, stop: make(chan struct{}), done: make(chan struct{}), options: options, failed: make(chan error, 1)}
+	precision := clock.MeasurePrecision(func() int64 { return time.Now().UnixNano() })
+	b.clock = follow.New(follow.Options{Precision: precision, NoClock: options.NoClock, Log: log}, follow.Functions{
+		OnState: b.publish, OnStep: b.stepped, OnDoubt: b.doubted, OnSynchronised: b.synchronised,
+		OnFailure: func(err error) { b.failed <- err }})
 	var err error
 	if b.parts, err = build(cfg, nil, log, time.Now()); err != nil {
 		return nil, err
 	}
 	b.events.Record(control.EventRestart)
-	b.leaps.Store(b.parts.leaps)
 	b.show(b.parts)
-	b.served.Policy = b.policy()
-	b.watcher = newWatcher(cfg, log.Named("observe"))
 	if err := b.open(); err != nil {
 		return nil, errors.Join(err, b.closeAll())
 	}
@@ -80,11 +75,8 @@ func Start(cfg *config.Config, log hclog.Logger, options Options) (*Bridge, erro
 	return b, nil
 }
 
-func (b *Bridge) policy() clock.Policy {
-	p := b.parts.policy
-	p.Precision = b.precision
-	return p
-}
+// unsynchronised is served until the clock was looked at.
+var unsynchronised = &ntp.ClockState{Leap: ntp.LeapUnknown, Stratum: ntp.StratumUnsynchronised, RootDispersion: 16 * time.Second}
 
 // open starts the servers. The control socket comes first: it is what keeps a
 // second daemon from sharing our UDP ports, which SO_REUSEPORT would let it.
@@ -92,7 +84,7 @@ func (b *Bridge) open() (err error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	cfg := b.parts.cfg
-	if b.server, err = server.New(serverOptions(cfg), b.parts.state, b.look()); err != nil {
+	if b.server, err = server.New(serverOptions(cfg), b.parts.state, unsynchronised); err != nil {
 		return err
 	}
 	sources := control.Sources{ServerStats: b.ServerStats, Tracking: b.tracking,
@@ -100,15 +92,18 @@ func (b *Bridge) open() (err error) {
 		SourceStats: func() []control.SourceStats { return b.reports().stats },
 		AuthData:    func() []control.AuthData { return b.reports().auth },
 		SelectData:  func() []control.SelectData { return b.reports().choice },
-		MakeStep:    func() error { return b.follows().makeStep() },
+		MakeStep:    func() error { return b.clock.Steering().MakeStep() },
 	}
 	if b.control, err = control.Listen(cfg.Control.Socket, sources, b.log.Named("control")); err != nil {
 		return err
 	}
-	if err := b.updateSignatures(b.parts.autokey); err != nil {
+	change, err := b.clock.Prepare(cfg, b.parts.leaps)
+	if err != nil {
 		return err
 	}
-	if err := b.steer(); err != nil {
+	change.Commit(time.Now())
+	b.server.SetClock(b.look())
+	if err := b.updateSignatures(b.parts.autokey); err != nil {
 		return err
 	}
 	if b.addresses, err = b.server.Listen(cfg.Server.Listen); err != nil {
@@ -120,27 +115,6 @@ func (b *Bridge) open() (err error) {
 		}
 	}
 	b.pollers.Store(b.associate(b.parts))
-	return nil
-}
-
-// follows returns what follows the sources; nil: there are none.
-func (b *Bridge) follows() *steering {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.steering
-}
-
-// steer begins to follow sources, if there are any and it was not done before.
-func (b *Bridge) steer() (err error) {
-	if b.steering != nil {
-		return nil
-	}
-	if b.steering, err = newSteering(b.parts, b.precision, b.options.NoClock, b.log.Named("clock"), b.publish, b.stepped, b.doubted); err != nil {
-		return err
-	}
-	if b.steering != nil {
-		b.steering.run(b.failed)
-	}
 	return nil
 }
 
@@ -167,32 +141,32 @@ func (b *Bridge) doubted() {
 // publish serves a state of the clock that we steer, at once. What makes it
 // known elsewhere waits for the tick, but for the loss of synchronisation.
 func (b *Bridge) publish(state *ntp.ClockState) {
-	state = b.toServe(state)
 	b.server.SetClock(state)
 	if p := b.pollers.Load(); p != nil && !state.Synchronised() {
 		p.clock.SetState(state)
 	}
 }
 
-// toServe returns what is served of a state: nothing while it rests on
-// certificates whose dates were not judged yet, and smeared around leap
-// seconds.
-func (b *Bridge) toServe(state *ntp.ClockState) *ntp.ClockState {
-	if p := b.pollers.Load(); p != nil && state.Synchronised() && p.provisional() {
-		state = &ntp.ClockState{Leap: ntp.LeapUnknown, Stratum: ntp.StratumUnsynchronised, Precision: state.Precision,
-			RootDispersion: state.RootDispersion, Drift: state.Drift, Updated: state.Updated}
+// synchronised records for ntpq that the clock has become so, or is no longer.
+func (b *Bridge) synchronised(is bool) {
+	if is {
+		b.events.Record(control.EventClockSync)
+	} else {
+		b.events.Record(control.EventNoSystemPeer)
 	}
-	return b.leaps.Load().smeared(state, time.Now())
 }
+
+// look returns what to serve.
+func (b *Bridge) look() *ntp.ClockState { return b.clock.State(time.Now()) }
 
 // associate starts the associations of these parts. Their own values are signed
 // first, since the first packets carry them.
 func (b *Bridge) associate(p *parts) *pollers {
 	state := b.look()
-	if p.client != nil && b.synced {
+	if p.client != nil && b.clock.Synchronised() {
 		p.client.SignatureUpdate(ntp.TimestampFromTime(time.Now()))
 	}
-	return startPollers(p, b.server, b.steering, state, b.log.Named("source"))
+	return startPollers(p, b.server, b.clock.Steering(), b.clock.LeapSeconds(), state, b.log.Named("source"))
 }
 
 // show makes ntpq see the running daemon through these parts.
@@ -216,54 +190,10 @@ func serverOptions(cfg *config.Config) server.Options {
 	return o
 }
 
-// look returns what to serve: the state of the clock that we steer, or what
-// the kernel says of one that another program steers.
-func (b *Bridge) look() *ntp.ClockState {
-	state := b.steering.state()
-	switch {
-	case state != nil:
-	case b.parts.cfg.Clock.Mode == config.ClockDiscipline: // not begun yet
-		state = &ntp.ClockState{Leap: ntp.LeapUnknown, Stratum: ntp.StratumUnsynchronised, Precision: b.precision}
-	default:
-		k, err := clock.ReadKernel()
-		if err != nil {
-			b.log.Error("clock state", "error", err)
-			k = clock.Kernel{MaxError: 16 * time.Second}
-		}
-		b.served.Program = b.watcher.current()
-		state = b.served.Update(k, ntp.TimestampFromTime(time.Now()))
-	}
-	state = b.toServe(state)
-	if synced := state.Synchronised(); synced != b.synced || !b.ticked {
-		if synced {
-			b.events.Record(control.EventClockSync)
-		} else if b.ticked {
-			b.events.Record(control.EventNoSystemPeer)
-		}
-		b.synced, b.ticked = synced, true
-		b.logClock(state)
-	}
-	return state
-}
-
-func (b *Bridge) logClock(c *ntp.ClockState) {
-	switch {
-	case b.parts.cfg.Clock.Mode == config.ClockDiscipline && !b.synced:
-		b.log.Warn("clock is not synchronised: clients are served the alarm (leap 3, stratum 16)")
-	case !b.synced:
-		b.log.Warn("system clock is not synchronised: clients are served the alarm (leap 3, stratum 16); " +
-			"discipline it by another program, or set clock.fallback_stratum or clock.mode: local")
-	case b.served.Policy.Mode == clock.Observe && c.Stratum == b.served.Policy.Fallback:
-		b.log.Warn("system clock is not synchronised: it is served as it is", "stratum", c.Stratum)
-	default:
-		b.log.Info("system clock is served", "stratum", c.Stratum, "root_dispersion", c.RootDispersion)
-	}
-}
-
 // updateSignatures makes an Autokey server sign its values, which it does
 // when the clock is first synchronised.
 func (b *Bridge) updateSignatures(a *autokey.Server) error {
-	if a == nil || !b.synced || a.Updated() != 0 {
+	if a == nil || !b.clock.Synchronised() || a.Updated() != 0 {
 		return nil
 	}
 	return a.SignatureUpdate(ntp.TimestampFromTime(time.Now()))
@@ -287,13 +217,11 @@ func (b *Bridge) run() {
 func (b *Bridge) tick(now time.Time) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.parts.leaps.refresh(now)
-	b.steering.trust(b.pollers.Load())
-	state := b.look()
-	if b.steering.state() == nil { // else publish does it
+	state := b.clock.Tick(now)
+	if !b.clock.Steers() { // else publish does it
 		b.server.SetClock(state)
 	}
-	replaced, err := b.parts.relay(ntp.TimestampFromTime(now), b.synced)
+	replaced, err := b.parts.relay(ntp.TimestampFromTime(now), b.clock.Synchronised())
 	if replaced {
 		b.show(b.parts)
 		b.server.SetState(b.parts.state)
@@ -352,8 +280,7 @@ func (b *Bridge) closeAll() error {
 	if p := b.pollers.Load(); p != nil {
 		p.stop()
 	}
-	errs = append(errs, b.steering.close())
-	b.watcher.close()
+	errs = append(errs, b.clock.Close())
 	if b.control != nil {
 		errs = append(errs, b.control.Close())
 	}

@@ -15,9 +15,9 @@ import (
 	"ntsbridge/autokey"
 	"ntsbridge/autokey/keyfile"
 	"ntsbridge/bridge/access"
-	"ntsbridge/bridge/clock"
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
+	"ntsbridge/bridge/follow"
 	"ntsbridge/bridge/nke"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/server"
@@ -34,7 +34,6 @@ type parts struct {
 	state   *server.State
 	ke      nke.Config // without Listen addresses if NTS is off
 	secret  []byte     // of NTS cookies
-	policy  clock.Policy
 	autokey *autokey.Server
 	config  autokey.Config         // that autokey was made from
 	shown   *control.AutokeyServer // what ntpq is shown of it, nil: off
@@ -42,7 +41,7 @@ type parts struct {
 	fetched uint64                 // generation of client's certificates that autokey gives out
 	sources []*sourceSpec
 	leap    control.LeapTable
-	leaps   *leapSeconds         // nil: no table
+	leaps   follow.LeapConfig
 	local   *control.LocalSource // what ntpq is shown
 	made    Made
 	store   *statedir.Store // state directory, with what is to be written to it
@@ -74,7 +73,6 @@ func build(cfg *config.Config, previous *parts, log hclog.Logger, now time.Time)
 			return nil, err
 		}
 	}
-	p.policy = clockPolicy(&cfg.Clock)
 	for _, notice := range p.store.Notices() {
 		log.Warn("state directory", "notice", notice)
 	}
@@ -300,13 +298,4 @@ func selfSignedNames(cfg *config.Config) []string {
 		}
 	}
 	return names
-}
-
-func clockPolicy(c *config.Clock) clock.Policy {
-	p := clock.Policy{Mode: clock.Observe, Stratum: uint8(c.Stratum), Fallback: uint8(c.FallbackStratum), ReferenceID: uint32(c.RefID),
-		MinDispersion: c.MinDispersion, MaxError: c.MaxError, Drift: c.DriftPPM * 1e-6}
-	if c.Mode == "local" {
-		p.Mode = clock.Local
-	}
-	return p
 }

@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ntsbridge/autokey"
-	"ntsbridge/bridge/clock"
+	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
 )
 
@@ -21,7 +21,7 @@ func (p *parts) buildQuery(hclog.Logger, time.Time) (err error) {
 		l.Processor = unix.ByteSliceToString(u.Machine[:])
 		l.OS = unix.ByteSliceToString(u.Sysname[:]) + "/" + unix.ByteSliceToString(u.Release[:])
 	}
-	if clockPolicy(&p.cfg.Clock).Mode == clock.Local {
+	if p.cfg.Clock.Mode == config.ClockLocal {
 		l.ClockSource, l.ReferenceClock = control.SourceLocal, true
 	}
 	p.local = l

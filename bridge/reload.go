@@ -3,7 +3,9 @@ package bridge
 import (
 	"errors"
 	"fmt"
+	"reflect"
 	"slices"
+	"strings"
 	"time"
 
 	"ntsbridge/bridge/config"
@@ -27,9 +29,13 @@ func (b *Bridge) Reload(cfg *config.Config) error {
 	if err := b.updateSignatures(next.autokey); err != nil {
 		return err
 	}
+	change, err := b.clock.Prepare(cfg, next.leaps)
+	if err != nil {
+		return err
+	}
 	if b.ke != nil {
 		if err := b.ke.Apply(next.ke); err != nil {
-			return err
+			return errors.Join(err, change.Abort())
 		}
 	}
 	addresses, err := b.server.Listen(cfg.Server.Listen)
@@ -37,22 +43,12 @@ func (b *Bridge) Reload(cfg *config.Config) error {
 		if b.ke != nil {
 			err = errors.Join(err, b.ke.Apply(b.parts.ke))
 		}
-		return err
+		return errors.Join(err, change.Abort())
 	}
 	b.addresses = addresses
-	old := b.parts.cfg
 	b.parts = next
-	b.leaps.Store(next.leaps)
 	b.show(next)
-	b.served.Policy = b.policy()
-	if old.Clock.Ask != cfg.Clock.Ask || !slices.Equal(old.Server.Listen, cfg.Server.Listen) {
-		b.watcher.close()
-		b.watcher = newWatcher(cfg, b.log.Named("observe"))
-	}
-	next.local.Events = &b.events
-	if err := b.steer(); err != nil {
-		b.log.Error("sources are not followed", "error", err)
-	}
+	change.Commit(time.Now())
 	b.server.SetState(next.state)
 	b.server.SetClock(b.look())
 	b.pollers.Load().stop()
@@ -73,11 +69,48 @@ func reloadable(old, next *config.Config) error {
 	note("control.socket", old.Control.Socket == next.Control.Socket)
 	note("nts.enabled", old.NTS.Enabled == next.NTS.Enabled)
 	note("nts.listen", !old.NTS.Enabled || slices.Equal(old.NTS.Listen, next.NTS.Listen))
-	note("clock (but stratum, refid and errors of modes observe and local)",
-		old.Clock.Mode == next.Clock.Mode && (next.Clock.Mode != config.ClockDiscipline || old.Clock == next.Clock))
-	note("server.workers, batch, dscp, timestamping or interleaved", serverOptions(old) == serverOptions(next))
+	note("clock.mode", old.Clock.Mode == next.Clock.Mode)
+	if old.Clock.Mode == config.ClockDiscipline && next.Clock.Mode == config.ClockDiscipline {
+		fixed = append(fixed, differences("clock", steered(old.Clock), steered(next.Clock))...)
+	}
+	fixed = append(fixed, differences("server", kept(old.Server), kept(next.Server))...)
 	if len(fixed) > 0 {
-		return fmt.Errorf("a reload cannot change %v: restart the daemon for it; nothing was changed", fixed)
+		return fmt.Errorf("a reload cannot change %s: restart the daemon for it; nothing was changed", strings.Join(fixed, ", "))
 	}
 	return nil
+}
+
+// steered is what a clock that is steered keeps: what selection asks of
+// sources, the table of leap seconds and how they are smeared may change.
+func steered(c config.Clock) config.Clock {
+	c.MinSources, c.MaxDistance, c.AuthSelect = 0, 0, ""
+	c.Leap = config.Leap{Mode: c.Leap.Mode}
+	c.Ask, c.Stratum, c.RefID, c.MinDispersion, c.MaxError = "", 0, 0, 0, 0 // of the other modes
+	return c
+}
+
+// kept is what the server keeps.
+func kept(s config.Server) config.Server {
+	s.Listen = nil
+	return s
+}
+
+// differences are the paths of the options in which two structs of the
+// configuration differ.
+func differences[T any](path string, a, b T) []string {
+	return differing(path, reflect.ValueOf(a), reflect.ValueOf(b))
+}
+
+func differing(path string, a, b reflect.Value) (paths []string) {
+	if a.Kind() != reflect.Struct {
+		if !reflect.DeepEqual(a.Interface(), b.Interface()) {
+			paths = append(paths, path)
+		}
+		return paths
+	}
+	for i := range a.NumField() {
+		name := a.Type().Field(i).Tag.Get("mapstructure")
+		paths = append(paths, differing(path+"."+name, a.Field(i), b.Field(i))...)
+	}
+	return paths
 }

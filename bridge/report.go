@@ -28,20 +28,20 @@ func (b *Bridge) tracking() *control.Tracking {
 		t.ReferenceName = config.RefID(state.ReferenceID).String()
 		t.ReferenceTime = state.Reference.Time(now)
 	}
-	if b.steering == nil {
+	r, ok := b.clock.Steering().Report()
+	if !ok {
 		return t
 	}
-	r := b.steering.driver.Tracking()
 	t.SystemOffset, t.LastOffset, t.RMSOffset = r.SystemOffset, r.LastOffset, r.RMSOffset
 	t.Frequency, t.Residual, t.Skew = r.Frequency*ppm, r.Residual*ppm, r.Skew*ppm
 	t.UpdateInterval, t.Poll = r.UpdateInterval, r.Poll
 	t.Updates, t.Steps, t.Foreign = uint64(r.Updates), uint64(r.Steps), uint64(r.Foreign)
 	t.Held = held(&r, b.parts.cfg.Clock.Panic)
-	if b.steering.steers && state.Synchronised() && r.Synchronised && !r.Fallback {
+	if b.clock.Steers() && state.Synchronised() && r.Synchronised && !r.Fallback {
 		// As of now, as is the offset: what is served is up to a second older.
 		t.RootDelay, t.RootDispersion = r.RootDelay, r.RootDispersion
 	}
-	if s := r.Selected; b.steering.steers && state.Synchronised() && s != (clock.SourceInfo{}) {
+	if s := r.Selected; b.clock.Steers() && state.Synchronised() && s != (clock.SourceInfo{}) {
 		t.ReferenceName = s.Name
 		if s.Address.IsValid() {
 			t.ReferenceAddress = s.Address.String()
@@ -67,7 +67,7 @@ func held(r *clock.TrackingReport, panic time.Duration) string {
 
 // discipline is the report for ntpq; nil if the clock is not ours.
 func (b *Bridge) discipline() *control.Tracking {
-	if b.follows().state() == nil {
+	if !b.clock.Steers() {
 		return nil
 	}
 	return b.tracking()
@@ -84,10 +84,7 @@ type sourceReports struct {
 
 func (b *Bridge) reports() *sourceReports {
 	r := new(sourceReports)
-	var tracking clock.TrackingReport
-	if s := b.follows(); s != nil {
-		tracking = s.driver.Tracking()
-	}
+	tracking, _ := b.clock.Steering().Report()
 	if p := b.pollers.Load(); p != nil {
 		for _, a := range p.all() {
 			a.report(r, &tracking, p.clock.Uptime())
@@ -159,9 +156,9 @@ func (a *association) report(r *sourceReports, t *clock.TrackingReport, uptime t
 	if err := a.lost.Load(); err != nil {
 		source.Why = (*err).Error()
 	}
-	if d, ok := a.followed.Load().report(); ok {
+	if d, ok := a.followed.Load().Report(); ok {
 		showFollowed(d, t, &source, &stats, &choice)
-		stats.Span = uint64(a.followed.Load().span().Seconds())
+		stats.Span = uint64(a.followed.Load().Span().Seconds())
 	}
 	stats.Address, choice.Address, choice.LastRx = source.Address, source.Address, source.LastRx
 	choice.Effective, choice.Why = choice.Configured, source.Why

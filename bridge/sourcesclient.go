@@ -10,8 +10,10 @@ import (
 	"time"
 
 	"ntsbridge/autokey"
+	"ntsbridge/bridge/clock"
 	"ntsbridge/bridge/clock/discipline"
 	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/follow"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/source"
 )
@@ -63,7 +65,7 @@ func (p *pollers) poll(ctx context.Context, a *association) error {
 	}
 	client, err := source.NewClient(cfg)
 	if err != nil {
-		followed.leave(true)
+		followed.Leave(true)
 		return err
 	}
 	p.done.Go(func() { p.watch(life, cancel, a, client, followed) })
@@ -75,7 +77,7 @@ func (p *pollers) poll(ctx context.Context, a *association) error {
 	if refused(err) && !a.findsItself() && a.spec.finder.other(ctx) {
 		err = errReplaced
 	}
-	followed.leave(bad)
+	followed.Leave(bad)
 	return err
 }
 
@@ -84,18 +86,15 @@ func (a *association) name() string {
 	return a.spec.cfg.Mode + " " + a.spec.cfg.Auth.String() + " " + strconv.Itoa(a.spec.cfg.Key) + " " + strconv.Itoa(a.spec.cfg.Port)
 }
 
-func (p *pollers) clientConfig(a *association, auth source.Authenticator, server netip.AddrPort, f *followed) source.ClientConfig {
+func (p *pollers) clientConfig(a *association, auth source.Authenticator, server netip.AddrPort, f *follow.Source) source.ClientConfig {
 	cfg := &a.spec.cfg
 	return source.ClientConfig{
 		Server: server, Local: cfg.LocalAddress, Version: uint8(cfg.Version), Auth: auth, Clock: p.clock,
-		Polling: a.spec.polling(), Pace: f.pace(), Presend: int8(cfg.Presend), Interleaved: cfg.Interleaved,
+		Polling: a.spec.polling(), Pace: f.Pace(), Presend: int8(cfg.Presend), Interleaved: cfg.Interleaved,
 		MaxDelay: cfg.MaxDelay, MaxDelayRatio: cfg.MaxDelayRatio, MaxDelayDevRatio: cfg.MaxDelayDevRatio,
 		MinStratum: uint8(cfg.MinStratum), Self: p.self, HardwareTimestamps: cfg.HardwareTimestamps,
-		OnSample: func(s source.Sample) {
-			p.steering.trust(p)
-			f.sample(s)
-		},
-		OnMissed: a.missed(f), OnKiss: f.kiss,
+		OnSample: a.sample(f),
+		OnMissed: a.missed(f), OnKiss: f.Kiss,
 		OnPacket: func(source.Judgement) {
 			if k, ok := auth.(*source.Autokey); ok {
 				a.note(k.Client.State())
@@ -122,7 +121,7 @@ func (p *pollers) self(refid uint32) bool {
 	for _, a := range addresses {
 		if n, ok := a.(*net.IPNet); ok {
 			addr, _ := netip.AddrFromSlice(n.IP)
-			if addr = addr.Unmap(); !addr.IsLoopback() && clockReference(addr) == refid {
+			if addr = addr.Unmap(); !addr.IsLoopback() && (clock.SourceInfo{Address: addr}).ReferenceID() == refid {
 				return true
 			}
 		}
@@ -145,7 +144,7 @@ func watchInterval(poll int8) time.Duration {
 
 // watch ends a life when the server is no good and there is another one. The
 // only server is never replaced: it may come back.
-func (p *pollers) watch(ctx context.Context, cancel context.CancelCauseFunc, a *association, client *source.Client, f *followed) {
+func (p *pollers) watch(ctx context.Context, cancel context.CancelCauseFunc, a *association, client *source.Client, f *follow.Source) {
 	if _, err := netip.ParseAddr(a.spec.cfg.Server); err == nil || a.findsItself() {
 		return
 	}
@@ -171,11 +170,11 @@ func (p *pollers) watch(ctx context.Context, cancel context.CancelCauseFunc, a *
 }
 
 // badness says what is wrong with a server; empty: nothing.
-func badness(s source.Status, f *followed) string {
+func badness(s source.Status, f *follow.Source) string {
 	if s.Reach == 0 && s.Sent > 0 {
 		return "not reached"
 	}
-	r, ok := f.report()
+	r, ok := f.Report()
 	if !ok {
 		return ""
 	}

@@ -46,7 +46,7 @@ func (p *pollers) ntsConfig(a *association, addr netip.Addr) source.NTSConfig {
 	}
 	c := source.NTSConfig{
 		Server: net.JoinHostPort(host, strconv.Itoa(cfg.NTSPort)), TLS: settings, AEADs: aeadIDs(p.parts.cfg, cfg),
-		Local: cfg.LocalAddress, Port: uint16(cfg.Port), Clock: p.clock, Dates: p.steering.dates(),
+		Local: cfg.LocalAddress, Port: uint16(cfg.Port), Clock: p.clock, Dates: p.steering.Dates(),
 		OnNotice: func(text string) { p.log.Warn("NTS", "server", cfg.Server, "notice", text) },
 	}
 	if cfg.TrustedCertificates != "" {
@@ -86,30 +86,6 @@ func (a *association) closeNTS(log hclog.Logger) {
 	if err := n.Close(); err != nil {
 		log.Warn("cookies were not kept for the next run", "server", a.spec.cfg.Server, "error", err)
 	}
-}
-
-// dates says how the dates of certificates are judged by a clock that may be
-// wrong.
-func (s *steering) dates() source.TimeCheck {
-	if s == nil {
-		return source.TimeCheck{Floor: buildTime()}
-	}
-	t := source.TimeCheck{Floor: s.floor}
-	if s.steers && s.unchecked > 0 {
-		t.Unchecked = func() bool { return s.driver.Tracking().Updates < s.unchecked }
-	}
-	return t
-}
-
-// provisional reports whether a source that is followed rests on a certificate
-// whose dates no right clock has judged. Nothing is served then.
-func (p *pollers) provisional() bool {
-	for _, a := range p.list {
-		if n := a.nts.Load(); n != nil && n.Provisional() && a.followed.Load() != nil {
-			return true
-		}
-	}
-	return false
 }
 
 // confirm makes all sources judge the dates of certificates by the clock as it

@@ -87,13 +87,13 @@ func (p *pollers) peer(ctx context.Context, a *association) error {
 	if err != nil {
 		return err
 	}
-	defer followed.leave(false)
+	defer followed.Leave(false)
 	a.followed.Store(followed)
 	defer a.followed.Store(nil)
 	peer, err := source.NewPeer(source.PeerConfig{
 		Peer: remote, Local: local, Version: uint8(a.spec.cfg.Version), Auth: auth,
 		Polling: a.spec.polling(), Clock: p.clock, Port: p.port(0, nil), OnError: p.logged(a),
-		Self: p.self, OnSample: func(s source.Sample) { followed.sample(s) }, OnMissed: a.missed(followed),
+		Self: p.self, OnSample: a.sample(followed), OnMissed: a.missed(followed),
 	})
 	if err != nil {
 		return err
@@ -157,12 +157,12 @@ func (p *pollers) listen(ctx context.Context, a *association) error {
 	if err != nil {
 		return err
 	}
-	defer followed.leave(false)
+	defer followed.Leave(false)
 	a.followed.Store(followed)
 	defer a.followed.Store(nil)
 	client, err := source.NewBroadcastClient(source.BroadcastClientConfig{
 		Server: remote, Local: local, Auth: auth, Clock: p.clock, OnError: p.logged(a),
-		Self: p.self, OnSample: func(s source.Sample) { followed.sample(s) }, OnMissed: a.missed(followed),
+		Self: p.self, OnSample: a.sample(followed), OnMissed: a.missed(followed),
 	})
 	if err != nil {
 		return err

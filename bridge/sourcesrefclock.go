@@ -11,6 +11,7 @@ import (
 	"ntsbridge/bridge/clock/discipline"
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
+	"ntsbridge/bridge/follow"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/source/refclock"
 )
@@ -20,7 +21,7 @@ type referenceClock struct {
 	cfg      config.ReferenceClock
 	clock    *refclock.Clock
 	id       uint16 // association ID, which ntpq shows
-	followed *followed
+	followed *follow.Source
 }
 
 // drivers are ours by the words of the configuration.
@@ -28,7 +29,7 @@ var drivers = map[string]refclock.Driver{config.DriverSHM: refclock.SHM, config.
 	config.DriverPPS: refclock.PPS, config.DriverPHC: refclock.PHC}
 
 // referenceConfig translates what the configuration says of a clock.
-func referenceConfig(c *config.ReferenceClock, leaps *leapSeconds) refclock.Config {
+func referenceConfig(c *config.ReferenceClock, leaps *follow.LeapSeconds) refclock.Config {
 	cfg := refclock.DefaultConfig(drivers[c.Driver])
 	cfg.Unit, cfg.Path, cfg.Clear = c.Unit, c.Device, c.Clear
 	if c.RefID != 0 {
@@ -40,7 +41,7 @@ func referenceConfig(c *config.ReferenceClock, leaps *leapSeconds) refclock.Conf
 	cfg.Stratum, cfg.Poll, cfg.DPoll = uint8(c.Stratum), int8(c.Poll), int8(c.DriverPoll)
 	cfg.Offset, cfg.Delay, cfg.Precision = seconds(c.Offset), c.Delay, c.Precision
 	cfg.Pulse, cfg.Rate = cfg.Pulse || c.PPS, c.Rate
-	cfg.TAI, cfg.TAIOffset = c.TAI, leaps.tai
+	cfg.TAI, cfg.TAIOffset = c.TAI, leaps.TAI
 	return cfg
 }
 
@@ -48,12 +49,12 @@ func referenceConfig(c *config.ReferenceClock, leaps *leapSeconds) refclock.Conf
 func (p *parts) buildReferenceClocks(hclog.Logger, time.Time) error {
 	for i := range p.cfg.ReferenceClocks {
 		c := &p.cfg.ReferenceClocks[i]
-		cfg := referenceConfig(c, p.leaps)
+		cfg := referenceConfig(c, follow.NewLeapSeconds(nil))
 		cfg.System = func() refclock.SystemClock { return refclock.SystemClock{} }
 		if _, err := refclock.New(cfg); err != nil {
 			return fmt.Errorf("reference_clocks[%d]: %w", i, err)
 		}
-		if c.TAI && p.leaps.current() == nil {
+		if c.TAI && p.leaps.Table == nil {
 			return fmt.Errorf("reference_clocks[%d].tai: TAI-UTC is not known without a table of leap seconds; "+
 				"install tzdata, or name one in clock.leap.file", i)
 		}
@@ -68,16 +69,16 @@ func (p *pollers) startReferenceClocks(ctx context.Context) error {
 		r := &referenceClock{cfg: p.parts.cfg.ReferenceClocks[i]}
 		p.lastID++
 		r.id = p.lastID
-		cfg := referenceConfig(&r.cfg, p.parts.leaps)
-		cfg.System = p.steering.systemClock
-		cfg.OnSample = func(s refclock.Sample) { r.sample(&s) }
-		cfg.OnMissed = func() { r.followed.missed() }
+		cfg := referenceConfig(&r.cfg, p.leaps)
+		cfg.System = p.steering.SystemClock
+		cfg.OnSample = func(s refclock.Sample) { r.followed.Reading(&s, r.clock.Delay()) }
+		cfg.OnMissed = func() { r.followed.Missed(nil) }
 		cfg.OnError = func(err error) { p.log.Warn("reference clock", "clock", r.clock.RefID(), "error", err) }
 		var err error
 		if r.clock, err = refclock.New(cfg); err != nil {
 			return err
 		}
-		if r.followed, err = p.steering.follow(fmt.Sprintf("%s %d %s", r.cfg.Driver, r.cfg.Unit, r.cfg.Device),
+		if r.followed, err = p.steering.Add(fmt.Sprintf("%s %d %s", r.cfg.Driver, r.cfg.Unit, r.cfg.Device),
 			r.source(), clock.SourceInfo{Name: r.clock.RefID(), Refclock: r.clock.RefID()}); err != nil {
 			return err
 		}
@@ -89,7 +90,7 @@ func (p *pollers) startReferenceClocks(ctx context.Context) error {
 	}
 	for _, r := range p.clocks {
 		p.done.Go(func() {
-			defer r.followed.leave(false)
+			defer r.followed.Leave(false)
 			if err := r.clock.Run(ctx); ctx.Err() == nil {
 				p.log.Error("reference clock ended", "clock", r.clock.RefID(), "error", err)
 			}
@@ -103,33 +104,6 @@ func (r *referenceClock) source() discipline.SourceConfig {
 	poll := max(c.Poll, 1)
 	return discipline.SourceConfig{MinPoll: poll, MaxPoll: poll, Authenticated: true, // nobody on a network can forge it
 		NoSelect: c.NoSelect, Prefer: c.Prefer, Trust: c.Trust, Require: c.Require, Noise: c.Precision.Seconds()}
-}
-
-// sample takes in a measurement. An exchange without delay stands for it.
-func (r *referenceClock) sample(s *refclock.Sample) {
-	f := r.followed
-	if f == nil {
-		return
-	}
-	at := s.Reference()
-	verdict := f.steering.driver.Sample(discipline.Sample{Source: f.id, T1: discipline.Instant(s.Raw), T4: discipline.Instant(s.Raw),
-		T2: at, T3: at, Leap: s.Leap, Stratum: s.Stratum, RootDelay: r.clock.Delay().Seconds(), RootDispersion: s.Dispersion.Seconds()})
-	if verdict != discipline.Accepted {
-		f.steering.log.Debug("measurement not used", "source", f.name, "reason", verdict)
-		return
-	}
-	f.first.CompareAndSwap(0, s.Raw)
-	f.last.Store(s.Raw)
-}
-
-// systemClock tells how good the system clock is, by which pulses without a
-// clock of their own are numbered.
-func (s *steering) systemClock() refclock.SystemClock {
-	if s == nil {
-		return refclock.SystemClock{}
-	}
-	t := s.driver.Tracking()
-	return refclock.SystemClock{Synchronised: t.Synchronised, Offset: seconds(-t.SystemOffset), Bound: seconds(t.Distance()), Leap: t.Status.Leap}
 }
 
 // report adds what is known of a reference clock.
@@ -147,11 +121,11 @@ func (r *referenceClock) report(all *sourceReports, t *clock.TrackingReport) {
 	if s.Err != nil {
 		source.Why = s.Err.Error()
 	}
-	if d, ok := r.followed.report(); ok {
+	if d, ok := r.followed.Report(); ok {
 		d.Poll = int(s.Poll)
 		showFollowed(d, t, &source, &stats, &choice)
 		source.Reach = s.Reach
-		stats.Span = uint64(r.followed.span().Seconds())
+		stats.Span = uint64(r.followed.Span().Seconds())
 	}
 	choice.LastRx, choice.Effective, choice.Why = source.LastRx, choice.Configured, source.Why
 	all.sources, all.stats, all.choice = append(all.sources, source), append(all.stats, stats), append(all.choice, choice)

@@ -12,7 +12,10 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"ntsbridge/autokey"
+	"ntsbridge/bridge/clock"
 	"ntsbridge/bridge/clock/discipline"
+	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/follow"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/server"
 	"ntsbridge/bridge/source"
@@ -31,12 +34,12 @@ type association struct {
 	ephemeral bool     // not configured: a passive one
 	runner    atomic.Pointer[runner]
 	autokey   atomic.Pointer[autokey.State]
-	local     atomic.Pointer[netip.Addr] // where it matters
-	followed  atomic.Pointer[followed]   // by the discipline; nil: not
-	nts       atomic.Pointer[source.NTS] // nil: other authentication, or none yet; outlives runners
-	expected  discipline.SourceID        // stands for it until its address is known; 0: none
-	lost      atomic.Pointer[error]      // why it is not at work; nil: it is
-	restart   chan struct{}              // a broadcast is to begin anew
+	local     atomic.Pointer[netip.Addr]    // where it matters
+	followed  atomic.Pointer[follow.Source] // by the discipline; nil: not
+	nts       atomic.Pointer[source.NTS]    // nil: other authentication, or none yet; outlives runners
+	expected  *follow.Expected              // stands for it until its address is known
+	lost      atomic.Pointer[error]         // why it is not at work; nil: it is
+	restart   chan struct{}                 // a broadcast is to begin anew
 }
 
 func newAssociation(spec *sourceSpec) *association {
@@ -50,47 +53,34 @@ func (a *association) run(ctx context.Context, r runner) error {
 	return r.Run(ctx)
 }
 
-// expect tells the discipline of a source before anybody is asked. Else the
-// first one to answer would be followed alone while the names of the others
-// are looked up, and a source that must agree, or be authentic, would not be
-// missed as long as it has no keys.
+// expect tells the discipline of a source before anybody is asked.
 func (p *pollers) expect(a *association) {
-	if p.steering == nil || a.mode == ntp.ModeBroadcast {
+	if a.mode == ntp.ModeBroadcast {
 		return
 	}
-	id, err := p.steering.driver.AddSource(disciplineSource(&a.spec.cfg), sourceInfo(&a.spec.cfg, netip.Addr{}))
-	if err != nil {
+	var err error
+	if a.expected, err = p.steering.Expect(disciplineSource(&a.spec.cfg), sourceInfo(&a.spec.cfg, netip.Addr{})); err != nil {
 		p.log.Error("source", "server", a.spec.cfg.Server, "error", err)
-		return
-	}
-	a.expected = id
-}
-
-// dismiss ends that something stands for a source.
-func (s *steering) dismiss(a *association) {
-	if s != nil && a.expected != 0 {
-		s.driver.RemoveSource(a.expected)
-		a.expected = 0
 	}
 }
 
 // track makes the discipline follow an association with an address.
-func (p *pollers) track(a *association, addr netip.Addr) (*followed, error) {
-	f, err := p.steering.follow(a.name(), disciplineSource(&a.spec.cfg), sourceInfo(&a.spec.cfg, addr))
+func (p *pollers) track(a *association, addr netip.Addr) (*follow.Source, error) {
+	f, err := p.steering.Add(a.name(), disciplineSource(&a.spec.cfg), sourceInfo(&a.spec.cfg, addr))
 	if err == nil {
-		p.steering.dismiss(a)
+		a.expected.Dismiss()
 	}
 	return f, err
 }
 
 // missed returns what is told that a request brought no time.
-func (a *association) missed(f *followed) func() {
+func (a *association) missed(f *follow.Source) func() {
 	return func() {
-		if r := a.runner.Load(); r != nil && errors.Is((*r).Status().Err, source.ErrUnsynchronised) {
-			f.unsynchronised()
-			return
+		var err error
+		if r := a.runner.Load(); r != nil {
+			err = (*r).Status().Err
 		}
-		f.missed()
+		f.Missed(err)
 	}
 }
 
@@ -101,8 +91,9 @@ func (a *association) note(state autokey.State) { a.autokey.Store(&state) }
 type pollers struct {
 	log      hclog.Logger
 	clock    *source.SystemClock
-	steering *steering // nil: nothing is followed
-	parts    *parts    // keys, rules and configuration; replaced by a reload, with the pollers
+	steering *follow.Steering // nil: nothing is followed
+	leaps    *follow.LeapSeconds
+	parts    *parts // keys, rules and configuration; replaced by a reload, with the pollers
 	udp      *server.Server
 	hub      *source.Hub // nil: nothing comes to the server's port for us
 	server   atomic.Pointer[autokey.Server]
@@ -117,9 +108,9 @@ type pollers struct {
 	lastID  uint16
 }
 
-func startPollers(parts *parts, udp *server.Server, steering *steering, state *ntp.ClockState, log hclog.Logger) *pollers {
+func startPollers(parts *parts, udp *server.Server, steering *follow.Steering, leaps *follow.LeapSeconds, state *ntp.ClockState, log hclog.Logger) *pollers {
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &pollers{log: log, clock: source.NewSystemClock(state), parts: parts, udp: udp, steering: steering, cancel: cancel}
+	p := &pollers{log: log, clock: source.NewSystemClock(state), parts: parts, udp: udp, steering: steering, leaps: leaps, cancel: cancel}
 	p.server.Store(parts.autokey)
 	for _, spec := range parts.sources {
 		p.list = append(p.list, newAssociation(spec))
@@ -211,7 +202,7 @@ func (p *pollers) replaceServer(s *autokey.Server) {
 // association has ended.
 func (p *pollers) follow(ctx context.Context, a *association) {
 	defer a.closeNTS(p.log)
-	defer p.steering.dismiss(a)
+	defer a.expected.Dismiss()
 	retry := firstRetry
 	for ctx.Err() == nil {
 		started := time.Now()
@@ -230,7 +221,7 @@ func (p *pollers) follow(ctx context.Context, a *association) {
 			wait = later.In // the server's own back-off
 			p.log.Warn("no keys for NTS", "server", a.spec.cfg.Server, "error", err)
 		case errors.Is(err, errNoAddress):
-			p.steering.dismiss(a)
+			a.expected.Dismiss()
 			wait = resolveInterval // a pool with fewer addresses than it may have
 			p.log.Debug("no further address", "server", a.spec.cfg.Server)
 		case refused(err):
@@ -303,3 +294,28 @@ func localAddress(to netip.AddrPort) (netip.Addr, error) {
 // errReplaced ends an association that is to begin anew at once: a broadcast
 // whose Autokey server was replaced, a server for which there is a better one.
 var errReplaced = errors.New("replaced")
+
+// disciplineSource translates what the configuration says of a source.
+func disciplineSource(c *config.Source) discipline.SourceConfig {
+	return discipline.SourceConfig{
+		MinPoll: max(c.MinPoll, 1), MaxPoll: max(c.MaxPoll, 1),
+		Authenticated: c.Auth == ntp.KindSymmetric || c.Auth == ntp.KindNTS,
+		NoSelect:      c.NoSelect, Prefer: c.Prefer, Trust: c.Trust, Require: c.Require,
+		Offset: seconds(c.Offset), Asymmetry: c.Asymmetry,
+	}
+}
+
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }
+
+// sourceInfo says what a source is called.
+func sourceInfo(c *config.Source, addr netip.Addr) clock.SourceInfo {
+	return clock.SourceInfo{Name: c.Server, Address: addr}
+}
+
+// sample is what takes an association's measurements to the discipline.
+func (a *association) sample(f *follow.Source) func(source.Sample) {
+	return func(s source.Sample) {
+		n := a.nts.Load()
+		f.Sample(s, n != nil && n.Provisional())
+	}
+}

@@ -7,13 +7,14 @@ import (
 	"ntsbridge/bridge/clock/discipline"
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
+	"ntsbridge/bridge/follow"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/source"
 )
 
 // associations returns what ntpq shows.
 func (p *pollers) associations(ntp.Timestamp) []control.Association {
-	best := p.steering.best()
+	best := best(p.steering)
 	var list []control.Association
 	for _, a := range p.list {
 		if a.spec.cfg.Mode == config.ModePool && a.runner.Load() == nil {
@@ -33,11 +34,9 @@ func (p *pollers) associations(ntp.Timestamp) []control.Association {
 }
 
 // best is the source that the clock follows before others; zero: none.
-func (s *steering) best() clock.SourceInfo {
-	if s == nil {
-		return clock.SourceInfo{}
-	}
-	return s.driver.Tracking().Selected
+func best(s *follow.Steering) clock.SourceInfo {
+	t, _ := s.Report()
+	return t.Selected
 }
 
 // tallies are ntpq's marks for what the discipline thinks of a source.
@@ -47,8 +46,8 @@ var tallies = map[discipline.SelectState]control.Selection{
 }
 
 // showFollow fills in what the discipline thinks of a source.
-func (f *followed) showFollow(v *control.Association, best clock.SourceInfo) {
-	r, ok := f.report()
+func showFollow(f *follow.Source, v *control.Association, best clock.SourceInfo) {
+	r, ok := f.Report()
 	if !ok {
 		return
 	}
@@ -73,7 +72,7 @@ func (c *referenceClock) show(best clock.SourceInfo) control.Association {
 		v.Leap, v.Offset, v.Dispersion, v.Jitter = m.Leap, m.Offset, m.Dispersion, m.Deviation
 		v.Filter[0] = control.FilterSample{Offset: m.Offset, Dispersion: m.Dispersion}
 	}
-	c.followed.showFollow(&v, best)
+	showFollow(c.followed, &v, best)
 	v.HostPoll = uint8(max(s.Poll, 0))
 	return v
 }
@@ -96,7 +95,7 @@ func (a *association) show(best clock.SourceInfo) control.Association {
 	if r := a.runner.Load(); r != nil {
 		showStatus((*r).Status(), &v)
 	}
-	a.followed.Load().showFollow(&v, best)
+	showFollow(a.followed.Load(), &v, best)
 	return v
 }
 

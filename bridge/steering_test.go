@@ -13,9 +13,9 @@ import (
 	"ntsbridge/bridge/ntp"
 )
 
-// follow starts a server and a daemon that follows it in three ways, and sets
+// startFollowing starts a server and a daemon that follows it in three ways, and sets
 // no clock.
-func follow(t *testing.T) (server, client *Bridge, cfg *config.Config) {
+func startFollowing(t *testing.T) (server, client *Bridge, cfg *config.Config) {
 	t.Helper()
 	server, cfg = followable(t)
 	client, err := Start(cfg, nullLogger, Options{NoClock: true})
@@ -54,7 +54,7 @@ func followable(t *testing.T) (server *Bridge, cfg *config.Config) {
 // TestSteering follows a server, serves what it follows, and goes on without a
 // moment of doubt over a reload.
 func TestSteering(t *testing.T) {
-	_, client, cfg := follow(t)
+	_, client, cfg := startFollowing(t)
 	wait(t, "synchronised", func() bool { return client.tracking().Synchronised() })
 	k := client.tracking()
 	if k.Stratum != 11 || k.SystemOffset < -0.01 || k.SystemOffset > 0.01 || k.RootDispersion <= 0 || k.Updates == 0 || k.Steps != 0 {
@@ -103,7 +103,7 @@ func TestSteering(t *testing.T) {
 	}
 	// What cannot change is refused.
 	other := *cfg
-	other.Clock.MinSources = 2
+	other.Clock.Panic = time.Hour
 	if err := client.Reload(&other); err == nil {
 		t.Error("a reload changed the discipline of the clock")
 	}
@@ -111,7 +111,7 @@ func TestSteering(t *testing.T) {
 
 // TestSteeringKeepsCookies starts again and asks for no new keys.
 func TestSteeringKeepsCookies(t *testing.T) {
-	server, client, cfg := follow(t)
+	server, client, cfg := startFollowing(t)
 	keys := func() uint64 { return server.ServerStats().KEAccepted }
 	wait(t, "synchronised", func() bool { return client.tracking().Synchronised() })
 	wait(t, "cookies", func() bool { return client.reports().auth[2].Cookies >= 7 })
@@ -157,8 +157,8 @@ func TestSteeringWithWrongDate(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer client.Close()
-	wait(t, "keys that rest on the floor of the date", func() bool { return client.pollers.Load().provisional() })
-	wait(t, "sources that agree", func() bool { return client.follows().state().Synchronised() })
+	wait(t, "keys that rest on the floor of the date", func() bool { return client.clock.Steering().Provisional() })
+	wait(t, "sources that agree", func() bool { return followed(client) })
 	if k := client.tracking(); k.Synchronised() {
 		t.Errorf("tracking %+v, before a right clock has judged the certificates", k)
 	}
@@ -167,4 +167,10 @@ func TestSteeringWithWrongDate(t *testing.T) {
 	if h.Leap != ntp.LeapUnknown || h.Stratum != 0 {
 		t.Errorf("served leap %d, stratum %d; want the alarm", h.Leap, h.Stratum)
 	}
+}
+
+// followed reports whether the sources agree, whatever is served of it.
+func followed(b *Bridge) bool {
+	r, ok := b.clock.Steering().Report()
+	return ok && r.Synchronised
 }

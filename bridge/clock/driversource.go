@@ -181,11 +181,11 @@ func (d *Driver) MakeStep() error {
 	return d.d.MakeStep()
 }
 
-// SetMinSources changes how many sources must agree.
-func (d *Driver) SetMinSources(n int) {
+// SetSelection changes what is asked of sources before they are followed.
+func (d *Driver) SetSelection(s discipline.Selection) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.d.SetMinSources(n)
+	return d.d.SetSelection(s)
 }
 
 // State returns what to serve; it is never nil.

@@ -29,13 +29,8 @@ type Config struct {
 	// StartSlew bounds it until the first offset is corrected, s/s; 0:
 	// MaxSlew. Above 500e-6 it needs the kernel's tick; chrony's is 0.0833.
 	StartSlew float64
-	// MaxDistance is the root distance above which a source is not used and
-	// we do not call ourselves synchronised, s (3, as chrony's maxdistance).
-	MaxDistance float64
-	// MinSources is how many sources must agree, at least (1).
-	MinSources int
-	// Mode is what unauthenticated sources may do beside authenticated ones.
-	Mode AuthSelect
+	// Selection may change while the discipline runs.
+	Selection
 	// MinDispersion is the least root dispersion served, s: the precision of
 	// the clock and the time to read it (1e-6).
 	MinDispersion float64
@@ -55,12 +50,24 @@ type Config struct {
 	ForeignTolerance float64
 }
 
+// Selection is what is asked of sources before they are followed.
+type Selection struct {
+	// MaxDistance is the root distance above which a source is not used and
+	// we do not call ourselves synchronised, s (3, as chrony's maxdistance).
+	MaxDistance float64
+	// MinSources is how many sources must agree, at least (1).
+	MinSources int
+	// Mode is what unauthenticated sources may do beside authenticated ones.
+	Mode AuthSelect
+}
+
 // DefaultConfig returns the usual policy.
 func DefaultConfig() Config {
 	return Config{
 		StepThreshold: 1, StepUpdates: 3, StepOut: 300, Panic: 1000,
-		MaxSlew: 500e-6, MaxDistance: 3, MinSources: 1, MinDispersion: 1e-6, Drift: 15e-6,
+		MaxSlew: 500e-6, MinDispersion: 1e-6, Drift: 15e-6,
 		StampNoise: 50e-9, PollGrowth: 1.28, ForeignTolerance: 50e-6,
+		Selection: Selection{MaxDistance: 3, MinSources: 1},
 	}
 }
 

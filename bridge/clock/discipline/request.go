@@ -16,5 +16,14 @@ func (d *Discipline) MakeStep() error {
 	return nil
 }
 
-// SetMinSources changes how many sources must agree, at least 1.
-func (d *Discipline) SetMinSources(n int) { d.config.MinSources = max(n, 1) }
+// SetSelection changes what is asked of sources, from the next tick or sample
+// on. What is out of range, which Config's check refuses, changes nothing.
+func (d *Discipline) SetSelection(s Selection) error {
+	next := d.config
+	next.Selection = s
+	if err := next.check(); err != nil {
+		return err
+	}
+	d.config = next
+	return nil
+}

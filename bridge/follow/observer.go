@@ -1,7 +1,8 @@
-package bridge
+package follow
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -10,16 +11,16 @@ import (
 	"ntsbridge/bridge/config"
 )
 
-// watcher asks the program that steers the clock what it follows, in mode
+// Observer asks the program that steers the clock what it follows, in mode
 // observe. A nil one knows nothing.
-type watcher struct {
-	observer *observe.Observer
-	cancel   context.CancelFunc
-	done     chan struct{}
+type Observer struct {
+	asks   *observe.Observer
+	cancel context.CancelFunc
+	done   chan struct{}
 }
 
-// newWatcher asks from now on; nil if nobody is to be asked.
-func newWatcher(cfg *config.Config, log hclog.Logger) *watcher {
+// NewObserver returns one that asks nobody yet; nil if nobody is to be asked.
+func NewObserver(cfg *config.Config, log hclog.Logger) *Observer {
 	if cfg.Clock.Mode != config.ClockObserve || cfg.Clock.Ask == "none" {
 		return nil
 	}
@@ -44,13 +45,41 @@ func newWatcher(cfg *config.Config, log hclog.Logger) *watcher {
 		}
 	}
 	c.OnError = func(err error) { log.Debug("no program tells of the clock", "reason", err) }
+	return &Observer{asks: observe.New(c)}
+}
+
+// Start asks from now on.
+func (o *Observer) Start() {
+	if o == nil {
+		return
+	}
 	ctx, cancel := context.WithCancel(context.Background())
-	w := &watcher{observer: observe.New(c), cancel: cancel, done: make(chan struct{})}
+	o.cancel, o.done = cancel, make(chan struct{})
 	go func() {
-		defer close(w.done)
-		w.observer.Run(ctx)
+		defer close(o.done)
+		o.asks.Run(ctx)
 	}()
-	return w
+}
+
+// Current is what was told last, nil if it is too old.
+func (o *Observer) Current(now time.Time) *observe.State {
+	if o == nil {
+		return nil
+	}
+	return o.asks.Current(now)
+}
+
+// Close ends the asking.
+func (o *Observer) Close() {
+	if o != nil && o.cancel != nil {
+		o.cancel()
+		<-o.done
+	}
+}
+
+// sameObserver reports whether two configurations ask the same programs.
+func sameObserver(a, b *config.Config) bool {
+	return a.Clock.Mode == b.Clock.Mode && a.Clock.Ask == b.Clock.Ask && slices.Equal(a.Server.Listen, b.Server.Listen)
 }
 
 // ownsNTPPort reports whether who asks port 123 of this host gets us.
@@ -61,19 +90,4 @@ func ownsNTPPort(cfg *config.Config) bool {
 		}
 	}
 	return false
-}
-
-// current is what was told last, nil if it is too old.
-func (w *watcher) current() *observe.State {
-	if w == nil {
-		return nil
-	}
-	return w.observer.Current(time.Now())
-}
-
-func (w *watcher) close() {
-	if w != nil {
-		w.cancel()
-		<-w.done
-	}
 }

@@ -1,0 +1,159 @@
+package follow
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"ntsbridge/bridge/clock"
+	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/ntp"
+)
+
+// Functions are what a Clock tells. None may be nil, and none may call Prepare,
+// Commit or Close: the clock's goroutine waits for them.
+type Functions struct {
+	// OnState is called with each state to be served of a clock that we steer.
+	OnState func(*ntp.ClockState)
+	// OnStep is told that the system clock was stepped, by whomever.
+	OnStep func(by time.Duration)
+	// OnDoubt is told that nothing is synchronised until sources have answered
+	// anew.
+	OnDoubt func()
+	// OnSynchronised is told when that begins or ends.
+	OnSynchronised func(bool)
+	// OnFailure is told why the clock is not steered any more.
+	OnFailure func(error)
+}
+
+// Options are what a start decides beside the configuration.
+type Options struct {
+	Precision int8 // log2 s, see clock.MeasurePrecision
+	// NoClock measures and serves but never touches the system clock, whatever
+	// clock.mode says (chronyd -x).
+	NoClock bool
+	Log     hclog.Logger
+}
+
+// Clock says what to serve: of the clock that the discipline steers by our
+// sources, or of one that another program steers. All methods are safe for
+// concurrent use, but Prepare, Commit and Close, which have one caller.
+type Clock struct {
+	options  Options
+	tell     Functions
+	leaps    *LeapSeconds
+	steering atomic.Pointer[Steering] // nil: there is nothing to follow
+
+	mu       sync.Mutex // all below; held for as long as a look at the kernel's clock takes
+	config   *config.Config
+	served   clock.Served
+	observer *Observer // nil: the kernel alone tells of the clock
+	synced   bool
+	looked   bool
+}
+
+// New returns a clock that serves the alarm until the first change is
+// committed.
+func New(o Options, f Functions) *Clock {
+	return &Clock{options: o, tell: f, leaps: NewLeapSeconds(o.Log.Named("leap"))}
+}
+
+// LeapSeconds returns the table in force.
+func (c *Clock) LeapSeconds() *LeapSeconds { return c.leaps }
+
+// Steering returns what follows sources at the moment; nil: nothing does.
+func (c *Clock) Steering() *Steering { return c.steering.Load() }
+
+// Steers reports whether what is served comes from the discipline.
+func (c *Clock) Steers() bool { return c.Steering().state() != nil }
+
+// Change is another configuration, ready to be put in force.
+type Change struct {
+	clock    *Clock
+	config   *config.Config
+	leaps    LeapConfig
+	steering *Steering // after the change
+	observer *Observer // likewise, not started if it is new
+}
+
+// Prepare makes what another configuration needs. Nothing that runs is touched.
+// The change must be committed or aborted.
+func (c *Clock) Prepare(cfg *config.Config, leaps LeapConfig) (*Change, error) {
+	c.mu.Lock()
+	old, observer := c.config, c.observer
+	c.mu.Unlock()
+	next := &Change{clock: c, config: cfg, leaps: leaps, steering: c.Steering(), observer: observer}
+	if err := next.prepareSteering(); err != nil {
+		return nil, err
+	}
+	if old == nil || !sameObserver(old, cfg) {
+		next.observer = NewObserver(cfg, c.options.Log.Named("observe"))
+	}
+	return next, nil
+}
+
+// prepareSteering makes the driver, if there are sources to follow and none is
+// there, or one that cannot do what is asked now.
+func (n *Change) prepareSteering() (err error) {
+	c := n.clock
+	kept := n.steering
+	if kept == nil && len(n.config.Sources) == 0 && len(n.config.ReferenceClocks) == 0 {
+		return nil
+	}
+	if kept != nil && kept.fixed == fixed(n.config, c.options.Precision) {
+		return nil
+	}
+	if kept != nil && kept.steers {
+		return errors.New("the discipline of the clock cannot change while it steers it: restart the daemon for that")
+	}
+	n.steering, err = newSteering(steeringConfig{config: n.config, precision: c.options.Precision, noClock: c.options.NoClock,
+		log: c.options.Log.Named("clock"), leaps: c.leaps, onState: c.publish, onStep: c.tell.OnStep, onDoubt: c.tell.OnDoubt})
+	return err
+}
+
+// Steering returns what will follow sources after the change.
+func (n *Change) Steering() *Steering { return n.steering }
+
+// Abort gives back what Prepare took.
+func (n *Change) Abort() error {
+	if n == nil || n.steering == n.clock.Steering() {
+		return nil
+	}
+	return n.steering.close()
+}
+
+// Commit puts the change in force and begins what is new. Samples that come
+// from now on go to the new steering. The leap seconds come first: the driver
+// asks for them at once.
+func (n *Change) Commit(now time.Time) {
+	c := n.clock
+	c.leaps.Set(n.leaps, now)
+	if old := c.steering.Swap(n.steering); old != n.steering {
+		_ = old.close() // it only measured
+		n.steering.start(c.tell.OnFailure)
+	}
+	n.steering.setSelection(selection(&n.config.Clock))
+	c.mu.Lock()
+	old := c.observer
+	c.config, c.observer = n.config, n.observer
+	c.served.Policy = Policy(&n.config.Clock, c.options.Precision)
+	c.mu.Unlock()
+	if old != n.observer {
+		old.Close()
+		n.observer.Start()
+	}
+}
+
+// Close ends everything, and leaves the system clock running at its best known
+// rate.
+func (c *Clock) Close() error {
+	err := c.Steering().close()
+	c.mu.Lock()
+	observer := c.observer
+	c.mu.Unlock()
+	observer.Close()
+	return err
+}

@@ -1,0 +1,206 @@
+package follow
+
+import (
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"ntsbridge/bridge/clock"
+	"ntsbridge/bridge/clock/discipline"
+	"ntsbridge/bridge/ntp"
+	"ntsbridge/bridge/source"
+	"ntsbridge/bridge/source/refclock"
+)
+
+// Source is a source as the discipline knows it. It outlives a reload of the
+// configuration that leaves the source as it is. A nil one is not followed.
+type Source struct {
+	steering    *Steering
+	key         string
+	name        string // for the log
+	id          discipline.SourceID
+	users       int
+	provisional atomic.Bool  // the last sample was
+	first       atomic.Int64 // base's reading at the first sample used, 0: none
+	last        atomic.Int64
+}
+
+// parked is how long a source that is not used any more stays known: a reload
+// takes it up again.
+const parked = 30 * time.Second
+
+// Add makes a source known to the discipline, or takes up one that is known
+// already. name tells sources with the same address apart.
+func (s *Steering) Add(name string, cfg discipline.SourceConfig, info clock.SourceInfo) (*Source, error) {
+	if s == nil {
+		return nil, nil
+	}
+	key := fmt.Sprintf("%s %+v %+v", name, cfg, info)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f := s.sources[key]; f != nil {
+		f.users++
+		return f, nil
+	}
+	id, err := s.driver.AddSource(cfg, info)
+	if err != nil {
+		return nil, err
+	}
+	f := &Source{steering: s, key: key, name: info.Name, id: id, users: 1}
+	if info.Address.IsValid() && info.Address.String() != info.Name {
+		f.name = info.Name + " " + info.Address.String()
+	}
+	s.sources[key] = f
+	return f, nil
+}
+
+// Leave ends the use of a source. now says that it is not to be followed for
+// another moment; else a reload may take it up again.
+func (f *Source) Leave(now bool) {
+	if f == nil {
+		return
+	}
+	s := f.steering
+	s.mu.Lock()
+	f.users--
+	s.mu.Unlock()
+	if now {
+		f.forget()
+		return
+	}
+	time.AfterFunc(parked, f.forget)
+}
+
+func (f *Source) forget() {
+	s := f.steering
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f.users == 0 && s.sources[f.key] == f {
+		delete(s.sources, f.key)
+		s.driver.RemoveSource(f.id)
+	}
+}
+
+// Expected stands for a source whose address is not known yet. Without it the
+// first one to answer would be followed alone while the names of the others are
+// looked up, and a source that must agree, or be authentic, would not be missed
+// as long as it has no keys. A nil one stands for nothing.
+type Expected struct {
+	steering *Steering
+	id       atomic.Uint32
+}
+
+// Expect tells the discipline of a source before anybody is asked.
+func (s *Steering) Expect(cfg discipline.SourceConfig, info clock.SourceInfo) (*Expected, error) {
+	if s == nil {
+		return nil, nil
+	}
+	id, err := s.driver.AddSource(cfg, info)
+	if err != nil {
+		return nil, err
+	}
+	e := &Expected{steering: s}
+	e.id.Store(uint32(id))
+	return e, nil
+}
+
+// Dismiss ends that something stands for a source.
+func (e *Expected) Dismiss() {
+	if e == nil {
+		return
+	}
+	if id := e.id.Swap(0); id != 0 {
+		e.steering.driver.RemoveSource(discipline.SourceID(id))
+	}
+}
+
+// Sample takes in a measurement. It is provisional if it rests on something
+// that no right clock has judged.
+func (f *Source) Sample(x source.Sample, provisional bool) {
+	if f == nil {
+		return
+	}
+	f.provisional.Store(provisional)
+	f.steering.trust()
+	pivot, h := f.steering.pivot(), &x.Header
+	f.use(discipline.Sample{
+		Source: f.id, T1: discipline.Instant(x.Raw1), T4: discipline.Instant(x.Raw4),
+		T2: x.T2.Time(pivot).UnixNano(), T3: x.T3.Time(pivot).UnixNano(),
+		Leap: h.Leap, Stratum: h.Stratum, Loop: x.Loop, Smeared: smearing(h),
+		RootDelay: h.RootDelay.Duration().Seconds(), RootDispersion: h.RootDispersion.Duration().Seconds(),
+	})
+}
+
+// Reading takes in a measurement of a reference clock. An exchange without
+// delay stands for it.
+func (f *Source) Reading(s *refclock.Sample, delay time.Duration) {
+	if f == nil {
+		return
+	}
+	at := s.Reference()
+	f.use(discipline.Sample{Source: f.id, T1: discipline.Instant(s.Raw), T4: discipline.Instant(s.Raw), T2: at, T3: at,
+		Leap: s.Leap, Stratum: s.Stratum, RootDelay: delay.Seconds(), RootDispersion: s.Dispersion.Seconds()})
+}
+
+func (f *Source) use(x discipline.Sample) {
+	if verdict := f.steering.driver.Sample(x); verdict != discipline.Accepted {
+		f.steering.log.Debug("measurement not used", "source", f.name, "reason", verdict)
+		return
+	}
+	f.first.CompareAndSwap(0, int64(x.T4))
+	f.last.Store(int64(x.T4))
+}
+
+// smearing recognises ntpd's reference identifier of a server that smears a
+// leap second at the moment: 254.x.y.z, with the offset in the last three
+// octets.
+func smearing(h *ntp.Header) bool { return h.ReferenceID>>24 == 254 && h.Stratum > 1 }
+
+// Missed says that a request brought no time. err is what the source said of
+// itself at the last.
+func (f *Source) Missed(err error) {
+	switch {
+	case f == nil:
+	case errors.Is(err, source.ErrUnsynchronised):
+		f.steering.driver.Unsynchronised(f.id)
+	default:
+		f.steering.driver.Missed(f.id)
+	}
+}
+
+// Kiss obeys a verified kiss-o'-death.
+func (f *Source) Kiss(k *source.KissError) {
+	switch {
+	case f == nil:
+	case k.Code == "RATE":
+		f.steering.driver.RateLimited(f.id)
+	default:
+		f.steering.driver.Denied(f.id)
+	}
+}
+
+// Pace returns what asks for the time until the next request, nil if polling
+// is the association's own matter.
+func (f *Source) Pace() func() time.Duration {
+	if f == nil {
+		return nil
+	}
+	return func() time.Duration { return f.steering.driver.Next(f.id) }
+}
+
+// Report returns what the discipline thinks of the source; false: nothing.
+func (f *Source) Report() (clock.SourceReport, bool) {
+	if f == nil {
+		return clock.SourceReport{}, false
+	}
+	return f.steering.driver.Source(f.id)
+}
+
+// Span is the time from the first sample used to the last.
+func (f *Source) Span() time.Duration {
+	if f == nil {
+		return 0
+	}
+	return time.Duration(f.last.Load() - f.first.Load())
+}
