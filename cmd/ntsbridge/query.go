@@ -1,18 +1,13 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"math"
-	"net"
-	"net/netip"
-	"sync"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"ntsbridge/bridge/ntp"
-	"ntsbridge/bridge/source"
+	"ntsbridge/bridge/measure"
 	"ntsbridge/nts/aead"
 )
 
@@ -123,111 +118,23 @@ func (f *queryFlags) run(cmd *cobra.Command, servers []string) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	kit, err := f.prepare()
+	cfg, err := f.prepare()
 	if err != nil {
 		return err
 	}
-	results := make([]*queryResult, len(servers))
-	var wg sync.WaitGroup
-	for i, name := range servers {
-		wg.Go(func() {
-			results[i] = f.measure(cmd.Context(), kit, name)
-		})
+	results := measure.Servers(cmd.Context(), cfg, servers)
+	c, err := measure.Combine(results, time.Now())
+	if err != nil {
+		return err
 	}
-	wg.Wait()
-	c := combine(results)
 	if err := f.print(cmd.OutOrStdout(), results, c); err != nil {
 		return err
 	}
-	if failed := len(results) - c.measured; failed > 0 {
+	if failed := len(results) - c.Measured; failed > 0 {
 		return fmt.Errorf("query: %d of %d servers could not be measured", failed, len(results))
 	}
-	if !c.ok {
+	if !c.OK {
 		return fmt.Errorf("query: the %d servers disagree: there is no majority", len(results))
 	}
 	return nil
-}
-
-// resolve finds the first address of a server.
-func (f *queryFlags) resolve(ctx context.Context, name string) (netip.Addr, error) {
-	network := "ip"
-	if f.ipv4 {
-		network = "ip4"
-	} else if f.ipv6 {
-		network = "ip6"
-	}
-	if a, err := netip.ParseAddr(name); err == nil {
-		if f.ipv4 && !a.Unmap().Is4() || f.ipv6 && a.Unmap().Is4() {
-			return netip.Addr{}, fmt.Errorf("%s: %w", name, source.ErrFamily)
-		}
-		return a.Unmap(), nil
-	}
-	addrs, err := net.DefaultResolver.LookupNetIP(ctx, network, name)
-	if err != nil {
-		return netip.Addr{}, fmt.Errorf("name resolution: %w", err)
-	}
-	return addrs[0].Unmap(), nil
-}
-
-// measure measures one server.
-func (f *queryFlags) measure(parent context.Context, kit *queryKit, name string) *queryResult {
-	r := &queryResult{name: name, want: f.samples}
-	ctx, cancel := context.WithTimeout(parent, f.timeout)
-	defer cancel()
-	clock := source.NewSystemClock(nil)
-	auth, server, err := f.authenticator(ctx, kit, name, r)
-	r.address = server
-	if err != nil {
-		r.err = err
-		return r
-	}
-	client, err := source.NewClient(source.ClientConfig{
-		Server: server, Version: f.version, Auth: auth, Clock: clock,
-		Polling: source.Polling{
-			MinPoll: 6, MaxPoll: 10, IBurst: true, BurstLen: 1 << 20, BurstInterval: f.interval,
-		},
-		OnSample: func(s source.Sample) {
-			r.samples = append(r.samples, s)
-			r.last, r.repeated = nil, 0
-			f.synchronised(clock, kit, &s)
-		},
-		OnError: func(err error) {
-			if r.note(err) {
-				cancel()
-			}
-		},
-		OnPacket: func(source.Judgement) {
-			if r.done(f) {
-				cancel()
-			}
-		},
-	})
-	if err != nil {
-		r.err = err
-		return r
-	}
-	err = client.Run(ctx)
-	if r.autokey != nil {
-		r.state = r.autokey.State()
-	}
-	if !r.done(f) {
-		r.err = r.cause(err)
-	}
-	f.investigate(parent, kit, auth, r)
-	return r
-}
-
-// synchronised lets Autokey sign: the server's time is good enough for that,
-// though not for the clock.
-func (f *queryFlags) synchronised(clock *source.SystemClock, kit *queryKit, s *source.Sample) {
-	if !f.autokey.sign || clock.State().Synchronised() {
-		return
-	}
-	clock.SetState(&ntp.ClockState{Stratum: s.Header.Stratum + 1, Precision: -20})
-	kit.credentials.SignatureUpdate(s.At)
-}
-
-// done reports whether there is all that is wanted.
-func (r *queryResult) done(f *queryFlags) bool {
-	return len(r.samples) >= f.samples && (r.autokey == nil || !f.autokey.sign || r.signed())
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"crypto/rand"
 	"crypto/rsa"
 	"crypto/tls"
@@ -10,10 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math/big"
-	"net"
-	"net/netip"
 	"os"
-	"strconv"
 	"strings"
 	"time"
 
@@ -21,8 +17,8 @@ import (
 
 	"ntsbridge/autokey"
 	"ntsbridge/autokey/keyfile"
+	"ntsbridge/bridge/measure"
 	"ntsbridge/bridge/ntp"
-	"ntsbridge/bridge/source"
 	"ntsbridge/nts/aead"
 	"ntsbridge/symkey"
 )
@@ -43,28 +39,31 @@ func (f *autokeyFlags) register(flags *pflag.FlagSet) {
 	flags.BoolVar(&f.sign, "sign", false, "go the whole way: have our certificate signed and fetch the leap second values, too")
 }
 
-// queryKit is what all servers of one query share.
-type queryKit struct {
-	key         *symkey.Key
-	credentials *autokey.Credentials
-	groups      []*keyfile.Group
-	digest      autokey.Digest
-	tls         *tls.Config
-}
-
 // prepare reads all files.
-func (f *queryFlags) prepare() (*queryKit, error) {
-	kit := new(queryKit)
+func (f *queryFlags) prepare() (*measure.Config, error) {
+	c := &measure.Config{Port: f.port, Version: f.version, Samples: f.samples, Interval: f.interval, Timeout: f.timeout}
+	switch {
+	case f.ipv4:
+		c.Network = "ip4"
+	case f.ipv6:
+		c.Network = "ip6"
+	}
 	var err error
 	switch f.auth {
 	case "key":
-		kit.key, err = f.loadKey()
+		c.Kind = ntp.KindSymmetric
+		c.Key, err = f.loadKey()
 	case "autokey":
-		err = f.autokey.load(kit)
+		c.Kind = ntp.KindAutokey
+		err = f.autokey.load(&c.Autokey)
 	case "nts":
-		kit.tls, err = f.loadAuthorities()
+		c.Kind, c.NTS.Port = ntp.KindNTS, f.ntsPort
+		for _, id := range f.aeads {
+			c.NTS.AEADs = append(c.NTS.AEADs, aead.ID(id))
+		}
+		c.NTS.TLS, err = f.loadAuthorities()
 	}
-	return kit, err
+	return c, err
 }
 
 func (f *queryFlags) loadKey() (*symkey.Key, error) {
@@ -106,9 +105,10 @@ func (f *queryFlags) loadAuthorities() (*tls.Config, error) {
 }
 
 // load reads this host's Autokey files and the group files.
-func (f *autokeyFlags) load(kit *queryKit) error {
+func (f *autokeyFlags) load(to *measure.Autokey) error {
+	to.Ident, to.AllowNoScheme, to.Sign = f.ident, f.anyIdentity, f.sign
 	var ok bool
-	if kit.digest, ok = autokey.ParseDigest(f.digest); !ok {
+	if to.Digest, ok = autokey.ParseDigest(f.digest); !ok {
 		return usageError("--digest %q: not known; names are OpenSSL's, such as MD5, SHA1, SHA256", f.digest)
 	}
 	if f.ident != "" && f.keysdir == "" {
@@ -118,13 +118,13 @@ func (f *autokeyFlags) load(kit *queryKit) error {
 	if err != nil {
 		return err
 	}
-	if kit.credentials, err = autokey.NewCredentials(host, rand.Reader); err != nil {
+	if to.Credentials, err = autokey.NewCredentials(host, rand.Reader); err != nil {
 		return err
 	}
-	return f.loadGroups(kit)
+	return f.loadGroups(to)
 }
 
-func (f *autokeyFlags) loadGroups(kit *queryKit) error {
+func (f *autokeyFlags) loadGroups(to *measure.Autokey) error {
 	if f.ident == "" {
 		return nil
 	}
@@ -132,7 +132,7 @@ func (f *autokeyFlags) loadGroups(kit *queryKit) error {
 		g, err := keyfile.LoadGroup(os.DirFS(f.keysdir), s, f.ident)
 		switch {
 		case err == nil:
-			kit.groups = append(kit.groups, g)
+			to.Groups = append(to.Groups, g)
 		case !errors.Is(err, fs.ErrNotExist):
 			return fmt.Errorf("%s: %w", f.keysdir, err)
 		}
@@ -192,53 +192,4 @@ func temporaryHost(name string) (*keyfile.Host, error) {
 	return &keyfile.Host{
 		Name: cert.Subject, HostKey: key, HostFilestamp: stamp, Certificate: cert, CertificateFilestamp: stamp,
 	}, nil
-}
-
-// authenticator makes the one for a server and finds the server's address.
-func (f *queryFlags) authenticator(ctx context.Context, kit *queryKit, name string, r *queryResult) (source.Authenticator, netip.AddrPort, error) {
-	if f.auth == "nts" {
-		cfg := source.NTSConfig{
-			Server: net.JoinHostPort(name, strconv.Itoa(int(f.ntsPort))), TLS: kit.tls, Port: f.port,
-		}
-		if f.ipv4 {
-			cfg.Network = "ip4"
-		} else if f.ipv6 {
-			cfg.Network = "ip6"
-		}
-		for _, id := range f.aeads {
-			cfg.AEADs = append(cfg.AEADs, aead.ID(id))
-		}
-		n, server, err := source.DialNTS(ctx, cfg)
-		if err != nil {
-			return nil, server, err
-		}
-		r.aead = n.AEAD().String()
-		return n, server, nil
-	}
-	addr, err := f.resolve(ctx, name)
-	if err != nil {
-		return nil, netip.AddrPort{}, err
-	}
-	server := netip.AddrPortFrom(addr, f.port)
-	switch f.auth {
-	case "key":
-		s, err := source.NewSymmetric(kit.key)
-		return s, server, err
-	case "autokey":
-		// The local address is known when the socket is there.
-		local := netip.IPv4Unspecified()
-		if addr.Is6() {
-			local = netip.IPv6Unspecified()
-		}
-		c, err := autokey.NewClient(autokey.AssociationConfig{
-			Credentials: kit.credentials, Digest: kit.digest, Local: local, Remote: addr.WithZone(""),
-			Ident: f.autokey.ident, Groups: kit.groups, AllowNoScheme: f.autokey.anyIdentity,
-		})
-		if err != nil {
-			return nil, server, err
-		}
-		r.autokey, r.credentials = c, kit.credentials
-		return &source.Autokey{Client: c}, server, nil
-	}
-	return source.None{}, server, nil
 }

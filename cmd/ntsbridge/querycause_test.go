@@ -2,7 +2,6 @@ package main
 
 import (
 	"encoding/json"
-	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -231,37 +230,5 @@ func TestQueryCombines(t *testing.T) {
 	out, err = ask(silentPort, []string{"127.0.0.1"}, "--format", "ntpdate")
 	if err == nil || !strings.HasPrefix(out, "server 127.0.0.1, stratum 0, offset 0.000000, delay 0.00000\n") || !strings.HasSuffix(out, ": no server suitable for synchronization found\n") {
 		t.Errorf("%v:\n%s", err, out)
-	}
-}
-
-// TestCombineProperties: the result lies within the interval of each server
-// that agrees, in whatever order they come.
-func TestCombineProperties(t *testing.T) {
-	of := func(offset, distance time.Duration) *queryResult {
-		return &queryResult{name: fmt.Sprint(offset), samples: []source.Sample{{Offset: offset, Dispersion: distance}}}
-	}
-	for _, c := range []struct {
-		results []*queryResult
-		agree   int
-		ok      bool
-	}{
-		{nil, 0, false},
-		{[]*queryResult{of(5, 1)}, 1, true},
-		{[]*queryResult{of(0, 10), of(20, 10)}, 2, true}, // they touch
-		{[]*queryResult{of(0, 10), of(21, 10)}, 0, false},
-		{[]*queryResult{of(0, 10), of(5, 1), of(100, 1)}, 2, true},
-		{[]*queryResult{of(0, 10), of(15, 10), of(30, 10)}, 2, true},
-		{[]*queryResult{of(0, 10), of(0, 10), of(18, 10)}, 3, true},
-		{[]*queryResult{of(0, 1), of(0, 1), of(9, 1), of(9, 1)}, 0, false},
-	} {
-		r := combine(c.results)
-		if r.ok != c.ok || r.agree != c.agree {
-			t.Errorf("%d results: %+v", len(c.results), r)
-		}
-		for _, one := range c.results {
-			if low, high, _ := one.interval(); one.agrees && (r.offset < low || r.offset > high) {
-				t.Errorf("%v is not within %v to %v", r.offset, low, high)
-			}
-		}
 	}
 }

@@ -2,90 +2,17 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/netip"
+	"os"
 	"strings"
 	"time"
 
-	"ntsbridge/autokey"
+	"ntsbridge/bridge/measure"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/source"
 )
-
-// queryResult is what became of one server.
-type queryResult struct {
-	name    string
-	want    int
-	address netip.AddrPort
-	samples []source.Sample
-	last    error // the last telling failure of a poll
-	err     error // nil: measured
-
-	repeated int // failures that waiting does not mend
-	timeouts int // in a row
-	strays   int // answers that were not to the last request
-	forged   int // answers that do not authenticate
-	warnings []string
-	agrees   bool // with the majority
-
-	autokey     *autokey.Client
-	credentials *autokey.Credentials
-	state       autokey.State
-	aead        string
-}
-
-// signed reports whether an Autokey association has got everything.
-func (r *queryResult) signed() bool {
-	want := autokey.Status(autokey.FlagSIGN | autokey.FlagLEAP)
-	return r.autokey.State().Status&want == want
-}
-
-// autokeyCause names what an Autokey association failed at.
-func (r *queryResult) autokeyCause() error {
-	s := &r.state
-	step := "ASSOC"
-	switch f := s.Status.Flags(); {
-	case s.Status == 0:
-	case f&autokey.FlagCERT == 0:
-		step = fmt.Sprintf("CERT %q", s.Issuer)
-	case f&autokey.FlagVRFY == 0:
-		step = "the identity scheme " + strings.ToUpper(s.Scheme.String())
-	case f&autokey.FlagCOOK == 0:
-		step = "COOK"
-	case len(r.samples) < r.want:
-		step = "time"
-	case f&autokey.FlagSIGN == 0:
-		step = "SIGN"
-	default:
-		step = "LEAP"
-	}
-	switch {
-	case errors.Is(s.Err, autokey.ErrCryptoNAK):
-		return fmt.Errorf("at %s: the server cannot verify our MAC (crypto-NAK): it has another digest (--digest), or there is an address translator on the way, which Autokey cannot pass", step)
-	case s.Err != nil:
-		return fmt.Errorf("at %s: %w", step, s.Err)
-	case errors.Is(r.last, source.ErrTimeout) && s.Status == 0:
-		return fmt.Errorf("at %s: %w: the server is down, has no Autokey, or is in a group (@group) while this host's name has none", step, r.last)
-	case strings.HasPrefix(step, "CERT"):
-		return fmt.Errorf("at %s: the server has no certificate to give out: it is not synchronised, has no trusted or signed certificate, or a private one (PC)", step)
-	case r.last != nil:
-		return fmt.Errorf("at %s: %w", step, r.last)
-	}
-	return fmt.Errorf("at %s: not done in time", step)
-}
-
-// best returns the sample with the least delay.
-func (r *queryResult) best() *source.Sample {
-	var best *source.Sample
-	for i := range r.samples {
-		if best == nil || r.samples[i].Delay < best.Delay {
-			best = &r.samples[i]
-		}
-	}
-	return best
-}
 
 // queryJSON is a result as JSON. Times are in seconds.
 type queryJSON struct {
@@ -133,7 +60,7 @@ type autokeyJSON struct {
 
 func seconds(d time.Duration) *float64 { s := d.Seconds(); return &s }
 
-func (f *queryFlags) print(w io.Writer, results []*queryResult, c combined) error {
+func (f *queryFlags) print(w io.Writer, results []*measure.Result, c measure.Combined) error {
 	switch {
 	case f.format == "chrony":
 		return printChrony(w, c)
@@ -145,8 +72,8 @@ func (f *queryFlags) print(w io.Writer, results []*queryResult, c combined) erro
 	all := make([]queryJSON, 0, len(results))
 	for _, r := range results {
 		j := f.toJSON(r)
-		if r.agrees {
-			j.Agrees, j.Combined = true, seconds(c.offset)
+		if r.Agrees {
+			j.Agrees, j.Combined = true, seconds(c.Offset)
 		}
 		all = append(all, j)
 	}
@@ -155,40 +82,36 @@ func (f *queryFlags) print(w io.Writer, results []*queryResult, c combined) erro
 	return e.Encode(all)
 }
 
-func (f *queryFlags) toJSON(r *queryResult) queryJSON {
-	j := queryJSON{Server: r.name, Auth: f.auth, AEAD: r.aead, Samples: []sampleJSON{}}
-	if r.address.IsValid() {
-		j.Address = r.address.String()
+func (f *queryFlags) toJSON(r *measure.Result) queryJSON {
+	j := queryJSON{Server: r.Name, Auth: f.auth, AEAD: r.AEAD, Samples: []sampleJSON{}}
+	if r.Address.IsValid() {
+		j.Address = r.Address.String()
 	}
-	if r.err != nil {
-		d := r.diagnosis()
-		j.Error, j.Cause, j.Text, j.Remedy = r.err.Error(), d.Cause, d.Text, d.Remedy
+	if r.Err != nil {
+		d := r.Diagnosis()
+		j.Error, j.Cause, j.Text, j.Remedy = r.Err.Error(), d.Cause, d.Text, d.Remedy
 	}
-	j.Warnings = r.warnings
-	if b := r.best(); b != nil {
+	j.Warnings = r.Warnings
+	if b := r.Best(); b != nil {
 		j.Offset, j.Delay, j.Dispersion, j.Distance = seconds(b.Offset), seconds(b.Delay), seconds(b.Dispersion), seconds(b.RootDistance())
 		j.Stratum, j.Leap, j.RefID = b.Header.Stratum, uint8(b.Header.Leap), refID(&b.Header)
 	}
-	for _, s := range r.samples {
+	for _, s := range r.Samples {
 		j.Samples = append(j.Samples, sampleJSON{s.Offset.Seconds(), s.Delay.Seconds(), s.Dispersion.Seconds()})
 	}
-	if r.autokey != nil {
-		j.Autokey = r.autokeyJSON()
+	if r.Autokey != nil {
+		j.Autokey = autokeyState(r.Autokey)
 	}
 	return j
 }
 
-func (r *queryResult) autokeyJSON() *autokeyJSON {
-	s := &r.state
+func autokeyState(s *measure.AutokeyState) *autokeyJSON {
 	a := &autokeyJSON{
 		Host: s.Host, Flags: s.Status.String(), Signature: s.Signature.String(), Ident: s.Ident,
-		Identity: s.Identity.String(), Trail: s.Trail, TAI: s.Leap.TAIOffset, Restarts: s.Restarts, Warning: s.Warning,
+		Identity: s.Identity.String(), Trail: s.Trail, Certificates: s.Certificates, TAI: s.Leap.TAIOffset, Restarts: s.Restarts, Warning: s.Warning,
 	}
 	if s.Scheme != 0 {
 		a.Scheme = strings.ToUpper(s.Scheme.String())
-	}
-	for _, c := range r.credentials.Certificates() {
-		a.Certificates = append(a.Certificates, c.String())
 	}
 	return a
 }
@@ -209,7 +132,7 @@ func refID(h *ntp.Header) string {
 }
 
 // printAll prints all servers and what they say together.
-func (f *queryFlags) printAll(w io.Writer, results []*queryResult, c combined) error {
+func (f *queryFlags) printAll(w io.Writer, results []*measure.Result, c measure.Combined) error {
 	for _, r := range results {
 		if err := f.printText(w, r, c); err != nil {
 			return err
@@ -217,35 +140,35 @@ func (f *queryFlags) printAll(w io.Writer, results []*queryResult, c combined) e
 	}
 	var err error
 	switch {
-	case c.measured == 0:
-	case !c.ok:
-		_, err = fmt.Fprintf(w, "The %d servers disagree: no majority has a time in common.\n", c.measured)
-	case c.measured == 1:
-		_, err = fmt.Fprintf(w, "System clock wrong by %+.6f seconds (not set)\n", c.offset.Seconds())
+	case c.Measured == 0:
+	case !c.OK:
+		_, err = fmt.Fprintf(w, "The %d servers disagree: no majority has a time in common.\n", c.Measured)
+	case c.Measured == 1:
+		_, err = fmt.Fprintf(w, "System clock wrong by %+.6f seconds (not set)\n", c.Offset.Seconds())
 	default:
-		_, err = fmt.Fprintf(w, "System clock wrong by %+.6f seconds (not set), by %d of %d servers\n", c.offset.Seconds(), c.agree, c.measured)
+		_, err = fmt.Fprintf(w, "System clock wrong by %+.6f seconds (not set), by %d of %d servers\n", c.Offset.Seconds(), c.Agree, c.Measured)
 	}
 	return err
 }
 
-func (f *queryFlags) printText(w io.Writer, r *queryResult, c combined) error {
+func (f *queryFlags) printText(w io.Writer, r *measure.Result, c measure.Combined) error {
 	out := new(strings.Builder)
-	name := r.name
-	if r.address.IsValid() && r.address.Addr().String() != name {
-		name += " (" + r.address.Addr().String() + ")"
+	name := r.Name
+	if r.Address.IsValid() && r.Address.Addr().String() != name {
+		name += " (" + r.Address.Addr().String() + ")"
 	}
-	if r.err != nil {
-		r.printCause(out, name)
+	if r.Err != nil {
+		printCause(r, out, name)
 	}
-	if b := r.best(); b != nil {
+	if b := r.Best(); b != nil {
 		fmt.Fprintf(out, "%s: offset %+.6f s, delay %.6f s, dispersion %.6f s, root distance %.6f s, stratum %d, leap %d, refid %s, %d samples\n",
-			name, b.Offset.Seconds(), b.Delay.Seconds(), b.Dispersion.Seconds(), b.RootDistance().Seconds(), b.Header.Stratum, b.Header.Leap, refID(&b.Header), len(r.samples))
+			name, b.Offset.Seconds(), b.Delay.Seconds(), b.Dispersion.Seconds(), b.RootDistance().Seconds(), b.Header.Stratum, b.Header.Leap, refID(&b.Header), len(r.Samples))
 	}
 	f.printAuth(out, r)
-	if c.ok && r.err == nil && !r.agrees {
+	if c.OK && r.Err == nil && !r.Agrees {
 		fmt.Fprintln(out, "  disagrees with the majority of the servers")
 	}
-	for _, text := range r.warnings {
+	for _, text := range r.Warnings {
 		fmt.Fprintln(out, "  warning:", text)
 	}
 	_, err := io.WriteString(w, out.String())
@@ -253,10 +176,10 @@ func (f *queryFlags) printText(w io.Writer, r *queryResult, c combined) error {
 }
 
 // printCause says why a server was not measured, and what to do.
-func (r *queryResult) printCause(out *strings.Builder, name string) {
-	d := r.diagnosis()
+func printCause(r *measure.Result, out *strings.Builder, name string) {
+	d := r.Diagnosis()
 	fmt.Fprintf(out, "%s: failed: %s\n  cause: %s\n", name, d.Text, d.Cause)
-	if text := r.err.Error(); !strings.Contains(d.Text, text) {
+	if text := r.Err.Error(); !strings.Contains(d.Text, text) {
 		fmt.Fprintf(out, "  error: %s\n", text)
 	}
 	if d.Remedy != "" {
@@ -265,10 +188,10 @@ func (r *queryResult) printCause(out *strings.Builder, name string) {
 }
 
 // printAuth says how the time was authenticated.
-func (f *queryFlags) printAuth(out *strings.Builder, r *queryResult) {
+func (f *queryFlags) printAuth(out *strings.Builder, r *measure.Result) {
 	switch {
-	case r.autokey != nil && r.state.Status != 0:
-		s := &r.state
+	case r.Autokey != nil && r.Autokey.Status != 0:
+		s := r.Autokey
 		fmt.Fprintf(out, "  legacy-signed by Autokey: host %s, flags %v, %v, identity %v", s.Host, s.Status, s.Signature, s.Identity)
 		if s.Scheme != 0 {
 			fmt.Fprintf(out, " %s %s", strings.ToUpper(s.Scheme.String()), s.Ident)
@@ -280,12 +203,55 @@ func (f *queryFlags) printAuth(out *strings.Builder, r *queryResult) {
 		if s.Warning != "" {
 			fmt.Fprintf(out, "  warning: %s\n", s.Warning)
 		}
-	case len(r.samples) == 0:
-	case r.aead != "":
-		fmt.Fprintf(out, "  authenticated by NTS, %s\n", r.aead)
+	case len(r.Samples) == 0:
+	case r.AEAD != "":
+		fmt.Fprintf(out, "  authenticated by NTS, %s\n", r.AEAD)
 	case f.auth == "key":
 		fmt.Fprintf(out, "  authenticated by key %d\n", f.keyID)
 	case f.auth == "none":
 		fmt.Fprintln(out, "  not authenticated")
 	}
+}
+
+// printChrony prints what chronyd -Q does.
+func printChrony(w io.Writer, c measure.Combined) error {
+	if !c.OK || c.Measured == 0 {
+		_, err := fmt.Fprintln(w, "No suitable source for synchronisation")
+		return err
+	}
+	_, err := fmt.Fprintf(w, "System clock wrong by %.6f seconds (ignored)\n", c.Offset.Seconds())
+	return err
+}
+
+// stepThreshold is from where ntpdate would step the clock and not slew it.
+const stepThreshold = 500 * time.Millisecond
+
+// printNTPDate prints what ntpdate -q does: a line for each server, and one
+// with the offset that it would correct.
+func printNTPDate(w io.Writer, results []*measure.Result, c measure.Combined, now time.Time) error {
+	out := new(strings.Builder)
+	for _, r := range results {
+		b := r.Best()
+		if b == nil || r.Err != nil {
+			b = &source.Sample{}
+		}
+		address := r.Name
+		if r.Address.IsValid() {
+			address = r.Address.Addr().String()
+		}
+		fmt.Fprintf(out, "server %s, stratum %d, offset %.6f, delay %.5f\n", address, b.Header.Stratum, b.Offset.Seconds(), b.Delay.Seconds())
+	}
+	fmt.Fprintf(out, "%s ntpdate[%d]: ", now.Format("_2 Jan 15:04:05"), os.Getpid())
+	switch {
+	case !c.OK || c.Measured == 0:
+		fmt.Fprintln(out, "no server suitable for synchronization found")
+	default:
+		verb := "adjust"
+		if c.Offset.Abs() >= stepThreshold {
+			verb = "step"
+		}
+		fmt.Fprintf(out, "%s time server %s offset %.6f sec\n", verb, c.Best.Address.Addr(), c.Offset.Seconds())
+	}
+	_, err := io.WriteString(w, out.String())
+	return err
 }

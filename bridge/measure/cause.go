@@ -1,15 +1,13 @@
-package main
+package measure
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"net"
+	"strings"
 	"syscall"
-	"time"
 
 	"ntsbridge/autokey"
-	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/source"
 	"ntsbridge/nts"
 )
@@ -23,7 +21,7 @@ const (
 
 // note remembers what went wrong, the telling before the mere timeout, and
 // reports whether there is no hope.
-func (r *queryResult) note(err error) bool {
+func (r *Result) note(err error) bool {
 	switch {
 	case errors.Is(err, source.ErrOrigin):
 		r.strays++
@@ -35,7 +33,7 @@ func (r *queryResult) note(err error) bool {
 			r.last = err
 		}
 		r.timeouts++
-		return r.timeouts >= silent && r.autokey == nil && len(r.samples) == 0 && errors.Is(r.last, source.ErrTimeout)
+		return r.timeouts >= silent && r.client == nil && len(r.Samples) == 0 && errors.Is(r.last, source.ErrTimeout)
 	}
 	// The end of the query's time is no news.
 	var late net.Error
@@ -76,27 +74,27 @@ func (e *fewSamples) Error() string {
 func (e *fewSamples) Unwrap() error { return e.last }
 
 // cause names why there are not enough samples.
-func (r *queryResult) cause(err error) error {
+func (r *Result) cause(err error) error {
 	var kiss *source.KissError
 	switch {
 	case errors.As(err, &kiss):
 		return err
-	case r.autokey != nil:
+	case r.client != nil:
 		return r.autokeyCause()
 	case r.last == nil:
 		r.last = source.ErrTimeout
 	}
-	if len(r.samples) > 0 {
-		return &fewSamples{len(r.samples), r.want, r.last}
+	if len(r.Samples) > 0 {
+		return &fewSamples{len(r.Samples), r.want, r.last}
 	}
 	return r.last
 }
 
-// diagnosis explains why a server was not measured.
-func (r *queryResult) diagnosis() source.Diagnosis {
-	d := source.Diagnose(r.err)
+// Diagnosis explains why a server was not measured.
+func (r *Result) Diagnosis() source.Diagnosis {
+	d := source.Diagnose(r.Err)
 	var few *fewSamples
-	if errors.As(r.err, &few) {
+	if errors.As(r.Err, &few) {
 		text := fmt.Sprintf("only %d of %d samples came in time", few.got, few.want)
 		if errors.Is(few.last, source.ErrTimeout) {
 			d = source.Diagnosis{Cause: source.CauseFewSamples, Remedy: source.RemedyOf(source.CauseFewSamples)}
@@ -105,8 +103,8 @@ func (r *queryResult) diagnosis() source.Diagnosis {
 			d.Text = text + ": " + d.Text
 		}
 	}
-	if r.autokey != nil && r.err != nil { // the error tells at which step
-		d.Text = r.err.Error()
+	if r.client != nil && r.Err != nil { // the error tells at which step
+		d.Text = r.Err.Error()
 		switch d.Cause {
 		case source.CauseOther:
 			d.Cause = source.CauseAutokey
@@ -117,55 +115,36 @@ func (r *queryResult) diagnosis() source.Diagnosis {
 	return d
 }
 
-// Bounds of a probe, and of the time in it for an answer.
-const (
-	investigateFor = 30 * time.Second
-	minProbeWait   = 100 * time.Millisecond
-	maxProbeWait   = time.Second
-)
-
-// investigate finds out by packets without authentication why there is
-// silence, and whether somebody else answers, too.
-func (f *queryFlags) investigate(parent context.Context, kit *queryKit, auth source.Authenticator, r *queryResult) {
-	quiet := r.err != nil && len(r.samples) == 0 && errors.Is(r.err, source.ErrTimeout) && (r.autokey == nil || r.state.Status == 0)
-	if r.err == nil && r.forged > 0 {
-		r.warn("%d answers with a wrong authenticator came beside the good ones: somebody on the way answers, too", r.forged)
-	}
-	if !quiet && r.strays == 0 {
-		return
-	}
-	ctx, cancel := context.WithTimeout(parent, investigateFor)
-	defer cancel()
-	probe := source.ProbeConfig{Server: r.address, Kind: auth.Kind(), Size: ntp.HeaderLen,
-		Wait: min(max(f.interval, minProbeWait), maxProbeWait)}
-	if quiet {
-		probe.Size = f.requestLen(kit, auth)
-	}
-	found := source.Probe(ctx, probe)
-	err := found.Explain(probe)
-	switch {
-	case errors.Is(err, source.ErrSecondAnswer) && auth.Kind() != ntp.KindNone && r.err == nil:
-		r.warn("%v", err)
-	case errors.Is(err, source.ErrSecondAnswer):
-		r.err = err
-	case !quiet || err == nil:
-	case r.autokey != nil && found.Plain: // the cause of Autokey tells more
+// autokeyCause names what an Autokey association failed at.
+func (r *Result) autokeyCause() error {
+	s := r.Autokey
+	step := "ASSOC"
+	switch f := s.Status.Flags(); {
+	case s.Status == 0:
+	case f&autokey.FlagCERT == 0:
+		step = fmt.Sprintf("CERT %q", s.Issuer)
+	case f&autokey.FlagVRFY == 0:
+		step = "the identity scheme " + strings.ToUpper(s.Scheme.String())
+	case f&autokey.FlagCOOK == 0:
+		step = "COOK"
+	case len(r.Samples) < r.want:
+		step = "time"
+	case f&autokey.FlagSIGN == 0:
+		step = "SIGN"
 	default:
-		r.err = err
+		step = "LEAP"
 	}
-}
-
-// requestLen is the length of the requests that got no answer, octets.
-func (f *queryFlags) requestLen(kit *queryKit, auth source.Authenticator) int {
-	switch a := auth.(type) {
-	case *source.NTS:
-		return a.Status().RequestLen
-	case *source.Symmetric:
-		return ntp.HeaderLen + kit.key.WireLen(f.version)
+	switch {
+	case errors.Is(s.Err, autokey.ErrCryptoNAK):
+		return fmt.Errorf("at %s: the server cannot verify our MAC (crypto-NAK): it has another digest (--digest), or there is an address translator on the way, which Autokey cannot pass", step)
+	case s.Err != nil:
+		return fmt.Errorf("at %s: %w", step, s.Err)
+	case errors.Is(r.last, source.ErrTimeout) && s.Status == 0:
+		return fmt.Errorf("at %s: %w: the server is down, has no Autokey, or is in a group (@group) while this host's name has none", step, r.last)
+	case strings.HasPrefix(step, "CERT"):
+		return fmt.Errorf("at %s: the server has no certificate to give out: it is not synchronised, has no trusted or signed certificate, or a private one (PC)", step)
+	case r.last != nil:
+		return fmt.Errorf("at %s: %w", step, r.last)
 	}
-	return ntp.HeaderLen
-}
-
-func (r *queryResult) warn(format string, a ...any) {
-	r.warnings = append(r.warnings, fmt.Sprintf(format, a...))
+	return fmt.Errorf("at %s: not done in time", step)
 }
