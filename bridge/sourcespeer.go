@@ -11,6 +11,7 @@ import (
 
 	"ntsbridge/autokey"
 	"ntsbridge/bridge/access"
+	"ntsbridge/bridge/clock/schedule"
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/server"
@@ -92,7 +93,7 @@ func (p *pollers) peer(ctx context.Context, a *association) error {
 	defer a.followed.Store(nil)
 	peer, err := source.NewPeer(source.PeerConfig{
 		Peer: remote, Local: local, Version: uint8(a.spec.cfg.Version), Auth: auth,
-		Polling: a.spec.polling(), Clock: p.clock, Port: p.port(0, nil), OnError: p.logged(a),
+		Polling: a.spec.polling(), Pace: followed.Pace(), Clock: p.clock, Port: p.port(0, nil), OnError: p.logged(a),
 		Self: p.self, OnSample: a.sample(followed), OnMissed: a.missed(followed),
 	})
 	if err != nil {
@@ -329,11 +330,11 @@ func (p *pollers) begin(packet source.Packet) (*source.Peer, error) {
 	}
 	var h ntp.Header
 	h.Decode(packet.Data)
-	poll := min(max(h.Poll, 3), source.DefaultMaxPoll)
+	poll := min(max(h.Poll, 3), schedule.DefaultMaxPoll)
 	a := p.passiveAssociation(packet.From, l.KeyID, int(poll))
 	peer, err := source.NewPeer(source.PeerConfig{
 		Peer: packet.From, Local: packet.To, Mode: ntp.ModeSymmetricPassive, Version: version, Auth: auth,
-		Polling: source.Polling{MinPoll: poll, MaxPoll: source.DefaultMaxPoll},
+		Polling: source.Polling{MinPoll: poll, MaxPoll: schedule.DefaultMaxPoll},
 		Clock:   p.clock, Port: p.port(0, nil), OnError: p.logged(a),
 	})
 	if err != nil {

@@ -101,8 +101,7 @@ func (p *pollers) startReferenceClocks(ctx context.Context) error {
 
 func (r *referenceClock) source() discipline.SourceConfig {
 	c := &r.cfg
-	poll := max(c.Poll, 1)
-	return discipline.SourceConfig{MinPoll: poll, MaxPoll: poll, Authenticated: true, // nobody on a network can forge it
+	return discipline.SourceConfig{MinPoll: c.Poll, MaxPoll: c.Poll, Authenticated: true, // nobody on a network can forge it
 		NoSelect: c.NoSelect, Prefer: c.Prefer, Trust: c.Trust, Require: c.Require, Noise: c.Precision.Seconds()}
 }
 

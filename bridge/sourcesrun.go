@@ -298,7 +298,7 @@ var errReplaced = errors.New("replaced")
 // disciplineSource translates what the configuration says of a source.
 func disciplineSource(c *config.Source) discipline.SourceConfig {
 	return discipline.SourceConfig{
-		MinPoll: max(c.MinPoll, 1), MaxPoll: max(c.MaxPoll, 1),
+		MinPoll: c.MinPoll, MaxPoll: c.MaxPoll,
 		Authenticated: c.Auth == ntp.KindSymmetric || c.Auth == ntp.KindNTS,
 		NoSelect:      c.NoSelect, Prefer: c.Prefer, Trust: c.Trust, Require: c.Require,
 		Offset: seconds(c.Offset), Asymmetry: c.Asymmetry,

@@ -3,7 +3,6 @@ package clock
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -54,8 +53,6 @@ type DriverConfig struct {
 	// Suspect names the program that may be steering our clock, for the
 	// alarm; usually OtherDaemon. It must not call the driver. May be nil.
 	Suspect func() error
-	// Random is uniform in [0, 1); nil: a good one.
-	Random func() float64
 	// OnState is called with each new state to be served, about once a
 	// second; OnStep after the system clock jumped by so much, whoever did
 	// it: who holds timestamps of it must forget them. Both are called
@@ -158,9 +155,6 @@ func NewDriver(c DriverConfig) (*Driver, error) {
 	}
 	if c.Logger == nil {
 		c.Logger = hclog.NewNullLogger()
-	}
-	if c.Random == nil {
-		c.Random = rand.Float64
 	}
 	if c.Measure {
 		c.System, c.LockFile = handsOff{c.System}, ""

@@ -364,7 +364,6 @@ func TestHonestInRandomWorlds(t *testing.T) {
 		w := newWorld(t, 1+int(seed%4))
 		w.random = rand.New(rand.NewPCG(seed, 3))
 		r := w.random.Float64
-		w.config.Random = r
 		w.y, w.system = (r()-0.5)*900e-6, (r()-0.5)*4
 		if seed%2 == 0 {
 			w.config.Discipline.StartSlew = 0.08

@@ -121,13 +121,6 @@ func (d *Driver) Unsynchronised(id discipline.SourceID) {
 	d.d.Unsynchronised(id, d.base())
 }
 
-// RateLimited obeys a verified kiss-o'-death RATE.
-func (d *Driver) RateLimited(id discipline.SourceID) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.d.RateLimited(id)
-}
-
 // Denied obeys a verified kiss-o'-death DENY or RSTR.
 func (d *Driver) Denied(id discipline.SourceID) {
 	d.mu.Lock()
@@ -135,12 +128,19 @@ func (d *Driver) Denied(id discipline.SourceID) {
 	d.d.Denied(id, d.base())
 }
 
-// Next says that a request was just sent to a source, and returns when to send
-// the next one; the largest duration if never.
-func (d *Driver) Next(id discipline.SourceID) time.Duration {
+// Poll returns the poll exponent that suits a source now, log2 s.
+func (d *Driver) Poll(id discipline.SourceID) int8 {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	return d.d.Next(id, d.config.Random())
+	return int8(d.d.Poll(id))
+}
+
+// Asked says that a request was just sent to a source, and when the next one
+// comes; least is the least poll exponent that the server allows.
+func (d *Driver) Asked(id discipline.SourceID, least int8, next time.Duration) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.d.Asked(id, int(least), next)
 }
 
 // SourceReport is what chronyc's sources and sourcestats show.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"sync"
 	"testing"
+	"time"
 
 	"ntsbridge/bridge/clock"
 	"ntsbridge/bridge/clock/discipline"
@@ -54,7 +55,7 @@ func TestConcurrentUse(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	shared := &sharedKernel{k: w.fakeKernel, end: cancel}
-	w.config.System, w.config.Random = shared, nil
+	w.config.System = shared
 	var d *clock.Driver
 	states := 0
 	w.config.OnState = func(*ntp.ClockState) { d.Tracking(); states++ }
@@ -73,8 +74,7 @@ func TestConcurrentUse(t *testing.T) {
 				c, _ := shared.Read()
 				d.Sample(discipline.Sample{Source: id, T1: discipline.Instant(c.Raw - 1000), T4: discipline.Instant(c.Raw), T2: c.System, T3: c.System, Stratum: 1})
 				d.Missed(id)
-				d.RateLimited(id)
-				d.Next(id)
+				d.Asked(id, d.Poll(id), time.Second)
 				d.Source(id)
 				d.State()
 				d.Tracking()

@@ -15,6 +15,7 @@ import (
 
 	"ntsbridge/bridge/clock"
 	"ntsbridge/bridge/clock/discipline"
+	"ntsbridge/bridge/clock/schedule"
 	"ntsbridge/bridge/ntp"
 )
 
@@ -65,6 +66,7 @@ type server struct {
 	delay   float64 // least, s
 	stratum uint8
 	silent  bool
+	plan    *schedule.Schedule
 	change  func(*discipline.Sample)
 }
 
@@ -74,11 +76,11 @@ func newWorld(t testing.TB, servers int) *world {
 	w := &world{t: t, fakeKernel: newFakeKernel(worldStart), random: rand.New(rand.NewPCG(1, 2)), dir: t.TempDir(), honest: true, leapAt: never}
 	w.wait = w.pass
 	w.config = clock.DriverConfig{
-		System: w.fakeKernel, Discipline: discipline.DefaultConfig(), Precision: -25, Random: w.random.Float64,
+		System: w.fakeKernel, Discipline: discipline.DefaultConfig(), Precision: -25,
 		Logger:    hclog.New(&hclog.LoggerOptions{Output: &w.log, Level: hclog.Debug, DisableTime: true}),
 		StateFile: filepath.Join(w.dir, "state"), LockFile: filepath.Join(w.dir, "lock"),
 		OnStep:  func(by time.Duration) { w.onSteps = append(w.onSteps, by) },
-		OnDoubt: func() { w.doubts++ },
+		OnDoubt: w.doubted,
 	}
 	w.config.OnState = func(s *ntp.ClockState) { w.states = append(w.states, served{s, w.now, w.wrong()}) }
 	for i := range servers {
@@ -88,6 +90,13 @@ func newWorld(t testing.TB, servers int) *world {
 		})
 	}
 	return w
+}
+
+func (w *world) doubted() {
+	w.doubts++
+	for _, s := range w.servers {
+		s.plan.Restart()
+	}
 }
 
 // utc is the true time.
@@ -119,6 +128,10 @@ func (w *world) run(until time.Duration) {
 			w.t.Fatal(err)
 		}
 		s.next = w.now + int64(i+1)*second/10
+		polls := schedule.Config{MinPoll: int8(s.config.MinPoll), MaxPoll: int8(s.config.MaxPoll), IBurst: true}
+		if s.plan, err = schedule.New(polls); err != nil {
+			w.t.Fatal(err)
+		}
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
@@ -188,11 +201,11 @@ func (w *world) firstServer() (first *server) {
 // ask is an exchange with a server.
 func (w *world) ask(s *server) {
 	w.advance(max(s.next, w.now))
-	if interval := w.driver.Next(s.id); interval > 1000*time.Hour {
-		s.next = never
-	} else {
-		s.next = w.now + int64(interval)
-	}
+	s.plan.Sent()
+	s.plan.Want(w.driver.Poll(s.id))
+	wait, _ := s.plan.Wait(w.random.Float64())
+	w.driver.Asked(s.id, s.plan.Least(), wait)
+	s.next = w.now + int64(wait)
 	if s.silent {
 		w.driver.Missed(s.id)
 		return
@@ -212,6 +225,8 @@ func (w *world) ask(s *server) {
 		s.change(&x)
 	}
 	w.driver.Sample(x)
+	s.plan.Answered()
+	s.plan.Reached()
 }
 
 // check fails if the clock is wrong by more than what clients are told.

@@ -56,12 +56,12 @@ type Source struct {
 	AEADs []AEAD `mapstructure:"aeads"`
 	// Version is the NTP version of requests. Default: 4. Range: 1 to 4.
 	Version int `mapstructure:"version" range:"1..4" unit:"version"`
-	// MinPoll is the shortest poll interval. Default: 6. Range: 0 to 17.
-	MinPoll int `mapstructure:"minpoll" range:"0..17" unit:"log2 s"`
-	// MaxPoll is the longest poll interval. Default: 10. Range: 0 to 17.
-	MaxPoll int `mapstructure:"maxpoll" range:"0..17" unit:"log2 s"`
-	// IBurst sends a burst of requests while the server is not reached.
-	// Default: false.
+	// MinPoll is the shortest poll interval. Default: 6. Range: -6 to 17.
+	MinPoll int `mapstructure:"minpoll" range:"-6..17" unit:"log2 s"`
+	// MaxPoll is the longest poll interval. Default: 10. Range: -6 to 17.
+	MaxPoll int `mapstructure:"maxpoll" range:"-6..17" unit:"log2 s"`
+	// IBurst begins with four requests 2 s apart and goes on at intervals that
+	// double up to MinPoll. Default: false.
 	IBurst bool `mapstructure:"iburst"`
 	// Burst sends several requests at every poll. Default: false.
 	Burst bool `mapstructure:"burst"`
@@ -126,11 +126,11 @@ type ReferenceClock struct {
 	RefID RefID `mapstructure:"refid"`
 	// Stratum is its own. Default: 0. Range: 0 to 14.
 	Stratum int `mapstructure:"stratum" range:"0..14" unit:"stratum"`
-	// Poll is the interval of the samples. Default: 4. Range: 0 to 17.
-	Poll int `mapstructure:"poll" range:"0..17" unit:"log2 s"`
+	// Poll is the interval of the samples. Default: 4. Range: -6 to 12.
+	Poll int `mapstructure:"poll" range:"-6..12" unit:"log2 s"`
 	// DriverPoll is the interval of the readings of which a sample is made.
-	// Default: 0. Range: -4 to 17.
-	DriverPoll int `mapstructure:"driver_poll" range:"-4..17" unit:"log2 s"`
+	// Default: 0. Range: -6 to 12.
+	DriverPoll int `mapstructure:"driver_poll" range:"-6..12" unit:"log2 s"`
 	// Offset is added to its time, to correct a known error. Default: 0.
 	// Range: -3600 to 3600.
 	Offset float64 `mapstructure:"offset" range:"-3600..3600" unit:"s"`

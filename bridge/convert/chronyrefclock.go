@@ -179,8 +179,8 @@ func (o *outClock) set(word, text string, v float64) {
 
 // clamped puts every value into the output's range.
 func (o outClock) clamped() outClock {
-	o.poll = min(max(o.poll, 0), ntpconf.MaxPollExponent)
-	o.driverPoll = min(max(o.driverPoll, -4), o.poll)
+	o.poll = min(max(o.poll, leastPoll), mostRefclockPoll)
+	o.driverPoll = min(max(o.driverPoll, leastPoll), o.poll)
 	o.rate = min(o.rate, 1000)
 	o.stratum = min(o.stratum, 14)
 	o.offset = min(max(o.offset, -3600), 3600)

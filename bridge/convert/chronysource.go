@@ -126,13 +126,19 @@ func (c *conversion) chronyWords(s *syntax.Statement, known func(word string) (b
 	}
 }
 
+// Limits of our poll exponents beside maxPollExponent, log2 seconds.
+const (
+	leastPoll        = -6
+	mostRefclockPoll = 12
+)
+
 // chronyPolls puts intervals into range: with maxpoll below minpoll chronyd
 // takes minpoll for both.
 func (c *conversion) chronyPolls(src *source) {
 	src.maxPoll = max(src.maxPoll, src.minPoll)
-	low, high := min(max(src.minPoll, 0), ntpconf.MaxPollExponent), min(max(src.maxPoll, 0), ntpconf.MaxPollExponent)
+	low, high := min(max(src.minPoll, leastPoll), ntpconf.MaxPollExponent), min(max(src.maxPoll, leastPoll), ntpconf.MaxPollExponent)
 	if low != src.minPoll || high != src.maxPoll {
-		c.record(src.line).Note(report.Approximated, "poll", "", "poll exponents are %d to %d: there are 0 to %d", low, high, ntpconf.MaxPollExponent)
+		c.record(src.line).Note(report.Approximated, "poll", "", "poll exponents are %d to %d: there are %d to %d", low, high, leastPoll, ntpconf.MaxPollExponent)
 		src.minPoll, src.maxPoll = low, high
 	}
 }

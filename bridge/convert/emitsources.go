@@ -188,8 +188,8 @@ func (c *conversion) emitSource(item *node, src *source) {
 	if src.version >= 1 && src.version < 4 && !src.autokey && !src.nts {
 		item.set("version", fmt.Sprint(src.version))
 	}
-	a.MaxPoll = min(max(src.maxPoll, 0), ntpconf.MaxPollExponent)
-	a.MinPoll = min(max(src.minPoll, 0), a.MaxPoll)
+	a.MaxPoll = min(max(src.maxPoll, leastPoll), ntpconf.MaxPollExponent)
+	a.MinPoll = min(max(src.minPoll, leastPoll), a.MaxPoll)
 	item.set("minpoll", fmt.Sprint(a.MinPoll))
 	item.set("maxpoll", fmt.Sprint(a.MaxPoll))
 	emitTuning(item, src)

@@ -173,21 +173,30 @@ func (f *Source) Missed(err error) {
 func (f *Source) Kiss(k *source.KissError) {
 	switch {
 	case f == nil:
-	case k.Code == "RATE":
-		f.steering.driver.RateLimited(f.id)
+	case k.Code == "RATE": // the association's schedule obeys
+		f.steering.log.Warn("source asks to be asked less often (kiss code RATE)", "source", f.name)
 	default:
 		f.steering.driver.Denied(f.id)
 	}
 }
 
-// Pace returns what asks for the time until the next request, nil if polling
-// is the association's own matter.
-func (f *Source) Pace() func() time.Duration {
+// Pace returns who chooses the poll interval, nil if it is the association's
+// own matter.
+func (f *Source) Pace() source.Pacer {
 	if f == nil {
 		return nil
 	}
-	return func() time.Duration { return f.steering.driver.Next(f.id) }
+	return pacer{f}
 }
+
+// pacer implements source.Pacer.
+type pacer struct{ *Source }
+
+// Poll implements source.Pacer.
+func (p pacer) Poll() int8 { return p.steering.driver.Poll(p.id) }
+
+// Asked implements source.Pacer.
+func (p pacer) Asked(least int8, next time.Duration) { p.steering.driver.Asked(p.id, least, next) }
 
 // Report returns what the discipline thinks of the source; false: nothing.
 func (f *Source) Report() (clock.SourceReport, bool) {

@@ -72,7 +72,7 @@ func TestAssociationProcess(t *testing.T) {
 type parts struct {
 	role
 	clock  *source.SystemClock
-	port   *source.Listener
+	port   *port
 	keys   *symkey.Table
 	key    *symkey.Key
 	cred   *autokey.Credentials
@@ -90,7 +90,7 @@ func (r role) run(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if p.port, err = source.Listen([]netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:123"), netip.MustParseAddrPort("[::]:123")}, p.respond); err != nil {
+	if p.port, err = listen([]netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:123"), netip.MustParseAddrPort("[::]:123")}, p.respond); err != nil {
 		return err
 	}
 	defer p.port.Close()

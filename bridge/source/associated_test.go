@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ntsbridge/bridge/clock/schedule"
 	"ntsbridge/bridge/ntp"
 )
 
@@ -73,12 +74,11 @@ func TestPeerMissesAndPaces(t *testing.T) {
 	a, b := newSide(t, clock, ntp.ModeSymmetricActive), newSide(t, clock, ntp.ModeSymmetricActive)
 	missed, paces := 0, 0
 	a.cfg.OnMissed = func() { missed++ }
-	a.cfg.Pace = func() time.Duration { paces++; return 100 * time.Second }
-	a.schedule.paced = true
+	a.cfg.Pace = paced(func() int8 { paces++; return 7 })
 	for n := range 6 {
 		clock.step(time.Second)
 		p := a.packet(t)
-		if wait := time.Until(a.due); wait < 80*time.Second || wait > 100*time.Second {
+		if wait := time.Until(a.due); wait < 105*time.Second || wait > 132*time.Second {
 			t.Errorf("%v to the next packet", wait)
 		}
 		if n >= 3 {
@@ -93,9 +93,9 @@ func TestPeerMissesAndPaces(t *testing.T) {
 	if missed != 2 || paces != 6 || a.Status().Missed != 2 {
 		t.Errorf("%d missed, paced %d times, %+v", missed, paces, a.Status())
 	}
-	a.cfg.Pace = func() time.Duration { return 0 }
+	a.cfg.Pace = always(-6)
 	a.packet(t)
-	if wait := time.Until(a.due); wait < spacing-100*time.Millisecond {
+	if wait := time.Until(a.due); wait < schedule.Spacing-100*time.Millisecond {
 		t.Errorf("%v to the next packet", wait)
 	}
 }
@@ -127,7 +127,7 @@ func TestBroadcastTimestamps(t *testing.T) {
 func TestBroadcastMissed(t *testing.T) {
 	t.Parallel()
 	h := newHeard(t)
-	h.client.poll = MinPoll // of the broadcasts: not on the wire, but here quick
+	h.client.poll = schedule.MinPoll // of the broadcasts: not on the wire, but here quick
 	missed := 0
 	h.client.cfg.OnMissed = func() { missed++ }
 	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
@@ -143,7 +143,7 @@ func TestBroadcastMissed(t *testing.T) {
 	err := h.client.Run(ctx)
 	cancel()
 	<-done
-	if !errors.Is(err, errGone) || missed != unreachable || h.client.Status().Missed != unreachable {
+	if !errors.Is(err, errGone) || missed != schedule.Unreachable || h.client.Status().Missed != schedule.Unreachable {
 		t.Errorf("%v, %d missed", err, missed)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"ntsbridge/autokey"
+	"ntsbridge/bridge/clock/schedule"
 	"ntsbridge/bridge/ntp"
 )
 
@@ -43,14 +44,14 @@ func NewBroadcastServer(cfg BroadcastServerConfig) (*BroadcastServer, error) {
 		cfg.Version = 4
 	}
 	if cfg.Poll == 0 {
-		cfg.Poll = DefaultMinPoll
+		cfg.Poll = schedule.DefaultMinPoll
 	}
 	switch {
 	case !cfg.Destination.IsValid() || cfg.Destination.Port() == 0:
 		return nil, errors.New("source: no broadcast address")
 	case cfg.Clock == nil || cfg.Port == nil || cfg.Auth == nil:
 		return nil, errors.New("source: broadcasts need a clock, a port and authentication")
-	case cfg.Poll < 0 || cfg.Poll > MaxPoll || cfg.Version > 4:
+	case cfg.Poll < 0 || cfg.Poll > schedule.MaxPoll || cfg.Version > 4:
 		return nil, fmt.Errorf("source: poll exponent %d or version %d out of range", cfg.Poll, cfg.Version)
 	}
 	return &BroadcastServer{cfg}, nil
@@ -58,7 +59,7 @@ func NewBroadcastServer(cfg BroadcastServerConfig) (*BroadcastServer, error) {
 
 // Run sends until ctx is done.
 func (b *BroadcastServer) Run(ctx context.Context) error {
-	interval := pollInterval(b.cfg.Poll)
+	interval := schedule.Interval(b.cfg.Poll)
 	timer := time.NewTicker(interval)
 	defer timer.Stop()
 	for {
@@ -199,9 +200,9 @@ func NewBroadcastClient(cfg BroadcastClientConfig) (*BroadcastClient, error) {
 		return nil, errors.New("source: Autokey needs the exchange with the broadcast server")
 	}
 	if cfg.Interval == 0 {
-		cfg.Interval = DefaultBurstInterval
+		cfg.Interval = schedule.DefaultBurstInterval
 	}
-	b := &BroadcastClient{cfg: cfg, queue: make(chan queued, queueLen), poll: DefaultMinPoll}
+	b := &BroadcastClient{cfg: cfg, queue: make(chan queued, queueLen), poll: schedule.DefaultMinPoll}
 	b.measured, b.delay = cfg.NoExchange, cfg.Delay
 	return b, nil
 }
@@ -221,7 +222,7 @@ func (b *BroadcastClient) Run(ctx context.Context) error {
 	b.heard = b.cfg.Clock.Uptime()
 	missed := 0
 	due := time.Now().Add(b.patience())
-	for missed < unreachable {
+	for missed < schedule.Unreachable {
 		silence := time.NewTimer(time.Until(due))
 		select {
 		case <-ctx.Done():
@@ -230,7 +231,7 @@ func (b *BroadcastClient) Run(ctx context.Context) error {
 		case <-silence.C:
 			missed++
 			b.missed()
-			due = time.Now().Add(pollInterval(b.poll))
+			due = time.Now().Add(schedule.Interval(b.poll))
 			continue
 		case q := <-b.queue:
 			silence.Stop()
@@ -248,7 +249,7 @@ func (b *BroadcastClient) Run(ctx context.Context) error {
 
 // patience is how long after a broadcast the next one counts as missed.
 func (b *BroadcastClient) patience() time.Duration {
-	interval := pollInterval(b.poll)
+	interval := schedule.Interval(b.poll)
 	return interval + interval/2
 }
 
@@ -281,7 +282,7 @@ func (b *BroadcastClient) exchange(ctx context.Context) {
 	samples := 0
 	c, err := NewClient(ClientConfig{
 		Server: b.cfg.Server, Local: b.cfg.Local, Auth: b.cfg.Auth, Clock: b.cfg.Clock, Self: b.cfg.Self,
-		Polling: Polling{MinPoll: DefaultMinPoll, MaxPoll: DefaultMinPoll, IBurst: true, BurstLen: 64, BurstInterval: b.cfg.Interval},
+		Polling: Polling{MinPoll: schedule.DefaultMinPoll, MaxPoll: schedule.DefaultMinPoll, IBurst: true, BurstLen: 64, BurstInterval: b.cfg.Interval},
 		OnSample: func(s Sample) {
 			if samples++; best == nil || s.Delay < best.Delay {
 				best = &s
@@ -355,13 +356,13 @@ func (b *BroadcastClient) judge(q queued) (*Sample, error) {
 		return nil, j.Err
 	}
 	now := b.cfg.Clock.Uptime()
-	interval := pollInterval(min(max(h.Poll, 0), MaxPoll))
+	interval := schedule.Interval(min(max(h.Poll, 0), schedule.MaxPoll))
 	lost := b.latest != 0 && now-b.heard > 4*interval
 	if b.latest != 0 && !lost && h.Transmit.Sub(b.latest) < interval/2 {
 		return nil, fmt.Errorf("%w: broadcast before its time: repeated, or sent twice", ErrOrigin)
 	}
 	if b.cfg.Auth.Kind() != ntp.KindAutokey || j.Usable {
-		b.latest, b.heard, b.poll = h.Transmit, now, min(max(h.Poll, 0), MaxPoll)
+		b.latest, b.heard, b.poll = h.Transmit, now, min(max(h.Poll, 0), schedule.MaxPoll)
 	}
 	if !j.Usable || !b.measured {
 		return nil, nil

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"ntsbridge/bridge/clock/schedule"
 	"ntsbridge/bridge/ntp"
 )
 
@@ -24,12 +25,9 @@ type ClientConfig struct {
 	Polling
 	// Clock is the host's. Required.
 	Clock Clock
-	// Pace, if not nil, is asked after each request that is neither a step of a
-	// handshake nor an extra one (Presend, Burst), and says how long it is
-	// until the next. It replaces the intervals and the IBurst of Polling, of
-	// which MinPoll only bounds what Pace may ask for: never less than 2 s, or
-	// than the interval of a negative MinPoll.
-	Pace func() time.Duration
+	// Pace chooses the poll exponent within the limits of Polling. Default: the
+	// least one while the server answers.
+	Pace Pacer
 	// Presend is the least poll exponent, log2 seconds, from which a request
 	// goes out 2 s before each poll only to warm the caches of switches, routers
 	// and neighbours; its answer is not measured. 0: never.
@@ -75,6 +73,19 @@ type ClientConfig struct {
 	OnPacket func(Judgement)
 }
 
+// Polling says how often an association polls. Its zero value is each second.
+type Polling = schedule.Config
+
+// Pacer chooses how often an association polls, and hears what became of it.
+type Pacer interface {
+	// Poll returns the poll exponent that suits, log2 seconds. It is asked when
+	// what the last request brought is known.
+	Poll() int8
+	// Asked is told when the next request comes, and the least exponent that
+	// the server allows.
+	Asked(least int8, next time.Duration)
+}
+
 // addressed is an authenticator that must know the addresses.
 type addressed interface {
 	SetAddresses(local, remote netip.Addr) error
@@ -97,11 +108,10 @@ type Client struct {
 	old      [2]ntp.Timestamp
 	due      time.Time // of the next poll
 	hurry    chan struct{}
-	paced    time.Duration
 	delays   delayTest
 
 	mu       sync.Mutex
-	schedule schedule
+	schedule *schedule.Schedule
 	last     *Sample
 	err      error
 	counts   Counts
@@ -150,19 +160,19 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	case cfg.Version > 4:
 		return nil, fmt.Errorf("source: version %d", cfg.Version)
 	}
-	if err := cfg.Polling.check(); err != nil {
-		return nil, err
-	}
 	if err := cfg.checkTests(); err != nil {
 		return nil, err
 	}
+	plan, err := schedule.New(cfg.Polling)
+	if err != nil {
+		return nil, fmt.Errorf("source: %w", err)
+	}
 	cfg.Server = netip.AddrPortFrom(cfg.Server.Addr().Unmap(), cfg.Server.Port())
-	c := &Client{hurry: make(chan struct{}, 1), cfg: cfg, buf: make([]byte, maxPacket), hardware: make(map[string]*hardwareClock)}
+	c := &Client{hurry: make(chan struct{}, 1), schedule: plan, cfg: cfg, buf: make([]byte, maxPacket), hardware: make(map[string]*hardwareClock)}
 	_, c.keep = cfg.Auth.(addressed)
 	if c.keep && cfg.Interleaved {
 		return nil, errors.New("source: Autokey knows no interleaved mode")
 	}
-	c.schedule = schedule{Polling: cfg.Polling, poll: cfg.MinPoll, paced: cfg.Pace != nil}
 	return c, nil
 }
 
@@ -181,8 +191,8 @@ func (cfg *ClientConfig) checkTests() error {
 		return fmt.Errorf("source: delay deviation ratio %v, must not be negative", cfg.MaxDelayDevRatio)
 	case cfg.MinStratum >= ntp.StratumUnsynchronised:
 		return fmt.Errorf("source: least stratum %d, must be below %d", cfg.MinStratum, ntp.StratumUnsynchronised)
-	case cfg.Presend < 0 || cfg.Presend > MaxPoll+1:
-		return fmt.Errorf("source: presend from poll exponent %d, must be 1 to %d, or 0 for never", cfg.Presend, MaxPoll)
+	case cfg.Presend < 0 || cfg.Presend > schedule.MaxPoll+1:
+		return fmt.Errorf("source: presend from poll exponent %d, must be 1 to %d, or 0 for never", cfg.Presend, schedule.MaxPoll)
 	}
 	return nil
 }
@@ -201,5 +211,5 @@ func (c *Client) Hurry() {
 func (c *Client) Status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return Status{c.cfg.Server, c.cfg.Auth.Kind(), c.schedule.poll, c.schedule.reach, c.last, c.err, c.counts}
+	return Status{c.cfg.Server, c.cfg.Auth.Kind(), c.schedule.Poll(), c.schedule.Reach(), c.last, c.err, c.counts}
 }

@@ -261,10 +261,10 @@ func TestConfigs(t *testing.T) {
 			t.Errorf("%s: no error", name)
 		}
 	}
-	if _, err := NewPeer(PeerConfig{Peer: server, Clock: clock, Port: &Listener{}}); err == nil {
+	if _, err := NewPeer(PeerConfig{Peer: server, Clock: clock, Port: new(wire)}); err == nil {
 		t.Error("a peer without authentication")
 	}
-	if _, err := NewBroadcastServer(BroadcastServerConfig{Destination: server, Clock: clock, Port: &Listener{}}); err == nil {
+	if _, err := NewBroadcastServer(BroadcastServerConfig{Destination: server, Clock: clock, Port: new(wire)}); err == nil {
 		t.Error("broadcasts without authentication")
 	}
 }

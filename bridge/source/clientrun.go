@@ -5,31 +5,20 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
-	"math"
 	mathrand "math/rand/v2"
 	"time"
 
+	"ntsbridge/bridge/clock/schedule"
 	"ntsbridge/bridge/clock/timebase"
 	"ntsbridge/bridge/ntp"
 )
 
 const (
-	// spacing is what no two requests are closer than, except where a burst, a
-	// handshake or a negative MinPoll wants it.
-	spacing = 2 * time.Second
 	// patience is for how much longer than MaxDelay an answer is waited for:
 	// the server's own part is no delay.
 	patience = time.Second
-	// hardwareWait is how long the timestamp of an interface may come after
-	// the answer.
-	hardwareWait = time.Millisecond
 	// maxSocketErrors is how many errors of its socket a request stands.
 	maxSocketErrors = 8
-	// longestInterval is how long a request is put off at most.
-	longestInterval = 1 << MaxPoll * time.Second
-	// jitter is the part by which poll intervals vary, so that clients do not
-	// fall into step.
-	jitter = 0.04
 )
 
 // request is one request and what became of it.
@@ -38,13 +27,14 @@ type request struct {
 	nonce   ntp.Timestamp // transmit timestamp sent
 	echo    ntp.Timestamp // receive timestamp sent; 0: basic mode
 	departure
-	sent time.Time
-	vary float64 // factor of the interval after it
+	sent   time.Time
+	random float64 // of the interval after it
 
 	open    bool // no authentic answer yet
 	told    bool // an error of the socket was told
 	missed  bool // it was told that it brought no time
 	settled bool // when the next one is due is known
+	paced   bool // Pace was asked
 	outcome outcome
 
 	// Of the answer.
@@ -71,7 +61,7 @@ func (c *Client) Run(ctx context.Context) error {
 	c.due = time.Now()
 	for ctx.Err() == nil {
 		if c.presends() {
-			if err := c.rest(ctx, c.due.Add(-spacing)); err != nil {
+			if err := c.rest(ctx, c.due.Add(-schedule.Spacing)); err != nil {
 				return err
 			}
 			if err := c.exchange(ctx, true); err != nil {
@@ -118,20 +108,19 @@ func (c *Client) failed(err error) {
 // presends reports whether an extra request goes before the next poll.
 func (c *Client) presends() bool {
 	r := c.request
-	if c.cfg.Presend == 0 || r == nil || c.keep || c.schedule.burst > 0 || c.schedule.again {
+	if c.cfg.Presend == 0 || r == nil || c.keep || c.schedule.Busy() {
 		return false
 	}
-	wait := c.due.Sub(r.sent)
-	return wait >= 2*spacing && exponentOf(wait) >= c.cfg.Presend
+	return c.due.Sub(r.sent) >= 2*schedule.Spacing && c.schedule.Poll() >= c.cfg.Presend
 }
 
 // exchange sends one request and handles what comes. An error ends the
 // association.
 func (c *Client) exchange(ctx context.Context, presend bool) error {
-	r := &request{presend: presend, vary: 1 + jitter*(mathrand.Float64()-0.5)}
+	r := &request{presend: presend, random: mathrand.Float64()}
 	c.mu.Lock()
 	if !presend {
-		c.schedule.sent(c.interval())
+		c.schedule.Sent()
 	}
 	c.mu.Unlock()
 	c.answered, c.request = c.request, r
@@ -190,14 +179,6 @@ func (c *Client) missed(r *request) {
 	}
 }
 
-// interval returns the poll interval as far as it is known.
-func (c *Client) interval() time.Duration {
-	if c.paced != 0 {
-		return c.paced
-	}
-	return c.schedule.interval()
-}
-
 // settle decides when the next poll is due. It asks Pace, at most once for a
 // request.
 func (c *Client) settle() {
@@ -206,29 +187,22 @@ func (c *Client) settle() {
 		return
 	}
 	c.mu.Lock()
-	wait, poll := c.schedule.wait()
-	least := c.schedule.least()
-	c.mu.Unlock()
-	switch {
-	case !poll:
-	case c.cfg.Pace == nil:
-		wait = max(time.Duration(float64(wait)*r.vary), least)
-	case !r.settled:
-		wait = max(c.cfg.Pace(), least)
-		c.mu.Lock()
-		c.paced, c.schedule.poll = wait, exponentOf(wait)
+	defer c.mu.Unlock()
+	if pace := c.cfg.Pace; pace != nil && !r.paced && !c.schedule.Busy() {
+		r.paced = true
 		c.mu.Unlock()
-	default:
-		wait = max(c.paced, least)
+		poll := pace.Poll()
+		c.mu.Lock()
+		c.schedule.Want(poll)
 	}
+	wait, _ := c.schedule.Wait(r.random)
 	r.settled = true
-	c.due = r.sent.Add(min(wait, longestInterval))
-}
-
-// exponentOf returns the poll exponent, log2 seconds, that is nearest to an
-// interval.
-func exponentOf(d time.Duration) int8 {
-	return int8(min(max(math.Round(math.Log2(d.Seconds())), MinPoll), MaxPoll))
+	c.due = r.sent.Add(wait)
+	if pace, least := c.cfg.Pace, c.schedule.Least(); pace != nil {
+		c.mu.Unlock()
+		pace.Asked(least, wait)
+		c.mu.Lock()
+	}
 }
 
 // connect makes sure that there is a socket. Each request has one of its own,
@@ -236,10 +210,10 @@ func exponentOf(d time.Duration) int8 {
 // this host's addresses. Autokey signs addresses and keeps its socket while
 // the server is reached.
 func (c *Client) connect(ctx context.Context) error {
-	unreach := c.schedule.unreach - 1 // this request is counted already
-	if lost := unreach > 0 && unreach%unreachable == 0; lost {
+	unreach := c.schedule.Unreach() - 1 // this request is counted already
+	if lost := unreach > 0 && unreach%schedule.Unreachable == 0; lost {
 		c.hangUp()
-		if r, ok := c.cfg.Auth.(restartable); ok && unreach%(2*unreachable) == 0 {
+		if r, ok := c.cfg.Auth.(restartable); ok && unreach%(2*schedule.Unreachable) == 0 {
 			r.Restart()
 		}
 	}
@@ -266,9 +240,9 @@ func (c *Client) connect(ctx context.Context) error {
 // send sends a request.
 func (c *Client) send(r *request) error {
 	c.mu.Lock()
-	poll := c.schedule.poll
+	poll, interval := c.schedule.Poll(), c.schedule.Interval()
 	c.mu.Unlock()
-	if err := c.cfg.Auth.Prepare(momentOf(c.cfg.Clock), c.interval()); err != nil {
+	if err := c.cfg.Auth.Prepare(momentOf(c.cfg.Clock), interval); err != nil {
 		return err
 	}
 	h := ntp.Header{Version: c.cfg.Version, Mode: ntp.ModeClient, Poll: max(poll, 0)}
@@ -340,7 +314,7 @@ func (c *Client) deadline() time.Time {
 	end := r.sent.Add(c.cfg.MaxDelay + patience)
 	next := c.due
 	if !r.settled && !r.presend {
-		next = r.sent.Add(c.schedule.least())
+		next = r.sent.Add(c.schedule.Shortest())
 	}
 	if next.Before(end) {
 		return next
@@ -348,7 +322,6 @@ func (c *Client) deadline() time.Time {
 	return end
 }
 
-// sleepUntil waits for a moment.
 // rest waits for the next request, or until somebody is in a hurry.
 func (c *Client) rest(ctx context.Context, until time.Time) error {
 	for {
@@ -364,7 +337,7 @@ func (c *Client) rest(ctx context.Context, until time.Time) error {
 			if c.request == nil {
 				continue
 			}
-			if soon := c.request.sent.Add(spacing); soon.Before(until) {
+			if soon := c.request.sent.Add(schedule.Spacing); soon.Before(until) {
 				until = soon
 				c.due = soon // no presend on the way
 			}

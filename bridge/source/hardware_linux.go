@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -144,6 +145,27 @@ func (s *socket) useHardware(device string, open map[string]*hardwareClock) erro
 	}
 	s.hardware = h
 	return s.apply(func(fd int) error { return stampAll(fd, hardwareStamps) })
+}
+
+// interfaceOf returns the index of the interface with an address, 0 if there is
+// none.
+func interfaceOf(addr netip.Addr) int {
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return 0
+	}
+	for _, i := range interfaces {
+		addrs, err := i.Addrs()
+		if err != nil {
+			continue
+		}
+		for _, a := range addrs {
+			if prefix, err := netip.ParsePrefix(a.String()); err == nil && prefix.Addr() == addr.Unmap() {
+				return i.Index
+			}
+		}
+	}
+	return 0
 }
 
 var _ crossClock = (*phcClock)(nil)

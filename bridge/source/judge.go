@@ -50,32 +50,30 @@ func (c *Client) receive(p received) error {
 func (c *Client) count(r *request, sample *Sample, j *Judgement, kiss *KissError) {
 	c.counts.Received++
 	if j.Again {
-		c.schedule.again = true
+		c.schedule.Continue()
 	}
 	switch {
 	case kiss != nil:
 		c.counts.Kisses++
 		if kiss.Code == "RATE" {
-			c.schedule.rate(kiss.Poll)
+			c.schedule.Rate(kiss.Poll)
 		}
-		c.schedule.answered()
+		c.schedule.Answered()
 	case j.Err == nil, errors.Is(j.Err, ErrUnsynchronised):
-		c.schedule.answered()
+		c.schedule.Answered()
 	case errors.Is(j.Err, ErrDelay), errors.Is(j.Err, ErrStep), errors.Is(j.Err, ErrBogus):
 		c.counts.Rejected++
-		c.schedule.answered()
+		c.schedule.Answered()
 	default:
 		c.counts.Refused++
 	}
 	switch {
 	case r.presend:
-	case errors.Is(j.Err, ErrDelay):
-		c.schedule.reach |= 1
-	case r.outcome == sampled:
-		c.schedule.reached()
+	case errors.Is(j.Err, ErrDelay), r.outcome == sampled:
+		c.schedule.Reached()
 	}
 	if r.presend && kiss != nil && kiss.Code == "RATE" {
-		if wait := r.sent.Add(c.schedule.least()); wait.After(c.due) {
+		if wait := r.sent.Add(c.schedule.Shortest()); wait.After(c.due) {
 			c.due = wait
 		}
 	}
@@ -83,7 +81,7 @@ func (c *Client) count(r *request, sample *Sample, j *Judgement, kiss *KissError
 		return
 	}
 	c.counts.Good++
-	c.schedule.sampled()
+	c.schedule.Sampled(sample.Delay)
 	switch min(sample.TX, sample.RX) {
 	case StampKernel:
 		c.counts.Kernel++

@@ -3,10 +3,12 @@ package source
 import (
 	"context"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"ntsbridge/bridge/clock/schedule"
 	"ntsbridge/bridge/ntp"
 )
 
@@ -27,28 +29,72 @@ func once(t *testing.T, w *watched, presend bool, then func(cancel func())) {
 
 func atOnce(cancel func()) { cancel() }
 
+// paced is a Pacer that says one thing.
+type paced func() int8
+
+func (p paced) Poll() int8              { return p() }
+func (paced) Asked(int8, time.Duration) {}
+
+// always wants one exponent.
+func always(poll int8) Pacer { return paced(func() int8 { return poll }) }
+
+// The exponent that packets tell is the one that is polled by, from the first
+// packet on.
 func TestPace(t *testing.T) {
 	t.Parallel()
-	server := scriptedServer(t, func(_ int, _ []byte, h *ntp.Header, _ netip.AddrPort) [][]byte { return good(h) })
 	for _, c := range []struct {
 		name      string
-		asks      time.Duration
+		asks      int8
 		minPoll   int8
 		want      time.Duration
 		wantShown int8
 	}{
-		{"a usual interval", 70 * time.Second, 6, 70 * time.Second, 6},
-		{"the start", 2050 * time.Millisecond, 6, 2050 * time.Millisecond, 1},
-		{"too short", time.Millisecond, 6, spacing, 1},
-		{"negative", -time.Hour, 6, spacing, 1},
-		{"short by configuration", time.Millisecond, -2, 250 * time.Millisecond, -2},
-		{"never", 1<<63 - 1, 6, longestInterval, MaxPoll},
+		{"a usual interval", 7, 6, 128 * time.Second, 7},
+		{"too short", -4, 6, 64 * time.Second, 6},
+		{"short by configuration", -6, -2, 250 * time.Millisecond, -2},
+		{"a second", 0, 0, time.Second, 0},
+		{"never", 127, 6, 1024 * time.Second, 10},
 	} {
-		w := newWatched(t, ClientConfig{Server: server, Pace: func() time.Duration { return c.asks },
-			Polling: Polling{MinPoll: c.minPoll, MaxPoll: 10, IBurst: true}}, func(*watched) {})
+		var wire []int8
+		server := scriptedServer(t, func(_ int, _ []byte, h *ntp.Header, _ netip.AddrPort) [][]byte {
+			wire = append(wire, h.Poll)
+			return good(h)
+		})
+		w := newWatched(t, ClientConfig{Server: server, Pace: always(c.asks), Polling: Polling{MinPoll: c.minPoll, MaxPoll: 10}}, func(*watched) {})
 		once(t, w, false, atOnce)
-		if wait := w.due.Sub(w.request.sent); wait != c.want || w.paces != 1 || w.Status().Poll != c.wantShown {
+		wait := w.due.Sub(w.request.sent)
+		if wait < c.want*97/100 || wait > c.want*103/100 || w.paces != 1 || w.Status().Poll != c.wantShown {
 			t.Errorf("%s: %v to the next request, asked %d times, poll exponent %d", c.name, wait, w.paces, w.Status().Poll)
+		}
+		once(t, w, false, atOnce)
+		if first, second := max(c.minPoll, 0), max(c.wantShown, 0); len(wire) != 2 || wire[0] != first || wire[1] != second {
+			t.Errorf("%s: packets told poll exponents %v", c.name, wire)
+		}
+	}
+}
+
+// A burst, and what follows it, changes nothing in the exponent on the wire.
+func TestPollOnTheWire(t *testing.T) {
+	t.Parallel()
+	var wire []int8
+	server := scriptedServer(t, func(_ int, _ []byte, h *ntp.Header, _ netip.AddrPort) [][]byte {
+		wire = append(wire, h.Poll)
+		return good(h)
+	})
+	for _, iburst := range []bool{true, false} {
+		wire = nil
+		w := newWatched(t, ClientConfig{Server: server, Pace: always(6), Polling: Polling{MinPoll: 6, MaxPoll: 10, IBurst: iburst}}, func(*watched) {})
+		var waits []time.Duration
+		for range 6 {
+			once(t, w, false, atOnce)
+			waits = append(waits, w.due.Sub(w.request.sent).Round(time.Second))
+		}
+		if !slices.Equal(wire, []int8{6, 6, 6, 6, 6, 6}) {
+			t.Errorf("iburst %v: poll exponents %v", iburst, wire)
+		}
+		burst := waits[0] == 2*time.Second && waits[2] == 2*time.Second && waits[3] == 4*time.Second && waits[4] == 8*time.Second
+		if burst != iburst || !iburst && waits[0] < 62*time.Second {
+			t.Errorf("iburst %v: requests after %v", iburst, waits)
 		}
 	}
 }
@@ -58,7 +104,7 @@ func TestPace(t *testing.T) {
 func TestHurry(t *testing.T) {
 	t.Parallel()
 	server := scriptedServer(t, func(_ int, _ []byte, h *ntp.Header, _ netip.AddrPort) [][]byte { return good(h) })
-	cfg := ClientConfig{Server: server, Polling: Polling{MinPoll: 6, MaxPoll: 6}, Pace: func() time.Duration { return time.Hour }}
+	cfg := ClientConfig{Server: server, Polling: Polling{MinPoll: 6, MaxPoll: 6}, Pace: always(10)}
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 	defer cancel()
 	w := newWatched(t, cfg, func(w *watched) {
@@ -77,7 +123,7 @@ func TestHurry(t *testing.T) {
 	if c := w.Status().Counts; c.Good != 2 || c.Sent != 2 {
 		t.Errorf("counts %+v, want two requests and answers", c)
 	}
-	if took := time.Since(began); took < spacing {
+	if took := time.Since(began); took < schedule.Spacing {
 		t.Errorf("the second request came after %v", took)
 	}
 }
@@ -101,15 +147,15 @@ func TestPaceOfHandshakes(t *testing.T) {
 	t.Parallel()
 	server := scriptedServer(t, func(_ int, _ []byte, h *ntp.Header, _ netip.AddrPort) [][]byte { return good(h) })
 	const steps = 4
-	cfg := ClientConfig{Server: server, Auth: &stepAuth{steps: steps}, Pace: func() time.Duration { return 0 }}
+	cfg := ClientConfig{Server: server, Auth: &stepAuth{steps: steps}, Pace: always(-6)}
 	w := watch(t, cfg, withSamples(3))
 	if s := w.Status(); w.paces != 2 && w.paces != 3 || w.missed > 0 || s.Sent != steps+3 || s.Good != 3 {
 		t.Errorf("asked %d times, %d missed, %+v", w.paces, w.missed, s)
 	}
-	w = newWatched(t, ClientConfig{Server: server, Auth: &stepAuth{steps: 1}, Pace: func() time.Duration { return time.Hour },
+	w = newWatched(t, ClientConfig{Server: server, Auth: &stepAuth{steps: 1}, Pace: always(10),
 		Polling: Polling{MinPoll: 6, MaxPoll: 10}}, func(*watched) {})
 	once(t, w, false, atOnce)
-	if wait := w.due.Sub(w.request.sent); wait != DefaultBurstInterval || w.paces != 0 {
+	if wait := w.due.Sub(w.request.sent); wait != schedule.DefaultBurstInterval || w.paces != 0 {
 		t.Errorf("%v to the next step, asked %d times", wait, w.paces)
 	}
 }
@@ -124,7 +170,7 @@ func TestMissed(t *testing.T) {
 		}
 		return nil
 	})
-	w := watch(t, ClientConfig{Server: server, Polling: short, Pace: func() time.Duration { return 0 }}, func(w *watched) bool {
+	w := watch(t, ClientConfig{Server: server, Polling: short, Pace: always(-6)}, func(w *watched) bool {
 		answer.Store(w.missed >= 5)
 		return len(w.samples) >= 3
 	})
@@ -160,8 +206,8 @@ func TestIntervals(t *testing.T) {
 func TestPresend(t *testing.T) {
 	t.Parallel()
 	server := scriptedServer(t, func(_ int, _ []byte, h *ntp.Header, _ netip.AddrPort) [][]byte { return good(h) })
-	pace := 64 * time.Second
-	w := newWatched(t, ClientConfig{Server: server, Presend: 6, Pace: func() time.Duration { return pace },
+	pace := int8(6)
+	w := newWatched(t, ClientConfig{Server: server, Presend: 6, Pace: paced(func() int8 { return pace }),
 		Polling: Polling{MinPoll: 4, MaxPoll: 10}}, func(*watched) {})
 	if w.presends() {
 		t.Error("an extra request before the first")
@@ -175,7 +221,7 @@ func TestPresend(t *testing.T) {
 	if len(w.samples) != 1 || w.paces != 1 || w.missed > 0 || w.due != due || w.Status().Received != 2 || w.Status().Good != 1 {
 		t.Errorf("%d samples, asked %d times, %d missed, %+v", len(w.samples), w.paces, w.missed, w.Status())
 	}
-	pace = 40 * time.Second
+	pace = 5
 	once(t, w, false, atOnce)
 	if w.presends() {
 		t.Error("an extra request at a poll exponent of 5")
@@ -192,43 +238,11 @@ func TestPresendRefused(t *testing.T) {
 		}
 		return [][]byte{encode(kissing(h, "RATE"))}
 	})
-	w := newWatched(t, ClientConfig{Server: server, Presend: 1, Pace: func() time.Duration { return 8 * time.Second },
+	w := newWatched(t, ClientConfig{Server: server, Presend: 1, Pace: always(3),
 		Polling: Polling{MinPoll: 3, MaxPoll: 10}}, func(*watched) {})
 	once(t, w, false, atOnce)
 	once(t, w, true, atOnce)
 	if wait := w.due.Sub(w.request.sent); len(w.kisses) != 1 || wait < 16*time.Second || w.missed > 0 {
 		t.Errorf("kisses %v, %v to the next request", w.kisses, wait)
-	}
-}
-
-// chrony's burst ends with the first good sample, and keeps the average.
-func TestScheduleBurstUntilGood(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		interval time.Duration
-		packets  int
-	}{{64 * time.Second, 1}, {100 * time.Second, 1}, {128 * time.Second, 2}, {1024 * time.Second, 4}} {
-		s := newSchedule(Polling{Burst: true, BurstLen: 4, BurstGood: 1})
-		s.sent(c.interval)
-		if s.burst != 0 {
-			t.Error("a burst before anything was reached")
-		}
-		s.reached()
-		s.sent(c.interval)
-		packets := 1
-		for s.burst > 0 {
-			s.sent(c.interval)
-			packets++
-		}
-		if packets != c.packets {
-			t.Errorf("interval %v: %d packets, want %d", c.interval, packets, c.packets)
-		}
-	}
-	s := newSchedule(Polling{Burst: true, BurstLen: 4, BurstGood: 1})
-	s.reached()
-	s.sent(time.Hour)
-	s.sampled()
-	if s.burst != 0 {
-		t.Errorf("%d packets after a good sample", s.burst)
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"ntsbridge/bridge/clock/schedule"
 	"ntsbridge/bridge/clock/timebase"
 	"ntsbridge/bridge/ntp"
 )
@@ -34,7 +35,7 @@ type PeerConfig struct {
 	Port  Port  // required
 	// Pace, Self and the callbacks are as in ClientConfig; OnMissed is told of
 	// each packet sent that none came back for until the next.
-	Pace     func() time.Duration
+	Pace     Pacer
 	Self     func(refid uint32) bool
 	OnSample func(Sample)
 	OnError  func(error)
@@ -60,7 +61,7 @@ type Peer struct {
 	due     time.Time
 
 	mu       sync.Mutex
-	schedule schedule
+	schedule *schedule.Schedule
 	last     *Sample
 	err      error
 	counts   Counts
@@ -112,12 +113,11 @@ func NewPeer(cfg PeerConfig) (*Peer, error) {
 	case cfg.Version > 4:
 		return nil, fmt.Errorf("source: version %d", cfg.Version)
 	}
-	if err := cfg.Polling.check(); err != nil {
-		return nil, err
+	plan, err := schedule.New(cfg.Polling)
+	if err != nil {
+		return nil, fmt.Errorf("source: %w", err)
 	}
-	p := &Peer{cfg: cfg, queue: make(chan queued, queueLen)}
-	p.schedule = schedule{Polling: cfg.Polling, poll: cfg.MinPoll, paced: cfg.Pace != nil}
-	return p, nil
+	return &Peer{cfg: cfg, queue: make(chan queued, queueLen), schedule: plan}, nil
 }
 
 // Deliver hands a packet from the peer's address to the association.
@@ -127,7 +127,7 @@ func (p *Peer) Deliver(packet Packet) { enqueue(p.queue, p.cfg.Clock, packet) }
 func (p *Peer) Status() Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return Status{p.cfg.Peer, p.cfg.Auth.Kind(), p.schedule.poll, p.schedule.reach, p.last, p.err, p.counts}
+	return Status{p.cfg.Peer, p.cfg.Auth.Kind(), p.schedule.Poll(), p.schedule.Reach(), p.last, p.err, p.counts}
 }
 
 // errGone says that a passive association ended.
@@ -137,7 +137,7 @@ var errGone = errors.New("source: the peer is gone")
 // gone.
 func (p *Peer) Run(ctx context.Context) error {
 	if p.cfg.Mode == ntp.ModeSymmetricPassive {
-		p.due = time.Now().Add(p.schedule.interval()) // the first packet is there already
+		p.due = time.Now().Add(p.schedule.Interval()) // the first packet is there already
 	}
 	timer := time.NewTimer(0)
 	defer timer.Stop()
@@ -149,10 +149,10 @@ func (p *Peer) Run(ctx context.Context) error {
 		case q := <-p.queue:
 			p.receive(q)
 		case <-timer.C:
-			if p.cfg.Mode == ntp.ModeSymmetricPassive && p.schedule.unreach > unreachable {
+			if p.cfg.Mode == ntp.ModeSymmetricPassive && p.schedule.Unreach() > schedule.Unreachable {
 				return errGone
 			}
-			if r, ok := p.cfg.Auth.(restartable); ok && p.schedule.unreach > 0 && p.schedule.unreach%(2*unreachable) == 0 {
+			if r, ok := p.cfg.Auth.(restartable); ok && p.schedule.Unreach() > 0 && p.schedule.Unreach()%(2*schedule.Unreachable) == 0 {
 				r.Restart()
 			}
 			if err := p.poll(); err != nil {
@@ -173,12 +173,11 @@ func (p *Peer) failed(err error) {
 
 // poll sends one packet.
 func (p *Peer) poll() error {
-	begun := p.schedule.begun
+	begun := p.schedule.Begun()
 	err := p.send()
 	p.mu.Lock()
-	p.schedule.sent(p.schedule.interval())
-	wait, poll := p.schedule.wait()
-	least := p.schedule.least()
+	p.schedule.Sent()
+	busy := p.schedule.Busy()
 	if err == nil {
 		p.counts.Sent++
 	} else {
@@ -192,20 +191,35 @@ func (p *Peer) poll() error {
 	if missed && p.cfg.OnMissed != nil {
 		p.cfg.OnMissed()
 	}
-	if poll && p.cfg.Pace != nil {
-		wait = min(max(p.cfg.Pace(), least), longestInterval)
+	wait := p.pace(busy)
+	p.due = time.Now().Add(wait)
+	return err
+}
+
+// pace returns the time until the next poll.
+func (p *Peer) pace(busy bool) time.Duration {
+	pace := p.cfg.Pace
+	if pace != nil && !busy {
+		poll := pace.Poll()
 		p.mu.Lock()
-		p.schedule.poll = exponentOf(wait)
+		p.schedule.Want(poll)
 		p.mu.Unlock()
 	}
+	p.mu.Lock()
+	wait, _ := p.schedule.Wait(rand.Float64())
+	shortest, least := p.schedule.Shortest(), p.schedule.Least()
+	p.mu.Unlock()
 	// Two peers that poll at the same moment would go on so.
-	p.due = time.Now().Add(max(wait-rand.N(wait/8+1), min(least, wait)))
-	return err
+	wait = max(wait-rand.N(wait/8+1), min(shortest, wait))
+	if pace != nil {
+		pace.Asked(least, wait)
+	}
+	return wait
 }
 
 func (p *Peer) send() error {
 	p.mu.Lock()
-	poll, interval := p.schedule.poll, p.schedule.interval()
+	poll, interval := p.schedule.Poll(), p.schedule.Interval()
 	p.mu.Unlock()
 	if err := p.cfg.Auth.Prepare(momentOf(p.cfg.Clock), interval); err != nil {
 		return err
@@ -232,24 +246,24 @@ func (p *Peer) receive(q queued) {
 	p.counts.Received++
 	switch {
 	case j.Err == nil, errors.Is(j.Err, ErrUnsynchronised):
-		p.schedule.answered()
+		p.schedule.Answered()
 	case errors.Is(j.Err, ErrStep), errors.Is(j.Err, ErrBogus):
 		p.counts.Rejected++
-		p.schedule.answered()
+		p.schedule.Answered()
 		p.heard = p.heard || errors.Is(j.Err, ErrStep)
 	default:
 		p.counts.Refused++
 	}
 	if sample != nil {
-		p.schedule.reached()
-		p.schedule.sampled()
+		p.schedule.Reached()
+		p.schedule.Sampled(sample.Delay)
 		p.heard = true
 		p.counts.Good++
 		p.last, p.err = sample, nil
 	}
 	p.mu.Unlock()
 	if j.Answer {
-		if soon := time.Now().Add(min(replyDelay, p.schedule.BurstInterval)); soon.Before(p.due) {
+		if soon := time.Now().Add(min(replyDelay, p.schedule.BurstInterval())); soon.Before(p.due) {
 			p.due = soon
 		}
 	}
@@ -278,7 +292,7 @@ func (p *Peer) judge(q queued) (*Sample, Judgement) {
 	}
 	// A repeated packet must not put wrong timestamps into our next one. A
 	// peer whose clock was set back is believed when it was lost.
-	if p.origin != 0 && h.Transmit.Sub(p.origin) <= 0 && p.schedule.unreach <= unreachable {
+	if p.origin != 0 && h.Transmit.Sub(p.origin) <= 0 && p.schedule.Unreach() <= schedule.Unreachable {
 		return nil, Judgement{Err: ErrOrigin, Answer: j.Answer}
 	}
 	p.origin, p.arrived = h.Transmit, q.at.timestamp()

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"ntsbridge/bridge/clock/schedule"
 	"ntsbridge/bridge/clock/timebase"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/symkey"
@@ -77,7 +78,7 @@ func newSide(t *testing.T, clock *fakeClock, mode ntp.Mode) *side {
 	}
 	s := &side{wire: new(wire), clock: clock}
 	s.Peer, err = NewPeer(PeerConfig{
-		Peer: netip.MustParseAddrPort("192.0.2.1:123"), Mode: mode, Auth: auth, Clock: clock, Port: s.wire,
+		Peer: netip.MustParseAddrPort("192.0.2.1:123"), Mode: mode, Auth: auth, Clock: clock, Port: s.wire, Polling: schedule.Usual(),
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -210,32 +211,5 @@ func TestHub(t *testing.T) {
 	}
 	if !from(1, good) || begun != 2 {
 		t.Errorf("%d associations, at most 2", begun)
-	}
-}
-
-func TestListener(t *testing.T) {
-	got := make(chan Packet, 1)
-	other := make(chan Packet, 1)
-	l, err := Listen([]netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}, func(p Packet) bool { other <- p; return true })
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	addr := l.conns[0].LocalAddr().String()
-	l.Handle(func(p Packet) bool {
-		p.Data = append([]byte(nil), p.Data...)
-		got <- p
-		return true
-	})
-	for mode, queue := range map[ntp.Mode]chan Packet{ntp.ModeSymmetricActive: got, ntp.ModeBroadcast: got, ntp.ModeClient: other} {
-		if err := l.Send(encode(ntp.Header{Version: 4, Mode: mode}), netip.MustParseAddr("127.0.0.1"), netip.MustParseAddrPort(addr)); err != nil {
-			t.Fatal(err)
-		}
-		if p := <-queue; p.To != netip.MustParseAddr("127.0.0.1") || p.Received == 0 || p.From.String() != addr {
-			t.Errorf("mode %d: %+v", mode, p)
-		}
-	}
-	if err := l.Send(nil, netip.Addr{}, netip.MustParseAddrPort("[::1]:9")); err == nil {
-		t.Error("a packet to IPv6 without such a port")
 	}
 }

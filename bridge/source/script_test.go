@@ -103,7 +103,7 @@ func newWatched(t *testing.T, cfg ClientConfig, then func(*watched)) *watched {
 	cfg.OnMissed = func() { w.missed++; then(w) }
 	cfg.OnKiss = func(k *KissError) { w.kisses = append(w.kisses, *k); then(w) }
 	if pace := cfg.Pace; pace != nil {
-		cfg.Pace = func() time.Duration { w.paces++; return pace() }
+		cfg.Pace = paced(func() int8 { w.paces++; return pace.Poll() })
 	}
 	c, err := NewClient(cfg)
 	if err != nil {

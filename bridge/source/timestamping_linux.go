@@ -45,6 +45,10 @@ func keepStamping() (end func()) {
 	return func() { unix.Close(fd) }
 }
 
+// hardwareWait is how long the timestamp of an interface may come after the
+// answer.
+const hardwareWait = time.Millisecond
+
 // oobLen is room for the control messages of a packet, octets.
 const oobLen = 512
 

@@ -14,7 +14,7 @@ func TestSteadyStateDoesNotAllocate(t *testing.T) {
 		if got := r.d.Sample(r.sample(s)); got != Accepted {
 			t.Fatal(got)
 		}
-		r.d.Next(s.id, 0.5)
+		r.planned(s, 0.5)
 		r.rate = r.d.Tick(r.reading()).Rate
 		r.d.Status(r.reading())
 	})
@@ -53,7 +53,7 @@ func TestMemoryIsBounded(t *testing.T) {
 		if err := r.d.AddSource(id, poll4); err != nil {
 			t.Fatal(err)
 		}
-		r.servers = append(r.servers, &server{id: id, delay: 1e-3 + 50e-3*r.noise(), next: r.now + 1e8})
+		r.servers = append(r.servers, newServer(t, id, poll4, 1e-3+50e-3*r.noise(), r.now+1e8))
 		for _, s := range r.servers {
 			if i%20 == 0 {
 				s.up = 20e-3 * r.noise()

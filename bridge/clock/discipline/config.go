@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"ntsbridge/bridge/clock/schedule"
 )
 
 // Config is the discipline's policy. DefaultConfig has usual values.
@@ -115,7 +117,7 @@ type SourceID uint32
 
 // SourceConfig is what is configured of a source.
 type SourceConfig struct {
-	MinPoll, MaxPoll int  // log2 s, 1 to 17
+	MinPoll, MaxPoll int  // log2 s, -6 to 17
 	Authenticated    bool // by NTS or a key; never Autokey
 	NoSelect         bool // measured only
 	Prefer           bool // of those that agree, only preferred ones are used
@@ -130,10 +132,10 @@ type SourceConfig struct {
 	Noise float64
 }
 
-// Limits of poll intervals, log2 s (RFC 5905 and chrony allow 17 at most).
+// Limits of poll intervals, log2 s.
 const (
-	leastPoll = 1
-	mostPoll  = 17
+	leastPoll = schedule.MinPoll
+	mostPoll  = schedule.MaxPoll
 )
 
 func (c *SourceConfig) check() error {

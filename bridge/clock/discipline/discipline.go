@@ -79,7 +79,6 @@ func (d *Discipline) Sample(x Sample) Verdict {
 	}
 	s.last = x.T1
 	s.reach = s.reach<<1 | 1
-	s.replies++
 	if verdict == Accepted && d.leaps.touches(&x) {
 		return AcrossLeap
 	}
@@ -256,17 +255,21 @@ func (d *Discipline) reset() {
 	d.joint.startY, d.joint.startYVar = d.y, 1e-12
 }
 
-// Next says that a request was just sent to a source, and returns when to
-// send the next one. random is uniform in [0, 1).
-func (d *Discipline) Next(id SourceID, random float64) time.Duration {
-	return d.polling.next(id, random)
+// Poll returns the poll exponent that suits a source now, log2 s, within its
+// limits.
+func (d *Discipline) Poll(id SourceID) int {
+	if s := d.find(id); s != nil {
+		return d.polling.wanted(s)
+	}
+	return 0
 }
 
-// RateLimited obeys a kiss-o'-death RATE, verified by the caller: at least one
-// step longer intervals for the rest of the run, and a pause now.
-func (d *Discipline) RateLimited(id SourceID) {
+// Asked says that a request was just sent to a source, and that the next one
+// comes after an interval. least is the least poll exponent, log2 s, where the
+// server asked for less than Poll says.
+func (d *Discipline) Asked(id SourceID, least int, interval time.Duration) {
 	if s := d.find(id); s != nil {
-		d.polling.slowDown(s)
+		s.leastNow, s.granted = least, interval.Seconds()
 	}
 }
 

@@ -23,7 +23,7 @@
 //
 // Selection is Marzullo's intersection with a strict majority (selection.go);
 // the bound of the error that is served is distance.go's. A driver feeds
-// Sample, Missed, RateLimited, Denied, Gap, ArmLeap and LeapApplied, calls
+// Sample, Missed, Asked, Denied, Gap, ArmLeap and LeapApplied, calls
 // Tick once a second and does what it says, asks Next when to ask a source
 // again, and publishes Status.
 //

@@ -25,7 +25,7 @@ func (d *Discipline) Gap(now Instant, lost, uncertain float64) {
 		if s.awaited = at; s.reach != 0 && s.count > 0 {
 			s.awaited = at + gathering + math.Exp2(float64(d.pollOf(s)))
 		}
-		s.count, s.strikes, s.sent, s.replies = 0, 0, 0, 0
+		s.count, s.strikes = 0, 0
 		s.last = now
 		s.state = Unusable
 	}

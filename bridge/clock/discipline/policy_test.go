@@ -254,6 +254,7 @@ func TestGap(t *testing.T) {
 	r.system += 0.2
 	r.d.Gap(r.rawNow(), 3599.5, 1)
 	for _, s := range r.servers {
+		s.plan.Restart()
 		s.next = r.now + 5e8
 	}
 	r.synchronised(t, false)

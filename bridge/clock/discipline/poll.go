@@ -2,20 +2,10 @@ package discipline
 
 import (
 	"math"
-	"time"
 )
 
 // Polling.
 const (
-	// burst requests come burstInterval seconds apart at the start; then
-	// intervals double up to the poll interval.
-	burst         = 4
-	burstInterval = 2.05
-	// leastInterval is what no two requests to a source are closer than, s.
-	leastInterval = 2.0
-	// spreadPolls is the part by which intervals vary, so that clients do not
-	// fall into step.
-	spreadPolls = 0.04
 	// pollPatience is how many samples in a row must allow a longer interval.
 	pollPatience = 8
 	// alarming is how many deviations of surprise shorten the interval.
@@ -39,33 +29,13 @@ type polling struct {
 	wander   float64 // log of the square of the oscillator's, averaged
 }
 
-// next returns when to send the next request after one that was just sent.
-func (p *polling) next(id SourceID, random float64) time.Duration {
-	s := p.roster.find(id)
-	if s == nil || s.refused {
-		return time.Duration(math.MaxInt64)
-	}
-	s.sent++
-	interval := math.Exp2(float64(p.pollOf(s)))
-	switch {
-	case s.paused:
-		s.paused = false
-		interval *= 2
-	case s.sent < burst:
-		interval = min(interval, burstInterval)
-	case s.replies > 0 && s.sent < mostPoll:
-		interval = min(interval, math.Exp2(float64(s.sent-2)))
-	}
-	interval *= 1 - spreadPolls/2 + spreadPolls*min(max(random, 0), 1)
-	s.granted = max(interval, leastInterval)
-	return time.Duration(s.granted * 1e9)
+// wanted returns the poll exponent that suits a source, log2 s.
+func (p *polling) wanted(s *source) int {
+	return min(max(p.poll, s.config.MinPoll), s.config.MaxPoll)
 }
 
-// pollOf returns a source's poll interval, log2 s.
-func (p *polling) pollOf(s *source) int {
-	least := max(s.config.MinPoll, s.leastNow)
-	return min(max(p.poll, least), max(s.config.MaxPoll, least))
-}
+// pollOf returns the poll exponent that is in force for a source, log2 s.
+func (p *polling) pollOf(s *source) int { return max(p.wanted(s), s.leastNow) }
 
 // adapt chooses the longest interval after which the estimate is hardly
 // worse than after a sample. How the present estimate's error will grow would
@@ -137,13 +107,6 @@ func (p *polling) residualDeviation() float64 {
 		return math.Sqrt(s.observed)
 	}
 	return 0
-}
-
-// slowDown lengthens a source's intervals, and pauses now.
-func (p *polling) slowDown(s *source) {
-	s.leastNow = min(p.pollOf(s)+1, mostPoll)
-	s.paused = true
-	s.sent = mostPoll // no burst
 }
 
 // interval is the shortest poll interval of the selected sources, s.

@@ -4,6 +4,8 @@ import (
 	"math"
 	"testing"
 	"time"
+
+	"ntsbridge/bridge/clock/schedule"
 )
 
 // rig is a machine with a clock, and servers that are asked as the discipline
@@ -32,6 +34,17 @@ type server struct {
 	silent bool
 	change func(*Sample)
 	asked  []int64
+	plan   *schedule.Schedule
+}
+
+// newServer is a server that is asked as its source is configured.
+func newServer(t testing.TB, id SourceID, c SourceConfig, delay float64, next int64) *server {
+	t.Helper()
+	plan, err := schedule.New(schedule.Config{MinPoll: int8(c.MinPoll), MaxPoll: int8(c.MaxPoll), IBurst: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &server{id: id, delay: delay, next: next, plan: plan}
 }
 
 const (
@@ -54,7 +67,7 @@ func newRig(t testing.TB, c Config, sources ...SourceConfig) *rig {
 		if err := d.AddSource(SourceID(i), s); err != nil {
 			t.Fatal(err)
 		}
-		r.servers = append(r.servers, &server{id: SourceID(i), delay: 2e-3, next: int64(i+1) * 1e8})
+		r.servers = append(r.servers, newServer(t, SourceID(i), s, 2e-3, int64(i+1)*1e8))
 	}
 	return r
 }
@@ -110,17 +123,23 @@ func (r *rig) run(seconds int) {
 func (r *rig) ask(s *server) {
 	r.advance(max(r.now, s.next))
 	s.asked = append(s.asked, r.now)
-	interval := r.d.Next(s.id, r.noise())
-	if interval > 1000*time.Hour {
-		s.next = math.MaxInt64
-	} else {
-		s.next = r.now + int64(interval)
-	}
+	s.plan.Sent()
+	s.next = r.now + int64(r.planned(s, r.noise()))
 	if s.silent {
 		r.d.Missed(s.id, r.rawNow())
 		return
 	}
 	r.d.Sample(r.sample(s))
+	s.plan.Answered()
+	s.plan.Reached()
+}
+
+// planned is the time until the next request.
+func (r *rig) planned(s *server, random float64) time.Duration {
+	s.plan.Want(int8(r.d.Poll(s.id)))
+	wait, _ := s.plan.Wait(random)
+	r.d.Asked(s.id, int(s.plan.Least()), wait)
+	return wait
 }
 
 func (r *rig) tick() {

@@ -3,7 +3,6 @@ package discipline
 import (
 	"math"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -83,8 +82,8 @@ func TestAnySample(t *testing.T) {
 			if !(math.Abs(a.Rate) <= 1.1e-3) || !(st.Distance() >= 0) || math.IsInf(st.Distance(), 0) {
 				t.Fatalf("action %+v, status %+v", a, st)
 			}
-			if next := d.Next(x.Source, 0.5); next < 2*time.Second {
-				t.Fatalf("next request after %v", next)
+			if poll := d.Poll(x.Source); poll != poll4.MinPoll && x.Source < 3 {
+				t.Fatalf("poll exponent %d", poll)
 			}
 			if tr := d.Tracking(r); math.IsNaN(tr.Frequency + tr.SystemOffset + tr.Skew + tr.RMSOffset + tr.Deviation) {
 				t.Fatalf("%+v", tr)
@@ -109,7 +108,7 @@ func TestConfigIsChecked(t *testing.T) {
 	}
 	d, _ := New(DefaultConfig())
 	for name, c := range map[string]SourceConfig{
-		"no interval": {}, "reversed": {MinPoll: 6, MaxPoll: 5}, "too long": {MinPoll: 6, MaxPoll: 18},
+		"too short": {MinPoll: -7, MaxPoll: 5}, "reversed": {MinPoll: 6, MaxPoll: 5}, "too long": {MinPoll: 6, MaxPoll: 18},
 		"asymmetry": {MinPoll: 6, MaxPoll: 6, Asymmetry: 0.6}, "noise": {MinPoll: 6, MaxPoll: 6, Noise: -1},
 	} {
 		if d.AddSource(1, c) == nil {

@@ -246,7 +246,7 @@ func TestEverySourceIsRemoved(t *testing.T) {
 		if err := r.d.AddSource(7, poll4); err != nil {
 			t.Fatal(err)
 		}
-		r.servers = []*server{{id: 7, delay: 2e-3, next: r.now + 1e9}}
+		r.servers = []*server{newServer(t, 7, poll4, 2e-3, r.now+1e9)}
 		r.run(100)
 		r.synchronised(t, true)
 		r.honest(t)
@@ -349,7 +349,7 @@ func TestWanderingServersDoNotShakeTheClock(t *testing.T) {
 func TestShorterPollsSilenceNobody(t *testing.T) {
 	adaptive := SourceConfig{MinPoll: 3, MaxPoll: 10}
 	r := newRig(t, DefaultConfig(), adaptive, adaptive, adaptive, adaptive, adaptive)
-	r.run(60000)
+	r.run(75000)
 	if r.d.poll < 7 {
 		t.Fatalf("poll interval 2^%d s: the case is not what it is meant to be", r.d.poll)
 	}

@@ -48,12 +48,9 @@ type source struct {
 	against  float64 // variance between it and the others, s^2
 
 	reach    uint8   // RFC 5905's shift register
-	sent     int     // since the last burst
-	granted  float64 // s: until the next request, as told by Next
-	replies  int
-	refused  bool // it told us to go away
-	leastNow int  // log2 s: minimum poll, raised by RATE
-	paused   bool // one interval more
+	granted  float64 // s: until the next request, as told by Asked
+	refused  bool    // it told us to go away
+	leastNow int     // log2 s: minimum poll, raised by RATE
 
 	last     Instant // T1 of the last sample
 	lastAt   float64

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"ntsbridge/bridge/clock/discipline"
+	"ntsbridge/bridge/clock/schedule"
 	"ntsbridge/bridge/ntp"
 )
 
@@ -14,6 +15,8 @@ type Product struct {
 	Events     []discipline.Event // all that it reported
 	Verdicts   map[discipline.Verdict]int
 	scenario   *Scenario
+	schedules  map[int]*schedule.Schedule
+	again      bool // Interval is asked again, for the request that was refused
 }
 
 // chronyLike is the policy under which chronyd was measured: makestep 1 3,
@@ -39,7 +42,7 @@ func NewProductWith(s *Scenario, c discipline.Config) *Product {
 	if err != nil {
 		panic(err)
 	}
-	p := &Product{Discipline: d, Verdicts: map[discipline.Verdict]int{}, scenario: s}
+	p := &Product{Discipline: d, Verdicts: map[discipline.Verdict]int{}, scenario: s, schedules: map[int]*schedule.Schedule{}}
 	for i := range s.Servers {
 		if s.Absent == nil || !s.Absent[i] {
 			p.Join(i)
@@ -54,18 +57,30 @@ func (p *Product) Join(source int) {
 	if err := p.Discipline.AddSource(discipline.SourceID(source), c); err != nil {
 		panic(err)
 	}
+	plan, err := schedule.New(schedule.Config{MinPoll: int8(c.MinPoll), MaxPoll: int8(c.MaxPoll), IBurst: true})
+	if err != nil {
+		panic(err)
+	}
+	p.schedules[source] = plan
 }
 
 // Leave implements Adaptable.
-func (p *Product) Leave(source int) { p.Discipline.RemoveSource(discipline.SourceID(source)) }
+func (p *Product) Leave(source int) {
+	p.Discipline.RemoveSource(discipline.SourceID(source))
+	delete(p.schedules, source)
+}
 
 // Kissed implements Adaptable.
 func (p *Product) Kissed(source int, kiss Kiss, raw int64) {
 	switch kiss {
 	case KissRate:
-		p.Discipline.RateLimited(discipline.SourceID(source))
+		if plan := p.schedules[source]; plan != nil {
+			plan.Rate(0)
+			p.again = true
+		}
 	case KissDeny:
 		p.Discipline.Denied(discipline.SourceID(source), discipline.Instant(raw))
+		delete(p.schedules, source)
 	}
 }
 
@@ -84,6 +99,10 @@ func (p *Product) Exchange(e Exchange) {
 		x.Leap = ntp.LeapDelete
 	}
 	p.Verdicts[p.Discipline.Sample(x)]++
+	if plan := p.schedules[e.Source]; plan != nil {
+		plan.Answered()
+		plan.Reached()
+	}
 }
 
 // Missed implements Client.
@@ -104,13 +123,27 @@ func (p *Product) Tick(r Reading) Command {
 
 // Interval implements Client.
 func (p *Product) Interval(source int, random float64) float64 {
-	return min(p.Discipline.Next(discipline.SourceID(source), random), 1000*time.Hour).Seconds()
+	plan, id := p.schedules[source], discipline.SourceID(source)
+	if plan == nil {
+		return (1000 * time.Hour).Seconds()
+	}
+	if !p.again {
+		plan.Sent()
+	}
+	p.again = false
+	plan.Want(int8(p.Discipline.Poll(id)))
+	wait, _ := plan.Wait(random)
+	p.Discipline.Asked(id, int(plan.Least()), wait)
+	return wait.Seconds()
 }
 
 // Suspended implements Client. The kernel knows how long the machine slept to
 // about a second.
 func (p *Product) Suspended(raw int64, lost float64) {
 	p.Discipline.Gap(discipline.Instant(raw), lost, 1)
+	for _, plan := range p.schedules {
+		plan.Restart()
+	}
 }
 
 // Distance implements Client.

@@ -1,4 +1,4 @@
-package source
+package interop
 
 import (
 	"context"
@@ -10,16 +10,19 @@ import (
 	"sync"
 	"sync/atomic"
 	"syscall"
+	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ntsbridge/bridge/ntp"
+	"ntsbridge/bridge/source"
 )
 
-// Listener is a Port of its own, for hosts on which no server has port 123,
-// and for tests.
-type Listener struct {
+// port is a source.Port of its own.
+type port struct {
 	conns   []*net.UDPConn
-	handler atomic.Pointer[Handler]
-	other   Handler
+	handler atomic.Pointer[source.Handler]
+	other   source.Handler
 	done    sync.WaitGroup
 }
 
@@ -28,14 +31,14 @@ type Listener struct {
 // unicast.
 const multicastTTL = 3
 
-// Listen opens UDP ports, such as 0.0.0.0:123 and [::]:123: packets to
+// listen opens UDP ports, such as 0.0.0.0:123 and [::]:123: packets to
 // broadcast and multicast addresses come to unspecified addresses only. other
-// gets the packets that belong to no association; it may be nil.
-func Listen(addrs []netip.AddrPort, other Handler) (*Listener, error) {
-	l := &Listener{other: other}
+// gets the packets that no association takes.
+func listen(addrs []netip.AddrPort, other source.Handler) (*port, error) {
+	l := &port{other: other}
 	for _, a := range addrs {
 		lc := net.ListenConfig{Control: func(network, _ string, c syscall.RawConn) error {
-			return control(c, func(fd int) error { return preparePort(fd, network == "udp6") })
+			return controlled(c, func(fd int) error { return preparePort(fd, network == "udp6") })
 		}}
 		network := "udp4"
 		if a.Addr().Is6() {
@@ -44,7 +47,7 @@ func Listen(addrs []netip.AddrPort, other Handler) (*Listener, error) {
 		c, err := lc.ListenPacket(context.Background(), network, a.String())
 		if err != nil {
 			l.Close()
-			return nil, fmt.Errorf("source: port %v: %w", a, err)
+			return nil, fmt.Errorf("port %v: %w", a, err)
 		}
 		l.conns = append(l.conns, c.(*net.UDPConn))
 	}
@@ -56,14 +59,12 @@ func Listen(addrs []netip.AddrPort, other Handler) (*Listener, error) {
 
 func preparePort(fd int, v6 bool) error {
 	options := [][3]int{
-		{unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1},
 		{unix.IPPROTO_IP, unix.IP_PKTINFO, 1},
 		{unix.SOL_SOCKET, unix.SO_BROADCAST, 1},
 		{unix.IPPROTO_IP, unix.IP_MULTICAST_TTL, multicastTTL},
 	}
 	if v6 {
 		options = [][3]int{
-			{unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1},
 			{unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1},
 			{unix.IPPROTO_IPV6, unix.IPV6_RECVPKTINFO, 1},
 			{unix.IPPROTO_IPV6, unix.IPV6_MULTICAST_HOPS, multicastTTL},
@@ -78,7 +79,7 @@ func preparePort(fd int, v6 bool) error {
 }
 
 // Close closes the ports and waits for the handlers.
-func (l *Listener) Close() {
+func (l *port) Close() {
 	for _, c := range l.conns {
 		c.Close()
 	}
@@ -86,7 +87,7 @@ func (l *Listener) Close() {
 }
 
 // Handle implements Port.
-func (l *Listener) Handle(h Handler) {
+func (l *port) Handle(h source.Handler) {
 	if h == nil {
 		l.handler.Store(nil)
 		return
@@ -95,8 +96,8 @@ func (l *Listener) Handle(h Handler) {
 }
 
 // read hands packets to the handlers until the port is closed.
-func (l *Listener) read(c *net.UDPConn) {
-	buf, oob := make([]byte, maxPacket), make([]byte, oobLen)
+func (l *port) read(c *net.UDPConn) {
+	buf, oob := make([]byte, 2304), make([]byte, 512)
 	for {
 		n, on, flags, from, err := c.ReadMsgUDPAddrPort(buf, oob)
 		if errors.Is(err, net.ErrClosed) {
@@ -105,25 +106,36 @@ func (l *Listener) read(c *net.UDPConn) {
 		if err != nil || flags&unix.MSG_TRUNC != 0 {
 			continue
 		}
-		a := parseAncillary(oob[:on])
-		p := Packet{
-			Data: buf[:n], From: netip.AddrPortFrom(from.Addr().Unmap(), from.Port()),
-			To: a.to, Destination: a.dest, Received: timestampOf(a.software), Kind: StampKernel,
-		}
-		if a.software == 0 {
-			p.Received, p.Kind = (*SystemClock)(nil).Now(), StampDaemon
-		}
-		if h := l.handler.Load(); h != nil && forAssociation(p.Data) && (*h)(p) {
+		p := source.Packet{Data: buf[:n], From: netip.AddrPortFrom(from.Addr().Unmap(), from.Port()),
+			Received: ntp.TimestampFromTime(time.Now())}
+		p.To, p.Destination = destinations(oob[:on])
+		if h := l.handler.Load(); h != nil && (*h)(p) {
 			continue
 		}
-		if l.other != nil {
-			l.other(p)
-		}
+		l.other(p)
 	}
 }
 
+// destinations returns the local address of a packet and the one in it, which
+// may be a broadcast or multicast address.
+func destinations(oob []byte) (to, destination netip.Addr) {
+	messages, _ := unix.ParseSocketControlMessage(oob)
+	for _, m := range messages {
+		switch h, d := m.Header, m.Data; {
+		case h.Level == unix.IPPROTO_IP && h.Type == unix.IP_PKTINFO && len(d) >= unix.SizeofInet4Pktinfo:
+			return netip.AddrFrom4([4]byte(d[4:8])), netip.AddrFrom4([4]byte(d[8:12]))
+		case h.Level == unix.IPPROTO_IPV6 && h.Type == unix.IPV6_PKTINFO && len(d) >= unix.SizeofInet6Pktinfo:
+			if destination = netip.AddrFrom16([16]byte(d[:16])); !destination.IsMulticast() {
+				to = destination
+			}
+			return to, destination
+		}
+	}
+	return to, destination
+}
+
 // conn returns the socket of an address family.
-func (l *Listener) conn(v4 bool) *net.UDPConn {
+func (l *port) conn(v4 bool) *net.UDPConn {
 	for _, c := range l.conns {
 		if c.LocalAddr().(*net.UDPAddr).AddrPort().Addr().Unmap().Is4() == v4 {
 			return c
@@ -133,11 +145,11 @@ func (l *Listener) conn(v4 bool) *net.UDPConn {
 }
 
 // Send implements Port.
-func (l *Listener) Send(p []byte, from netip.Addr, to netip.AddrPort) error {
+func (l *port) Send(p []byte, from netip.Addr, to netip.AddrPort) error {
 	v4 := to.Addr().Unmap().Is4()
 	c := l.conn(v4)
 	if c == nil {
-		return fmt.Errorf("source: no port open for %v", to)
+		return fmt.Errorf("no port open for %v", to)
 	}
 	var oob []byte
 	index := 0
@@ -147,7 +159,7 @@ func (l *Listener) Send(p []byte, from netip.Addr, to netip.AddrPort) error {
 	switch from = from.Unmap(); {
 	case !from.IsValid() || from.IsUnspecified():
 	case from.Is4() != v4:
-		return fmt.Errorf("source: %v cannot send to %v", from, to)
+		return fmt.Errorf("%v cannot send to %v", from, to)
 	case v4:
 		oob = unix.PktInfo4(&unix.Inet4Pktinfo{Spec_dst: from.As4(), Ifindex: int32(index)})
 	default:
@@ -179,10 +191,10 @@ func interfaceOf(addr netip.Addr) int {
 }
 
 // Join implements Port. It joins on every interface that has multicast.
-func (l *Listener) Join(group netip.Addr) error {
+func (l *port) Join(group netip.Addr) error {
 	c := l.conn(group.Is4())
 	if c == nil {
-		return fmt.Errorf("source: no port open for %v", group)
+		return fmt.Errorf("no port open for %v", group)
 	}
 	interfaces, err := net.Interfaces()
 	if err != nil {
@@ -206,14 +218,14 @@ func (l *Listener) Join(group netip.Addr) error {
 		}
 	}
 	if joined == 0 {
-		return fmt.Errorf("source: no interface to join %v on: %v", group, last)
+		return fmt.Errorf("no interface to join %v on: %v", group, last)
 	}
 	return nil
 }
 
 // join joins a group on one interface.
 func join(c syscall.RawConn, group netip.Addr, index int) error {
-	return control(c, func(fd int) error {
+	return controlled(c, func(fd int) error {
 		if group.Is4() {
 			return unix.SetsockoptIPMreqn(fd, unix.IPPROTO_IP, unix.IP_ADD_MEMBERSHIP,
 				&unix.IPMreqn{Multiaddr: group.As4(), Ifindex: int32(index)})
@@ -223,4 +235,13 @@ func join(c syscall.RawConn, group netip.Addr, index int) error {
 	})
 }
 
-var _ Port = (*Listener)(nil)
+var _ source.Port = (*port)(nil)
+
+// controlled applies f to the file descriptor of a socket.
+func controlled(c syscall.RawConn, f func(fd int) error) error {
+	var inner error
+	if err := c.Control(func(fd uintptr) { inner = f(int(fd)) }); err != nil {
+		return err
+	}
+	return inner
+}
