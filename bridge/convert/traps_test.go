@@ -176,7 +176,7 @@ func TestChronySources(t *testing.T) {
 	res := Convert(in, Options{})
 	checkResult(t, in, res)
 	for _, want := range []string{"server: a.example.org\n    auth: symmetric\n    key: 5", "server: b.example.org\n    auth: nts\n    nts_port: 4461",
-		"server: c.example.org", "server: d.example.org\n    minpoll: 0\n    maxpoll: 3", "format: chrony", "trusted: [all]"} {
+		"server: c.example.org", "server: d.example.org\n    minpoll: -2\n    maxpoll: 3", "format: chrony", "trusted: [all]"} {
 		if !strings.Contains(string(res.Output), want) {
 			t.Errorf("lacks %q:\n%s", want, res.Output)
 		}
