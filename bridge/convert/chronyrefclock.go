@@ -3,7 +3,6 @@ package convert
 import (
 	"fmt"
 	"ntsbridge/bridge/convert/chronyconf"
-	"ntsbridge/bridge/convert/ntpconf"
 	"ntsbridge/bridge/convert/report"
 	"ntsbridge/bridge/convert/spell"
 	"ntsbridge/bridge/convert/syntax"
