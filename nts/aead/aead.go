@@ -1,94 +1,8 @@
 package aead
 
 import (
-	"errors"
 	"fmt"
 	"io"
-	"strconv"
-)
-
-// ID is an algorithm's number in IANA's registry of AEAD algorithms, as
-// negotiated in NTS key establishment (RFC 8915, section 4.1.5).
-type ID uint16
-
-// The algorithms. AESSIVCMAC256 is the one that every NTS implementation has.
-const (
-	AESSIVCMAC256 ID = 15 // RFC 5297, two AES-128 keys
-	AESSIVCMAC384 ID = 16 // RFC 5297, two AES-192 keys
-	AESSIVCMAC512 ID = 17 // RFC 5297, two AES-256 keys
-	AES128GCMSIV  ID = 30 // RFC 8452
-)
-
-// TagLen is what Seal adds to a plaintext, in octets, with every algorithm.
-const TagLen = 16
-
-// gcmSIVNonceLen is the only nonce length of AES-GCM-SIV, in octets.
-const gcmSIVNonceLen = 12
-
-// Supported reports whether the package has the algorithm.
-func Supported(id ID) bool { return id.KeyLen() != 0 }
-
-// KeyLen returns the length of the algorithm's key in octets, 0 if it is not
-// supported.
-func (id ID) KeyLen() int {
-	switch id {
-	case AESSIVCMAC256:
-		return 32
-	case AESSIVCMAC384:
-		return 48
-	case AESSIVCMAC512:
-		return 64
-	case AES128GCMSIV:
-		return 16
-	}
-	return 0
-}
-
-// NonceLen returns the length of the nonces that we send, in octets, 0 if the
-// algorithm is not supported. AES-SIV takes nonces of any length; 16 octets is
-// what RFC 8915, section 5.6 lets every receiver expect.
-func (id ID) NonceLen() int {
-	switch id {
-	case AESSIVCMAC256, AESSIVCMAC384, AESSIVCMAC512:
-		return 16
-	case AES128GCMSIV:
-		return gcmSIVNonceLen
-	}
-	return 0
-}
-
-// TagLen returns what Seal adds to a plaintext, in octets: 16, or 0 if the
-// algorithm is not supported.
-func (id ID) TagLen() int {
-	if !Supported(id) {
-		return 0
-	}
-	return TagLen
-}
-
-// String returns the algorithm's name in IANA's registry.
-func (id ID) String() string {
-	switch id {
-	case AESSIVCMAC256:
-		return "AEAD_AES_SIV_CMAC_256"
-	case AESSIVCMAC384:
-		return "AEAD_AES_SIV_CMAC_384"
-	case AESSIVCMAC512:
-		return "AEAD_AES_SIV_CMAC_512"
-	case AES128GCMSIV:
-		return "AEAD_AES_128_GCM_SIV"
-	}
-	return "AEAD(" + strconv.Itoa(int(id)) + ")"
-}
-
-// The errors.
-var (
-	// ErrAuthentication is returned by Open, whatever the cause.
-	ErrAuthentication = errors.New("aead: message does not authenticate")
-	// ErrAlgorithm is returned by Init for an algorithm that is not Supported.
-	ErrAlgorithm = errors.New("aead: algorithm not supported")
-	// ErrKeyLen is returned by Init for a key that is not KeyLen octets.
-	ErrKeyLen = errors.New("aead: key has the wrong length")
 )
 
 // Key is an algorithm with an expanded key. The zero value opens nothing and
@@ -96,10 +10,8 @@ var (
 // calls of Init and Clear a Key may be used by several goroutines.
 type Key struct {
 	id  ID
-	mac schedule // AES-SIV: first half of the key, for S2V
+	mac sivMAC   // AES-SIV: first half of the key, for S2V
 	ctr schedule // AES-SIV: second half; AES-GCM-SIV: key-generating key
-	k1  number   // AES-SIV: CMAC's subkey for whole blocks (RFC 4493, section 2.3)
-	d0  number   // AES-SIV: CMAC of the zero block, where S2V starts
 }
 
 // Init expands a key of id.KeyLen() octets. The key is not kept by reference.
@@ -181,6 +93,57 @@ func (Key) GoString() string { return redacted }
 
 // Format tells nothing of the key, whatever the verb.
 func (Key) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, redacted) }
+
+// initSIV expands both halves of an AES-SIV key (RFC 5297, section 2.2).
+func (k *Key) initSIV(key []byte) {
+	k.mac.aes.expand(key[:len(key)/2])
+	k.ctr.expand(key[len(key)/2:])
+	k.mac.subkeys()
+}
+
+// sealSIV appends synthetic IV and ciphertext (RFC 5297, section 2.6).
+func (k *Key) sealSIV(dst, plaintext, associatedData, nonce []byte) []byte {
+	v := k.mac.s2v(plaintext, associatedData, nonce)
+	all, out := extend(dst, TagLen+len(plaintext))
+	k.ctr.xorStream(out[TagLen:], plaintext, sivCounter(v))
+	v.put(out)
+	return all
+}
+
+// openSIV appends the plaintext (RFC 5297, section 2.7).
+func (k *Key) openSIV(dst, ciphertext, associatedData, nonce []byte) ([]byte, error) {
+	v := toNumber(ciphertext)
+	all, out := extend(dst, len(ciphertext)-TagLen)
+	k.ctr.xorStream(out, ciphertext[TagLen:], sivCounter(v))
+	if !v.equal(k.mac.s2v(out, associatedData, nonce)) {
+		clear(out)
+		return nil, ErrAuthentication
+	}
+	return all, nil
+}
+
+// sealGCMSIV appends ciphertext and tag (RFC 8452, section 4).
+func (k *Key) sealGCMSIV(dst, nonce, plaintext, associatedData []byte) []byte {
+	if len(nonce) != gcmSIVNonceLen {
+		panic("aead: AES-GCM-SIV takes a nonce of 12 octets")
+	}
+	all, out := extend(dst, len(plaintext)+TagLen)
+	k.ctr.seal(out, nonce, plaintext, associatedData)
+	return all
+}
+
+// openGCMSIV appends the plaintext (RFC 8452, section 5).
+func (k *Key) openGCMSIV(dst, nonce, ciphertext, associatedData []byte) ([]byte, error) {
+	if len(nonce) != gcmSIVNonceLen {
+		return nil, ErrAuthentication
+	}
+	all, out := extend(dst, len(ciphertext)-TagLen)
+	if !k.ctr.open(out, nonce, ciphertext, associatedData) {
+		clear(out)
+		return nil, ErrAuthentication
+	}
+	return all, nil
+}
 
 // extend returns dst with n octets more, and these octets. What is there may be
 // the input, so it is left as it is.

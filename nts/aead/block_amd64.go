@@ -2,19 +2,22 @@
 
 package aead
 
-import (
-	"crypto/cipher"
-
-	"golang.org/x/sys/cpu"
-)
+import "golang.org/x/sys/cpu"
 
 // assembly tells whether to use the assembly. Only tests change it.
 var assembly = cpu.X86.HasAES && cpu.X86.HasPCLMULQDQ && cpu.X86.HasSSSE3 && cpu.X86.HasSSE41
 
 // schedule is an expanded AES key.
 type schedule struct {
-	roundKeys              // of the assembly
-	generic   cipher.Block // of crypto/aes; nil where the assembly works
+	roundKeys          // of the assembly
+	portable  portable // of crypto/aes; without a cipher where the assembly works
+}
+
+// sivMAC is the first half of an AES-SIV key.
+type sivMAC struct {
+	aes schedule
+	k1  number // CMAC's subkey for whole blocks (RFC 4493, section 2.3)
+	d0  number // CMAC of the zero block, where S2V starts
 }
 
 // roundKeys are the round keys of an AES key of any length.
@@ -39,10 +42,10 @@ func expand256(keys *[15]block, key *byte)
 //go:noescape
 func subkeys(r *roundKeys, k1, d0 *number)
 
-// s2v makes the synthetic IV v with k's mac, k1 and d0.
+// s2v makes the synthetic IV v with k.
 //
 //go:noescape
-func s2v(k *Key, v *number, plaintext, ad, nonce []byte)
+func s2v(k *sivMAC, v *number, plaintext, ad, nonce []byte)
 
 // xorStreamBE encrypts or decrypts in to out in counter mode. The first counter
 // is the block of big-endian halves hi and lo; it counts in its last 4 octets.
@@ -65,10 +68,10 @@ func openGCMSIV(r *roundKeys, out, nonce, sealed, ad []byte) (difference uint64)
 
 func (s *schedule) expand(key []byte) {
 	if !assembly {
-		s.expandGeneric(key)
+		s.portable = newPortable(key)
 		return
 	}
-	s.generic = nil
+	s.portable = portable{}
 	s.rounds = 6 + len(key)/4 // FIPS 197, section 5
 	switch len(key) {
 	case 16:
@@ -81,18 +84,19 @@ func (s *schedule) expand(key []byte) {
 }
 
 // subkeys makes k1 and d0.
-func (k *Key) subkeys() {
-	if k.mac.generic != nil {
-		k.subkeysGeneric()
+func (k *sivMAC) subkeys() {
+	if k.aes.portable.Block != nil {
+		p := newPortableMAC(k.aes.portable)
+		k.k1, k.d0 = p.k1, p.d0
 		return
 	}
-	subkeys(&k.mac.roundKeys, &k.k1, &k.d0)
+	subkeys(&k.aes.roundKeys, &k.k1, &k.d0)
 }
 
 // s2v returns the synthetic IV (RFC 5297, section 2.4).
-func (k *Key) s2v(plaintext, associatedData, nonce []byte) (v number) {
-	if k.mac.generic != nil {
-		return k.s2vGeneric(plaintext, associatedData, nonce)
+func (k *sivMAC) s2v(plaintext, associatedData, nonce []byte) (v number) {
+	if k.aes.portable.Block != nil {
+		return portableMAC{k.aes.portable, k.k1, k.d0}.s2v(plaintext, associatedData, nonce)
 	}
 	s2v(k, &v, plaintext, associatedData, nonce)
 	return v
@@ -101,9 +105,9 @@ func (k *Key) s2v(plaintext, associatedData, nonce []byte) (v number) {
 // xorStream encrypts or decrypts in to out, which may overlap it anyhow, in
 // AES-SIV's counter mode.
 func (s *schedule) xorStream(out, in []byte, ctr number) {
-	if s.generic != nil {
+	if s.portable.Block != nil {
 		copy(out, in)
-		s.xorStreamGeneric(out, ctr.block(), sivOrder)
+		s.portable.xorStream(out, ctr.block(), sivOrder)
 		return
 	}
 	xorStreamBE(&s.roundKeys, out[:len(in)], in, ctr.hi, ctr.lo)
@@ -111,8 +115,8 @@ func (s *schedule) xorStream(out, in []byte, ctr number) {
 
 // seal fills out, TagLen octets longer than the plaintext.
 func (s *schedule) seal(out, nonce, plaintext, associatedData []byte) {
-	if s.generic != nil {
-		s.sealGeneric(out, nonce, plaintext, associatedData)
+	if s.portable.Block != nil {
+		s.portable.seal(out, nonce, plaintext, associatedData)
 		return
 	}
 	_, _ = nonce[:gcmSIVNonceLen], out[:len(plaintext)+TagLen]
@@ -122,8 +126,8 @@ func (s *schedule) seal(out, nonce, plaintext, associatedData []byte) {
 // open fills out, TagLen octets shorter than sealed, and reports whether it is
 // authentic.
 func (s *schedule) open(out, nonce, sealed, associatedData []byte) bool {
-	if s.generic != nil {
-		return s.openGeneric(out, nonce, sealed, associatedData)
+	if s.portable.Block != nil {
+		return s.portable.open(out, nonce, sealed, associatedData)
 	}
 	_, _ = nonce[:gcmSIVNonceLen], out[:len(sealed)-TagLen]
 	return openGCMSIV(&s.roundKeys, out, nonce, sealed, associatedData) == 0

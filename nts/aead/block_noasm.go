@@ -2,30 +2,38 @@
 
 package aead
 
-import "crypto/cipher"
-
 // schedule is an expanded AES key.
 type schedule struct {
-	generic cipher.Block // of crypto/aes
+	portable portable
 }
 
-func (s *schedule) expand(key []byte) { s.expandGeneric(key) }
+// sivMAC is the first half of an AES-SIV key.
+type sivMAC struct {
+	aes schedule
+	k1  number // CMAC's subkey for whole blocks (RFC 4493, section 2.3)
+	d0  number // CMAC of the zero block, where S2V starts
+}
 
-func (k *Key) subkeys() { k.subkeysGeneric() }
+func (s *schedule) expand(key []byte) { s.portable = newPortable(key) }
 
-func (k *Key) s2v(plaintext, associatedData, nonce []byte) number {
-	return k.s2vGeneric(plaintext, associatedData, nonce)
+func (k *sivMAC) subkeys() {
+	p := newPortableMAC(k.aes.portable)
+	k.k1, k.d0 = p.k1, p.d0
+}
+
+func (k *sivMAC) s2v(plaintext, associatedData, nonce []byte) number {
+	return portableMAC{k.aes.portable, k.k1, k.d0}.s2v(plaintext, associatedData, nonce)
 }
 
 func (s *schedule) xorStream(out, in []byte, ctr number) {
 	copy(out, in)
-	s.xorStreamGeneric(out, ctr.block(), sivOrder)
+	s.portable.xorStream(out, ctr.block(), sivOrder)
 }
 
 func (s *schedule) seal(out, nonce, plaintext, associatedData []byte) {
-	s.sealGeneric(out, nonce, plaintext, associatedData)
+	s.portable.seal(out, nonce, plaintext, associatedData)
 }
 
 func (s *schedule) open(out, nonce, sealed, associatedData []byte) bool {
-	return s.openGeneric(out, nonce, sealed, associatedData)
+	return s.portable.open(out, nonce, sealed, associatedData)
 }

@@ -2,40 +2,17 @@ package aead
 
 import "encoding/binary"
 
-// sealGCMSIV appends ciphertext and tag (RFC 8452, section 4).
-func (k *Key) sealGCMSIV(dst, nonce, plaintext, associatedData []byte) []byte {
-	if len(nonce) != gcmSIVNonceLen {
-		panic("aead: AES-GCM-SIV takes a nonce of 12 octets")
-	}
-	all, out := extend(dst, len(plaintext)+TagLen)
-	k.ctr.seal(out, nonce, plaintext, associatedData)
-	return all
-}
-
-// openGCMSIV appends the plaintext (RFC 8452, section 5).
-func (k *Key) openGCMSIV(dst, nonce, ciphertext, associatedData []byte) ([]byte, error) {
-	if len(nonce) != gcmSIVNonceLen {
-		return nil, ErrAuthentication
-	}
-	all, out := extend(dst, len(ciphertext)-TagLen)
-	if !k.ctr.open(out, nonce, ciphertext, associatedData) {
-		clear(out)
-		return nil, ErrAuthentication
-	}
-	return all, nil
-}
-
-// sealGeneric fills out, TagLen octets longer than the plaintext.
-func (s *schedule) sealGeneric(out, nonce, plaintext, associatedData []byte) {
+// seal fills out, TagLen octets longer than the plaintext.
+func (s portable) seal(out, nonce, plaintext, associatedData []byte) {
 	var n nonceKeys
 	n.derive(s, nonce)
 	n.seal(out, nonce, plaintext, associatedData)
 	n = nonceKeys{}
 }
 
-// openGeneric fills out, TagLen octets shorter than sealed, and reports
+// open fills out, TagLen octets shorter than sealed, and reports
 // whether it is authentic.
-func (s *schedule) openGeneric(out, nonce, sealed, associatedData []byte) bool {
+func (s portable) open(out, nonce, sealed, associatedData []byte) bool {
 	var n nonceKeys
 	n.derive(s, nonce)
 	ok := n.open(out, nonce, sealed, associatedData)
@@ -45,22 +22,22 @@ func (s *schedule) openGeneric(out, nonce, sealed, associatedData []byte) bool {
 
 // nonceKeys are the keys of one nonce.
 type nonceKeys struct {
-	enc  schedule
+	enc  portable
 	auth element
 }
 
 // derive makes the keys of a nonce with the key-generating key s. The blocks
 // are those of a counter that starts at 0 before the nonce (RFC 8452, section
 // 4).
-func (n *nonceKeys) derive(s *schedule, nonce []byte) {
+func (n *nonceKeys) derive(s portable, nonce []byte) {
 	var ctr, enc block
 	copy(ctr[4:], nonce)
 	var stream [streamLen]byte
-	s.streamGeneric(&stream, &ctr, gcmSIVOrder)
+	s.stream(&stream, &ctr, gcmSIVOrder)
 	n.auth = element{binary.LittleEndian.Uint64(stream[0:]), binary.LittleEndian.Uint64(stream[16:])}
 	copy(enc[:8], stream[32:])
 	copy(enc[8:], stream[48:])
-	n.enc.expandGeneric(enc[:])
+	n.enc = newPortable(enc[:])
 	clear(stream[:])
 	enc = block{}
 }
@@ -75,7 +52,7 @@ func (n *nonceKeys) tag(nonce, plaintext, associatedData []byte) (t block) {
 	s.hi ^= binary.BigEndian.Uint64(nonce)
 	s.lo ^= uint64(binary.BigEndian.Uint32(nonce[8:])) << 32
 	s.lo &^= 0x80
-	n.enc.cbcMACGeneric(&t, nil, s)
+	n.enc.cbcMAC(&t, nil, s)
 	return t
 }
 
@@ -85,19 +62,19 @@ func gcmSIVCounter(t block) block {
 	return t
 }
 
-// seal is sealGeneric with derived keys.
+// seal is portable.seal with derived keys.
 func (n *nonceKeys) seal(out, nonce, plaintext, associatedData []byte) {
 	t := n.tag(nonce, plaintext, associatedData)
 	copy(out, plaintext)
-	n.enc.xorStreamGeneric(out[:len(plaintext)], gcmSIVCounter(t), gcmSIVOrder)
+	n.enc.xorStream(out[:len(plaintext)], gcmSIVCounter(t), gcmSIVOrder)
 	copy(out[len(plaintext):], t[:])
 }
 
-// open is openGeneric with derived keys.
+// open is portable.open with derived keys.
 func (n *nonceKeys) open(out, nonce, sealed, associatedData []byte) bool {
 	t := block(sealed[len(out):])
 	copy(out, sealed)
-	n.enc.xorStreamGeneric(out, gcmSIVCounter(t), gcmSIVOrder)
+	n.enc.xorStream(out, gcmSIVCounter(t), gcmSIVOrder)
 	got := n.tag(nonce, out, associatedData)
 	return toNumber(t[:]).equal(toNumber(got[:]))
 }

@@ -41,15 +41,14 @@ func readRFC8452(t *testing.T) (vectors []rfc8452) {
 
 // nonceKeys256 derives the keys of AES-256-GCM-SIV (RFC 8452, section 4).
 func nonceKeys256(key, nonce []byte) *nonceKeys {
-	var s schedule
-	s.expandGeneric(key)
+	s := newPortable(key)
 	var ctr block
 	copy(ctr[4:], nonce)
 	var stream [streamLen]byte
-	s.streamGeneric(&stream, &ctr, gcmSIVOrder)
+	s.stream(&stream, &ctr, gcmSIVOrder)
 	half := func(i int) []byte { return stream[i*16 : i*16+8] }
 	n := &nonceKeys{auth: toElement(slices.Concat(half(0), half(1)))}
-	n.enc.expandGeneric(slices.Concat(half(2), half(3), half(4), half(5)))
+	n.enc = newPortable(slices.Concat(half(2), half(3), half(4), half(5)))
 	return n
 }
 

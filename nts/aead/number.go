@@ -1,9 +1,14 @@
 package aead
 
 import (
+	"crypto/aes"
 	"encoding/binary"
-	"math/bits"
 )
+
+const blockLen = aes.BlockSize
+
+// block is one block of AES, or an element of POLYVAL's field.
+type block [blockLen]byte
 
 // number is a block read as a big-endian number of 128 bits, as CMAC and S2V
 // calculate with it.
@@ -26,11 +31,6 @@ func (n number) put(p []byte) {
 func (n number) block() (b block) {
 	n.put(b[:])
 	return b
-}
-
-// element returns the block of n as an element of POLYVAL's field.
-func (n number) element() element {
-	return element{bits.ReverseBytes64(n.hi), bits.ReverseBytes64(n.lo)}
 }
 
 func (n number) xor(m number) number { return number{n.hi ^ m.hi, n.lo ^ m.lo} }

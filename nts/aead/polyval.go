@@ -17,7 +17,7 @@ func (h *polyval) update(p []byte) {
 		h.add(toElement(p))
 	}
 	if len(p) > 0 {
-		h.add(tail(p, len(p)).element())
+		h.add(elementOf(tail(p, len(p))))
 	}
 }
 
@@ -28,6 +28,11 @@ type element struct{ lo, hi uint64 }
 func toElement(p []byte) element {
 	_ = p[blockLen-1]
 	return element{binary.LittleEndian.Uint64(p), binary.LittleEndian.Uint64(p[8:])}
+}
+
+// elementOf returns the block of n as an element.
+func elementOf(n number) element {
+	return element{bits.ReverseBytes64(n.hi), bits.ReverseBytes64(n.lo)}
 }
 
 // number returns the block of e as a number.

@@ -205,16 +205,16 @@ whole:
 // what precedes enters the plaintext's only in its last two blocks. That over
 // the nonce is short and needs no care.
 //
-// func s2v(k *Key, v *number, plaintext, ad, nonce []byte)
+// func s2v(k *sivMAC, v *number, plaintext, ad, nonce []byte)
 TEXT ·s2v(SB), NOSPLIT, $0-88
 	MOVQ   k+0(FP), DX
-	LEAQ   Key_mac(DX), AX
+	LEAQ   sivMAC_aes(DX), AX
 	SCHEDULE()
 	MOVOU  reverse<>(SB), X6
 	MOVOU  halves<>(SB), X7
 	MOVOU  carries<>(SB), X14
-	MOVOU  Key_k1(DX), X8
-	MOVOU  Key_d0(DX), X10
+	MOVOU  sivMAC_k1(DX), X8
+	MOVOU  sivMAC_d0(DX), X10
 	PSHUFB X7, X8
 	PSHUFB X7, X10
 	MOVO   X8, X9

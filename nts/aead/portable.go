@@ -2,17 +2,17 @@ package aead
 
 import (
 	"crypto/aes"
+	"crypto/cipher"
 	"crypto/subtle"
 	"encoding/binary"
 )
 
-const (
-	blockLen  = aes.BlockSize
-	streamLen = 8 * blockLen // octets of key stream made at a time
-)
+// streamLen is the octets of key stream made at a time.
+const streamLen = 8 * blockLen
 
-// block is one block of AES, or an element of POLYVAL's field.
-type block [blockLen]byte
+// portable is an expanded AES key of crypto/aes, for machines without our
+// assembly.
+type portable struct{ cipher.Block }
 
 // order is the octet order of a counter.
 type order bool
@@ -26,37 +26,37 @@ const (
 	gcmSIVOrder order = false
 )
 
-// expandGeneric expands a key of 16, 24 or 32 octets.
-func (s *schedule) expandGeneric(key []byte) {
+// newPortable expands a key of 16, 24 or 32 octets.
+func newPortable(key []byte) portable {
 	c, err := aes.NewCipher(key)
 	if err != nil {
 		panic("aead: " + err.Error()) // the length has been checked
 	}
-	s.generic = c
+	return portable{c}
 }
 
-// cbcMACGeneric runs the chain of CBC-MAC from x over the whole blocks of p
+// cbcMAC runs the chain of CBC-MAC from x over the whole blocks of p
 // and then over last.
-func (s *schedule) cbcMACGeneric(x *block, p []byte, last number) {
+func (s portable) cbcMAC(x *block, p []byte, last number) {
 	buf := make([]byte, blockLen)
 	copy(buf, x[:])
 	for ; len(p) >= blockLen; p = p[blockLen:] {
 		subtle.XORBytes(buf, buf, p[:blockLen])
-		s.generic.Encrypt(buf, buf)
+		s.Encrypt(buf, buf)
 	}
 	b := last.block()
 	subtle.XORBytes(buf, buf, b[:])
-	s.generic.Encrypt(buf, buf)
+	s.Encrypt(buf, buf)
 	*x = block(buf)
 	clear(buf)
 }
 
-// streamGeneric makes streamLen octets of key stream and advances the counter.
-func (s *schedule) streamGeneric(out *[streamLen]byte, ctr *block, o order) {
+// stream makes streamLen octets of key stream and advances the counter.
+func (s portable) stream(out *[streamLen]byte, ctr *block, o order) {
 	buf := make([]byte, blockLen)
 	for i := 0; i < streamLen; i += blockLen {
 		copy(buf, ctr[:])
-		s.generic.Encrypt(buf, buf)
+		s.Encrypt(buf, buf)
 		copy(out[i:], buf)
 		if o == sivOrder {
 			binary.BigEndian.PutUint32(ctr[12:], binary.BigEndian.Uint32(ctr[12:])+1)
@@ -67,14 +67,14 @@ func (s *schedule) streamGeneric(out *[streamLen]byte, ctr *block, o order) {
 	clear(buf)
 }
 
-// xorStreamGeneric encrypts or decrypts p in place in counter mode.
-func (s *schedule) xorStreamGeneric(p []byte, ctr block, o order) {
+// xorStream encrypts or decrypts p in place in counter mode.
+func (s portable) xorStream(p []byte, ctr block, o order) {
 	if len(p) == 0 {
 		return
 	}
 	var stream [streamLen]byte
 	for len(p) > 0 {
-		s.streamGeneric(&stream, &ctr, o)
+		s.stream(&stream, &ctr, o)
 		p = p[subtle.XORBytes(p, p, stream[:]):]
 	}
 	clear(stream[:])
