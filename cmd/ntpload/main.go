@@ -19,19 +19,6 @@ func main() {
 	os.Exit(code)
 }
 
-// failure is an error after the command line was found good.
-type failure struct{ error }
-
-func (f failure) Unwrap() error { return f.error }
-
-// fail marks an error as a failure; nil stays nil.
-func fail(err error) error {
-	if err == nil {
-		return nil
-	}
-	return failure{err}
-}
-
 // execute runs the command line and returns the exit status: 0 done, 1
 // failed, 2 wrong usage.
 func execute(ctx context.Context, args []string) int {

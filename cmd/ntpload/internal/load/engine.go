@@ -49,16 +49,6 @@ func (c *Config) Check() error {
 // epollEvents is how many ready sockets one epoll_wait(2) reports.
 const epollEvents = 64
 
-// Run loads the server with requests of the given maker and counts answers.
-func Run(ctx context.Context, c Config, maker Maker) (*Result, error) {
-	e, err := Open(c, maker)
-	if err != nil {
-		return nil, err
-	}
-	defer e.Close()
-	return e.Slice(ctx)
-}
-
 // Engine is a generator ready to load one server. It belongs to one goroutine,
 // which drives all sockets.
 type Engine struct {

@@ -70,7 +70,7 @@ func testKey(t *testing.T, algorithm string, secret byte) *symkey.Key {
 }
 
 func TestRunCountsAnswers(t *testing.T) {
-	r, err := Run(context.Background(), config(responder(t, serve)), Plain{})
+	r, err := run(context.Background(), config(responder(t, serve)), Plain{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -85,7 +85,7 @@ func TestRunCountsAnswers(t *testing.T) {
 func TestRunKeepsTheRate(t *testing.T) {
 	c := config(responder(t, serve))
 	c.Rate = 500
-	r, err := Run(context.Background(), c, Plain{})
+	r, err := run(context.Background(), c, Plain{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -105,7 +105,7 @@ func TestRunVerifiesSymmetricKeys(t *testing.T) {
 				p := serve(request)
 				return p[:key.Seal(p[:cap(p)], len(p), key.WireLen(4), scratch)]
 			})
-			r, err := Run(context.Background(), config(server), NewSymmetric(testKey(t, algorithm, 1)))
+			r, err := run(context.Background(), config(server), NewSymmetric(testKey(t, algorithm, 1)))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -138,7 +138,7 @@ func TestRunRefuses(t *testing.T) {
 	}
 	for _, c := range cases {
 		t.Run(c.name, func(t *testing.T) {
-			if r, err := Run(context.Background(), config(responder(t, c.answer)), c.maker); !errors.Is(err, ErrBadAnswers) {
+			if r, err := run(context.Background(), config(responder(t, c.answer)), c.maker); !errors.Is(err, ErrBadAnswers) {
 				t.Errorf("got %v, %+v; want ErrBadAnswers", err, r)
 			}
 		})
@@ -147,7 +147,7 @@ func TestRunRefuses(t *testing.T) {
 
 func TestRunCountsLosses(t *testing.T) {
 	n := 0
-	r, err := Run(context.Background(), config(responder(t, func(q []byte) []byte {
+	r, err := run(context.Background(), config(responder(t, func(q []byte) []byte {
 		if n++; n%4 == 0 {
 			return nil
 		}
@@ -280,4 +280,14 @@ func TestReadCPU(t *testing.T) {
 			t.Errorf("process %d, which cannot be, has CPU time", pid)
 		}
 	}
+}
+
+// run loads the server with requests of the given maker and counts answers.
+func run(ctx context.Context, c Config, maker Maker) (*Result, error) {
+	e, err := Open(c, maker)
+	if err != nil {
+		return nil, err
+	}
+	defer e.Close()
+	return e.Slice(ctx)
 }
