@@ -92,7 +92,7 @@ func (s *Server) Updated() uint32 { return s.values.Load().timestamp }
 //
 // A request with an extension field gets Defer unless slow is set. The caller
 // then calls Open again with slow set, off the fast path, in which the answer
-// may cost public-key operations. Verdict.Detail is the operation. A reason
+// may cost public-key operations. Verdict.Operation says what is asked. A reason
 // other than ReasonOK with the action Answer means an error response.
 //
 // A wrong MAC gets CryptoNAK, one of less than 16 octets nothing, as ntpd
@@ -215,7 +215,7 @@ func (s *Server) openMessage(now ntp.Timestamp, synced bool, req *ntp.Request, s
 	}
 	sess.HasMessage, sess.Op = true, Code(f.Type).Op()
 	v := verdict(ntp.CryptoNAK, ntp.ReasonBadMAC)
-	v.Detail = uint32(sess.Op)
+	v.Operation = uint8(sess.Op)
 	switch {
 	case !s.verify(0, req, sess):
 	case !slow:

@@ -136,7 +136,7 @@ func TestSeeds(t *testing.T) {
 			cfg.Takeover = c.takeover
 			s, p := newTestServer(t, cfg), newPeer(MD5)
 			v, _, resp := answer(t, s, p.plain(c.seed), c.now, true)
-			if v.Action != c.want || v.OldSecret != c.old || v.ZeroSeed != (c.seed == 0) || v.Reason != c.reason || v.Kind != ntp.KindAutokey || v.Detail != 0 {
+			if v.Action != c.want || v.OldSecret != c.old || v.ZeroSeed != (c.seed == 0) || v.Reason != c.reason || v.Kind != ntp.KindAutokey || v.Operation != 0 {
 				t.Fatalf("verdict %+v", v)
 			}
 			if v.Action == ntp.CryptoNAK {

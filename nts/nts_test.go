@@ -132,7 +132,7 @@ func TestExchange(t *testing.T) {
 			for range 20 {
 				req := makeRequest(t, c)
 				v, resp := answer(s, sess, req)
-				want := ntp.Verdict{Action: ntp.Answer, Kind: ntp.KindNTS, Detail: uint32(id)}
+				want := ntp.Verdict{Action: ntp.Answer, Kind: ntp.KindNTS, AEAD: uint16(id)}
 				if v != want {
 					t.Fatalf("verdict %+v, want %+v", v, want)
 				}

@@ -48,8 +48,7 @@ func (s *Server) SetRing(r *Ring) { s.ring.Store(r) }
 func (s *Server) Ring() *Ring { return s.ring.Load() }
 
 // Open verifies a request that was classified as NTS and prepares the cookies
-// of the answer in sess. The verdict's Detail is the AEAD, 0 if it is not
-// known. Answer is to be followed by Seal, NTSNAK by NAK.
+// of the answer in sess. The verdict tells the AEAD. Answer is to be followed by Seal, NTSNAK by NAK.
 func (s *Server) Open(req *ntp.Request, sess *Session) ntp.Verdict {
 	sess.reset()
 	v := ntp.Verdict{Action: ntp.Drop, Kind: ntp.KindNTS}
@@ -63,15 +62,15 @@ func (s *Server) Open(req *ntp.Request, sess *Session) ntp.Verdict {
 		v.Reason = ntp.ReasonBadField
 		return v
 	}
-	legacy, ok := ring.OpenCookie(&sess.keys, cookie)
+	old, ok := ring.OpenCookie(&sess.keys, cookie)
 	if ok {
-		v.Detail = uint32(sess.keys.AEAD)
+		v.AEAD = uint16(sess.keys.AEAD)
 	}
 	if !ok || s.enabled>>sess.keys.AEAD&1 == 0 {
 		v.Action, v.Reason = ntp.NTSNAK, ntp.ReasonUnknownCookie
 		return v
 	}
-	v.OldSecret = legacy
+	v.OldSecret = old
 	v.Action, v.Reason = sess.verify(req, len(cookie), &auth)
 	if v.Action == ntp.Answer {
 		sess.prepare(ring, len(req.Packet))

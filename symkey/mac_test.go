@@ -146,7 +146,7 @@ func replay(t *testing.T, table *Table, id string, request, reply []byte) {
 	s := NewScratch()
 	req := requestOf(request, table)
 	v, k := table.Open(&req, s)
-	if v.Action != ntp.Answer || v.Reason != ntp.ReasonOK || v.Kind != ntp.KindSymmetric || strconv.Itoa(int(v.Detail)) != id {
+	if v.Action != ntp.Answer || v.Reason != ntp.ReasonOK || v.Kind != ntp.KindSymmetric || strconv.Itoa(int(v.KeyID)) != id {
 		t.Errorf("key %s, %d octets: verdict %+v", id, len(request), v)
 		return
 	}
@@ -328,7 +328,7 @@ func TestOpenVerdicts(t *testing.T) {
 		req := requestOf(test.packet, table)
 		req.From = netip.AddrPortFrom(netip.MustParseAddr(test.from), 123)
 		v, k := table.Open(&req, s)
-		want := ntp.Verdict{Action: test.action, Reason: test.reason, Kind: ntp.KindSymmetric, Detail: test.detail}
+		want := ntp.Verdict{Action: test.action, Reason: test.reason, Kind: ntp.KindSymmetric, KeyID: test.detail}
 		if v != want || (k != nil) != (test.action == ntp.Answer) {
 			t.Errorf("%s: %+v, %v, want %+v", test.name, v, k, want)
 		}

@@ -82,10 +82,10 @@ func (t *Table) All() iter.Seq[*Key] {
 // gets a crypto-NAK; that is decided last, so that ReasonKeyAddress means a
 // client that has the key.
 //
-// The key is nil unless the verdict is Answer. Detail is the key identifier.
+// The key is nil unless the verdict is Answer.
 func (t *Table) Open(req *ntp.Request, s *Scratch) (ntp.Verdict, *Key) {
 	l := &req.Layout
-	v := ntp.Verdict{Action: ntp.CryptoNAK, Kind: ntp.KindSymmetric, Detail: l.KeyID}
+	v := ntp.Verdict{Action: ntp.CryptoNAK, Kind: ntp.KindSymmetric, KeyID: l.KeyID}
 	if l.Defect != ntp.ReasonOK {
 		v.Action, v.Reason = ntp.Drop, l.Defect
 		return v, nil

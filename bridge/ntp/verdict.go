@@ -77,9 +77,10 @@ type Verdict struct {
 	Action Action
 	Reason Reason
 	Kind   Kind
-	// Detail names the means: key identifier (symmetric), AEAD algorithm
-	// identifier (NTS), Autokey operation code (autokey, 0 for a plain packet).
-	Detail uint32
+	// One of these tells what the kind of authentication was done with.
+	KeyID     uint32 // symmetric: key identifier
+	AEAD      uint16 // NTS: algorithm identifier of RFC 5297 and 8452, 0: not known
+	Operation uint8  // Autokey: operation code of the message, 0 for a packet without
 	// OldSecret marks what was accepted under a secret that new cookies are no
 	// longer made from: an Autokey packet under an older seed or, in a
 	// takeover, under ntpd's; an NTS cookie under a former key.

@@ -79,7 +79,7 @@ func (h *handler) countVerdict(s *slot) {
 		h.count.oldSecret[v.Kind].Add(1)
 	}
 	if v.Kind == ntp.KindAutokey && v.Action == ntp.Answer {
-		h.count.autokeyOps[v.Detail&15].Add(1)
+		h.count.autokeyOps[v.Operation&15].Add(1)
 	}
 }
 
@@ -122,8 +122,8 @@ func (h *handler) judge(s *slot) ntp.Verdict {
 	}
 	v := h.authenticate(s)
 	if v.Action == ntp.Answer && kind == ntp.KindSymmetric {
-		if action, reason := rule.JudgeKey(v.Detail); action != ntp.Answer {
-			return h.refuse(req, ntp.Verdict{Action: action, Reason: reason, Kind: kind, Detail: v.Detail})
+		if action, reason := rule.JudgeKey(v.KeyID); action != ntp.Answer {
+			return h.refuse(req, ntp.Verdict{Action: action, Reason: reason, Kind: kind, KeyID: v.KeyID})
 		}
 	}
 	if kiss {
