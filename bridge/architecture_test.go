@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -202,6 +203,47 @@ func TestArchitecture(t *testing.T) {
 	}
 	for _, breach := range found {
 		t.Error(breach)
+	}
+}
+
+// Variables that change what tests do are told of in one place.
+func TestVariablesAreDescribed(t *testing.T) {
+	tree := os.DirFS("..")
+	readme, err := fs.ReadFile(tree, "README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	described := make(map[string]bool)
+	variable := regexp.MustCompile(`NTSBRIDGE_[A-Z]+(_[A-Z]+)*`)
+	for _, v := range variable.FindAllString(string(readme), -1) {
+		described[v] = true
+	}
+	used := make(map[string]bool)
+	err = fs.WalkDir(tree, ".", func(name string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case e.IsDir() && (name == "bin" || name == ".peers" || name == ".git"):
+			return fs.SkipDir
+		case !e.Type().IsRegular() || !slices.Contains([]string{".go", ".sh", ""}, path.Ext(name)):
+			return nil
+		}
+		text, err := fs.ReadFile(tree, name)
+		for _, v := range variable.FindAllString(string(text), -1) {
+			used[v] = true
+			if !described[v] && !strings.HasPrefix(v, "NTSBRIDGE_SERVER") {
+				t.Errorf("%s: %s is not in README.md, \"Working on it\"", name, v)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for v := range described {
+		if !used[v] {
+			t.Errorf("README.md tells of %s, which nothing reads", v)
+		}
 	}
 }
 

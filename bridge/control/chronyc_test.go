@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
-	"flag"
 	"fmt"
 	"io"
 	"math"
@@ -22,7 +21,8 @@ import (
 	"ntsbridge/bridge/ntp"
 )
 
-var update = flag.Bool("update", false, "write testdata/chronyc from what the real chronyc shows")
+// update: write testdata/chronyc from what the real chronyc shows.
+var update = os.Getenv("NTSBRIDGE_UPDATE") == "1"
 
 // world is what a daemon has to report.
 type world struct {
@@ -110,7 +110,7 @@ func readSessions(t *testing.T, name string) map[string]string {
 }
 
 // TestChronycShowsTheSame asks the real chronyc, which is told the same by a
-// daemon of this test. With -update it writes what TestReportsAreChronycs
+// daemon of this test. With NTSBRIDGE_UPDATE=1 it writes what TestReportsAreChronycs
 // compares with.
 func TestChronycShowsTheSame(t *testing.T) {
 	peers := os.Getenv("NTSBRIDGE_PEERS")
@@ -133,11 +133,11 @@ func TestChronycShowsTheSame(t *testing.T) {
 			if err := w.write(&got, args); err != nil {
 				t.Fatal(err)
 			}
-			if !*update {
+			if !update {
 				compareLines(t, w.name+": "+strings.Join(args, " "), got.String(), string(out))
 			}
 		}
-		if *update {
+		if update {
 			if err := os.WriteFile(filepath.Join("testdata", "chronyc", w.name+".txt"), []byte(file.String()), 0o644); err != nil {
 				t.Fatal(err)
 			}

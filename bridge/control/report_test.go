@@ -71,7 +71,7 @@ func TestOurColumns(t *testing.T) {
 		}
 	}
 	file := filepath.Join("testdata", "report.txt")
-	if *update {
+	if update {
 		if err := os.WriteFile(file, []byte(got.String()), 0o644); err != nil {
 			t.Fatal(err)
 		}
