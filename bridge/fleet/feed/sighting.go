@@ -47,7 +47,7 @@ func (s *Sighting) Fill(req *ntp.Request, v *ntp.Verdict, sent ntp.Timestamp, as
 	s.Kind, s.Reason, s.Action = v.Kind, v.Reason, v.Action
 	s.Operation = 0
 	if v.Kind == ntp.KindAutokey {
-		s.Operation = uint8(v.Detail)
+		s.Operation = v.Operation
 	}
 	s.TOS, s.KnownTOS = req.TOS, req.KnownTOS
 	s.MAC = uint8(min(max(0, len(req.Packet)-req.Layout.MAC-4), 255))
@@ -61,7 +61,7 @@ func MeansKey(req *ntp.Request, v *ntp.Verdict) uint32 {
 	case ntp.KindSymmetric:
 		return req.Layout.KeyID
 	case ntp.KindNTS:
-		return v.Detail
+		return uint32(v.AEAD)
 	}
 	return 0
 }
