@@ -2,6 +2,7 @@ package autokey
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"time"
@@ -18,8 +19,13 @@ type call struct {
 	synced bool
 	req    *ntp.Request
 	sess   *Session
-	field  []byte // at least 8 octets
-	peer   *Peer  // the association that answers, in symmetric modes
+	field  []byte    // at least 8 octets
+	peer   responder // the association that answers first, in symmetric modes
+}
+
+// responder answers what belongs to an association and not to the host.
+type responder interface {
+	dispatch(c *call, code Code) (o outcome, ok bool)
 }
 
 // outcome is what became of a message: a response, an error response (Event
@@ -248,7 +254,7 @@ func (c *call) sign() outcome {
 // from the memory of recent answers, or by make if the budget allows.
 func (c *call) costly(request []byte, filestamp uint32, cost int, make func() ([]byte, Event)) outcome {
 	s := c.server
-	key := c.answerKey(request, filestamp)
+	key := c.key(request, filestamp)
 	if m, ok := s.answers.get(key, c.now); ok {
 		c.sess.Cached = true
 		return outcome{message: m}
@@ -273,4 +279,26 @@ func (c *call) costly(request []byte, filestamp uint32, cost int, make func() ([
 	}
 	s.answers.put(key, c.now, lifetime(c.sess.Op), m)
 	return outcome{message: m}
+}
+
+// key returns what the answer is remembered by. Answers are remembered for one pair
+// of addresses, since cookies differ; a signed certificate does not.
+func (c *call) key(request []byte, filestamp uint32) (k answerKey) {
+	h := sha256.New()
+	var b [10]byte
+	b[0] = byte(c.sess.Op)
+	if c.synced {
+		b[1] = 1
+	}
+	binary.BigEndian.PutUint32(b[2:], filestamp)
+	binary.BigEndian.PutUint32(b[6:], uint32(len(request)))
+	h.Write(b[:])
+	h.Write(request)
+	if c.sess.Op != OpSign {
+		from, to := c.req.From.Addr().As16(), c.req.To.As16()
+		h.Write(from[:])
+		h.Write(to[:])
+	}
+	h.Sum(k[:0])
+	return k
 }

@@ -2,7 +2,6 @@ package autokey
 
 import (
 	"crypto/sha256"
-	"encoding/binary"
 	"sync"
 	"time"
 
@@ -24,28 +23,6 @@ func lifetime(op Op) time.Duration {
 
 // answerKey is the digest of all that an answer depends on.
 type answerKey [sha256.Size]byte
-
-// answerKey returns the key of the call. Answers are remembered for one pair
-// of addresses, since cookies differ; a signed certificate does not.
-func (c *call) answerKey(request []byte, filestamp uint32) (k answerKey) {
-	h := sha256.New()
-	var b [10]byte
-	b[0] = byte(c.sess.Op)
-	if c.synced {
-		b[1] = 1
-	}
-	binary.BigEndian.PutUint32(b[2:], filestamp)
-	binary.BigEndian.PutUint32(b[6:], uint32(len(request)))
-	h.Write(b[:])
-	h.Write(request)
-	if c.sess.Op != OpSign {
-		from, to := c.req.From.Addr().As16(), c.req.To.As16()
-		h.Write(from[:])
-		h.Write(to[:])
-	}
-	h.Sum(k[:0])
-	return k
-}
 
 // answers remembers recent answers, so that a repeated request costs no
 // public-key operation. It holds a fixed number and forgets the oldest.

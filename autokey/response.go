@@ -22,14 +22,6 @@ const retryInterval = 1024 * time.Second
 // the certificates are asked for anew: the server has other keys now.
 const maxBadSignatures = 3
 
-func messageError(op Op, e Event, format string, args ...any) *MessageError {
-	m := &MessageError{Op: op, Event: e}
-	if format != "" {
-		m.Err = fmt.Errorf(format, args...)
-	}
-	return m
-}
-
 // response handles the response to a request. It fills in the outcome and
 // restarts the association where ntpd does: on a protocol error, which
 // includes every error response.
@@ -101,11 +93,6 @@ func refusal(op Op) string {
 		return "the server refuses: it does not know the association any more"
 	}
 	return "the server refuses"
-}
-
-// symmetric reports whether the other side is a symmetric peer.
-func (a *association) symmetric() bool {
-	return a.mode == ntp.ModeSymmetricActive || a.mode == ntp.ModeSymmetricPassive
 }
 
 // checkName judges the host name of an ASSOC message.

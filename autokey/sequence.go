@@ -6,6 +6,9 @@ import "net/netip"
 // believed. It bounds the hashes that a packet can cost.
 const maxSequence = 2*MaxKeys - 1
 
+// signedAt are the times of a signed value.
+type signedAt struct{ timestamp, filestamp uint32 }
+
 // sequence follows the key identifiers of a broadcast server or a symmetric
 // peer, which uses its key list from the last to the first: the hash of each
 // identifier is the one before.

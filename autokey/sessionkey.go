@@ -5,9 +5,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"net/netip"
+
+	"ntsbridge/bridge/ntp/digest"
 )
 
 // MinKeyID is the smallest identifier of a session key; smaller ones are of
@@ -39,7 +40,7 @@ func NewSeed(rand io.Reader) (Seed, error) {
 // be computed without allocation. It must not be used concurrently.
 type Scratch struct {
 	digest Digest
-	h      hash.Hash
+	h      digest.Hash
 	in     [40]byte
 	key    [maxDigestLen]byte
 	sum    [maxDigestLen]byte
@@ -58,7 +59,7 @@ func NewScratch(d Digest) *Scratch {
 // use makes s work with d.
 func (s *Scratch) use(d Digest) {
 	if s.h == nil || s.digest != d {
-		s.digest, s.h = d, digests[d].new()
+		s.digest, s.h = d, digests[d].New()
 	}
 }
 

@@ -2,8 +2,6 @@ package symkey
 
 import (
 	"bytes"
-	"crypto/aes"
-	"crypto/cipher"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -35,8 +33,7 @@ type Key struct {
 	addresses []netip.Prefix
 	strict    bool // the addresses count for clients, too
 
-	block  cipher.Block // AES-CMAC only, like the subkeys
-	k1, k2 [cmacLen]byte
+	cmac cmac // of AES-CMAC only
 }
 
 // NewKey makes a key. The identifier is 1 to 2^32-1 (ntpd: up to 65535). The
@@ -73,12 +70,10 @@ func newKey(id uint32, a *algorithm, secret []byte, given int, addresses []netip
 		k.addresses = append(k.addresses, unmap(p))
 	}
 	if a.aesKey != 0 {
-		block, err := aes.NewCipher(k.secret)
-		if err != nil {
+		var err error
+		if k.cmac, err = newCMAC(k.secret); err != nil {
 			return nil, fmt.Errorf("key %d: %w", id, err)
 		}
-		k.block = block
-		k.subkeys()
 	}
 	return k, nil
 }

@@ -3,10 +3,9 @@ package symkey
 import (
 	"crypto/subtle"
 	"encoding/binary"
-)
 
-// cmacLen is the length of AES-CMAC's MAC and of AES's block in octets.
-const cmacLen = 16
+	"ntsbridge/bridge/ntp/digest"
+)
 
 // cutMACLen is what a digest is cut to, in octets, where the trailer must not
 // be longer than 24 octets with the key identifier (RFC 7822, section 7.5).
@@ -23,22 +22,22 @@ type Scratch struct {
 	input   [4096]byte // key and packet, for digests in one call
 	mac     [maxMACLen]byte
 	state   [cmacLen]byte
-	digests []digester // by algorithm.index, made when first needed
+	digests []digest.Hash // by algorithm.index, made when first needed
 }
 
 // NewScratch returns working memory for one worker.
-func NewScratch() *Scratch { return &Scratch{digests: make([]digester, len(algorithms))} }
+func NewScratch() *Scratch { return &Scratch{digests: make([]digest.Hash, len(algorithms))} }
 
 // compute returns the uncut MAC of msg; it lies in s.
 func (k *Key) compute(msg []byte, s *Scratch) []byte {
 	switch n := copy(s.input[:], k.secret); {
-	case k.block != nil:
-		k.cmac(msg, s)
-	case k.algorithm.sum != nil && n+len(msg) <= len(s.input):
+	case k.cmac.block != nil:
+		k.cmac.sum((*[cmacLen]byte)(s.mac[:]), msg, &s.state)
+	case k.algorithm.digest.Sum != nil && n+len(msg) <= len(s.input):
 		n += copy(s.input[n:], msg)
-		k.algorithm.sum(&s.mac, s.input[:n])
+		k.algorithm.digest.Sum(&s.mac, s.input[:n])
 	default:
-		d := s.digest(k.algorithm)
+		d := s.hash(k.algorithm)
 		d.Reset()
 		d.Write(k.secret)
 		d.Write(msg)
@@ -47,56 +46,11 @@ func (k *Key) compute(msg []byte, s *Scratch) []byte {
 	return s.mac[:k.algorithm.macLen]
 }
 
-func (s *Scratch) digest(a *algorithm) digester {
+func (s *Scratch) hash(a *algorithm) digest.Hash {
 	if s.digests[a.index] == nil {
-		s.digests[a.index] = a.newHash()
+		s.digests[a.index] = a.digest.New()
 	}
 	return s.digests[a.index]
-}
-
-// cmac is AES-CMAC (RFC 4493, section 2.4).
-func (k *Key) cmac(msg []byte, s *Scratch) {
-	x := &s.state
-	*x = [cmacLen]byte{}
-	for len(msg) > cmacLen {
-		xorBlock(x, (*[cmacLen]byte)(msg))
-		k.block.Encrypt(x[:], x[:])
-		msg = msg[cmacLen:]
-	}
-	if len(msg) == cmacLen {
-		xorBlock(x, (*[cmacLen]byte)(msg))
-		xorBlock(x, &k.k1)
-	} else {
-		for i, c := range msg {
-			x[i] ^= c
-		}
-		x[len(msg)] ^= 0x80
-		xorBlock(x, &k.k2)
-	}
-	k.block.Encrypt(s.mac[:cmacLen], x[:])
-}
-
-// subkeys derives CMAC's subkeys from the cipher (RFC 4493, section 2.3).
-func (k *Key) subkeys() {
-	var zero [cmacLen]byte
-	k.block.Encrypt(k.k1[:], zero[:])
-	double(&k.k1)
-	k.k2 = k.k1
-	double(&k.k2)
-}
-
-// double multiplies by x in GF(2^128), in constant time.
-func double(b *[cmacLen]byte) {
-	hi, lo := binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])
-	carry := hi >> 63
-	binary.BigEndian.PutUint64(b[:8], hi<<1|lo>>63)
-	binary.BigEndian.PutUint64(b[8:], lo<<1^carry*0x87)
-}
-
-func xorBlock(dst, src *[cmacLen]byte) {
-	a, b := binary.NativeEndian.Uint64(src[:8]), binary.NativeEndian.Uint64(src[8:])
-	binary.NativeEndian.PutUint64(dst[:8], binary.NativeEndian.Uint64(dst[:8])^a)
-	binary.NativeEndian.PutUint64(dst[8:], binary.NativeEndian.Uint64(dst[8:])^b)
 }
 
 // acceptsLen reports whether a MAC of n octets can be this key's: uncut, or cut

@@ -136,3 +136,8 @@ func checkGQ(n, b *big.Int) error {
 // asLong returns the first number that is longer than n: ntp-keygen rolls b
 // and u with as many bits as n has and does not reduce them.
 func asLong(n *big.Int) *big.Int { return new(big.Int).Lsh(one, uint(n.BitLen())) }
+
+var (
+	_ Responder = (*GQKey)(nil)
+	_ Verifier  = (*GQParameters)(nil)
+)

@@ -50,15 +50,6 @@ type Verifier interface {
 	Verify(challenge, response []byte) error
 }
 
-var (
-	_ Responder = (*IFFKey)(nil)
-	_ Responder = (*GQKey)(nil)
-	_ Responder = (*MVKey)(nil)
-	_ Verifier  = (*IFFParameters)(nil)
-	_ Verifier  = (*GQParameters)(nil)
-	_ Verifier  = (*MVParameters)(nil)
-)
-
 var one = big.NewInt(1)
 
 // hash is the hash of an integer as ntpd computes it: MD5, whatever the

@@ -145,3 +145,8 @@ func checkIFFGroup(p, q, g *big.Int) error {
 	}
 	return nil
 }
+
+var (
+	_ Responder = (*IFFKey)(nil)
+	_ Verifier  = (*IFFParameters)(nil)
+)

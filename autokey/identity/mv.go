@@ -159,3 +159,8 @@ func (p *MVParameters) Verify(challenge, response []byte) error {
 	}
 	return nil
 }
+
+var (
+	_ Responder = (*MVKey)(nil)
+	_ Verifier  = (*MVParameters)(nil)
+)

@@ -1,4 +1,4 @@
-package symkey
+package digest
 
 import (
 	"encoding/binary"
