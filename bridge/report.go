@@ -58,7 +58,7 @@ func held(r *clock.TrackingReport, panic time.Duration) string {
 	case panic > 0 && math.Abs(r.SystemOffset) > panic.Seconds():
 		return "the offset is beyond clock.panic"
 	case r.Held:
-		return "too few sources agree: no majority, fewer than clock.min_sources, or none that is required"
+		return heldBy[r.Why]
 	case r.Alarm:
 		return "another program steers the clock"
 	}
@@ -123,9 +123,38 @@ var reasons = map[discipline.SelectState]string{
 	discipline.Unusable:     "no usable answer yet",
 	discipline.Unreachable:  "does not answer",
 	discipline.Excluded:     "excluded by noselect, clock.auth_select or smeared time",
-	discipline.Falseticker:  "disagrees with the majority",
+	discipline.Falseticker:  "no majority of sources agrees",
 	discipline.Inconsistent: "too far from the others for its distance",
 	discipline.NotPreferred: "agrees, but others are preferred",
+}
+
+// outvoted says by what rule a source is not followed, where there are several.
+var outvoted = map[discipline.Rule]string{
+	discipline.ByMajority: "disagrees with the majority",
+	discipline.ByTrusted:  "disagrees with the majority of the sources with trust",
+	discipline.ByAuthenticated: "disagrees with the majority of authenticated servers and reference clocks, " +
+		"which are trusted beside other servers (clock.auth_select: mix)",
+	discipline.NoMajority: "no majority of sources agrees",
+	discipline.ByOption:   "noselect",
+	discipline.ByMode:     "not authenticated (clock.auth_select)",
+	discipline.BySmear:    "smears leap seconds, other sources do not",
+}
+
+// heldBy says by what rule nobody is followed.
+var heldBy = map[discipline.Rule]string{
+	discipline.NoRule:          "no source is followed",
+	discipline.NoMajority:      "no majority of the sources agrees",
+	discipline.TooFew:          "fewer sources agree than clock.min_sources",
+	discipline.RequiredMissing: "none of the sources agrees of which one is required (require, or authenticated ones and reference clocks by clock.auth_select: mix)",
+	discipline.NobodyUsable:    "no source is usable",
+}
+
+// whyNot says why a source is not followed.
+func whyNot(d *discipline.SourceStatus) string {
+	if why, ok := outvoted[d.Rule]; ok && d.State != discipline.Inconsistent {
+		return why
+	}
+	return reasons[d.State]
 }
 
 // report adds what is known of an association.
@@ -172,7 +201,7 @@ func showFollowed(d clock.SourceReport, t *clock.TrackingReport, source *control
 	if d.State == discipline.Selected && d.Info == t.Selected {
 		source.State = control.StateSelected
 	}
-	if why := reasons[d.State]; d.State != discipline.Unusable || source.Why == "" {
+	if why := whyNot(&d.SourceStatus); d.State != discipline.Unusable || source.Why == "" {
 		source.Why = why
 	}
 	choice.State = selectLetters[d.State]

@@ -101,7 +101,7 @@ func (p *pollers) startReferenceClocks(ctx context.Context) error {
 
 func (r *referenceClock) source() discipline.SourceConfig {
 	c := &r.cfg
-	return discipline.SourceConfig{MinPoll: c.Poll, MaxPoll: c.Poll, Authenticated: true, // nobody on a network can forge it
+	return discipline.SourceConfig{MinPoll: c.Poll, MaxPoll: c.Poll, RefClock: true,
 		NoSelect: c.NoSelect, Prefer: c.Prefer, Trust: c.Trust, Require: c.Require, Noise: c.Precision.Seconds()}
 }
 

@@ -66,10 +66,12 @@ type Clock struct {
 	StartSlewPPM float64 `mapstructure:"start_slew_ppm" range:"1..100000" unit:"ppm"`
 	// MinSources is how many sources must agree. Default: 1. Range: 1 to 64.
 	MinSources int `mapstructure:"min_sources" range:"1..64" unit:"sources"`
-	// AuthSelect is how authenticated and other sources go together (chrony's
-	// authselectmode): mix (others must agree with an authenticated one),
-	// require (authenticated ones only), prefer (others only while there is no
-	// authenticated one) or ignore. Autokey counts as not authenticated.
+	// AuthSelect is how authenticated and other servers go together (chrony's
+	// authselectmode): mix (where both are configured, most of the authenticated
+	// ones and reference clocks must agree, and others with them), require
+	// (authenticated ones and reference clocks only), prefer (others only while
+	// no authenticated one is usable) or ignore. Autokey counts as not
+	// authenticated; a reference clock alone never makes servers count for less.
 	// Default: mix.
 	AuthSelect string `mapstructure:"auth_select" oneof:"mix require prefer ignore"`
 	// NoCertTimeCheck is for how many first updates of the clock the dates of

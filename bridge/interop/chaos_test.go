@@ -131,10 +131,17 @@ func (f *follower) holds(name string, want func(*tracking) bool) Condition {
 	}}
 }
 
-// right is the condition that the clock is found right, by a true server.
+// These tests look at what goes where, on a machine that may be so busy that an
+// exchange takes a second. How well the clock is followed is judged in virtual
+// time, by the tests of bridge/clock/discipline and its simulator. So lies are
+// of seconds, which no delay explains.
+const lie = 20 * time.Second
+
+// right is the condition that the clock is found right, by a true server, as
+// far as its answers say.
 func (f *follower) right() Condition {
 	return f.holds("tracking", func(k *tracking) bool {
-		return k.Leap == 0 && k.Stratum == 4 && math.Abs(k.SystemOffset) < 0.002 && k.distance() < 0.1
+		return k.Leap == 0 && k.Stratum == 4 && math.Abs(k.SystemOffset) <= k.distance()
 	})
 }
 
@@ -162,7 +169,7 @@ func TestChaosLiar(t *testing.T) {
 	liar := c.relays[2]
 	// A source that lies among its first answers takes longer to be found out.
 	Await(t, chaosLimit, liar.asked("the liar", 8))
-	for _, m := range []Mischief{{Lie: 30 * time.Millisecond}, {Ramp: 0.02}} {
+	for _, m := range []Mischief{{Lie: lie}, {Ramp: 0.5}} {
 		liar.Set(m)
 		Await(t, chaosLimit, append(f.states(c.names, "combined", "combined", "falseticker"), outside.Condition())...)
 		if s, err := f.found(c.names[2]); err != nil || s.Why != "disagrees with the majority" {
@@ -185,7 +192,7 @@ func TestChaosLiarFirst(t *testing.T) {
 	t.Parallel()
 	c := newChaos(t, 3, "client")
 	h := c.clients[0]
-	c.relays[0].Set(Mischief{Lie: -700 * time.Millisecond})
+	c.relays[0].Set(Mischief{Lie: -lie})
 	f := startFollower(h, followerYAML("", sourcesOf([]string{c.names[0], "late", "later"})))
 	w := f.watch(c.probe)
 	Await(t, chaosLimit, c.relays[0].asked("the liar", 2))
@@ -195,7 +202,7 @@ func TestChaosLiarFirst(t *testing.T) {
 	w.end(f)
 	served, _ := w.all()
 	for _, s := range served {
-		if s.Synchronised() && s.Distance > 350*time.Millisecond {
+		if s.Synchronised() && s.Ahead.Abs() > lie/2 {
 			t.Fatalf("the liar was followed: %+v", s)
 		}
 	}
@@ -222,24 +229,30 @@ func TestChaosVanish(t *testing.T) {
 
 // TestChaosNoMajority lets two of three sources lie differently: nobody is
 // believed. A clock that was synchronised before is served with a bound that
-// grows, and then not any more; one that never was is not served at all.
+// grows; one that never was is not served at all. That the growing bound ends
+// in the alarm is TestNoMajorityEndsInTheAlarm's, of the discipline.
 func TestChaosNoMajority(t *testing.T) {
 	t.Parallel()
 	c := newChaos(t, 3, "before", "after")
-	clock := "drift_ppm: 500, max_distance: 15ms"
-	before := startFollower(c.clients[0], followerYAML(clock, sourcesOf(c.names)))
+	before := startFollower(c.clients[0], followerYAML("drift_ppm: 500", sourcesOf(c.names)))
 	Await(t, chaosLimit, before.combined(c.names...)...)
 	w := before.watch(c.probe)
 	Await(t, chaosLimit, w.serves(ntp.LeapNone, 4))
-	c.relays[0].Set(Mischief{Lie: 700 * time.Millisecond})
-	c.relays[2].Set(Mischief{Lie: -400 * time.Millisecond})
+	c.relays[0].Set(Mischief{Lie: lie})
+	c.relays[2].Set(Mischief{Lie: -lie})
 	after := startFollower(c.clients[1], followerYAML("", sourcesOf(c.names)))
 	never := after.watch(c.probe)
 	x := []string{"falseticker", "falseticker", "falseticker"}
 	Await(t, chaosLimit, append(append(before.states(c.names, x...), after.states(c.names, x...)...),
-		w.serves(ntp.LeapUnknown, 0),
 		before.holds("no majority", func(k *tracking) bool { return strings.Contains(k.Held, "majority") }),
 		after.holds("no majority", func(k *tracking) bool { return k.Leap == 3 && strings.Contains(k.Held, "majority") }))...)
+	from, _ := w.last()
+	Await(t, chaosLimit, Condition{"the bound grows", func() error {
+		if s, _ := w.last(); s.Synchronised() && s.Distance < from.Distance+time.Millisecond {
+			return fmt.Errorf("root distance %v, before %v", s.Distance, from.Distance)
+		}
+		return nil
+	}})
 	served, _ := never.all()
 	for _, s := range served {
 		if s.Synchronised() {
@@ -381,17 +394,18 @@ func TestChaosLeap(t *testing.T) {
 }
 
 // TestChaosJump lets the only source jump, and back: there is nobody else to
-// believe, and the bound that is served says how far it is from the clock.
+// believe, and the bound that is served says how far it is from the clock. How
+// soon it is followed is TestTheOnlySourceJumps', of the discipline.
 func TestChaosJump(t *testing.T) {
 	t.Parallel()
 	c := newChaos(t, 1, "client")
-	f := startFollower(c.clients[0], followerYAML("", sourcesOf(c.names)))
+	f := startFollower(c.clients[0], followerYAML("max_distance: 15s", sourcesOf(c.names)))
 	Await(t, chaosLimit, f.combined(c.names...)...)
 	w := f.watch(c.probe)
-	for _, jump := range []float64{0.1, -0.3, 0} {
+	for _, jump := range []float64{4, -6, 0} {
 		c.relays[0].Set(Mischief{Lie: time.Duration(jump * float64(time.Second))})
 		Await(t, chaosLimit, f.holds(fmt.Sprintf("jump to %v s", jump), func(k *tracking) bool {
-			return k.Leap == 0 && math.Abs(k.SystemOffset+jump) < 0.01 && math.Abs(k.Frequency) < 500
+			return k.Leap == 0 && math.Abs(k.SystemOffset+jump) < 1
 		}))
 	}
 	w.end(f)

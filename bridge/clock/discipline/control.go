@@ -193,8 +193,10 @@ func (c *controller) mayStep(e, at float64) bool {
 	if c.updates <= c.config.StepUpdates {
 		return true
 	}
+	// Of those that are followed: who is measured only, silent, or not
+	// preferred cannot confirm anything.
 	witnesses := 1
-	if len(c.roster.sources) >= 3 {
+	if len(c.roster.selected) >= 3 {
 		witnesses = 2
 	}
 	return c.config.StepAnyTime && at-c.large.since >= c.config.StepOut && c.large.samples >= 3 && len(c.large.sources) >= witnesses

@@ -37,7 +37,7 @@ func New(c Config) (*Discipline, error) {
 	d := &Discipline{config: c}
 	d.joint = jointFilter{bank: newJointBank(), roster: &d.roster, journal: &d.journal, startYVar: startFrequency * startFrequency}
 	d.polling = polling{config: &d.config, roster: &d.roster, joint: &d.joint}
-	d.selection = selection{config: &d.config, roster: &d.roster, polling: &d.polling, joint: &d.joint, gather: gathering}
+	d.selection = selection{config: &d.config, roster: &d.roster, polling: &d.polling, joint: &d.joint, gather: gathering, held: true, why: NobodyUsable}
 	d.claim = claim{config: &d.config, joint: &d.joint}
 	d.controller = controller{config: &d.config, frame: &d.frame, roster: &d.roster, joint: &d.joint, polling: &d.polling, journal: &d.journal}
 	return d, nil
@@ -234,7 +234,7 @@ func (d *Discipline) expire(r Reading) {
 	}
 	at := d.seconds(r.Raw)
 	for _, s := range d.selected {
-		if d.usable(s, at) != Selected {
+		if state, _ := d.usable(s, at); state != Selected {
 			d.choose(at)
 			return
 		}

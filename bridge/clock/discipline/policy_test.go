@@ -89,18 +89,58 @@ func TestStepAnyTime(t *testing.T) {
 	}
 }
 
-// Where three sources are configured the word of one is not enough.
+// Where three sources are followed the word of one is not enough, however often
+// it is heard while the others say nothing yet.
 func TestStepNeedsWitnesses(t *testing.T) {
 	c := DefaultConfig()
-	c.StepAnyTime = true
-	r := newRig(t, c, poll4, poll4, poll4)
-	r.run(600)
-	r.servers[0].silent, r.servers[1].silent = true, true
-	r.run(600)
-	r.servers[2].offset = 5
-	r.run(2000)
+	c.StepAnyTime, c.StepOut = true, 40
+	often, rarely := SourceConfig{MinPoll: 3, MaxPoll: 3}, SourceConfig{MinPoll: 9, MaxPoll: 9}
+	r := newRig(t, c, often, rarely, rarely)
+	r.run(4000)
+	r.pause(5)
+	for _, s := range r.servers {
+		s.next = max(s.next, r.now+400e9)
+	}
+	r.servers[0].next = r.now + 1e9
+	r.run(300)
 	if len(r.steps) > 0 {
 		t.Errorf("steps %v on the word of one source of three", r.steps)
+	}
+	r.run(600)
+	if len(r.steps) != 1 {
+		t.Errorf("steps %v, all sources say so", r.steps)
+	}
+}
+
+// A pause of minutes that no clock shows is stepped away also where one source
+// alone has a say: the others are measured only, dead, or not preferred.
+func TestStepByTheOnesThatHaveASay(t *testing.T) {
+	preferred, ignored := poll4, poll4
+	preferred.Prefer, ignored.NoSelect = true, true
+	for name, c := range map[string]struct {
+		sources []SourceConfig
+		set     func(*rig)
+	}{
+		"prefer on one line": {[]SourceConfig{preferred, poll4, poll4}, nil},
+		"noselect":           {[]SourceConfig{poll4, ignored, ignored}, nil},
+		"dead ones":          {[]SourceConfig{poll4, poll4, poll4}, func(r *rig) { r.servers[1].silent, r.servers[2].silent = true, true }},
+		"all":                {[]SourceConfig{poll4, poll4, poll4}, nil},
+		"one":                {[]SourceConfig{poll4}, nil},
+	} {
+		config := DefaultConfig() // what ntpd does: tinker step and stepout
+		config.StepThreshold, config.StepUpdates, config.StepAnyTime, config.StepOut = 0.128, 1, true, 300
+		r := newRig(t, config, c.sources...)
+		if c.set != nil {
+			c.set(r)
+		}
+		r.run(1000)
+		r.pause(600)
+		r.run(500)
+		if len(r.steps) != 1 || math.Abs(r.system) > 0.01 {
+			t.Errorf("%s: steps %v, error %v", name, r.steps, r.system)
+		}
+		r.synchronised(t, true)
+		r.honest(t)
 	}
 }
 
@@ -433,5 +473,59 @@ func TestFastOscillatorIsCorrectedExactly(t *testing.T) {
 		if math.Abs(r.system) > 0.5e-6 {
 			t.Errorf("at %v: error %v", y, r.system)
 		}
+	}
+}
+
+// Two of three sources lie differently: there is no majority, the clock is held,
+// what is claimed grows, and ends in the alarm.
+func TestNoMajorityEndsInTheAlarm(t *testing.T) {
+	c := DefaultConfig()
+	c.Drift, c.MaxDistance = 500e-6, 15e-3
+	r := newRig(t, c, poll4, poll4, poll4)
+	r.run(600)
+	r.synchronised(t, true)
+	st := r.status()
+	before := st.Distance()
+	r.servers[0].offset, r.servers[2].offset = 0.7, -0.4
+	r.run(20)
+	for range 10 {
+		r.run(1)
+		r.honest(t)
+	}
+	if st = r.status(); st.Synchronised && st.Distance() < before {
+		t.Errorf("root distance %v, with a majority it was %v", st.Distance(), before)
+	}
+	r.run(60)
+	r.synchronised(t, false)
+	if !r.d.Tracking(r.reading()).Held {
+		t.Error("not reported")
+	}
+	r.servers[0].offset = 0
+	r.run(60)
+	r.synchronised(t, true)
+	for id, want := range []SelectState{Selected, Selected, Falseticker} {
+		if got := r.state(SourceID(id)); got != want {
+			t.Errorf("source %d is %v, want %v", id, got, want)
+		}
+	}
+}
+
+// The only source jumps, and back: there is nobody else to believe.
+func TestTheOnlySourceJumps(t *testing.T) {
+	r := newRig(t, DefaultConfig(), SourceConfig{MinPoll: 1, MaxPoll: 1})
+	r.run(300)
+	for _, jump := range []float64{0.1, -0.3, 0} {
+		r.servers[0].offset = jump
+		r.run(30)
+		if e := r.d.offset(r.reading()); math.Abs(r.system-e-jump) > 1e-3 {
+			t.Errorf("true time is believed at %v from what it is, the source is at %v", r.system-e, jump)
+		}
+		if y := r.d.Tracking(r.reading()).Frequency; math.Abs(y) > 500e-6 {
+			t.Errorf("frequency %v", y)
+		}
+		r.run(900) // 0.4 s at 500 ppm
+	}
+	if len(r.steps) > 0 {
+		t.Errorf("steps %v", r.steps)
 	}
 }

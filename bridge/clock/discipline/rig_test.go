@@ -82,6 +82,16 @@ func (r *rig) advance(to int64) {
 	r.now = to
 }
 
+// pause lets the machine stand still for so many seconds: no clock of it shows.
+func (r *rig) pause(seconds float64) {
+	r.now += int64(seconds * 1e9)
+	r.raw -= seconds
+	r.system -= seconds
+	for _, s := range r.servers {
+		s.next = max(s.next, r.now+5e8)
+	}
+}
+
 func (r *rig) rawNow() Instant { return Instant(rigRaw + r.now + int64(r.raw*1e9)) }
 
 func (r *rig) reading() Reading {

@@ -34,7 +34,8 @@ type selection struct {
 	ticking    bool      // there was a tick
 	ticked     float64   // s: when
 	gather     float64   // s: until when a majority of all sources is awaited
-	held       bool      // answers, but no majority
+	held       bool      // nobody may be followed
+	why        Rule      // then
 	counted    int       // of how many a majority is needed
 	candidates []*source // that may be selected now
 	opinions   []opinion // scratch
@@ -48,30 +49,42 @@ func (c *selection) choose(at float64) (lo, hi float64) {
 		c.roster.selected[i] = nil
 	}
 	c.roster.selected = c.roster.selected[:0]
-	c.weigh()
+	outvoted := c.weigh()
 	lo, hi, agree := c.intersection(at)
 	c.counted = c.expected(at)
 	if 2*agree <= c.counted {
-		c.held = true
+		c.hold(NoMajority)
 		for _, s := range c.candidates {
-			s.state = Falseticker
+			s.state, s.rule = Falseticker, NoMajority
 		}
 		return lo, hi
 	}
 	for _, s := range c.candidates {
-		s.state = Falseticker
+		s.state, s.rule = Falseticker, outvoted
 		if s.interval.lo <= hi && s.interval.hi >= lo {
-			s.state = Selected
+			s.state, s.rule = Selected, NoRule
 			c.roster.selected = append(c.roster.selected, s)
 		}
 	}
 	c.dropInconsistent(at)
 	c.dropNotPreferred()
-	if len(c.roster.selected) < c.config.MinSources || !c.requirementsMet() {
-		c.roster.selected = c.roster.selected[:0]
+	c.held, c.why = false, NoRule
+	switch {
+	case !c.requirementsMet():
+		c.hold(RequiredMissing)
+	case len(c.roster.selected) < c.config.MinSources:
+		c.hold(TooFew)
 	}
-	c.held = len(c.roster.selected) == 0
 	return lo, hi
+}
+
+// hold selects nobody.
+func (c *selection) hold(why Rule) {
+	c.held, c.why = true, why
+	if len(c.candidates) == 0 {
+		c.why = NobodyUsable
+	}
+	c.roster.selected = c.roster.selected[:0]
 }
 
 // admit finds the candidates, with their intervals.
@@ -79,8 +92,7 @@ func (c *selection) admit(at float64) {
 	c.candidates = c.candidates[:0]
 	authenticated, plain := false, false
 	for _, s := range c.roster.sources {
-		s.state = c.usable(s, at)
-		if s.state == Selected {
+		if s.state, s.rule = c.usable(s, at); s.state == Selected {
 			authenticated = authenticated || s.config.Authenticated
 			plain = plain || !s.header.Smeared
 		}
@@ -89,8 +101,7 @@ func (c *selection) admit(at float64) {
 		if s.state != Selected {
 			continue
 		}
-		mode := c.config.Mode
-		if !s.config.Authenticated && (mode == AuthRequire || mode == AuthPrefer && authenticated) || plain && s.header.Smeared {
+		if s.rule = c.excluded(s, authenticated, plain); s.rule != NoRule {
 			s.state = Excluded
 			continue
 		}
@@ -101,25 +112,38 @@ func (c *selection) admit(at float64) {
 	}
 }
 
+// excluded returns the rule by which a usable source is no candidate, beside
+// usable ones that are authenticated, or that do not smear.
+func (c *selection) excluded(s *source, authenticated, plain bool) Rule {
+	mode := c.config.Mode
+	switch {
+	case s.open() && (mode == AuthRequire || mode == AuthPrefer && authenticated):
+		return ByMode
+	case plain && s.header.Smeared:
+		return BySmear
+	}
+	return NoRule
+}
+
 // reach is how far from the truth a source's estimate may be, beside its
 // deviation.
 func (c *selection) reach(s *source, at float64) float64 {
 	return s.floor()/2 + s.upstream() + c.config.Drift*max(at-s.lastAt, 0)
 }
 
-// usable returns Selected for a source that may vote.
-func (c *selection) usable(s *source, at float64) SelectState {
+// usable returns Selected for a source that may be a candidate.
+func (c *selection) usable(s *source, at float64) (SelectState, Rule) {
 	switch {
 	case s.refused || s.count == 0 || s.verdict != Accepted:
-		return Unusable
+		return Unusable, NoRule
 	case s.reach == 0 || at-s.lastAt-s.excused-c.stall(at) > staleAfter*max(math.Exp2(float64(c.polling.pollOf(s))), s.granted):
-		return Unreachable
+		return Unreachable, NoRule
 	case s.config.NoSelect:
-		return Excluded
+		return Excluded, ByOption
 	case c.reach(s, at) > c.config.MaxDistance:
-		return Unusable
+		return Unusable, NoRule
 	}
-	return Selected
+	return Selected, NoRule
 }
 
 // stall is for how long the caller has not run: there is a tick each second.
@@ -132,20 +156,40 @@ func (c *selection) stall(at float64) float64 {
 	return 0
 }
 
+// mixed tells whether servers of the network with and without authentication
+// are configured, and AuthMix has to keep the one from the other.
+func (c *selection) mixed() bool {
+	authenticated, open := false, false
+	for _, s := range c.roster.sources {
+		if !s.config.NoSelect {
+			authenticated, open = authenticated || s.config.Authenticated, open || s.open()
+		}
+	}
+	return c.config.Mode == AuthMix && authenticated && open
+}
+
+// trusted tells whether a source counts before others, where AuthMix has
+// servers of both kinds.
+func (s *source) trusted(mixed bool) bool { return s.config.Trust || mixed && !s.open() }
+
 // weigh decides which candidates count for the majority: all, or where some are
-// trusted only they, or where authenticated ones stand beside others (AuthMix)
-// only they.
-func (c *selection) weigh() {
-	trust, authenticated, other := false, false, false
+// trusted only they. It returns the rule by which the others are outvoted.
+func (c *selection) weigh() Rule {
+	mixed := c.mixed()
+	any, named := false, false
 	for _, s := range c.candidates {
-		trust = trust || s.config.Trust
-		authenticated = authenticated || s.config.Authenticated
-		other = other || !s.config.Authenticated
+		any, named = any || s.trusted(mixed), named || s.config.Trust
 	}
-	mix := c.config.Mode == AuthMix && authenticated && other
 	for _, s := range c.candidates {
-		s.counts = !trust && !mix || trust && s.config.Trust || mix && s.config.Authenticated
+		s.counts = !any || s.trusted(mixed)
 	}
+	switch {
+	case named:
+		return ByTrusted
+	case any:
+		return ByAuthenticated
+	}
+	return ByMajority
 }
 
 // expected returns of how many a majority is needed: of the candidates that
@@ -210,7 +254,7 @@ func (c *selection) dropInconsistent(at float64) {
 		if worst < 0 {
 			return
 		}
-		c.roster.selected[worst].state = Inconsistent
+		c.roster.selected[worst].state, c.roster.selected[worst].rule = Inconsistent, ByMajority
 		c.roster.selected = slices.Delete(c.roster.selected, worst, worst+1)
 	}
 }
@@ -250,13 +294,13 @@ func (c *selection) dropNotPreferred() {
 	})
 }
 
-// requirementsMet tells whether a required source agrees, if any is required;
-// beside authenticated sources AuthMix requires one of them.
+// requirementsMet tells whether a required source agrees, if any is required:
+// where AuthMix has servers of both kinds, one of those it trusts.
 func (c *selection) requirementsMet() bool {
+	mixed := c.mixed()
 	required, met := false, false
 	for _, s := range c.roster.sources {
-		must := s.config.Require || c.config.Mode == AuthMix && s.config.Authenticated
-		if must && !s.config.NoSelect {
+		if must := s.config.Require || mixed && !s.open(); must && !s.config.NoSelect {
 			required = true
 			met = met || s.state == Selected || s.state == NotPreferred
 		}

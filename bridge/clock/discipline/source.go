@@ -63,6 +63,7 @@ type source struct {
 	strikes  int  // contradictions to the joint filter in a row
 	verdict  Verdict
 	state    SelectState
+	rule     Rule    // by which it is
 	counts   bool    // its voice, in the selection under way
 	offset   float64 // last innovation
 	interval struct{ lo, hi float64 }
@@ -226,6 +227,10 @@ type keptOf struct {
 	source *source
 	kept
 }
+
+// open tells whether the source is a server of the network without
+// authentication.
+func (s *source) open() bool { return !s.config.Authenticated && !s.config.RefClock }
 
 // upstream is the source's own root distance, s.
 func (s *source) upstream() float64 { return s.header.RootDelay/2 + s.header.RootDispersion }

@@ -23,3 +23,36 @@ func (s SelectState) String() string {
 	}
 	return "state?"
 }
+
+// Rule is why selection put a source where it is, or follows nobody.
+type Rule uint8
+
+// The rules.
+const (
+	NoRule          Rule = iota
+	ByMajority           // most candidates say otherwise
+	ByTrusted            // most trusted candidates do (SourceConfig.Trust)
+	ByAuthenticated      // most authenticated servers and reference clocks do (AuthMix)
+	NoMajority           // no strict majority of those that count agrees
+	ByOption             // noselect
+	ByMode               // unauthenticated (AuthRequire, AuthPrefer)
+	BySmear              // smeared leap seconds beside sources without
+	TooFew               // fewer agree than Config.MinSources
+	RequiredMissing      // none of those required agrees
+	NobodyUsable         // there is no candidate
+)
+
+var ruleNames = [...]string{
+	"", "most sources say otherwise", "most trusted sources say otherwise",
+	"most authenticated servers and reference clocks say otherwise (auth_select mix)",
+	"no majority of sources agrees", "noselect", "not authenticated", "smears leap seconds, others do not",
+	"fewer sources agree than min_sources", "no required source agrees", "no source is usable",
+}
+
+// String returns the rule in words.
+func (r Rule) String() string {
+	if int(r) < len(ruleNames) {
+		return ruleNames[r]
+	}
+	return "rule?"
+}

@@ -72,15 +72,16 @@ type Tracking struct {
 	UpdateInterval float64 // s
 	Poll           int     // log2 s
 	Updates, Steps int
-	Foreign        int // changes of the clock by others
-	Held           bool
+	Foreign        int  // changes of the clock by others
+	Held           bool // nobody may be followed,
+	Why            Rule // then: by this rule
 }
 
 // Tracking returns the report at a reading.
 func (d *Discipline) Tracking(r Reading) Tracking {
 	t := Tracking{
 		Status: d.Status(r), LastOffset: d.joint.residual, RMSOffset: d.stats.rms, UpdateInterval: d.stats.interval,
-		Poll: d.poll, Updates: d.updates, Steps: d.steps, Foreign: d.foreign, Held: d.selection.held,
+		Poll: d.poll, Updates: d.updates, Steps: d.steps, Foreign: d.foreign, Held: d.selection.held, Why: d.selection.why,
 	}
 	if !d.joint.started {
 		return t
@@ -98,6 +99,7 @@ func (d *Discipline) Tracking(r Reading) Tracking {
 type SourceStatus struct {
 	ID        SourceID
 	State     SelectState
+	Rule      Rule // by which it is in this state
 	Reach     uint8
 	Poll      int     // log2 s
 	Last      Instant // of the last accepted sample
@@ -118,7 +120,7 @@ func (d *Discipline) Source(id SourceID, now Instant) (SourceStatus, bool) {
 	if s == nil {
 		return SourceStatus{}, false
 	}
-	st := SourceStatus{ID: id, State: s.state, Reach: s.reach, Poll: d.pollOf(s), Samples: s.count}
+	st := SourceStatus{ID: id, State: s.state, Rule: s.rule, Reach: s.reach, Poll: d.pollOf(s), Samples: s.count}
 	if s.count == 0 {
 		return st, true
 	}

@@ -9,6 +9,7 @@ import (
 type Record struct {
 	Error          []float64 // of the system clock, s; NaN while suspended
 	Rate           []float64 // its derivative, s/s
+	Deviation      []float64 // of the error, as reported, s; if the client is a Deviator
 	Steps          []Step
 	Packets        int
 	Refused        int     // commands that are no numbers or beyond any kernel's limit
@@ -31,6 +32,7 @@ const Never = math.MaxInt32
 // Metrics are the figures by which disciplines are compared.
 type Metrics struct {
 	RMS, Max  float64    // error, s
+	Reported  float64    // RMS of the reported deviation, as a part of RMS
 	Late      float64    // largest error in the last quarter of the run, s
 	Frequency float64    // RMS of the error's derivative, s/s
 	Converged [3]float64 // first second of 60 below 1 ms, 100 us, 10 us
@@ -49,6 +51,10 @@ const settled = 60
 func (r *Record) Metrics(s *Scenario) Metrics {
 	m := Metrics{Steps: float64(len(r.Steps)), Packets: float64(r.Packets)}
 	m.RMS, m.Max = rms(r.Error[s.WarmUp:])
+	if len(r.Deviation) > s.WarmUp {
+		reported, _ := rms(r.Deviation[s.WarmUp:])
+		m.Reported = reported / m.RMS
+	}
 	_, m.Late = rms(r.Error[len(r.Error)*3/4:])
 	m.Frequency, _ = rms(r.Rate[s.WarmUp:])
 	for i, threshold := range thresholds {
@@ -74,6 +80,17 @@ func rms(values []float64) (q, largest float64) {
 		largest = max(largest, math.Abs(v))
 	}
 	return math.Sqrt(q / float64(max(n, 1))), largest
+}
+
+// Settled returns how many seconds after from the error was above a limit for
+// the last time before until.
+func (r *Record) Settled(from, until int, limit float64) int {
+	for i := until - 1; i >= from; i-- {
+		if !(math.Abs(r.Error[i]) < limit) && !math.IsNaN(r.Error[i]) {
+			return i - from + 1
+		}
+	}
+	return 0
 }
 
 func (r *Record) converged(threshold float64) int {
@@ -103,6 +120,7 @@ func Median(runs []Metrics) Metrics {
 	}
 	m.RMS = of(func(m *Metrics) float64 { return m.RMS })
 	m.Max = of(func(m *Metrics) float64 { return m.Max })
+	m.Reported = of(func(m *Metrics) float64 { return m.Reported })
 	m.Late = of(func(m *Metrics) float64 { return m.Late })
 	m.Frequency = of(func(m *Metrics) float64 { return m.Frequency })
 	m.Steps = of(func(m *Metrics) float64 { return m.Steps })

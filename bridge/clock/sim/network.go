@@ -76,6 +76,13 @@ type Server struct {
 	Tardy    float64                 // probability that an answer is handed to the client seconds after it was stamped
 	Stale    float64                 // probability that it is handed over once more, up to some minutes later
 	Kiss     func(t float64) Kiss    // what it answers instead of the time; nil: nothing
+	Role     Role                    // what it is to the client
+	Poll     int                     // log2 s, of this one alone; 0: as the scenario's
+}
+
+// Role is what is configured of a server.
+type Role struct {
+	RefClock, Authenticated, Prefer, NoSelect bool
 }
 
 // Status is what a server says of itself.

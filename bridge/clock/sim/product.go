@@ -53,7 +53,12 @@ func NewProductWith(s *Scenario, c discipline.Config) *Product {
 
 // Join implements Adaptable.
 func (p *Product) Join(source int) {
-	c := discipline.SourceConfig{MinPoll: p.scenario.MinPoll, MaxPoll: p.scenario.MaxPoll}
+	server := &p.scenario.Servers[source]
+	c := discipline.SourceConfig{MinPoll: p.scenario.MinPoll, MaxPoll: p.scenario.MaxPoll, RefClock: server.Role.RefClock,
+		Authenticated: server.Role.Authenticated, Prefer: server.Role.Prefer, NoSelect: server.Role.NoSelect}
+	if server.Poll != 0 {
+		c.MinPoll, c.MaxPoll = server.Poll, server.Poll
+	}
 	if err := p.Discipline.AddSource(discipline.SourceID(source), c); err != nil {
 		panic(err)
 	}
@@ -151,3 +156,6 @@ func (p *Product) Distance(r Reading) (float64, bool) {
 	st := p.Discipline.Status(reading(r))
 	return max(st.Distance(), math.SmallestNonzeroFloat64), st.Synchronised
 }
+
+// Deviation implements Deviator.
+func (p *Product) Deviation(r Reading) float64 { return p.Discipline.Tracking(reading(r)).Deviation }

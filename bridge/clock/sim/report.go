@@ -15,15 +15,21 @@ type Result struct {
 	Metrics
 	Lowest, Highest float64 // RMS over the seeds, s
 	Excess          float64 // largest ratio of error to claimed bound
+	Settled         float64 // s: how long an event was felt, median; of a Fielded
 	Refused         int     // commands that no kernel would carry out
 }
 
 // Measure runs the discipline in a scenario with the seeds 1 to n.
 func Measure(s *Scenario, n int, policy discipline.Config) Result {
+	return measure(s, n, policy, func(*Record) {})
+}
+
+func measure(s *Scenario, n int, policy discipline.Config, look func(*Record)) Result {
 	result := Result{Scenario: s, Lowest: math.Inf(1)}
 	var runs []Metrics
 	for seed := range uint64(n) {
 		r := Run(s, NewProductWith(s, policy), seed+1)
+		look(r)
 		m := r.Metrics(s)
 		runs = append(runs, m)
 		result.Lowest, result.Highest = min(result.Lowest, m.RMS), max(result.Highest, m.RMS)
@@ -32,6 +38,27 @@ func Measure(s *Scenario, n int, policy discipline.Config) Result {
 	}
 	result.Metrics = Median(runs)
 	return result
+}
+
+// short is a figure of four digits.
+func short(v float64) string { return fmt.Sprintf("%.4g", v) }
+
+// Measure runs the discipline in the scenario with the seeds 1 to n.
+func (f *Fielded) Measure(n int, policy discipline.Config) Result {
+	if f.Policy != nil {
+		f.Policy(&policy)
+	}
+	var settled []float64
+	r := measure(f.Scenario, n, policy, func(r *Record) {
+		if f.Event > 0 {
+			settled = append(settled, float64(r.Settled(f.Event, f.Length, 1e-3)))
+		}
+	})
+	if len(settled) > 0 {
+		slices.Sort(settled)
+		r.Settled = settled[len(settled)/2]
+	}
+	return r
 }
 
 // Header is the head of the table that Result.Row makes lines of.

@@ -146,6 +146,10 @@ func (w *world) happen() {
 			}
 		case Suspend:
 			w.suspend(e)
+			w.client.Suspended(w.clock.readRaw(), float64(e.Duration))
+		case Pause:
+			e.Value = -float64(e.Duration)
+			w.suspend(e)
 		case Join:
 			w.client.(Adaptable).Join(e.Server)
 			w.next[e.Server] = w.clock.now + second/3
@@ -175,7 +179,6 @@ func (w *world) suspend(e Event) {
 	for i := range w.next {
 		w.next[i] = max(w.next[i], w.clock.now+second/2)
 	}
-	w.client.Suspended(w.clock.readRaw(), float64(e.Duration))
 }
 
 func (w *world) reading() Reading {
@@ -186,6 +189,9 @@ func (w *world) reading() Reading {
 func (w *world) measure() {
 	w.record.Error = append(w.record.Error, w.clock.system)
 	w.record.Rate = append(w.record.Rate, w.clock.systemRate())
+	if c, tells := w.client.(Deviator); tells {
+		w.record.Deviation = append(w.record.Deviation, c.Deviation(w.reading()))
+	}
 	bound, synchronised := w.client.Distance(w.reading())
 	w.record.Synchronised = synchronised
 	if !synchronised {

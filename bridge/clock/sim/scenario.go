@@ -40,6 +40,7 @@ const (
 	StallDaemon                  // the daemon does not run for Duration seconds
 	Join                         // server number Server becomes a source
 	Leave                        // it is one no longer
+	Pause                        // for Duration seconds, both clocks stand still, and nobody tells
 )
 
 // Event happens to the client's machine at true second At.
@@ -86,6 +87,11 @@ type Adaptable interface {
 	Join(source int)
 	Leave(source int)
 	Kissed(source int, kiss Kiss, raw int64)
+}
+
+// Deviator is a client that tells how uncertain it thinks it is, s.
+type Deviator interface {
+	Deviation(Reading) float64
 }
 
 // Client disciplines the simulated clock.

@@ -12,7 +12,7 @@ import (
 
 var (
 	full  = flag.Bool("full", false, "all scenarios with all seeds, printed as a table")
-	part  = flag.String("part", "", "of the table that part: anchors, adaptive, noise, hard, beyond")
+	part  = flag.String("part", "", "of the table that part: anchors, adaptive, noise, hard, beyond, field")
 	only  = flag.String("only", "", "of them those whose name contains this")
 	seeds = flag.Int("seeds", 0, "number of seeds; 0: as many as each scenario needs")
 )
@@ -79,7 +79,7 @@ func TestTable(t *testing.T) {
 	for _, p := range []struct {
 		name  string
 		print func(*testing.T)
-	}{{"anchors", anchored}, {"adaptive", adaptive}, {"noise", noisy}, {"hard", hard}, {"beyond", beyond}} {
+	}{{"anchors", anchored}, {"adaptive", adaptive}, {"noise", noisy}, {"hard", hard}, {"beyond", beyond}, {"field", field}} {
 		if *part == "" || *part == p.name {
 			p.print(t)
 		}
@@ -121,6 +121,29 @@ func beyond(t *testing.T) {
 			fmt.Fprintf(os.Stdout, "limit A %7.2f, ratio %.2f: ", j.Limit*1e6, r.RMS/j.Limit)
 		}
 		report(t, &r, missed)
+	}
+}
+
+// field judges what was seen in the field.
+func field(t *testing.T) {
+	fmt.Fprintln(os.Stdout, "\nFrom the field: beside chronyd 4.3 where it was measured")
+	for _, f := range Field() {
+		if !wanted(f.Scenario) {
+			continue
+		}
+		n := *seeds
+		if n == 0 {
+			n = 3
+		}
+		r := f.Measure(n, chronyLike())
+		if f.Chrony > 0 {
+			fmt.Fprintf(os.Stdout, "chronyd %8.2f, ratio %5.2f: ", f.Chrony*1e6, r.RMS/f.Chrony)
+		}
+		if f.Event > 0 {
+			fmt.Fprintf(os.Stdout, "settled in %.0f s, chronyd %.0f: ", r.Settled, f.ChronyS)
+		}
+		fmt.Fprintf(os.Stdout, "dev %.2f: ", r.Reported)
+		report(t, &r, append(r.Failures(), f.Failures(&r)...))
 	}
 }
 

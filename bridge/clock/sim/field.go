@@ -1,0 +1,117 @@
+package sim
+
+import (
+	"math"
+	"math/rand/v2"
+
+	"ntsbridge/bridge/clock/discipline"
+)
+
+// Fielded is a scenario from the field, with what chronyd 4.3 did in it
+// (unmodified, default options with makestep 1 3, medians of 3 or 7 seeds), and
+// what is accepted of us.
+type Fielded struct {
+	*Scenario
+	Chrony  float64 // RMS, s; 0: not known, or no measure
+	Most    float64 // RMS accepted, s; 0: not judged
+	Worst   float64 // largest error accepted after the warm-up, s; 0: not judged
+	Honest  float64 // by which factor the reported deviation may be off, either way; 0: not judged
+	Event   int     // s: after which the error is to come below 1 ms for good,
+	Settle  float64 // in so many seconds; 0: not judged
+	ChronyS float64 // seconds chronyd needed for it; 0: not known
+	Policy  func(*discipline.Config)
+}
+
+// Field returns the scenarios from the field.
+func Field() []Fielded {
+	var list []Fielded
+	list = append(list, clocksGoWrong()...)
+	return list
+}
+
+// three are three servers near by.
+func three(name string) *Scenario {
+	return usual(name, 6, 60000, 10000, symmetric(2e-3, 200e-6), symmetric(3e-3, 200e-6), symmetric(4e-3, 200e-6))
+}
+
+// many are n servers in the internet.
+func many(name string, n int) *Scenario {
+	s := usual(name, 6, 200000, 10000)
+	for i := range n {
+		s.Servers = append(s.Servers, symmetric(5e-3+2e-3*float64(i), 500e-6))
+	}
+	return s
+}
+
+// during is an offset between two times.
+func during(from, to, by float64) func(float64) float64 {
+	return func(t float64) float64 {
+		if t >= from && t < to {
+			return by
+		}
+		return 0
+	}
+}
+
+// gps is a reference clock with 1 us of noise beside its own error.
+func gps(offset func(float64) float64) Server {
+	random := stream(11, 98)
+	return Server{Role: Role{RefClock: true}, Poll: 4, Offset: func(t float64) float64 { return offset(t) + 1e-6*random.NormFloat64() }}
+}
+
+// away loses all requests between two times.
+func away(from, to float64) func(float64, *rand.Rand) float64 {
+	return func(t float64, _ *rand.Rand) float64 {
+		if t >= from && t < to {
+			return math.Inf(-1)
+		}
+		return 0
+	}
+}
+
+// clocksGoWrong are reference clocks that are wrong, silent, or die beside
+// servers of the network, alone and in mixes.
+func clocksGoWrong() []Fielded {
+	none := func(float64) float64 { return 0 }
+	scenario := func(name string, n int, clock Server, lost func(float64, *rand.Rand) float64) *Scenario {
+		s := many(name, n)
+		s.Length = 80000
+		clock.Up.Extra = lost
+		s.Servers = append(s.Servers, clock)
+		return s
+	}
+	wrong := scenario("gps1s", 4, gps(during(20000, 40000, 1)), nil)
+	roll := scenario("gpsroll", 4, gps(during(20000, 40000, -619315200)), nil)
+	dead := scenario("gpsdead", 4, gps(none), away(20000, math.Inf(1)))
+	mute := scenario("gpsmute", 4, gps(none), away(0, math.Inf(1)))
+	preferred := scenario("gps1sprefer", 4, gps(during(20000, 40000, 1)), nil)
+	preferred.Servers[4].Role.Prefer = true
+	keys := scenario("gps1skeys", 4, gps(during(20000, 40000, 1)), nil)
+	for i := range 3 {
+		keys.Servers[i].Role.Authenticated = true
+	}
+	bad := scenario("gpsbadfirst", 3, gps(none), nil)
+	bad.Servers[3] = gps(func(float64) float64 { return -619315200 })
+	list := []Fielded{
+		{Scenario: wrong, Worst: 200e-6}, {Scenario: roll, Worst: 200e-6}, {Scenario: preferred, Worst: 1e-3},
+		{Scenario: keys, Worst: 200e-6}, {Scenario: dead, Worst: 300e-6}, {Scenario: mute, Worst: 300e-6}, {Scenario: bad, Worst: 300e-6},
+	}
+	return list
+}
+
+// Failures returns what a run misses of what is accepted.
+func (f *Fielded) Failures(r *Result) []string {
+	var missed []string
+	miss := func(what string, got, limit float64) {
+		if limit > 0 && !(got <= limit) {
+			missed = append(missed, what+" "+short(got)+", accepted "+short(limit))
+		}
+	}
+	miss("RMS us", r.RMS*1e6, f.Most*1e6)
+	miss("max us", r.Max*1e6, f.Worst*1e6)
+	miss("settled s", r.Settled, f.Settle)
+	if f.Honest > 0 {
+		miss("reported deviation", max(r.Reported, 1/r.Reported), f.Honest)
+	}
+	return missed
+}
