@@ -1,7 +1,6 @@
 package clock
 
 import (
-	"crypto/md5"
 	"encoding/binary"
 	"errors"
 	"net/netip"
@@ -20,21 +19,15 @@ type SourceInfo struct {
 }
 
 // ReferenceID returns the reference identifier of a clock that follows the
-// source (RFC 5905, section 7.3): its IPv4 address, the first four octets of
-// the MD5 digest of its IPv6 address, or the reference clock's code.
+// source (RFC 5905, section 7.3): that of its address, or the reference
+// clock's code.
 func (s SourceInfo) ReferenceID() uint32 {
-	var id [4]byte
-	a := s.Address.Unmap()
-	switch {
-	case s.Refclock != "":
+	if s.Refclock != "" {
+		var id [4]byte
 		copy(id[:], s.Refclock)
-	case a.Is4():
-		id = a.As4()
-	case a.Is6():
-		digest := md5.Sum(a.AsSlice())
-		copy(id[:], digest[:])
+		return binary.BigEndian.Uint32(id[:])
 	}
-	return binary.BigEndian.Uint32(id[:])
+	return ntp.ReferenceID(s.Address)
 }
 
 // driven is a source with what the discipline does not know of it.

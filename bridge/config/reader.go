@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"ntsbridge/bridge/convert/spell"
 )
 
 // reader walks the YAML nodes of a file along the types of Config. It gathers
@@ -133,41 +135,14 @@ func remedyForKey(key string, fields []field) string {
 	case "password", "pw", "secret", "passphrase":
 		return "secrets are never in this file; write them to a file of their own and name that one"
 	}
-	best, distance := "", 3
 	names := make([]string, len(fields))
 	for i, f := range fields {
 		names[i] = f.name
-		if d := editDistance(plain, f.name); d < distance {
-			best, distance = f.name, d
-		}
 	}
-	if best != "" {
+	if best := spell.Meant(plain, names); best != "" {
 		return "did you mean " + best + "?"
 	}
 	return "known here: " + strings.Join(names, ", ")
-}
-
-// editDistance is Levenshtein's; long words are just different.
-func editDistance(a, b string) int {
-	if len(a) > 40 || len(b) > 40 {
-		return 40
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		previous := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := previous
-			if a[i] != b[j] {
-				cost = 1 + min(previous, row[j], row[j+1])
-			}
-			previous, row[j+1] = row[j+1], cost
-		}
-	}
-	return row[len(b)]
 }
 
 // printable keeps outside bytes out of messages.
@@ -175,12 +150,7 @@ func printable(key string) string {
 	if len(key) > 40 {
 		key = key[:40] + "..."
 	}
-	return strings.Map(func(c rune) rune {
-		if c < ' ' || c > '~' {
-			return '?'
-		}
-		return c
-	}, key)
+	return spell.Printable(key)
 }
 
 func join(path, name string) string {

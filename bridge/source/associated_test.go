@@ -59,7 +59,7 @@ func TestPeerStep(t *testing.T) {
 	}
 	b.take(a.packet(t))
 	clock.now = clock.now.Add(time.Minute)
-	if s, j := a.take(b.packet(t)); s != nil || !errors.Is(j.Err, ErrStep) {
+	if s, j := a.take(b.packet(t)); s != nil || !errors.Is(j.Err, errStep) {
 		t.Errorf("%+v %v", s, j.Err)
 	}
 	if s, j := turn(); s == nil {

@@ -55,7 +55,7 @@ func (None) Open(_ Moment, p []byte) Judgement {
 	case l.Defect == ntp.ReasonCryptoNAK:
 		return Judgement{Err: ErrCryptoNAK}
 	case l.Defect != ntp.ReasonOK:
-		return Judgement{Err: ErrPacket}
+		return Judgement{Err: errPacket}
 	}
 	return Judgement{Usable: true}
 }
@@ -110,7 +110,7 @@ func (s *Symmetric) Open(_ Moment, p []byte) Judgement {
 	case l.Defect == ntp.ReasonCryptoNAK:
 		return Judgement{Err: ErrCryptoNAK}
 	case l.Defect != ntp.ReasonOK:
-		return Judgement{Err: ErrPacket}
+		return Judgement{Err: errPacket}
 	case l.Kind != ntp.KindSymmetric:
 		return Judgement{Err: fmt.Errorf("%w: no MAC of key %d", ErrNotAuthentic, s.key.ID())}
 	case binary.BigEndian.Uint32(p[l.MAC:]) != s.key.ID():

@@ -39,7 +39,7 @@ func judgement(o autokey.Outcome) Judgement {
 	case errors.Is(o.Err, autokey.ErrOrigin):
 		j.Err = ErrOrigin
 	case errors.Is(o.Err, autokey.ErrPacket):
-		j.Err = ErrPacket
+		j.Err = errPacket
 	}
 	return j
 }
@@ -77,7 +77,7 @@ func (a *AutokeyBroadcast) Prepare(m Moment, poll time.Duration) error {
 func (a *AutokeyBroadcast) Seal(p []byte) (int, error) { return sealed(a.Server.Seal(p)) }
 
 // Open implements Authenticator: a broadcast server gets no answers.
-func (*AutokeyBroadcast) Open(Moment, []byte) Judgement { return Judgement{Err: ErrPacket} }
+func (*AutokeyBroadcast) Open(Moment, []byte) Judgement { return Judgement{Err: errPacket} }
 
 // sealed is the length of a packet, or the error of one without preparation.
 func sealed(n int) (int, error) {

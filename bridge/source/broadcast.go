@@ -346,10 +346,10 @@ func (b *BroadcastClient) receive(q queued) bool {
 func (b *BroadcastClient) judge(q queued) (*Sample, error) {
 	var h ntp.Header
 	if len(q.data) < ntp.HeaderLen {
-		return nil, ErrPacket
+		return nil, errPacket
 	}
 	if h.Decode(q.data); h.Mode != ntp.ModeBroadcast {
-		return nil, ErrPacket
+		return nil, errPacket
 	}
 	j := b.cfg.Auth.OpenBroadcast(momentOf(b.cfg.Clock), q.data, q.dest)
 	if j.Err != nil {

@@ -26,8 +26,8 @@ const (
 
 	// The name of the server, or of the NTP server that NTS-KE names.
 	CauseNameUnknown   Cause = "name-unknown"   // no such name, or no address of the wanted family
-	CauseNameTemporary Cause = "name-temporary" // the name servers do not answer, or not well
-	CauseNoResolver    Cause = "no-resolver"    // no name server is there at all
+	causeNameTemporary Cause = "name-temporary" // the name servers do not answer, or not well
+	causeNoResolver    Cause = "no-resolver"    // no name server is there at all
 
 	// The way.
 	CauseTCPRefused  Cause = "tcp-refused"
@@ -36,53 +36,53 @@ const (
 	CauseUDPFiltered Cause = "udp-filtered" // no answer to any packet
 	CauseSizeFilter  Cause = "size-filter"  // long packets get lost
 	CauseUnreachable Cause = "unreachable"  // no route, host or network
-	CauseLocalFilter Cause = "local-filter" // this host's own packet filter
+	causeLocalFilter Cause = "local-filter" // this host's own packet filter
 
 	// TLS.
-	CauseNotTLS     Cause = "not-tls"
-	CauseTLSVersion Cause = "tls-version" // not TLS 1.3
-	CauseTLSAlert   Cause = "tls-alert"
-	CauseTLSSilent  Cause = "tls-silent" // connected, then silence
-	CauseTLSClosed  Cause = "tls-closed" // connected, then closed
-	CauseTLS        Cause = "tls"        // something else
-	CauseALPN       Cause = "alpn"       // not ntske/1
+	causeNotTLS     Cause = "not-tls"
+	causeTLSVersion Cause = "tls-version" // not TLS 1.3
+	causeTLSAlert   Cause = "tls-alert"
+	causeTLSSilent  Cause = "tls-silent" // connected, then silence
+	causeTLSClosed  Cause = "tls-closed" // connected, then closed
+	causeTLS        Cause = "tls"        // something else
+	causeALPN       Cause = "alpn"       // not ntske/1
 
 	// The certificate.
 	CauseUnknownAuthority   Cause = "unknown-authority"
-	CauseSelfSigned         Cause = "self-signed"
+	causeSelfSigned         Cause = "self-signed"
 	CauseCertificateName    Cause = "certificate-name"
-	CauseCertificateExpired Cause = "certificate-expired"
-	CauseCertificateEarly   Cause = "certificate-not-yet-valid"
-	CauseCertificate        Cause = "certificate" // something else
-	CauseTrust              Cause = "trusted-certificates"
+	causeCertificateExpired Cause = "certificate-expired"
+	causeCertificateEarly   Cause = "certificate-not-yet-valid"
+	causeCertificate        Cause = "certificate" // something else
+	causeTrust              Cause = "trusted-certificates"
 
 	// Key establishment.
-	CauseKERefused    Cause = "ke-refused"     // error or warning record
-	CauseKEBadRequest Cause = "ke-bad-request" // error 1
-	CauseKEInternal   Cause = "ke-internal"    // error 2
-	CauseKEProtocol   Cause = "ke-no-ntpv4"
+	causeKERefused    Cause = "ke-refused"     // error or warning record
+	causeKEBadRequest Cause = "ke-bad-request" // error 1
+	causeKEInternal   Cause = "ke-internal"    // error 2
+	causeKEProtocol   Cause = "ke-no-ntpv4"
 	CauseKEAEAD       Cause = "ke-no-common-aead"
-	CauseKEMalformed  Cause = "ke-malformed"
-	CauseKESilent     Cause = "ke-silent" // TLS is up, no response
-	CauseKEClosed     Cause = "ke-closed" // TLS is up, closed without response
+	causeKEMalformed  Cause = "ke-malformed"
+	causeKESilent     Cause = "ke-silent" // TLS is up, no response
+	causeKEClosed     Cause = "ke-closed" // TLS is up, closed without response
 
 	// Packets.
 	CauseNTSNAK         Cause = "nts-nak"
-	CauseNTSSilent      Cause = "nts-silent"      // plain packets are answered, NTS's are not
+	causeNTSSilent      Cause = "nts-silent"      // plain packets are answered, NTS's are not
 	CauseNTSUnprotected Cause = "nts-unprotected" // answers are without NTS
 	CauseInterception   Cause = "interception"    // somebody else answers
 	CauseWrongKey       Cause = "wrong-key"       // bad MAC
 	CauseCryptoNAK      Cause = "crypto-nak"
 	CauseKeySilent      Cause = "key-silent" // plain packets are answered, those with the key are not
 	CauseAutokey        Cause = "autokey"
-	CauseBogus          Cause = "bogus-answer" // not an answer to our request
-	CauseMalformed      Cause = "malformed-answer"
-	CauseDate           Cause = "time-outside-certificate"
+	causeBogus          Cause = "bogus-answer" // not an answer to our request
+	causeMalformed      Cause = "malformed-answer"
+	causeDate           Cause = "time-outside-certificate"
 
 	// The server.
-	CauseDenied         Cause = "kiss-deny"
-	CauseRestricted     Cause = "kiss-rstr"
-	CauseRate           Cause = "kiss-rate"
+	causeDenied         Cause = "kiss-deny"
+	causeRestricted     Cause = "kiss-rstr"
+	causeRate           Cause = "kiss-rate"
 	CauseUnsynchronised Cause = "unsynchronised"
 	CauseFewSamples     Cause = "few-samples" // some polls were answered
 
@@ -96,23 +96,14 @@ type Diagnosis struct {
 	Remedy string // what to do: the same; may be empty
 }
 
-// Explain returns what happened and what to do as one line.
-func Explain(err error) string {
-	d := Diagnose(err)
-	if d.Remedy == "" {
-		return d.Text
-	}
-	return d.Text + " - " + d.Remedy
-}
-
-// CauseOf returns the cause of an error of a source: of key establishment, of
+// causeOf returns the cause of an error of a source: of key establishment, of
 // a poll, or of a probe.
-func CauseOf(err error) Cause {
+func causeOf(err error) Cause {
 	var (
-		ke    *KEError
+		ke    *keError
 		kiss  *KissError
-		plain *UnprotectedError
-		quiet *SilenceError
+		plain *unprotectedError
+		quiet *silenceError
 	)
 	switch {
 	case err == nil:
@@ -142,14 +133,14 @@ var packetCauses = []struct {
 	{nts.ErrNAK, CauseNTSNAK},
 	{nts.ErrUnprotected, CauseNTSUnprotected},
 	{nts.ErrAuthenticator, CauseInterception},
-	{nts.ErrResponse, CauseBogus},
+	{nts.ErrResponse, causeBogus},
 	{ErrSecondAnswer, CauseInterception},
-	{ErrDate, CauseDate},
+	{errDate, causeDate},
 	{ErrCryptoNAK, CauseCryptoNAK},
 	{autokey.ErrCryptoNAK, CauseCryptoNAK},
 	{ErrNotAuthentic, CauseWrongKey},
-	{ErrOrigin, CauseBogus},
-	{ErrPacket, CauseMalformed},
+	{ErrOrigin, causeBogus},
+	{errPacket, causeMalformed},
 	{ErrUnsynchronised, CauseUnsynchronised},
 	{ErrTimeout, CauseUDPFiltered},
 	{syscall.ECONNREFUSED, CauseUDPRefused},
@@ -158,11 +149,11 @@ var packetCauses = []struct {
 func causeOfKiss(code string) Cause {
 	switch code {
 	case "DENY":
-		return CauseDenied
+		return causeDenied
 	case "RSTR":
-		return CauseRestricted
+		return causeRestricted
 	case "RATE":
-		return CauseRate
+		return causeRate
 	case "NTSN":
 		return CauseNTSNAK
 	}
@@ -182,7 +173,7 @@ func causeOfSystem(err error, other Cause) Cause {
 		errors.Is(err, syscall.ENETDOWN), errors.Is(err, syscall.EHOSTDOWN), errors.Is(err, syscall.EAFNOSUPPORT):
 		return CauseUnreachable
 	case errors.Is(err, syscall.EPERM), errors.Is(err, syscall.EACCES):
-		return CauseLocalFilter
+		return causeLocalFilter
 	case errors.As(err, &m):
 		return CauseAutokey
 	}
@@ -195,19 +186,19 @@ func causeOfName(e *net.DNSError) Cause {
 		return CauseNameUnknown
 	// The resolver tells this in words only.
 	case strings.Contains(e.Err, "connection refused"), strings.Contains(e.Err, "unreachable"):
-		return CauseNoResolver
+		return causeNoResolver
 	}
-	return CauseNameTemporary
+	return causeNameTemporary
 }
 
 // cause finds what a failed key establishment is about.
-func (e *KEError) cause() Cause {
+func (e *keError) cause() Cause {
 	switch e.Stage {
-	case StageTrust:
-		return CauseTrust
-	case StageName, StageServer:
-		return causeOfSystem(e.Err, CauseNameTemporary)
-	case StageConnect:
+	case stageTrust:
+		return causeTrust
+	case stageName, stageServer:
+		return causeOfSystem(e.Err, causeNameTemporary)
+	case stageConnect:
 		switch {
 		case errors.Is(e.Err, syscall.ECONNREFUSED):
 			return CauseTCPRefused
@@ -215,68 +206,68 @@ func (e *KEError) cause() Cause {
 			return CauseTCPFiltered
 		}
 		return causeOfSystem(e.Err, CauseOther)
-	case StageTLS:
+	case stageTLS:
 		return e.causeOfTLS()
 	}
 	return e.causeOfExchange()
 }
 
-func (e *KEError) causeOfTLS() Cause {
-	var certificate *CertificateError
+func (e *keError) causeOfTLS() Cause {
+	var certificate *certificateError
 	var record tls.RecordHeaderError
 	number, alert := alertOf(e.Err)
 	switch {
 	case errors.As(e.Err, &certificate):
 		return certificate.cause()
 	case errors.Is(e.Err, errALPN), alert && number == alertNoProtocol:
-		return CauseALPN
+		return causeALPN
 	case alert && number == alertVersion, strings.Contains(e.Err.Error(), "unsupported protocol version"):
-		return CauseTLSVersion
+		return causeTLSVersion
 	case alert:
-		return CauseTLSAlert
+		return causeTLSAlert
 	case errors.As(e.Err, &record):
-		return CauseNotTLS
+		return causeNotTLS
 	case isTimeout(e.Err):
-		return CauseTLSSilent
+		return causeTLSSilent
 	case isClosed(e.Err):
-		return CauseTLSClosed
+		return causeTLSClosed
 	}
-	return causeOfSystem(e.Err, CauseTLS)
+	return causeOfSystem(e.Err, causeTLS)
 }
 
-func (e *KEError) causeOfExchange() Cause {
+func (e *keError) causeOfExchange() Cause {
 	var refusal *nts.RefusalError
 	_, alert := alertOf(e.Err)
 	switch {
 	case errors.As(e.Err, &refusal):
 		switch {
 		case !refusal.Warning && refusal.Code == nts.ErrorBadRequest:
-			return CauseKEBadRequest
+			return causeKEBadRequest
 		case !refusal.Warning && refusal.Code == nts.ErrorInternal:
-			return CauseKEInternal
+			return causeKEInternal
 		}
-		return CauseKERefused
+		return causeKERefused
 	case errors.Is(e.Err, nts.ErrNoProtocol):
-		return CauseKEProtocol
+		return causeKEProtocol
 	case errors.Is(e.Err, nts.ErrNoAEAD):
 		return CauseKEAEAD
 	case errors.Is(e.Err, nts.ErrMalformed), errors.Is(e.Err, nts.ErrTruncated), errors.Is(e.Err, nts.ErrTooLong):
-		return CauseKEMalformed
+		return causeKEMalformed
 	case alert:
-		return CauseTLSAlert
+		return causeTLSAlert
 	case isTimeout(e.Err):
-		return CauseKESilent
+		return causeKESilent
 	case isClosed(e.Err):
-		return CauseKEClosed
+		return causeKEClosed
 	}
 	return causeOfSystem(e.Err, CauseOther)
 }
 
 // cause finds what is wrong with a certificate. A wrong name comes first: then
 // it is another server's, and nothing else about it matters.
-func (e *CertificateError) cause() Cause {
+func (e *certificateError) cause() Cause {
 	if len(e.Certificates) == 0 {
-		return CauseCertificate
+		return causeCertificate
 	}
 	leaf := e.Certificates[0]
 	var unknown x509.UnknownAuthorityError
@@ -284,13 +275,13 @@ func (e *CertificateError) cause() Cause {
 	case leaf.VerifyHostname(e.Host) != nil:
 		return CauseCertificateName
 	case e.DatesOnly && e.offender().NotAfter.Before(e.At):
-		return CauseCertificateExpired
+		return causeCertificateExpired
 	case e.DatesOnly:
-		return CauseCertificateEarly
+		return causeCertificateEarly
 	case !errors.As(e.Err, &unknown):
-		return CauseCertificate
+		return causeCertificate
 	case leaf.CheckSignatureFrom(leaf) == nil || len(e.Certificates) == 1 && selfSigned(leaf):
-		return CauseSelfSigned
+		return causeSelfSigned
 	case e.Issuer != "" && e.Issuer != leaf.Issuer.String():
 		return CauseInterception
 	}
@@ -304,7 +295,7 @@ func selfSigned(c *x509.Certificate) bool {
 }
 
 // offender returns the first certificate that is not good at the date.
-func (e *CertificateError) offender() *x509.Certificate {
+func (e *certificateError) offender() *x509.Certificate {
 	for _, c := range e.Certificates {
 		if e.At.Before(c.NotBefore) || e.At.After(c.NotAfter) {
 			return c

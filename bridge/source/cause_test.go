@@ -151,30 +151,30 @@ func TestCausesOfKeyEstablishment(t *testing.T) {
 			cfg.Network = "ip6"
 		}, CauseNameUnknown},
 		{"address of the other family", func(_ *ntsSite, cfg *NTSConfig) { cfg.Network = "ip6" }, CauseNameUnknown},
-		{"name server fails", named(2), CauseNameTemporary},
-		{"name server is silent", named(-1), CauseNameTemporary},
+		{"name server fails", named(2), causeNameTemporary},
+		{"name server is silent", named(-1), causeNameTemporary},
 		{"no name server", func(_ *ntsSite, cfg *NTSConfig) {
 			cfg.Server, cfg.Resolver = "nts.example:4460", resolverAt(closedPort(t))
-		}, CauseNoResolver},
+		}, causeNoResolver},
 		{"TCP refused", func(_ *ntsSite, cfg *NTSConfig) { cfg.Server = closedPort(t) }, CauseTCPRefused},
 		{"TCP filtered", func(_ *ntsSite, cfg *NTSConfig) { cfg.Server = fullListener(t); short(cfg) }, CauseTCPFiltered},
 		{"not TLS", func(_ *ntsSite, cfg *NTSConfig) {
 			cfg.Server = serveTCP(t, func(c net.Conn) { io.WriteString(c, "HTTP/1.1 400 Bad Request\r\n\r\n"); io.Copy(io.Discard, c) })
-		}, CauseNotTLS},
+		}, causeNotTLS},
 		{"silent after connect", func(_ *ntsSite, cfg *NTSConfig) {
 			cfg.Server = serveTCP(t, func(c net.Conn) { io.Copy(io.Discard, c) })
 			short(cfg)
-		}, CauseTLSSilent},
+		}, causeTLSSilent},
 		{"closed in the handshake", func(_ *ntsSite, cfg *NTSConfig) {
 			cfg.Server = serveTCP(t, func(c net.Conn) { io.ReadFull(c, make([]byte, 5)) })
-		}, CauseTLSClosed},
-		{"TLS 1.2 only", with(func(c *tls.Config) { c.MinVersion, c.MaxVersion = 0, tls.VersionTLS12 }, handshake), CauseTLSVersion},
-		{"ALPN of something else", with(func(c *tls.Config) { c.NextProtos = []string{"h2"} }, handshake), CauseALPN},
-		{"no ALPN", with(func(c *tls.Config) { c.NextProtos = nil }, until), CauseALPN},
+		}, causeTLSClosed},
+		{"TLS 1.2 only", with(func(c *tls.Config) { c.MinVersion, c.MaxVersion = 0, tls.VersionTLS12 }, handshake), causeTLSVersion},
+		{"ALPN of something else", with(func(c *tls.Config) { c.NextProtos = []string{"h2"} }, handshake), causeALPN},
+		{"no ALPN", with(func(c *tls.Config) { c.NextProtos = nil }, until), causeALPN},
 		{"name not known to the server", with(func(c *tls.Config) {
 			c.Certificates, c.GetCertificate = nil, func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return nil, nil }
-		}, handshake), CauseTLSAlert},
-		{"certificate of the client", with(func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert }, until), CauseTLSAlert},
+		}, handshake), causeTLSAlert},
+		{"certificate of the client", with(func(c *tls.Config) { c.ClientAuth = tls.RequireAnyClientCert }, until), causeTLSAlert},
 
 		{"other authority", certificate(func(*ntsSite) tls.Certificate {
 			return newTestAuthority(t, "Somebody's authority").issue(t, loopbackName, certFrom, certTo)
@@ -185,7 +185,7 @@ func TestCausesOfKeyEstablishment(t *testing.T) {
 			template.PublicKey = nil
 			c := signed(t, &template, &template, &a.key.PublicKey, a.key)
 			return tls.Certificate{Certificate: [][]byte{c.Raw}, PrivateKey: a.key}
-		}), CauseSelfSigned},
+		}), causeSelfSigned},
 		{"other name", certificate(func(s *ntsSite) tls.Certificate {
 			return s.authority.issue(t, "time.example", certFrom, certTo, func(c *x509.Certificate) { c.DNSNames = append(c.DNSNames, "*.ntp.example") })
 		}), CauseCertificateName},
@@ -197,19 +197,19 @@ func TestCausesOfKeyEstablishment(t *testing.T) {
 		}), CauseCertificateName},
 		{"expired", certificate(func(s *ntsSite) tls.Certificate {
 			return s.authority.issue(t, loopbackName, certFrom, goodDate.Add(-time.Hour))
-		}), CauseCertificateExpired},
-		{"clock behind", func(s *ntsSite, _ *NTSConfig) { s.wall = time.Unix(0, 0) }, CauseCertificateEarly},
+		}), causeCertificateExpired},
+		{"clock behind", func(s *ntsSite, _ *NTSConfig) { s.wall = time.Unix(0, 0) }, causeCertificateEarly},
 		{"not for servers", certificate(func(s *ntsSite) tls.Certificate {
 			return s.authority.issue(t, loopbackName, certFrom, certTo, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })
-		}), CauseCertificate},
-		{"no trusted certificates", func(_ *ntsSite, cfg *NTSConfig) { cfg.Trusted = []string{"testdata/none.pem"} }, CauseTrust},
-		{"trusted certificates without any", func(_ *ntsSite, cfg *NTSConfig) { cfg.Trusted = []string{"cause_test.go"} }, CauseTrust},
+		}), causeCertificate},
+		{"no trusted certificates", func(_ *ntsSite, cfg *NTSConfig) { cfg.Trusted = []string{"testdata/none.pem"} }, causeTrust},
+		{"trusted certificates without any", func(_ *ntsSite, cfg *NTSConfig) { cfg.Trusted = []string{"cause_test.go"} }, causeTrust},
 
-		{"error 0", records(nts.Record{Critical: true, Type: nts.RecordError, Body: []byte{0, 0}}), CauseKERefused},
-		{"error 1", records(nts.Record{Critical: true, Type: nts.RecordError, Body: []byte{0, 1}}), CauseKEBadRequest},
-		{"error 2", records(nts.Record{Critical: true, Type: nts.RecordError, Body: []byte{0, 2}}), CauseKEInternal},
-		{"warning", records(nts.Record{Critical: true, Type: nts.RecordWarning, Body: []byte{0, 9}}), CauseKERefused},
-		{"no NTPv4", records(nts.Record{Critical: true, Type: nts.RecordNextProtocol}), CauseKEProtocol},
+		{"error 0", records(nts.Record{Critical: true, Type: nts.RecordError, Body: []byte{0, 0}}), causeKERefused},
+		{"error 1", records(nts.Record{Critical: true, Type: nts.RecordError, Body: []byte{0, 1}}), causeKEBadRequest},
+		{"error 2", records(nts.Record{Critical: true, Type: nts.RecordError, Body: []byte{0, 2}}), causeKEInternal},
+		{"warning", records(nts.Record{Critical: true, Type: nts.RecordWarning, Body: []byte{0, 9}}), causeKERefused},
+		{"no NTPv4", records(nts.Record{Critical: true, Type: nts.RecordNextProtocol}), causeKEProtocol},
 		{"no common algorithm", func(s *ntsSite, cfg *NTSConfig) {
 			cfg.AEADs = []aead.ID{aead.AESSIVCMAC512}
 			ke, err := nts.NewKEServer([]aead.ID{aead.AESSIVCMAC256}, "", 0)
@@ -219,13 +219,13 @@ func TestCausesOfKeyEstablishment(t *testing.T) {
 			s.ke.Store(ke)
 		}, CauseKEAEAD},
 		{"no cookies", records(nts.Record{Critical: true, Type: nts.RecordNextProtocol, Body: []byte{0, 0}},
-			nts.Record{Critical: true, Type: nts.RecordAEAD, Body: []byte{0, 15}}), CauseKEMalformed},
+			nts.Record{Critical: true, Type: nts.RecordAEAD, Body: []byte{0, 15}}), causeKEMalformed},
 		{"silent after the handshake", func(s *ntsSite, cfg *NTSConfig) {
 			with(func(*tls.Config) {}, until)(s, cfg)
 			short(cfg)
-		}, CauseKESilent},
-		{"closed after the handshake", with(func(*tls.Config) {}, handshake), CauseKEClosed},
-		{"cut off", with(func(*tls.Config) {}, func(c *tls.Conn) { c.Write([]byte{0x80, 1, 0, 2}); c.Close() }), CauseKEClosed},
+		}, causeKESilent},
+		{"closed after the handshake", with(func(*tls.Config) {}, handshake), causeKEClosed},
+		{"cut off", with(func(*tls.Config) {}, func(c *tls.Conn) { c.Write([]byte{0x80, 1, 0, 2}); c.Close() }), causeKEClosed},
 	} {
 		s := newNTSSite(t)
 		cfg := s.config()
@@ -268,10 +268,10 @@ func TestCausesOfAnswers(t *testing.T) {
 		"changed":        {func(p []byte) []byte { p[33] ^= 1; return p }, CauseInterception},
 		"plain":          {func(p []byte) []byte { return p[:ntp.HeaderLen] }, CauseNTSUnprotected},
 		"not sealed":     {func(p []byte) []byte { return p[:ntp.HeaderLen+36] }, CauseNTSUnprotected},
-		"other request":  {func(p []byte) []byte { p[60] ^= 1; return p }, CauseBogus},
-		"malformed":      {func(p []byte) []byte { return p[:len(p)-3] }, CauseBogus},
-		"kiss, unsealed": {func(p []byte) []byte { p[1] = 0; copy(p[12:], "DENY"); return p[:ntp.HeaderLen] }, CauseDenied},
-		"rate, unsealed": {func(p []byte) []byte { p[1] = 0; copy(p[12:], "RATE"); return p[:ntp.HeaderLen] }, CauseRate},
+		"other request":  {func(p []byte) []byte { p[60] ^= 1; return p }, causeBogus},
+		"malformed":      {func(p []byte) []byte { return p[:len(p)-3] }, causeBogus},
+		"kiss, unsealed": {func(p []byte) []byte { p[1] = 0; copy(p[12:], "DENY"); return p[:ntp.HeaderLen] }, causeDenied},
+		"rate, unsealed": {func(p []byte) []byte { p[1] = 0; copy(p[12:], "RATE"); return p[:ntp.HeaderLen] }, causeRate},
 	} {
 		p, err := s.request(n)
 		if err != nil {
@@ -279,8 +279,8 @@ func TestCausesOfAnswers(t *testing.T) {
 		}
 		good := s.answer(p)
 		j := n.Open(momentOf(s.clock), c.answer(append([]byte(nil), good...)))
-		if j.Usable || CauseOf(j.Err) != c.cause {
-			t.Errorf("%s: %s, want %s: %v", name, CauseOf(j.Err), c.cause, j.Err)
+		if j.Usable || causeOf(j.Err) != c.cause {
+			t.Errorf("%s: %s, want %s: %v", name, causeOf(j.Err), c.cause, j.Err)
 		}
 		var kiss *KissError
 		if errors.As(j.Err, &kiss) {
@@ -306,15 +306,15 @@ func TestCauseOfErrors(t *testing.T) {
 		{ErrTimeout, CauseUDPFiltered},
 		{explain(network(syscall.ECONNREFUSED)), CauseUDPRefused},
 		{explain(network(syscall.ENETUNREACH)), CauseUnreachable},
-		{explain(network(syscall.EPERM)), CauseLocalFilter},
+		{explain(network(syscall.EPERM)), causeLocalFilter},
 		{fmt.Errorf("%w: wrong MAC under key 7", ErrNotAuthentic), CauseWrongKey},
 		{ErrCryptoNAK, CauseCryptoNAK},
-		{&KissError{Code: "DENY"}, CauseDenied},
-		{&KissError{Code: "RSTR"}, CauseRestricted},
-		{&KissError{Code: "RATE"}, CauseRate},
+		{&KissError{Code: "DENY"}, causeDenied},
+		{&KissError{Code: "RSTR"}, causeRestricted},
+		{&KissError{Code: "RATE"}, causeRate},
 		{fmt.Errorf("%w (INIT)", ErrUnsynchronised), CauseUnsynchronised},
-		{ErrOrigin, CauseBogus},
-		{ErrPacket, CauseMalformed},
+		{ErrOrigin, causeBogus},
+		{errPacket, causeMalformed},
 		{ErrSecondAnswer, CauseInterception},
 		{fmt.Errorf("poll: %w", nts.ErrNAK), CauseNTSNAK},
 		{&RetryError{time.Minute, nts.ErrNAK}, CauseNTSNAK},
@@ -322,11 +322,11 @@ func TestCauseOfErrors(t *testing.T) {
 		{errors.New("whatever"), CauseOther},
 		{context.Canceled, CauseOther},
 	} {
-		if got := CauseOf(c.err); got != c.want {
+		if got := causeOf(c.err); got != c.want {
 			t.Errorf("%v: %s, want %s", c.err, got, c.want)
 		}
 		if c.err != nil {
-			fmt.Fprintf(&text, "%v\n  %s: %s\n", c.err, c.want, Explain(c.err))
+			fmt.Fprintf(&text, "%v\n  %s: %s\n", c.err, c.want, explained(c.err))
 		}
 	}
 	checkGolden(t, "causes-packets.golden", text.String())
@@ -352,9 +352,9 @@ func FuzzUnmarshalSaved(f *testing.F) {
 	f.Add([]byte(`{"version":1}`))
 	f.Add([]byte(`{"version":1,"server":"a:1","ntp":"192.0.2.1:123","aead":15,"cookies":[""],"certificates":["MAA="]}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		saved, err := UnmarshalSaved(data)
+		saved, err := unmarshalSaved(data)
 		if err != nil {
-			if !errors.Is(err, ErrSaved) {
+			if !errors.Is(err, errSaved) {
 				t.Fatalf("%v", err)
 			}
 			return
@@ -363,7 +363,7 @@ func FuzzUnmarshalSaved(f *testing.F) {
 		if err != nil {
 			t.Fatalf("what was read cannot be written: %v", err)
 		}
-		back, err := UnmarshalSaved(again)
+		back, err := unmarshalSaved(again)
 		if err != nil || back.Server != saved.Server || back.NTP != saved.NTP || len(back.Cookies) != len(saved.Cookies) || !back.At.Equal(saved.At) {
 			t.Fatalf("%v: %v, %v", err, saved, back)
 		}
@@ -373,4 +373,10 @@ func FuzzUnmarshalSaved(f *testing.F) {
 			t.Fatalf("%+v", n.Status())
 		}
 	})
+}
+
+// explained is what a person is told of an error, in one line.
+func explained(err error) string {
+	d := Diagnose(err)
+	return strings.TrimSuffix(d.Text+" - "+d.Remedy, " - ")
 }

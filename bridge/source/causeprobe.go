@@ -19,17 +19,17 @@ import (
 // ErrSecondAnswer says that two different answers came to one request.
 var ErrSecondAnswer = errors.New("two different answers came to one request: somebody answers in the server's place, too")
 
-// SilenceError says why requests get no answer.
-type SilenceError struct {
+// silenceError says why requests get no answer.
+type silenceError struct {
 	Cause Cause
 	Text  string
 }
 
 // Error implements error.
-func (e *SilenceError) Error() string { return e.Text }
+func (e *silenceError) Error() string { return e.Text }
 
 // Unwrap returns ErrTimeout.
-func (e *SilenceError) Unwrap() error { return ErrTimeout }
+func (e *silenceError) Unwrap() error { return ErrTimeout }
 
 // ProbeConfig says what to find out about a server whose answers do not come.
 type ProbeConfig struct {
@@ -225,7 +225,7 @@ func withNobodysCookie(octets int) []byte {
 func (r *ProbeResult) Explain(cfg ProbeConfig) error {
 	port := cfg.Server.Port()
 	silence := func(cause Cause, format string, a ...any) error {
-		return &SilenceError{cause, fmt.Sprintf(format, a...)}
+		return &silenceError{cause, fmt.Sprintf(format, a...)}
 	}
 	switch {
 	case r.Conflict:
@@ -241,7 +241,7 @@ func (r *ProbeResult) Explain(cfg ProbeConfig) error {
 	case r.Lost > 0:
 		return silence(CauseSizeFilter, "size filter: NTP packets of up to %d octets are answered, those of %d and more get lost, and ours have %d", r.Passed, r.Lost, cfg.Size)
 	case cfg.Kind == ntp.KindNTS:
-		return silence(CauseNTSSilent, "the server on UDP port %d answers unauthenticated packets, also of %d octets, but none with NTS", port, cfg.Size)
+		return silence(causeNTSSilent, "the server on UDP port %d answers unauthenticated packets, also of %d octets, but none with NTS", port, cfg.Size)
 	case cfg.Kind == ntp.KindSymmetric:
 		return silence(CauseKeySilent, "the server answers unauthenticated packets, also of %d octets, but none with our key: it does not know the key, or has another one under its number", cfg.Size)
 	}

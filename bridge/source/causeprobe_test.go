@@ -52,7 +52,7 @@ func TestProbe(t *testing.T) {
 				return nil
 			}
 			return answer(q, h)
-		}, 228, ntp.KindNTS, ProbeResult{Plain: true, Passed: 228}, CauseNTSSilent, "none with NTS"},
+		}, 228, ntp.KindNTS, ProbeResult{Plain: true, Passed: 228}, causeNTSSilent, "none with NTS"},
 		{"key not known", answer, 72, ntp.KindSymmetric, ProbeResult{Plain: true, Passed: 76}, CauseKeySilent, "our key"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -74,7 +74,7 @@ func TestProbe(t *testing.T) {
 func TestProbeRefused(t *testing.T) {
 	cfg := ProbeConfig{Server: netip.MustParseAddrPort(closedPort(t)), Wait: 100 * time.Millisecond}
 	r := Probe(t.Context(), cfg)
-	if CauseOf(r.Explain(cfg)) != CauseUDPRefused {
+	if causeOf(r.Explain(cfg)) != CauseUDPRefused {
 		t.Errorf("%+v", r)
 	}
 }

@@ -12,14 +12,14 @@ import (
 
 // Diagnose names the cause of an error of a source and says what to do.
 func Diagnose(err error) Diagnosis {
-	cause := CauseOf(err)
+	cause := causeOf(err)
 	if cause == CauseNone {
 		return Diagnosis{}
 	}
 	d := Diagnosis{cause, err.Error(), remedies[cause]}
-	var ke *KEError
-	var certificate *CertificateError
-	var quiet *SilenceError
+	var ke *keError
+	var certificate *certificateError
+	var quiet *silenceError
 	switch {
 	case errors.As(err, &certificate) && errors.As(err, &ke):
 		d.Text = ke.where() + certificate.explain(cause)
@@ -39,7 +39,7 @@ func Diagnose(err error) Diagnosis {
 
 // detail is what of an error's own text adds to that of its cause.
 func detail(err error) string {
-	var plain *UnprotectedError
+	var plain *unprotectedError
 	var dns *net.DNSError
 	switch {
 	case errors.As(err, &plain) && plain.Kiss != "":
@@ -60,20 +60,20 @@ var packetTexts = map[Cause]string{
 	CauseNTSNAK:         "the server does not know the key in our cookie (NTS NAK)",
 	CauseNTSUnprotected: "answers come without NTS: another server answers at that address, or something on the way takes extension fields off",
 	CauseInterception:   "an answer to our request has a wrong authenticator: somebody on the way answers in the server's place or changes packets",
-	CauseBogus:          "answers come that are not to our last request: late, repeated or forged",
-	CauseMalformed:      "what comes back is not NTP, or malformed",
+	causeBogus:          "answers come that are not to our last request: late, repeated or forged",
+	causeMalformed:      "what comes back is not NTP, or malformed",
 	CauseWrongKey:       "the MAC of the answers is wrong under our key: the server has another secret or type under the key's number, or somebody on the way changes packets",
 	CauseCryptoNAK:      "the server refuses our MAC (crypto-NAK): it does not know the key, or has another one under its number",
-	CauseDenied:         "the server refuses to serve this host (kiss code DENY)",
-	CauseRestricted:     "the server refuses to serve this host (kiss code RSTR)",
-	CauseRate:           "the server says that this host asks too often (kiss code RATE)",
+	causeDenied:         "the server refuses to serve this host (kiss code DENY)",
+	causeRestricted:     "the server refuses to serve this host (kiss code RSTR)",
+	causeRate:           "the server says that this host asks too often (kiss code RATE)",
 	CauseUnsynchronised: "the server answers, but has no time to give: it is not synchronised itself",
 	CauseUDPRefused:     "nothing listens on that UDP port of the host (ICMP port unreachable)",
 	CauseUnreachable:    "there is no way to the host",
-	CauseLocalFilter:    "this host's own packet filter or security policy refuses to send",
+	causeLocalFilter:    "this host's own packet filter or security policy refuses to send",
 	CauseNameUnknown:    "the name does not exist or has no address of the wanted family",
-	CauseNameTemporary:  "the name servers do not answer, or do not know now",
-	CauseNoResolver:     "no name server is there to be asked",
+	causeNameTemporary:  "the name servers do not answer, or do not know now",
+	causeNoResolver:     "no name server is there to be asked",
 }
 
 // RemedyOf says what to do against a cause; it may be empty.
@@ -82,8 +82,8 @@ func RemedyOf(c Cause) string { return remedies[c] }
 // remedies say what to do.
 var remedies = map[Cause]string{
 	CauseNameUnknown:   "check the spelling; with -4 or -6 try the other family",
-	CauseNameTemporary: "try again later; check the name servers in /etc/resolv.conf, and whether this host reaches them",
-	CauseNoResolver:    "put a name server into /etc/resolv.conf, or give an address",
+	causeNameTemporary: "try again later; check the name servers in /etc/resolv.conf, and whether this host reaches them",
+	causeNoResolver:    "put a name server into /etc/resolv.conf, or give an address",
 
 	CauseTCPRefused:  "ask the server's operator for the NTS-KE port (usual: TCP 4460); the host is up, but has no NTS there, or a firewall rejects",
 	CauseTCPFiltered: "let TCP to the NTS-KE port (usual: 4460) through all firewalls on the way, or check the address",
@@ -91,52 +91,52 @@ var remedies = map[Cause]string{
 	CauseUDPFiltered: "check whether the server is up and serves this host, and let UDP through on the way, answers too",
 	CauseSizeFilter:  "have the filter changed: providers drop longer NTP packets against amplification; meanwhile use another way, or another UDP port (NTS-KE can name it)",
 	CauseUnreachable: "check routes and addresses of this host, and the server's address",
-	CauseLocalFilter: "check nftables, iptables and the security policy of this host",
+	causeLocalFilter: "check nftables, iptables and the security policy of this host",
 
-	CauseNotTLS:     "check the port: something else answers there, perhaps a proxy's login page",
-	CauseTLSVersion: "the server must be upgraded to TLS 1.3, which NTS demands (RFC 8915, section 3)",
-	CauseTLSAlert:   "look into the server's log",
-	CauseTLSSilent:  "something accepts the connection and does not answer: a firewall that inspects, an overloaded server, or not a TLS port",
-	CauseTLSClosed:  "look into the server's log: it refuses this host, or a firewall cuts the connection",
-	CauseTLS:        "look into the server's log",
-	CauseALPN:       "check the port: a TLS server for something else, often a web server, answers there",
+	causeNotTLS:     "check the port: something else answers there, perhaps a proxy's login page",
+	causeTLSVersion: "the server must be upgraded to TLS 1.3, which NTS demands (RFC 8915, section 3)",
+	causeTLSAlert:   "look into the server's log",
+	causeTLSSilent:  "something accepts the connection and does not answer: a firewall that inspects, an overloaded server, or not a TLS port",
+	causeTLSClosed:  "look into the server's log: it refuses this host, or a firewall cuts the connection",
+	causeTLS:        "look into the server's log",
+	causeALPN:       "check the port: a TLS server for something else, often a web server, answers there",
 
 	CauseUnknownAuthority:   "give the certificate of the server's own authority (query --ca FILE, or the source's trusted certificates); if it has a public one, a firewall that breaks TLS open answers in the server's place",
-	CauseSelfSigned:         "get the certificate from the server's operator and trust it (query --ca FILE, or the source's trusted certificates)",
+	causeSelfSigned:         "get the certificate from the server's operator and trust it (query --ca FILE, or the source's trusted certificates)",
 	CauseCertificateName:    "use a name of the certificate, or have one made for this name; if the name is right, another server answers in its place",
-	CauseCertificateExpired: "if this clock is right, the server's certificate must be renewed; if not, set the clock roughly first",
-	CauseCertificateEarly:   "set the clock roughly first; if it is right, the server's certificate is not to be used yet",
-	CauseCertificate:        "the server needs a certificate for TLS servers",
-	CauseTrust:              "correct the file or directory of trusted certificates",
+	causeCertificateExpired: "if this clock is right, the server's certificate must be renewed; if not, set the clock roughly first",
+	causeCertificateEarly:   "set the clock roughly first; if it is right, the server's certificate is not to be used yet",
+	causeCertificate:        "the server needs a certificate for TLS servers",
+	causeTrust:              "correct the file or directory of trusted certificates",
 
-	CauseKERefused:    "look into the server's log",
-	CauseKEBadRequest: "look into the server's log; another version of the server may do",
-	CauseKEInternal:   "the server has a problem of its own: try again later, or tell its operator",
-	CauseKEProtocol:   "this is no server for NTPv4",
+	causeKERefused:    "look into the server's log",
+	causeKEBadRequest: "look into the server's log; another version of the server may do",
+	causeKEInternal:   "the server has a problem of its own: try again later, or tell its operator",
+	causeKEProtocol:   "this is no server for NTPv4",
 	CauseKEAEAD:       "allow AES-SIV-CMAC-256, which every NTS server must have",
-	CauseKEMalformed:  "the server does not keep to RFC 8915, or is none for NTS",
-	CauseKESilent:     "look into the server's log",
-	CauseKEClosed:     "look into the server's log: it refuses this host, or its NTS is not set up",
+	causeKEMalformed:  "the server does not keep to RFC 8915, or is none for NTS",
+	causeKESilent:     "look into the server's log",
+	causeKEClosed:     "look into the server's log: it refuses this host, or its NTS is not set up",
 
 	CauseNTSNAK:         "keys are established again by themselves; if it goes on, NTS-KE and NTP server do not share their keys",
-	CauseNTSSilent:      "check whether the server's NTP side has NTS, on that address and port",
+	causeNTSSilent:      "check whether the server's NTP side has NTS, on that address and port",
 	CauseNTSUnprotected: "check whether the server's NTP side has NTS, on that address and port, and what is on the way",
 	CauseInterception:   "find out who answers: compare from another network",
 	CauseWrongKey:       "compare the key files of both sides: number, type and secret",
 	CauseCryptoNAK:      "compare the key files of both sides, and the server's list of trusted keys",
 	CauseKeySilent:      "compare the key files of both sides: chronyd is silent to a key that it does not know; or the server serves this host unauthenticated only",
-	CauseBogus:          "find out who answers: an address translator, a server with two addresses, or a forger",
-	CauseMalformed:      "check the port: it may not be an NTP server's",
-	CauseDate:           "the server's time or its certificate is wrong: compare with other servers",
-	CauseDenied:         "ask the server's operator for access",
-	CauseRestricted:     "ask the server's operator for access",
-	CauseRate:           "ask less often: longer --interval, fewer clients behind one address",
+	causeBogus:          "find out who answers: an address translator, a server with two addresses, or a forger",
+	causeMalformed:      "check the port: it may not be an NTP server's",
+	causeDate:           "the server's time or its certificate is wrong: compare with other servers",
+	causeDenied:         "ask the server's operator for access",
+	causeRestricted:     "ask the server's operator for access",
+	causeRate:           "ask less often: longer --interval, fewer clients behind one address",
 	CauseUnsynchronised: "wait until the server is synchronised, or use another one",
 	CauseFewSamples:     "try again with a longer --timeout; packets get lost or the server limits its rate",
 }
 
 // where says with whom key establishment failed.
-func (e *KEError) where() string {
+func (e *keError) where() string {
 	text := "NTS-KE with " + e.Server
 	if a := e.Address; a.IsValid() && !strings.Contains(e.Server, a.Addr().String()) {
 		text += " (" + a.Addr().String() + ")"
@@ -145,10 +145,10 @@ func (e *KEError) where() string {
 }
 
 // explain says what happened.
-func (e *KEError) explain(cause Cause) string {
+func (e *keError) explain(cause Cause) string {
 	var dns *net.DNSError
 	name := "of the server"
-	if e.Stage == StageServer {
+	if e.Stage == stageServer {
 		name = fmt.Sprintf("%q of the NTP server, which NTS-KE gave,", e.NTP)
 	} else if errors.As(e.Err, &dns) {
 		name = fmt.Sprintf("%q", dns.Name)
@@ -156,9 +156,9 @@ func (e *KEError) explain(cause Cause) string {
 	switch cause {
 	case CauseNameUnknown:
 		return fmt.Sprintf("the name %s does not exist or has no address of the wanted family", name)
-	case CauseNameTemporary:
+	case causeNameTemporary:
 		return fmt.Sprintf("the name %s was not resolved: the name servers do not answer, or do not know now (%v)", name, e.Err)
-	case CauseNoResolver:
+	case causeNoResolver:
 		return fmt.Sprintf("the name %s was not resolved: no name server is there (%v)", name, e.Err)
 	case CauseTCPRefused:
 		return fmt.Sprintf("the host refuses TCP connections to port %d", e.Address.Port())
@@ -166,23 +166,23 @@ func (e *KEError) explain(cause Cause) string {
 		return fmt.Sprintf("no answer to TCP on port %d: a packet filter drops it, or the host is down", e.Address.Port())
 	case CauseUnreachable:
 		return fmt.Sprintf("there is no way to the host (%v)", e.Err)
-	case CauseLocalFilter:
+	case causeLocalFilter:
 		return fmt.Sprintf("this host's own packet filter or security policy refuses to connect (%v)", e.Err)
-	case CauseNotTLS:
+	case causeNotTLS:
 		return fmt.Sprintf("what answers on TCP port %d does not speak TLS", e.Address.Port())
-	case CauseTLSVersion:
+	case causeTLSVersion:
 		return "the server does not speak TLS 1.3"
-	case CauseTLSAlert:
+	case causeTLSAlert:
 		return "the server refused by a TLS alert: " + alertText(e.Err)
-	case CauseTLSSilent:
+	case causeTLSSilent:
 		return "the connection stands, but no TLS handshake comes back"
-	case CauseTLSClosed:
+	case causeTLSClosed:
 		return "the connection was closed in the TLS handshake"
-	case CauseALPN:
+	case causeALPN:
 		return fmt.Sprintf("the TLS server does not know the protocol %s (ALPN)", nts.ALPN)
-	case CauseKESilent:
+	case causeKESilent:
 		return "TLS stands, but no response to the request for keys comes"
-	case CauseKEClosed:
+	case causeKEClosed:
 		return "TLS stood, but the connection was closed without a response to the request for keys"
 	}
 	return e.Err.Error()
@@ -205,7 +205,7 @@ func alertText(err error) string {
 const maxNames = 8
 
 // names lists the names of the server's certificate.
-func (e *CertificateError) names() string {
+func (e *certificateError) names() string {
 	c := e.Certificates[0]
 	list := append([]string(nil), c.DNSNames...)
 	for _, ip := range c.IPAddresses {
@@ -228,7 +228,7 @@ func (e *CertificateError) names() string {
 	return strings.Join(list, ", ") + more
 }
 
-func (e *CertificateError) explain(cause Cause) string {
+func (e *certificateError) explain(cause Cause) string {
 	if len(e.Certificates) == 0 {
 		return "the server has no certificate"
 	}
@@ -241,9 +241,9 @@ func (e *CertificateError) explain(cause Cause) string {
 			text += fmt.Sprintf("; and its issuer, %s, is not trusted here", issuer)
 		}
 		return text
-	case CauseCertificateExpired, CauseCertificateEarly:
+	case causeCertificateExpired, causeCertificateEarly:
 		return e.explainDates(cause)
-	case CauseSelfSigned:
+	case causeSelfSigned:
 		return fmt.Sprintf("the certificate is signed by nobody but itself (%s) and is not trusted here", issuer)
 	case CauseInterception:
 		return fmt.Sprintf("the certificate for %q was issued by %s, which is not trusted here, and before by %.200q: somebody answers in the server's place, or it has changed its authority",
@@ -254,14 +254,14 @@ func (e *CertificateError) explain(cause Cause) string {
 	return fmt.Sprintf("the certificate of the server is refused: %v", e.Err)
 }
 
-func (e *CertificateError) explainDates(cause Cause) string {
+func (e *certificateError) explainDates(cause Cause) string {
 	c := e.offender()
 	what := "the server's certificate"
 	if c != e.Certificates[0] {
 		what = fmt.Sprintf("the certificate of the authority %.200q", c.Subject.String())
 	}
 	text := fmt.Sprintf("%s expired on %s", what, date(c.NotAfter))
-	if cause == CauseCertificateEarly {
+	if cause == causeCertificateEarly {
 		text = fmt.Sprintf("%s is not valid before %s", what, date(c.NotBefore))
 	}
 	text += fmt.Sprintf("; this host's clock says %s", date(e.Now))

@@ -169,6 +169,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	}
 	cfg.Server = netip.AddrPortFrom(cfg.Server.Addr().Unmap(), cfg.Server.Port())
 	c := &Client{hurry: make(chan struct{}, 1), schedule: plan, cfg: cfg, buf: make([]byte, maxPacket), hardware: make(map[string]*hardwareClock)}
+	c.delays.limits = cfg.delayLimits()
 	_, c.keep = cfg.Auth.(addressed)
 	if c.keep && cfg.Interleaved {
 		return nil, errors.New("source: Autokey knows no interleaved mode")
@@ -182,19 +183,18 @@ func (cfg *ClientConfig) checkTests() error {
 	if cfg.MaxDelay == 0 {
 		cfg.MaxDelay = defaultMaxDelay
 	}
+	limits := cfg.delayLimits()
 	switch {
-	case cfg.MaxDelay < 0 || cfg.MaxDelay > limitMaxDelay:
-		return fmt.Errorf("source: longest delay %v, must be up to %v", cfg.MaxDelay, limitMaxDelay)
-	case cfg.MaxDelayRatio != 0 && !(cfg.MaxDelayRatio >= 1):
-		return fmt.Errorf("source: delay ratio %v, must be at least 1, or 0 for none", cfg.MaxDelayRatio)
-	case !(cfg.MaxDelayDevRatio >= 0):
-		return fmt.Errorf("source: delay deviation ratio %v, must not be negative", cfg.MaxDelayDevRatio)
 	case cfg.MinStratum >= ntp.StratumUnsynchronised:
 		return fmt.Errorf("source: least stratum %d, must be below %d", cfg.MinStratum, ntp.StratumUnsynchronised)
 	case cfg.Presend < 0 || cfg.Presend > schedule.MaxPoll+1:
 		return fmt.Errorf("source: presend from poll exponent %d, must be 1 to %d, or 0 for never", cfg.Presend, schedule.MaxPoll)
 	}
-	return nil
+	return limits.check()
+}
+
+func (cfg *ClientConfig) delayLimits() delayLimits {
+	return delayLimits{cfg.MaxDelay, cfg.MaxDelayRatio, cfg.MaxDelayDevRatio}
 }
 
 // Hurry makes the next request go out at once, or 2 s after the last one: the

@@ -220,7 +220,7 @@ func (c *Client) connect(ctx context.Context) error {
 	if c.socket != nil {
 		return nil
 	}
-	s, err := dial(ctx, &c.cfg)
+	s, err := dial(ctx, endpoint{c.cfg.Server, c.cfg.Local, c.cfg.Interface}, c.cfg.Clock)
 	if err != nil {
 		return explain(err)
 	}
@@ -263,9 +263,12 @@ func (c *Client) send(r *request) error {
 	if err != nil {
 		return err
 	}
-	r.departure, err = c.socket.send(p[:n])
-	r.open = err == nil
-	return err
+	if r.departure, err = c.socket.send(p[:n]); err != nil {
+		return err
+	}
+	c.socket.transmitted(&r.departure, 0) // usually there at once
+	r.open = true
+	return nil
 }
 
 // nonce returns a timestamp for a request. The server only returns it: a random

@@ -19,6 +19,25 @@ const (
 	leastHistory = 6
 )
 
+// delayLimits are the options of ClientConfig for the delay.
+type delayLimits struct {
+	longest         time.Duration
+	ratio, devRatio float64
+}
+
+// check returns an error if a limit is out of range.
+func (l *delayLimits) check() error {
+	switch {
+	case l.longest < 0 || l.longest > limitMaxDelay:
+		return fmt.Errorf("source: longest delay %v, must be up to %v", l.longest, limitMaxDelay)
+	case l.ratio != 0 && !(l.ratio >= 1):
+		return fmt.Errorf("source: delay ratio %v, must be at least 1, or 0 for none", l.ratio)
+	case !(l.devRatio >= 0):
+		return fmt.Errorf("source: delay deviation ratio %v, must not be negative", l.devRatio)
+	}
+	return nil
+}
+
 // pastDelay is a measurement.
 type pastDelay struct {
 	raw    int64 // of the arrival
@@ -32,17 +51,18 @@ type pastDelay struct {
 // measurements: if the way has become longer for good, they pass again when
 // the last one of the old way is forgotten.
 type delayTest struct {
-	past [delayHistory]pastDelay
-	n    int // measurements ever
+	limits delayLimits
+	past   [delayHistory]pastDelay
+	n      int // measurements ever
 }
 
 // check returns an error if a sample is to be dropped.
-func (d *delayTest) check(cfg *ClientConfig, times *exchanged, s *Sample) error {
-	if s.Delay > cfg.MaxDelay {
-		return fmt.Errorf("%w: %v, at most %v", ErrDelay, s.Delay, cfg.MaxDelay)
+func (d *delayTest) check(times *exchanged, s *Sample) error {
+	if s.Delay > d.limits.longest {
+		return fmt.Errorf("%w: %v, at most %v", errDelay, s.Delay, d.limits.longest)
 	}
 	now := pastDelay{raw: times.t4.raw, offset: int64(s.Offset) + times.t4.system - times.t4.raw, delay: s.Delay}
-	err := d.compare(cfg, &now, s.Dispersion)
+	err := d.compare(&now, s.Dispersion)
 	now.good = err == nil
 	d.past[d.n%delayHistory] = now
 	d.n++
@@ -53,18 +73,18 @@ func (d *delayTest) check(cfg *ClientConfig, times *exchanged, s *Sample) error 
 func (d *delayTest) recent() []pastDelay { return d.past[:min(d.n, delayHistory)] }
 
 // compare compares a measurement with those before it.
-func (d *delayTest) compare(cfg *ClientConfig, now *pastDelay, dispersion time.Duration) error {
-	if d.n == 0 || cfg.MaxDelayRatio == 0 && cfg.MaxDelayDevRatio == 0 {
+func (d *delayTest) compare(now *pastDelay, dispersion time.Duration) error {
+	if d.n == 0 || d.limits.ratio == 0 && d.limits.devRatio == 0 {
 		return nil
 	}
 	least := time.Duration(math.MaxInt64)
 	for _, p := range d.recent() {
 		least = min(least, p.delay)
 	}
-	if limit := cfg.MaxDelayRatio * float64(least); limit > 0 && float64(now.delay-dispersion) > limit {
-		return fmt.Errorf("%w: %v, at most %v times the shortest one, %v", ErrDelay, now.delay, cfg.MaxDelayRatio, least)
+	if limit := d.limits.ratio * float64(least); limit > 0 && float64(now.delay-dispersion) > limit {
+		return fmt.Errorf("%w: %v, at most %v times the shortest one, %v", errDelay, now.delay, d.limits.ratio, least)
 	}
-	if cfg.MaxDelayDevRatio == 0 {
+	if d.limits.devRatio == 0 {
 		return nil
 	}
 	line, ok := d.fit(now.raw, now.offset)
@@ -73,12 +93,12 @@ func (d *delayTest) compare(cfg *ClientConfig, now *pastDelay, dispersion time.D
 	}
 	// What the delay is longer by is at most twice what the offset is wrong by.
 	longer := (now.delay - least).Seconds() / 2
-	allowed := line.deviation*cfg.MaxDelayDevRatio + line.uncertain + dispersion.Seconds()
+	allowed := line.deviation*d.limits.devRatio + line.uncertain + dispersion.Seconds()
 	if longer <= allowed || math.Abs(line.predicted)-longer > allowed {
 		return nil
 	}
 	return fmt.Errorf("%w: %v, which is %v longer than the shortest one while offsets deviate by %v",
-		ErrDelay, now.delay, now.delay-least, time.Duration(line.deviation*1e9))
+		errDelay, now.delay, now.delay-least, time.Duration(line.deviation*1e9))
 }
 
 // line is what the samples before tell of a moment.

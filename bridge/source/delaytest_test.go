@@ -34,25 +34,25 @@ func TestDelayTests(t *testing.T) {
 	}{
 		{"the usual", ratio, usual, 0, nil},
 		{"below the ratio", ratio, 2 * usual, usual, nil},
-		{"above the ratio", ratio, 4 * usual, 3 * usual, ErrDelay},
+		{"above the ratio", ratio, 4 * usual, 3 * usual, errDelay},
 		{"no tests", ClientConfig{MaxDelay: time.Second}, 90 * usual, 89 * usual, nil},
-		{"too long in any case", ClientConfig{MaxDelay: time.Second}, time.Second + usual, 0, ErrDelay},
+		{"too long in any case", ClientConfig{MaxDelay: time.Second}, time.Second + usual, 0, errDelay},
 		{"within the deviation", deviation, usual + 200*time.Microsecond, 200 * time.Microsecond, nil},
-		{"beyond the deviation", deviation, usual + 10*time.Millisecond, 10 * time.Millisecond, ErrDelay},
+		{"beyond the deviation", deviation, usual + 10*time.Millisecond, 10 * time.Millisecond, errDelay},
 		{"beyond it, but the offset moved more", deviation, usual + 10*time.Millisecond, 60 * time.Millisecond, nil},
 		{"shorter than ever", deviation, usual / 2, 0, nil},
 	} {
-		var d delayTest
-		cfg, random := c.cfg, rand.New(rand.NewPCG(1, 2))
+		d := delayTest{limits: c.cfg.delayLimits()}
+		random := rand.New(rand.NewPCG(1, 2))
 		for n := range 20 {
 			noise := time.Duration(random.NormFloat64() * float64(20*time.Microsecond))
 			e, s := delayed(n, usual, 0, noise)
-			if err := d.check(&cfg, &e, &s); err != nil {
+			if err := d.check(&e, &s); err != nil {
 				t.Fatalf("%s: sample %d: %v", c.name, n, err)
 			}
 		}
 		e, s := delayed(20, c.delay, c.late, 0)
-		if err := d.check(&cfg, &e, &s); !errors.Is(err, c.want) {
+		if err := d.check(&e, &s); !errors.Is(err, c.want) {
 			t.Errorf("%s: %v", c.name, err)
 		}
 	}
@@ -61,16 +61,15 @@ func TestDelayTests(t *testing.T) {
 // A way that has become longer for good is believed in the end.
 func TestDelayTestsForget(t *testing.T) {
 	t.Parallel()
-	cfg := ClientConfig{MaxDelay: time.Second, MaxDelayRatio: 2}
-	var d delayTest
+	d := delayTest{limits: delayLimits{longest: time.Second, ratio: 2}}
 	e, s := delayed(0, 10*time.Millisecond, 0, 0)
-	if err := d.check(&cfg, &e, &s); err != nil {
+	if err := d.check(&e, &s); err != nil {
 		t.Fatal(err)
 	}
 	dropped := 0
 	for n := 1; n < 100; n++ {
 		e, s := delayed(n, 30*time.Millisecond, 0, 0)
-		if err := d.check(&cfg, &e, &s); err != nil {
+		if err := d.check(&e, &s); err != nil {
 			dropped++
 		}
 	}
@@ -104,7 +103,7 @@ func TestLongDelaysAreNotMissed(t *testing.T) {
 		t.Errorf("%d samples, %d missed, %+v", len(w.samples), w.missed, s)
 	}
 	for _, err := range w.errs {
-		if !errors.Is(err, ErrDelay) {
+		if !errors.Is(err, errDelay) {
 			t.Error(err)
 		}
 	}
@@ -114,7 +113,7 @@ func TestLongDelaysAreNotMissed(t *testing.T) {
 func TestSampleMarks(t *testing.T) {
 	t.Parallel()
 	const ours, other = 0xc0000201, 0xc0000202
-	loopback := referenceOf(netip.MustParseAddr("127.0.0.1"))
+	loopback := ntp.ReferenceID(netip.MustParseAddr("127.0.0.1"))
 	for _, c := range []struct {
 		name    string
 		stratum uint8
@@ -141,7 +140,7 @@ func TestSampleMarks(t *testing.T) {
 		}
 	}
 	// RFC 5905: the first octets of the MD5 hash of an IPv6 address.
-	if got := referenceOf(netip.MustParseAddr("2001:db8::1")); got != 0x39ab9b37 {
+	if got := ntp.ReferenceID(netip.MustParseAddr("2001:db8::1")); got != 0x39ab9b37 {
 		t.Errorf("reference identifier %08x", got)
 	}
 }

@@ -1,8 +1,6 @@
 package source
 
 import (
-	"crypto/md5" // RFC 5905 has it for reference identifiers
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -61,7 +59,7 @@ func (c *Client) count(r *request, sample *Sample, j *Judgement, kiss *KissError
 		c.schedule.Answered()
 	case j.Err == nil, errors.Is(j.Err, ErrUnsynchronised):
 		c.schedule.Answered()
-	case errors.Is(j.Err, ErrDelay), errors.Is(j.Err, ErrStep), errors.Is(j.Err, ErrBogus):
+	case errors.Is(j.Err, errDelay), errors.Is(j.Err, errStep), errors.Is(j.Err, errBogus):
 		c.counts.Rejected++
 		c.schedule.Answered()
 	default:
@@ -69,7 +67,7 @@ func (c *Client) count(r *request, sample *Sample, j *Judgement, kiss *KissError
 	}
 	switch {
 	case r.presend:
-	case errors.Is(j.Err, ErrDelay), r.outcome == sampled:
+	case errors.Is(j.Err, errDelay), r.outcome == sampled:
 		c.schedule.Reached()
 	}
 	if r.presend && kiss != nil && kiss.Code == "RATE" {
@@ -96,14 +94,14 @@ func (c *Client) count(r *request, sample *Sample, j *Judgement, kiss *KissError
 func (c *Client) judge(p received) (*Sample, Judgement) {
 	r := c.request
 	if len(p.data) < ntp.HeaderLen {
-		return nil, Judgement{Err: ErrPacket}
+		return nil, Judgement{Err: errPacket}
 	}
 	var h ntp.Header
 	h.Decode(p.data)
 	basic, interleaved := h.Origin == r.nonce, r.echo != 0 && h.Origin == r.echo
 	switch {
 	case h.Mode != ntp.ModeServer, h.Version == 0, h.Version > 4:
-		return nil, Judgement{Err: ErrPacket}
+		return nil, Judgement{Err: errPacket}
 	case !r.open || !basic && !interleaved:
 		if h.Origin != 0 && (basic || interleaved || h.Origin == c.old[0] || h.Origin == c.old[1]) {
 			c.duplicate()
@@ -135,7 +133,7 @@ func (c *Client) judge(p received) (*Sample, Judgement) {
 	} else {
 		s, j.Err = c.sample(r, r.times, &h)
 	}
-	if errors.Is(j.Err, ErrBogus) {
+	if errors.Is(j.Err, errBogus) {
 		r.times = exchanged{} // interleaved mode begins anew
 	}
 	return s, j
@@ -163,7 +161,7 @@ func (c *Client) interleaved(h *ntp.Header) (*Sample, error) {
 	c.request.times.t3 = 0
 	fuzz := power2(h.Precision)
 	if late := h.Transmit.Sub(h.Receive); late > fuzz {
-		return nil, fmt.Errorf("%w: the answer before left %v after this request came", ErrBogus, late)
+		return nil, fmt.Errorf("%w: the answer before left %v after this request came", errBogus, late)
 	}
 	if before.used {
 		c.request.outcome = sampled
@@ -196,7 +194,7 @@ func (c *Client) sample(r *request, times exchanged, h *ntp.Header) (*Sample, er
 	}
 	c.request.outcome = reply
 	s := measure(&times, h, local)
-	if err := c.delays.check(&c.cfg, &times, &s); err != nil {
+	if err := c.delays.check(&times, &s); err != nil {
 		return nil, err
 	}
 	r.used = true
@@ -212,17 +210,5 @@ func looped(h *ntp.Header, local netip.Addr, self func(uint32) bool) bool {
 	if h.Stratum < 2 {
 		return false // an identifier of a reference clock
 	}
-	return local.IsValid() && h.ReferenceID == referenceOf(local) || self != nil && self(h.ReferenceID)
-}
-
-// referenceOf returns the reference identifier of those who follow an address
-// (RFC 5905, section 7.3).
-func referenceOf(a netip.Addr) uint32 {
-	if a = a.Unmap(); a.Is4() {
-		b := a.As4()
-		return binary.BigEndian.Uint32(b[:])
-	}
-	b := a.As16()
-	sum := md5.Sum(b[:])
-	return binary.BigEndian.Uint32(sum[:])
+	return local.IsValid() && h.ReferenceID == ntp.ReferenceID(local) || self != nil && self(h.ReferenceID)
 }

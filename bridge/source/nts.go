@@ -251,7 +251,7 @@ func (n *NTS) Seal(p []byte) (int, error) {
 func (n *NTS) Open(m Moment, p []byte) Judgement {
 	s := n.session
 	if s == nil {
-		return Judgement{Err: ErrPacket}
+		return Judgement{Err: errPacket}
 	}
 	defer n.publish()
 	if err := s.client.Response(p); err != nil {
@@ -268,13 +268,13 @@ func (n *NTS) Open(m Moment, p []byte) Judgement {
 	return Judgement{Usable: true}
 }
 
-// UnprotectedError is an answer to our request without NTS.
-type UnprotectedError struct {
+// unprotectedError is an answer to our request without NTS.
+type unprotectedError struct {
 	Kiss string // its kiss code, empty if it has none
 }
 
 // Error implements error.
-func (e *UnprotectedError) Error() string {
+func (e *unprotectedError) Error() string {
 	if e.Kiss != "" {
 		return fmt.Sprintf("%v: kiss code %s", nts.ErrUnprotected, e.Kiss)
 	}
@@ -282,7 +282,7 @@ func (e *UnprotectedError) Error() string {
 }
 
 // Unwrap returns nts.ErrUnprotected.
-func (e *UnprotectedError) Unwrap() error { return nts.ErrUnprotected }
+func (e *unprotectedError) Unwrap() error { return nts.ErrUnprotected }
 
 // Negative acknowledgements, of different requests and in a row, after which
 // keys are given up. One may be forged, so keys that were good survive it;
@@ -299,7 +299,7 @@ func (n *NTS) refused(p []byte, err error) error {
 	case errors.Is(err, nts.ErrUnprotected):
 		var h ntp.Header
 		h.Decode(p)
-		e := &UnprotectedError{}
+		e := &unprotectedError{}
 		if h.Stratum == 0 {
 			e.Kiss, _ = kissOf(&h)
 		}

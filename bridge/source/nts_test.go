@@ -121,7 +121,7 @@ func TestNTSBackoff(t *testing.T) {
 				_, err := n.Connect()
 				var wait *RetryError
 				if n.Status().Attempts == before {
-					if !errors.As(err, &wait) || wait.In <= 0 || CauseOf(err) == CauseOther {
+					if !errors.As(err, &wait) || wait.In <= 0 || causeOf(err) == CauseOther {
 						t.Fatalf("%v", err)
 					}
 					s.clock.step(wait.In - time.Second)
@@ -165,7 +165,7 @@ func TestNTSBackoffOfUselessKeys(t *testing.T) {
 	for range 200 {
 		err := s.poll(n)
 		var wait *RetryError
-		if !errors.Is(err, nts.ErrNAK) || CauseOf(err) != CauseNTSNAK {
+		if !errors.Is(err, nts.ErrNAK) || causeOf(err) != CauseNTSNAK {
 			t.Fatalf("%v", err)
 		}
 		if errors.As(err, &wait) {
@@ -201,9 +201,9 @@ func TestNTSServerNegotiated(t *testing.T) {
 
 	s.negotiate("no.such.name.invalid", 0)
 	_, _, err = DialNTS(t.Context(), func() NTSConfig { c := s.config(); c.Resolver = fakeDNS(t, 3); return c }())
-	var ke *KEError
-	if !errors.As(err, &ke) || ke.Stage != StageServer || CauseOf(err) != CauseNameUnknown || !strings.Contains(Explain(err), "no.such.name.invalid") {
-		t.Errorf("%v: %s", err, Explain(err))
+	var ke *keError
+	if !errors.As(err, &ke) || ke.Stage != stageServer || causeOf(err) != CauseNameUnknown || !strings.Contains(explained(err), "no.such.name.invalid") {
+		t.Errorf("%v: %s", err, explained(err))
 	}
 	cfg := s.config()
 	cfg.Port = 11123

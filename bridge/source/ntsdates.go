@@ -70,9 +70,9 @@ func (n *NTS) review(uptime time.Duration) {
 	}
 }
 
-// ErrDate says that an authentic time lies outside the dates of what
+// errDate says that an authentic time lies outside the dates of what
 // authenticates it.
-var ErrDate = errors.New("the time is not within the dates of the certificate that speaks for it")
+var errDate = errors.New("the time is not within the dates of the certificate that speaks for it")
 
 // believable judges the time of an authentic packet.
 func (n *NTS) believable(p []byte) error {
@@ -86,7 +86,7 @@ func (n *NTS) believable(p []byte) error {
 		pivot := s.valid.middle()
 		for _, ts := range []ntp.Timestamp{h.Receive, h.Transmit} {
 			if at := ts.Time(pivot); !s.valid.has(at) {
-				return fmt.Errorf("%w: %s, certificate %v", ErrDate, date(at), s.valid)
+				return fmt.Errorf("%w: %s, certificate %v", errDate, date(at), s.valid)
 			}
 		}
 		if n.mustConfirm || !n.unchecked() && !n.cfg.now().Before(n.cfg.Dates.Floor) {
@@ -95,7 +95,7 @@ func (n *NTS) believable(p []byte) error {
 	case s.restored && !s.proven:
 		at := h.Transmit.Time(s.saved.At)
 		if at.Before(s.saved.At.Add(-time.Hour)) || at.After(s.saved.Expires) {
-			err := fmt.Errorf("%w: %s, kept keys of %s to %s", ErrDate, date(at), date(s.saved.At), date(s.saved.Expires))
+			err := fmt.Errorf("%w: %s, kept keys of %s to %s", errDate, date(at), date(s.saved.At), date(s.saved.Expires))
 			n.drop()
 			return err
 		}
@@ -180,8 +180,8 @@ func verifyAtAnyDate(certs []*x509.Certificate, host string, roots *x509.CertPoo
 	return all, nil
 }
 
-// CertificateError is a certificate that is refused.
-type CertificateError struct {
+// certificateError is a certificate that is refused.
+type certificateError struct {
 	Host         string
 	Certificates []*x509.Certificate // that the server sent, its own first
 	At           time.Time           // the date by which they were judged
@@ -193,10 +193,10 @@ type CertificateError struct {
 }
 
 // Error implements error.
-func (e *CertificateError) Error() string { return e.Err.Error() }
+func (e *certificateError) Error() string { return e.Err.Error() }
 
 // Unwrap returns the error of package x509.
-func (e *CertificateError) Unwrap() error { return e.Err }
+func (e *certificateError) Unwrap() error { return e.Err }
 
 // tls completes the TLS settings. The certificate is verified here
 // and not in package tls, since its dates may have to be judged by another
@@ -244,7 +244,7 @@ func (n *NTS) judge(certs []*x509.Certificate, host string, roots *x509.CertPool
 		s.chain, s.valid, s.provisional = certs, validityOf(chains), floored
 		return chains, nil
 	}
-	e := &CertificateError{Host: host, Certificates: certs, At: at, Now: s.established, Issuer: n.issuer, Err: err}
+	e := &certificateError{Host: host, Certificates: certs, At: at, Now: s.established, Issuer: n.issuer, Err: err}
 	chains, other := verifyAtAnyDate(certs, host, roots)
 	switch {
 	case other != nil:

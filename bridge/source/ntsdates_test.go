@@ -46,7 +46,7 @@ func TestNTSWrongClock(t *testing.T) {
 				t.Fatalf("provisional %v, notices %q", n.Provisional(), notices)
 			}
 			for range 3 {
-				if err := s.poll(n); c.good != (err == nil) || !c.good && !errors.Is(err, ErrDate) {
+				if err := s.poll(n); c.good != (err == nil) || !c.good && !errors.Is(err, errDate) {
 					t.Fatalf("%v", err)
 				}
 			}
@@ -66,7 +66,7 @@ func TestNTSWrongClock(t *testing.T) {
 			// nothing comes from the source.
 			wrong := s.wall
 			for range 3 {
-				var e *CertificateError
+				var e *certificateError
 				if err := s.poll(n); !errors.As(err, &e) || !e.DatesOnly {
 					t.Fatalf("by the wrong clock %v: %v", wrong, err)
 				}
@@ -141,7 +141,7 @@ func TestNTSFloor(t *testing.T) {
 	}
 	// A time that the certificate is not good for is not believed.
 	s.time = certTo.AddDate(0, 0, 1)
-	if err := s.poll(n); !errors.Is(err, ErrDate) {
+	if err := s.poll(n); !errors.Is(err, errDate) {
 		t.Errorf("%v", err)
 	}
 	s.time, s.wall = goodDate, goodDate
@@ -154,7 +154,7 @@ func TestNTSFloor(t *testing.T) {
 	cfg.Dates.Floor = certTo.AddDate(0, 0, 1)
 	for _, s.wall = range []time.Time{time.Unix(0, 0), goodDate} {
 		_, _, err := DialNTS(t.Context(), cfg)
-		if d := Diagnose(err); d.Cause != CauseCertificateExpired || !strings.Contains(d.Text, "at least 2026-04-02") {
+		if d := Diagnose(err); d.Cause != causeCertificateExpired || !strings.Contains(d.Text, "at least 2026-04-02") {
 			t.Errorf("floor after the certificate, clock %v: %+v", s.wall, d)
 		}
 	}
@@ -178,7 +178,7 @@ func TestNTSUncheckedIsForDatesOnly(t *testing.T) {
 		}, CauseUnknownAuthority},
 		{"use", func(s *ntsSite) tls.Certificate {
 			return s.authority.issue(t, loopbackName, certFrom, certTo, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })
-		}, CauseCertificate},
+		}, causeCertificate},
 	} {
 		for _, wall := range []time.Time{time.Unix(0, 0), goodDate, certTo.AddDate(20, 0, 0)} {
 			s := newNTSSite(t)
@@ -189,8 +189,8 @@ func TestNTSUncheckedIsForDatesOnly(t *testing.T) {
 			cfg.Dates = TimeCheck{Floor: certFrom, Unchecked: func() bool { return true }}
 			cfg.TLS.InsecureSkipVerify = true // does not count
 			_, _, err := DialNTS(t.Context(), cfg)
-			if CauseOf(err) != c.cause {
-				t.Errorf("%s, clock %v: %v (%s)", c.name, wall, err, CauseOf(err))
+			if causeOf(err) != c.cause {
+				t.Errorf("%s, clock %v: %v (%s)", c.name, wall, err, causeOf(err))
 			}
 		}
 	}
@@ -200,8 +200,8 @@ func TestNTSUncheckedIsForDatesOnly(t *testing.T) {
 func TestNTSStrictDates(t *testing.T) {
 	s := newNTSSite(t)
 	for wall, want := range map[time.Time]Cause{
-		time.Unix(0, 0): CauseCertificateEarly, certFrom.Add(-time.Second): CauseCertificateEarly,
-		certTo.Add(time.Second): CauseCertificateExpired, certTo.AddDate(30, 0, 0): CauseCertificateExpired,
+		time.Unix(0, 0): causeCertificateEarly, certFrom.Add(-time.Second): causeCertificateEarly,
+		certTo.Add(time.Second): causeCertificateExpired, certTo.AddDate(30, 0, 0): causeCertificateExpired,
 	} {
 		s.wall = wall
 		_, _, err := DialNTS(t.Context(), s.config())
@@ -227,13 +227,13 @@ func TestNTSChainDates(t *testing.T) {
 	cert := s.authority.issue(t, loopbackName, certFrom, certTo)
 	s.cert.Store(&cert)
 	_, _, err := DialNTS(t.Context(), s.config())
-	if d := Diagnose(err); d.Cause != CauseCertificateExpired || !strings.Contains(d.Text, `authority "CN=test authority"`) {
+	if d := Diagnose(err); d.Cause != causeCertificateExpired || !strings.Contains(d.Text, `authority "CN=test authority"`) {
 		t.Errorf("%+v", d)
 	}
 	cfg := s.config()
 	cfg.Dates.Unchecked = func() bool { return true }
 	n := s.dial(cfg)
-	if err := s.poll(n); !errors.Is(err, ErrDate) {
+	if err := s.poll(n); !errors.Is(err, errDate) {
 		t.Errorf("a time after the end of the authority: %v", err)
 	}
 	s.time = goodDate.AddDate(0, 0, -2)

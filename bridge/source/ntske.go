@@ -40,42 +40,42 @@ type session struct {
 	saveAt      time.Duration // uptime
 }
 
-// KEStage is how far key establishment came.
-type KEStage uint8
+// keStage is how far key establishment came.
+type keStage uint8
 
 // The stages.
 const (
-	StageTrust    KEStage = iota // trusted certificates read
-	StageName                    // address of the NTS-KE server found
-	StageConnect                 // TCP
-	StageTLS                     // handshake with certificate
-	StageExchange                // records of NTS-KE
-	StageServer                  // address of the NTP server found
+	stageTrust    keStage = iota // trusted certificates read
+	stageName                    // address of the NTS-KE server found
+	stageConnect                 // TCP
+	stageTLS                     // handshake with certificate
+	stageExchange                // records of NTS-KE
+	stageServer                  // address of the NTP server found
 )
 
-// KEError is a failed key establishment.
-type KEError struct {
+// keError is a failed key establishment.
+type keError struct {
 	Server  string         // NTS-KE server as configured
-	Address netip.AddrPort // where it failed; invalid before StageConnect
-	Stage   KEStage        // what failed
-	NTP     string         // in StageServer the name of the NTP server
+	Address netip.AddrPort // where it failed; invalid before stageConnect
+	Stage   keStage        // what failed
+	NTP     string         // in stageServer the name of the NTP server
 	Err     error
 }
 
 // Error implements error.
-func (e *KEError) Error() string {
+func (e *keError) Error() string {
 	where := e.Server
 	if a := e.Address; a.IsValid() && !strings.Contains(where, a.Addr().String()) {
 		where += " (" + a.String() + ")"
 	}
-	if e.Stage == StageServer {
+	if e.Stage == stageServer {
 		where += fmt.Sprintf(": NTP server %q", e.NTP)
 	}
 	return fmt.Sprintf("NTS-KE with %s: %v", where, e.Err)
 }
 
 // Unwrap returns the cause.
-func (e *KEError) Unwrap() error { return e.Err }
+func (e *keError) Unwrap() error { return e.Err }
 
 // RetryError says that key establishment failed before and has to wait.
 type RetryError struct {
@@ -130,8 +130,8 @@ func (n *NTS) connect(uptime time.Duration) error {
 // only keys that prove good end the back-off.
 func (n *NTS) wait(uptime time.Duration, err error) {
 	longest := n.cfg.MaxRetry
-	var ke *KEError
-	if errors.As(err, &ke) && ke.Stage < StageTLS {
+	var ke *keError
+	if errors.As(err, &ke) && ke.Stage < stageTLS {
 		longest = min(longest, maxRetryConnect)
 	}
 	n.backoff = min(max(minRetry, 2*n.backoff), longest)
@@ -141,7 +141,7 @@ func (n *NTS) wait(uptime time.Duration, err error) {
 // fallBack uses kept keys that are too old by the clock, if the dates of the
 // certificate are all that is wrong: then it may be the clock.
 func (n *NTS) fallBack(uptime time.Duration, err error) error {
-	var c *CertificateError
+	var c *certificateError
 	if n.reserve == nil || n.session != nil || !errors.As(err, &c) || !c.DatesOnly {
 		return err
 	}
@@ -159,17 +159,17 @@ func (n *NTS) establish() (*session, error) {
 	host, port := n.cfg.split()
 	number, err := strconv.ParseUint(port, 10, 16)
 	if err != nil || number == 0 {
-		return nil, &KEError{Server: n.cfg.Server, Stage: StageName, Err: fmt.Errorf("port %q is not a number within 1 to 65535", port)}
+		return nil, &keError{Server: n.cfg.Server, Stage: stageName, Err: fmt.Errorf("port %q is not a number within 1 to 65535", port)}
 	}
 	roots, err := n.cfg.roots()
 	if err != nil {
-		return nil, &KEError{Server: n.cfg.Server, Stage: StageTrust, Err: err}
+		return nil, &keError{Server: n.cfg.Server, Stage: stageTrust, Err: err}
 	}
 	addrs, err := n.lookup(ctx, host)
 	if err != nil {
-		return nil, &KEError{Server: n.cfg.Server, Stage: StageName, Err: err}
+		return nil, &keError{Server: n.cfg.Server, Stage: stageName, Err: err}
 	}
-	var worst *KEError
+	var worst *keError
 	for i := range addrs {
 		// After keys that were of no use, begin with the next address.
 		addr := netip.AddrPortFrom(addrs[(i+n.turn)%len(addrs)], uint16(number))
@@ -196,6 +196,15 @@ func (c *NTSConfig) split() (host, port string) {
 	return host, port
 }
 
+// roots returns the certificates of trusted authorities.
+func (c *NTSConfig) roots() (*x509.CertPool, error) {
+	var known *x509.CertPool
+	if c.TLS != nil {
+		known = c.TLS.RootCAs
+	}
+	return trustedRoots(c.Trusted, known)
+}
+
 // host returns the name that the certificate must have.
 func (c *NTSConfig) host() string {
 	if c.TLS != nil && c.TLS.ServerName != "" {
@@ -207,14 +216,14 @@ func (c *NTSConfig) host() string {
 }
 
 // try speaks NTS-KE with one address, in its share of the time.
-func (n *NTS) try(ctx context.Context, addr netip.AddrPort, left int, roots *x509.CertPool) (*session, *KEError) {
+func (n *NTS) try(ctx context.Context, addr netip.AddrPort, left int, roots *x509.CertPool) (*session, *keError) {
 	if deadline, ok := ctx.Deadline(); ok && left > 1 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left))
 		defer cancel()
 	}
-	failed := func(stage KEStage, err error) (*session, *KEError) {
-		return nil, &KEError{Server: n.cfg.Server, Address: addr, Stage: stage, Err: err}
+	failed := func(stage keStage, err error) (*session, *keError) {
+		return nil, &keError{Server: n.cfg.Server, Address: addr, Stage: stage, Err: err}
 	}
 	d := net.Dialer{}
 	if n.cfg.Local.IsValid() {
@@ -222,29 +231,29 @@ func (n *NTS) try(ctx context.Context, addr netip.AddrPort, left int, roots *x50
 	}
 	raw, err := d.DialContext(ctx, "tcp", addr.String())
 	if err != nil {
-		return failed(StageConnect, err)
+		return failed(stageConnect, err)
 	}
 	defer raw.Close()
 	defer context.AfterFunc(ctx, func() { raw.SetDeadline(time.Unix(1, 0)) })()
 	s := &session{established: n.cfg.now()}
 	conn := tls.Client(raw, n.tls(roots, s))
 	if err := conn.HandshakeContext(ctx); err != nil {
-		return failed(StageTLS, timely(ctx, err))
+		return failed(stageTLS, timely(ctx, err))
 	}
 	state := conn.ConnectionState()
 	if state.NegotiatedProtocol != nts.ALPN {
-		return failed(StageTLS, errALPN)
+		return failed(stageTLS, errALPN)
 	}
 	res, err := n.exchange(conn)
 	if err != nil {
-		return failed(StageExchange, timely(ctx, err))
+		return failed(stageExchange, timely(ctx, err))
 	}
 	if err := s.use(res, &state); err != nil {
-		return failed(StageExchange, err)
+		return failed(stageExchange, err)
 	}
 	s.server, err = n.ntpServer(ctx, res, addr.Addr())
 	if err != nil {
-		_, e := failed(StageServer, err)
+		_, e := failed(stageServer, err)
 		e.NTP = res.Server
 		return nil, e
 	}

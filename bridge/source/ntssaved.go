@@ -60,8 +60,8 @@ type savedJSON struct {
 	Chain       [][]byte       `json:"certificates"`
 }
 
-// ErrSaved says that a state is not one that was saved.
-var ErrSaved = errors.New("not a saved state of NTS")
+// errSaved says that a state is not one that was saved.
+var errSaved = errors.New("not a saved state of NTS")
 
 // Format hides keys and cookies, whatever the verb.
 func (s Saved) Format(f fmt.State, _ rune) {
@@ -83,34 +83,34 @@ func (s *Saved) Marshal() ([]byte, error) {
 	return json.Marshal(j)
 }
 
-// UnmarshalSaved reads a state that Marshal has made.
-func UnmarshalSaved(data []byte) (*Saved, error) {
+// unmarshalSaved reads a state that Marshal has made.
+func unmarshalSaved(data []byte) (*Saved, error) {
 	var j savedJSON
 	if len(data) > maxSaved {
-		return nil, fmt.Errorf("%w: %d octets", ErrSaved, len(data))
+		return nil, fmt.Errorf("%w: %d octets", errSaved, len(data))
 	}
 	// The decoder's error may quote what it read.
 	if json.Unmarshal(data, &j) != nil {
-		return nil, fmt.Errorf("%w: malformed", ErrSaved)
+		return nil, fmt.Errorf("%w: malformed", errSaved)
 	}
 	if j.Version != savedVersion {
-		return nil, fmt.Errorf("%w: version %d", ErrSaved, j.Version)
+		return nil, fmt.Errorf("%w: version %d", errSaved, j.Version)
 	}
 	keys, err := nts.NewKeys(aead.ID(j.AEAD), j.C2S, j.S2C)
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrSaved, err)
+		return nil, fmt.Errorf("%w: %w", errSaved, err)
 	}
 	s := &Saved{
 		Server: j.Server, NTP: j.NTP, Keys: keys, Cookies: j.Cookies,
 		Established: time.Unix(j.Established, 0), At: time.Unix(j.At, 0), Expires: time.Unix(j.Expires, 0),
 	}
 	if len(j.Chain) > maxSavedChain {
-		return nil, fmt.Errorf("%w: %d certificates", ErrSaved, len(j.Chain))
+		return nil, fmt.Errorf("%w: %d certificates", errSaved, len(j.Chain))
 	}
 	for _, der := range j.Chain {
 		c, err := x509.ParseCertificate(der)
 		if err != nil {
-			return nil, fmt.Errorf("%w: certificate: %w", ErrSaved, err)
+			return nil, fmt.Errorf("%w: certificate: %w", errSaved, err)
 		}
 		s.Chain = append(s.Chain, c)
 	}
@@ -131,7 +131,7 @@ func (s *Saved) check() error {
 		good = good && validity{sane}.has(t)
 	}
 	if !good {
-		return fmt.Errorf("%w: a value is missing or out of range", ErrSaved)
+		return fmt.Errorf("%w: a value is missing or out of range", errSaved)
 	}
 	return nil
 }
@@ -217,7 +217,7 @@ func (n *NTS) restore() {
 	var s *session
 	var saved *Saved
 	if err == nil {
-		saved, err = UnmarshalSaved(data)
+		saved, err = unmarshalSaved(data)
 	}
 	if err == nil {
 		s, err = n.revive(saved)

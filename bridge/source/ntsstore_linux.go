@@ -13,27 +13,27 @@ import (
 	"ntsbridge/bridge/statedir"
 )
 
-// FileStore is a Store in files of a directory, one for each name, that only
+// fileStore is a Store in files of a directory, one for each name, that only
 // their owner may read.
-type FileStore struct{ dir string }
+type fileStore struct{ dir string }
 
 // NewFileStore uses a directory, which it makes if it is missing.
-func NewFileStore(dir string) (*FileStore, error) {
+func NewFileStore(dir string) (*fileStore, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, err
 	}
-	return &FileStore{dir}, nil
+	return &fileStore{dir}, nil
 }
 
 // path returns the file of a name, which may come from a configuration.
-func (s *FileStore) path(name string) string {
+func (s *fileStore) path(name string) string {
 	return filepath.Join(s.dir, url.PathEscape(name)+".nts")
 }
 
 // Load implements Store: the file is gone when it returns. A file that others
 // may read or that is not ours is removed, too, and is an error: its cookies
 // are no secret any more.
-func (s *FileStore) Load(name string) ([]byte, error) {
+func (s *fileStore) Load(name string) ([]byte, error) {
 	path := s.path(name)
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW|syscall.O_NONBLOCK, 0)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -69,7 +69,7 @@ func readSecret(f *os.File) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(f, maxSaved+1))
 }
 
-func (s *FileStore) remove(path string) error {
+func (s *fileStore) remove(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
@@ -82,7 +82,7 @@ func (s *FileStore) remove(path string) error {
 }
 
 // Save implements Store.
-func (s *FileStore) Save(name string, state []byte) error {
+func (s *fileStore) Save(name string, state []byte) error {
 	if len(state) == 0 {
 		return s.remove(s.path(name))
 	}

@@ -18,14 +18,14 @@ var systemRoots = []string{
 	"/etc/ssl/cert.pem",                                 // Alpine
 }
 
-// roots reads the trusted certificates; nil means those that package x509
+// trustedRoots reads the trusted certificates; nil means those that package x509
 // knows.
-func (c *NTSConfig) roots() (*x509.CertPool, error) {
-	if len(c.Trusted) > 0 {
-		return readTrusted(c.Trusted)
+func trustedRoots(trusted []string, known *x509.CertPool) (*x509.CertPool, error) {
+	if len(trusted) > 0 {
+		return readTrusted(trusted)
 	}
-	if c.TLS != nil && c.TLS.RootCAs != nil {
-		return c.TLS.RootCAs, nil
+	if known != nil {
+		return known, nil
 	}
 	if os.Getenv("SSL_CERT_FILE") != "" || os.Getenv("SSL_CERT_DIR") != "" {
 		return nil, nil // package x509 obeys them

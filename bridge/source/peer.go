@@ -247,10 +247,10 @@ func (p *Peer) receive(q queued) {
 	switch {
 	case j.Err == nil, errors.Is(j.Err, ErrUnsynchronised):
 		p.schedule.Answered()
-	case errors.Is(j.Err, ErrStep), errors.Is(j.Err, ErrBogus):
+	case errors.Is(j.Err, errStep), errors.Is(j.Err, errBogus):
 		p.counts.Rejected++
 		p.schedule.Answered()
-		p.heard = p.heard || errors.Is(j.Err, ErrStep)
+		p.heard = p.heard || errors.Is(j.Err, errStep)
 	default:
 		p.counts.Refused++
 	}
@@ -280,11 +280,11 @@ func (p *Peer) receive(q queued) {
 func (p *Peer) judge(q queued) (*Sample, Judgement) {
 	var h ntp.Header
 	if len(q.data) < ntp.HeaderLen {
-		return nil, Judgement{Err: ErrPacket}
+		return nil, Judgement{Err: errPacket}
 	}
 	h.Decode(q.data)
 	if h.Mode != ntp.ModeSymmetricActive && h.Mode != ntp.ModeSymmetricPassive {
-		return nil, Judgement{Err: ErrPacket}
+		return nil, Judgement{Err: errPacket}
 	}
 	j := p.cfg.Auth.Open(momentOf(p.cfg.Clock), q.data)
 	if j.Err != nil {

@@ -82,8 +82,8 @@ var (
 	// ErrOrigin says that a packet is no answer to our last one: late,
 	// repeated or forged.
 	ErrOrigin = errors.New("not an answer to the last request")
-	// ErrPacket says that a packet cannot be an answer.
-	ErrPacket = errors.New("not an NTP answer")
+	// errPacket says that a packet cannot be an answer.
+	errPacket = errors.New("not an NTP answer")
 	// ErrNotAuthentic says that a packet does not authenticate.
 	ErrNotAuthentic = errors.New("not authentic")
 	// ErrCryptoNAK says that the other side refuses our authentication: it
@@ -93,13 +93,13 @@ var (
 	ErrUnsynchronised = errors.New("the other side is not synchronised")
 	// ErrTimeout says that no answer came.
 	ErrTimeout = errors.New("no answer")
-	// ErrBogus says that an authentic answer has timestamps that no exchange
+	// errBogus says that an authentic answer has timestamps that no exchange
 	// can have.
-	ErrBogus = errors.New("timestamps that cannot be true")
-	// ErrDelay says that an answer was under way for too long to be measured.
-	ErrDelay = errors.New("the round trip took too long")
-	// ErrStep says that the system clock was set during an exchange.
-	ErrStep = errors.New("the system clock was set during the exchange")
+	errBogus = errors.New("timestamps that cannot be true")
+	// errDelay says that an answer was under way for too long to be measured.
+	errDelay = errors.New("the round trip took too long")
+	// errStep says that the system clock was set during an exchange.
+	errStep = errors.New("the system clock was set during the exchange")
 )
 
 // KissError is a kiss-o'-death packet (RFC 5905, section 7.4).
@@ -143,7 +143,7 @@ func usable(h *ntp.Header) error {
 	case h.RootDelay.Duration()/2+h.RootDispersion.Duration() >= maxRootDistance:
 		return fmt.Errorf("%w: its root distance is %v", ErrUnsynchronised, h.RootDelay.Duration()/2+h.RootDispersion.Duration())
 	case h.Transmit == 0, h.Receive == 0 && h.Mode != ntp.ModeBroadcast:
-		return fmt.Errorf("%w: a timestamp is missing", ErrPacket)
+		return fmt.Errorf("%w: a timestamp is missing", errPacket)
 	}
 	return nil
 }
@@ -176,9 +176,9 @@ func (e *exchanged) check(local, remote int8) error {
 	turn := e.turnaround()
 	switch {
 	case turn < -fuzz:
-		return fmt.Errorf("%w: the answer left %v before the request came", ErrBogus, -turn)
+		return fmt.Errorf("%w: the answer left %v before the request came", errBogus, -turn)
 	case e.delay() < -fuzz-time.Duration(slewLimit*float64(max(turn, 0))):
-		return fmt.Errorf("%w: the delay is %v", ErrBogus, e.delay())
+		return fmt.Errorf("%w: the delay is %v", errBogus, e.delay())
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ func TestMeasure(t *testing.T) {
 	}
 	// A server that claims to have worked longer than it took, or not at all.
 	for _, h := range []*ntp.Header{{Receive: base, Transmit: base + 2*second}, {Receive: base + second/2, Transmit: base}} {
-		if err := between(h, base, base+second).check(-10, -10); !errors.Is(err, ErrBogus) {
+		if err := between(h, base, base+second).check(-10, -10); !errors.Is(err, errBogus) {
 			t.Errorf("%+v: %v", h, err)
 		}
 	}

@@ -26,21 +26,28 @@ type socket struct {
 	sent     uint32         // number of the next packet
 }
 
+// endpoint is where a socket is connected to, and how.
+type endpoint struct {
+	server netip.AddrPort
+	local  netip.Addr // invalid: the kernel's choice
+	device string     // empty: any
+}
+
 // dial opens a socket with timestamps of the kernel.
-func dial(ctx context.Context, cfg *ClientConfig) (*socket, error) {
+func dial(ctx context.Context, to endpoint, clock Clock) (*socket, error) {
 	d := net.Dialer{Control: func(_, _ string, c syscall.RawConn) error {
-		return control(c, func(fd int) error { return prepare(fd, cfg.Interface) })
+		return control(c, func(fd int) error { return prepare(fd, to.device) })
 	}}
-	if cfg.Local.IsValid() {
-		d.LocalAddr = net.UDPAddrFromAddrPort(netip.AddrPortFrom(cfg.Local, 0))
+	if to.local.IsValid() {
+		d.LocalAddr = net.UDPAddrFromAddrPort(netip.AddrPortFrom(to.local, 0))
 	}
-	c, err := d.DialContext(ctx, "udp", cfg.Server.String())
+	c, err := d.DialContext(ctx, "udp", to.server.String())
 	if err != nil {
 		return nil, err
 	}
 	conn := c.(*net.UDPConn)
 	local := conn.LocalAddr().(*net.UDPAddr).AddrPort().Addr()
-	return &socket{conn: conn, local: local.Unmap().WithZone(""), clock: cfg.Clock}, nil
+	return &socket{conn: conn, local: local.Unmap().WithZone(""), clock: clock}, nil
 }
 
 // prepare sets the options of a client's socket.
@@ -81,7 +88,7 @@ type departure struct {
 	number uint32
 }
 
-// send sends a packet. Its timestamp by the kernel is usually there at once.
+// send sends a packet.
 func (s *socket) send(p []byte) (departure, error) {
 	d := departure{before: s.clock.Pair(), number: s.sent}
 	d.at = daemonStamp(d.before)
@@ -92,7 +99,6 @@ func (s *socket) send(p []byte) (departure, error) {
 	if s.hardware != nil {
 		s.hardware.read()
 	}
-	s.transmitted(&d, 0)
 	return d, nil
 }
 

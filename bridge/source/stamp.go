@@ -96,7 +96,7 @@ func stepBetween(a, b timebase.Pair) time.Duration {
 // timestamps from both sides of a step measure the step.
 func unstepped(a, b timebase.Pair) error {
 	if step := stepBetween(a, b); step != 0 {
-		return fmt.Errorf("%w: by %v", ErrStep, step)
+		return fmt.Errorf("%w: by %v", errStep, step)
 	}
 	return nil
 }

@@ -88,7 +88,7 @@ func TestStepDuringExchange(t *testing.T) {
 			return good(h)
 		})
 		w := watch(t, ClientConfig{Server: server, Clock: clock}, withSamples(2))
-		if len(w.errs) != 1 || !errors.Is(w.errs[0], ErrStep) || !strings.Contains(w.errs[0].Error(), "by") {
+		if len(w.errs) != 1 || !errors.Is(w.errs[0], errStep) || !strings.Contains(w.errs[0].Error(), "by") {
 			t.Errorf("%s: errors %v", name, w.errs)
 		}
 		if c := w.Status().Counts; w.missed != 0 || c.Rejected != 1 {

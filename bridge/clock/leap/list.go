@@ -10,9 +10,9 @@ import (
 	"github.com/facebook/time/leaphash"
 )
 
-// ErrHash is the error of a leap-seconds.list whose hash is not that of its
+// errHash is the error of a leap-seconds.list whose hash is not that of its
 // content.
-var ErrHash = errors.New("its hash is wrong; get the file again")
+var errHash = errors.New("its hash is wrong; get the file again")
 
 // parseList reads a leap-seconds.list: lines of NTP seconds and TAI-UTC from
 // then on, "#$" and "#@" with the NTP seconds of its last change and of its
@@ -77,7 +77,7 @@ func (t *Table) checkHash(text string) error {
 			continue
 		}
 		if !sameHash(leaphash.Compute(text), want) {
-			return ErrHash
+			return errHash
 		}
 		t.Hashed = true
 		return nil

@@ -227,7 +227,7 @@ func TestWarning(t *testing.T) {
 func TestHash(t *testing.T) {
 	good := file(t, "leap-seconds.list")
 	bad := bytes.Replace(good, []byte("3692217600      37"), []byte("3692217600      38"), 1)
-	if _, err := Parse("list", bad, Options{}); !errors.Is(err, ErrHash) {
+	if _, err := Parse("list", bad, Options{}); !errors.Is(err, errHash) {
 		t.Errorf("changed: %v", err)
 	}
 	if table, err := Parse("list", bad, Options{IgnoreHash: true}); err != nil || table.Hashed {

@@ -23,7 +23,7 @@ const (
 const (
 	DefaultMinPoll       = 6
 	DefaultMaxPoll       = 10
-	DefaultBurst         = 4
+	defaultBurst         = 4
 	DefaultBurstInterval = 2 * time.Second
 )
 
@@ -79,7 +79,7 @@ func (c *Config) complete() error {
 		c.BurstInterval = DefaultBurstInterval
 	}
 	if c.BurstLen == 0 {
-		c.BurstLen = DefaultBurst
+		c.BurstLen = defaultBurst
 	}
 	if c.MinPoll < MinPoll || c.MaxPoll > MaxPoll || c.MinPoll > c.MaxPoll {
 		return fmt.Errorf("poll exponents %d to %d, must be within %d to %d", c.MinPoll, c.MaxPoll, MinPoll, MaxPoll)

@@ -70,7 +70,7 @@ func TestUnreachable(t *testing.T) {
 			burst++
 		}
 	}
-	if s.Poll() != DefaultMaxPoll || s.Reach() != 0 || s.Interval() != 1024*time.Second || burst != DefaultBurst-1 {
+	if s.Poll() != DefaultMaxPoll || s.Reach() != 0 || s.Interval() != 1024*time.Second || burst != defaultBurst-1 {
 		t.Errorf("exponent %d, reach %o, %d soon", s.Poll(), s.Reach(), burst)
 	}
 	s.answer()

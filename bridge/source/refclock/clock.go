@@ -61,7 +61,7 @@ type Status struct {
 	Readings uint64  // used
 	Samples  uint64
 	Missed   uint64              // polls without a sample
-	Dropped  [ReasonCount]uint64 // by reason
+	Dropped  [reasonCount]uint64 // by reason
 	Err      error               // of the device, since it was last opened
 }
 
@@ -237,7 +237,7 @@ func (c *Clock) fail(err error, now int64) {
 // take checks a stamp and stores it for the sample.
 func (c *Clock) take(s *stamp, now timebase.Pair) {
 	reason, used := c.check(s, now)
-	if reason == ReasonOK && !used {
+	if reason == reasonOK && !used {
 		return
 	}
 	c.show(func(st *Status) {
@@ -250,15 +250,15 @@ func (c *Clock) take(s *stamp, now timebase.Pair) {
 }
 
 func (c *Clock) check(s *stamp, now timebase.Pair) (reason Reason, used bool) {
-	if s.reason != ReasonOK {
+	if s.reason != reasonOK {
 		return s.reason, false
 	}
 	r, reason := c.place(s, now)
-	if reason != ReasonOK || c.surplus(&r) {
+	if reason != reasonOK || c.surplus(&r) {
 		return reason, false
 	}
 	reason, restart := c.gate.pass(&r)
-	if reason != ReasonOK {
+	if reason != reasonOK {
 		return reason, false
 	}
 	if restart {
@@ -267,7 +267,7 @@ func (c *Clock) check(s *stamp, now timebase.Pair) (reason Reason, used bool) {
 	c.lastUsed = r.raw
 	c.latest.Store(&r)
 	c.filter.add(r)
-	return ReasonOK, true
+	return reasonOK, true
 }
 
 // surplus tells whether a reading is more than DPoll asks for. Half of it is
@@ -283,33 +283,33 @@ func (c *Clock) place(s *stamp, now timebase.Pair) (r reading, reason Reason) {
 	if s.onBase {
 		r.system = now.System + (s.raw - now.Raw)
 		if s.raw > now.Raw || now.Raw-s.raw > int64(maxAge) {
-			return r, ReasonMalformed // not our base
+			return r, reasonMalformed // not our base
 		}
-	} else if r.raw, reason = c.line.base(s.system); reason != ReasonOK {
+	} else if r.raw, reason = c.line.base(s.system); reason != reasonOK {
 		return r, reason
 	}
 	if !saneSystem(r.system) {
-		return r, ReasonInsane
+		return r, reasonInsane
 	}
 	r.reference = s.reference + int64(c.cfg.Offset)
 	switch {
 	case s.pulse || c.cfg.Pulse:
 		n := c.numbering(&r, now)
 		r.leap = n.leap
-		if r.reference, reason = c.cfg.number(r.reference, r.raw, n); reason != ReasonOK {
+		if r.reference, reason = c.cfg.number(r.reference, r.raw, n); reason != reasonOK {
 			return r, reason
 		}
 	case c.cfg.TAI:
 		ahead, ok := c.cfg.TAIOffset(r.reference)
 		if !ok {
-			return r, ReasonTAI
+			return r, reasonTAI
 		}
 		r.reference -= int64(ahead)
 	}
 	if !saneReference(r.reference) {
-		return r, ReasonInsane
+		return r, reasonInsane
 	}
-	return r, ReasonOK
+	return r, reasonOK
 }
 
 // numbering asks who knows the seconds.
@@ -352,7 +352,7 @@ func (c *Clock) poll(now int64) {
 			s.Missed++
 		}
 		if wide {
-			s.Dropped[ReasonDispersion]++
+			s.Dropped[reasonDispersion]++
 		}
 	})
 	switch {

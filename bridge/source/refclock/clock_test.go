@@ -162,7 +162,7 @@ func TestClockOffset(t *testing.T) {
 	}
 	r.run(60 * sec)
 	r.second(37*sec - 100*ms)
-	r.dropped(t, map[Reason]uint64{ReasonTAI: 1})
+	r.dropped(t, map[Reason]uint64{reasonTAI: 1})
 }
 
 // The system clock is stepped between the reading and its arrival here, and
@@ -213,8 +213,8 @@ func TestClockDrops(t *testing.T) {
 	r.put(good, good)                                                              // repeated
 	r.put(stamp{system: r.now() - 6*sec, reference: r.truth() - 6*sec})            // old
 	r.put(stamp{system: r.now() + 10*sec, reference: r.truth() + 10*sec})          // future
-	r.put(stamp{reason: ReasonMalformed}, stamp{reason: ReasonTorn})               // as decoded
-	r.put(stamp{reason: ReasonUnsynchronised, leap: ntp.LeapUnknown})              //
+	r.put(stamp{reason: reasonMalformed}, stamp{reason: reasonTorn})               // as decoded
+	r.put(stamp{reason: reasonUnsynchronised, leap: ntp.LeapUnknown})              //
 	r.put(stamp{system: r.now() - 700*ms, reference: r.truth() - 700*ms})          // backwards
 	r.put(stamp{system: r.now() - 10*ms, reference: 0})                            // insane
 	r.put(stamp{system: r.now(), reference: r.truth(), pulse: true})               // unnumbered
@@ -223,8 +223,8 @@ func TestClockDrops(t *testing.T) {
 	r.second(90 * sec) // jumped
 	r.second(0)
 	r.run(4 * sec)
-	r.dropped(t, map[Reason]uint64{ReasonRepeated: 1, ReasonOld: 1, ReasonFuture: 1, ReasonMalformed: 2, ReasonTorn: 1,
-		ReasonUnsynchronised: 1, ReasonBackwards: 1, ReasonInsane: 1, ReasonUnnumbered: 1, ReasonJumped: 1})
+	r.dropped(t, map[Reason]uint64{reasonRepeated: 1, reasonOld: 1, reasonFuture: 1, reasonMalformed: 2, reasonTorn: 1,
+		reasonUnsynchronised: 1, reasonBackwards: 1, reasonInsane: 1, reasonUnnumbered: 1, reasonJumped: 1})
 	if len(r.samples) == 0 {
 		t.Error("no sample")
 	}
@@ -263,7 +263,7 @@ func TestClockMaxDispersion(t *testing.T) {
 	for i := range 24 {
 		r.second(int64(i%5) * 40 * ms)
 	}
-	if len(r.samples) != 0 || r.missed == 0 || r.clock.Status().Dropped[ReasonDispersion] != uint64(r.missed) {
+	if len(r.samples) != 0 || r.missed == 0 || r.clock.Status().Dropped[reasonDispersion] != uint64(r.missed) {
 		t.Errorf("%d samples, %d missed", len(r.samples), r.missed)
 	}
 }
@@ -325,7 +325,7 @@ func TestClockLocked(t *testing.T) {
 			t.Errorf("%+v", s)
 		}
 	}
-	pps.dropped(t, map[Reason]uint64{ReasonUnnumbered: 1}) // the first
+	pps.dropped(t, map[Reason]uint64{reasonUnnumbered: 1}) // the first
 	// Without the serial time the seconds are not known any more.
 	n := pps.clock.Status().Readings
 	for range 8 {
@@ -333,7 +333,7 @@ func TestClockLocked(t *testing.T) {
 		pps.put(stamp{pulse: true, system: w.now()})
 		both(500 * ms)
 	}
-	if got := pps.clock.Status(); got.Readings > n+2 || got.Dropped[ReasonUnnumbered] < 6 {
+	if got := pps.clock.Status(); got.Readings > n+2 || got.Dropped[reasonUnnumbered] < 6 {
 		t.Errorf("unlocked: %+v", got)
 	}
 }
@@ -354,13 +354,13 @@ func TestClockNumberedBySystem(t *testing.T) {
 	}
 	r.run(sec)
 	pulses(3)
-	r.dropped(t, map[Reason]uint64{ReasonUnnumbered: 3})
+	r.dropped(t, map[Reason]uint64{reasonUnnumbered: 3})
 	known = SystemClock{Synchronised: true, Bound: 200 * time.Millisecond}
 	pulses(3)
-	r.dropped(t, map[Reason]uint64{ReasonUnnumbered: 3, ReasonEdge: 3})
+	r.dropped(t, map[Reason]uint64{reasonUnnumbered: 3, reasonEdge: 3})
 	known = SystemClock{Synchronised: true, Bound: 50 * time.Millisecond, Leap: ntp.LeapDelete}
 	pulses(8)
-	r.dropped(t, map[Reason]uint64{ReasonUnnumbered: 3, ReasonEdge: 3})
+	r.dropped(t, map[Reason]uint64{reasonUnnumbered: 3, reasonEdge: 3})
 	if len(r.samples) == 0 || r.samples[0].Leap != ntp.LeapDelete {
 		t.Fatalf("%+v", r.samples)
 	}
@@ -371,9 +371,9 @@ func TestClockNumberedBySystem(t *testing.T) {
 		r.exact(t, &r.samples[i], 50)
 	}
 	known = SystemClock{Synchronised: true, Leap: ntp.LeapUnknown}
-	before := r.clock.Status().Dropped[ReasonUnnumbered]
+	before := r.clock.Status().Dropped[reasonUnnumbered]
 	pulses(2)
-	if r.clock.Status().Dropped[ReasonUnnumbered] != before+2 {
+	if r.clock.Status().Dropped[reasonUnnumbered] != before+2 {
 		t.Error("numbered by a clock without time")
 	}
 }

@@ -39,21 +39,21 @@ func (d Driver) String() string {
 
 // Limits of the options.
 const (
-	MinPoll    = -6 // log2 s
-	MaxPoll    = 12
-	MaxUnit    = 255
-	MaxFilter  = 256
-	MaxRate    = 1000 // Hz
-	MaxStratum = 14
+	minPoll    = -6 // log2 s
+	maxPoll    = 12
+	maxUnit    = 255
+	maxFilter  = 256
+	maxRate    = 1000 // Hz
+	maxStratum = 14
 )
 
 // Defaults, chrony's where it has them.
 const (
-	DefaultPoll       = 4
-	DefaultFilter     = 64
-	DefaultDelay      = time.Nanosecond
-	DefaultRate       = 1
-	DefaultMaxLockAge = 2
+	defaultPoll       = 4
+	defaultFilter     = 64
+	defaultDelay      = time.Nanosecond
+	defaultRate       = 1
+	defaultMaxLockAge = 2
 )
 
 // Config is a reference clock. DefaultConfig has the usual values; the zero
@@ -141,7 +141,7 @@ type SystemClock struct {
 
 // DefaultConfig returns the usual values for a driver.
 func DefaultConfig(d Driver) Config {
-	c := Config{Driver: d, Poll: DefaultPoll}
+	c := Config{Driver: d, Poll: defaultPoll}
 	c.fill()
 	return c
 }
@@ -149,16 +149,16 @@ func DefaultConfig(d Driver) Config {
 // fill sets what is not set.
 func (c *Config) fill() {
 	if c.Filter == 0 {
-		c.Filter = DefaultFilter
+		c.Filter = defaultFilter
 	}
 	if c.Delay == 0 {
-		c.Delay = DefaultDelay
+		c.Delay = defaultDelay
 	}
 	if c.Rate == 0 {
-		c.Rate = DefaultRate
+		c.Rate = defaultRate
 	}
 	if c.MaxLockAge == 0 {
-		c.MaxLockAge = DefaultMaxLockAge
+		c.MaxLockAge = defaultMaxLockAge
 	}
 	if c.Precision == 0 {
 		c.Precision = time.Microsecond
@@ -210,8 +210,8 @@ func (c *Config) check() error {
 	}
 	switch c.Driver {
 	case SHM:
-		if c.Unit < 0 || c.Unit > MaxUnit {
-			return fail("unit", "%d is not within 0 to %d; gpsd's first receiver is 0", c.Unit, MaxUnit)
+		if c.Unit < 0 || c.Unit > maxUnit {
+			return fail("unit", "%d is not within 0 to %d; gpsd's first receiver is 0", c.Unit, maxUnit)
 		}
 		if c.Path != "" {
 			return fail("path", "shared memory has none; set the unit")
@@ -254,14 +254,14 @@ func (c *Config) checkOptions(fail func(field, format string, a ...any) error) e
 		return fail("refid", "%q is longer than four characters; shorten it", c.RefID)
 	case len(c.Lock) > 4:
 		return fail("lock", "%q is longer than a refid may be, four characters", c.Lock)
-	case c.Stratum > MaxStratum:
-		return fail("stratum", "%d is not within 0 to %d; 0 is a primary clock", c.Stratum, MaxStratum)
-	case c.Poll < MinPoll || c.Poll > MaxPoll:
-		return fail("poll", "%d is not within %d to %d (log2 s); %d is usual", c.Poll, MinPoll, MaxPoll, DefaultPoll)
-	case c.DPoll < MinPoll || c.DPoll > c.Poll:
-		return fail("dpoll", "%d is not within %d and poll, %d: readings cannot be rarer than samples", c.DPoll, MinPoll, c.Poll)
-	case c.Filter < 1 || c.Filter > MaxFilter:
-		return fail("filter", "%d is not within 1 to %d readings", c.Filter, MaxFilter)
+	case c.Stratum > maxStratum:
+		return fail("stratum", "%d is not within 0 to %d; 0 is a primary clock", c.Stratum, maxStratum)
+	case c.Poll < minPoll || c.Poll > maxPoll:
+		return fail("poll", "%d is not within %d to %d (log2 s); %d is usual", c.Poll, minPoll, maxPoll, defaultPoll)
+	case c.DPoll < minPoll || c.DPoll > c.Poll:
+		return fail("dpoll", "%d is not within %d and poll, %d: readings cannot be rarer than samples", c.DPoll, minPoll, c.Poll)
+	case c.Filter < 1 || c.Filter > maxFilter:
+		return fail("filter", "%d is not within 1 to %d readings", c.Filter, maxFilter)
 	case c.Delay < 0 || c.Delay > 3*time.Second:
 		return fail("delay", "%v is not within 0 to 3 s; a clock beyond is never selected", c.Delay)
 	case c.Precision < 0 || c.Precision > time.Second:
@@ -270,8 +270,8 @@ func (c *Config) checkOptions(fail func(field, format string, a ...any) error) e
 		return fail("maxdispersion", "%v is negative; 0 is no limit", c.MaxDispersion)
 	case c.Offset < -maxOffset || c.Offset > maxOffset:
 		return fail("offset", "%v is more than a day; for TAI set tai", c.Offset)
-	case c.Rate < 1 || c.Rate > MaxRate:
-		return fail("rate", "%d is not within 1 to %d Hz", c.Rate, MaxRate)
+	case c.Rate < 1 || c.Rate > maxRate:
+		return fail("rate", "%d is not within 1 to %d Hz", c.Rate, maxRate)
 	case c.MaxLockAge < 1 || c.MaxLockAge > 86400:
 		return fail("maxlockage", "%d is not within 1 to 86400 pulses", c.MaxLockAge)
 	case c.Width < 0 || c.Width >= c.period():

@@ -53,7 +53,7 @@ func shmMode(p []byte) uint32 { return native.Uint32(p) }
 // set.
 func (l *shmLayout) decode(p []byte) stamp {
 	if len(p) < l.length || shmMode(p) > 1 {
-		return stamp{reason: ReasonMalformed}
+		return stamp{reason: reasonMalformed}
 	}
 	field := func(offset int) uint32 { return native.Uint32(p[offset:]) }
 	seconds := func(offset int) int64 {
@@ -66,7 +66,7 @@ func (l *shmLayout) decode(p []byte) stamp {
 	receive, receiveOK := subsecond(field(l.receiveUsec))
 	leap := field(l.leap)
 	if !clockOK || !receiveOK || leap > uint32(ntp.LeapUnknown) {
-		return stamp{reason: ReasonMalformed}
+		return stamp{reason: reasonMalformed}
 	}
 	s := stamp{leap: ntp.Leap(leap)}
 	// Writers of before the nanoseconds leave anything there; those that know
@@ -95,9 +95,9 @@ func (s *stamp) finish(systemSec, systemNs, referenceSec, referenceNs int64) sta
 	sane := func(sec int64) bool { return sec >= 0 && sec <= maxSeconds }
 	switch {
 	case s.leap == ntp.LeapUnknown:
-		s.reason = ReasonUnsynchronised
+		s.reason = reasonUnsynchronised
 	case !sane(systemSec) || !sane(referenceSec):
-		s.reason = ReasonInsane
+		s.reason = reasonInsane
 	default:
 		s.system = systemSec*1_000_000_000 + systemNs
 		s.reference = referenceSec*1_000_000_000 + referenceNs
@@ -127,15 +127,15 @@ func decodeSock(p []byte) stamp {
 		sec, usec = int64(native.Uint32(p)), int64(native.Uint32(p[4:]))
 		p = p[8:]
 	default:
-		return stamp{reason: ReasonMalformed}
+		return stamp{reason: reasonMalformed}
 	}
 	offset := math.Float64frombits(native.Uint64(p))
 	pulse, leap, magic := native.Uint32(p[8:]), native.Uint32(p[12:]), native.Uint32(p[20:])
 	if magic != sockMagic || leap > maxSockLeap || usec < 0 || usec >= 1_000_000 {
-		return stamp{reason: ReasonMalformed}
+		return stamp{reason: reasonMalformed}
 	}
 	if math.IsNaN(offset) || math.Abs(offset) > maxSockOffset || sec < 0 || sec > maxSeconds {
-		return stamp{reason: ReasonInsane}
+		return stamp{reason: reasonInsane}
 	}
 	whole, rest := math.Modf(offset)
 	system := sec*1_000_000_000 + usec*1000

@@ -89,12 +89,12 @@ func TestDecodeSHM(t *testing.T) {
 			{"us only", func(m *shmImage) { m.clockNs, m.rcvNs = 0, 0 }, stamp{reference: 1_800_000_001_250_000_000, system: 1_800_000_000_999_999_000, dispersion: time.Microsecond}},
 			{"ns of one do not fit", func(m *shmImage) { m.rcvNs = 998_000_000 }, stamp{reference: 1_800_000_001_250_000_000, system: 1_800_000_000_999_999_000, dispersion: time.Microsecond}},
 			{"leap", func(m *shmImage) { m.leap = 1 }, stamp{reference: 1_800_000_001_250_000_123, system: 1_800_000_000_999_999_001, leap: ntp.LeapInsert}},
-			{"not synchronised", func(m *shmImage) { m.leap = 3 }, stamp{reason: ReasonUnsynchronised, leap: ntp.LeapUnknown}},
-			{"leap of none", func(m *shmImage) { m.leap = 4 }, stamp{reason: ReasonMalformed}},
-			{"leap negative", func(m *shmImage) { m.leap = 1<<32 - 1 }, stamp{reason: ReasonMalformed}},
-			{"mode of none", func(m *shmImage) { m.mode = 2 }, stamp{reason: ReasonMalformed}},
-			{"a million us", func(m *shmImage) { m.clockUsec = 1_000_000 }, stamp{reason: ReasonMalformed}},
-			{"negative us", func(m *shmImage) { m.rcvUsec = 1<<32 - 5 }, stamp{reason: ReasonMalformed}},
+			{"not synchronised", func(m *shmImage) { m.leap = 3 }, stamp{reason: reasonUnsynchronised, leap: ntp.LeapUnknown}},
+			{"leap of none", func(m *shmImage) { m.leap = 4 }, stamp{reason: reasonMalformed}},
+			{"leap negative", func(m *shmImage) { m.leap = 1<<32 - 1 }, stamp{reason: reasonMalformed}},
+			{"mode of none", func(m *shmImage) { m.mode = 2 }, stamp{reason: reasonMalformed}},
+			{"a million us", func(m *shmImage) { m.clockUsec = 1_000_000 }, stamp{reason: reasonMalformed}},
+			{"negative us", func(m *shmImage) { m.rcvUsec = 1<<32 - 5 }, stamp{reason: reasonMalformed}},
 		} {
 			m := usual(l)
 			c.change(&m)
@@ -109,12 +109,12 @@ func TestDecodeSHMHuge(t *testing.T) {
 	for _, sec := range []int64{-1, math.MinInt64, math.MaxInt64, maxSeconds + 1} {
 		m := usual(&shmLayouts[0])
 		m.clockSec = sec
-		if got := shmLayouts[0].decode(m.bytes()); got.reason != ReasonInsane {
+		if got := shmLayouts[0].decode(m.bytes()); got.reason != reasonInsane {
 			t.Errorf("clock at %d s: %+v", sec, got)
 		}
 		m = usual(&shmLayouts[0])
 		m.receiveSec = sec
-		if got := shmLayouts[0].decode(m.bytes()); got.reason != ReasonInsane {
+		if got := shmLayouts[0].decode(m.bytes()); got.reason != reasonInsane {
 			t.Errorf("received at %d s: %+v", sec, got)
 		}
 	}
@@ -131,7 +131,7 @@ func TestLayoutForStrangers(t *testing.T) {
 			t.Errorf("%d octets: %v", octets, ok)
 		}
 	}
-	if got := shmLayouts[0].decode(make([]byte, 95)); got.reason != ReasonMalformed {
+	if got := shmLayouts[0].decode(make([]byte, 95)); got.reason != reasonMalformed {
 		t.Errorf("short: %+v", got)
 	}
 }
@@ -166,30 +166,30 @@ func TestDecodeSock(t *testing.T) {
 			{"behind", good(-3.000000001, 0, 0), stamp{system: at*sec + 500*ms, reference: at*sec - 2500*ms - 1}},
 			{"pulse", good(1e-9, 1, 0), stamp{system: at*sec + 500*ms, reference: at*sec + 500*ms + 1, pulse: true}},
 			{"leap", good(0, 0, 1), stamp{system: at*sec + 500*ms, reference: at*sec + 500*ms, leap: ntp.LeapInsert}},
-			{"leap of none", good(0, 0, 3), stamp{reason: ReasonMalformed}},
-			{"no number", good(math.NaN(), 0, 0), stamp{reason: ReasonInsane}},
-			{"infinite", good(math.Inf(-1), 0, 0), stamp{reason: ReasonInsane}},
-			{"huge", good(1e300, 0, 0), stamp{reason: ReasonInsane}},
-			{"a million us", sockDatagram(length, at, 1_000_000, 0, 0, 0, sockMagic), stamp{reason: ReasonMalformed}},
-			{"negative us", sockDatagram(length, at, -1, 0, 0, 0, sockMagic), stamp{reason: ReasonMalformed}},
-			{"no magic", sockDatagram(length, at, 0, 0, 0, 0, 0), stamp{reason: ReasonMalformed}},
-			{"short", good(0, 0, 0)[:length-1], stamp{reason: ReasonMalformed}},
-			{"long", append(good(0, 0, 0), 0), stamp{reason: ReasonMalformed}},
-			{"empty", nil, stamp{reason: ReasonMalformed}},
+			{"leap of none", good(0, 0, 3), stamp{reason: reasonMalformed}},
+			{"no number", good(math.NaN(), 0, 0), stamp{reason: reasonInsane}},
+			{"infinite", good(math.Inf(-1), 0, 0), stamp{reason: reasonInsane}},
+			{"huge", good(1e300, 0, 0), stamp{reason: reasonInsane}},
+			{"a million us", sockDatagram(length, at, 1_000_000, 0, 0, 0, sockMagic), stamp{reason: reasonMalformed}},
+			{"negative us", sockDatagram(length, at, -1, 0, 0, 0, sockMagic), stamp{reason: reasonMalformed}},
+			{"no magic", sockDatagram(length, at, 0, 0, 0, 0, 0), stamp{reason: reasonMalformed}},
+			{"short", good(0, 0, 0)[:length-1], stamp{reason: reasonMalformed}},
+			{"long", append(good(0, 0, 0), 0), stamp{reason: reasonMalformed}},
+			{"empty", nil, stamp{reason: reasonMalformed}},
 		} {
 			if got := decodeSock(c.p); got != c.want {
 				t.Errorf("%d octets, %s: %+v, want %+v", length, c.name, got, c.want)
 			}
 		}
 	}
-	if got := decodeSock(sockDatagram(sockLen, math.MaxInt64, 0, 0, 0, 0, sockMagic)); got.reason != ReasonInsane {
+	if got := decodeSock(sockDatagram(sockLen, math.MaxInt64, 0, 0, 0, 0, sockMagic)); got.reason != reasonInsane {
 		t.Errorf("end of time: %+v", got)
 	}
 }
 
 func TestReasonsHaveNames(t *testing.T) {
 	seen := map[string]bool{}
-	for r := range Reason(ReasonCount) {
+	for r := range Reason(reasonCount) {
 		if name := r.String(); name == "" || name == "invalid" || seen[name] || strings.ContainsAny(name, " _") {
 			t.Errorf("reason %d is called %q", r, name)
 		} else {
@@ -200,7 +200,7 @@ func TestReasonsHaveNames(t *testing.T) {
 
 // sound checks what holds of any stamp, whatever it was decoded from.
 func sound(t *testing.T, s stamp) {
-	if s.reason != ReasonOK {
+	if s.reason != reasonOK {
 		return
 	}
 	if s.leap >= ntp.LeapUnknown || s.dispersion < 0 {

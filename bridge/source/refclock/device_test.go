@@ -89,7 +89,7 @@ func TestPPSRead(t *testing.T) {
 	f.info.Clear_sequence++ // the other edge
 	expect()
 	f.info.Assert_sequence, f.info.Assert_tu.Nsec = 0, 1_000_000_000 // wrapped, and nonsense
-	expect(stamp{reason: ReasonMalformed})
+	expect(stamp{reason: reasonMalformed})
 	for _, nothing := range []error{unix.ETIMEDOUT, unix.EINTR, unix.EAGAIN} {
 		f.err = nothing
 		expect()
@@ -223,11 +223,11 @@ func TestDecodePHC(t *testing.T) {
 		before, clock, after unix.PtpClockTime
 		want                 Reason
 	}{
-		{good, good, good, ReasonOK},
-		{timeOf(begin + 1), good, good, ReasonMalformed},
-		{unix.PtpClockTime{Sec: 1, Nsec: 1_000_000_000}, good, good, ReasonMalformed},
-		{good, unix.PtpClockTime{Sec: -5}, good, ReasonInsane},
-		{good, unix.PtpClockTime{Sec: 1 << 60}, good, ReasonInsane},
+		{good, good, good, reasonOK},
+		{timeOf(begin + 1), good, good, reasonMalformed},
+		{unix.PtpClockTime{Sec: 1, Nsec: 1_000_000_000}, good, good, reasonMalformed},
+		{good, unix.PtpClockTime{Sec: -5}, good, reasonInsane},
+		{good, unix.PtpClockTime{Sec: 1 << 60}, good, reasonInsane},
 	} {
 		if got := decodePHC(c.before, c.clock, c.after, false); got.reason != c.want {
 			t.Errorf("%+v: %v", c, got.reason)
@@ -320,7 +320,7 @@ func TestRealPHC(t *testing.T) {
 			t.Fatal(err)
 		}
 		b, err := d.compare()
-		if err != nil || a.reason != ReasonOK || b.reason != ReasonOK || b.reference <= a.reference {
+		if err != nil || a.reason != reasonOK || b.reason != reasonOK || b.reference <= a.reference {
 			t.Errorf("%s: %+v, then %+v, %v", path, a, b, err)
 		}
 		t.Logf("%s: method %d, dispersion %v", path, d.method, b.dispersion)

@@ -46,16 +46,16 @@ func (g *gate) pass(r *reading) (reason Reason, restart bool) {
 	switch {
 	case !g.known:
 		g.last, g.known = here, true
-		return ReasonOK, true
+		return reasonOK, true
 	case here == g.last || here == g.candidate && g.agreed > 0:
-		return ReasonRepeated, false
+		return reasonRepeated, false
 	case r.raw <= g.last.raw || g.agreed > 0 && r.raw <= g.candidate.raw:
-		return ReasonBackwards, false
+		return reasonBackwards, false
 	case r.reference == g.last.reference:
-		return ReasonRepeated, false
+		return reasonRepeated, false
 	case r.reference > g.last.reference && !g.last.misses(r, g.limit):
 		g.last, g.agreed = here, 0
-		return ReasonOK, false
+		return reasonOK, false
 	}
 	return g.jumped(r, here)
 }
@@ -68,10 +68,10 @@ func (g *gate) jumped(r *reading, here place) (Reason, bool) {
 	g.candidate = here
 	if g.agreed++; g.agreed >= believed {
 		g.last, g.agreed = here, 0
-		return ReasonOK, true
+		return reasonOK, true
 	}
 	if r.reference < g.last.reference {
-		return ReasonBackwards, false
+		return reasonBackwards, false
 	}
-	return ReasonJumped, false
+	return reasonJumped, false
 }

@@ -120,7 +120,7 @@ func compareExtended(d phcDevice, clock int32) (stamp, error) {
 	if err := d.extended(&v); err != nil {
 		return stamp{}, err
 	}
-	best := stamp{reason: ReasonMalformed}
+	best := stamp{reason: reasonMalformed}
 	for _, ts := range v.Ts[:min(int(v.Samples), phcReadings)] {
 		best = best.better(decodePHC(ts[0], ts[1], ts[2], clock == unix.CLOCK_MONOTONIC_RAW))
 	}
@@ -132,7 +132,7 @@ func comparePlain(d phcDevice) (stamp, error) {
 	if err := d.plain(&v); err != nil {
 		return stamp{}, err
 	}
-	best := stamp{reason: ReasonMalformed}
+	best := stamp{reason: reasonMalformed}
 	for i := range min(int(v.Samples), phcReadings) {
 		best = best.better(decodePHC(v.Ts[2*i], v.Ts[2*i+1], v.Ts[2*i+2], false))
 	}
@@ -141,7 +141,7 @@ func comparePlain(d phcDevice) (stamp, error) {
 
 // better returns the stamp that is known best.
 func (s stamp) better(o stamp) stamp {
-	if s.reason != ReasonOK || o.reason == ReasonOK && o.dispersion < s.dispersion {
+	if s.reason != reasonOK || o.reason == reasonOK && o.dispersion < s.dispersion {
 		return o
 	}
 	return s
@@ -151,15 +151,15 @@ func (s stamp) better(o stamp) stamp {
 func decodePHC(before, clock, after unix.PtpClockTime, onBase bool) stamp {
 	for _, t := range []unix.PtpClockTime{before, clock, after} {
 		if t.Nsec >= 1_000_000_000 {
-			return stamp{reason: ReasonMalformed}
+			return stamp{reason: reasonMalformed}
 		}
 		if t.Sec < 0 || t.Sec > maxSeconds {
-			return stamp{reason: ReasonInsane}
+			return stamp{reason: reasonInsane}
 		}
 	}
 	first, last := nanoseconds(before), nanoseconds(after)
 	if last < first {
-		return stamp{reason: ReasonMalformed} // our clock was set meanwhile
+		return stamp{reason: reasonMalformed} // our clock was set meanwhile
 	}
 	half := (last - first) / 2
 	s := stamp{reference: nanoseconds(clock), dispersion: time.Duration(half), onBase: onBase}

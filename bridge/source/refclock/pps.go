@@ -111,7 +111,7 @@ func (d *ppsDriver) read(dst []stamp) ([]stamp, error) {
 func decodePulse(at unix.PPSKTime) stamp {
 	s := stamp{pulse: true}
 	if at.Nsec < 0 || at.Nsec >= 1_000_000_000 {
-		return stamp{reason: ReasonMalformed}
+		return stamp{reason: reasonMalformed}
 	}
 	return s.finish(at.Sec, int64(at.Nsec), 0, 0)
 }

@@ -27,7 +27,7 @@ const numberingDrift = 200e-6
 // then, Unix time in ns, of which only the part of the period is known.
 func (c *Config) number(phase, raw int64, n numbering) (reference int64, reason Reason) {
 	if !n.ok {
-		return 0, ReasonUnnumbered
+		return 0, reasonUnnumbered
 	}
 	apart := raw - n.raw
 	expected := n.reference + apart
@@ -36,12 +36,12 @@ func (c *Config) number(phase, raw int64, n numbering) (reference int64, reason 
 	miss := float64(distance(reference, expected)) + bound
 	period := float64(time.Second) / float64(c.Rate)
 	if miss > ambiguous*period {
-		return 0, ReasonEdge
+		return 0, reasonEdge
 	}
 	if width := float64(c.Width); width > 0 && miss > min(width, period-width)/2 {
-		return 0, ReasonEdge // the other edge would be as near
+		return 0, reasonEdge // the other edge would be as near
 	}
-	return reference, ReasonOK
+	return reference, reasonOK
 }
 
 // nearest returns the time nearest to expected that differs from phase by whole

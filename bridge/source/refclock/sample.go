@@ -26,25 +26,25 @@ type Reason uint8
 
 // The reasons.
 const (
-	ReasonOK             Reason = iota
-	ReasonMalformed             // lengths, mark, mode or fields are no sample
-	ReasonTorn                  // the segment changed while it was read
-	ReasonUnsynchronised        // the clock says that it has no time (leap 3)
-	ReasonInsane                // a time before 2000 or after 2096, or no number
-	ReasonOld                   // taken more than 5 s before it came
-	ReasonFuture                // taken after it came: stamped by another clock
-	ReasonStepped               // taken around a step of the system clock
-	ReasonRepeated              // as the one before, or the clock stands still
-	ReasonBackwards             // taken, or by its time, before the one before
-	ReasonJumped                // too far from what the one before promised
-	ReasonUnnumbered            // a pulse, and nothing to number its second
-	ReasonEdge                  // a pulse too far from where it was expected
-	ReasonTAI                   // in TAI, and its offset from UTC is not known
-	ReasonDispersion            // the filtered sample exceeds MaxDispersion
-	ReasonCount          = iota
+	reasonOK             Reason = iota
+	reasonMalformed             // lengths, mark, mode or fields are no sample
+	reasonTorn                  // the segment changed while it was read
+	reasonUnsynchronised        // the clock says that it has no time (leap 3)
+	reasonInsane                // a time before 2000 or after 2096, or no number
+	reasonOld                   // taken more than 5 s before it came
+	reasonFuture                // taken after it came: stamped by another clock
+	reasonStepped               // taken around a step of the system clock
+	reasonRepeated              // as the one before, or the clock stands still
+	reasonBackwards             // taken, or by its time, before the one before
+	reasonJumped                // too far from what the one before promised
+	reasonUnnumbered            // a pulse, and nothing to number its second
+	reasonEdge                  // a pulse too far from where it was expected
+	reasonTAI                   // in TAI, and its offset from UTC is not known
+	reasonDispersion            // the filtered sample exceeds MaxDispersion
+	reasonCount          = iota
 )
 
-var reasonNames = [ReasonCount]string{
+var reasonNames = [reasonCount]string{
 	"ok", "malformed", "torn", "unsynchronised", "insane", "old", "future", "stepped", "repeated",
 	"backwards", "jumped", "unnumbered", "edge", "tai", "dispersion",
 }
@@ -59,7 +59,7 @@ func (r Reason) String() string {
 
 // stamp is what a driver read.
 type stamp struct {
-	reason     Reason // not ReasonOK: nothing else counts
+	reason     Reason // not reasonOK: nothing else counts
 	reference  int64  // the clock's time, Unix time, ns; of a pulse only the part of its period counts
 	pulse      bool
 	system     int64 // system clock at the reading, Unix time, ns; unset with onBase

@@ -142,7 +142,7 @@ func (d *shmDriver) take(m segment) (stamp, bool) {
 		d.seen = append(d.seen[:0], d.one...)
 		return d.layout.decode(d.one), true
 	}
-	return stamp{reason: ReasonTorn}, true
+	return stamp{reason: reasonTorn}, true
 }
 
 func (d *shmDriver) close() {

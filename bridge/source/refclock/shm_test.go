@@ -57,14 +57,14 @@ func TestTakeSegment(t *testing.T) {
 		reason  Reason
 		later   int64 // s
 	}{
-		{"quiet", 1, nil, true, ReasonOK, 0},
-		{"quiet, mode 0", 0, nil, true, ReasonOK, 0},
-		{"written once meanwhile", 1, []func([]byte){func(p []byte) { bump(p); later(p) }}, true, ReasonOK, 1},
-		{"only counted", 1, []func([]byte){bump, none, bump}, true, ReasonOK, 0},
-		{"written without a count, mode 0", 0, []func([]byte){later}, true, ReasonOK, 1},
-		{"being written", 1, []func([]byte){func(p []byte) { invalid(p); bump(p) }}, false, ReasonOK, 0},
-		{"written all the time", 1, []func([]byte){bump, bump, bump, bump, bump, bump, bump, bump}, true, ReasonTorn, 0},
-		{"written all the time, mode 0", 0, []func([]byte){later, later, later, later, later, later, later, later}, true, ReasonTorn, 0},
+		{"quiet", 1, nil, true, reasonOK, 0},
+		{"quiet, mode 0", 0, nil, true, reasonOK, 0},
+		{"written once meanwhile", 1, []func([]byte){func(p []byte) { bump(p); later(p) }}, true, reasonOK, 1},
+		{"only counted", 1, []func([]byte){bump, none, bump}, true, reasonOK, 0},
+		{"written without a count, mode 0", 0, []func([]byte){later}, true, reasonOK, 1},
+		{"being written", 1, []func([]byte){func(p []byte) { invalid(p); bump(p) }}, false, reasonOK, 0},
+		{"written all the time", 1, []func([]byte){bump, bump, bump, bump, bump, bump, bump, bump}, true, reasonTorn, 0},
+		{"written all the time, mode 0", 0, []func([]byte){later, later, later, later, later, later, later, later}, true, reasonTorn, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			m := usual(l)
@@ -75,7 +75,7 @@ func TestTakeSegment(t *testing.T) {
 			if ok != c.ok || s.reason != c.reason {
 				t.Fatalf("%+v, %v", s, ok)
 			}
-			if ok && s.reason == ReasonOK {
+			if ok && s.reason == reasonOK {
 				if want := 1_800_000_000_999_999_001 + c.later*sec; s.system != want {
 					t.Errorf("taken at %d, want %d", s.system, want)
 				}
@@ -101,7 +101,7 @@ func TestTakeReadOnlySegment(t *testing.T) {
 	}
 	m.count, m.clockSec, m.receiveSec = m.count+2, m.clockSec+1, m.receiveSec+1
 	f.image = m.bytes()
-	if s, ok := d.take(f); !ok || s.reason != ReasonOK {
+	if s, ok := d.take(f); !ok || s.reason != reasonOK {
 		t.Errorf("the next: %+v", s)
 	}
 }
@@ -304,9 +304,9 @@ func TestSegmentIsNotTorn(t *testing.T) {
 		switch {
 		case !ok:
 			runtime.Gosched()
-		case s.reason == ReasonTorn:
+		case s.reason == reasonTorn:
 			torn++
-		case s.reason != ReasonOK || s.reference != s.system || s.dispersion != 0 || (s.system/sec-1_800_000_000)%sec != s.system%sec:
+		case s.reason != reasonOK || s.reference != s.system || s.dispersion != 0 || (s.system/sec-1_800_000_000)%sec != s.system%sec:
 			t.Fatalf("torn and not seen: %+v", s)
 		default:
 			good++

@@ -53,7 +53,7 @@ func TestSock(t *testing.T) {
 	s, err := d.read(nil)
 	want := []stamp{
 		{system: begin + 7000, reference: begin + 7000 + sec},
-		{reason: ReasonMalformed}, {reason: ReasonMalformed}, {reason: ReasonMalformed}, {reason: ReasonMalformed},
+		{reason: reasonMalformed}, {reason: reasonMalformed}, {reason: reasonMalformed}, {reason: reasonMalformed},
 		{system: begin + sec + 7000, reference: begin + 2*sec + 7000, pulse: true},
 	}
 	if err != nil || len(s) != len(want) {

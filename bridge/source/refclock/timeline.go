@@ -19,8 +19,8 @@ const (
 	// steadyRate is the rate by which the clocks may differ without any
 	// suspicion, s/s: 500 ppm of frequency and as much of slew.
 	steadyRate = 1100e-6
-	// maxRate is beyond what the kernel can slew (a tenth by its tick).
-	maxRate = 0.15
+	// maxSlewRate is beyond what the kernel can slew (a tenth by its tick).
+	maxSlewRate = 0.15
 	// leastInterval is the shortest interval whose rate means something.
 	leastInterval = 10 * time.Millisecond
 	// readNoise is what a reading of both clocks may be off beside its spread.
@@ -65,7 +65,7 @@ func (l *timeline) judge(a, b timebase.Pair) bool {
 	moved := float64((b.System - a.System) - (b.Raw - a.Raw))
 	allowed := steadyRate*ran + float64(a.Spread+b.Spread)/2 + float64(readNoise)
 	rough := (moved > allowed || moved < -allowed) && (moved-l.rate*ran > allowed || moved-l.rate*ran < -allowed)
-	if rate := moved / ran; ran >= float64(leastInterval) && rate < maxRate && rate > -maxRate {
+	if rate := moved / ran; ran >= float64(leastInterval) && rate < maxSlewRate && rate > -maxSlewRate {
 		l.rate = rate
 	}
 	return rough
@@ -83,35 +83,35 @@ func (l *timeline) trim(before int64) {
 }
 
 // base returns the base at a time of the system clock, Unix time in ns. The
-// reason is ReasonOld, ReasonFuture or ReasonStepped if it is not known.
+// reason is reasonOld, reasonFuture or reasonStepped if it is not known.
 func (l *timeline) base(system int64) (raw int64, reason Reason) {
 	if len(l.points) == 0 {
-		return 0, ReasonOld
+		return 0, reasonOld
 	}
 	newest := l.points[len(l.points)-1]
 	if ahead := system - newest.System; ahead >= 0 {
 		if ahead > int64(maxAhead) {
-			return 0, ReasonFuture
+			return 0, reasonFuture
 		}
-		return newest.At(system), ReasonOK
+		return newest.At(system), reasonOK
 	}
 	found := false
 	for i := len(l.points) - 1; i > 0; i-- {
 		a, b := l.points[i-1], l.points[i]
 		switch {
 		case b.rough && passed(a.Pair, b.Pair, system):
-			return 0, ReasonStepped
+			return 0, reasonStepped
 		case b.rough || system <= a.System || system > b.System:
 			continue
 		case found: // a time that was passed twice
-			return 0, ReasonStepped
+			return 0, reasonStepped
 		}
 		found, raw = true, between(a.Pair, b.Pair, system)
 	}
 	if !found || newest.Raw-raw > int64(maxAge) {
-		return 0, ReasonOld
+		return 0, reasonOld
 	}
-	return raw, ReasonOK
+	return raw, reasonOK
 }
 
 // passed tells whether the system clock may have shown a time in a rough

@@ -51,7 +51,7 @@ func (h *history) stepIn(by int64) {
 func (h *history) expect(t *testing.T, system, raw int64, reason Reason) {
 	t.Helper()
 	got, r := h.line.base(system)
-	if r != reason || r == ReasonOK && distance(got, raw) > 5 {
+	if r != reason || r == reasonOK && distance(got, raw) > 5 {
 		t.Errorf("system clock %+d ns: base %d, %v; want %d, %v", system-begin, got, r, raw, reason)
 	}
 }
@@ -60,24 +60,24 @@ func TestTimelineSteady(t *testing.T) {
 	h := newHistory()
 	h.run(20*sec, 100e-6)
 	for _, ago := range []int64{0, 1, 60 * ms, sec, 4900 * ms} {
-		h.expect(t, h.sys-ago-ago/10000, h.raw-ago, ReasonOK)
+		h.expect(t, h.sys-ago-ago/10000, h.raw-ago, reasonOK)
 	}
-	h.expect(t, h.sys-6*sec, 0, ReasonOld)
-	h.expect(t, begin, 0, ReasonOld)
-	h.expect(t, 0, 0, ReasonOld)
-	h.expect(t, h.sys+ms/2, h.raw+ms/2, ReasonOK)
-	h.expect(t, h.sys+2*ms, 0, ReasonFuture)
-	h.expect(t, maxTime, 0, ReasonFuture)
+	h.expect(t, h.sys-6*sec, 0, reasonOld)
+	h.expect(t, begin, 0, reasonOld)
+	h.expect(t, 0, 0, reasonOld)
+	h.expect(t, h.sys+ms/2, h.raw+ms/2, reasonOK)
+	h.expect(t, h.sys+2*ms, 0, reasonFuture)
+	h.expect(t, maxTime, 0, reasonFuture)
 }
 
 func TestTimelineEmpty(t *testing.T) {
 	var l timeline
-	if _, r := l.base(begin); r != ReasonOld {
+	if _, r := l.base(begin); r != reasonOld {
 		t.Errorf("%v", r)
 	}
 	h := newHistory()
-	h.expect(t, begin, 0, ReasonOK)
-	h.expect(t, begin-1, 0, ReasonOld)
+	h.expect(t, begin, 0, reasonOK)
+	h.expect(t, begin-1, 0, reasonOld)
 }
 
 // What was stamped around a step is dropped, what was stamped well before and
@@ -88,20 +88,20 @@ func TestTimelineStep(t *testing.T) {
 		h.run(10*sec, 50e-6)
 		old, oldRaw := h.sys, h.raw
 		h.stepIn(by)
-		h.expect(t, old+60*ms, 0, map[bool]Reason{true: ReasonFuture, false: ReasonStepped}[old+60*ms > h.sys+ms])
-		h.expect(t, h.sys-1, 0, ReasonStepped)
+		h.expect(t, old+60*ms, 0, map[bool]Reason{true: reasonFuture, false: reasonStepped}[old+60*ms > h.sys+ms])
+		h.expect(t, h.sys-1, 0, reasonStepped)
 		fresh, freshRaw := h.sys, h.raw
 		h.run(2*sec, 50e-6)
 		if by < -sec || by > 0 {
-			h.expect(t, fresh+sec/2, freshRaw+sec/2-sec/2*50/1_000_000, ReasonOK)
+			h.expect(t, fresh+sec/2, freshRaw+sec/2-sec/2*50/1_000_000, reasonOK)
 		}
 		if by > 0 {
-			h.expect(t, old-sec/2, oldRaw-sec/2+sec/2*50/1_000_000, ReasonOK)
-			h.expect(t, old+130*ms*boolean(by > sec)+by/2, 0, ReasonStepped) // never shown
+			h.expect(t, old-sec/2, oldRaw-sec/2+sec/2*50/1_000_000, reasonOK)
+			h.expect(t, old+130*ms*boolean(by > sec)+by/2, 0, reasonStepped) // never shown
 		}
 		if by == -300*ms {
 			// A time that came twice.
-			h.expect(t, old-100*ms, 0, ReasonStepped)
+			h.expect(t, old-100*ms, 0, reasonStepped)
 		}
 	}
 }
@@ -120,14 +120,14 @@ func TestTimelineFastSlew(t *testing.T) {
 	h.run(5*sec, 0)
 	startSys, startRaw := h.sys, h.raw
 	h.run(4*sec, 0.08)
-	h.expect(t, startSys+50*ms, 0, ReasonStepped)
-	h.expect(t, startSys+1080*ms, startRaw+sec, ReasonOK)
-	h.expect(t, startSys+4000*ms*108/100, startRaw+4*sec, ReasonOK)
+	h.expect(t, startSys+50*ms, 0, reasonStepped)
+	h.expect(t, startSys+1080*ms, startRaw+sec, reasonOK)
+	h.expect(t, startSys+4000*ms*108/100, startRaw+4*sec, reasonOK)
 	endSys := h.sys
 	h.stepIn(5 * ms) // half an interval of slew
 	h.run(2*sec, 0)
-	h.expect(t, endSys+50*ms, 0, ReasonStepped)
-	h.expect(t, h.sys-sec, h.raw-sec, ReasonOK)
+	h.expect(t, endSys+50*ms, 0, reasonStepped)
+	h.expect(t, h.sys-sec, h.raw-sec, reasonOK)
 }
 
 // With any slews that a discipline makes, a stamp finds its place to within
@@ -159,7 +159,7 @@ func TestTimelineFollowsSlews(t *testing.T) {
 			if h.raw-m.raw > int64(maxAge) {
 				continue
 			}
-			if reason != ReasonOK || distance(raw, m.raw) > 20_000 {
+			if reason != reasonOK || distance(raw, m.raw) > 20_000 {
 				t.Fatalf("%v, off by %d ns", reason, raw-m.raw)
 			}
 		}
@@ -172,7 +172,7 @@ func TestTimelineForgets(t *testing.T) {
 	if n := len(h.line.points); n > 200 {
 		t.Errorf("%d records kept", n)
 	}
-	h.expect(t, h.sys-4*sec, h.raw-4*sec, ReasonOK)
+	h.expect(t, h.sys-4*sec, h.raw-4*sec, reasonOK)
 }
 
 // A machine that slept looks like a step: the base stood still.
@@ -181,6 +181,6 @@ func TestTimelineSleep(t *testing.T) {
 	h.run(10*sec, 0)
 	h.stepIn(7200 * sec)
 	h.run(sec, 0)
-	h.expect(t, h.sys-sec-3600*sec, 0, ReasonStepped)
-	h.expect(t, h.sys-sec/2, h.raw-sec/2, ReasonOK)
+	h.expect(t, h.sys-sec-3600*sec, 0, reasonStepped)
+	h.expect(t, h.sys-sec/2, h.raw-sec/2, reasonOK)
 }
