@@ -2,7 +2,6 @@ package clock
 
 import (
 	"errors"
-	"fmt"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -11,98 +10,9 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"ntsbridge/bridge/clock/discipline"
+	"ntsbridge/bridge/clock/timebase"
 	"ntsbridge/bridge/ntp"
 )
-
-// Errors that end Run.
-var (
-	// ErrPanic says that the clock is off by more than the panic threshold.
-	ErrPanic = errors.New("the clock is off by more than the panic threshold")
-	// ErrMaxChange says that sources ask for more than MaxChange allows.
-	ErrMaxChange = errors.New("sources ask for a larger change of the clock than clock.max_change allows")
-)
-
-// DriverConfig is what a Driver needs.
-type DriverConfig struct {
-	System     System            // OpenSystem's; with Measure, ReadOnlySystem's will do
-	Discipline discipline.Config // policy: steps, slews, selection
-	Precision  int8              // log2 s, see MeasurePrecision
-	Logger     hclog.Logger      // nil: silent
-
-	StateFile string    // our own, "" for none: frequency, time of the last synchronisation
-	DriftFile string    // ntpd's or chrony's, read when there is no state, written along; "" for none
-	DriftForm DriftForm // of a new drift file; an existing one keeps its form
-	LockFile  string    // held while the clock is ours, "" for none
-
-	Leap LeapMode
-	// LeapTable says what leap second comes at the end of a month, and
-	// TAI-UTC in s during it (0: unknown); known is false for months that no
-	// valid table covers. A table wins over what sources announce. May be nil.
-	LeapTable func(month time.Time) (leap ntp.Leap, tai int, known bool)
-
-	Fallback  Fallback
-	MaxChange MaxChange
-	// PanicExit ends Run with ErrPanic at an offset beyond the panic
-	// threshold, as ntpd exits; else the clock is left alone, unsynchronised.
-	PanicExit bool
-	// Measure follows sources and serves, but never touches the clock, as
-	// chronyd -x: without privilege, or with --no-clock. The error that
-	// nobody corrects shows in the root dispersion.
-	Measure bool
-
-	// Suspect names the program that may be steering our clock, for the
-	// alarm; usually OtherDaemon. It must not call the driver. May be nil.
-	Suspect func() error
-	// OnState is called with each new state to be served, about once a
-	// second; OnStep after the system clock jumped by so much, whoever did
-	// it: who holds timestamps of it must forget them. Both are called
-	// without locks held, by Run's goroutine. May be nil.
-	OnState func(*ntp.ClockState)
-	OnStep  func(by time.Duration)
-	// OnDoubt is called when nothing is synchronised until sources have
-	// answered anew, after a suspend or a pause: ask them at once. As OnStep.
-	OnDoubt func()
-}
-
-// LeapMode is how a leap second gets into the system clock (chrony's
-// leapsecmode).
-type LeapMode uint8
-
-// The modes.
-const (
-	LeapSystem LeapMode = iota // the kernel inserts it
-	LeapStep                   // we step the clock
-	LeapSlew                   // the clock is slewed, from the leap second on
-	LeapIgnore                 // nothing is done: measurements correct the clock later, unsynchronised till then
-)
-
-// Fallback is what is served while no source is there, chrony's local
-// directive and ntpd's orphan mode.
-type Fallback struct {
-	Stratum uint8 // 1 to 15; 0: none, the alarm is served
-	// Distance is the root distance that a synchronised clock must have
-	// reached before; 0: 1 s, as in chrony.
-	Distance time.Duration
-	// Activate is a root distance that the clock must have come below once
-	// before; 0: a clock that was never synchronised is served too.
-	Activate time.Duration
-	// Wait is how long sources must have been gone.
-	Wait time.Duration
-	// Orphan ignores sources of this stratum, which have no real time either,
-	// unless no other is there and theirs is a smaller reference identifier
-	// than ReferenceID: all such servers follow one of them.
-	Orphan      bool
-	ReferenceID uint32 // ours among orphans: of our address
-}
-
-// MaxChange is chrony's maxchange: after Start updates an offset above Offset
-// is refused; after it was refused more than Ignore times Run ends with
-// ErrMaxChange.
-type MaxChange struct {
-	Offset float64 // s; 0: no limit
-	Start  int     // updates without limit
-	Ignore int     // negative: never end
-}
 
 // Driver steers the system clock by sources. All methods are safe for
 // concurrent use; Run is called once.
@@ -141,48 +51,6 @@ type Driver struct {
 	said     servedAs
 }
 
-// NewDriver takes the lock and reads the state of the last run, before any
-// sample. It changes no clock.
-func NewDriver(c DriverConfig) (*Driver, error) {
-	if c.System == nil {
-		return nil, errors.New("clock: no system clock")
-	}
-	if c.Fallback.Stratum >= ntp.StratumUnsynchronised {
-		return nil, fmt.Errorf("clock: fallback stratum is %d, wants 0 to 15", c.Fallback.Stratum)
-	}
-	if c.Fallback.Distance == 0 {
-		c.Fallback.Distance = time.Second
-	}
-	if c.Logger == nil {
-		c.Logger = hclog.NewNullLogger()
-	}
-	if c.Measure {
-		c.System, c.LockFile = handsOff{c.System}, ""
-		c.Discipline.StepThreshold = 0 // it would be decided again and again
-	}
-	estimator, err := discipline.New(c.Discipline)
-	if err != nil {
-		return nil, err
-	}
-	d := &Driver{config: c, log: c.Logger, system: c.System, d: estimator,
-		sources: map[discipline.SourceID]*driven{}, waiting: true, limits: limits{}}
-	d.state.Store(&ntp.ClockState{Leap: ntp.LeapUnknown, Stratum: ntp.StratumUnsynchronised, Precision: c.Precision,
-		ReferenceID: kissInit, RootDispersion: 16 * time.Second, Drift: c.Discipline.Drift})
-	if c.LockFile != "" {
-		lock, err := lockClock(c.LockFile)
-		if err != nil {
-			return nil, err
-		}
-		d.lock.Store(lock)
-	}
-	now, err := c.System.Read()
-	if err != nil {
-		return nil, errors.Join(err, d.Close())
-	}
-	d.restore(now)
-	return d, nil
-}
-
 // Close releases the lock of a driver that Run is not called of.
 func (d *Driver) Close() error {
 	if lock := d.lock.Swap(nil); lock != nil {
@@ -191,11 +59,73 @@ func (d *Driver) Close() error {
 	return nil
 }
 
-// handsOff is a clock that is only read.
-type handsOff struct{ System }
+// local follows whether the fallback stratum is served.
+type local struct {
+	active    bool
+	activated bool  // the root distance has once been below Activate
+	lostAt    int64 // on Raw: when the clock was last good
+}
 
-func (handsOff) Reset() error           { return nil }
-func (handsOff) SetRate(float64) error  { return nil }
-func (handsOff) Step(int64) error       { return nil }
-func (handsOff) SetStatus(Status) error { return nil }
-func (handsOff) SetTAI(int) error       { return nil }
+// refusal follows MaxChange.
+type refusal struct {
+	active bool
+	times  int
+}
+
+// servedAs is what the log last said of what is served.
+type servedAs struct {
+	synced, local bool
+	source        discipline.SourceID
+}
+
+// set ends Run only if the clock has become untouchable; else the next tick
+// tries again.
+func (d *Driver) set(what string, err error) error {
+	if errors.Is(err, ErrPrivilege) {
+		return err
+	}
+	if err != nil && d.limits.allow("set "+what, d.now.Raw) {
+		d.log.Error("the system clock does not obey", "what", what, "error", err)
+	}
+	return nil
+}
+
+// serve publishes a state.
+func (d *Driver) serve(s *ntp.ClockState) {
+	d.state.Store(s)
+	if d.config.OnState != nil {
+		d.config.OnState(s)
+	}
+}
+
+// any tells whether a source is as described.
+func (d *Driver) any(is func(*driven, *discipline.SourceStatus) bool) bool {
+	for id, s := range d.sources {
+		if st, there := d.d.Source(id, discipline.Instant(d.now.Raw)); there && is(s, &st) {
+			return true
+		}
+	}
+	return false
+}
+
+// base reads the free-running base.
+func (d *Driver) base() discipline.Instant {
+	c, err := d.system.Read()
+	if err != nil {
+		return discipline.Instant(timebase.Read().Raw)
+	}
+	return discipline.Instant(c.Raw)
+}
+
+func readingOf(c Clocks) discipline.Reading {
+	return discipline.Reading{Raw: discipline.Instant(c.Raw), System: c.System, Rate: c.Rate}
+}
+
+// seconds is a duration of s seconds.
+func seconds(s float64) time.Duration { return time.Duration(s * 1e9) }
+
+// wait waits for a first confirmation.
+func (d *Driver) wait(now int64) { d.waiting, d.waitFrom = true, now }
+
+// tickInterval is how often the clock is corrected, ns.
+const tickInterval = int64(time.Second)

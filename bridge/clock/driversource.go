@@ -1,46 +1,12 @@
 package clock
 
 import (
-	"encoding/binary"
 	"errors"
-	"net/netip"
 	"time"
 
 	"ntsbridge/bridge/clock/discipline"
-	"ntsbridge/bridge/clock/timebase"
 	"ntsbridge/bridge/ntp"
 )
-
-// SourceInfo says what a source is, for what we serve while we follow it.
-type SourceInfo struct {
-	Name     string     // for the log
-	Address  netip.Addr // of a server
-	Refclock string     // of a reference clock: its code, up to four characters (GPS, PPS, PHC0)
-}
-
-// ReferenceID returns the reference identifier of a clock that follows the
-// source (RFC 5905, section 7.3): that of its address, or the reference
-// clock's code.
-func (s SourceInfo) ReferenceID() uint32 {
-	if s.Refclock != "" {
-		var id [4]byte
-		copy(id[:], s.Refclock)
-		return binary.BigEndian.Uint32(id[:])
-	}
-	return ntp.ReferenceID(s.Address)
-}
-
-// driven is a source with what the discipline does not know of it.
-type driven struct {
-	info   SourceInfo
-	config discipline.SourceConfig
-	orphan bool // has no real time: its last stratum was that of orphans, or more
-	barred bool // measured only, because it is an orphan
-	parent bool // an orphan that is followed, because there is no other source
-
-	stratum uint8 // as last heard
-	misses  int   // requests without an answer since
-}
 
 // AddSource adds a source.
 func (d *Driver) AddSource(c discipline.SourceConfig, info SourceInfo) (discipline.SourceID, error) {
@@ -81,15 +47,6 @@ func (d *Driver) Sample(x discipline.Sample) discipline.Verdict {
 		d.fed, d.ever = true, true
 	}
 	return v
-}
-
-// base reads the free-running base.
-func (d *Driver) base() discipline.Instant {
-	c, err := d.system.Read()
-	if err != nil {
-		return discipline.Instant(timebase.Read().Raw)
-	}
-	return discipline.Instant(c.Raw)
 }
 
 // Missed says that a request found no answer.
@@ -219,8 +176,4 @@ func (d *Driver) Tracking() TrackingReport {
 		t.Leap, t.LeapAt = d.leap.kind, time.Unix(0, d.leap.at).UTC()
 	}
 	return t
-}
-
-func readingOf(c Clocks) discipline.Reading {
-	return discipline.Reading{Raw: discipline.Instant(c.Raw), System: c.System, Rate: c.Rate}
 }

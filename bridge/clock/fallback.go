@@ -6,13 +6,6 @@ import (
 	"ntsbridge/bridge/clock/discipline"
 )
 
-// local follows whether the fallback stratum is served.
-type local struct {
-	active    bool
-	activated bool  // the root distance has once been below Activate
-	lostAt    int64 // on Raw: when the clock was last good
-}
-
 // confirmTime is how long sources that answer may take to confirm the clock
 // after the start, a step or a gap before the fallback counts them as gone, ns.
 const confirmTime = int64(60e9)
@@ -42,16 +35,6 @@ func (d *Driver) doubtful(c Clocks, t *discipline.Tracking) bool {
 		return true
 	}
 	return d.waiting && c.Raw-d.waitFrom < confirmTime && d.any(func(s *driven, st *discipline.SourceStatus) bool { return !s.orphan && st.Reach != 0 })
-}
-
-// any tells whether a source is as described.
-func (d *Driver) any(is func(*driven, *discipline.SourceStatus) bool) bool {
-	for id, s := range d.sources {
-		if st, there := d.d.Source(id, discipline.Instant(d.now.Raw)); there && is(s, &st) {
-			return true
-		}
-	}
-	return false
 }
 
 // orphaned notes whether a source has no real time, by a sample's stratum, and

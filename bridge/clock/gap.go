@@ -48,6 +48,3 @@ func (d *Driver) doubt(c *Clocks, lost, uncertain float64) {
 		d.d.Gap(discipline.Instant(c.Raw), lost, uncertain)
 	}
 }
-
-// wait waits for a first confirmation.
-func (d *Driver) wait(now int64) { d.waiting, d.waitFrom = true, now }

@@ -7,12 +7,6 @@ import (
 	"ntsbridge/bridge/clock/discipline"
 )
 
-// refusal follows MaxChange.
-type refusal struct {
-	active bool
-	times  int
-}
-
 // refuse judges an update before the discipline acts on it.
 func (d *Driver) refuse(r discipline.Reading) error {
 	m, f := &d.config.MaxChange, &d.refusal

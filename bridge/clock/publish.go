@@ -134,12 +134,3 @@ func (d *Driver) logState(s *ntp.ClockState, t *discipline.Tracking, synced bool
 	}
 	d.said = now
 }
-
-// servedAs is what the log last said of what is served.
-type servedAs struct {
-	synced, local bool
-	source        discipline.SourceID
-}
-
-// seconds is a duration of s seconds.
-func seconds(s float64) time.Duration { return time.Duration(s * 1e9) }

@@ -8,11 +8,7 @@ import (
 	"time"
 
 	"ntsbridge/bridge/clock/discipline"
-	"ntsbridge/bridge/ntp"
 )
-
-// tickInterval is how often the clock is corrected, ns.
-const tickInterval = int64(time.Second)
 
 // Run steers the clock until the context ends, and then leaves it running at
 // its best known rate. It ends with an error only when the clock cannot or
@@ -183,26 +179,6 @@ func (d *Driver) step(c *Clocks, by int64) error {
 	*c = after
 	d.announceJump(by)
 	return nil
-}
-
-// set ends Run only if the clock has become untouchable; else the next tick
-// tries again.
-func (d *Driver) set(what string, err error) error {
-	if errors.Is(err, ErrPrivilege) {
-		return err
-	}
-	if err != nil && d.limits.allow("set "+what, d.now.Raw) {
-		d.log.Error("the system clock does not obey", "what", what, "error", err)
-	}
-	return nil
-}
-
-// serve publishes a state.
-func (d *Driver) serve(s *ntp.ClockState) {
-	d.state.Store(s)
-	if d.config.OnState != nil {
-		d.config.OnState(s)
-	}
 }
 
 // leave leaves the clock at its best known rate, with no slew running, and

@@ -104,6 +104,11 @@ func TestHardwareArrival(t *testing.T) {
 func TestNoHardware(t *testing.T) {
 	t.Parallel()
 	server := scriptedServer(t, func(_ int, _ []byte, h *ntp.Header, _ netip.AddrPort) [][]byte { return good(h) })
+	watch(t, ClientConfig{Server: server}, func(w *watched) bool { // the kernel begins to take timestamps a moment after it is asked
+		n := len(w.samples)
+		return n > 0 && w.samples[n-1].RX == StampKernel
+	})
+	defer keepStamping()()
 	for _, device := range []string{"", "lo"} {
 		w := watch(t, ClientConfig{Server: server, HardwareTimestamps: true, Interface: device}, withSamples(5))
 		if len(w.errs) != 1 || !strings.Contains(w.errs[0].Error(), "interface lo: no hardware timestamps") {
