@@ -113,6 +113,9 @@ func (s source) breaches() []string {
 	if s.pure() {
 		s.impurities(report)
 	}
+	if below(s.dir, "bridge/control") && !s.test {
+		s.liveThings(report)
+	}
 	return found
 }
 
@@ -166,6 +169,31 @@ func (s source) impurities(report func(ast.Node, string, ...any)) {
 		}
 		return true
 	})
+}
+
+// liveObjects run, or are what runs uses: by package, its types.
+var liveObjects = map[string][]string{
+	"bridge/server": {"Server", "State", "Listening"}, "bridge/nke": {"Server"}, "autokey": {"Server", "Credentials", "Client", "Peer"},
+	"bridge/clock": {"Driver"}, "bridge/source": {"Client", "Peer", "NTS", "Hub", "BroadcastClient", "BroadcastServer"},
+	"bridge/source/refclock": {"Clock"}, "nts": {"Server", "Ring", "Client"},
+}
+
+// liveThings reports uses of what runs: reports are made of values.
+func (s source) liveThings(report func(ast.Node, string, ...any)) {
+	for dir, types := range liveObjects {
+		name := s.localName(module + "/" + dir)
+		if name == "" {
+			continue
+		}
+		ast.Inspect(s.File, func(n ast.Node) bool {
+			if n, ok := n.(*ast.SelectorExpr); ok {
+				if x, ok := n.X.(*ast.Ident); ok && x.Name == name && slices.Contains(types, n.Sel.Name) {
+					report(n, "uses %s.%s: control holds no live object, it is given snapshots", x.Name, n.Sel.Name)
+				}
+			}
+			return true
+		})
+	}
 }
 
 // localName returns the name under which the file knows an imported package,
@@ -274,6 +302,8 @@ func TestArchitectureCheckerFindsBreaches(t *testing.T) {
 		{"composition root", "bridge/server/a.go", `package server; import _ "ntsbridge/bridge"`, "only cmd imports"},
 		{"composition root from cmd", "cmd/ntsbridge/a.go", `package main; import _ "ntsbridge/bridge"`, ""},
 		{"composition root from its test", "bridge/a_test.go", `package bridge_test; import _ "ntsbridge/bridge"`, ""},
+		{"live object", "bridge/control/a.go", `package control; import "ntsbridge/bridge/server"; var s *server.Server`, "no live object"},
+		{"counters", "bridge/control/a.go", `package control; import "ntsbridge/bridge/server"; var s *server.Counters`, ""},
 		{"associations", "bridge/control/a.go", `package control; import _ "ntsbridge/bridge/association"`, "only the composition root"},
 		{"associations from follow", "bridge/follow/a.go", `package follow; import _ "ntsbridge/bridge/association"`, "only the composition root"},
 		{"associations from the root", "bridge/a.go", `package bridge; import _ "ntsbridge/bridge/association"`, ""},

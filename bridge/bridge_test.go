@@ -77,7 +77,7 @@ func exchange(t testing.TB, b *Bridge, packet []byte) []byte {
 // establish does NTS-KE and returns a client with its cookies.
 func establish(t testing.TB, b *Bridge, id aead.ID) *nts.Client {
 	t.Helper()
-	pem, err := os.ReadFile(generatedCertificate(b.parts.cfg).Certificate)
+	pem, err := os.ReadFile(generatedCertificate(b.parts.Load().cfg).Certificate)
 	if err != nil {
 		t.Fatal(err)
 	}

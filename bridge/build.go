@@ -15,6 +15,7 @@ import (
 	"ntsbridge/autokey"
 	"ntsbridge/autokey/keyfile"
 	"ntsbridge/bridge/access"
+	"ntsbridge/bridge/association"
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
 	"ntsbridge/bridge/follow"
@@ -30,21 +31,19 @@ import (
 // parts are everything that is made of a configuration and replaced as a
 // whole by a reload.
 type parts struct {
-	cfg     *config.Config
-	state   *server.State
-	ke      nke.Config // without Listen addresses if NTS is off
-	secret  []byte     // of NTS cookies
-	autokey *autokey.Server
-	config  autokey.Config         // that autokey was made from
-	shown   *control.AutokeyServer // what ntpq is shown of it, nil: off
-	client  *autokey.Credentials   // Autokey's client side, nil: no such source
-	fetched uint64                 // generation of client's certificates that autokey gives out
-	sources []*sourceSpec
-	leap    control.LeapTable
-	leaps   follow.LeapConfig
-	local   *control.LocalSource // what ntpq is shown
-	made    Made
-	store   *statedir.Store // state directory, with what is to be written to it
+	cfg           *config.Config
+	state         *server.State
+	ke            nke.Config // without Listen addresses if NTS is off
+	secret        []byte     // of NTS cookies
+	autokey       *autokey.Server
+	autokeyConfig autokey.Config       // that autokey was made from
+	client        *autokey.Credentials // Autokey's client side, nil: no such source
+	fetched       uint64               // generation of client's certificates that autokey gives out
+	sources       []association.Spec
+	leap          control.LeapTable
+	leaps         follow.LeapConfig
+	made          Made
+	store         *statedir.Store // state directory, with what is to be written to it
 }
 
 // Made says what the first start generated.
@@ -67,7 +66,7 @@ func build(cfg *config.Config, previous *parts, log hclog.Logger, now time.Time)
 		return nil, err
 	}
 	for _, step := range []func(hclog.Logger, time.Time) error{
-		p.buildLeap, p.buildAccess, p.buildKeys, p.buildAutokey, p.buildNTS, p.buildSources, p.buildReferenceClocks, p.buildQuery,
+		p.buildLeap, p.buildAccess, p.buildKeys, p.buildAutokey, p.buildNTS, p.buildSources, p.buildReferenceClocks,
 	} {
 		if err := step(log, now); err != nil {
 			return nil, err
@@ -185,8 +184,7 @@ func (p *parts) setAutokey(cfg autokey.Config) (err error) {
 	if p.autokey, err = autokey.NewServer(cfg, rand.Reader); err != nil {
 		return err
 	}
-	p.config, p.state.Autokey = cfg, p.autokey
-	p.shown = &control.AutokeyServer{Server: p.autokey, Host: cfg.Host, Digest: cfg.Digest}
+	p.autokeyConfig, p.state.Autokey = cfg, p.autokey
 	return nil
 }
 

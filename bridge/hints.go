@@ -11,15 +11,13 @@ import (
 // ClientLines returns the lines that chrony, ntpsec and ntpd need in their
 // configuration to use this server, for a person to copy.
 func (b *Bridge) ClientLines() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
 	var s strings.Builder
-	cfg := b.parts.cfg
+	cfg := b.parts.Load().cfg
 	name := "localhost"
 	if len(cfg.NTS.Names) > 0 {
 		name = cfg.NTS.Names[0]
 	}
-	port := ntpPort(b.addresses)
+	port := ntpPort(b.Addresses())
 	if cfg.NTS.Enabled {
 		writeNTSLines(&s, cfg, name, port)
 	}

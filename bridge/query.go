@@ -3,30 +3,45 @@ package bridge
 import (
 	"strconv"
 	"strings"
-	"time"
-
-	"github.com/hashicorp/go-hclog"
-	"golang.org/x/sys/unix"
 
 	"ntsbridge/autokey"
-	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
 )
 
-// buildQuery makes what answers ntpq. It goes last: it shows the other parts.
-func (p *parts) buildQuery(hclog.Logger, time.Time) (err error) {
-	l := &control.LocalSource{Version: "ntsbridge", ClockSource: control.SourceOther, Leap: p.leap, Autokey: p.shown}
-	var u unix.Utsname
-	if unix.Uname(&u) == nil {
-		l.Processor = unix.ByteSliceToString(u.Machine[:])
-		l.OS = unix.ByteSliceToString(u.Sysname[:]) + "/" + unix.ByteSliceToString(u.Release[:])
+// leapShown is what ntpq is shown of leap seconds: of Autokey's file, or else
+// what its client side was told.
+func (b *Bridge) leapShown() control.LeapTable {
+	b.inForce.Lock()
+	defer b.inForce.Unlock()
+	p := b.parts.Load()
+	if p.leap.TAI == 0 && p.client != nil {
+		leap := p.client.Leap()
+		return control.LeapTable{TAI: leap.TAIOffset, Last: leap.LastLeap, Expire: leap.Expiry}
 	}
-	if p.cfg.Clock.Mode == config.ClockLocal {
-		l.ClockSource, l.ReferenceClock = control.SourceLocal, true
+	return p.leap
+}
+
+// autokeyShown is what ntpq is shown of Autokey, nil: it is off.
+func (b *Bridge) autokeyShown() (s *control.AutokeySystem) {
+	b.inForce.Lock()
+	defer b.inForce.Unlock()
+	p := b.parts.Load()
+	if p.autokey != nil {
+		s = control.ShowAutokeyServer(p.autokey.Status(), p.autokey.Updated(), p.autokeyConfig.Host, p.autokeyConfig.Digest)
 	}
-	p.local = l
-	p.state.Query, err = control.NewQueries(l)
-	return err
+	c := p.client
+	if c == nil {
+		return s
+	}
+	if s == nil {
+		s = &control.AutokeySystem{Host: c.Name(), Flags: uint32(c.Status()),
+			Digest: strings.ToLower(p.cfg.Autokey.Digest), Signature: c.Signature().String(), Update: c.Updated()}
+	}
+	s.Certificates = nil
+	for _, e := range c.Certificates() {
+		s.Certificates = append(s.Certificates, control.ShowCertificate(e.Certificate, control.CertificateFlags(e.Flags)))
+	}
+	return s
 }
 
 // leapTable is what ntpq shows of a leap-seconds.list; the end of its validity

@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -11,48 +10,27 @@ import (
 	"ntsbridge/bridge/config"
 )
 
-// Reload replaces keys, rules, certificates and authenticators by those of
-// cfg, all or nothing: on an error everything goes on as before.
+// Reload replaces what a configuration asks for by what another one does, all
+// or nothing: on an error everything goes on as before.
 func (b *Bridge) Reload(cfg *config.Config) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if err := reloadable(b.parts.cfg, cfg); err != nil {
+	b.changing.Lock()
+	defer b.changing.Unlock()
+	running := b.parts.Load()
+	if err := reloadable(running.cfg, cfg); err != nil {
 		return err
 	}
-	next, err := build(cfg, b.parts, b.log, time.Now())
+	p, err := build(cfg, running, b.log, time.Now())
 	if err != nil {
 		return err
 	}
-	if limiterConfig(cfg) == limiterConfig(b.parts.cfg) {
-		next.state.Limiter = b.parts.state.Limiter // a reload forgets nobody's excess
+	if limiterConfig(cfg) == limiterConfig(running.cfg) {
+		p.state.Limiter = running.state.Limiter // a reload forgets nobody's excess
 	}
-	if err := b.updateSignatures(next.autokey); err != nil {
-		return err
-	}
-	change, err := b.clock.Prepare(cfg, next.leaps)
+	next, err := b.prepare(p)
 	if err != nil {
 		return err
 	}
-	if b.ke != nil {
-		if err := b.ke.Apply(next.ke); err != nil {
-			return errors.Join(err, change.Abort())
-		}
-	}
-	addresses, err := b.server.Listen(cfg.Server.Listen)
-	if err != nil {
-		if b.ke != nil {
-			err = errors.Join(err, b.ke.Apply(b.parts.ke))
-		}
-		return errors.Join(err, change.Abort())
-	}
-	b.addresses = addresses
-	b.parts = next
-	b.show(next)
-	change.Commit(time.Now())
-	b.server.SetState(next.state)
-	b.server.SetClock(b.look())
-	b.pollers.Load().stop()
-	b.pollers.Store(b.associate(next))
+	b.commit(next)
 	return nil
 }
 

@@ -9,81 +9,44 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 
 	"ntsbridge/autokey"
 	"ntsbridge/autokey/keyfile"
+	"ntsbridge/bridge/association"
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
 	"ntsbridge/bridge/ntp"
-	"ntsbridge/symkey"
 )
-
-// firstRetry and lastRetry bound the time between two tries to find a source
-// and, with NTS, to establish keys with it.
-const (
-	firstRetry = 2 * time.Second
-	lastRetry  = 1024 * time.Second
-)
-
-// sourceSpec is a configured source or broadcast with everything that it needs.
-type sourceSpec struct {
-	cfg         config.Source
-	id          uint16 // association ID, which ntpq shows
-	key         *symkey.Key
-	tls         *tls.Config
-	credentials *autokey.Credentials
-	digest      autokey.Digest
-	groups      []*keyfile.Group
-	broadcast   netip.AddrPort // valid: not a source, but where broadcasts go to
-	ttl         uint8          // of them
-	finder      *finder        // of the server's addresses; members of a pool share one
-}
-
-// mode is that of the packets that the association sends or, in the mode
-// that ntpd calls broadcast client, waits for.
-func (s *sourceSpec) mode() ntp.Mode {
-	switch {
-	case s.broadcast.IsValid():
-		return ntp.ModeBroadcast
-	case s.cfg.Mode == config.ModePeer:
-		return ntp.ModeSymmetricActive
-	case s.cfg.Mode == config.ModeBroadcast:
-		return modeBroadcastClient
-	}
-	return ntp.ModeClient
-}
-
-// modeBroadcastClient is ntpd's MODE_BCLIENT, which is never on the wire.
-const modeBroadcastClient ntp.Mode = 6
 
 // buildSources makes the specifications of sources and broadcasts, after keys
-// and Autokey files.
-func (p *parts) buildSources(_ hclog.Logger, now time.Time) error {
+// and Autokey files. What one of them needs and cannot be loaded is its own
+// failure.
+func (p *parts) buildSources(log hclog.Logger, now time.Time) error {
 	for _, s := range p.cfg.Sources {
-		spec := &sourceSpec{cfg: s}
-		if err := p.buildSource(spec, now); err != nil {
-			return fmt.Errorf("source %s: %w", s.Server, err)
-		}
+		p.addSource(association.Spec{Config: s}, log, now)
 	}
 	for _, b := range p.cfg.Broadcast {
-		spec := &sourceSpec{broadcast: netip.AddrPortFrom(b.Destination, uint16(b.Port)), ttl: uint8(b.TTL), cfg: config.Source{
-			Server: b.Destination.String(), Port: b.Port, Auth: b.Auth, Key: b.Key, Version: b.Version, MinPoll: b.Poll, MaxPoll: b.Poll}}
-		if err := p.buildSource(spec, now); err != nil {
-			return fmt.Errorf("broadcast %v: %w", b.Destination, err)
-		}
+		p.addSource(association.Spec{Broadcast: netip.AddrPortFrom(b.Destination, uint16(b.Port)), TTL: uint8(b.TTL), Config: config.Source{
+			Server: b.Destination.String(), Port: b.Port, Auth: b.Auth, Key: b.Key, Version: b.Version, MinPoll: b.Poll, MaxPoll: b.Poll}}, log, now)
 	}
 	return nil
 }
 
-// buildSource completes a specification and adds it.
-func (p *parts) buildSource(spec *sourceSpec, now time.Time) (err error) {
-	switch s := &spec.cfg; s.Auth {
+func (p *parts) addSource(spec association.Spec, log hclog.Logger, now time.Time) {
+	if spec.Err = p.loadSource(&spec, now); spec.Err != nil {
+		log.Error("source is not asked", "server", spec.Config.Server, "error", spec.Err)
+	}
+	p.sources = append(p.sources, spec)
+}
+
+// loadSource loads what a source needs.
+func (p *parts) loadSource(spec *association.Spec, now time.Time) (err error) {
+	switch s := &spec.Config; s.Auth {
 	case ntp.KindSymmetric:
-		if spec.key = p.state.Keys.Lookup(uint32(s.Key)); spec.key == nil {
+		if spec.Key = p.state.Keys.Lookup(uint32(s.Key)); spec.Key == nil {
 			err = fmt.Errorf("key %d is in no key file, or not in keys.trusted", s.Key)
 		}
 	case ntp.KindAutokey:
@@ -91,16 +54,24 @@ func (p *parts) buildSource(spec *sourceSpec, now time.Time) (err error) {
 			p.client, err = p.clientCredentials(now)
 		}
 		if err == nil {
-			spec.credentials = p.client
-			err = spec.loadGroups(p.cfg)
+			spec.Credentials = p.client
+			err = p.loadGroups(spec)
 		}
 	case ntp.KindNTS:
-		spec.tls, err = trustedBy(s.TrustedCertificates)
+		spec.TLS, err = trustedBy(s.TrustedCertificates)
 	}
-	spec.finder = newFinder(spec.cfg.Server, spec.cfg.Family)
-	p.sources = append(p.sources, spec)
-	spec.id = uint16(len(p.sources))
 	return err
+}
+
+// buildReferenceClocks looks whether what they need is there; it opens none.
+func (p *parts) buildReferenceClocks(hclog.Logger, time.Time) error {
+	for i := range p.cfg.ReferenceClocks {
+		if p.cfg.ReferenceClocks[i].TAI && p.leaps.Table == nil {
+			return fmt.Errorf("reference_clocks[%d].tai: TAI-UTC is not known without a table of leap seconds; "+
+				"install tzdata, or name one in clock.leap.file", i)
+		}
+	}
+	return nil
 }
 
 // clientCredentials loads the key set of this host for its client side.
@@ -117,24 +88,25 @@ func (p *parts) clientCredentials(now time.Time) (*autokey.Credentials, error) {
 }
 
 // loadGroups reads the group's parameter files, of which one must be there.
-func (s *sourceSpec) loadGroups(cfg *config.Config) error {
+func (p *parts) loadGroups(s *association.Spec) error {
+	cfg := p.cfg
 	var ok bool
-	if s.digest, ok = autokey.ParseDigest(cfg.Autokey.Digest); !ok {
+	if s.Digest, ok = autokey.ParseDigest(cfg.Autokey.Digest); !ok {
 		return fmt.Errorf("digest %q is not known", cfg.Autokey.Digest)
 	}
-	if s.cfg.Ident == "" {
+	if s.Config.Ident == "" {
 		return nil
 	}
 	for _, scheme := range []keyfile.Scheme{keyfile.IFF, keyfile.GQ, keyfile.MV} {
-		g, err := keyfile.LoadGroup(os.DirFS(cfg.Autokey.KeysDir), scheme, s.cfg.Ident)
+		g, err := keyfile.LoadGroup(os.DirFS(cfg.Autokey.KeysDir), scheme, s.Config.Ident)
 		if err == nil {
-			s.groups = append(s.groups, g)
+			s.Groups = append(s.Groups, g)
 		} else if !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("keysdir %s: %w", cfg.Autokey.KeysDir, err)
 		}
 	}
-	if len(s.groups) == 0 {
-		return fmt.Errorf("keysdir %s has no group file ntpkey_{iff,gq,mv}par_%s; get it from the group's server", cfg.Autokey.KeysDir, s.cfg.Ident)
+	if len(s.Groups) == 0 {
+		return fmt.Errorf("keysdir %s has no group file ntpkey_{iff,gq,mv}par_%s; get it from the group's server", cfg.Autokey.KeysDir, s.Config.Ident)
 	}
 	return nil
 }
@@ -170,8 +142,8 @@ func (p *parts) relay(now ntp.Timestamp, synced bool) (replaced bool, err error)
 	if p.autokey == nil {
 		return false, nil
 	}
-	if leap := p.client.Leap(); p.cfg.Autokey.LeapFile == "" && leap != p.config.Leap {
-		p.config.Leap = leap
+	if leap := p.client.Leap(); p.cfg.Autokey.LeapFile == "" && leap != p.autokeyConfig.Leap {
+		p.autokeyConfig.Leap = leap
 		p.leap = control.LeapTable{TAI: leap.TAIOffset, Last: leap.LastLeap, Expire: leap.Expiry}
 		if err := p.autokey.SetLeap(now, leap); err != nil {
 			return false, err
@@ -182,32 +154,12 @@ func (p *parts) relay(now ntp.Timestamp, synced bool) (replaced bool, err error)
 		return false, nil
 	}
 	p.fetched = generation
-	cfg := p.config
+	cfg := p.autokeyConfig
 	cfg.Cache = p.client.Cache()
 	state := *p.state
 	p.state = &state // the old one is in use
 	if err := p.setAutokey(cfg); err != nil {
 		return false, err
 	}
-	return true, errors.Join(p.autokey.SignatureUpdate(now), p.buildQuery(nil, time.Time{}))
-}
-
-// showClient adds the client side of Autokey to what ntpq is shown.
-func (p *parts) showClient(_ ntp.Timestamp, s *control.SystemVariables) {
-	c := p.client
-	if c == nil {
-		return
-	}
-	if s.Autokey == nil {
-		s.Autokey = &control.AutokeySystem{Host: c.Name(), Flags: uint32(c.Status()),
-			Digest: strings.ToLower(p.cfg.Autokey.Digest), Signature: c.Signature().String(), Update: c.Updated()}
-	}
-	s.Autokey.Certificates = nil
-	for _, e := range c.Certificates() {
-		s.Autokey.Certificates = append(s.Autokey.Certificates, control.ShowCertificate(e.Certificate, control.CertificateFlags(e.Flags)))
-	}
-	if s.TAI == 0 {
-		leap := c.Leap()
-		s.TAI, s.LeapSeconds, s.LeapExpire = leap.TAIOffset, leap.LastLeap, leap.Expiry
-	}
+	return true, p.autokey.SignatureUpdate(now)
 }

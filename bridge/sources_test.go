@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"ntsbridge/bridge/access"
+	"ntsbridge/bridge/association"
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
 	"ntsbridge/bridge/ntp"
@@ -67,12 +68,12 @@ func TestSources(t *testing.T) {
 	keyed.Key = generatedKeyID
 	secured := source(ntp.KindNTS)
 	secured.NTSPort = int(server.ke.Addrs()[0].Port())
-	secured.TrustedCertificates = generatedCertificate(server.parts.cfg).Certificate
+	secured.TrustedCertificates = generatedCertificate(server.parts.Load().cfg).Certificate
 	cfg.Sources = []config.Source{plain, keyed, secured}
 	client := startBridge(t, cfg)
 	defer client.Close()
 
-	shown := func(i int) control.Association { return client.pollers.Load().associations(0)[i] }
+	shown := func(i int) control.Association { return client.snapshot().Associations()[i] }
 	for i, kind := range []string{"plain", "symmetric", "nts"} {
 		wait(t, kind, func() bool { return shown(i).Reach != 0 })
 		a := shown(i)
@@ -89,14 +90,15 @@ func TestSources(t *testing.T) {
 	if err := client.Reload(cfg); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(client.pollers.Load().associations(0)); n != 1 {
+	if n := len(client.snapshot().Associations()); n != 1 {
 		t.Errorf("%d associations after the reload, want 1", n)
 	}
 	wait(t, "plain after the reload", func() bool { return shown(0).Reach != 0 })
 }
 
-// A source whose authentication cannot be had is an error, never a source
-// with less of it.
+// A source whose authentication cannot be had is shown with the reason and not
+// asked, never a source with less of it; the server and the other sources are
+// not concerned.
 func TestSourcesThatCannotBe(t *testing.T) {
 	dir := t.TempDir()
 	for name, c := range map[string]struct {
@@ -111,11 +113,15 @@ func TestSourcesThatCannotBe(t *testing.T) {
 		cfg := testConfig(t, dir)
 		cfg.Autokey.KeysDir = filepath.Join(dir, "crypto")
 		cfg.Sources = []config.Source{c.source}
-		b, err := Start(cfg, nullLogger, Options{})
-		if err == nil {
-			b.Close()
-			t.Errorf("%s: started", name)
-		} else if !strings.Contains(err.Error(), c.want) || !strings.Contains(err.Error(), "source a") {
+		b := startBridge(t, cfg)
+		if exchange(t, b, plainRequest()) == nil {
+			t.Errorf("%s: nothing is served", name)
+		}
+		s := b.snapshot().SourceList()
+		if len(s) != 1 || s[0].Name != "a" || !strings.Contains(s[0].Why, c.want) {
+			t.Errorf("%s: %+v", name, s)
+		}
+		if err := b.Close(); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
@@ -127,8 +133,8 @@ func TestSourcesHideSecrets(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	spec := &sourceSpec{key: key}
-	if text := fmt.Sprintf("%v %+v %#v", spec, *spec, spec.key); strings.Contains(text, "verysecret") {
+	spec := &association.Spec{Key: key}
+	if text := fmt.Sprintf("%v %+v %#v", spec, *spec, spec.Key); strings.Contains(text, "verysecret") {
 		t.Errorf("the secret is in %s", text)
 	}
 }

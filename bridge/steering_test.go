@@ -45,7 +45,7 @@ func followable(t *testing.T) (server *Bridge, cfg *config.Config) {
 	keyed, secured := source("127.0.0.2", ntp.KindSymmetric), source("127.0.0.1", ntp.KindNTS)
 	keyed.Key = generatedKeyID
 	secured.NTSPort = int(server.ke.Addrs()[0].Port())
-	secured.TrustedCertificates = generatedCertificate(server.parts.cfg).Certificate
+	secured.TrustedCertificates = generatedCertificate(server.parts.Load().cfg).Certificate
 	cfg.Sources = []config.Source{source("localhost", ntp.KindNone), keyed, secured}
 	cfg.Sources[0].Family = "ipv4"
 	return server, cfg
@@ -55,21 +55,21 @@ func followable(t *testing.T) (server *Bridge, cfg *config.Config) {
 // moment of doubt over a reload.
 func TestSteering(t *testing.T) {
 	_, client, cfg := startFollowing(t)
-	wait(t, "synchronised", func() bool { return client.tracking().Synchronised() })
-	k := client.tracking()
+	wait(t, "synchronised", func() bool { return client.snapshot().Tracking().Synchronised() })
+	k := client.snapshot().Tracking()
 	if k.Stratum != 11 || k.SystemOffset < -0.01 || k.SystemOffset > 0.01 || k.RootDispersion <= 0 || k.Updates == 0 || k.Steps != 0 {
 		t.Errorf("tracking %+v", k)
 	}
 	wait(t, "all selected", func() bool {
-		for _, s := range client.reports().sources {
+		for _, s := range reported(client).sources {
 			if s.State != control.StateCombined && s.State != control.StateSelected {
 				return false
 			}
 		}
 		return true
 	})
-	wait(t, "cookies", func() bool { return client.reports().auth[2].Cookies >= 7 })
-	r := client.reports()
+	wait(t, "cookies", func() bool { return reported(client).auth[2].Cookies >= 7 })
+	r := reported(client)
 	if len(r.sources) != 3 || r.sources[0].Name != "localhost" || r.sources[0].Address != "127.0.0.1" || r.sources[0].Stratum != 10 {
 		t.Errorf("sources %+v", r.sources)
 	}
@@ -88,13 +88,13 @@ func TestSteering(t *testing.T) {
 	}
 	deadline := time.Now().Add(3 * time.Second)
 	wait(t, "the new source measured", func() bool {
-		if !client.tracking().Synchronised() {
+		if !client.snapshot().Tracking().Synchronised() {
 			t.Fatal("a reload that only adds a source made the clock unsynchronised")
 		}
-		r := client.reports()
+		r := reported(client)
 		return len(r.sources) == 4 && r.sources[3].Reach != 0 && time.Now().After(deadline)
 	})
-	r = client.reports()
+	r = reported(client)
 	if s := r.stats[1]; s.Samples < samples {
 		t.Errorf("an unchanged source lost its samples: %d before, %d after", samples, s.Samples)
 	}
@@ -113,8 +113,8 @@ func TestSteering(t *testing.T) {
 func TestSteeringKeepsCookies(t *testing.T) {
 	server, client, cfg := startFollowing(t)
 	keys := func() uint64 { return server.ServerStats().KEAccepted }
-	wait(t, "synchronised", func() bool { return client.tracking().Synchronised() })
-	wait(t, "cookies", func() bool { return client.reports().auth[2].Cookies >= 7 })
+	wait(t, "synchronised", func() bool { return client.snapshot().Tracking().Synchronised() })
+	wait(t, "cookies", func() bool { return reported(client).auth[2].Cookies >= 7 })
 	if err := client.Close(); err != nil {
 		t.Fatal(err)
 	}
@@ -127,8 +127,8 @@ func TestSteeringKeepsCookies(t *testing.T) {
 	}
 	defer again.Close()
 	wait(t, "synchronised again", func() bool {
-		r := again.reports()
-		return again.tracking().Synchronised() && r.sources[2].Reach != 0
+		r := reported(again)
+		return again.snapshot().Tracking().Synchronised() && r.sources[2].Reach != 0
 	})
 	if n := keys(); n != 1 {
 		t.Errorf("%d key establishments after a restart with kept cookies, want 1", n)
@@ -159,7 +159,7 @@ func TestSteeringWithWrongDate(t *testing.T) {
 	defer client.Close()
 	wait(t, "keys that rest on the floor of the date", func() bool { return client.clock.Steering().Provisional() })
 	wait(t, "sources that agree", func() bool { return followed(client) })
-	if k := client.tracking(); k.Synchronised() {
+	if k := client.snapshot().Tracking(); k.Synchronised() {
 		t.Errorf("tracking %+v, before a right clock has judged the certificates", k)
 	}
 	var h ntp.Header
@@ -173,4 +173,16 @@ func TestSteeringWithWrongDate(t *testing.T) {
 func followed(b *Bridge) bool {
 	r, ok := b.clock.Steering().Report()
 	return ok && r.Synchronised
+}
+
+// reports are those on sources.
+type reports struct {
+	sources []control.Source
+	stats   []control.SourceStats
+	auth    []control.AuthData
+}
+
+func reported(b *Bridge) reports {
+	s := b.snapshot()
+	return reports{s.SourceList(), s.SourceStatsList(), s.AuthDataList()}
 }

@@ -2,6 +2,7 @@ package symkey
 
 import (
 	"bytes"
+	"crypto/subtle"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -172,3 +173,13 @@ func (k Key) GoString() string { return k.String() }
 // Format writes the same as String for every verb, so that no way of printing
 // a key shows its secret.
 func (k Key) Format(f fmt.State, _ rune) { fmt.Fprint(f, k.String()) }
+
+// Equal reports whether two keys are the same in all that counts on the wire
+// and in who may use them. Nil equals nil alone.
+func (k *Key) Equal(o *Key) bool {
+	if k == nil || o == nil {
+		return k == o
+	}
+	return k.id == o.id && k.algorithm.name == o.algorithm.name && subtle.ConstantTimeCompare(k.secret, o.secret) == 1 &&
+		slices.Equal(k.addresses, o.addresses)
+}

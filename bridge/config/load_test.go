@@ -134,6 +134,17 @@ autokey:
   password: hunter2        #! autokey.password: unknown option; secrets are never in this file
   password-file: x         #! did you mean password_file?
 `,
+		"clocks of one name": `
+reference_clocks:
+  - {driver: sock, device: /run/a.sock, refid: GPS}
+  - driver: shm
+    refid: GPS      #! reference_clocks[1].refid: another reference clock is called GPS too
+  - {driver: pps, device: /dev/pps0, lock: SHM3}
+  - {driver: shm, unit: 3}
+  - {driver: phc, device: /dev/ptp0}
+  - driver: phc     #! reference_clocks[5].refid: another reference clock is called PHC0 too
+    device: /dev/other
+`,
 		"duplicates": `
 server:
   batch: 1

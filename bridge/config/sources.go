@@ -2,6 +2,8 @@ package config
 
 import (
 	"net/netip"
+	"strconv"
+	"strings"
 	"time"
 
 	"ntsbridge/bridge/access"
@@ -157,6 +159,27 @@ type ReferenceClock struct {
 	NoSelect bool `mapstructure:"noselect"`
 	Trust    bool `mapstructure:"trust"`
 	Require  bool `mapstructure:"require"`
+}
+
+// Name is what the clock is called: its refid, or else three letters of the
+// driver with the last digit of the unit or device.
+func (k *ReferenceClock) Name() string {
+	if k.RefID != 0 {
+		return k.RefID.String()
+	}
+	letters := strings.ToUpper(k.Driver)
+	number := strconv.Itoa(k.Unit)
+	if k.Driver != DriverSHM {
+		number = "0"
+		if n := len(k.Device); n > 0 && k.Device[n-1] >= '0' && k.Device[n-1] <= '9' {
+			number = k.Device[n-1:]
+		}
+	}
+	name := letters[:min(3, len(letters))] + number
+	if len(name) > 4 {
+		name = name[:2] + name[len(name)-2:]
+	}
+	return name
 }
 
 // Passive is whether hosts that no source names may begin symmetric

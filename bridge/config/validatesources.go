@@ -107,17 +107,21 @@ func (c *Config) validateClock(r *reader) {
 // unique.
 func (c *Config) validateReferenceClocks(r *reader) {
 	seen := make(map[string]bool)
-	refids := make(map[RefID]bool)
+	names, called := make(map[string]bool), make(map[string]bool)
 	for i := range c.ReferenceClocks {
-		refids[c.ReferenceClocks[i].RefID] = true
+		names[c.ReferenceClocks[i].Name()] = true
 	}
 	for i := range c.ReferenceClocks {
 		k := &c.ReferenceClocks[i]
 		path := fmt.Sprintf("reference_clocks[%d]", i)
 		id := fmt.Sprintf("%s %d %s", k.Driver, k.Unit, k.Device)
-		if seen[id] {
+		switch {
+		case seen[id]:
 			r.refuse(path+".driver", "the same clock is in the list twice; delete one")
+		case called[k.Name()] && k.Driver != "":
+			r.refuse(path+".refid", "another reference clock is called %s too; set a refid of its own", k.Name())
 		}
+		called[k.Name()] = true
 		seen[id] = true
 		switch {
 		case k.Driver == "":
@@ -132,7 +136,7 @@ func (c *Config) validateReferenceClocks(r *reader) {
 		if k.DriverPoll > k.Poll {
 			r.refuse(path+".driver_poll", "%d is above poll %d; lower it", k.DriverPoll, k.Poll)
 		}
-		if k.Lock != 0 && (!refids[k.Lock] || k.Lock == k.RefID) {
+		if k.Lock != 0 && (!names[k.Lock.String()] || k.Lock.String() == k.Name()) {
 			r.refuse(path+".lock", "no other reference clock has the refid %v; write that of the clock that numbers the seconds", k.Lock)
 		}
 		if k.NoSelect && (k.Prefer || k.Trust || k.Require) {

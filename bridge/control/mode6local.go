@@ -47,8 +47,11 @@ type LocalSource struct {
 	// ReferenceClock says that the reference identifier is letters.
 	ReferenceClock bool
 	Events         *SystemEvents // nil: none
-	Leap           LeapTable
-	Autokey        *AutokeyServer // nil: off
+	// Leap is what is known of leap seconds. nil: nothing.
+	Leap func() LeapTable
+	// Autokey is what Autokey's server or client side shows. nil, or nil
+	// variables: it is off.
+	Autokey func() *AutokeySystem
 	// Tracking is the report of the discipline of the clock: tc, offset,
 	// frequency, sys_jitter, clk_jitter, clk_wander and mintc follow from it.
 	// nil, or a nil report: there is none, and ntpq is not shown them.
@@ -56,8 +59,6 @@ type LocalSource struct {
 	// MinPoll is the least poll interval, log2 seconds, shown as mintc. 0: 3,
 	// as ntpd.
 	MinPoll uint8
-	// Follow changes what has been filled in so far. nil: nothing.
-	Follow func(now ntp.Timestamp, s *SystemVariables)
 	// List returns all associations. nil: there are none. The one selected as
 	// SelectSystemPeer or SelectPPSPeer is shown as the system peer: peer,
 	// peeradr, peermode, the source in the status word.
@@ -80,7 +81,10 @@ func (l *LocalSource) System(now ntp.Timestamp, clock *ntp.ClockState) *SystemVa
 		Leap: h.Leap, Stratum: h.Stratum, Precision: h.Precision,
 		RootDelay: h.RootDelay.Duration(), RootDispersion: h.RootDispersion.Duration(),
 		ReferenceID: h.ReferenceID, ReferenceClock: l.ReferenceClock, Reference: h.Reference, Clock: now,
-		TAI: l.Leap.TAI, LeapSeconds: l.Leap.Last, LeapExpire: l.Leap.Expire,
+	}
+	if l.Leap != nil {
+		table := l.Leap()
+		s.TAI, s.LeapSeconds, s.LeapExpire = table.TAI, table.Last, table.Expire
 	}
 	if clock.Synchronised() {
 		s.Status.Source = l.ClockSource
@@ -94,12 +98,9 @@ func (l *LocalSource) System(now ntp.Timestamp, clock *ntp.ClockState) *SystemVa
 		s.Status.EventCount, s.Status.Event = l.Events.status()
 	}
 	if l.Autokey != nil {
-		s.Autokey = l.Autokey.variables()
+		s.Autokey = l.Autokey()
 	}
-	l.follow(now, s, clock.Synchronised())
-	if l.Follow != nil {
-		l.Follow(now, s)
-	}
+	l.addDiscipline(now, s, clock.Synchronised())
 	return s
 }
 
@@ -111,28 +112,13 @@ func (l *LocalSource) Associations(now ntp.Timestamp) []Association {
 	return l.List(now)
 }
 
-// AutokeyServer shows an Autokey server.
-type AutokeyServer struct {
-	Server *autokey.Server
-	Host   *keyfile.Host
-	Ident  string // own group as a client, ntp.conf's "ident"; empty: none
-	Digest autokey.Digest
-	// Cached returns the certificates of the cache beside our own, newest
-	// first. nil: there are none.
-	Cached func() []CertificateVariables
-}
-
-func (a *AutokeyServer) variables() *AutokeySystem {
-	s := &AutokeySystem{
-		Host: a.Host.Name, Ident: a.Ident, Flags: uint32(a.Server.Status()),
-		Digest:    strings.ToLower(a.Digest.String()), // OpenSSL's long name
-		Signature: a.Host.NID().String(), Update: a.Server.Updated(),
-	}
-	if a.Cached != nil {
-		s.Certificates = a.Cached()
-	}
-	s.Certificates = append(s.Certificates, ShowCertificate(a.Host.Certificate, 0))
-	return s
+// ShowAutokeyServer returns how an Autokey server is shown: its status word,
+// the time of its last signatures (NTP seconds, 0: none), and its key set.
+func ShowAutokeyServer(status autokey.Status, updated uint32, host *keyfile.Host, digest autokey.Digest) *AutokeySystem {
+	return &AutokeySystem{Host: host.Name, Flags: uint32(status), Update: updated,
+		Digest:       strings.ToLower(digest.String()), // OpenSSL's long name
+		Signature:    host.NID().String(),
+		Certificates: []CertificateVariables{ShowCertificate(host.Certificate, 0)}}
 }
 
 // ShowCertificate returns how a certificate of the cache is shown. more are

@@ -102,18 +102,29 @@ func (s *Server) Addrs() []netip.AddrPort {
 // Apply replaces the whole configuration except Listen; connections that are
 // being served are not touched. On an error nothing is changed.
 func (s *Server) Apply(config Config) error {
-	if err := config.complete(); err != nil {
-		return err
+	commit, err := s.Prepare(config)
+	if err == nil {
+		commit()
 	}
-	s.reload.Lock()
-	defer s.reload.Unlock()
+	return err
+}
+
+// Prepare reads what another configuration needs, and changes nothing. What it
+// returns puts the configuration in force, which cannot fail.
+func (s *Server) Prepare(config Config) (commit func(), err error) {
+	if err := config.complete(); err != nil {
+		return nil, err
+	}
 	certs, err := LoadCertificates(config.Certificates)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	s.config.Store(&config)
-	s.use(certs)
-	return nil
+	return func() {
+		s.reload.Lock()
+		defer s.reload.Unlock()
+		s.config.Store(&config)
+		s.use(certs)
+	}, nil
 }
 
 // Close stops listening, ends the connections and waits until all is quiet.

@@ -1,7 +1,6 @@
 package server
 
 import (
-	"errors"
 	"fmt"
 	"net/netip"
 	"runtime"
@@ -38,8 +37,9 @@ type Server struct {
 	senders atomic.Pointer[[]*socket] // the first of each address
 	started time.Time
 
-	mu      sync.Mutex // Listen, Join, Counters and Close
+	mu      sync.Mutex // all below; never held while a worker ends
 	groups  map[netip.AddrPort][]*worker
+	ending  []*worker    // of addresses that are no longer listened on
 	retired Counters     // of workers that have ended
 	joined  []netip.Addr // multicast groups
 	closed  bool
@@ -76,50 +76,6 @@ func (s *Server) Stepped() { s.store.forget() }
 
 // SetClock replaces the clock that is served.
 func (s *Server) SetClock(clock *ntp.ClockState) { s.clock.Store(clock) }
-
-// Listen makes addresses the set of listen addresses. Sockets that stay are
-// not touched; if one cannot be opened nothing changes. Port 0 takes a free
-// port. The addresses bound are returned in the same order, once those no
-// longer wanted are closed.
-func (s *Server) Listen(addresses []netip.AddrPort) ([]netip.AddrPort, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		return nil, errors.New("server is closed")
-	}
-	next := make(map[netip.AddrPort][]*worker, len(addresses))
-	var opened []*worker
-	var bound []netip.AddrPort
-	for _, a := range addresses {
-		group, ok := s.groups[a]
-		if !ok {
-			var err error
-			if group, err = s.openGroup(a); err != nil {
-				closeAll(opened)
-				return nil, err
-			}
-			opened = append(opened, group...)
-		}
-		a = group[0].socket.listen
-		if _, twice := next[a]; twice {
-			closeAll(opened)
-			return nil, fmt.Errorf("listen %v: named twice", a)
-		}
-		next[a] = group
-		bound = append(bound, a)
-	}
-	s.publish(bound, next)
-	for _, w := range opened {
-		go w.run()
-	}
-	for a, group := range s.groups {
-		if _, stays := next[a]; !stays {
-			s.retire(group)
-		}
-	}
-	s.groups = next
-	return bound, nil
-}
 
 // openGroup makes the workers of an address, which do not run yet.
 func (s *Server) openGroup(a netip.AddrPort) ([]*worker, error) {
@@ -168,14 +124,6 @@ func closeAll(workers []*worker) {
 	}
 }
 
-// retire ends workers and keeps their counts.
-func (s *Server) retire(group []*worker) {
-	for _, w := range group {
-		w.end()
-		w.count.addTo(&s.retired)
-	}
-}
-
 // Addresses returns the listen addresses, sorted.
 func (s *Server) Addresses() []netip.AddrPort {
 	s.mu.Lock()
@@ -199,6 +147,9 @@ func (s *Server) Counters() *Counters {
 			w.count.addTo(sum)
 		}
 	}
+	for _, w := range s.ending {
+		w.count.addTo(sum)
+	}
 	s.slow.count.addTo(sum)
 	sum.Held, sum.Span = s.store.held()
 	return sum
@@ -207,15 +158,17 @@ func (s *Server) Counters() *Counters {
 // Close answers what has arrived, closes all sockets and ends the workers.
 func (s *Server) Close() error {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.closed {
+		s.mu.Unlock()
 		return nil
 	}
 	s.closed = true
 	for _, group := range s.groups {
-		s.retire(group)
+		s.ending = append(s.ending, group...)
 	}
 	s.groups = nil
+	s.mu.Unlock()
+	s.retire()
 	close(s.slow.queue)
 	<-s.slow.done
 	return nil

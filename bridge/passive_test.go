@@ -31,7 +31,7 @@ func TestPassiveAssociation(t *testing.T) {
 	defer w.Close()
 	willing.Server.Listen = w.Addresses() // the same port after a reload
 	id := uint32(0)
-	for k := range w.parts.state.Keys.All() {
+	for k := range w.parts.Load().state.Keys.All() {
 		id = k.ID()
 	}
 
@@ -46,16 +46,16 @@ func TestPassiveAssociation(t *testing.T) {
 	caller.Server.Listen = c.Addresses()
 
 	await(t, "the active side is reached", func() bool {
-		a := c.pollers.Load().associations(0)
+		a := c.snapshot().Associations()
 		return len(a) == 1 && a[0].Reach != 0 && a[0].HostMode == ntp.ModeSymmetricActive && a[0].Status.Configured && a[0].Status.Authentic
 	})
 	begun := func() bool {
-		a := w.pollers.Load().associations(0)
+		a := w.snapshot().Associations()
 		return len(a) == 1 && a[0].HostMode == ntp.ModeSymmetricPassive && !a[0].Status.Configured && a[0].KeyID == id &&
 			a[0].Source == c.Addresses()[0]
 	}
 	if !begun() {
-		t.Errorf("passive side: %+v", w.pollers.Load().associations(0))
+		t.Errorf("passive side: %+v", w.snapshot().Associations())
 	}
 	if err := w.Reload(willing); err != nil {
 		t.Fatal(err)
@@ -70,8 +70,8 @@ func TestPassiveAssociation(t *testing.T) {
 	if err := c.Reload(caller); err != nil {
 		t.Fatal(err)
 	}
-	await(t, "the active side is answered", func() bool { return c.pollers.Load().associations(0)[0].Reach != 0 })
-	if a := w.pollers.Load().associations(0); len(a) != 0 {
+	await(t, "the active side is answered", func() bool { return c.snapshot().Associations()[0].Reach != 0 })
+	if a := w.snapshot().Associations(); len(a) != 0 {
 		t.Errorf("passive side: %+v", a)
 	}
 }

@@ -9,8 +9,8 @@ import (
 // ntpdMinPoll is the least poll interval of ntpd, log2 seconds.
 const ntpdMinPoll = 3
 
-// follow fills in what the clock follows, and how.
-func (l *LocalSource) follow(now ntp.Timestamp, s *SystemVariables, synchronised bool) {
+// addDiscipline fills in what the clock follows, and how.
+func (l *LocalSource) addDiscipline(now ntp.Timestamp, s *SystemVariables, synchronised bool) {
 	var jitter time.Duration
 	if peer := systemPeer(l.Associations(now)); peer != nil && synchronised {
 		s.Peer, s.PeerAddress, s.PeerMode = peer.ID, peer.Source, peer.HostMode

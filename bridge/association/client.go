@@ -1,4 +1,4 @@
-package bridge
+package association
 
 import (
 	"context"
@@ -6,58 +6,42 @@ import (
 	"math"
 	"net"
 	"net/netip"
-	"strconv"
 	"time"
 
 	"ntsbridge/autokey"
 	"ntsbridge/bridge/clock"
 	"ntsbridge/bridge/clock/discipline"
-	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/follow"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/source"
 )
 
-// addMembers adds the further members of a pool, of which there is one already.
-func (p *pollers) addMembers(spec *sourceSpec) {
-	if spec.cfg.Mode != config.ModePool {
-		return
-	}
-	for range spec.cfg.MaxSources - 1 {
-		member := *spec
-		p.lastID++
-		member.id = p.lastID
-		p.list = append(p.list, newAssociation(&member))
-	}
-}
-
 // poll asks a server until it fails, or a better one is found.
-func (p *pollers) poll(ctx context.Context, a *association) error {
+func (a *association) poll(ctx context.Context) error {
 	var addr netip.Addr
 	bad := false
 	if !a.findsItself() {
 		var err error
-		if addr, err = a.spec.finder.take(ctx); err != nil {
+		if addr, err = a.finder.take(ctx); err != nil {
 			return err
 		}
-		defer func() { a.spec.finder.release(addr, bad) }()
+		defer func() { a.finder.release(addr, bad) }()
 	}
-	auth, server, err := p.authenticator(ctx, a, addr)
+	auth, server, err := a.authenticator(ctx, addr)
 	if err != nil {
 		bad = true
 		return err
 	}
-	followed, err := p.track(a, server.Addr())
+	followed, err := a.enlist(server.Addr())
 	if err != nil {
 		return err
 	}
-	a.followed.Store(followed)
 	defer a.followed.Store(nil)
 	life, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	cfg := p.clientConfig(a, auth, server, followed)
+	cfg := a.clientConfig(auth, server, followed)
 	cfg.OnError = func(err error) {
-		p.logged(a)(err)
+		a.logged(err)
 		// New keys may belong to another NTP server.
 		if moved := new(source.MovedError); errors.As(err, &moved) {
 			cancel(errReplaced)
@@ -68,31 +52,31 @@ func (p *pollers) poll(ctx context.Context, a *association) error {
 		followed.Leave(true)
 		return err
 	}
-	p.done.Go(func() { p.watch(life, cancel, a, client, followed) })
+	watched := make(chan struct{})
+	defer func() { cancel(nil); <-watched }()
+	go func() {
+		defer close(watched)
+		a.watch(life, cancel, client, followed)
+	}()
 	err = a.run(life, client)
 	if cause := context.Cause(life); errors.Is(cause, errReplaced) {
 		err = cause
 	}
 	bad = errors.Is(err, errReplaced) || refused(err)
-	if refused(err) && !a.findsItself() && a.spec.finder.other(ctx) {
+	if refused(err) && !a.findsItself() && a.finder.other(ctx) {
 		err = errReplaced
 	}
 	followed.Leave(bad)
 	return err
 }
 
-// name tells an association from others with the same address.
-func (a *association) name() string {
-	return a.spec.cfg.Mode + " " + a.spec.cfg.Auth.String() + " " + strconv.Itoa(a.spec.cfg.Key) + " " + strconv.Itoa(a.spec.cfg.Port)
-}
-
-func (p *pollers) clientConfig(a *association, auth source.Authenticator, server netip.AddrPort, f *follow.Source) source.ClientConfig {
-	cfg := &a.spec.cfg
+func (a *association) clientConfig(auth source.Authenticator, server netip.AddrPort, f *follow.Source) source.ClientConfig {
+	cfg := &a.spec.Config
 	return source.ClientConfig{
-		Server: server, Local: cfg.LocalAddress, Version: uint8(cfg.Version), Auth: auth, Clock: p.clock,
+		Server: server, Local: cfg.LocalAddress, Version: uint8(cfg.Version), Auth: auth, Clock: a.set.clock,
 		Polling: a.spec.polling(), Pace: f.Pace(), Presend: int8(cfg.Presend), Interleaved: cfg.Interleaved,
 		MaxDelay: cfg.MaxDelay, MaxDelayRatio: cfg.MaxDelayRatio, MaxDelayDevRatio: cfg.MaxDelayDevRatio,
-		MinStratum: uint8(cfg.MinStratum), Self: p.self, HardwareTimestamps: cfg.HardwareTimestamps,
+		MinStratum: uint8(cfg.MinStratum), Self: followsUs, HardwareTimestamps: cfg.HardwareTimestamps,
 		OnSample: a.sample(f),
 		OnMissed: a.missed(f), OnKiss: f.Kiss,
 		OnPacket: func(source.Judgement) {
@@ -103,17 +87,9 @@ func (p *pollers) clientConfig(a *association, auth source.Authenticator, server
 	}
 }
 
-func (s *sourceSpec) polling() source.Polling {
-	p := source.Polling{MinPoll: int8(s.cfg.MinPoll), MaxPoll: int8(s.cfg.MaxPoll), IBurst: s.cfg.IBurst, Burst: s.cfg.Burst}
-	if p.Burst {
-		p.BurstLen, p.BurstGood = 4, 1 // chrony's: up to four, until one is good
-	}
-	return p
-}
-
-// self reports whether a reference identifier stands for this host: then a
+// followsUs reports whether a reference identifier stands for this host: then a
 // server follows us, or an interface of ours.
-func (p *pollers) self(refid uint32) bool {
+func followsUs(refid uint32) bool {
 	addresses, err := net.InterfaceAddrs()
 	if err != nil {
 		return false
@@ -144,8 +120,8 @@ func watchInterval(poll int8) time.Duration {
 
 // watch ends a life when the server is no good and there is another one. The
 // only server is never replaced: it may come back.
-func (p *pollers) watch(ctx context.Context, cancel context.CancelCauseFunc, a *association, client *source.Client, f *follow.Source) {
-	if _, err := netip.ParseAddr(a.spec.cfg.Server); err == nil || a.findsItself() {
+func (a *association) watch(ctx context.Context, cancel context.CancelCauseFunc, client *source.Client, f *follow.Source) {
+	if _, err := netip.ParseAddr(a.spec.Config.Server); err == nil || a.findsItself() {
 		return
 	}
 	for looks := 0; ; {
@@ -159,10 +135,10 @@ func (p *pollers) watch(ctx context.Context, cancel context.CancelCauseFunc, a *
 			looks = 0
 			continue
 		}
-		if looks++; looks < badLooks || !a.spec.finder.other(ctx) {
+		if looks++; looks < badLooks || !a.finder.other(ctx) {
 			continue
 		}
-		p.log.Info("source is replaced by another address", "server", a.spec.cfg.Server,
+		a.set.env.Log.Info("source is replaced by another address", "server", a.spec.Config.Server,
 			"address", client.Status().Server.Addr(), "reason", why)
 		cancel(errReplaced)
 		return
@@ -187,36 +163,25 @@ func badness(s source.Status, f *follow.Source) string {
 
 // authenticator makes the one of a client; with NTS the server may be another
 // one than was asked for.
-func (p *pollers) authenticator(ctx context.Context, a *association, addr netip.Addr) (source.Authenticator, netip.AddrPort, error) {
+func (a *association) authenticator(ctx context.Context, addr netip.Addr) (source.Authenticator, netip.AddrPort, error) {
 	s := a.spec
-	server := netip.AddrPortFrom(addr, uint16(s.cfg.Port))
-	switch s.cfg.Auth {
+	server := netip.AddrPortFrom(addr, uint16(s.Config.Port))
+	switch s.Config.Auth {
 	case ntp.KindNTS:
-		return p.ntsAuthenticator(ctx, a, addr)
+		return a.ntsAuthenticator(ctx, addr)
 	case ntp.KindSymmetric:
-		auth, err := source.NewSymmetric(s.key)
+		auth, err := source.NewSymmetric(s.Key)
 		return auth, server, err
 	case ntp.KindAutokey:
 		local := netip.IPv4Unspecified() // known when the socket is there
 		if addr.Is6() {
 			local = netip.IPv6Unspecified()
 		}
-		client, err := autokey.NewClient(s.association(local, addr))
+		client, err := autokey.NewClient(s.autokeyWith(a.id, local, addr))
 		if err != nil {
 			return nil, server, err
 		}
 		return &source.Autokey{Client: client}, server, nil
 	}
 	return source.None{}, server, nil
-}
-
-// hurry makes all clients ask at once.
-func (p *pollers) hurry() {
-	for _, a := range p.list {
-		if r := a.runner.Load(); r != nil {
-			if c, ok := (*r).(*source.Client); ok {
-				c.Hurry()
-			}
-		}
-	}
 }

@@ -1,0 +1,148 @@
+package bridge
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/control"
+	"ntsbridge/bridge/ntp"
+)
+
+// sockClock is a reference clock whose socket is in a directory.
+func sockClock(path string, name string) config.ReferenceClock {
+	return config.ReferenceClock{Driver: config.DriverSOCK, Device: path, RefID: config.RefID(ntp.KissCode(name)), Poll: 4,
+		Delay: time.Microsecond, Precision: time.Microsecond, Rate: 1}
+}
+
+// listened tells whether somebody reads from a datagram socket.
+func listened(path string) bool {
+	c, err := net.Dial("unixgram", path)
+	if err != nil {
+		return false
+	}
+	c.Close()
+	return true
+}
+
+// Two reference clocks of one name are refused before anything that runs is
+// touched, and at a start.
+func TestReloadWithClocksOfOneName(t *testing.T) {
+	dir := t.TempDir()
+	cfg := testConfig(t, dir)
+	first, second := filepath.Join(dir, "a.sock"), filepath.Join(dir, "b.sock")
+	cfg.ReferenceClocks = []config.ReferenceClock{sockClock(first, "GPS1")}
+	b := startBridge(t, cfg)
+	defer b.Close()
+	wait(t, "the socket", func() bool { return listened(first) })
+	before, err := os.Stat(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	twice := *cfg
+	twice.ReferenceClocks = append(twice.ReferenceClocks, sockClock(second, "GPS1"))
+	if err := b.Reload(&twice); err == nil || !strings.Contains(err.Error(), "GPS1") {
+		t.Errorf("reload: %v", err)
+	}
+	after, err := os.Stat(first)
+	if err != nil || !os.SameFile(before, after) || !listened(first) || listened(second) {
+		t.Errorf("after a refused reload: %v, or another socket", err)
+	}
+	if s := b.snapshot().SourceList(); len(s) != 1 || s[0].Mode != control.ModeReferenceClock || s[0].Name != "GPS1" {
+		t.Errorf("sources %+v", s)
+	}
+	// One of its own comes beside, and the first one goes on.
+	twice.ReferenceClocks[1] = sockClock(second, "GPS2")
+	if err := b.Reload(&twice); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, "the second socket", func() bool { return listened(second) })
+	if after, err := os.Stat(first); err != nil || !os.SameFile(before, after) || !listened(first) {
+		t.Errorf("a clock that stays was closed: %v", err)
+	}
+	// The other one goes.
+	if err := b.Reload(cfg); err != nil {
+		t.Fatal(err)
+	}
+	if listened(second) || !listened(first) {
+		t.Error("the clock that goes is there, or the one that stays is not")
+	}
+
+	start := testConfig(t, t.TempDir())
+	start.ReferenceClocks = []config.ReferenceClock{sockClock(second, "GPS1"), sockClock(filepath.Join(dir, "c.sock"), "GPS1")}
+	if b, err := Start(start, nullLogger, Options{}); err == nil {
+		b.Close()
+		t.Error("started with two reference clocks of one name")
+	}
+}
+
+// What selection asks of sources is changed by a reload, in mode observe too,
+// where it says what the sources think of somebody else's clock.
+func TestReloadChangesSelection(t *testing.T) {
+	server, cfg := followable(t)
+	cfg.Clock.Mode, cfg.Clock.Ask = config.ClockObserve, "none"
+	cfg.Sources = cfg.Sources[:1]
+	client := startBridge(t, cfg)
+	defer client.Close()
+	state := func() control.SourceState { return client.snapshot().SourceList()[0].State }
+	letter := func() string { return client.snapshot().SelectDataList()[0].State }
+	wait(t, "selected", func() bool { return state() == control.StateSelected })
+	for name, change := range map[string]func(*config.Clock){
+		"auth_select":  func(c *config.Clock) { c.AuthSelect = "require" },
+		"max_distance": func(c *config.Clock) { c.MaxDistance = time.Millisecond },
+	} {
+		next := *cfg
+		change(&next.Clock)
+		if err := client.Reload(&next); err != nil {
+			t.Fatal(err)
+		}
+		wait(t, name, func() bool { return letter() != "*" })
+		if err := client.Reload(cfg); err != nil {
+			t.Fatal(err)
+		}
+		wait(t, name+" taken back", func() bool { return letter() == "*" })
+	}
+	next := *cfg
+	next.Clock.MinSources = 2
+	if err := client.Reload(&next); err != nil {
+		t.Fatal(err)
+	}
+	wait(t, "min_sources", func() bool { return client.snapshot().Tracking().Held != "" })
+	_ = server
+}
+
+// What a reload leaves as it is goes on: reachability, keys and cookies.
+func TestReloadKeepsAssociations(t *testing.T) {
+	server, client, cfg := startFollowing(t)
+	reach := func() (each []uint8) {
+		for _, a := range client.snapshot().Associations() {
+			each = append(each, a.Reach)
+		}
+		return each
+	}
+	wait(t, "some reach", func() bool { r := reach(); return min(r[0], r[1], r[2]) >= 3 })
+	ids := func() (each []uint16) {
+		for _, a := range client.snapshot().Associations() {
+			each = append(each, a.ID)
+		}
+		return each
+	}
+	before := ids()
+	cfg.Sources[1].MaxPoll = 3 // another one, which begins anew
+	if err := client.Reload(cfg); err != nil {
+		t.Fatal(err)
+	}
+	if r := reach(); r[0] < 3 || r[2] < 3 || r[1] > 1 {
+		t.Errorf("reach %v after a reload that changes the second", r)
+	}
+	if after := ids(); after[0] != before[0] || after[2] != before[2] || after[1] == before[1] {
+		t.Errorf("association IDs %v, before %v", after, before)
+	}
+	if n := server.ServerStats().KEAccepted; n != 1 {
+		t.Errorf("%d key establishments, want 1", n)
+	}
+}

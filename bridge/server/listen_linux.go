@@ -1,0 +1,111 @@
+package server
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+)
+
+// Listening is another set of listen addresses. Its sockets are open, and
+// nobody reads from the new ones yet.
+type Listening struct {
+	srv    *Server
+	next   map[netip.AddrPort][]*worker
+	opened []*worker
+	bound  []netip.AddrPort
+}
+
+// Listen makes addresses the set of listen addresses: Prepare and Commit.
+func (s *Server) Listen(addresses []netip.AddrPort) ([]netip.AddrPort, error) {
+	l, err := s.Prepare(addresses)
+	if err != nil {
+		return nil, err
+	}
+	l.Commit()
+	return l.bound, nil
+}
+
+// Prepare opens what another set of listen addresses needs. If one cannot be
+// opened nothing changes. Port 0 takes a free port. There is at most one
+// Listening at a time that was neither committed nor aborted.
+func (s *Server) Prepare(addresses []netip.AddrPort) (*Listening, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, errors.New("server is closed")
+	}
+	l := &Listening{srv: s, next: make(map[netip.AddrPort][]*worker, len(addresses))}
+	for _, a := range addresses {
+		if err := l.add(a); err != nil {
+			l.Abort()
+			return nil, err
+		}
+	}
+	return l, nil
+}
+
+// add takes an address over, or opens it. The caller holds the server's mutex.
+func (l *Listening) add(a netip.AddrPort) (err error) {
+	group, ok := l.srv.groups[a]
+	if !ok {
+		if group, err = l.srv.openGroup(a); err != nil {
+			return err
+		}
+		l.opened = append(l.opened, group...)
+	}
+	a = group[0].socket.listen
+	if _, twice := l.next[a]; twice {
+		return fmt.Errorf("listen %v: named twice", a)
+	}
+	l.next[a] = group
+	l.bound = append(l.bound, a)
+	return nil
+}
+
+// Addresses are those bound, in the order in which they were asked for.
+func (l *Listening) Addresses() []netip.AddrPort { return l.bound }
+
+// Abort closes what Prepare opened.
+func (l *Listening) Abort() {
+	if l != nil {
+		closeAll(l.opened)
+	}
+}
+
+// Commit serves on the new set. Sockets that stay are not touched; those no
+// longer wanted are closed when it returns.
+func (l *Listening) Commit() {
+	s := l.srv
+	s.mu.Lock()
+	s.publish(l.bound, l.next)
+	for _, w := range l.opened {
+		go w.run()
+	}
+	for a, group := range s.groups {
+		if _, stays := l.next[a]; !stays {
+			s.ending = append(s.ending, group...)
+		}
+	}
+	s.groups = l.next
+	s.mu.Unlock()
+	s.retire()
+}
+
+// retire waits for the workers that are ending and keeps their counts.
+func (s *Server) retire() {
+	s.mu.Lock()
+	ending := slices.Clone(s.ending)
+	s.mu.Unlock()
+	for _, w := range ending { // all at once
+		w.stop.Store(true)
+		w.socket.interrupt()
+	}
+	for _, w := range ending {
+		w.end()
+		s.mu.Lock()
+		w.count.addTo(&s.retired)
+		s.ending = slices.DeleteFunc(s.ending, func(o *worker) bool { return o == w })
+		s.mu.Unlock()
+	}
+}

@@ -1,0 +1,77 @@
+package bridge
+
+import (
+	"errors"
+	"time"
+
+	"ntsbridge/autokey"
+	"ntsbridge/bridge/ntp"
+)
+
+// clockInterval is how often the kernel's clock state is looked at. A change
+// of its synchronisation is served after that time at the latest.
+const clockInterval = time.Second
+
+// run looks after the clock and the cookie keys until Close.
+func (b *Bridge) run() {
+	defer close(b.done)
+	ticker := time.NewTicker(clockInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-b.stop:
+			return
+		case <-ticker.C:
+			b.tick(time.Now())
+		}
+	}
+}
+
+func (b *Bridge) tick(now time.Time) {
+	state := b.clock.Tick(now)
+	if !b.clock.Steers() { // else publish does it
+		b.server.SetClock(state)
+	}
+	b.inForce.Lock()
+	defer b.inForce.Unlock()
+	p := b.parts.Load()
+	if err := b.relay(p, now); err != nil {
+		b.log.Error("Autokey signatures", "error", err)
+	}
+	b.sources.SetClock(state) // after the signatures that a broadcast needs
+	b.rotate(p, now)
+}
+
+// relay gives out what the Autokey client side has fetched.
+func (b *Bridge) relay(p *parts, now time.Time) error {
+	replaced, err := p.relay(ntp.TimestampFromTime(now), b.clock.Synchronised())
+	if replaced {
+		b.server.SetState(p.state)
+		b.sources.SetAutokey(p.autokey)
+	}
+	return errors.Join(err, b.updateSignatures(p.autokey))
+}
+
+// rotate makes the next cookie key when it is time.
+func (b *Bridge) rotate(p *parts, now time.Time) {
+	n := p.state.NTS
+	if n == nil || now.Before(n.Ring().Expires()) {
+		return
+	}
+	ring, err := p.ring(now)
+	if err != nil {
+		b.log.Error("NTS cookie keys cannot be rotated", "error", err)
+		return
+	}
+	n.SetRing(ring)
+	b.log.Info("NTS cookie keys rotated", "keys", ring.Epochs(), "next", ring.Expires().UTC().Format(time.RFC3339))
+}
+
+// updateSignatures makes an Autokey server sign its values, which it does
+// when the clock is first synchronised.
+func (b *Bridge) updateSignatures(a *autokey.Server) error {
+	if a == nil || !b.clock.Synchronised() || a.Updated() != 0 {
+		return nil
+	}
+	return a.SignatureUpdate(ntp.TimestampFromTime(time.Now()))
+}
