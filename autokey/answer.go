@@ -67,7 +67,7 @@ func (s *Server) answer(c *call) (ntp.Action, ntp.Reason) {
 	}
 	m.AssociationID = binary.BigEndian.Uint32(c.field[4:])
 	c.sess.Event = o.event
-	if m.Len() > MaxMessageLen {
+	if m.len() > maxMessageLen {
 		// ntpd then sends the packet without the message.
 		return ntp.Answer, ntp.ReasonTooLarge
 	}
@@ -81,7 +81,7 @@ func (s *Server) answer(c *call) (ntp.Action, ntp.Reason) {
 // excess returns by how many octets the answer with a message is longer than
 // the request.
 func excess(req *ntp.Request, d Digest, m *Message) int {
-	return max(0, ntp.HeaderLen+m.Len()+4+d.MACLen()-len(req.Packet))
+	return max(0, ntp.HeaderLen+m.len()+4+d.macLen()-len(req.Packet))
 }
 
 // dispatch answers by operation. The code has version and error bit, so that

@@ -13,13 +13,13 @@ import (
 	"ntsbridge/bridge/ntp"
 )
 
-// DefaultRefresh is how long an association lives before it is made anew, to
+// defaultRefresh is how long an association lives before it is made anew, to
 // fetch certificates and leap second values again: 2^19 s, six days.
-const DefaultRefresh = time.Second << 19
+const defaultRefresh = time.Second << 19
 
-// DefaultRestartInterval is the least time between two restarts that
+// defaultRestartInterval is the least time between two restarts that
 // unauthenticated packets can cause.
-const DefaultRestartInterval = 64 * time.Second
+const defaultRestartInterval = 64 * time.Second
 
 // AssociationConfig is what an association is made of, whatever its mode.
 type AssociationConfig struct {
@@ -45,10 +45,10 @@ type AssociationConfig struct {
 	// Automax is the longest life of a key list, log2 seconds, 1 to 31.
 	// Default: 12.
 	Automax uint8
-	// Refresh is the life of the association. Default: DefaultRefresh.
+	// Refresh is the life of the association. Default: defaultRefresh.
 	Refresh time.Duration
 	// RestartInterval is the least time between two restarts caused by
-	// crypto-NAKs. Default: DefaultRestartInterval.
+	// crypto-NAKs. Default: defaultRestartInterval.
 	RestartInterval time.Duration
 	// Policy says which signatures are good. Default: keyfile.DefaultPolicy.
 	Policy *keyfile.Policy
@@ -79,13 +79,13 @@ func (c *AssociationConfig) check() error {
 		}
 	}
 	if c.Automax == 0 {
-		c.Automax = DefaultAutomax
+		c.Automax = defaultAutomax
 	}
 	if c.Refresh == 0 {
-		c.Refresh = DefaultRefresh
+		c.Refresh = defaultRefresh
 	}
 	if c.RestartInterval == 0 {
-		c.RestartInterval = DefaultRestartInterval
+		c.RestartInterval = defaultRestartInterval
 	}
 	if c.Policy == nil {
 		p := keyfile.DefaultPolicy()
@@ -172,7 +172,7 @@ type dance struct {
 	cookie     uint32
 	hostCookie uint32 // our half in symmetric modes
 	cookieAt   signedAt
-	keys       *KeyList
+	keys       *keyList
 	keysPoll   time.Duration
 	sequence   sequence
 	leap       LeapValues
@@ -225,12 +225,12 @@ func (a *association) clear(f Flags) { a.status &^= Status(f) }
 func (a *association) State() State {
 	s := State{
 		ID: a.id, PeerID: a.peerID, Status: a.status, Host: a.peerName, Ident: a.cfg.Ident,
-		Signature: a.status.NID(), Scheme: a.scheme, Issuer: a.trail.wanted,
+		Signature: a.status.nid(), Scheme: a.scheme, Issuer: a.trail.wanted,
 		HasValues: a.sequence.known, Values: a.sequence.values, ValuesAt: a.sequence.at.timestamp,
 		Leap: a.leap, Restarts: a.restarts, Warning: a.warning, Err: a.err, Identity: a.identity(),
 	}
 	if a.keys != nil {
-		s.KeysLeft = a.keys.Left()
+		s.KeysLeft = a.keys.left
 	}
 	for _, e := range a.trail.entries {
 		s.Trail = append(s.Trail, e.Certificate.Subject+" "+e.Certificate.Issuer)
@@ -282,22 +282,22 @@ func (a *association) nak(m Moment) (restarted bool) {
 // new list.
 func (a *association) nextKey(m Moment, poll time.Duration, cookie uint32, source, destination netip.Addr) (id uint32, fresh bool, err error) {
 	if a.keys != nil && a.keysPoll == poll {
-		if id, ok := a.keys.Next(); ok {
+		if id, ok := a.keys.next(); ok {
 			return id, false, nil
 		}
 	}
 	old := a.keys
-	a.keys, err = NewKeyList(a.scratch, KeyListParameters{
+	a.keys, err = newKeyList(a.scratch, keyListParameters{
 		Source: source, Destination: destination, Cookie: cookie, Poll: poll,
 		Automax: a.cfg.Automax, Synchronised: m.Synchronised,
-		InUse: func(id uint32) bool { return old != nil && len(old.IDs) > 0 && old.IDs[0] == id },
+		InUse: func(id uint32) bool { return old != nil && len(old.ids) > 0 && old.ids[0] == id },
 	}, a.rand)
 	if err != nil {
 		a.keys = nil
 		return 0, false, err
 	}
 	a.keysPoll = poll
-	id, _ = a.keys.Next()
+	id, _ = a.keys.next()
 	return id, true, nil
 }
 

@@ -52,7 +52,7 @@ func TestPublishedAttacksOnServers(t *testing.T) {
 			v, _, resp := answer(t, s, p.request(0, c.field), testNow, true)
 			if resp != nil {
 				got, ok := packet{data: resp}.message()
-				if !ok || !got.Code.Error() || len(got.Value) > 0 || got.Len() != shortLen {
+				if !ok || !got.Code.Error() || len(got.Value) > 0 || got.len() != shortLen {
 					t.Errorf("verdict %+v, answer %+v: not an error response of 8 octets", v, got)
 				}
 			} else if c.reply {

@@ -87,7 +87,7 @@ func BenchmarkMessage(b *testing.B) {
 			{Code: Request(OpMV), Value: make([]byte, 32)},
 		} {
 			op := m.Code.Op()
-			if op >= OpIFF && HostStatus(cfg.Host, false).Flags()&(FlagIFF<<(op-OpIFF)) == 0 {
+			if op >= OpIFF && hostStatus(cfg.Host, false).Flags()&(FlagIFF<<(op-OpIFF)) == 0 {
 				continue
 			}
 			b.Run(set+"/"+op.String(), func(b *testing.B) {

@@ -62,7 +62,7 @@ func (b *BroadcastServer) Prepare(m Moment, poll time.Duration) error {
 		Filestamp: uint32(b.cred.Status()), Value: []byte(b.cred.host.Name),
 	}
 	if fresh {
-		if q, err = b.cred.autokeyMessage(m, b.keys.Values()); err != nil {
+		if q, err = b.cred.autokeyMessage(m, b.keys.values()); err != nil {
 			b.keys = nil
 			return err
 		}

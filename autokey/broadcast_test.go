@@ -104,7 +104,7 @@ func replayVolley(t *testing.T, i int, p packet, b *BroadcastClient, cred *Crede
 	if want, ok := p.message(); ok && want.Code.Op() == OpSign {
 		cred.updated = want.Timestamp
 	}
-	b.keys, b.keysPoll = &KeyList{IDs: []uint32{req.Layout.KeyID}, left: 1}, 16*time.Second
+	b.keys, b.keysPoll = &keyList{ids: []uint32{req.Layout.KeyID}, left: 1}, 16*time.Second
 	if err := b.Prepare(m, 16*time.Second); err != nil {
 		t.Fatal(err)
 	}

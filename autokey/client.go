@@ -81,8 +81,8 @@ func (c *Client) Prepare(m Moment, poll time.Duration) error {
 		if err != nil {
 			return err
 		}
-		if q.Len() > MaxMessageLen {
-			return fmt.Errorf("autokey: %v: message of %d octets, at most %d", op, q.Len(), MaxMessageLen)
+		if q.len() > maxMessageLen {
+			return fmt.Errorf("autokey: %v: message of %d octets, at most %d", op, q.len(), maxMessageLen)
 		}
 		c.out.fields = q.Append(c.out.fields)
 		c.out.ops = append(c.out.ops, op)
@@ -203,7 +203,7 @@ func (c *Client) open(p []byte) error {
 // verifyMAC checks the MAC of a packet from source to destination.
 func (a *association) verifyMAC(p []byte, l *ntp.Layout, source, destination netip.Addr, cookie uint32) bool {
 	key := a.scratch.SessionKey(source, destination, l.KeyID, cookie)
-	return a.scratch.VerifyMAC(key, p[:l.MAC], p[l.MAC+4:])
+	return a.scratch.verifyMAC(key, p[:l.MAC], p[l.MAC+4:])
 }
 
 // message handles the one message of a server's packet.
@@ -228,5 +228,5 @@ func fieldMessage(p []byte, offset int) (Message, error) {
 	if !ok {
 		return Message{}, ErrMessage
 	}
-	return ParseMessage(bytes.Clone(p[f.Offset : f.Offset+f.Length]))
+	return parseMessage(bytes.Clone(p[f.Offset : f.Offset+f.Length]))
 }

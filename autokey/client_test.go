@@ -68,14 +68,14 @@ func TestClientKeyLists(t *testing.T) {
 			t.Fatalf("key identifier %08x used twice", p.client.sent.id)
 		}
 		seen[p.client.sent.id] = true
-		if n := len(p.client.keys.IDs); n > 5 {
+		if n := len(p.client.keys.ids); n > 5 {
 			t.Fatalf("list of %d keys, but 2^6 s are 4 polls", n)
 		}
 	}
 	p.poll = 32 * time.Second // other interval, other list
 	p.exchange()
-	if len(p.client.keys.IDs) > 3 {
-		t.Errorf("list of %d keys after the poll interval changed", len(p.client.keys.IDs))
+	if len(p.client.keys.ids) > 3 {
+		t.Errorf("list of %d keys after the poll interval changed", len(p.client.keys.ids))
 	}
 }
 

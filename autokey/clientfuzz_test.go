@@ -23,11 +23,11 @@ func FuzzClientResponse(f *testing.F) {
 		}
 	}
 	for i := range fuzzSteps {
-		f.Add(uint8(i), Request(OpAssoc).response(1, []byte("tick")))
+		f.Add(uint8(i), responseField(Request(OpAssoc), 1, []byte("tick")))
 		f.Add(uint8(i), []byte{0xc2, byte(i), 0, 8, 0, 0, 0, 1})
 	}
 	f.Fuzz(func(t *testing.T, step uint8, fields []byte) {
-		if len(fields) > MaxMessageLen || len(fields)%4 != 0 {
+		if len(fields) > maxMessageLen || len(fields)%4 != 0 {
 			return
 		}
 		op := fuzzSteps[int(step)%len(fuzzSteps)]
@@ -58,8 +58,8 @@ func FuzzClientResponse(f *testing.F) {
 	})
 }
 
-// response makes a field for seeds.
-func (c Code) response(id uint32, value []byte) []byte {
+// responseField makes a field for seeds.
+func responseField(c Code, id uint32, value []byte) []byte {
 	m := Message{Code: c | bitResponse, AssociationID: id, Timestamp: 5, Filestamp: 0x00080003, Value: value}
 	return m.Append(nil)
 }
@@ -68,16 +68,16 @@ func (c Code) response(id uint32, value []byte) []byte {
 func FuzzPeerReceive(f *testing.F) {
 	f.Add([]byte{2, 3, 0, 8, 0, 0, 0, 1}, true)
 	for _, op := range []Op{OpAssoc, OpCert, OpCook, OpAuto, OpSign, OpLeap, OpIFF} {
-		f.Add(Request(op).response(1, []byte("peerb")), op == OpCook)
+		f.Add(responseField(Request(op), 1, []byte("peerb")), op == OpCook)
 		q := Message{Code: Request(op), AssociationID: 7, Value: []byte("peera")}
-		f.Add(append(Request(op).response(1, nil), q.Append(nil)...), true)
+		f.Add(append(responseField(Request(op), 1, nil), q.Append(nil)...), true)
 	}
 	c := newCouple(&testing.T{}, ntp.ModeSymmetricActive)
 	c.run(8)
 	c.send(c.a)
 	sound := *c.a.peer
 	f.Fuzz(func(t *testing.T, fields []byte, answers bool) {
-		if len(fields) > MaxMessageLen || len(fields)%4 != 0 || len(fields) < 4 {
+		if len(fields) > maxMessageLen || len(fields)%4 != 0 || len(fields) < 4 {
 			return
 		}
 		*c.a.peer = sound // nothing that it points to is changed in place
@@ -113,7 +113,7 @@ func FuzzBroadcast(f *testing.F) {
 	}
 	following := *a.client
 	f.Fuzz(func(t *testing.T, fields []byte, id uint32, sound bool) {
-		if len(fields) > MaxMessageLen || len(fields)%4 != 0 || id < MinKeyID {
+		if len(fields) > maxMessageLen || len(fields)%4 != 0 || id < minKeyID {
 			return
 		}
 		*a.client = fresh

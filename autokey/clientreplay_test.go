@@ -147,7 +147,7 @@ func (r *clientReplay) request(i int, p packet) bool {
 	}
 	c := r.client
 	poll := time.Second << req.Header.Poll
-	c.keys, c.keysPoll = &KeyList{IDs: []uint32{req.Layout.KeyID}, left: 1}, poll
+	c.keys, c.keysPoll = &keyList{ids: []uint32{req.Layout.KeyID}, left: 1}, poll
 	if err := c.Prepare(r.moment, poll); err != nil {
 		t.Fatalf("packet %d: %v", i, err)
 	}
@@ -189,7 +189,7 @@ func (r *clientReplay) clock(want Message) {
 // the forms.
 func (r *clientReplay) challenge(i int, want Message) {
 	c := r.client
-	got, err := ParseMessage(c.out.fields)
+	got, err := parseMessage(c.out.fields)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -88,7 +88,7 @@ func (c *Credentials) Name() string { return c.host.Name }
 func (c *Credentials) Signature() keyfile.NID { return c.host.NID() }
 
 // Status returns the status word that the host sends.
-func (c *Credentials) Status() Status { return HostStatus(c.host, c.Updated() != 0) }
+func (c *Credentials) Status() Status { return hostStatus(c.host, c.Updated() != 0) }
 
 // Updated returns the time of the last signature update in NTP seconds, 0 if
 // there was none; ntpq shows it as "update".

@@ -126,7 +126,7 @@ func TestCVECookie(t *testing.T) {
 	} {
 		p.ask(OpCook)
 		m := Message{Code: Request(OpCook) | bitResponse, AssociationID: uint32(p.client.id), Timestamp: stamp(testNow), Filestamp: testMade, Value: value}
-		m.Signature, _ = signer.sign(m.AppendSigned(nil))
+		m.Signature, _ = signer.sign(m.appendSigned(nil))
 		p.refused("cookie", p.client.Receive(p.moment(true), p.respond(m)), EventCKY)
 		if p.client.has(FlagCOOK) || p.client.cookie != 0 {
 			t.Fatal("a cookie was taken")
@@ -263,7 +263,7 @@ func TestCVENAK(t *testing.T) {
 		p.request()
 		p.client.Receive(p.moment(true), nak(p.client.sent.transmit))
 	}
-	most := int((p.now-begin)/DefaultRestartInterval) + 1
+	most := int((p.now-begin)/defaultRestartInterval) + 1
 	if got := p.client.restarts - restarts; got < 1 || got > most {
 		t.Errorf("%d restarts by crypto-NAKs in %v, want 1 to %d", got, p.now-begin, most)
 	}
@@ -337,7 +337,7 @@ func TestAutokeyValueBounds(t *testing.T) {
 	old := a.client.sequence
 	m := forge(AutokeyValues{0x12345678, 5})
 	m.Timestamp = old.at.timestamp - 1
-	m.Signature, _ = a.sender.cred.sign(m.AppendSigned(nil))
+	m.Signature, _ = a.sender.cred.sign(m.appendSigned(nil))
 	var e *MessageError
 	if err := a.client.installAutokey(&m); !errors.As(err, &e) || e.Event != EventTSP {
 		t.Errorf("older values: %v", err)

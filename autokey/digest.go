@@ -69,9 +69,9 @@ func (d Digest) String() string {
 // Valid reports whether d is one of the digests above.
 func (d Digest) Valid() bool { return int(d) < len(digests) }
 
-// Size returns the length of the digest and of a session key in octets.
-func (d Digest) Size() int { return digests[d].Size }
+// size returns the length of the digest and of a session key in octets.
+func (d Digest) size() int { return digests[d].Size }
 
-// MACLen returns the length of a MAC without key identifier, octets: the
+// macLen returns the length of a MAC without key identifier, octets: the
 // digest, cut to 20.
-func (d Digest) MACLen() int { return min(d.Size(), maxMACLen) }
+func (d Digest) macLen() int { return min(d.size(), maxMACLen) }

@@ -32,11 +32,11 @@ const (
 	FlagLEAP Flags = 0x4000 // leap second values received
 )
 
-// MakeStatus returns a status word.
-func MakeStatus(nid keyfile.NID, f Flags) Status { return Status(nid)<<16 | Status(f) }
+// makeStatus returns a status word.
+func makeStatus(nid keyfile.NID, f Flags) Status { return Status(nid)<<16 | Status(f) }
 
-// NID returns the signature algorithm.
-func (s Status) NID() keyfile.NID { return keyfile.NID(s >> 16) }
+// nid returns the signature algorithm.
+func (s Status) nid() keyfile.NID { return keyfile.NID(s >> 16) }
 
 // Flags returns the flags.
 func (s Status) Flags() Flags { return Flags(s) }
@@ -44,10 +44,10 @@ func (s Status) Flags() Flags { return Flags(s) }
 // String returns the status word as ntpq shows it.
 func (s Status) String() string { return fmt.Sprintf("%#x", uint32(s)) }
 
-// HostStatus returns the status word that a host with these keys sends.
+// hostStatus returns the status word that a host with these keys sends.
 // updated says that it has signed its values, which it does when its clock is
 // first synchronised.
-func HostStatus(h *keyfile.Host, updated bool) Status {
+func hostStatus(h *keyfile.Host, updated bool) Status {
 	f := FlagENAB
 	if updated {
 		f |= FlagTAI
@@ -64,5 +64,5 @@ func HostStatus(h *keyfile.Host, updated bool) Status {
 	if h.MV != nil {
 		f |= FlagMV
 	}
-	return MakeStatus(h.NID(), f)
+	return makeStatus(h.NID(), f)
 }

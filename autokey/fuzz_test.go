@@ -62,7 +62,7 @@ func FuzzOpen(f *testing.F) {
 // repair gives a packet the MAC that the server expects.
 func repair(s *Server, data []byte, from, to netip.Addr) bool {
 	l := ntp.Classify(data, noKeys{})
-	if l.Defect != ntp.ReasonOK || l.Kind != ntp.KindAutokey || len(data)-l.MAC-4 != s.digest.MACLen() {
+	if l.Defect != ntp.ReasonOK || l.Kind != ntp.KindAutokey || len(data)-l.MAC-4 != s.digest.macLen() {
 		return false
 	}
 	data[0] = data[0]&^7 | byte(ntp.ModeClient)
@@ -105,9 +105,9 @@ func check(t *testing.T, s *Server, req *ntp.Request, sess *Session, synced bool
 		t.Fatalf("answer's layout %+v", l)
 	}
 	if l.Fields == 1 {
-		m, err := ParseMessage(resp[48:l.MAC])
+		m, err := parseMessage(resp[48:l.MAC])
 		question := binary.BigEndian.Uint16(req.Packet[48:])
-		if err != nil || !m.Code.Response() || uint16(m.Code)|bitError != question|bitResponse|bitError {
+		if err != nil || !m.Code.response() || uint16(m.Code)|bitError != question|bitResponse|bitError {
 			t.Fatalf("answer %+v, %v", m, err)
 		}
 	}

@@ -9,25 +9,25 @@ import (
 	"time"
 )
 
-// MaxKeys is the length of the longest key list.
-const MaxKeys = 100
+// maxKeys is the length of the longest key list.
+const maxKeys = 100
 
-// DefaultAutomax is the longest life of a key list, log2 seconds, which ntpd
+// defaultAutomax is the longest life of a key list, log2 seconds, which ntpd
 // sets with "automax".
-const DefaultAutomax = 12
+const defaultAutomax = 12
 
-// KeyList is a list of key identifiers, each the first 32 bits of the session
+// keyList is a list of key identifiers, each the first 32 bits of the session
 // key of the one before. It is used from the last to the first, so that
 // whoever hashes the identifier of a packet gets that of the packet before
 // (RFC 5906, section 9.3).
-type KeyList struct {
-	IDs   []uint32 // in the order of generation
-	Final uint32   // what would follow the last
+type keyList struct {
+	ids   []uint32 // in the order of generation
+	final uint32   // what would follow the last
 	left  int
 }
 
-// KeyListParameters says what a key list is for.
-type KeyListParameters struct {
+// keyListParameters says what a key list is for.
+type keyListParameters struct {
 	Source, Destination netip.Addr
 	Cookie              uint32        // 0 in broadcast mode and before there is one
 	Poll                time.Duration // poll interval
@@ -41,23 +41,23 @@ type KeyListParameters struct {
 // errNoKeyID says that the source of randomness gives no usable identifier.
 var errNoKeyID = errors.New("autokey: no usable key identifier from the source of randomness")
 
-// NewKeyList makes a key list. rand gives the first identifier, 31 bits.
-func NewKeyList(s *Scratch, p KeyListParameters, rand io.Reader) (*KeyList, error) {
+// newKeyList makes a key list. rand gives the first identifier, 31 bits.
+func newKeyList(s *Scratch, p keyListParameters, rand io.Reader) (*keyList, error) {
 	id, err := firstKeyID(p.InUse, rand)
 	if err != nil {
 		return nil, err
 	}
-	l := &KeyList{IDs: make([]uint32, 0, MaxKeys)}
-	lifetime := min(time.Second<<p.Automax, MaxKeys*p.Poll)
-	for len(l.IDs) < MaxKeys {
-		l.IDs = append(l.IDs, id)
-		id = NextKeyID(s.SessionKey(p.Source, p.Destination, id, p.Cookie))
+	l := &keyList{ids: make([]uint32, 0, maxKeys)}
+	lifetime := min(time.Second<<p.Automax, maxKeys*p.Poll)
+	for len(l.ids) < maxKeys {
+		l.ids = append(l.ids, id)
+		id = nextKeyID(s.SessionKey(p.Source, p.Destination, id, p.Cookie))
 		lifetime -= p.Poll
-		if id < MinKeyID || lifetime < 0 || !p.Synchronised || p.InUse != nil && p.InUse(id) {
+		if id < minKeyID || lifetime < 0 || !p.Synchronised || p.InUse != nil && p.InUse(id) {
 			break
 		}
 	}
-	l.Final, l.left = id, len(l.IDs)
+	l.final, l.left = id, len(l.ids)
 	return l, nil
 }
 
@@ -69,30 +69,27 @@ func firstKeyID(inUse func(uint32) bool, rand io.Reader) (uint32, error) {
 			return 0, fmt.Errorf("autokey: key list: %w", err)
 		}
 		id := binary.BigEndian.Uint32(b[:]) & 0x7fffffff
-		if id >= MinKeyID && (inUse == nil || !inUse(id)) {
+		if id >= minKeyID && (inUse == nil || !inUse(id)) {
 			return id, nil
 		}
 	}
 	return 0, errNoKeyID
 }
 
-// Next returns the identifier for the next packet; ok is false when the list
+// next returns the identifier for the next packet; ok is false when the list
 // is used up.
-func (l *KeyList) Next() (id uint32, ok bool) {
+func (l *keyList) next() (id uint32, ok bool) {
 	if l.left == 0 {
 		return 0, false
 	}
 	l.left--
-	return l.IDs[l.left], true
+	return l.ids[l.left], true
 }
 
-// Left returns how many identifiers have not been used.
-func (l *KeyList) Left() int { return l.left }
-
-// Values returns the autokey values of the list: Final and the index of the
+// values returns the autokey values of the list: final and the index of the
 // last identifier.
-func (l *KeyList) Values() AutokeyValues {
-	return AutokeyValues{KeyID: l.Final, Sequence: uint32(len(l.IDs) - 1)}
+func (l *keyList) values() AutokeyValues {
+	return AutokeyValues{KeyID: l.final, Sequence: uint32(len(l.ids) - 1)}
 }
 
 // AutokeyValues is the value of an AUTO response (RFC 5906, section 10.4; the
@@ -102,14 +99,14 @@ type AutokeyValues struct {
 	Sequence uint32
 }
 
-// Append appends the 8 octets of v.
-func (v AutokeyValues) Append(dst []byte) []byte {
+// append appends the 8 octets of v.
+func (v AutokeyValues) append(dst []byte) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, v.KeyID)
 	return binary.BigEndian.AppendUint32(dst, v.Sequence)
 }
 
-// ParseAutokeyValues reads the value of an AUTO response, 8 octets.
-func ParseAutokeyValues(value []byte) (v AutokeyValues, ok bool) {
+// parseAutokeyValues reads the value of an AUTO response, 8 octets.
+func parseAutokeyValues(value []byte) (v AutokeyValues, ok bool) {
 	if len(value) != 8 {
 		return AutokeyValues{}, false
 	}
@@ -124,15 +121,15 @@ type LeapValues struct {
 	Expiry    uint32 // NTP seconds until which this is good
 }
 
-// Append appends the 12 octets of v.
-func (v LeapValues) Append(dst []byte) []byte {
+// append appends the 12 octets of v.
+func (v LeapValues) append(dst []byte) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, v.TAIOffset)
 	dst = binary.BigEndian.AppendUint32(dst, v.LastLeap)
 	return binary.BigEndian.AppendUint32(dst, v.Expiry)
 }
 
-// ParseLeapValues reads the value of a LEAP response, 12 octets.
-func ParseLeapValues(value []byte) (v LeapValues, ok bool) {
+// parseLeapValues reads the value of a LEAP response, 12 octets.
+func parseLeapValues(value []byte) (v LeapValues, ok bool) {
 	if len(value) != 12 {
 		return LeapValues{}, false
 	}

@@ -46,8 +46,8 @@ const (
 	nameLen  = 20 // the same, timestamp, filestamp, value length
 	valueLen = 24 // the same and the signature length
 
-	// MaxMessageLen is the length of the longest message, octets.
-	MaxMessageLen = 2048
+	// maxMessageLen is the length of the longest message, octets.
+	maxMessageLen = 2048
 	// maxNameLen is the length of the longest host name, octets.
 	maxNameLen = 512
 )
@@ -67,8 +67,8 @@ func (c Code) Op() Op { return Op(c) }
 // Version returns the protocol version, 0 to 63.
 func (c Code) Version() uint8 { return uint8(c >> 8 & 0x3f) }
 
-// Response reports whether the response bit is set.
-func (c Code) Response() bool { return c&bitResponse != 0 }
+// response reports whether the response bit is set.
+func (c Code) response() bool { return c&bitResponse != 0 }
 
 // Error reports whether the error bit is set.
 func (c Code) Error() bool { return c&bitError != 0 }
@@ -89,10 +89,10 @@ type Message struct {
 // ErrMessage says that an extension field is not a well-formed message.
 var ErrMessage = errors.New("autokey: malformed message")
 
-// ParseMessage reads a message from an extension field, which begins with
+// parseMessage reads a message from an extension field, which begins with
 // type and length. Lengths of value and signature, both with padding, must
 // fit the field. Version and bits are not judged.
-func ParseMessage(field []byte) (Message, error) {
+func parseMessage(field []byte) (Message, error) {
 	if len(field) < shortLen || len(field)%4 != 0 || int(binary.BigEndian.Uint16(field[2:])) != len(field) {
 		return Message{}, fmt.Errorf("%w: length", ErrMessage)
 	}
@@ -133,8 +133,8 @@ func cutPadded(b []byte) (data, rest []byte, ok bool) {
 	return b[:n:n], b[padded:], true
 }
 
-// Len returns the length of the message as an extension field, octets.
-func (m *Message) Len() int {
+// len returns the length of the message as an extension field, octets.
+func (m *Message) len() int {
 	if m.Short {
 		return shortLen
 	}
@@ -143,11 +143,11 @@ func (m *Message) Len() int {
 
 func pad4(n int) int { return (n + 3) &^ 3 }
 
-// Append appends the message as an extension field. Its length must not be
-// above MaxMessageLen.
+// append appends the message as an extension field. Its length must not be
+// above maxMessageLen.
 func (m *Message) Append(dst []byte) []byte {
 	dst = binary.BigEndian.AppendUint16(dst, uint16(m.Code))
-	dst = binary.BigEndian.AppendUint16(dst, uint16(m.Len()))
+	dst = binary.BigEndian.AppendUint16(dst, uint16(m.len()))
 	dst = binary.BigEndian.AppendUint32(dst, m.AssociationID)
 	if m.Short {
 		return dst
@@ -168,9 +168,9 @@ func appendPadded(dst, data []byte) []byte {
 	return dst
 }
 
-// AppendSigned appends the octets that the signature of m covers: timestamp,
+// appendSigned appends the octets that the signature of m covers: timestamp,
 // filestamp, value length and the value without padding.
-func (m *Message) AppendSigned(dst []byte) []byte {
+func (m *Message) appendSigned(dst []byte) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, m.Timestamp)
 	dst = binary.BigEndian.AppendUint32(dst, m.Filestamp)
 	dst = binary.BigEndian.AppendUint32(dst, uint32(len(m.Value)))

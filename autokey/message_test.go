@@ -16,10 +16,10 @@ func TestMessageRoundTrip(t *testing.T) {
 		{Code: 0x8205, Value: bytes.Repeat([]byte{7}, 1000), Signature: bytes.Repeat([]byte{8}, 512)},
 	} {
 		b := m.Append(nil)
-		if len(b) != m.Len() || len(b)%4 != 0 {
-			t.Errorf("%v: %d octets, Len %d", m.Code.Op(), len(b), m.Len())
+		if len(b) != m.len() || len(b)%4 != 0 {
+			t.Errorf("%v: %d octets, Len %d", m.Code.Op(), len(b), m.len())
 		}
-		got, err := ParseMessage(b)
+		got, err := parseMessage(b)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,7 +56,7 @@ func TestParseMessageRefuses(t *testing.T) {
 		"signature length max": append(long(0, 0, 24)[:20:20], 255, 255, 255, 255),
 		"not a multiple of 4":  append(long(0, 0, 24), 0),
 	} {
-		if m, err := ParseMessage(field); !errors.Is(err, ErrMessage) {
+		if m, err := parseMessage(field); !errors.Is(err, ErrMessage) {
 			t.Errorf("%s: %+v, %v", name, m, err)
 		}
 	}
@@ -69,12 +69,12 @@ func TestNames(t *testing.T) {
 	if EventPER.String() != "host certificate expired" || Event(99).String() != "invalid" {
 		t.Error("event names")
 	}
-	s := MakeStatus(keyfile.RSAMD5, FlagENAB|FlagTAI|FlagIFF|Flags(0x7f00))
-	if s.String() != "0x87f23" || s.NID() != keyfile.RSAMD5 || s.Flags()&FlagIFF == 0 {
+	s := makeStatus(keyfile.RSAMD5, FlagENAB|FlagTAI|FlagIFF|Flags(0x7f00))
+	if s.String() != "0x87f23" || s.nid() != keyfile.RSAMD5 || s.Flags()&FlagIFF == 0 {
 		t.Errorf("status %v", s)
 	}
 	c := Code(0xc301)
-	if !c.Response() || !c.Error() || c.Version() != 3 || c.Op() != OpAssoc {
+	if !c.response() || !c.Error() || c.Version() != 3 || c.Op() != OpAssoc {
 		t.Errorf("code %04x", uint16(c))
 	}
 }
@@ -88,15 +88,15 @@ func FuzzParseMessage(f *testing.F) {
 		}
 	}
 	f.Fuzz(func(t *testing.T, field []byte) {
-		m, err := ParseMessage(field)
+		m, err := parseMessage(field)
 		if err != nil {
 			return
 		}
 		b := m.Append(nil)
-		if len(b) != m.Len() || len(b) > len(field) {
-			t.Fatalf("%d octets from %d, Len %d", len(b), len(field), m.Len())
+		if len(b) != m.len() || len(b) > len(field) {
+			t.Fatalf("%d octets from %d, Len %d", len(b), len(field), m.len())
 		}
-		again, err := ParseMessage(b)
+		again, err := parseMessage(b)
 		if err != nil || !bytes.Equal(again.Append(nil), b) {
 			t.Fatalf("not stable: %v", err)
 		}

@@ -44,7 +44,7 @@ func (s *Server) precheck(req *ntp.Request) ntp.Reason {
 	switch {
 	case l.Defect != ntp.ReasonOK:
 		return l.Defect
-	case l.Kind != ntp.KindAutokey || l.KeyID < MinKeyID:
+	case l.Kind != ntp.KindAutokey || l.KeyID < minKeyID:
 		return ntp.ReasonUnknownKey
 	case ntp.ModeOf(p) != ntp.ModeClient:
 		return ntp.ReasonMode
@@ -91,7 +91,7 @@ func hasGroup(name []byte) bool {
 
 // openPlain verifies a request without extension field.
 func (s *Server) openPlain(now ntp.Timestamp, req *ntp.Request, sess *Session) ntp.Verdict {
-	if len(req.Packet)-req.Layout.MAC-4 != s.digest.MACLen() {
+	if len(req.Packet)-req.Layout.MAC-4 != s.digest.macLen() {
 		return verdict(ntp.CryptoNAK, ntp.ReasonBadMAC)
 	}
 	for i, seed := range s.seeds {
@@ -125,7 +125,7 @@ func (s *Server) tryCookie(seed Seed, req *ntp.Request, sess *Session) bool {
 func (s *Server) verify(cookie uint32, req *ntp.Request, sess *Session) bool {
 	from, l := req.From.Addr(), &req.Layout
 	key := sess.scratch.SessionKey(from, req.To, l.KeyID, cookie)
-	if !sess.scratch.VerifyMAC(key, req.Packet[:l.MAC], req.Packet[l.MAC+4:]) {
+	if !sess.scratch.verifyMAC(key, req.Packet[:l.MAC], req.Packet[l.MAC+4:]) {
 		return false
 	}
 	sess.keyLen = copy(sess.key[:], sess.scratch.SessionKey(req.To, from, l.KeyID, cookie))

@@ -12,10 +12,6 @@ import (
 	"ntsbridge/bridge/ntp"
 )
 
-// MaxPeerPacketLen is the length of the longest packet of symmetric modes in
-// octets: like a server's, since response and request share the room.
-const MaxPeerPacketLen = MaxResponseLen
-
 // Peer is an association in symmetric active or passive mode. Both sides ask
 // and answer; a packet carries at most one response and one request. It is
 // used as a Client is.
@@ -87,7 +83,7 @@ func (p *Peer) Prepare(m Moment, poll time.Duration) error {
 
 // newList signs the values of a new key list.
 func (p *Peer) newList(m Moment) (err error) {
-	p.list, err = p.cred.autokeyMessage(m, p.keys.Values())
+	p.list, err = p.cred.autokeyMessage(m, p.keys.values())
 	p.push = err == nil
 	return err
 }
@@ -95,12 +91,12 @@ func (p *Peer) newList(m Moment) (err error) {
 // autokeyMessage makes the AUTO response for a key list, signed if the host is
 // synchronised.
 func (c *Credentials) autokeyMessage(m Moment, v AutokeyValues) (Message, error) {
-	q := Message{Code: Request(OpAuto) | bitResponse, Timestamp: m.timestamp(), Filestamp: c.Updated(), Value: v.Append(nil)}
+	q := Message{Code: Request(OpAuto) | bitResponse, Timestamp: m.timestamp(), Filestamp: c.Updated(), Value: v.append(nil)}
 	if q.Timestamp == 0 {
 		return q, nil
 	}
 	var err error
-	if q.Signature, err = c.sign(q.AppendSigned(nil)); err != nil {
+	if q.Signature, err = c.sign(q.appendSigned(nil)); err != nil {
 		return Message{}, fmt.Errorf("autokey: AUTO: %w", err)
 	}
 	return q, nil
@@ -163,7 +159,7 @@ func (p *Peer) answerCookie(c *call) outcome {
 	if q.Value, err = keyfile.EncryptCookie(p.rand, pub, p.hostCookie); err != nil {
 		return failed(EventCKY)
 	}
-	if q.Signature, err = p.cred.sign(q.AppendSigned(nil)); err != nil {
+	if q.Signature, err = p.cred.sign(q.appendSigned(nil)); err != nil {
 		return failed(EventERR)
 	}
 	return outcome{message: q}
@@ -185,7 +181,7 @@ func (p *Peer) ask(m Moment) error {
 			return err
 		}
 	}
-	if len(p.out.fields)+q.Len() > MaxMessageLen {
+	if len(p.out.fields)+q.len() > maxMessageLen {
 		return nil // the response alone, then
 	}
 	p.out.fields = q.Append(p.out.fields)
@@ -198,7 +194,7 @@ func (p *Peer) ask(m Moment) error {
 }
 
 // Seal completes the packet: p[:48] is the final header. p must have
-// MaxPeerPacketLen octets. The result is the length, 0 without Prepare.
+// MaxResponseLen octets. The result is the length, 0 without Prepare.
 func (p *Peer) Seal(packet []byte) int {
 	if !p.out.ready {
 		return 0
@@ -263,7 +259,7 @@ func (p *Peer) open(packet []byte, l *ntp.Layout) error {
 	if len(packet) > 0 {
 		mode = ntp.ModeOf(packet)
 	}
-	if l.Defect != ntp.ReasonOK && l.Defect != ntp.ReasonCryptoNAK || len(packet) > MaxPeerPacketLen ||
+	if l.Defect != ntp.ReasonOK && l.Defect != ntp.ReasonCryptoNAK || len(packet) > MaxResponseLen ||
 		mode != ntp.ModeSymmetricActive && mode != ntp.ModeSymmetricPassive {
 		return ErrPacket
 	}
@@ -317,13 +313,13 @@ func (p *Peer) messages(m Moment, packet []byte, l *ntp.Layout, out *Outcome) {
 			out.Err = ErrPacket
 			return
 		}
-		msg, err := ParseMessage(bytes.Clone(packet[f.Offset : f.Offset+f.Length])) // the buffer may be used again
+		msg, err := parseMessage(bytes.Clone(packet[f.Offset : f.Offset+f.Length])) // the buffer may be used again
 		switch {
 		case err != nil:
 			out.Err = messageError(OpNull, EventLEN, "%w", err)
 		case msg.Code.Version() != Version:
 			out.Err = messageError(msg.Code.Op(), EventLEN, "version %d", msg.Code.Version())
-		case msg.Code.Response():
+		case msg.Code.response():
 			p.reply(m, packet, &msg, out)
 		case !msg.Code.Error():
 			p.requested(m, &msg, packet[f.Offset:f.Offset+f.Length], out)

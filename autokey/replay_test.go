@@ -82,7 +82,7 @@ func (v *replayServer) restart(t testing.TB) {
 func (r *replay) recordedLeap(a netip.Addr) LeapValues {
 	for _, p := range r.session.packets {
 		if m, ok := p.message(); ok && p.from == a && m.Code == Request(OpLeap)|bitResponse {
-			v, _ := ParseLeapValues(m.Value)
+			v, _ := parseLeapValues(m.Value)
 			return v
 		}
 	}
@@ -225,7 +225,7 @@ func (r *replay) compareRandom(i int, v *replayServer, req *ntp.Request, got, wa
 		t.Errorf("packet %d (%v): %+v, want %+v", i, r.sess.Op, got, want)
 	}
 	if want.Timestamp != 0 {
-		if err := keyfile.Verify(v.keys.Certificate.PublicKey, v.keys.NID(), got.AppendSigned(nil), got.Signature); err != nil {
+		if err := keyfile.Verify(v.keys.Certificate.PublicKey, v.keys.NID(), got.appendSigned(nil), got.Signature); err != nil {
 			t.Errorf("packet %d (%v): signature: %v", i, r.sess.Op, err)
 		}
 	}

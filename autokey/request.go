@@ -71,7 +71,7 @@ func (a *association) request(m Moment, op Op) (Message, error) {
 		return q, nil
 	}
 	var err error
-	if q.Signature, err = a.cred.sign(q.AppendSigned(nil)); err != nil {
+	if q.Signature, err = a.cred.sign(q.appendSigned(nil)); err != nil {
 		return Message{}, fmt.Errorf("autokey: %v: %w", op, err)
 	}
 	return q, nil

@@ -54,7 +54,7 @@ func (a *association) response(m Moment, msg *Message, out *Outcome) {
 func (a *association) install(m Moment, msg *Message) (waiting bool, err error) {
 	op := msg.Code.Op()
 	switch {
-	case msg.Code.Version() != Version || !msg.Code.Response():
+	case msg.Code.Version() != Version || !msg.Code.response():
 		return false, messageError(op, EventLEN, "code %#04x is no response of version 2", uint16(msg.Code))
 	case msg.Code.Error():
 		return false, messageError(op, EventERR, "%s", refusal(op))
@@ -145,8 +145,8 @@ func (a *association) installAssociation(m Moment, msg *Message) error {
 		return messageError(OpAssoc, EventKEY, "%w", err)
 	}
 	offered := Status(msg.Filestamp)
-	status := MakeStatus(offered.NID(), offered.Flags()&wireFlags)
-	if algorithm := offered.NID(); !a.allowed(algorithm) {
+	status := makeStatus(offered.nid(), offered.Flags()&wireFlags)
+	if algorithm := offered.nid(); !a.allowed(algorithm) {
 		return messageError(OpAssoc, EventMD, "signatures of %.64q are %v, which is not known or not allowed here", name, algorithm)
 	}
 	if a.cred.private() {
@@ -277,7 +277,7 @@ func (a *association) verify(msg *Message, last signedAt) error {
 	if _, rsa := key.(*keyfile.RSAPublicKey); rsa && len(msg.Signature) != (key.Bits()+7)/8 {
 		return messageError(op, EventSGL, "signature of %d octets under a key of %d bits", len(msg.Signature), key.Bits())
 	}
-	if err := a.cfg.Policy.Verify(key, a.status.NID(), msg.AppendSigned(nil), msg.Signature); err != nil {
+	if err := a.cfg.Policy.Verify(key, a.status.nid(), msg.appendSigned(nil), msg.Signature); err != nil {
 		return messageError(op, EventSIG, "%w", err)
 	}
 	if a.has(FlagVRFY) {
@@ -386,7 +386,7 @@ func (a *association) installAutokey(msg *Message) error {
 	if err := a.verify(msg, a.sequence.at); err != nil {
 		return err
 	}
-	v, ok := ParseAutokeyValues(msg.Value)
+	v, ok := parseAutokeyValues(msg.Value)
 	if !ok || v.Sequence > maxSequence {
 		return messageError(OpAuto, EventLEN, "autokey values of %d octets, sequence %d", len(msg.Value), v.Sequence)
 	}
@@ -428,7 +428,7 @@ func (a *association) installLeap(m Moment, msg *Message) error {
 	if err := a.verify(msg, signedAt{}); err != nil {
 		return err
 	}
-	if v, ok := ParseLeapValues(msg.Value); ok {
+	if v, ok := parseLeapValues(msg.Value); ok {
 		a.leap = v
 		a.cred.setLeap(m, v)
 	}

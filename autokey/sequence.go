@@ -4,7 +4,7 @@ import "net/netip"
 
 // maxSequence is the largest sequence number of autokey values that is
 // believed. It bounds the hashes that a packet can cost.
-const maxSequence = 2*MaxKeys - 1
+const maxSequence = 2*maxKeys - 1
 
 // signedAt are the times of a signed value.
 type signedAt struct{ timestamp, filestamp uint32 }
@@ -37,7 +37,7 @@ func (s *sequence) follow(h *Scratch, source, destination netip.Addr, id, cookie
 	}
 	next := id
 	for i := range s.left {
-		next = NextKeyID(h.SessionKey(source, destination, next, cookie))
+		next = nextKeyID(h.SessionKey(source, destination, next, cookie))
 		if next == s.last {
 			s.last, s.left = id, s.left-i-1
 			return true

@@ -51,7 +51,7 @@ func NewServer(cfg Config, rand io.Reader) (*Server, error) {
 		group:        strings.Contains(cfg.Host.Name, "@"),
 		seeds:        append([]Seed{cfg.Seed}, cfg.OlderSeeds...),
 		rand:         rand,
-		flagged:      HostStatus(cfg.Host, false),
+		flagged:      hostStatus(cfg.Host, false),
 		takeover:     cfg.Takeover,
 		takeoverEnd:  cfg.TakeoverEnd,
 		certificates: certificates,
@@ -81,7 +81,7 @@ func (s *Server) Updated() uint32 { return s.values.Load().timestamp }
 
 // sign signs a message with the host's sign key.
 func (s *Server) sign(m *Message) error {
-	sig, err := keyfile.Sign(s.rand, s.host.Signer(), s.host.NID(), m.AppendSigned(nil))
+	sig, err := keyfile.Sign(s.rand, s.host.Signer(), s.host.NID(), m.appendSigned(nil))
 	if err != nil {
 		return fmt.Errorf("autokey: %s: %w", m.Code.Op(), err)
 	}

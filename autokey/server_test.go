@@ -105,8 +105,8 @@ func ask(t testing.TB, s *Server, m Message, now ntp.Timestamp, synced bool) (nt
 func (c *peer) goodReply(resp []byte, seed Seed) bool {
 	cookie := c.scratch.Cookie(c.addr, c.server, seed)
 	key := c.scratch.SessionKey(c.server, c.addr, c.keyID, cookie)
-	n := len(resp) - c.scratch.Digest().MACLen()
-	return binary.BigEndian.Uint32(resp[n-4:]) == c.keyID && c.scratch.VerifyMAC(key, resp[:n-4], resp[n:])
+	n := len(resp) - c.scratch.digest.macLen()
+	return binary.BigEndian.Uint32(resp[n-4:]) == c.keyID && c.scratch.verifyMAC(key, resp[:n-4], resp[n:])
 }
 
 func TestSeeds(t *testing.T) {
@@ -293,11 +293,11 @@ func TestSetLeap(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, _, m := ask(t, s, Message{Code: Request(OpLeap), Short: true}, testNow.Add(time.Hour), true)
-	got, _ := ParseLeapValues(m.Value)
+	got, _ := parseLeapValues(m.Value)
 	if got != leap || m.Timestamp != testNow.Seconds()+60 || m.Filestamp != s.host.HostFilestamp {
 		t.Errorf("LEAP %+v %+v", m, got)
 	}
-	if err := keyfile.Verify(s.host.Certificate.PublicKey, s.host.NID(), m.AppendSigned(nil), m.Signature); err != nil {
+	if err := keyfile.Verify(s.host.Certificate.PublicKey, s.host.NID(), m.appendSigned(nil), m.Signature); err != nil {
 		t.Error(err)
 	}
 }

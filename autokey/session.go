@@ -8,7 +8,7 @@ import (
 
 // MaxResponseLen is the length of the longest answer in octets: header,
 // message, key identifier and MAC. Seal needs a buffer of that length.
-const MaxResponseLen = ntp.HeaderLen + MaxMessageLen + 4 + maxMACLen
+const MaxResponseLen = ntp.HeaderLen + maxMessageLen + 4 + maxMACLen
 
 // Session carries one request from Open to Seal. It belongs to the caller,
 // who uses it for one request after the other. The zero value is ready; the
@@ -31,7 +31,7 @@ type Session struct {
 	scratch  Scratch
 	key      [maxDigestLen]byte // session key of the answer
 	keyLen   int
-	field    [MaxMessageLen]byte // the answer's message
+	field    [maxMessageLen]byte // the answer's message
 	fieldLen int
 }
 

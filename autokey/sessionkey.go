@@ -11,9 +11,9 @@ import (
 	"ntsbridge/bridge/ntp/digest"
 )
 
-// MinKeyID is the smallest identifier of a session key; smaller ones are of
+// minKeyID is the smallest identifier of a session key; smaller ones are of
 // symmetric keys.
-const MinKeyID = 65536
+const minKeyID = 65536
 
 // Seed is the secret of a server from which the cookies of its clients are
 // made, 32 bits. That of ntpd 4.2.8p15 is always 0.
@@ -63,10 +63,7 @@ func (s *Scratch) use(d Digest) {
 	}
 }
 
-// Digest returns the digest that s works with.
-func (s *Scratch) Digest() Digest { return s.digest }
-
-// SessionKey returns the session key of a packet from source to destination
+// sessionKey returns the session key of a packet from source to destination
 // (RFC 5906, section 9.2): the digest of both addresses, 4 or 16 octets each,
 // the key identifier and the cookie. A packet with an extension field has
 // cookie 0. The result is good until the next call of a method of s.
@@ -94,30 +91,30 @@ func appendAddr(dst []byte, a netip.Addr) []byte {
 // the first 32 bits of the session key with key identifier 0 and the seed in
 // the place of the cookie.
 func (s *Scratch) Cookie(client, server netip.Addr, seed Seed) uint32 {
-	return NextKeyID(s.SessionKey(client, server, 0, uint32(seed)))
+	return nextKeyID(s.SessionKey(client, server, 0, uint32(seed)))
 }
 
 // MAC returns the MAC of a packet up to its key identifier under a session
-// key: the digest of key and packet, cut to MACLen octets. The result is good
+// key: the digest of key and packet, cut to macLen octets. The result is good
 // until the next call of a method of s.
 func (s *Scratch) MAC(key, packet []byte) []byte {
 	s.h.Reset()
 	s.h.Write(key)
 	s.h.Write(packet)
-	return s.h.Sum(s.sum[:0])[:s.digest.MACLen()]
+	return s.h.Sum(s.sum[:0])[:s.digest.macLen()]
 }
 
-// VerifyMAC reports whether mac is the MAC of packet under key, in constant
+// verifyMAC reports whether mac is the MAC of packet under key, in constant
 // time for MACs of the right length.
-func (s *Scratch) VerifyMAC(key, packet, mac []byte) bool {
+func (s *Scratch) verifyMAC(key, packet, mac []byte) bool {
 	return subtle.ConstantTimeCompare(s.MAC(key, packet), mac) == 1
 }
 
-// SessionKey is Scratch.SessionKey for a single key.
-func SessionKey(d Digest, source, destination netip.Addr, keyID, cookie uint32) []byte {
+// sessionKey is Scratch.SessionKey for a single key.
+func sessionKey(d Digest, source, destination netip.Addr, keyID, cookie uint32) []byte {
 	return NewScratch(d).SessionKey(source, destination, keyID, cookie)
 }
 
-// NextKeyID returns the first 32 bits of a session key: the identifier of the
+// nextKeyID returns the first 32 bits of a session key: the identifier of the
 // next key of a key list.
-func NextKeyID(sessionKey []byte) uint32 { return binary.BigEndian.Uint32(sessionKey) }
+func nextKeyID(sessionKey []byte) uint32 { return binary.BigEndian.Uint32(sessionKey) }

@@ -205,6 +205,6 @@ func (p packet) message() (m Message, ok bool) {
 	if !ok || ntp.Classify(p.data, noKeys{}).Fields == 0 {
 		return Message{}, false
 	}
-	m, err := ParseMessage(p.data[f.Offset : f.Offset+f.Length])
+	m, err := parseMessage(p.data[f.Offset : f.Offset+f.Length])
 	return m, err == nil
 }

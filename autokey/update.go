@@ -112,7 +112,7 @@ func (s *Server) update(now ntp.Timestamp) error {
 		Code:      Request(OpLeap) | bitResponse,
 		Timestamp: v.timestamp,
 		Filestamp: s.host.HostFilestamp,
-		Value:     s.leap.Append(nil),
+		Value:     s.leap.append(nil),
 	}
 	if err := s.sign(&v.leap); err != nil {
 		return err

@@ -70,12 +70,12 @@ func TestSessionKeyVectors(t *testing.T) {
 		if !ok {
 			t.Fatalf("digest %q", v.Digest)
 		}
-		got := SessionKey(d, netip.MustParseAddr(v.Src), netip.MustParseAddr(v.Dst), unhex32(t, v.KeyID), unhex32(t, v.Cookie))
+		got := sessionKey(d, netip.MustParseAddr(v.Src), netip.MustParseAddr(v.Dst), unhex32(t, v.KeyID), unhex32(t, v.Cookie))
 		if want := unhex(t, v.SessionKey); !bytes.Equal(got, want) {
 			t.Errorf("%v: session key %x", v, got)
 		}
-		if NextKeyID(got) != unhex32(t, v.NextKeyID) {
-			t.Errorf("%v: next key identifier %08x", v, NextKeyID(got))
+		if nextKeyID(got) != unhex32(t, v.NextKeyID) {
+			t.Errorf("%v: next key identifier %08x", v, nextKeyID(got))
 		}
 	}
 }
@@ -83,7 +83,7 @@ func TestSessionKeyVectors(t *testing.T) {
 func TestSessionKeyUnmaps(t *testing.T) {
 	a, b := netip.MustParseAddr("10.98.0.2"), netip.MustParseAddr("10.98.0.1")
 	mapped := netip.MustParseAddr("::ffff:10.98.0.2")
-	if got, want := SessionKey(MD5, mapped, b, 70000, 1), SessionKey(MD5, a, b, 70000, 1); !bytes.Equal(got, want) {
+	if got, want := sessionKey(MD5, mapped, b, 70000, 1), sessionKey(MD5, a, b, 70000, 1); !bytes.Equal(got, want) {
 		t.Errorf("4-in-6 address: %x, want %x", got, want)
 	}
 }
@@ -104,7 +104,7 @@ func TestKeyListVectors(t *testing.T) {
 	}
 	readVectors(t, "key_lists", &file)
 	for _, v := range file.Vectors {
-		automax := uint8(DefaultAutomax)
+		automax := uint8(defaultAutomax)
 		if v.SeenIn == "automax6" {
 			automax = 6
 		}
@@ -113,7 +113,7 @@ func TestKeyListVectors(t *testing.T) {
 			want = append(want, unhex32(t, id))
 		}
 		first := unhex(t, v.KeyIDs[0])
-		l, err := NewKeyList(NewScratch(MD5), KeyListParameters{
+		l, err := newKeyList(NewScratch(MD5), keyListParameters{
 			Source: netip.MustParseAddr(v.Src), Destination: netip.MustParseAddr(v.Dst),
 			Cookie: unhex32(t, v.Cookie), Poll: time.Second << v.Poll, Automax: automax,
 			Synchronised: v.Tstamp != 0,
@@ -121,48 +121,48 @@ func TestKeyListVectors(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !slices.Equal(l.IDs, want) {
-			t.Errorf("%s %s: %d identifiers %08x", v.SeenIn, v.KeyIDs[0], len(l.IDs), l.IDs)
+		if !slices.Equal(l.ids, want) {
+			t.Errorf("%s %s: %d identifiers %08x", v.SeenIn, v.KeyIDs[0], len(l.ids), l.ids)
 		}
-		if got := l.Values(); got.KeyID != unhex32(t, v.Final) || int(got.Sequence) != v.Seq {
+		if got := l.values(); got.KeyID != unhex32(t, v.Final) || int(got.Sequence) != v.Seq {
 			t.Errorf("%s %s: values %+v", v.SeenIn, v.KeyIDs[0], got)
 		}
 	}
 }
 
 func TestKeyListUse(t *testing.T) {
-	p := KeyListParameters{
+	p := keyListParameters{
 		Source: netip.MustParseAddr("192.0.2.1"), Destination: netip.MustParseAddr("192.0.2.2"),
-		Poll: 8 * time.Second, Automax: DefaultAutomax, Synchronised: true, Cookie: 7,
+		Poll: 8 * time.Second, Automax: defaultAutomax, Synchronised: true, Cookie: 7,
 	}
 	// The first roll is too small, the second is in use.
 	rand := []byte{0, 0, 255, 255, 0x80, 1, 0, 0, 0x40, 0, 0, 0}
 	p.InUse = func(id uint32) bool { return id == 0x10000 }
 	s := NewScratch(MD5)
-	l, err := NewKeyList(s, p, bytes.NewReader(rand))
+	l, err := newKeyList(s, p, bytes.NewReader(rand))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if l.IDs[0] != 0x40000000 {
-		t.Errorf("first identifier %08x", l.IDs[0])
+	if l.ids[0] != 0x40000000 {
+		t.Errorf("first identifier %08x", l.ids[0])
 	}
 	for last := uint32(0); ; {
-		id, ok := l.Next()
+		id, ok := l.next()
 		if !ok {
 			break
 		}
-		if next := NextKeyID(s.SessionKey(p.Source, p.Destination, id, p.Cookie)); last != 0 && next != last {
+		if next := nextKeyID(s.SessionKey(p.Source, p.Destination, id, p.Cookie)); last != 0 && next != last {
 			t.Fatalf("identifier %08x gives %08x, want that of the packet before, %08x", id, next, last)
 		}
 		last = id
 	}
-	if l.Left() != 0 {
-		t.Errorf("%d left", l.Left())
+	if l.left != 0 {
+		t.Errorf("%d left", l.left)
 	}
-	if _, err := NewKeyList(s, p, bytes.NewReader(nil)); err == nil {
+	if _, err := newKeyList(s, p, bytes.NewReader(nil)); err == nil {
 		t.Error("no error without randomness")
 	}
-	if _, err := NewKeyList(s, p, bytes.NewReader(make([]byte, 1000))); err == nil {
+	if _, err := newKeyList(s, p, bytes.NewReader(make([]byte, 1000))); err == nil {
 		t.Error("no error with a source of zeros")
 	}
 }
@@ -185,26 +185,26 @@ func TestAutokeyValueVectors(t *testing.T) {
 	readVectors(t, "autokey_values", &file)
 	for _, v := range file.Vectors {
 		value := unhex(t, v.Value)
-		got, ok := ParseAutokeyValues(value)
+		got, ok := parseAutokeyValues(value)
 		if want := (AutokeyValues{unhex32(t, v.Key), v.Seq}); !ok || got != want {
 			t.Errorf("autokey values %+v, want %+v", got, want)
 		}
-		m := Message{Timestamp: v.Tstamp, Filestamp: v.Fstamp, Value: got.Append(nil)}
-		if signed := m.AppendSigned(nil); hex.EncodeToString(signed) != v.Signed {
+		m := Message{Timestamp: v.Tstamp, Filestamp: v.Fstamp, Value: got.append(nil)}
+		if signed := m.appendSigned(nil); hex.EncodeToString(signed) != v.Signed {
 			t.Errorf("signed octets %x", signed)
 		}
 	}
 	for _, v := range file.Leap {
 		value := unhex(t, v.Value)
-		got, ok := ParseLeapValues(value)
-		if want := (LeapValues{v.TAI, v.LeapEpoch, v.Expire}); !ok || got != want || !bytes.Equal(got.Append(nil), value) {
+		got, ok := parseLeapValues(value)
+		if want := (LeapValues{v.TAI, v.LeapEpoch, v.Expire}); !ok || got != want || !bytes.Equal(got.append(nil), value) {
 			t.Errorf("leap values %+v, want %+v", got, want)
 		}
 	}
-	if _, ok := ParseAutokeyValues(make([]byte, 12)); ok {
+	if _, ok := parseAutokeyValues(make([]byte, 12)); ok {
 		t.Error("12 octets taken for autokey values")
 	}
-	if _, ok := ParseLeapValues(make([]byte, 8)); ok {
+	if _, ok := parseLeapValues(make([]byte, 8)); ok {
 		t.Error("8 octets taken for leap values")
 	}
 }
@@ -271,8 +271,8 @@ func TestParseDigest(t *testing.T) {
 		if !ok || d != Digest(i) || d.String() != digests[i].Name {
 			t.Errorf("%s: %v %v", digests[i].Name, d, ok)
 		}
-		if h := digests[i].New().Sum(nil); len(h) != d.Size() || d.Size() > maxDigestLen {
-			t.Errorf("%v: size %d, want %d", d, d.Size(), len(h))
+		if h := digests[i].New().Sum(nil); len(h) != d.size() || d.size() > maxDigestLen {
+			t.Errorf("%v: size %d, want %d", d, d.size(), len(h))
 		}
 	}
 	for _, name := range []string{"", "sha1", "MD2", "AES128CMAC"} {
@@ -280,7 +280,7 @@ func TestParseDigest(t *testing.T) {
 			t.Errorf("%q: %v %v", name, d, ok)
 		}
 	}
-	if MD5.MACLen() != 16 || SHA512.MACLen() != 20 || SHA3_224.MACLen() != 20 {
+	if MD5.macLen() != 16 || SHA512.macLen() != 20 || SHA3_224.macLen() != 20 {
 		t.Error("MAC lengths")
 	}
 }

@@ -80,15 +80,15 @@ type File struct {
 	Findings []Finding // by line
 }
 
-// ParseAuto reads a file in the format that DetectFormat finds.
+// ParseAuto reads a file in the format that detectFormat finds.
 func ParseAuto(name string, data []byte) (*File, error) {
-	if DetectFormat(name, data) == FormatChrony {
+	if detectFormat(name, data) == FormatChrony {
 		return ParseChronyKeys(name, data)
 	}
 	return ParseNTPKeys(name, data)
 }
 
-// DetectFormat tells ntpd's key files from chronyd's. The first line that only
+// detectFormat tells ntpd's key files from chronyd's. The first line that only
 // one of them can mean decides:
 //
 //   - chronyd: a comment with "!", ";" or "%"; a secret with HEX: or ASCII:;
@@ -98,7 +98,7 @@ func ParseAuto(name string, data []byte) (*File, error) {
 //
 // If no line decides, the file is chronyd's if its name has "chrony" in it,
 // else ntpd's. ntpsec's files look like ntpd's: FormatNTPsec is never found.
-func DetectFormat(name string, data []byte) Format {
+func detectFormat(name string, data []byte) Format {
 	for line := range bytes.Lines(data) {
 		if f, ok := formatOfLine(strings.Fields(string(line))); ok {
 			return f

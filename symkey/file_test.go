@@ -85,7 +85,7 @@ func TestCorpus(t *testing.T) {
 		}
 		t.Run(name, func(t *testing.T) {
 			data := readFile(t, "corpus/"+name)
-			if got := DetectFormat("/etc/"+name, data); got != test.format {
+			if got := detectFormat("/etc/"+name, data); got != test.format {
 				t.Errorf("format %v, want %v", got, test.format)
 			}
 			file, err := ParseAuto(name, data)
@@ -277,7 +277,7 @@ func TestDetectFormat(t *testing.T) {
 		{"keys", "# c\n\n% c\n1 M fake\n", FormatChrony},
 		{"keys", "", FormatNTP},
 	} {
-		if got := DetectFormat(test.name, []byte(test.data)); got != test.want {
+		if got := detectFormat(test.name, []byte(test.data)); got != test.want {
 			t.Errorf("%s with %q: %v, want %v", test.name, test.data, got, test.want)
 		}
 	}
@@ -330,7 +330,7 @@ func fuzzParser(f *testing.F, parse func(string, []byte) (*File, error)) {
 				t.Fatalf("findings out of order: %v", file.Findings)
 			}
 		}
-		DetectFormat("keys", data)
+		detectFormat("keys", data)
 	})
 }
 

@@ -10,13 +10,13 @@ import (
 	"strings"
 )
 
-// ErrAlgorithm is wrapped by errors about algorithms that are unknown or not
+// errAlgorithm is wrapped by errors about algorithms that are unknown or not
 // offered here.
-var ErrAlgorithm = errors.New("key type not supported")
+var errAlgorithm = errors.New("key type not supported")
 
-// ErrSecret is wrapped by errors about secrets of a length that the algorithm
+// errSecret is wrapped by errors about secrets of a length that the algorithm
 // or the file format does not take.
-var ErrSecret = errors.New("unsuitable secret")
+var errSecret = errors.New("unsuitable secret")
 
 // maxSecretLen is the longest secret in octets; a line of chronyd's key file
 // holds a little less.
@@ -46,7 +46,7 @@ type Key struct {
 func NewKey(id uint32, algorithm string, secret []byte, addresses []netip.Prefix) (*Key, error) {
 	a := algorithmNamed(algorithm)
 	if a == nil {
-		return nil, fmt.Errorf("key %d: %w: %s", id, ErrAlgorithm, adviceFor(algorithm))
+		return nil, fmt.Errorf("key %d: %w: %s", id, errAlgorithm, adviceFor(algorithm))
 	}
 	return newKey(id, a, secret, len(secret), addresses)
 }
@@ -59,9 +59,9 @@ func newKey(id uint32, a *algorithm, secret []byte, given int, addresses []netip
 		return nil, errors.New("key 0: the identifier 0 is reserved for crypto-NAKs; number keys from 1")
 	case a.aesKey != 0 && len(secret) != a.aesKey:
 		return nil, fmt.Errorf("key %d: %w: %s takes exactly %d octets, not %d",
-			id, ErrSecret, a.name, a.aesKey, len(secret))
+			id, errSecret, a.name, a.aesKey, len(secret))
 	case len(secret) == 0 || len(secret) > maxSecretLen:
-		return nil, fmt.Errorf("key %d: %w: %d octets, want 1 to %d", id, ErrSecret, len(secret), maxSecretLen)
+		return nil, fmt.Errorf("key %d: %w: %d octets, want 1 to %d", id, errSecret, len(secret), maxSecretLen)
 	}
 	k := &Key{id: id, algorithm: a, secret: bytes.Clone(secret), given: given}
 	for _, p := range addresses {

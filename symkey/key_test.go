@@ -30,7 +30,7 @@ func TestNewKeyNames(t *testing.T) {
 		if k, err := NewKey(1, name, make([]byte, n), nil); err != nil || k.Algorithm() != want {
 			t.Errorf("%s: %v, %v", name, k, err)
 		}
-		if _, err := NewKey(1, name, make([]byte, n-1), nil); !errors.Is(err, ErrSecret) {
+		if _, err := NewKey(1, name, make([]byte, n-1), nil); !errors.Is(err, errSecret) {
 			t.Errorf("%s with a short secret: %v", name, err)
 		}
 	}
@@ -45,15 +45,15 @@ func TestNewKeyErrors(t *testing.T) {
 		class     error
 		text      string
 	}{
-		{1, "TIGER", sixteen, ErrAlgorithm, "TIGER is not offered: make a new key"},
-		{1, "whirlpool", sixteen, ErrAlgorithm, "WHIRLPOOL is not offered: make a new key"},
-		{1, "nonsense", sixteen, ErrAlgorithm, "none of MD5, "},
-		{1, "", sixteen, ErrAlgorithm, "none of MD5, "},
-		{1, "M", sixteen, ErrAlgorithm, "none of MD5, "}, // a habit of key files only
+		{1, "TIGER", sixteen, errAlgorithm, "TIGER is not offered: make a new key"},
+		{1, "whirlpool", sixteen, errAlgorithm, "WHIRLPOOL is not offered: make a new key"},
+		{1, "nonsense", sixteen, errAlgorithm, "none of MD5, "},
+		{1, "", sixteen, errAlgorithm, "none of MD5, "},
+		{1, "M", sixteen, errAlgorithm, "none of MD5, "}, // a habit of key files only
 		{0, "MD5", sixteen, nil, "reserved for crypto-NAKs"},
-		{1, "MD5", nil, ErrSecret, "0 octets"},
-		{1, "MD5", make([]byte, 2049), ErrSecret, "2049 octets"},
-		{1, "AES256", sixteen, ErrSecret, "takes exactly 32 octets, not 16"},
+		{1, "MD5", nil, errSecret, "0 octets"},
+		{1, "MD5", make([]byte, 2049), errSecret, "2049 octets"},
+		{1, "AES256", sixteen, errSecret, "takes exactly 32 octets, not 16"},
 	} {
 		_, err := NewKey(test.id, test.algorithm, test.secret, nil)
 		if err == nil || !strings.Contains(err.Error(), test.text) || test.class != nil && !errors.Is(err, test.class) {
@@ -264,7 +264,7 @@ func TestGenerate(t *testing.T) {
 	if _, err := Generate(iotest.ErrReader(errors.New("no randomness")), 1, "SHA1"); err == nil {
 		t.Error("a key without randomness")
 	}
-	if _, err := Generate(random, 1, "TIGER"); !errors.Is(err, ErrAlgorithm) {
+	if _, err := Generate(random, 1, "TIGER"); !errors.Is(err, errAlgorithm) {
 		t.Error(err)
 	}
 	if _, err := Generate(random, 0, "SHA1"); err == nil {

@@ -17,7 +17,7 @@ const maxNewSecretLen = maxHexOctets
 func Generate(random io.Reader, id uint32, algorithm string) (*Key, error) {
 	a := algorithmNamed(algorithm)
 	if a == nil {
-		return nil, fmt.Errorf("new key %d: %w: %s", id, ErrAlgorithm, adviceFor(algorithm))
+		return nil, fmt.Errorf("new key %d: %w: %s", id, errAlgorithm, adviceFor(algorithm))
 	}
 	n := a.aesKey
 	if n == 0 {
@@ -40,7 +40,7 @@ func AppendNTPKeysLine(dst []byte, k *Key) ([]byte, error) {
 		return dst, fmt.Errorf("key %d: ntpd's key numbers end at %d; give it another number on both sides", k.id, maxNTPKeyID)
 	}
 	if k.algorithm.ntpd == "" {
-		return dst, fmt.Errorf("key %d: %w: ntpd has no %s", k.id, ErrAlgorithm, k.algorithm.name)
+		return dst, fmt.Errorf("key %d: %w: ntpd has no %s", k.id, errAlgorithm, k.algorithm.name)
 	}
 	start := len(dst)
 	line := strconv.AppendUint(dst, uint64(k.id), 10)
@@ -54,7 +54,7 @@ func AppendNTPKeysLine(dst []byte, k *Key) ([]byte, error) {
 		line = hex.AppendEncode(line, k.secret)
 	default:
 		return dst, fmt.Errorf("key %d: %w: ntpd's file holds 1 to %d plain characters or %d to %d octets of hex, not these %d octets; make a new key",
-			k.id, ErrSecret, maxLiteral, minHexOctets, maxHexOctets, n)
+			k.id, errSecret, maxLiteral, minHexOctets, maxHexOctets, n)
 	}
 	for i, p := range k.addresses {
 		line = append(line, " ,"[min(i, 1)])
@@ -87,7 +87,7 @@ func plain(secret []byte) bool {
 // does not fit on a line, is an error.
 func AppendChronyKeysLine(dst []byte, k *Key) ([]byte, error) {
 	if k.algorithm.chrony == "" {
-		return dst, fmt.Errorf("key %d: %w: %s", k.id, ErrAlgorithm, chronyUnknownType(k.algorithm.name))
+		return dst, fmt.Errorf("key %d: %w: %s", k.id, errAlgorithm, chronyUnknownType(k.algorithm.name))
 	}
 	start := len(dst)
 	line := strconv.AppendUint(dst, uint64(k.id), 10)
@@ -96,7 +96,7 @@ func AppendChronyKeysLine(dst []byte, k *Key) ([]byte, error) {
 	line = append(line, " HEX:"...)
 	line = hex.AppendEncode(line, k.secret)
 	if len(line)-start > maxChronyLine-1 {
-		return dst, fmt.Errorf("key %d: %w: %d octets do not fit on a line of chronyd's file; make a new key", k.id, ErrSecret, len(k.secret))
+		return dst, fmt.Errorf("key %d: %w: %d octets do not fit on a line of chronyd's file; make a new key", k.id, errSecret, len(k.secret))
 	}
 	return append(line, '\n'), nil
 }

@@ -13,7 +13,7 @@ import (
 // the answer would show the challenge; ntpd reads at most 100 keys of one file.
 const (
 	MinMVKeys = 2
-	MaxMVKeys = 97
+	maxMVKeys = 97
 )
 
 // minMVPrime is the shortest prime of which q is made, bits: of shorter ones
@@ -49,8 +49,8 @@ func (g *MVGroup) Works(j int) bool {
 // challenge, a number below P, has fewer octets than P, which then happens once
 // in 128 times or less. (ntp-keygen's own come out shorter at random.)
 func GenerateMV(rand io.Reader, bits, keys int, progress Progress) (*MVGroup, error) {
-	if keys < MinMVKeys || keys > MaxMVKeys {
-		return nil, fmt.Errorf("%w: MV group of %d client keys, want %d to %d, of which the last is revoked", ErrParameters, keys, MinMVKeys, MaxMVKeys)
+	if keys < MinMVKeys || keys > maxMVKeys {
+		return nil, fmt.Errorf("%w: MV group of %d client keys, want %d to %d, of which the last is revoked", ErrParameters, keys, MinMVKeys, maxMVKeys)
 	}
 	if bits < 256 || bits > MaxNewBits {
 		return nil, fmt.Errorf("%w: MV modulus of %d bits, want 256 to %d", ErrParameters, bits, MaxNewBits)

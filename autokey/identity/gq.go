@@ -58,7 +58,7 @@ func (k *GQKey) Respond(rand io.Reader, challenge []byte) ([]byte, error) {
 	if err := checkInside("server's secret u", k.U, one, asLong(k.N)); err != nil {
 		return nil, err
 	}
-	r, err := readChallenge(challenge, min(octets(k.N), MaxChallenge))
+	r, err := readChallenge(challenge, min(octets(k.N), maxChallenge))
 	if err != nil {
 		return nil, err
 	}
@@ -105,7 +105,7 @@ func (p *GQParameters) Verify(challenge, response []byte) error {
 	if err := checkInside("server's public value v", p.V, one, p.N); err != nil {
 		return err
 	}
-	r, err := readChallenge(challenge, MaxChallenge)
+	r, err := readChallenge(challenge, maxChallenge)
 	if err != nil {
 		return err
 	}

@@ -20,9 +20,9 @@ var (
 	ErrVerify = errors.New("identity: response does not match")
 )
 
-// MaxChallenge is the longest challenge answered, octets. A real client sends
+// maxChallenge is the longest challenge answered, octets. A real client sends
 // as many octets as the modulus of its scheme has; ntpd answers any length.
-const MaxChallenge = 1024
+const maxChallenge = 1024
 
 // Range of the moduli p (IFF, MV) and n (GQ), bits. ntp-keygen asks for 256 to
 // 2048; the modulus of MV comes out shorter, since it is made of many primes.
@@ -34,7 +34,7 @@ const (
 // Responder is the server's side of a scheme: *IFFKey, *GQKey, *MVKey.
 type Responder interface {
 	// Respond returns the DER value of the response to a challenge of 1 to
-	// MaxChallenge octets. The error is ErrParameters, ErrChallenge or one of
+	// 1024 octets. The error is ErrParameters, ErrChallenge or one of
 	// the random source.
 	Respond(rand io.Reader, challenge []byte) ([]byte, error)
 }

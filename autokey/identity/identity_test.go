@@ -240,7 +240,7 @@ func TestStrictDER(t *testing.T) {
 
 func TestChallengeLengths(t *testing.T) {
 	for _, p := range pairs(t) {
-		for n, want := range map[int]error{0: ErrChallenge, 1: nil, p.challengeLen: nil, MaxChallenge + 1: ErrChallenge} {
+		for n, want := range map[int]error{0: ErrChallenge, 1: nil, p.challengeLen: nil, maxChallenge + 1: ErrChallenge} {
 			if _, err := p.Respond(rand.Reader, bytes.Repeat([]byte{0x5a}, n)); !errors.Is(err, want) {
 				t.Errorf("%s: challenge of %d octets: %v, want %v", p.name, n, err, want)
 			}

@@ -40,7 +40,7 @@ func (k *IFFKey) Respond(rand io.Reader, challenge []byte) ([]byte, error) {
 	if err := k.check(); err != nil {
 		return nil, err
 	}
-	r, err := readChallenge(challenge, MaxChallenge)
+	r, err := readChallenge(challenge, maxChallenge)
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +97,7 @@ func (p *IFFParameters) Verify(challenge, response []byte) error {
 	if err := checkInside("public key v", p.V, one, p.P); err != nil {
 		return err
 	}
-	r, err := readChallenge(challenge, MaxChallenge)
+	r, err := readChallenge(challenge, maxChallenge)
 	if err != nil {
 		return err
 	}

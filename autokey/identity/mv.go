@@ -63,7 +63,7 @@ func (k *MVKey) Respond(rand io.Reader, challenge []byte) ([]byte, error) {
 	if err := k.check(); err != nil {
 		return nil, err
 	}
-	r, err := readChallenge(challenge, MaxChallenge)
+	r, err := readChallenge(challenge, maxChallenge)
 	if err != nil {
 		return nil, err
 	}
@@ -127,7 +127,7 @@ func (p *MVParameters) Verify(challenge, response []byte) error {
 	if err := p.check(); err != nil {
 		return err
 	}
-	r, err := readChallenge(challenge, MaxChallenge)
+	r, err := readChallenge(challenge, maxChallenge)
 	if err != nil {
 		return err
 	}

@@ -25,9 +25,9 @@ func (k *DSAPublicKey) check() error {
 	return nil
 }
 
-// NewDSAPrivateKey returns the key with the given values after checking them.
+// newDSAPrivateKey returns the key with the given values after checking them.
 // y may be nil; it is g^x mod p.
-func NewDSAPrivateKey(p, q, g, y, x *big.Int) (*DSAPrivateKey, error) {
+func newDSAPrivateKey(p, q, g, y, x *big.Int) (*DSAPrivateKey, error) {
 	k := &DSAPrivateKey{DSAPublicKey: DSAPublicKey{P: p, Q: q, G: g, Y: g}, X: x}
 	if err := k.check(); err != nil {
 		return nil, err

@@ -67,8 +67,8 @@ func FuzzReadKey(f *testing.F) {
 		}
 		file.IFFParameters()
 		file.GQKey()
-		file.GQParameters()
-		file.MVKey()
+		file.gqParameters()
+		file.mvKey()
 		file.MVParameters()
 	})
 }
@@ -106,8 +106,8 @@ func FuzzPrivateKeyDER(f *testing.F) {
 		file.IFFKey()
 		file.IFFParameters()
 		file.GQKey()
-		file.GQParameters()
-		file.MVKey()
+		file.gqParameters()
+		file.mvKey()
 		file.MVParameters()
 	})
 }

@@ -13,7 +13,7 @@ import (
 // Sizes of new host and sign keys, bits. OpenSSL 1.1 makes nothing smaller,
 // and ntpd's packets hold nothing larger.
 const (
-	MinNewBits = 512
+	minNewBits = 512
 	MaxNewBits = 4096
 )
 
@@ -21,8 +21,8 @@ const (
 const rsaExponent = 65537
 
 func checkNewBits(bits int) error {
-	if bits < MinNewBits || bits > MaxNewBits {
-		return unsupported("new key of %d bits, want %d to %d", bits, MinNewBits, MaxNewBits)
+	if bits < minNewBits || bits > MaxNewBits {
+		return unsupported("new key of %d bits, want %d to %d", bits, minNewBits, MaxNewBits)
 	}
 	return nil
 }
@@ -86,7 +86,7 @@ func GenerateDSA(rand io.Reader, bits int, progress identity.Progress) (*DSAPriv
 	if err != nil {
 		return nil, err
 	}
-	return NewDSAPrivateKey(g.P, g.Q, g.G, nil, x)
+	return newDSAPrivateKey(g.P, g.Q, g.G, nil, x)
 }
 
 func searching(p identity.Progress, what string) primes.Progress {

@@ -72,7 +72,7 @@ func LoadGroup(fsys fs.FS, scheme Scheme, group string) (*Group, error) {
 	case IFF:
 		g.IFF, err = f.IFFParameters()
 	case GQ:
-		g.GQ, err = f.GQParameters()
+		g.GQ, err = f.gqParameters()
 	case MV:
 		g.MV, err = f.MVParameters()
 	default:

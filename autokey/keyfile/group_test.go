@@ -150,11 +150,11 @@ func exchangeFiles(t *testing.T, like identity.Responder, key, group *KeyFile, g
 	case *identity.GQKey:
 		var p *identity.GQParameters
 		r, err1 = key.GQKey()
-		if p, err2 = group.GQParameters(); err2 == nil {
+		if p, err2 = group.gqParameters(); err2 == nil {
 			v = p.WithPublic(gq.Certificate.GQPublic)
 		}
 	case *identity.MVKey:
-		r, err1 = key.MVKey()
+		r, err1 = key.mvKey()
 		v, err2 = group.MVParameters()
 	}
 	if err := errors.Join(err1, err2); err != nil {
@@ -188,14 +188,14 @@ func TestExports(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := mustKey(t, "keys/gq-b512/export-e.pem", "").GQParameters()
+	e, err := mustKey(t, "keys/gq-b512/export-e.pem", "").gqParameters()
 	if err != nil || e.B.Cmp(h.GQ.B) != 0 || e.V != nil {
 		t.Errorf("GQ -e: %v", err)
 	}
 	if _, err := mustKey(t, "keys/gq-b512/export-e.pem", "").GQKey(); !errors.Is(err, ErrIncomplete) {
 		t.Errorf("GQ -e as key: %v, want ErrIncomplete", err)
 	}
-	full, err := mustKey(t, "keys/gq-b512/export-q.pem", "grouppw").GQParameters()
+	full, err := mustKey(t, "keys/gq-b512/export-q.pem", "grouppw").gqParameters()
 	if err != nil || full.B.Cmp(h.GQ.B) != 0 {
 		t.Errorf("GQ -q: %v", err)
 	}
@@ -204,10 +204,10 @@ func TestExports(t *testing.T) {
 	if _, err := server.MVParameters(); !errors.Is(err, ErrKeyType) {
 		t.Errorf("MV server key as parameters: %v, want ErrKeyType", err)
 	}
-	if _, err := client.MVKey(); !errors.Is(err, ErrKeyType) {
+	if _, err := client.mvKey(); !errors.Is(err, ErrKeyType) {
 		t.Errorf("MV parameters as key: %v, want ErrKeyType", err)
 	}
-	if _, err := mustKey(t, "keys/mv-b256-n5/ntpkey_mvta_tick", "serverpw").MVKey(); !errors.Is(err, ErrIncomplete) {
+	if _, err := mustKey(t, "keys/mv-b256-n5/ntpkey_mvta_tick", "serverpw").mvKey(); !errors.Is(err, ErrIncomplete) {
 		t.Errorf("MV trusted authority as key: %v, want ErrIncomplete", err)
 	}
 }

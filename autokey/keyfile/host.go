@@ -206,7 +206,7 @@ func (l *loader) mv() error {
 	if err != nil || f == nil {
 		return err
 	}
-	key, err := f.MVKey()
+	key, err := f.mvKey()
 	if err == nil {
 		l.host.MV, l.host.MVFilestamp = key, f.Filestamp
 	}

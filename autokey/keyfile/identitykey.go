@@ -20,7 +20,7 @@ func (f *KeyFile) PrivateKey() (PrivateKey, error) {
 	if r := f.raw.rsa; r != nil {
 		return NewRSAPrivateKey(r[0], r[1], r[2], r[3], r[4])
 	}
-	return NewDSAPrivateKey(f.raw.p, f.raw.q, f.raw.g, f.raw.y, f.raw.x)
+	return newDSAPrivateKey(f.raw.p, f.raw.q, f.raw.g, f.raw.y, f.raw.x)
 }
 
 // IFFKey reads the file as the server's key of an IFF group: p, q, g and
@@ -93,10 +93,10 @@ func (f *KeyFile) GQKey() (*identity.GQKey, error) {
 	return nil, malformed("GQ values do not belong together in any known arrangement")
 }
 
-// GQParameters reads the file as a client's parameters of a GQ group: n and b.
+// gqParameters reads the file as a client's parameters of a GQ group: n and b.
 // The server's own key file will do. The server's public value v comes with
 // its certificate: see identity.GQParameters.WithPublic.
-func (f *KeyFile) GQParameters() (*identity.GQParameters, error) {
+func (f *KeyFile) gqParameters() (*identity.GQParameters, error) {
 	n, e, d, u, _, err := f.gqFields()
 	if err != nil {
 		return nil, err
@@ -117,9 +117,9 @@ func (f *KeyFile) GQParameters() (*identity.GQParameters, error) {
 	return p, p.Validate()
 }
 
-// MVKey reads the file as the server's key of an MV group: p, q, E as
+// mvKey reads the file as the server's key of an MV group: p, q, E as
 // generator, gbar as private and ghat as public value.
-func (f *KeyFile) MVKey() (*identity.MVKey, error) {
+func (f *KeyFile) mvKey() (*identity.MVKey, error) {
 	r := f.raw
 	if err := r.wantDSA("MV"); err != nil {
 		return nil, err

@@ -207,7 +207,7 @@ func (i *Inspection) gq(k *KeyFile) {
 	case e.Cmp(key.U) != 0 || d.Cmp(key.B) != 0:
 		i.Server.refuse("arranged as ntp-keygen writes it: ntpd 4.2.8p15 looks for u and b in other places and answers wrongly; `keygen repair` rearranges it")
 	}
-	p, err := k.GQParameters()
+	p, err := k.gqParameters()
 	if err != nil {
 		i.Client.refuse("%s", short(err))
 		return
@@ -227,7 +227,7 @@ func (i *Inspection) gq(k *KeyFile) {
 
 func (i *Inspection) mv(k *KeyFile) {
 	i.group("MV", k.raw.p)
-	if _, err := k.MVKey(); err != nil {
+	if _, err := k.mvKey(); err != nil {
 		i.Server.refuse("%s", short(err))
 	}
 	if _, err := k.MVParameters(); err != nil {

@@ -79,7 +79,7 @@ func mvGroupOf(keys []*rawKey) (*identity.MVGroup, error) {
 	g := &identity.MVGroup{P: ta.p, Q: ta.q, G: ta.g, A: ta.x, B: ta.y}
 	read := func(r *rawKey) *KeyFile { return &KeyFile{raw: r} }
 	var err error
-	if g.Server, err = read(keys[1]).MVKey(); err != nil {
+	if g.Server, err = read(keys[1]).mvKey(); err != nil {
 		return nil, err
 	}
 	for _, r := range append([]*rawKey{keys[1]}, keys[2:]...) {

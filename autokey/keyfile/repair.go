@@ -152,7 +152,7 @@ func (r *repairer) gq() ([]byte, string, error) {
 	v := r.file.raw.rsa
 	e, d := v[1], v[2]
 	if r.toGroup() {
-		p, err := r.file.GQParameters()
+		p, err := r.file.gqParameters()
 		if err != nil {
 			return nil, "", err
 		}

@@ -186,7 +186,7 @@ func TestNewKeysRefuse(t *testing.T) {
 		"other y": {d.P, d.Q, d.G, d.G, d.X},
 		"q = 0":   {d.P, new(big.Int), d.G, nil, d.X},
 	} {
-		if _, err := NewDSAPrivateKey(v[0], v[1], v[2], v[3], v[4]); err == nil {
+		if _, err := newDSAPrivateKey(v[0], v[1], v[2], v[3], v[4]); err == nil {
 			t.Errorf("DSA, %s: no error", name)
 		}
 	}
