@@ -71,7 +71,8 @@ func (c *AssociationConfig) check() error {
 	case c.Ident == "" && len(c.Groups) > 0:
 		return fmt.Errorf("%w: group files without ident", ErrConfig)
 	case c.Ident != "" && len(c.Groups) == 0 && !c.Credentials.private() && !c.AllowNoScheme:
-		return fmt.Errorf("%w: ident %q without a group file: there must be ntpkey_iffpar_%[2]s, ntpkey_gqpar_%[2]s or ntpkey_mvpar_%[2]s", ErrConfig, c.Ident)
+		return fmt.Errorf("%w: ident %q without a group file: there must be ntpkey_iffpar_%[2]s, ntpkey_gqpar_%[2]s or "+
+			"ntpkey_mvpar_%[2]s", ErrConfig, c.Ident)
 	}
 	for _, g := range c.Groups {
 		if g == nil || g.IFF == nil && g.GQ == nil && g.MV == nil {
@@ -280,7 +281,8 @@ func (a *association) nak(m Moment) (restarted bool) {
 
 // nextKey returns the identifier for the next packet and whether it begins a
 // new list.
-func (a *association) nextKey(m Moment, poll time.Duration, cookie uint32, source, destination netip.Addr) (id uint32, fresh bool, err error) {
+func (a *association) nextKey(m Moment, poll time.Duration, cookie uint32, source, destination netip.Addr) (id uint32, fresh bool,
+	err error) {
 	if a.keys != nil && a.keysPoll == poll {
 		if id, ok := a.keys.next(); ok {
 			return id, false, nil

@@ -147,7 +147,8 @@ func (a *air) startServer() {
 	cred.SignatureUpdate(a.moment(true).Time)
 	a.server = newTestServer(a.t, Config{Host: h, Seed: 9})
 	var err error
-	if a.sender, err = NewBroadcastServer(BroadcastConfig{Credentials: cred, Server: a.server, Local: testServer, Destination: testBroadcast}); err != nil {
+	if a.sender, err = NewBroadcastServer(BroadcastConfig{Credentials: cred, Server: a.server, Local: testServer,
+		Destination: testBroadcast}); err != nil {
 		a.t.Fatal(err)
 	}
 }

@@ -41,7 +41,8 @@ func TestCVELengths(t *testing.T) {
 			}
 		}
 		// A field of 4 octets makes the rest a MAC; other framing cannot be a packet.
-		for _, field := range [][]byte{{0x82, 2, 0, 4}, {0x82, 2, 0, 0, 0, 0, 0, 0}, {0x82, 2, 0xff, 0xfc, 0, 0, 0, 0}, {0x82, 2, 0, 12, 0, 0, 0, 0, 0, 0, 0, 0}} {
+		for _, field := range [][]byte{{0x82, 2, 0, 4}, {0x82, 2, 0, 0, 0, 0, 0, 0}, {0x82, 2, 0xff, 0xfc, 0, 0, 0, 0}, {0x82, 2, 0,
+			12, 0, 0, 0, 0, 0, 0, 0, 0}} {
 			p.ask(op)
 			if out := p.client.Receive(p.moment(true), p.respondRaw(field)); out.Err == nil || out.Usable {
 				t.Errorf("%v: field %x: %+v", op, field, out)
@@ -125,7 +126,8 @@ func TestCVECookie(t *testing.T) {
 		bytes.Repeat([]byte{7}, 1500), good[1:],
 	} {
 		p.ask(OpCook)
-		m := Message{Code: Request(OpCook) | bitResponse, AssociationID: uint32(p.client.id), Timestamp: stamp(testNow), Filestamp: testMade, Value: value}
+		m := Message{Code: Request(OpCook) | bitResponse, AssociationID: uint32(p.client.id), Timestamp: stamp(testNow),
+			Filestamp: testMade, Value: value}
 		m.Signature, _ = signer.sign(m.appendSigned(nil))
 		p.refused("cookie", p.client.Receive(p.moment(true), p.respond(m)), EventCKY)
 		if p.client.has(FlagCOOK) || p.client.cookie != 0 {

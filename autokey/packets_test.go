@@ -46,7 +46,8 @@ func TestPacketVectors(t *testing.T) {
 			}
 			macs++
 			l := ntp.Classify(p.data, autokeyOnly{})
-			if l.Kind != ntp.KindAutokey || int(l.Fields) != len(v.EFs) || len(p.data) != v.Len || !scratch.verifyMAC(key, p.data[:l.MAC], p.data[l.MAC+4:]) {
+			if l.Kind != ntp.KindAutokey || int(l.Fields) != len(v.EFs) || len(p.data) != v.Len || !scratch.verifyMAC(key,
+				p.data[:l.MAC], p.data[l.MAC+4:]) {
 				t.Errorf("%s packet %d: layout %+v, or wrong MAC", s.Session, i, l)
 			}
 			if m, ok := p.message(); ok && m.Code.Op().String() != strings.TrimSuffix(v.EFs[0], "-R") {

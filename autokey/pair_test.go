@@ -85,7 +85,8 @@ func (w *world) moment(synchronised bool) Moment {
 func (w *world) header(mode ntp.Mode, leap ntp.Leap, origin ntp.Timestamp) []byte {
 	w.now += time.Microsecond // no two alike
 	p := make([]byte, MaxResponseLen)
-	h := ntp.Header{Version: 4, Mode: mode, Leap: leap, Stratum: 2, Poll: 4, Origin: origin, Receive: testNow.Add(w.now), Transmit: testNow.Add(w.now)}
+	h := ntp.Header{Version: 4, Mode: mode, Leap: leap, Stratum: 2, Poll: 4, Origin: origin, Receive: testNow.Add(w.now),
+		Transmit: testNow.Add(w.now)}
 	h.Encode(p)
 	return p
 }

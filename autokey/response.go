@@ -188,12 +188,14 @@ func (a *association) allowed(nid keyfile.NID) bool {
 func (a *association) chooseScheme(name string, offered Flags) error {
 	switch {
 	case offered&FlagPRIV != 0:
-		return messageError(OpAssoc, EventKEY, "%.64q has a private certificate (PC): this host needs the same host key and certificate", name)
+		return messageError(OpAssoc, EventKEY, "%.64q has a private certificate (PC): this host needs the same host key and "+
+			"certificate", name)
 	case a.symmetric() && (a.cred.Status().Flags()&schemeFlags == 0) != (offered&schemeFlags == 0):
 		return messageError(OpAssoc, EventKEY, "of this host and %.64q only one offers an identity scheme", name)
 	case a.cfg.Ident == "":
 		if s := schemeNames(offered); s != "" {
-			a.warning = fmt.Sprintf("%.64q offers %s, but its identity is not checked, since no ident is set: the trusted certificate (TC) proves nothing", name, s)
+			a.warning = fmt.Sprintf("%.64q offers %s, but its identity is not checked, since no ident is set: the trusted "+
+				"certificate (TC) proves nothing", name, s)
 		}
 		return nil
 	}
@@ -216,7 +218,8 @@ func (a *association) chooseScheme(name string, offered Flags) error {
 	if offered&schemeFlags == 0 {
 		return messageError(OpAssoc, EventKEY, "%.64q offers no identity scheme, but ident %.64q asks for one", name, a.cfg.Ident)
 	}
-	return messageError(OpAssoc, EventKEY, "%.64q offers %s, but there is no group file of ident %.64q for that", name, schemeNames(offered), a.cfg.Ident)
+	return messageError(OpAssoc, EventKEY, "%.64q offers %s, but there is no group file of ident %.64q for that", name,
+		schemeNames(offered), a.cfg.Ident)
 }
 
 func verifierOf(g *keyfile.Group) identity.Verifier {
@@ -349,10 +352,12 @@ func (a *association) installIdentity(m Moment, msg *Message) error {
 		return err
 	}
 	if fs := a.group.Filestamp; msg.Filestamp < fs || op != OpGQ && msg.Filestamp != fs {
-		return messageError(op, EventFSP, "group key of %d, our group file is of %d: export it from the server's key again", msg.Filestamp, fs)
+		return messageError(op, EventFSP, "group key of %d, our group file is of %d: export it from the server's key again",
+			msg.Filestamp, fs)
 	}
 	if err := a.verifier.Verify(challenge, msg.Value); err != nil {
-		return messageError(op, EventID, "the server does not have the key of group %.64q, or the group file is damaged (exports of ntp-keygen -e are): %w", a.cfg.Ident, err)
+		return messageError(op, EventID, "the server does not have the key of group %.64q, or the group file is damaged (exports of "+
+			"ntp-keygen -e are): %w", a.cfg.Ident, err)
 	}
 	a.identified(m)
 	return nil

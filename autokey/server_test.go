@@ -136,7 +136,8 @@ func TestSeeds(t *testing.T) {
 			cfg.Takeover = c.takeover
 			s, p := newTestServer(t, cfg), newPeer(MD5)
 			v, _, resp := answer(t, s, p.plain(c.seed), c.now, true)
-			if v.Action != c.want || v.OldSecret != c.old || v.ZeroSeed != (c.seed == 0) || v.Reason != c.reason || v.Kind != ntp.KindAutokey || v.Operation != 0 {
+			if v.Action != c.want || v.OldSecret != c.old || v.ZeroSeed != (c.seed == 0) || v.Reason != c.reason ||
+				v.Kind != ntp.KindAutokey || v.Operation != 0 {
 				t.Fatalf("verdict %+v", v)
 			}
 			if v.Action == ntp.CryptoNAK {
@@ -191,7 +192,8 @@ func TestTrailers(t *testing.T) {
 		{"cookie 0 without field", p.request(0, nil).Packet, ntp.CryptoNAK, ntp.ReasonUnknownCookie},
 		{"field", message, ntp.Answer, ntp.ReasonOK},
 		{"changed field", flip(message, 60), ntp.CryptoNAK, ntp.ReasonBadMAC},
-		{"field with the cookie", p.request(p.scratch.Cookie(testClient, testServer, 0), message[48:72]).Packet, ntp.CryptoNAK, ntp.ReasonBadMAC},
+		{"field with the cookie", p.request(p.scratch.Cookie(testClient, testServer, 0), message[48:72]).Packet, ntp.CryptoNAK,
+			ntp.ReasonBadMAC},
 		{"symmetric active", setMode(good, ntp.ModeSymmetricActive), ntp.Drop, ntp.ReasonMode},
 		{"server mode", setMode(good, ntp.ModeServer), ntp.Drop, ntp.ReasonMode},
 		{"crypto-NAK", append(bytes.Clone(good[:48]), 0, 0, 0, 0), ntp.Drop, ntp.ReasonCryptoNAK},
@@ -235,20 +237,24 @@ func TestUnsynchronised(t *testing.T) {
 				timestamp = testNow.Seconds()
 			}
 			later := testNow.Add(time.Hour)
-			if _, _, m := ask(t, s, Message{Code: Request(OpAssoc)}, later, false); m.Timestamp != timestamp || Status(m.Filestamp) != s.Status() {
+			if _, _, m := ask(t, s, Message{Code: Request(OpAssoc)}, later, false); m.Timestamp != timestamp ||
+				Status(m.Filestamp) != s.Status() {
 				t.Errorf("ASSOC %+v", m)
 			}
 			if _, _, m := ask(t, s, Message{Code: Request(OpCert), Value: []byte("tick")}, later, false); !m.Short || m.Code != 0x8202 {
 				t.Errorf("CERT %+v", m)
 			}
 			key := &cfg.Host.HostKey.RSAPublicKey
-			if _, _, m := ask(t, s, Message{Code: Request(OpCook), Value: keyfile.MarshalPublicKey(key)}, later, false); m.Code != 0x8203 || m.Timestamp != 0 || len(m.Signature) != 0 || len(m.Value) != 64 || m.Filestamp != timestamp {
+			if _, _, m := ask(t, s, Message{Code: Request(OpCook), Value: keyfile.MarshalPublicKey(key)}, later,
+				false); m.Code != 0x8203 || m.Timestamp != 0 || len(m.Signature) != 0 || len(m.Value) != 64 || m.Filestamp != timestamp {
 				t.Errorf("COOK %+v", m)
 			}
-			if _, _, m := ask(t, s, Message{Code: Request(OpIFF), Value: []byte{1, 2}}, later, false); m.Code != 0x8207 || m.Timestamp != 0 || len(m.Signature) != 0 || m.Filestamp != cfg.Host.IFFFilestamp {
+			if _, _, m := ask(t, s, Message{Code: Request(OpIFF), Value: []byte{1, 2}}, later, false); m.Code != 0x8207 ||
+				m.Timestamp != 0 || len(m.Signature) != 0 || m.Filestamp != cfg.Host.IFFFilestamp {
 				t.Errorf("IFF %+v", m)
 			}
-			if v, sess, m := ask(t, s, Message{Code: Request(OpSign), Value: cfg.Host.Certificate.Raw}, later, false); m.Code != 0xc206 || sess.Event != EventTSP || v.Reason != ntp.ReasonBadField {
+			if v, sess, m := ask(t, s, Message{Code: Request(OpSign), Value: cfg.Host.Certificate.Raw}, later,
+				false); m.Code != 0xc206 || sess.Event != EventTSP || v.Reason != ntp.ReasonBadField {
 				t.Errorf("SIGN %+v %v", m, sess.Event)
 			}
 			_, _, m := ask(t, s, Message{Code: Request(OpLeap), Short: true}, later, false)

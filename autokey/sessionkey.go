@@ -3,7 +3,6 @@ package autokey
 import (
 	"crypto/subtle"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -21,20 +20,6 @@ type Seed uint32
 
 // Format hides the seed, whatever the verb.
 func (Seed) Format(f fmt.State, _ rune) { io.WriteString(f, "seed(hidden)") }
-
-// NewSeed rolls a seed that is not ntpd's, which is 0.
-func NewSeed(rand io.Reader) (Seed, error) {
-	var b [4]byte
-	for range 8 {
-		if _, err := io.ReadFull(rand, b[:]); err != nil {
-			return 0, fmt.Errorf("autokey: seed: %w", err)
-		}
-		if s := Seed(binary.BigEndian.Uint32(b[:])); s != 0 {
-			return s, nil
-		}
-	}
-	return 0, errors.New("autokey: seed: the source of randomness gives zeros only")
-}
 
 // Scratch holds a digest and its buffers, so that session keys and MACs can
 // be computed without allocation. It must not be used concurrently.
@@ -108,11 +93,6 @@ func (s *Scratch) MAC(key, packet []byte) []byte {
 // time for MACs of the right length.
 func (s *Scratch) verifyMAC(key, packet, mac []byte) bool {
 	return subtle.ConstantTimeCompare(s.MAC(key, packet), mac) == 1
-}
-
-// sessionKey is Scratch.SessionKey for a single key.
-func sessionKey(d Digest, source, destination netip.Addr, keyID, cookie uint32) []byte {
-	return NewScratch(d).SessionKey(source, destination, keyID, cookie)
 }
 
 // nextKeyID returns the first 32 bits of a session key: the identifier of the

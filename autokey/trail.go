@@ -64,7 +64,8 @@ func (t *trail) add(c CachedCertificate, own string, policy keyfile.Policy) (com
 			return false, EventVFY, fmt.Errorf("%w: certificate of %.64q: its own signature: %w", errTrail, cert.Subject, err)
 		}
 		if !cert.Trusted {
-			return false, EventVFY, fmt.Errorf("%w: %.64q at its end is not trusted (ntp-keygen -T makes a trusted one)", errTrail, cert.Subject)
+			return false, EventVFY, fmt.Errorf("%w: %.64q at its end is not trusted (ntp-keygen -T makes a trusted one)", errTrail,
+				cert.Subject)
 		}
 		entry.Flags |= CertTrust
 	} else if event, err := t.goOn(cert, own); err != nil {
@@ -89,7 +90,8 @@ func (t *trail) link(cert *keyfile.Certificate, policy keyfile.Policy) (Event, e
 		return EventVFY, fmt.Errorf("%w: certificate of %.64q is not signed by %.64q: %w", errTrail, last.Subject, cert.Subject, err)
 	}
 	if !cert.ValidAt(last.NotBefore) {
-		return EventPER, fmt.Errorf("%w: certificate of %.64q was signed when that of %.64q was not valid", errTrail, last.Subject, cert.Subject)
+		return EventPER, fmt.Errorf("%w: certificate of %.64q was signed when that of %.64q was not valid", errTrail, last.Subject,
+			cert.Subject)
 	}
 	return EventOK, nil
 }

@@ -70,7 +70,7 @@ func TestSessionKeyVectors(t *testing.T) {
 		if !ok {
 			t.Fatalf("digest %q", v.Digest)
 		}
-		got := sessionKey(d, netip.MustParseAddr(v.Src), netip.MustParseAddr(v.Dst), unhex32(t, v.KeyID), unhex32(t, v.Cookie))
+		got := NewScratch(d).SessionKey(netip.MustParseAddr(v.Src), netip.MustParseAddr(v.Dst), unhex32(t, v.KeyID), unhex32(t, v.Cookie))
 		if want := unhex(t, v.SessionKey); !bytes.Equal(got, want) {
 			t.Errorf("%v: session key %x", v, got)
 		}
@@ -83,7 +83,7 @@ func TestSessionKeyVectors(t *testing.T) {
 func TestSessionKeyUnmaps(t *testing.T) {
 	a, b := netip.MustParseAddr("10.98.0.2"), netip.MustParseAddr("10.98.0.1")
 	mapped := netip.MustParseAddr("::ffff:10.98.0.2")
-	if got, want := sessionKey(MD5, mapped, b, 70000, 1), sessionKey(MD5, a, b, 70000, 1); !bytes.Equal(got, want) {
+	if got, want := NewScratch(MD5).SessionKey(mapped, b, 70000, 1), NewScratch(MD5).SessionKey(a, b, 70000, 1); !bytes.Equal(got, want) {
 		t.Errorf("4-in-6 address: %x, want %x", got, want)
 	}
 }
@@ -297,18 +297,6 @@ func TestSecretsAreHidden(t *testing.T) {
 			if strings.Contains(text, "305419896") || strings.Contains(text, "12345678") || len(text) > 100 {
 				t.Errorf("%s of %T: %.200s", verb, v, text)
 			}
-		}
-	}
-}
-
-func TestNewSeed(t *testing.T) {
-	s, err := NewSeed(bytes.NewReader([]byte{0, 0, 0, 0, 1, 2, 3, 4}))
-	if err != nil || s != 0x01020304 {
-		t.Errorf("%08x, %v", uint32(s), err)
-	}
-	for _, b := range [][]byte{nil, make([]byte, 64)} {
-		if s, err := NewSeed(bytes.NewReader(b)); err == nil {
-			t.Errorf("%d zeros: %08x", len(b), uint32(s))
 		}
 	}
 }

@@ -49,7 +49,8 @@ func (r *reader) chronyKey(words []string) *Key {
 	}
 	r.id = id
 	if len(words) == 1 || len(words) > 3 {
-		r.find(Error, "key %d is skipped: the line is not ID [TYPE] SECRET; chronyd knows no comment and no address list behind a secret", id)
+		r.find(Error, "key %d is skipped: the line is not ID [TYPE] SECRET; chronyd knows no comment and no address list behind a "+
+			"secret", id)
 		return nil
 	}
 	word, a := words[len(words)-1], &algorithms[0]
@@ -87,7 +88,8 @@ func (r *reader) chronyID(word string) (id uint32, ok bool) {
 		r.find(Error, "the line is skipped: it does not start with a key number of 1 to 4294967295")
 		return 0, false
 	case id == 0:
-		r.find(Error, "the line is skipped: key 0 (or a number that chronyd cuts to it) marks a crypto-NAK; give the key another number on both sides")
+		r.find(Error, "the line is skipped: key 0 (or a number that chronyd cuts to it) marks a crypto-NAK; give the key another "+
+			"number on both sides")
 		return 0, false
 	case !whole || magnitude > 1<<32-1:
 		r.find(Warning, "the key number is not plainly written: chronyd reads it as %d", id)

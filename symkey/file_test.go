@@ -50,7 +50,8 @@ func TestCorpus(t *testing.T) {
 		"019": {FormatChrony, "1:SHA1/16 2:SHA1/16 3:SHA1/16 4:SHA1/16 5:SHA1/16", false, ""}, // CR LF means nothing to chronyd
 		// The index says that all its lines load, but the secret of key 7 has 33
 		// characters and is no hex: ntpd 4.2.8p15 does reject the file for it.
-		"020": {FormatNTP, "1:MD5/8 2:MD5/20 3:MD5/12 4:SHA1/20 5:SHA256/14 6:AES128CMAC/16", true, "line 8: key 7: a secret of more than 20"},
+		"020": {FormatNTP, "1:MD5/8 2:MD5/20 3:MD5/12 4:SHA1/20 5:SHA256/14 6:AES128CMAC/16", true, "line 8: key 7: a secret of more " +
+			"than 20"},
 		"021": {FormatNTP, "1:SHA1/10 2:SHA1/12", false, "odd number of hex digits"},
 		"022": {FormatNTP, "1:SHA256/32", false, "only the first 64 digits of the secret count, of 80"},
 		"023": {FormatNTP, "7:MD5/9", false, "no type SHA "},
@@ -68,7 +69,8 @@ func TestCorpus(t *testing.T) {
 		"035": {FormatNTP, "", false, "ntpd has no type AES192CMAC by that name"},
 		"036": {FormatChrony, "10:MD5/8 20:MD5/8 25:SHA1/20 30:AES128CMAC/16 31:AES256CMAC/32 70000:SHA512/16", false, ""},
 		"037": {FormatNTP, generated, false, ""},
-		"038": {FormatNTP, "2:MD5/5", true, "line 1: key 1: the address list has an item that is no address: ntpd rejects the whole file for it (and 1 more errors)"},
+		"038": {FormatNTP, "2:MD5/5", true, "line 1: key 1: the address list has an item that is no address: ntpd rejects the whole " +
+			"file for it (and 1 more errors)"},
 	}
 	entries, err := os.ReadDir("testdata/corpus")
 	if err != nil {
@@ -117,26 +119,27 @@ func TestNTPDTraps(t *testing.T) {
 		data string
 		keys string // "" with rejected
 	}{
-		"unknown type without secret":        {"1 FOO" + good, ""},
-		"unknown type with bad hex":          {"1 FOO 0123456789abcdefghijklmn" + good, ""},
-		"unknown type with bad address":      {"1 FOO fake nope" + good, ""},
-		"unknown type":                       {"1 FOO fake" + good, "2=good"},
-		"bad address":                        {"1 M fake nope" + good, ""},
-		"number over 32 bits":                {"4294967297 M wrap" + good, "1=wrap 2=good"},
-		"number over 64 bits":                {"99999999999999999999 M wrap" + good, ""},
-		"negative number":                    {"-5 M neg" + good, ""},
-		"number with plus":                   {"+7 M plus" + good, "7=plus 2=good"},
-		"number with rest":                   {"12abc M rest" + good, "12=rest 2=good"},
-		"hex number":                         {"0x7 M hex" + good, ""},
-		"vertical tab":                       {"\v7 M vt" + good, "7=vt 2=good"},
-		"CR before the number":               {"\r7 M cr" + good, "7=cr 2=good"},
-		"CR alone":                           {"\r" + good, ""},
-		"CR behind the secret":               {"1 M fake\r" + good, "1=fake\r 2=good"},
-		"CR behind hex":                      {"1 M 00112233445566778899aabb\r" + good, ""},
-		"CR behind an address":               {"1 M fake 192.0.2.1\r" + good, ""},
-		"CR behind a prefix":                 {"1 M fake 192.0.2.1/24\r" + good, ""},
-		"CR behind types":                    {"1 M\r a\n2 MD5\r b\n3 SHA1\r c\n4 M d\n", "1=a 2=b 4=d"},
-		"no hex behind 64 digits":            {"1 M 3131313131313131313131313131313131313131313131313131313131313131zzzz" + good, "1=11111111111111111111111111111111 2=good"},
+		"unknown type without secret":   {"1 FOO" + good, ""},
+		"unknown type with bad hex":     {"1 FOO 0123456789abcdefghijklmn" + good, ""},
+		"unknown type with bad address": {"1 FOO fake nope" + good, ""},
+		"unknown type":                  {"1 FOO fake" + good, "2=good"},
+		"bad address":                   {"1 M fake nope" + good, ""},
+		"number over 32 bits":           {"4294967297 M wrap" + good, "1=wrap 2=good"},
+		"number over 64 bits":           {"99999999999999999999 M wrap" + good, ""},
+		"negative number":               {"-5 M neg" + good, ""},
+		"number with plus":              {"+7 M plus" + good, "7=plus 2=good"},
+		"number with rest":              {"12abc M rest" + good, "12=rest 2=good"},
+		"hex number":                    {"0x7 M hex" + good, ""},
+		"vertical tab":                  {"\v7 M vt" + good, "7=vt 2=good"},
+		"CR before the number":          {"\r7 M cr" + good, "7=cr 2=good"},
+		"CR alone":                      {"\r" + good, ""},
+		"CR behind the secret":          {"1 M fake\r" + good, "1=fake\r 2=good"},
+		"CR behind hex":                 {"1 M 00112233445566778899aabb\r" + good, ""},
+		"CR behind an address":          {"1 M fake 192.0.2.1\r" + good, ""},
+		"CR behind a prefix":            {"1 M fake 192.0.2.1/24\r" + good, ""},
+		"CR behind types":               {"1 M\r a\n2 MD5\r b\n3 SHA1\r c\n4 M d\n", "1=a 2=b 4=d"},
+		"no hex behind 64 digits": {"1 M 3131313131313131313131313131313131313131313131313131313131313131zzzz" + good,
+			"1=11111111111111111111111111111111 2=good"},
 		"odd digit no hex":                   {"1 M 31313131313131313131z" + good, ""},
 		"empty address":                      {"1 M fake 192.0.2.1,,192.0.2.2" + good, ""},
 		"comma at the end of addresses":      {"1 M fake 192.0.2.1," + good, ""},
@@ -171,7 +174,8 @@ func TestNTPDTraps(t *testing.T) {
 		"MD2 and MDC2 are not MD5":           {"1 MD2 fake\n1 MDC2 fake" + good, "2=good"},
 		"BLAKE2 is not found":                {"1 BLAKE2b512 fake\n1 BLAKE2s256 fake" + good, "2=good"},
 		"names of chronyd and ntpsec":        {"1 AES-128 fake\n1 AES256CMAC fake\n1 SHA-1 fake\n1 AES-128-CMAC fake" + good, "2=good"},
-		"short and long CMAC secrets":        {"1 AES128CMAC short\n3 CMAC exactly20characters!\n", "1=short\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00 3=exactly20charact"},
+		"short and long CMAC secrets": {"1 AES128CMAC short\n3 CMAC exactly20characters!\n",
+			"1=short\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00 3=exactly20charact"},
 	} {
 		file, err := ParseNTPKeys("ntp.keys", []byte(test.data))
 		if (err != nil) != (test.keys == "") || err != nil && !errors.Is(err, ErrRejected) {
@@ -293,7 +297,8 @@ func TestFindingsKeepSecrets(t *testing.T) {
 	} {
 		for _, parse := range []func(string, []byte) (*File, error){ParseNTPKeys, ParseNTPsecKeys, ParseChronyKeys} {
 			file, err := parse("keys", []byte(line+"\n"))
-			text := fmt.Sprint(err, file.Findings) + fmt.Sprintf("%v %+v %#v %s %q %x %d", file.Keys, *file, *file, file.Keys, file.Keys, file.Keys, file.Keys)
+			text := fmt.Sprint(err, file.Findings) + fmt.Sprintf("%v %+v %#v %s %q %x %d", file.Keys, *file, *file, file.Keys,
+				file.Keys, file.Keys, file.Keys)
 			if strings.Contains(strings.ToLower(text), strings.ToLower(secret)) || strings.Contains(text, "48754e74457232") {
 				t.Errorf("%q: %s", line, text)
 			}

@@ -280,15 +280,18 @@ func TestWriteLines(t *testing.T) {
 	}{
 		{mustKey(t, 1, "md5", []byte("plain")), "1 MD5 plain\n", "1 MD5 HEX:706c61696e\n"},
 		{mustKey(t, 2, "SHA1", []byte("0123456789abcdef01234"), prefix("192.0.2.1/32"), prefix("2001:db8::/32")),
-			"2 SHA1 303132333435363738396162636465663031323334 192.0.2.1,2001:db8::/32\n", "2 SHA1 HEX:303132333435363738396162636465663031323334\n"},
-		{mustKey(t, 3, "AES128", make([]byte, 16)), "3 AES128CMAC 00000000000000000000000000000000\n", "3 AES128 HEX:00000000000000000000000000000000\n"},
+			"2 SHA1 303132333435363738396162636465663031323334 192.0.2.1,2001:db8::/32\n", "2 SHA1 " +
+				"HEX:303132333435363738396162636465663031323334\n"},
+		{mustKey(t, 3, "AES128", make([]byte, 16)), "3 AES128CMAC 00000000000000000000000000000000\n", "3 AES128 " +
+			"HEX:00000000000000000000000000000000\n"},
 		{mustKey(t, 4, "MD5", []byte("with#hash!!")), "4 MD5 77697468236861736821" + "21\n", "4 MD5 HEX:7769746823686173682121\n"},
 		{mustKey(t, 5, "MD5", []byte("a b")), "not these 3 octets; make a new key", "5 MD5 HEX:612062\n"},
 		{mustKey(t, 6, "MD5", make([]byte, 33)), "not these 33 octets", "6 MD5 HEX:" + strings.Repeat("00", 33) + "\n"},
 		{mustKey(t, 65536, "MD5", []byte("plain")), "ntpd's key numbers end at 65535", "65536 MD5 HEX:706c61696e\n"},
 		{mustKey(t, 7, "AES192", make([]byte, 24)), "ntpd has no AES192CMAC", "chronyd has no type AES192CMAC"},
 		{mustKey(t, 8, "SHA224", []byte("plain")), "8 SHA224 plain\n", "chronyd has no type SHA224"},
-		{mustKey(t, 9, "MD5", []byte("plain"), slices.Repeat([]netip.Prefix{prefix("192.0.2.0/24")}, 60)...), "use fewer, wider prefixes", "9 MD5 HEX:706c61696e\n"},
+		{mustKey(t, 9, "MD5", []byte("plain"), slices.Repeat([]netip.Prefix{prefix("192.0.2.0/24")}, 60)...), "use fewer, wider " +
+			"prefixes", "9 MD5 HEX:706c61696e\n"},
 		{mustKey(t, 10, "MD5", make([]byte, 1100)), "not these 1100 octets", "do not fit on a line"},
 	} {
 		for _, got := range []struct {

@@ -267,7 +267,8 @@ func TestLongInput(t *testing.T) {
 }
 
 func TestOpenVerdicts(t *testing.T) {
-	near := mustKey(t, 1, "SHA1", []byte("0123456789abcdef"), netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("fe80::/10")).LimitClients()
+	near := mustKey(t, 1, "SHA1", []byte("0123456789abcdef"), netip.MustParsePrefix("192.0.2.0/24"),
+		netip.MustParsePrefix("fe80::/10")).LimitClients()
 	sources := mustKey(t, 4, "SHA1", []byte("0123456789abcdef"), netip.MustParsePrefix("192.0.2.0/24"))
 	hidden := mustKey(t, 2, "SHA1", []byte("0123456789abcdef"))
 	trusted, err := ParseTrusted([]string{"1", "4"})

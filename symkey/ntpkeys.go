@@ -207,10 +207,12 @@ func (d *ntpDialect) unknownType(word string) string {
 // ntpSecret decodes a secret. ok is false if it is an error.
 func (r *reader) ntpSecret(word string, cut bool, d *ntpDialect) (secret []byte, ok bool) {
 	if strings.HasSuffix(word, "\r") && len(word) <= maxLiteral {
-		r.find(Warning, "key %d: the carriage return at the end of the line is part of the secret, and so it is on every client that works: convert the line ends on all sides or on none", r.id)
+		r.find(Warning, "key %d: the carriage return at the end of the line is part of the secret, and so it is on every client that "+
+			"works: convert the line ends on all sides or on none", r.id)
 	}
 	if cut {
-		r.find(Warning, "key %d: the # directly behind the secret starts a comment; if it was meant as a part of the secret, it is none", r.id)
+		r.find(Warning, "key %d: the # directly behind the secret starts a comment; if it was meant as a part of the secret, it is "+
+			"none", r.id)
 	}
 	if len(word) <= maxLiteral {
 		switch {
@@ -224,7 +226,8 @@ func (r *reader) ntpSecret(word string, cut bool, d *ntpDialect) (secret []byte,
 	digits := word[:min(len(word), maxHexDigits)]
 	if !isHex(digits) {
 		if isHex(strings.TrimSuffix(digits, "\r")) {
-			r.find(Error, "key %d: the carriage return at the end of the line makes the secret bad hex: %s; convert the line ends", r.id, d.bad)
+			r.find(Error, "key %d: the carriage return at the end of the line makes the secret bad hex: %s; convert the line ends",
+				r.id, d.bad)
 		} else {
 			r.find(Error, "key %d: a secret of more than %d characters has to be hex: %s", r.id, maxLiteral, d.bad)
 		}

@@ -53,7 +53,8 @@ func AppendNTPKeysLine(dst []byte, k *Key) ([]byte, error) {
 	case n >= minHexOctets && n <= maxHexOctets:
 		line = hex.AppendEncode(line, k.secret)
 	default:
-		return dst, fmt.Errorf("key %d: %w: ntpd's file holds 1 to %d plain characters or %d to %d octets of hex, not these %d octets; make a new key",
+		return dst, fmt.Errorf("key %d: %w: ntpd's file holds 1 to %d plain characters or %d to %d octets of hex, not these %d "+
+			"octets; make a new key",
 			k.id, errSecret, maxLiteral, minHexOctets, maxHexOctets, n)
 	}
 	for i, p := range k.addresses {
@@ -96,7 +97,8 @@ func AppendChronyKeysLine(dst []byte, k *Key) ([]byte, error) {
 	line = append(line, " HEX:"...)
 	line = hex.AppendEncode(line, k.secret)
 	if len(line)-start > maxChronyLine-1 {
-		return dst, fmt.Errorf("key %d: %w: %d octets do not fit on a line of chronyd's file; make a new key", k.id, errSecret, len(k.secret))
+		return dst, fmt.Errorf("key %d: %w: %d octets do not fit on a line of chronyd's file; make a new key", k.id, errSecret,
+			len(k.secret))
 	}
 	return append(line, '\n'), nil
 }

@@ -50,13 +50,15 @@ func (g *MVGroup) Works(j int) bool {
 // in 128 times or less. (ntp-keygen's own come out shorter at random.)
 func GenerateMV(rand io.Reader, bits, keys int, progress Progress) (*MVGroup, error) {
 	if keys < MinMVKeys || keys > maxMVKeys {
-		return nil, fmt.Errorf("%w: MV group of %d client keys, want %d to %d, of which the last is revoked", ErrParameters, keys, MinMVKeys, maxMVKeys)
+		return nil, fmt.Errorf("%w: MV group of %d client keys, want %d to %d, of which the last is revoked", ErrParameters, keys,
+			MinMVKeys, maxMVKeys)
 	}
 	if bits < 256 || bits > MaxNewBits {
 		return nil, fmt.Errorf("%w: MV modulus of %d bits, want 256 to %d", ErrParameters, bits, MaxNewBits)
 	}
 	if bits/keys < minMVPrime {
-		return nil, fmt.Errorf("%w: MV modulus of %d bits is too short for %d client keys, want at least %d", ErrParameters, bits, keys, keys*minMVPrime)
+		return nil, fmt.Errorf("%w: MV modulus of %d bits is too short for %d client keys, want at least %d", ErrParameters, bits,
+			keys, keys*minMVPrime)
 	}
 	m := &mvMaker{rand: rand, keys: keys, bits: (bits + 7) &^ 7, primeBits: bits / keys, progress: progress.of("MV")}
 	for _, step := range []func() error{m.modulus, m.generator, m.roots, m.master, m.groupKey} {

@@ -305,7 +305,8 @@ func TestValidateRefuses(t *testing.T) {
 			t.Errorf("%s: %v, want ErrParameters", name, err)
 		}
 	}
-	for _, p := range []pair{{"iff", &IFFKey{}, &IFFParameters{}, 0}, {"gq", &GQKey{}, &GQParameters{}, 0}, {"mv", &MVKey{}, &MVParameters{}, 0}} {
+	for _, p := range []pair{{"iff", &IFFKey{}, &IFFParameters{}, 0}, {"gq", &GQKey{}, &GQParameters{}, 0}, {"mv", &MVKey{},
+		&MVParameters{}, 0}} {
 		_, err1 := p.Respond(rand.Reader, []byte{1})
 		_, err2 := p.Challenge(rand.Reader)
 		for _, err := range []error{err1, err2, p.Verify([]byte{1}, []byte{0x30, 0})} {

@@ -56,7 +56,8 @@ func TestEncodeCertificateLikeKeygen(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	header := Header{Name: "ntpkey_" + cert.NID.Scheme() + "cert_tick", Filestamp: stamp, Made: time.Date(2026, 11, 21, 22, 33, 54, 0, time.UTC)}
+	header := Header{Name: "ntpkey_" + cert.NID.Scheme() + "cert_tick", Filestamp: stamp, Made: time.Date(2026, 11, 21, 22, 33, 54,
+		0, time.UTC)}
 	got, err := EncodeCertificate(header, cert.Raw)
 	if err != nil || !bytes.Equal(got, want) {
 		t.Errorf("wrote\n%s\nntp-keygen wrote\n%s (%v)", got, want, err)
@@ -97,12 +98,14 @@ func TestCertificateDates(t *testing.T) {
 	key := hostKey512(t)
 	for _, year := range []int{1999, 2026, 2036, 2049, 2050, 2100} {
 		when := time.Date(year, 12, 31, 23, 59, 59, 0, time.UTC)
-		der, err := CreateCertificate(rand.Reader, CertificateTemplate{Subject: "tick", NotBefore: when, NotAfter: when.Add(time.Hour)}, key, RSAMD5)
+		der, err := CreateCertificate(rand.Reader, CertificateTemplate{Subject: "tick", NotBefore: when,
+			NotAfter: when.Add(time.Hour)}, key, RSAMD5)
 		if err != nil {
 			t.Fatal(err)
 		}
 		request, err := ParseCertificate(der)
-		if err != nil || !request.NotBefore.Equal(when) || !request.ValidAt(when) || request.ValidAt(when.Add(-time.Second)) || request.ValidAt(when.Add(2*time.Hour)) {
+		if err != nil || !request.NotBefore.Equal(when) || !request.ValidAt(when) || request.ValidAt(when.Add(-time.Second)) ||
+			request.ValidAt(when.Add(2*time.Hour)) {
 			t.Errorf("%d: %v, %v", year, request, err)
 		}
 		signed, err := SignCertificate(rand.Reader, request, Issuer{"tock", key, RSAMD5}, when)
@@ -184,7 +187,8 @@ func TestExtendedKeyUsage(t *testing.T) {
 		{[]asn1.ObjectIdentifier{oid(1, 3, 6, 1, 5, 5, 7, 3, 8)}, false, false},
 		{nil, false, false},
 	} {
-		der, err := CreateCertificate(rand.Reader, CertificateTemplate{Subject: "tick", NotBefore: keysMade, NotAfter: keysMade}, key, RSAMD5)
+		der, err := CreateCertificate(rand.Reader, CertificateTemplate{Subject: "tick", NotBefore: keysMade, NotAfter: keysMade},
+			key, RSAMD5)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -55,10 +55,12 @@ func (l *loader) weak(name string, bits int) {
 // judgeGQ looks at a GQ key beside the certificate.
 func (l *loader) judgeGQ(name string) {
 	if bits := l.host.GQ.N.BitLen(); bits > maxGQBits {
-		l.find(name, FindGQTooLarge, fmt.Sprintf("modulus of %d bits: ntpd 4.2.8 clients cannot verify above %d; make one with ntp-keygen -G -b 512", bits, maxGQBits))
+		l.find(name, FindGQTooLarge, fmt.Sprintf("modulus of %d bits: ntpd 4.2.8 clients cannot verify above %d; make one with "+
+			"ntp-keygen -G -b 512", bits, maxGQBits))
 	}
 	if v := l.host.Certificate.GQPublic; v == nil || v.Cmp(l.host.GQ.Public()) != 0 {
-		l.find(name, FindGQMismatch, "the certificate does not carry this key's public value, so no client can verify it; run ntp-keygen again with the GQ key in place")
+		l.find(name, FindGQMismatch, "the certificate does not carry this key's public value, so no client can verify it; run "+
+			"ntp-keygen again with the GQ key in place")
 	}
 }
 
@@ -66,7 +68,8 @@ func (l *loader) judgeGQ(name string) {
 func (l *loader) judge() {
 	cert, name := l.host.Certificate, "ntpkey_cert_"+l.opt.Host
 	if !cert.PublicKey.Equal(l.host.Signer().Public()) {
-		l.find(name, FindKeyMismatch, "certificate of another key than the one that signs, so no client can verify anything; make a new one with ntp-keygen")
+		l.find(name, FindKeyMismatch, "certificate of another key than the one that signs, so no client can verify anything; make a "+
+			"new one with ntp-keygen")
 	}
 	switch cert.NID {
 	case RSAMD4, RSAMD5, RSASHA1, RSASHA1Old, RSARIPEMD160, DSASHA1, DSASHA1Old:
@@ -76,7 +79,8 @@ func (l *loader) judge() {
 		l.find(name, FindFilestamp, "valid from before its filestamp, so peers refuse it; make a new one with ntp-keygen")
 	}
 	if !cert.Trusted && !cert.Private {
-		l.find(name, FindUntrusted, "neither trusted (-T) nor private (-P): clients can use this host only once a trusted host has signed its certificate")
+		l.find(name, FindUntrusted, "neither trusted (-T) nor private (-P): clients can use this host only once a trusted host has "+
+			"signed its certificate")
 	}
 	if l.encrypted != "" && l.opt.Password == l.opt.Host {
 		l.find(l.encrypted, FindPassword, "the password is the host name, which anybody can guess")

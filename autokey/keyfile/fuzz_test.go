@@ -125,7 +125,8 @@ func FuzzParseCertificate(f *testing.F) {
 			}
 			return
 		}
-		if err := c.CheckSignature(DefaultPolicy(), c.PublicKey); err != nil && !errors.Is(err, ErrAlgorithm) && !errors.Is(err, ErrSignature) {
+		if err := c.CheckSignature(DefaultPolicy(), c.PublicKey); err != nil && !errors.Is(err, ErrAlgorithm) && !errors.Is(err,
+			ErrSignature) {
 			t.Errorf("unclassed error: %v", err)
 		}
 		signed, err := SignCertificate(rand.Reader, c, Issuer{"tick", key, RSAMD5}, keysMade)

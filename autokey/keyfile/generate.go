@@ -112,7 +112,8 @@ var schemeNames = map[string]NID{
 func FindScheme(name string, key PublicKey) (NID, error) {
 	nid := schemeByName(name)
 	if nid == 0 {
-		return 0, fmt.Errorf("%w: scheme %q; want RSA-MD5, RSA-SHA1, RSA-SHA256, RSA-SHA384, RSA-SHA512, RSA-SHA224, RSA-RIPEMD160 or RSA-MD4", ErrAlgorithm, clip(name))
+		return 0, fmt.Errorf("%w: scheme %q; want RSA-MD5, RSA-SHA1, RSA-SHA256, RSA-SHA384, RSA-SHA512, RSA-SHA224, RSA-RIPEMD160 "+
+			"or RSA-MD4", ErrAlgorithm, clip(name))
 	}
 	if nid.find().family == key.family() {
 		return nid, nil

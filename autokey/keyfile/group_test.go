@@ -200,7 +200,8 @@ func TestExports(t *testing.T) {
 		t.Errorf("GQ -q: %v", err)
 	}
 
-	server, client := mustKey(t, "sessions/mv-b256-n5/server/ntpkey_mvkey_tick", "serverpw"), mustKey(t, "sessions/mv-b256-n5/client/ntpkey_mvpar_tick", "")
+	server, client := mustKey(t, "sessions/mv-b256-n5/server/ntpkey_mvkey_tick", "serverpw"), mustKey(t,
+		"sessions/mv-b256-n5/client/ntpkey_mvpar_tick", "")
 	if _, err := server.MVParameters(); !errors.Is(err, ErrKeyType) {
 		t.Errorf("MV server key as parameters: %v, want ErrKeyType", err)
 	}
@@ -233,7 +234,8 @@ func TestEncodeGroupLikeTheWorkingOnes(t *testing.T) {
 		} else if g.MV != nil {
 			parameters = g.MV
 		}
-		got, err := EncodeGroup(Header{Name: "ntpkey_" + test.scheme.String() + "par_tick", Filestamp: g.Filestamp, Made: keysMade}, parameters)
+		got, err := EncodeGroup(Header{Name: "ntpkey_" + test.scheme.String() + "par_tick", Filestamp: g.Filestamp, Made: keysMade},
+			parameters)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -97,7 +97,8 @@ func (l *loader) key(kind, owner string) (f *KeyFile, name string, err error) {
 	}
 	f, err = ReadKey(data, l.opt.Password)
 	if errors.Is(err, ErrPassword) {
-		err = fmt.Errorf("%w; one password opens all private files of a host: set it as ntp.conf's \"crypto pw\" does (default is the host name)", err)
+		err = fmt.Errorf("%w; one password opens all private files of a host: set it as ntp.conf's \"crypto pw\" does (default is "+
+			"the host name)", err)
 	}
 	if err != nil {
 		return nil, name, inFile(name, err)
@@ -114,7 +115,8 @@ func (l *loader) hostKey() error {
 		return err
 	}
 	if f == nil {
-		return inFile(name, fmt.Errorf("%w, or a link to nothing; check key directory and host name, or make the keys with ntp-keygen", fs.ErrNotExist))
+		return inFile(name, fmt.Errorf("%w, or a link to nothing; check key directory and host name, or make the keys with "+
+			"ntp-keygen", fs.ErrNotExist))
 	}
 	key, err := f.PrivateKey()
 	if err != nil {
@@ -170,7 +172,8 @@ func (l *loader) certificate() error {
 		return inFile(name, fmt.Errorf("%w: %w", ErrCertificate, err))
 	}
 	if a := cert.NID.find(); a.family != signer.family() {
-		return inFile(name, fmt.Errorf("%w: made with %v, but the sign key is of another kind; make a new one with ntp-keygen", ErrCertificate, cert.NID))
+		return inFile(name, fmt.Errorf("%w: made with %v, but the sign key is of another kind; make a new one with ntp-keygen",
+			ErrCertificate, cert.NID))
 	}
 	l.host.Certificate, l.host.CertificateFilestamp, l.host.Name = cert, stamp, cert.Subject
 	return nil

@@ -162,7 +162,8 @@ func TestLoadHostFilestamps(t *testing.T) {
 		t.Errorf("certificate of -P is not private (%v)", err)
 	}
 	sign, err := LoadHost(os.DirFS("testdata/keys/tc-rsasign1024"), HostOptions{Host: "tick", Password: "serverpw"})
-	if err != nil || sign.SignKey == nil || sign.HostKey.Equal(sign.SignKey.Public()) || !sign.Certificate.PublicKey.Equal(sign.SignKey.Public()) {
+	if err != nil || sign.SignKey == nil || sign.HostKey.Equal(sign.SignKey.Public()) ||
+		!sign.Certificate.PublicKey.Equal(sign.SignKey.Public()) {
 		t.Errorf("sign key is not used (%v)", err)
 	}
 }
@@ -194,13 +195,19 @@ func TestLoadHostErrors(t *testing.T) {
 		want   error
 		text   string // part of the error
 	}{
-		"no host key":      {"keys/iff-b512", func(f fstest.MapFS, _ *HostOptions) { delete(f, "ntpkey_host_tick") }, "ntpkey_host_tick", fs.ErrNotExist, "ntp-keygen"},
-		"no certificate":   {"keys/iff-b512", func(f fstest.MapFS, _ *HostOptions) { delete(f, "ntpkey_cert_tick") }, "ntpkey_cert_tick", fs.ErrNotExist, "ntp-keygen"},
-		"other host name":  {"keys/iff-b512", func(_ fstest.MapFS, o *HostOptions) { o.Host = "tack" }, "ntpkey_host_tack", fs.ErrNotExist, "host name"},
-		"no host name":     {"keys/iff-b512", func(_ fstest.MapFS, o *HostOptions) { o.Host = "" }, "ntpkey_host_", fs.ErrNotExist, ""},
-		"name with a path": {"keys/iff-b512", func(_ fstest.MapFS, o *HostOptions) { o.Host = "../tick" }, "ntpkey_host_../tick", fs.ErrInvalid, ""},
-		"wrong password":   {"keys/iff-b512", func(_ fstest.MapFS, o *HostOptions) { o.Password = "wrong" }, "ntpkey_host_tick", ErrPassword, "crypto pw"},
-		"default password": {"keys/iff-b512", func(_ fstest.MapFS, o *HostOptions) { o.Password = "" }, "ntpkey_host_tick", ErrPassword, "crypto pw"},
+		"no host key": {"keys/iff-b512", func(f fstest.MapFS, _ *HostOptions) { delete(f, "ntpkey_host_tick") },
+			"ntpkey_host_tick", fs.ErrNotExist, "ntp-keygen"},
+		"no certificate": {"keys/iff-b512", func(f fstest.MapFS, _ *HostOptions) { delete(f, "ntpkey_cert_tick") },
+			"ntpkey_cert_tick", fs.ErrNotExist, "ntp-keygen"},
+		"other host name": {"keys/iff-b512", func(_ fstest.MapFS, o *HostOptions) { o.Host = "tack" }, "ntpkey_host_tack",
+			fs.ErrNotExist, "host name"},
+		"no host name": {"keys/iff-b512", func(_ fstest.MapFS, o *HostOptions) { o.Host = "" }, "ntpkey_host_", fs.ErrNotExist, ""},
+		"name with a path": {"keys/iff-b512", func(_ fstest.MapFS, o *HostOptions) { o.Host = "../tick" }, "ntpkey_host_../tick",
+			fs.ErrInvalid, ""},
+		"wrong password": {"keys/iff-b512", func(_ fstest.MapFS, o *HostOptions) { o.Password = "wrong" }, "ntpkey_host_tick",
+			ErrPassword, "crypto pw"},
+		"default password": {"keys/iff-b512", func(_ fstest.MapFS, o *HostOptions) { o.Password = "" }, "ntpkey_host_tick",
+			ErrPassword, "crypto pw"},
 		"key of other host": {"keys/iff-b512", func(f fstest.MapFS, _ *HostOptions) {
 			f["ntpkey_iffkey_tick"] = dirFS(t, "keys/nopw")["ntpkey_iffkey_tick"]
 		}, "ntpkey_iffkey_tick", ErrPassword, "one password"},
@@ -208,7 +215,10 @@ func TestLoadHostErrors(t *testing.T) {
 			"ntpkey_host_tick", ErrKeyType, "CERTIFICATE"},
 		"key as certificate": {"keys/iff-b512", func(f fstest.MapFS, _ *HostOptions) { f["ntpkey_cert_tick"] = f["ntpkey_host_tick"] },
 			"ntpkey_cert_tick", ErrKeyType, "CERTIFICATE"},
-		"DSA host key": {"keys/tc-dsasign1024-sha256", func(f fstest.MapFS, _ *HostOptions) { f["ntpkey_host_tick"] = f["ntpkey_sign_tick"] },
+		"DSA host key": {"keys/tc-dsasign1024-sha256", func(f fstest.MapFS,
+			_ *HostOptions) {
+			f["ntpkey_host_tick"] = f["ntpkey_sign_tick"]
+		},
 			"ntpkey_host_tick", ErrKeyType, "RSA"},
 		"host key as IFF key": {"keys/iff-b512", func(f fstest.MapFS, _ *HostOptions) { f["ntpkey_iffkey_tick"] = f["ntpkey_host_tick"] },
 			"ntpkey_iffkey_tick", ErrKeyType, "DSA"},
@@ -235,7 +245,8 @@ func TestLoadHostCertificates(t *testing.T) {
 	fsys := dirFS(t, "keys/tc-rsa512-md5")
 	opt := HostOptions{Host: "tick", Password: "serverpw", Now: keysMade}
 	key, stamp := hostKey512(t), uint32(4004289234)
-	template := CertificateTemplate{Subject: "tick", Serial: stamp, NotBefore: keysMade.Add(-time.Hour), NotAfter: keysMade.Add(time.Hour), Trusted: true}
+	template := CertificateTemplate{Subject: "tick", Serial: stamp, NotBefore: keysMade.Add(-time.Hour),
+		NotAfter: keysMade.Add(time.Hour), Trusted: true}
 	put := func(der []byte, stamp uint32) (*Host, error) {
 		data, err := EncodeCertificate(Header{Name: "ntpkey_RSA-MD5cert_tick", Filestamp: stamp, Made: keysMade}, der)
 		if err != nil {

@@ -205,7 +205,8 @@ func (i *Inspection) gq(k *KeyFile) {
 	case err != nil:
 		i.Server.refuse("%s", short(err))
 	case e.Cmp(key.U) != 0 || d.Cmp(key.B) != 0:
-		i.Server.refuse("arranged as ntp-keygen writes it: ntpd 4.2.8p15 looks for u and b in other places and answers wrongly; `keygen repair` rearranges it")
+		i.Server.refuse("arranged as ntp-keygen writes it: ntpd 4.2.8p15 looks for u and b in other places and answers wrongly; " +
+			"`keygen repair` rearranges it")
 	}
 	p, err := k.gqParameters()
 	if err != nil {
@@ -217,7 +218,8 @@ func (i *Inspection) gq(k *KeyFile) {
 		i.Client.refuse("arranged as ntp-keygen writes it: ntpd 4.2.8p15 computes with the exponent 1; `keygen repair` rearranges it")
 	}
 	if i.Bits > maxGQBits {
-		i.Client.refuse("modulus of %d bits: ntpd 4.2.8 cuts the public value in the certificate, above %d bits wrongly; make a smaller group (-G -b %d)", i.Bits, maxGQBits, maxGQBits)
+		i.Client.refuse("modulus of %d bits: ntpd 4.2.8 cuts the public value in the certificate, above %d bits wrongly; make a "+
+			"smaller group (-G -b %d)", i.Bits, maxGQBits, maxGQBits)
 		i.find(FindGQTooLarge, fmt.Sprintf("clients of ntpd 4.2.8 manage at most %d bits", maxGQBits))
 	}
 	if key != nil {
@@ -311,7 +313,8 @@ func (i *Inspection) certificateValidity(c *Certificate, now time.Time, refuse f
 	case !c.NotBefore.Before(c.NotAfter) && !c.NotBefore.Equal(c.NotAfter):
 		refuse("ends before it begins: peers refuse it")
 	case now.After(c.NotAfter):
-		refuse("expired on %s: the server signs nothing for its clients, a client does not get its own certificate signed; `keygen renew` makes a new one", c.NotAfter.UTC().Format(day))
+		refuse("expired on %s: the server signs nothing for its clients, a client does not get its own certificate signed; `keygen "+
+			"renew` makes a new one", c.NotAfter.UTC().Format(day))
 		i.find(FindExpired, "expired on "+c.NotAfter.UTC().Format(day))
 	case now.Before(c.NotBefore):
 		i.find(FindNotYetValid, "valid from "+c.NotBefore.UTC().Format(day))

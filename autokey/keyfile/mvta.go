@@ -68,7 +68,8 @@ func ReadMVGroup(data []byte, password string) (*identity.MVGroup, uint32, error
 		keys = append(keys, raw)
 	}
 	if len(keys) < 2+identity.MinMVKeys {
-		return nil, 0, fmt.Errorf("%w: %d keys, the file of an MV trusted authority has one for itself, one for the servers, and those of the clients", ErrKeyType, len(keys))
+		return nil, 0, fmt.Errorf("%w: %d keys, the file of an MV trusted authority has one for itself, one for the servers, and "+
+			"those of the clients", ErrKeyType, len(keys))
 	}
 	g, err := mvGroupOf(keys)
 	return g, c.filestamp, err

@@ -148,23 +148,27 @@ func TestDamagedFiles(t *testing.T) {
 		data []byte
 		want error
 	}{
-		"empty":                 {nil, ErrFormat},
-		"comments only":         {[]byte("# x.1\n# y\n"), ErrFormat},
-		"truncated":             {plain[:len(plain)/2], ErrFormat},
-		"base64 damaged":        {[]byte(strings.Replace(text, "MII", "M*I", 1)), ErrFormat},
-		"no header":             {pem.EncodeToMemory(block), ErrFormat},
-		"octet behind":          {withDER(typeRSA, append(bytes.Clone(block.Bytes), 0)), ErrFormat},
-		"DER truncated":         {withDER(typeRSA, block.Bytes[:len(block.Bytes)-1]), ErrFormat},
-		"RSA as DSA":            {withDER(typeDSA, block.Bytes), ErrFormat},
-		"RSA as PKCS #8":        {withDER(typePKCS8, block.Bytes), ErrFormat},
-		"PKCS #8 of a DSA":      {withDER(typeRSA, []byte{0x30, 0}), ErrFormat},
-		"EC key":                {withDER("EC PRIVATE KEY", []byte{0x30, 0}), ErrKeyType},
-		"certificate":           {mustRead(t, "keys/tc-rsa512-md5/ntpkey_cert_tick"), ErrKeyType},
-		"too long":              {append(bytes.Clone(plain), bytes.Repeat([]byte{'\n'}, maxFile)...), ErrUnsupported},
-		"DEK-Info without IV":   {[]byte("# x.1\n\n-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: DES-CBC\n\nAAAA\n-----END RSA PRIVATE KEY-----\n"), ErrFormat},
-		"DEK-Info short IV":     {[]byte("# x.1\n\n-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: DES-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n"), ErrFormat},
-		"DEK-Info other cipher": {[]byte("# x.1\n\n-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: IDEA-CBC,0011223344556677\n\nAAAA\n-----END RSA PRIVATE KEY-----\n"), ErrUnsupported},
-		"odd length encrypted":  {[]byte("# x.1\n\n-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: DES-CBC,0011223344556677\n\nAAAA\n-----END RSA PRIVATE KEY-----\n"), ErrFormat},
+		"empty":            {nil, ErrFormat},
+		"comments only":    {[]byte("# x.1\n# y\n"), ErrFormat},
+		"truncated":        {plain[:len(plain)/2], ErrFormat},
+		"base64 damaged":   {[]byte(strings.Replace(text, "MII", "M*I", 1)), ErrFormat},
+		"no header":        {pem.EncodeToMemory(block), ErrFormat},
+		"octet behind":     {withDER(typeRSA, append(bytes.Clone(block.Bytes), 0)), ErrFormat},
+		"DER truncated":    {withDER(typeRSA, block.Bytes[:len(block.Bytes)-1]), ErrFormat},
+		"RSA as DSA":       {withDER(typeDSA, block.Bytes), ErrFormat},
+		"RSA as PKCS #8":   {withDER(typePKCS8, block.Bytes), ErrFormat},
+		"PKCS #8 of a DSA": {withDER(typeRSA, []byte{0x30, 0}), ErrFormat},
+		"EC key":           {withDER("EC PRIVATE KEY", []byte{0x30, 0}), ErrKeyType},
+		"certificate":      {mustRead(t, "keys/tc-rsa512-md5/ntpkey_cert_tick"), ErrKeyType},
+		"too long":         {append(bytes.Clone(plain), bytes.Repeat([]byte{'\n'}, maxFile)...), ErrUnsupported},
+		"DEK-Info without IV": {[]byte("# x.1\n\n-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: " +
+			"DES-CBC\n\nAAAA\n-----END RSA PRIVATE KEY-----\n"), ErrFormat},
+		"DEK-Info short IV": {[]byte("# x.1\n\n-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: " +
+			"DES-CBC,00\n\nAAAA\n-----END RSA PRIVATE KEY-----\n"), ErrFormat},
+		"DEK-Info other cipher": {[]byte("# x.1\n\n-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: " +
+			"IDEA-CBC,0011223344556677\n\nAAAA\n-----END RSA PRIVATE KEY-----\n"), ErrUnsupported},
+		"odd length encrypted": {[]byte("# x.1\n\n-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: " +
+			"DES-CBC,0011223344556677\n\nAAAA\n-----END RSA PRIVATE KEY-----\n"), ErrFormat},
 	} {
 		if _, err := ReadKey(test.data, "openssl"); !errors.Is(err, test.want) {
 			t.Errorf("%s: %v, want %v", name, err, test.want)
@@ -270,7 +274,8 @@ func TestReadOurOwn(t *testing.T) {
 					continue
 				}
 				got, err := f.PrivateKey()
-				if err != nil || !got.Public().Equal(key.Public()) || f.Filestamp != h.Filestamp || f.PKCS8 == traditional || f.Encrypted != (cipher != "") {
+				if err != nil || !got.Public().Equal(key.Public()) || f.Filestamp != h.Filestamp || f.PKCS8 == traditional ||
+					f.Encrypted != (cipher != "") {
 					t.Errorf("%v: reads as another key (%v)", e, err)
 				}
 			}

@@ -131,7 +131,8 @@ func (r *repairer) iff() ([]byte, string, error) {
 // iffFromServer takes the public value from the server's key.
 func (r *repairer) iffFromServer() ([]byte, string, error) {
 	if r.opt.Server == nil {
-		return nil, "", fmt.Errorf("%w: the public value v, which only the server's IFF key gives; name it with --server-key", ErrIncomplete)
+		return nil, "", fmt.Errorf("%w: the public value v, which only the server's IFF key gives; name it with --server-key",
+			ErrIncomplete)
 	}
 	key, err := r.opt.Server.IFFKey()
 	if err != nil {
@@ -142,7 +143,8 @@ func (r *repairer) iffFromServer() ([]byte, string, error) {
 		return nil, "", fmt.Errorf("%w: the server key is of another IFF group", ErrKeyType)
 	}
 	if r.opt.Server.Filestamp != r.file.Filestamp {
-		return nil, "", fmt.Errorf("%w: the server key has filestamp %d, the group file %d; ntpd wants them equal, so export the group file again",
+		return nil, "", fmt.Errorf("%w: the server key has filestamp %d, the group file %d; ntpd wants them equal, so export the "+
+			"group file again",
 			ErrKeyType, r.opt.Server.Filestamp, r.file.Filestamp)
 	}
 	return r.group(key.Parameters(), "made the IFF group file again, with the public value v from the server's key")

@@ -123,7 +123,8 @@ func TestCertificateVectors(t *testing.T) {
 		const layout = "060102150405Z"
 		if c.Subject != v.Subject || c.Issuer != v.Issuer || c.Serial.Cmp(big.NewInt(int64(v.Serial))) != 0 ||
 			c.NotBefore.Format(layout) != v.NotBefore || c.NotAfter.Format(layout) != v.NotAfter || c.NID != nidByOID(id) {
-			t.Errorf("%s %s: read as %s, %s, %v, %v, %v, %v", v.Session, v.EF, c.Subject, c.Issuer, c.Serial, c.NotBefore, c.NotAfter, c.NID)
+			t.Errorf("%s %s: read as %s, %s, %v, %v, %v, %v", v.Session, v.EF, c.Subject, c.Issuer, c.Serial, c.NotBefore,
+				c.NotAfter, c.NID)
 		}
 		issuer := issuers[v.Session+" "+c.Issuer]
 		if issuer == nil {

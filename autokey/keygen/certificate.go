@@ -45,7 +45,8 @@ func (m *maker) certificate() error {
 	}
 	end := m.in.Now.UTC().Truncate(time.Second).AddDate(0, 0, m.in.Options.number("lifetime", 365))
 	if m.in.Options.number("lifetime", 365) < 0 || end.Year() > 9999 {
-		return badOption("lifetime option value %d is out of range.\nit must be 0 or more days, and end before the year 10000", m.in.Options.number("lifetime", 365))
+		return badOption("lifetime option value %d is out of range.\nit must be 0 or more days, and end before the year 10000",
+			m.in.Options.number("lifetime", 365))
 	}
 	m.tell("Generating new certificate %s %s", m.names.subject, keyfile.CertificateScheme(nid))
 	der, err := keyfile.CreateCertificate(m.in.Rand, keyfile.CertificateTemplate{
@@ -101,9 +102,11 @@ func (m *maker) judge(i *keyfile.Inspection, nid keyfile.NID) {
 		}
 	}
 	if m.old != nil && int32(m.stamp-m.oldStamp) <= 0 {
-		m.warn("running peers keep the old certificate, since the filestamp %d has not changed (ntp-keygen does the same); `ntsbridge keygen renew` makes one that they take over", m.stamp)
+		m.warn("running peers keep the old certificate, since the filestamp %d has not changed (ntp-keygen does the same); "+
+			"`ntsbridge keygen renew` makes one that they take over", m.stamp)
 	}
 	if i.Bits < 1024 || nid == keyfile.RSAMD5 || nid == keyfile.RSAMD4 {
-		m.warn("a key of %d bits with signatures of %v is weak; --oldest-peer 4.2.8 makes RSA 2048 with SHA-256 (with -H for the host key)", i.Bits, nid)
+		m.warn("a key of %d bits with signatures of %v is weak; --oldest-peer 4.2.8 makes RSA 2048 with SHA-256 (with -H for the "+
+			"host key)", i.Bits, nid)
 	}
 }

@@ -60,7 +60,8 @@ func (m *maker) exports() error {
 			return fmt.Errorf("-q is the password of an exported group key, and there is no IFF, GQ or MV key of group %s to export; "+
 				"that of this host's own files is -p, or --password-file FILE", m.names.group)
 		}
-		return fmt.Errorf("nothing to export: there is no IFF, GQ or MV key of group %s under ntpkey_{iffkey,gqkey,mvta}_%s; make one with -I, -G or -V, or name the group with -i", m.names.group, m.names.group)
+		return fmt.Errorf("nothing to export: there is no IFF, GQ or MV key of group %s under ntpkey_{iffkey,gqkey,mvta}_%s; make "+
+			"one with -I, -G or -V, or name the group with -i", m.names.group, m.names.group)
 	}
 	if m.groups > 1 {
 		m.warn("%d files went to standard output one behind the other; ntpd wants each in a file of its own: use --scheme", m.groups)
@@ -84,7 +85,8 @@ func (m *maker) exportMV(group *identity.MVGroup) error {
 		if !group.Works(number) {
 			return fmt.Errorf("MV client key %d is revoked and opens nothing; take another one of 1 to %d", number, len(group.Clients)-1)
 		}
-		m.tell("MV client key %d of %d; to revoke it, make the group anew (-V) and give every other client its new key", number, len(group.Clients))
+		m.tell("MV client key %d of %d; to revoke it, make the group anew (-V) and give every other client its new key", number,
+			len(group.Clients))
 		if err := m.exportGroup("mv", group.Clients[number-1]); err != nil {
 			return err
 		}

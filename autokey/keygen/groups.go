@@ -48,7 +48,8 @@ func (m *maker) gq() error {
 	if m.in.Options.Has("gq-params") {
 		bits := m.identityBits(m.limits.gq)
 		if bits < identity.MinNewBits {
-			return fmt.Errorf("a GQ modulus of %d bits is too small for OpenSSL 1.1 (ntp-keygen makes no file then, and says 0); use -b 512 to -b 1016", bits)
+			return fmt.Errorf("a GQ modulus of %d bits is too small for OpenSSL 1.1 (ntp-keygen makes no file then, and says 0); use "+
+				"-b 512 to -b 1016", bits)
 		}
 		if bits > 1016 {
 			m.warn("clients of ntpd 4.2.8 cannot verify a GQ modulus above 1016 bits; use -b 1016")
@@ -60,7 +61,8 @@ func (m *maker) gq() error {
 			return err
 		}
 		if m.limits.version == "4.2.6" {
-			m.warn("the GQ server key is arranged for servers of ntpd 4.2.8; a server of 4.2.6 reads it wrongly (its clients' file is for both)")
+			m.warn("the GQ server key is arranged for servers of ntpd 4.2.8; a server of 4.2.6 reads it wrongly (its clients' file " +
+				"is for both)")
 		}
 		if err := m.write("GQkey", m.names.group, "gqkey", key); err != nil {
 			return err

@@ -62,7 +62,8 @@ func TestMake(t *testing.T) {
 			t.Errorf("%s: secret %t", f.Name, f.Secret)
 		}
 	}
-	if want := []string{"ntpkey_host_tick", "ntpkey_iffkey_tick", "ntpkey_cert_tick"}; !slices.Equal(links, want) || plan.Password != "secret" {
+	if want := []string{"ntpkey_host_tick", "ntpkey_iffkey_tick", "ntpkey_cert_tick"}; !slices.Equal(links, want) ||
+		plan.Password != "secret" {
 		t.Errorf("links %v, want %v", links, want)
 	}
 	host, err := keyfile.LoadHost(d.files, keyfile.HostOptions{Host: "tick", Password: "secret", Now: d.now})

@@ -26,7 +26,8 @@ var peerVersions = []peerLimits{
 }
 
 // ntpKeygenLimits are the defaults of ntp-keygen, which refuses nothing.
-var ntpKeygenLimits = peerLimits{bits: 512, maxBits: keyfile.MaxNewBits, scheme: "RSA-MD5", sha2: true, iff: 512, gq: 512, mv: 256, allowDSA: true}
+var ntpKeygenLimits = peerLimits{bits: 512, maxBits: keyfile.MaxNewBits, scheme: "RSA-MD5", sha2: true, iff: 512, gq: 512, mv: 256,
+	allowDSA: true}
 
 func limitsOf(v *Values) (peerLimits, error) {
 	if !v.Has("oldest-peer") {

@@ -126,7 +126,8 @@ func (m *maker) write(kind, owner, link string, key any) error {
 // opened, or the given one, or the host name, which everybody can guess.
 func (m *maker) agreeOnPassword() {
 	if m.in.Password == "" && m.encoding.Password == "" {
-		m.warn("the private files are encrypted with the host name, which everybody can guess; use --password-file FILE and ntp.conf's \"crypto pw\"")
+		m.warn("the private files are encrypted with the host name, which everybody can guess; use --password-file FILE and " +
+			"ntp.conf's \"crypto pw\"")
 	}
 	m.encoding.Password = m.password()
 }

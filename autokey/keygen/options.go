@@ -21,8 +21,10 @@ type option struct {
 
 // options are the options of ntp-keygen 4.2.8p15 in its order, then ours.
 var options = []option{
-	{flag: 'b', name: "imbits", value: "BITS", number: true, min: 256, max: 2048, preset: true, help: "identity modulus; default 512, with -V alone 256"},
-	{flag: 'c', name: "certificate", value: "SCHEME", preset: true, help: "certificate scheme; default that of the old certificate, RSA-MD5"},
+	{flag: 'b', name: "imbits", value: "BITS", number: true, min: 256, max: 2048, preset: true, help: "identity modulus; default " +
+		"512, with -V alone 256"},
+	{flag: 'c', name: "certificate", value: "SCHEME", preset: true, help: "certificate scheme; default that of the old certificate, " +
+		"RSA-MD5"},
 	{flag: 'C', name: "cipher", value: "CIPHER", preset: true, help: "cipher of private keys; default des-ede3-cbc"},
 	{flag: 'd', name: "debug-level", many: true, preset: true, help: "tell more of what is made; never secrets"},
 	{flag: 'D', name: "set-debug-level", value: "NUM", number: true, many: true, preset: true, help: "the same, by number"},
@@ -36,16 +38,19 @@ var options = []option{
 	{flag: 'M', name: "md5key", preset: true, help: "make symmetric keys (ntp.keys) and nothing else"},
 	{flag: 'P', name: "pvt-cert", preset: true, help: "private certificate (PC scheme)"},
 	{flag: 'p', name: "password", value: "PASSWORD", preset: true, help: "password of this host's files; default the host name"},
-	{flag: 'q', name: "export-passwd", value: "PASSWORD", preset: true, help: "write the group's server key (IFF, GQ, MV) under this password to standard output"},
+	{flag: 'q', name: "export-passwd", value: "PASSWORD", preset: true, help: "write the group's server key (IFF, GQ, MV) under this " +
+		"password to standard output"},
 	{flag: 's', name: "subject-name", value: "[HOST][@GROUP]", preset: true, help: "host name, and group name"},
 	{flag: 'S', name: "sign-key", value: "RSA|DSA", preset: true, help: "make a sign key"},
 	{flag: 'T', name: "trusted-cert", preset: true, help: "trusted certificate (TC scheme)"},
-	{flag: 'V', name: "mv-params", value: "NUM", number: true, preset: true, help: "make an MV group with NUM client keys, the last of them revoked"},
+	{flag: 'V', name: "mv-params", value: "NUM", number: true, preset: true, help: "make an MV group with NUM client keys, the last " +
+		"of them revoked"},
 	{flag: 'v', name: "mv-keys", value: "NUM", number: true, preset: true, help: "sets the number only, as in ntp-keygen"},
 	{name: "version", value: "v|c|n", optional: true, help: "print the version and end"},
 	{flag: '?', name: "help", help: "print this and end"},
 	{flag: '!', name: "more-help", help: "the same"},
-	{flag: '>', name: "save-opts", value: "FILE", optional: true, help: "save the options, but for passwords, to FILE (default ~/.ntprc) and end"},
+	{flag: '>', name: "save-opts", value: "FILE", optional: true, help: "save the options, but for passwords, to FILE (default " +
+		"~/.ntprc) and end"},
 	{flag: '<', name: "load-opts", value: "FILE", many: true, help: "load options from FILE"},
 	{name: "no-load-opts", help: "do not read ~/.ntprc and ./.ntprc"},
 
@@ -55,9 +60,12 @@ var options = []option{
 	{name: "keysdir", value: "DIR", preset: true, ours: true, help: "work in DIR, not in the current directory"},
 	{name: "mv-client", value: "NUM", number: true, min: 1, max: 97, ours: true, help: "with -e: export this MV client key; default 1"},
 	{name: "scheme", value: "iff|gq|mv", ours: true, help: "with -e and -q: export this scheme's file only"},
-	{name: "oldest-peer", value: "4.2.6|4.2.8", preset: true, ours: true, help: "make the strongest that ntpd of this version and later read: 4.2.6 RSA 1024 and SHA-1, 4.2.8 RSA 2048 and SHA-256; refuse what they do not"},
-	{name: "pkcs8", preset: true, ours: true, help: "write host, sign, IFF and GQ keys as PKCS #8 (stronger encryption; not for OpenSSL 0.9.8; not for MV)"},
-	{name: "if-expires-within", value: "DAYS", number: true, ours: true, help: "renew only: do nothing if the certificate is valid for longer"},
+	{name: "oldest-peer", value: "4.2.6|4.2.8", preset: true, ours: true, help: "make the strongest that ntpd of this version and " +
+		"later read: 4.2.6 RSA 1024 and SHA-1, 4.2.8 RSA 2048 and SHA-256; refuse what they do not"},
+	{name: "pkcs8", preset: true, ours: true, help: "write host, sign, IFF and GQ keys as PKCS #8 (stronger encryption; not for " +
+		"OpenSSL 0.9.8; not for MV)"},
+	{name: "if-expires-within", value: "DAYS", number: true, ours: true, help: "renew only: do nothing if the certificate is valid " +
+		"for longer"},
 }
 
 // parseNumber reads an integer as strtol does: 0x and 0 prefixes count.

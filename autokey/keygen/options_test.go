@@ -49,7 +49,8 @@ func TestParseArgs(t *testing.T) {
 }
 
 func TestParsePresets(t *testing.T) {
-	v, ignored, err := parsePresets([]byte("# c\nmodulus = 700\ntrusted-cert\n\nbogus x\npassword:  \"a b\"\ncipher\taes-128-cbc\nhelp\n[ntpq]\niffkey\n"))
+	v, ignored, err := parsePresets([]byte("# c\nmodulus = 700\ntrusted-cert\n\nbogus x\npassword:  \"a " +
+		"b\"\ncipher\taes-128-cbc\nhelp\n[ntpq]\niffkey\n"))
 	want := map[string][]string{"modulus": {"700"}, "trusted-cert": {""}, "password": {"a b"}, "cipher": {"aes-128-cbc"}}
 	if err != nil || !maps.EqualFunc(v.args, want, slices.Equal) || !slices.Equal(ignored, []string{"line 5", "line 8"}) {
 		t.Errorf("%v, %v, %v", v, ignored, err)
@@ -62,7 +63,8 @@ func TestParsePresets(t *testing.T) {
 }
 
 func FuzzParseArgs(f *testing.F) {
-	for _, seed := range []string{"-T\n-I\n-b\n512", "--modulus=1024", "-TIb512", "->", "--p", "-l\n-5", "-\n--", "--load-opts=x\n--save-opts"} {
+	for _, seed := range []string{"-T\n-I\n-b\n512", "--modulus=1024", "-TIb512", "->", "--p", "-l\n-5", "-\n--",
+		"--load-opts=x\n--save-opts"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -23,13 +23,15 @@ func (m *maker) renewable() error {
 		return ErrStillValid
 	}
 	if int32(ntpSeconds(m.in.Now)-m.oldStamp) <= 0 {
-		return fmt.Errorf("the clock of this machine is at %d NTP seconds, the certificate's filestamp is %d: no peer would take the new one; set the clock, or wait a second", ntpSeconds(m.in.Now), m.oldStamp)
+		return fmt.Errorf("the clock of this machine is at %d NTP seconds, the certificate's filestamp is %d: no peer would take the "+
+			"new one; set the clock, or wait a second", ntpSeconds(m.in.Now), m.oldStamp)
 	}
 	if _, group, found := strings.Cut(m.old.Subject, "@"); found && !m.names.groupGiven && checkName("group", group) == nil {
 		m.names.group, m.names.groupGiven = group, true
 	}
 	m.stamp = ntpSeconds(m.in.Now)
-	m.tell("Renewing the certificate of %s (filestamp %d, until %s)", m.old.Subject, m.oldStamp, m.old.NotAfter.UTC().Format(time.DateTime+" MST"))
+	m.tell("Renewing the certificate of %s (filestamp %d, until %s)", m.old.Subject, m.oldStamp,
+		m.old.NotAfter.UTC().Format(time.DateTime+" MST"))
 	m.tell("Restart ntpd, or reload ntsbridge, to use it; peers take it over when they next ask for it")
 	return nil
 }

@@ -136,13 +136,16 @@ func (r *Result) autokeyCause() error {
 	}
 	switch {
 	case errors.Is(s.Err, autokey.ErrCryptoNAK):
-		return fmt.Errorf("at %s: the server cannot verify our MAC (crypto-NAK): it has another digest (--digest), or there is an address translator on the way, which Autokey cannot pass", step)
+		return fmt.Errorf("at %s: the server cannot verify our MAC (crypto-NAK): it has another digest (--digest), or there is an "+
+			"address translator on the way, which Autokey cannot pass", step)
 	case s.Err != nil:
 		return fmt.Errorf("at %s: %w", step, s.Err)
 	case errors.Is(r.last, source.ErrTimeout) && s.Status == 0:
-		return fmt.Errorf("at %s: %w: the server is down, has no Autokey, or is in a group (@group) while this host's name has none", step, r.last)
+		return fmt.Errorf("at %s: %w: the server is down, has no Autokey, or is in a group (@group) while this host's name has "+
+			"none", step, r.last)
 	case strings.HasPrefix(step, "CERT"):
-		return fmt.Errorf("at %s: the server has no certificate to give out: it is not synchronised, has no trusted or signed certificate, or a private one (PC)", step)
+		return fmt.Errorf("at %s: the server has no certificate to give out: it is not synchronised, has no trusted or signed "+
+			"certificate, or a private one (PC)", step)
 	case r.last != nil:
 		return fmt.Errorf("at %s: %w", step, r.last)
 	}

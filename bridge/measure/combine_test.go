@@ -50,7 +50,8 @@ func TestCombine(t *testing.T) {
 		{"one beside a broken one", []*Result{broken, server("a", time.Second, ms)}, 1, true, time.Second},
 		{"two disagree", []*Result{server("a", 0, ms), server("b", time.Hour, ms)}, 0, false, 0},
 		{"two agree, one does not", []*Result{server("a", time.Hour, ms), server("b", 0, ms), server("c", 0, ms)}, 2, true, 0},
-		{"two against two", []*Result{server("a", 0, ms), server("b", 0, ms), server("c", 9*time.Second, ms), server("d", 9*time.Second, ms)}, 0, false, 0},
+		{"two against two", []*Result{server("a", 0, ms), server("b", 0, ms), server("c", 9*time.Second, ms), server("d",
+			9*time.Second, ms)}, 0, false, 0},
 		{"far beside near", []*Result{server("a", 0, 100*ms), server("b", 10*ms, ms)}, 2, true, 10 * ms},
 		{"years ahead", []*Result{server("a", 3*365*24*time.Hour, ms)}, 1, true, 3 * 365 * 24 * time.Hour},
 	} {

@@ -51,7 +51,8 @@ Exit status: 0 done, or nothing to do; 1 failed; 2 wrong usage.`,
 	flags := cmd.Flags()
 	flags.StringVar(&f.passwordFile, "password-file", "", "read the password of the files from the first line of `FILE`")
 	flags.StringVar(&f.serverKey, "server-key", "", "the server's key `FILE` of the same group")
-	flags.StringVar(&f.serverPasswordFile, "server-password-file", "", "read the password of the server's key from `FILE` (default that of --password-file)")
+	flags.StringVar(&f.serverPasswordFile, "server-password-file", "", "read the password of the server's key from `FILE` (default "+
+		"that of --password-file)")
 	flags.StringVarP(&f.output, "output", "o", "", "write to `FILE`, not in place")
 	flags.BoolVar(&f.group, "group", false, "make a group file for clients of a server's key (with --output)")
 	flags.BoolVarP(&f.dryRun, "dry-run", "n", false, "say what would be done, write nothing")

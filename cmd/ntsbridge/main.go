@@ -45,8 +45,10 @@ func newRootCommand() *cobra.Command {
 		},
 	}
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError("%w", err) })
-	root.AddCommand(newServeCommand(), newCheckCommand(), newConvertCommand(), newKeygenCommand(), newQueryCommand(), newServerStatsCommand(),
-		newTrackingCommand(), newSourcesCommand(), newSourceStatsCommand(), newAuthDataCommand(), newWaitSyncCommand(), newMakeStepCommand())
+	root.AddCommand(newServeCommand(), newCheckCommand(), newConvertCommand(), newKeygenCommand(), newQueryCommand(),
+		newServerStatsCommand(),
+		newTrackingCommand(), newSourcesCommand(), newSourceStatsCommand(), newAuthDataCommand(), newWaitSyncCommand(),
+		newMakeStepCommand())
 	for _, c := range root.Commands() {
 		if args := c.Args; args != nil {
 			c.Args = func(cmd *cobra.Command, given []string) error {

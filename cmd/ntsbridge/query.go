@@ -70,14 +70,16 @@ or there is no majority; 2 wrong usage.`,
 	flags.BoolVarP(&f.ipv4, "ipv4", "4", false, "use IPv4 addresses only")
 	flags.BoolVarP(&f.ipv6, "ipv6", "6", false, "use IPv6 addresses only")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
-	flags.StringVar(&f.format, "format", "text", "text, or the lines of chrony (chronyd -Q) or ntpdate (ntpdate -q) for scripts that read those")
+	flags.StringVar(&f.format, "format", "text", "text, or the lines of chrony (chronyd -Q) or ntpdate (ntpdate -q) for scripts that "+
+		"read those")
 	flags.StringVar(&f.keyFile, "keys", "", "key `FILE` of ntpd, ntpsec or chronyd")
 	flags.StringVar(&f.keyFormat, "keys-format", "auto", "format of the key file: auto, ntp, ntpsec, chrony")
 	flags.Uint32Var(&f.keyID, "key-id", 0, "`NUMBER` of the key")
 	f.autokey.register(flags)
 	flags.StringVar(&f.caFile, "ca", "", "PEM `FILE` of the authorities that may certify NTS servers; default: the system's")
 	flags.Uint16Var(&f.ntsPort, "nts-port", 4460, "TCP port of NTS key establishment")
-	flags.UintSliceVar(&f.aeads, "aead", nil, "`NUMBERS` of NTS algorithms in order of preference: 15, 16, 17 (AES-SIV-CMAC-256, 384, 512), 30 (AES-128-GCM-SIV); default: all")
+	flags.UintSliceVar(&f.aeads, "aead", nil, "`NUMBERS` of NTS algorithms in order of preference: 15, 16, 17 (AES-SIV-CMAC-256, "+
+		"384, 512), 30 (AES-128-GCM-SIV); default: all")
 	return cmd
 }
 

@@ -81,7 +81,8 @@ func answering(t *testing.T, change func(*ntp.Header)) string {
 			var q ntp.Header
 			q.Decode(buf)
 			now := ntp.TimestampFromTime(time.Now())
-			h := ntp.Header{Version: q.Version, Mode: ntp.ModeServer, Stratum: 1, ReferenceID: ntp.KissCode("GPS\x00"), Origin: q.Transmit, Receive: now, Transmit: now, Precision: -20}
+			h := ntp.Header{Version: q.Version, Mode: ntp.ModeServer, Stratum: 1, ReferenceID: ntp.KissCode("GPS\x00"),
+				Origin: q.Transmit, Receive: now, Transmit: now, Precision: -20}
 			change(&h)
 			var p [ntp.HeaderLen]byte
 			h.Encode(p[:])

@@ -32,10 +32,14 @@ type autokeyFlags struct {
 func (f *autokeyFlags) register(flags *pflag.FlagSet) {
 	flags.StringVar(&f.keysdir, "keysdir", "", "`DIR` with this host's Autokey files")
 	flags.StringVar(&f.host, "host", "", "`NAME` in the file names; default: this host's name")
-	flags.StringVar(&f.passwordFile, "password-file", "", "`FILE` with the password of the key files; default: the password is the host name")
-	flags.StringVar(&f.digest, "digest", "MD5", "digest `NAME` of session keys, as in ntp.conf's crypto line; the server must have the same")
-	flags.StringVar(&f.ident, "ident", "", "identity `GROUP` of the server: ntpkey_iffpar_GROUP, ntpkey_gqpar_GROUP or ntpkey_mvpar_GROUP in the keysdir")
-	flags.BoolVar(&f.anyIdentity, "allow-no-scheme", false, "go on, as ntpd does, when --ident is given and the server offers no identity scheme")
+	flags.StringVar(&f.passwordFile, "password-file", "", "`FILE` with the password of the key files; default: the password is the "+
+		"host name")
+	flags.StringVar(&f.digest, "digest", "MD5", "digest `NAME` of session keys, as in ntp.conf's crypto line; the server must have "+
+		"the same")
+	flags.StringVar(&f.ident, "ident", "", "identity `GROUP` of the server: ntpkey_iffpar_GROUP, ntpkey_gqpar_GROUP or "+
+		"ntpkey_mvpar_GROUP in the keysdir")
+	flags.BoolVar(&f.anyIdentity, "allow-no-scheme", false, "go on, as ntpd does, when --ident is given and the server offers no "+
+		"identity scheme")
 	flags.BoolVar(&f.sign, "sign", false, "go the whole way: have our certificate signed and fetch the leap second values, too")
 }
 

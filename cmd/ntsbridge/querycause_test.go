@@ -43,7 +43,8 @@ func udp(t *testing.T, answer func(q []byte, h *ntp.Header) [][]byte) string {
 // timeOf is an answer with the system's time and an offset.
 func timeOf(q *ntp.Header, ahead time.Duration) []byte {
 	now := ntp.TimestampFromTime(time.Now().Add(ahead))
-	h := ntp.Header{Version: q.Version, Mode: ntp.ModeServer, Stratum: 1, ReferenceID: ntp.KissCode("GPS\x00"), Origin: q.Transmit, Receive: now, Transmit: now, Precision: -20}
+	h := ntp.Header{Version: q.Version, Mode: ntp.ModeServer, Stratum: 1, ReferenceID: ntp.KissCode("GPS\x00"), Origin: q.Transmit,
+		Receive: now, Transmit: now, Precision: -20}
 	p := make([]byte, ntp.HeaderLen)
 	h.Encode(p)
 	return p
@@ -91,7 +92,8 @@ func TestQueryCauses(t *testing.T) {
 		{"wrong MAC", func(_ []byte, h *ntp.Header) [][]byte {
 			return [][]byte{append(timeOf(h, 0), append([]byte{0, 0, 0, 1}, make([]byte, 16)...)...)}
 		}, key, source.CauseWrongKey, "wrong MAC under key 1"},
-		{"crypto-NAK", func(_ []byte, h *ntp.Header) [][]byte { return [][]byte{append(timeOf(h, 0), 0, 0, 0, 0)} }, key, source.CauseCryptoNAK, "crypto-NAK"},
+		{"crypto-NAK", func(_ []byte, h *ntp.Header) [][]byte { return [][]byte{append(timeOf(h, 0), 0, 0, 0, 0)} }, key,
+			source.CauseCryptoNAK, "crypto-NAK"},
 		{"key not known", func(q []byte, h *ntp.Header) [][]byte {
 			if len(q) == ntp.HeaderLen+20 {
 				return nil
@@ -99,7 +101,8 @@ func TestQueryCauses(t *testing.T) {
 			return plain(q, h)
 		}, key, source.CauseKeySilent, "none with our key"},
 		{"size filter", upTo48, key, source.CauseSizeFilter, "up to 48 octets"},
-		{"second answer", func(_ []byte, h *ntp.Header) [][]byte { return [][]byte{timeOf(h, 0), timeOf(h, time.Second)} }, nil, source.CauseInterception, "two different answers"},
+		{"second answer", func(_ []byte, h *ntp.Header) [][]byte { return [][]byte{timeOf(h, 0), timeOf(h, time.Second)} }, nil,
+			source.CauseInterception, "two different answers"},
 		{"copies", func(_ []byte, h *ntp.Header) [][]byte { p := timeOf(h, 0); return [][]byte{p, p} }, nil, source.CauseNone, ""},
 		{"few", func() func([]byte, *ntp.Header) [][]byte {
 			asked := 0
@@ -124,7 +127,8 @@ func TestQueryCauses(t *testing.T) {
 				port = udp(t, c.answer)
 			}
 			r := queryCause(t, append(c.args, "--port", port, "127.0.0.1")...)
-			if r.Cause != c.cause || !strings.Contains(r.Text, c.text) || (r.Cause == "") != (r.Error == "") || (r.Cause == "") != (r.Remedy == "") {
+			if r.Cause != c.cause || !strings.Contains(r.Text, c.text) || (r.Cause == "") != (r.Error == "") ||
+				(r.Cause == "") != (r.Remedy == "") {
 				t.Errorf("%+v", r)
 			}
 		})
@@ -199,7 +203,8 @@ func TestQueryCombines(t *testing.T) {
 		strings.Count(out, "disagrees with the majority") != 1 {
 		t.Errorf("%v:\n%s", err, out)
 	}
-	if out, err = ask(port, three, "--format", "chrony"); err != nil || !regexp.MustCompile(`^System clock wrong by (3599\.9|3600\.0)\d* seconds \(ignored\)\n$`).MatchString(out) {
+	if out, err = ask(port, three, "--format", "chrony"); err != nil ||
+		!regexp.MustCompile(`^System clock wrong by (3599\.9|3600\.0)\d* seconds \(ignored\)\n$`).MatchString(out) {
 		t.Errorf("%v:\n%s", err, out)
 	}
 	if out, err = ask(port, three, "--format", "ntpdate"); err != nil || !regexp.MustCompile(
@@ -209,7 +214,8 @@ func TestQueryCombines(t *testing.T) {
 	}
 	out, err = ask(port, three, "--json")
 	var r []queryJSON
-	if json.Unmarshal([]byte(out), &r) != nil || err != nil || len(r) != 3 || !r[0].Agrees || r[2].Agrees || r[0].Combined == nil || r[2].Combined != nil {
+	if json.Unmarshal([]byte(out), &r) != nil || err != nil || len(r) != 3 || !r[0].Agrees || r[2].Agrees || r[0].Combined == nil ||
+		r[2].Combined != nil {
 		t.Errorf("%v:\n%s", err, out)
 	}
 
@@ -228,7 +234,8 @@ func TestQueryCombines(t *testing.T) {
 	}
 	silentPort := udp(t, func([]byte, *ntp.Header) [][]byte { return nil })
 	out, err = ask(silentPort, []string{"127.0.0.1"}, "--format", "ntpdate")
-	if err == nil || !strings.HasPrefix(out, "server 127.0.0.1, stratum 0, offset 0.000000, delay 0.00000\n") || !strings.HasSuffix(out, ": no server suitable for synchronization found\n") {
+	if err == nil || !strings.HasPrefix(out, "server 127.0.0.1, stratum 0, offset 0.000000, delay 0.00000\n") ||
+		!strings.HasSuffix(out, ": no server suitable for synchronization found\n") {
 		t.Errorf("%v:\n%s", err, out)
 	}
 }

@@ -108,7 +108,8 @@ func (f *queryFlags) toJSON(r *measure.Result) queryJSON {
 func autokeyState(s *measure.AutokeyState) *autokeyJSON {
 	a := &autokeyJSON{
 		Host: s.Host, Flags: s.Status.String(), Signature: s.Signature.String(), Ident: s.Ident,
-		Identity: s.Identity.String(), Trail: s.Trail, Certificates: s.Certificates, TAI: s.Leap.TAIOffset, Restarts: s.Restarts, Warning: s.Warning,
+		Identity: s.Identity.String(), Trail: s.Trail, Certificates: s.Certificates, TAI: s.Leap.TAIOffset, Restarts: s.Restarts,
+		Warning: s.Warning,
 	}
 	if s.Scheme != 0 {
 		a.Scheme = strings.ToUpper(s.Scheme.String())
@@ -146,7 +147,8 @@ func (f *queryFlags) printAll(w io.Writer, results []*measure.Result, c measure.
 	case c.Measured == 1:
 		_, err = fmt.Fprintf(w, "System clock wrong by %+.6f seconds (not set)\n", c.Offset.Seconds())
 	default:
-		_, err = fmt.Fprintf(w, "System clock wrong by %+.6f seconds (not set), by %d of %d servers\n", c.Offset.Seconds(), c.Agree, c.Measured)
+		_, err = fmt.Fprintf(w, "System clock wrong by %+.6f seconds (not set), by %d of %d servers\n", c.Offset.Seconds(), c.Agree,
+			c.Measured)
 	}
 	return err
 }
@@ -161,8 +163,10 @@ func (f *queryFlags) printText(w io.Writer, r *measure.Result, c measure.Combine
 		printCause(r, out, name)
 	}
 	if b := r.Best(); b != nil {
-		fmt.Fprintf(out, "%s: offset %+.6f s, delay %.6f s, dispersion %.6f s, root distance %.6f s, stratum %d, leap %d, refid %s, %d samples\n",
-			name, b.Offset.Seconds(), b.Delay.Seconds(), b.Dispersion.Seconds(), b.RootDistance().Seconds(), b.Header.Stratum, b.Header.Leap, refID(&b.Header), len(r.Samples))
+		fmt.Fprintf(out, "%s: offset %+.6f s, delay %.6f s, dispersion %.6f s, root distance %.6f s, stratum %d, leap %d, refid %s, "+
+			"%d samples\n",
+			name, b.Offset.Seconds(), b.Delay.Seconds(), b.Dispersion.Seconds(), b.RootDistance().Seconds(), b.Header.Stratum,
+			b.Header.Leap, refID(&b.Header), len(r.Samples))
 	}
 	f.printAuth(out, r)
 	if c.OK && r.Err == nil && !r.Agrees {
@@ -239,7 +243,8 @@ func printNTPDate(w io.Writer, results []*measure.Result, c measure.Combined, no
 		if r.Address.IsValid() {
 			address = r.Address.Addr().String()
 		}
-		fmt.Fprintf(out, "server %s, stratum %d, offset %.6f, delay %.5f\n", address, b.Header.Stratum, b.Offset.Seconds(), b.Delay.Seconds())
+		fmt.Fprintf(out, "server %s, stratum %d, offset %.6f, delay %.5f\n", address, b.Header.Stratum, b.Offset.Seconds(),
+			b.Delay.Seconds())
 	}
 	fmt.Fprintf(out, "%s ntpdate[%d]: ", now.Format("_2 Jan 15:04:05"), os.Getpid())
 	switch {
