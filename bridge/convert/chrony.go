@@ -92,13 +92,14 @@ func (c *conversion) chrony() *Result {
 	c.planSources()
 	c.chronySteering()
 	c.compareSources()
-	c.emitChrony()
+	c.emit()
+	output := c.render()
 	for _, s := range c.parsed.Statements {
 		if r := c.record(s); r.Class == report.Comment && len(r.Became) == 0 {
 			r.Note(report.Folded, "without-effect", "", "without the lines that it belongs to, it sets nothing")
 		}
 	}
-	return c.result(c.render())
+	return c.result(output)
 }
 
 // chronySyntax takes out the lines that chronyd does not start with.

@@ -181,7 +181,7 @@ server a # comment
 		if !res.Report.Has(report.Error) {
 			t.Errorf("no error: %s", line)
 		}
-		if !strings.Contains(line, "#") && (len(res.meaning.Associations) > 0 || strings.Contains(string(res.Output), "action: allow")) {
+		if !strings.Contains(line, "#") && (len(associationsOf(res.Config)) > 0 || strings.Contains(string(res.Output), "action: allow")) {
 			t.Errorf("%s became\n%s", line, res.Output)
 		}
 	}

@@ -1,12 +1,14 @@
 package convert
 
 import (
-	"fmt"
 	"math"
+	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/convert/chronyconf"
+	"ntsbridge/bridge/convert/draft"
 	"ntsbridge/bridge/convert/report"
 	"ntsbridge/bridge/convert/spell"
 	"ntsbridge/bridge/convert/syntax"
+	"time"
 )
 
 // chronySlew is chronyd's maxslewrate without a line, ppm.
@@ -55,19 +57,20 @@ func (c *conversion) chronySteering() {
 	if s != nil {
 		rate, remark = v[0], ""
 	}
-	c.clockSet("max_slew_ppm", number(rate, 1, 100000), remark, s)
-	c.clockSet("start_slew_ppm", number(rate, 1, 100000), "", s)
+	clock := c.clock()
+	draft.Set(c.draft, &clock.MaxSlewPPM, within(rate, 1, 100000), s).Remark("%s", remark)
+	draft.Set(c.draft, &clock.StartSlewPPM, within(rate, 1, 100000), s)
 	if s, v := c.chronyValue("maxdistance", 1); s != nil {
-		c.clockSet("max_distance", duration(v[0], 0.001, 16), "", s)
+		draft.Set(c.draft, &clock.MaxDistance, seconds(v[0], 0.001, 16), s)
 	}
 	if s, v := c.chronyValue("maxclockerror", 1); s != nil {
-		c.clockSet("drift_ppm", number(v[0], 0, 500), "", s)
+		draft.Set(c.draft, &clock.DriftPPM, within(v[0], 0, 500), s)
 	}
 	if s, v := c.chronyValue("minsources", 1); s != nil {
-		c.clockSet("min_sources", number(math.Trunc(v[0]), 1, 64), "", s)
+		draft.Set(c.draft, &clock.MinSources, int(within(v[0], 1, 64)), s)
 	}
 	if s, v := c.chronyValue("nocerttimecheck", 1); s != nil {
-		c.clockSet("nocerttimecheck", number(math.Trunc(v[0]), 0, 100), "", s)
+		draft.Set(c.draft, &clock.NoCertTimeCheck, int(within(v[0], 0, 100)), s)
 		if v[0] > 0 {
 			c.record(s).Note(report.Dangerous, "nocerttimecheck", "delete it, if the clock of this host survives a restart",
 				"certificates are taken without their dates until the clock is set: an old one, and its stolen key, count again; here three NTS sources have to agree")
@@ -76,14 +79,14 @@ func (c *conversion) chronySteering() {
 	if s := c.lastOf("authselectmode"); s != nil {
 		switch mode := c.authSelect(); mode {
 		case "mix", "require", "prefer", "ignore":
-			c.clockSet("auth_select", mode, "", s)
+			draft.Set(c.draft, &clock.AuthSelect, mode, s)
 		default:
 			c.record(s).Note(report.Error, "chrony-value", "write mix, require, prefer or ignore", "chronyd does not start with this mode")
 		}
 	}
 	if s := c.lastOf("driftfile"); s != nil {
 		if spell.PlainPath(s.Argument()) {
-			c.clockSet("drift_file", yamlString(absolute(s.Argument())), "", s)
+			draft.Set(c.draft, &clock.DriftFile, absolute(s.Argument()), s)
 		} else {
 			c.record(s).Note(report.Error, "file-name", "give a name", "that is no name of a file")
 		}
@@ -94,57 +97,59 @@ func (c *conversion) chronySteering() {
 
 // chronySteps writes makestep: without it, chronyd never steps.
 func (c *conversion) chronySteps() {
+	step := &c.clock().Step
 	s, v := c.chronyValue("makestep", 2)
 	start := c.lastOf("initstepslew")
 	if s == nil && start != nil {
 		if t, ok := numbersOf(start, 1); ok {
 			c.record(start).Note(report.Approximated, "initstepslew", "write makestep", "the first update may step, by all sources and not only by those named here")
-			c.clockSet("step.threshold", duration(t[0], 0, longest), "", start)
-			c.clockSet("step.updates", "1", "")
+			draft.Set(c.draft, &step.Threshold, seconds(t[0], 0, longest), start)
+			draft.Set(c.draft, &step.Updates, 1)
 			return
 		}
 	} else if start != nil {
 		c.record(start).Note(report.Folded, "initstepslew", "delete the line", "makestep does it")
 	}
 	if s == nil {
-		c.clockSet("step.threshold", "0s", "Without makestep, chronyd never steps the clock.")
+		draft.Set(c.draft, &step.Threshold, 0).Remark("Without makestep, chronyd never steps the clock.")
 		return
 	}
 	if v[0] <= 0 || v[1] == 0 {
 		// A threshold of nothing steps at every update.
-		threshold := "0s"
+		threshold := time.Duration(0)
 		if v[1] != 0 {
-			threshold = "1ns"
+			threshold = 1
 		}
-		c.clockSet("step.threshold", threshold, "", s)
+		draft.Set(c.draft, &step.Threshold, threshold, s)
 	} else {
-		c.clockSet("step.threshold", duration(v[0], 1e-9, longest), "", s)
+		draft.Set(c.draft, &step.Threshold, seconds(v[0], 1e-9, longest), s)
 	}
 	if v[1] >= 0 {
-		c.clockSet("step.updates", number(math.Trunc(v[1]), 0, 1e6), "", s)
+		draft.Set(c.draft, &step.Updates, int(within(v[1], 0, 1e6)), s)
 		return
 	}
-	c.clockSet("step.updates", "3", "", s)
-	c.clockSet("step.any_time", "true", "", s)
-	c.clockSet("step.stepout", "0s", "", s)
+	draft.Set(c.draft, &step.Updates, 3, s)
+	draft.Set(c.draft, &step.AnyTime, true, s)
+	draft.Set(c.draft, &step.Stepout, 0, s)
 	c.record(s).Note(report.Approximated, "makestep-always", "write a limit, such as 3", "after the start a step needs several samples, and two sources if there are three: a single one may be wrong")
 }
 
 // chronyChange writes maxchange: without it, chronyd follows any offset.
 func (c *conversion) chronyChange() {
+	clock := c.clock()
 	s, v := c.chronyValue("maxchange", 3)
 	if s == nil {
-		c.clockSet("panic", "0s", "Without maxchange, chronyd makes any correction.")
+		draft.Set(c.draft, &clock.Panic, 0).Remark("Without maxchange, chronyd makes any correction.")
 		return
 	}
 	r := c.record(s)
 	r.Note(report.Changed, "maxchange", "", "larger offsets are left alone, and the alarm is served; chronyd ignores some of them, and then exits")
 	if v[1] <= 0 {
-		c.clockSet("panic", duration(v[0], 1e-9, longest), "", s)
+		draft.Set(c.draft, &clock.Panic, seconds(v[0], 1e-9, longest), s)
 		return
 	}
-	c.clockSet("panic", "0s", "", s)
-	c.clockSet("max_change", duration(v[0], 1e-9, longest), "", s)
+	draft.Set(c.draft, &clock.Panic, 0, s)
+	draft.Set(c.draft, &clock.MaxChange, seconds(v[0], 1e-9, longest), s)
 	if v[1] > 1 {
 		r.Note(report.Approximated, "maxchange-start", "", "the limit counts from the first correction on, not from that number %g on", v[1])
 	}
@@ -165,7 +170,7 @@ func (c *conversion) chronyLeap() {
 	}
 	switch mode := spell.AsciiLower(s.Argument()); mode {
 	case "system", "step", "slew", "ignore":
-		c.clockSet("leap.mode", mode, "", s)
+		draft.Set(c.draft, &c.clock().Leap.Mode, mode, s)
 	default:
 		c.record(s).Note(report.Error, "chrony-value", "write system, step, slew or ignore", "chronyd does not start with this mode")
 	}
@@ -178,11 +183,11 @@ func (c *conversion) chronyLeapFile(s *syntax.Statement, name string) {
 		r.Note(report.Error, "file-name", "give a name", "that is no name of a file")
 	case c.missing(name) && c.missing("/usr/share/zoneinfo/UTC"):
 		// The root that was given has no such files at all.
-		c.clockSet("leap.file", yamlString(absolute(name)), "", s)
+		draft.Set(c.draft, &c.clock().Leap.File, absolute(name), s)
 	case c.missing(name):
 		r.Note(report.Changed, "leapfile-missing", "install the file, or delete the line", "%s is not there, and is left out; leap seconds are those that the system or the sources know", name)
 	default:
-		c.clockSet("leap.file", yamlString(absolute(name)), "", s)
+		draft.Set(c.draft, &c.clock().Leap.File, absolute(name), s)
 	}
 }
 
@@ -210,15 +215,13 @@ func (c *conversion) chronySmear() {
 	if wander*length/2 > frequency {
 		length = 1/frequency + frequency/wander
 	}
-	c.clockSet("leap.smear", duration(math.Round(length), 1, 48*3600), "", s)
-	c.clockSet("leap.shape", "cosine", "")
-	c.clockSet("leap.placement", "after", "")
-	if mode := c.model.clock.entries["leap.mode"]; mode != nil && mode.value == "ignore" {
-		mode.value = "slew"
+	c.smear(seconds(math.Round(length), 1, 48*3600), config.PlacementAfter, s)
+	if leap := &c.clock().Leap; leap.Mode == config.LeapIgnore {
+		leap.Mode = config.LeapSlew
 		r.Note(report.Approximated, "smear-ignore", "", "leapsecmode ignore with a smear becomes slew")
 	}
 	r.Note(report.Dangerous, "leap-smear", "change all servers of a client at once; never mix servers that smear differently",
-		"the smear is as long as chronyd's (%s), but a cosine and no spline: during it, the two differ", fmt.Sprint(duration(math.Round(length), 1, 48*3600)))
+		"the smear is as long as chronyd's (%gs), but a cosine and no spline: during it, the two differ", seconds(math.Round(length), 1, 48*3600).Seconds())
 }
 
 // chronyLocal reads local.

@@ -3,6 +3,8 @@ package convert
 import (
 	"fmt"
 	"net/netip"
+	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/convert/draft"
 	"ntsbridge/bridge/convert/report"
 	"ntsbridge/bridge/convert/restrict"
 	"ntsbridge/bridge/convert/spell"
@@ -10,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // chronyAccess turns allow and deny into a list like ntpd's, whose default is
@@ -153,30 +156,11 @@ func (c *conversion) chronyListen(off bool) {
 	}
 }
 
-// emitChrony makes the sections.
-func (c *conversion) emitChrony() {
-	c.emitServer()
-	c.emitClock()
-	c.emitAccess()
-	c.emitChronyLimit()
-	c.emitKeys()
-	c.emitChronyNTS()
-	c.emitSources()
-	c.emitClocks()
-}
-
 // emitChronyLimit writes ratelimit: powers of two.
 func (c *conversion) emitChronyLimit() {
-	m := &c.model
+	m, section := &c.model, &c.draft.Config.RateLimit
+	c.emitClients()
 	s := c.lastOf("ratelimit")
-	if s == nil && m.clients == 0 {
-		return
-	}
-	n := c.top.section("rate_limit")
-	if m.clients > 0 {
-		n.set("clients", fmt.Sprint(m.clients)).from(m.clientSize)
-		c.became("rate_limit.clients", m.clientSize)
-	}
 	if s == nil {
 		return
 	}
@@ -186,18 +170,17 @@ func (c *conversion) emitChronyLimit() {
 			values[spell.AsciiLower(o.Text)], _ = strconv.Atoi(s.Options[i+1].Text)
 		}
 	}
-	item := n.section("limits").from(s).item()
-	item.set("name", limitName(m.kod))
-	interval := values["interval"]
-	if interval >= 0 {
-		item.set("interval", fmt.Sprintf("%ds", 1<<min(interval, 12)))
-	} else {
-		item.set("interval", fmt.Sprintf("%dus", 1000000>>min(-interval, 19)))
+	c.draft.From(&section.Limits, s)
+	to := draft.Add(c.draft, &section.Limits, config.DefaultLimit(""))
+	draft.Set(c.draft, &to.Name, limitName(m.kod))
+	interval := time.Second << min(max(values["interval"], 0), 12)
+	if n := values["interval"]; n < 0 {
+		interval = time.Microsecond * (1000000 >> min(-n, 19))
 	}
-	item.set("burst", fmt.Sprint(min(max(values["burst"], 1), 255)))
-	item.set("leak", strconv.FormatFloat(1/float64(int(1)<<min(max(values["leak"], 1), 4)), 'g', -1, 64))
-	item.set("kiss", strconv.FormatBool(m.kod))
-	c.became("rate_limit.limits", s)
+	draft.Set(c.draft, &to.Interval, interval)
+	draft.Set(c.draft, &to.Burst, min(max(values["burst"], 1), 255))
+	draft.Set(c.draft, &to.Leak, 1/float64(int(1)<<min(max(values["leak"], 1), 4)))
+	draft.Set(c.draft, &to.Kiss, m.kod)
 	if !m.limited && !m.kod {
 		c.record(s).Note(report.Obsolete, "ratelimit-unused", "", "nobody is served")
 	}
@@ -218,36 +201,39 @@ func (c *conversion) emitChronyNTS() {
 		c.emitNTS()
 		return
 	}
-	n := c.top.section("nts")
-	n.set("enabled", "true")
+	section := &c.draft.Config.NTS
+	draft.Set(c.draft, &section.Enabled, true)
 	if s := c.lastOf("ntsport"); s != nil {
 		if port, err := strconv.ParseUint(s.Argument(), 10, 16); err == nil && port > 0 {
-			n.set("listen", fmt.Sprintf(`["[::]:%d", "0.0.0.0:%d"]`, port, port)).from(s)
-			c.became("nts.listen", s)
+			draft.Set(c.draft, &section.Listen, everywhere(uint16(port)), s)
 		}
 	}
-	list := n.section("certificates")
 	for _, pair := range pairs {
-		item := list.item().from(pair[0], pair[1])
-		item.set("cert", yamlString(absolute(pair[0].Argument())))
-		item.set("key", yamlString(absolute(pair[1].Argument())))
-		c.became("nts.certificates", pair[0], pair[1])
+		to := draft.Add(c.draft, &section.Certificates, config.Certificate{}, pair[0], pair[1])
+		draft.Set(c.draft, &to.Cert, absolute(pair[0].Argument()))
+		draft.Set(c.draft, &to.Key, absolute(pair[1].Argument()))
 	}
-	n.set("generate", "false")
+	draft.Set(c.draft, &section.Generate, false)
 	if s := c.lastOf("ntsntpserver"); s != nil && spell.PlainName(s.Argument()) {
-		n.set("server", yamlString(s.Argument())).from(s)
-		c.became("nts.server", s)
+		draft.Set(c.draft, &section.Server, s.Argument(), s)
 	}
 	if s := c.lastOf("ntsrotate"); s != nil {
-		c.emitRotation(n, s)
+		c.emitRotation(s)
 	}
 	if s := c.lastOf("maxntsconnections"); s != nil {
 		if v, err := strconv.Atoi(s.Argument()); err == nil && v > 0 {
-			n.section("limits").set("connections", fmt.Sprint(min(v, 65536))).from(s)
-			c.became("nts.limits.connections", s)
+			draft.Set(c.draft, &section.Limits.Connections, min(v, 65536), s)
 		}
 	}
-	c.emitAEADs(n)
+	if s := c.lastOf("ntsaeads"); s != nil {
+		var names []string
+		for _, o := range s.Options {
+			names = append(names, o.Text)
+		}
+		if list := c.aeads(c.record(s), names...); len(list) > 0 {
+			draft.Set(c.draft, &section.AEADs, list, s)
+		}
+	}
 }
 
 // chronyCertificates puts certificates and their keys together.
@@ -268,29 +254,11 @@ func (c *conversion) chronyCertificates(certs, keys []*syntax.Statement) (pairs 
 	return pairs
 }
 
-func (c *conversion) emitRotation(n *node, s *syntax.Statement) {
+func (c *conversion) emitRotation(s *syntax.Statement) {
 	v, err := strconv.Atoi(s.Argument())
 	if err != nil || v < 60 {
 		c.record(s).Note(report.Approximated, "nts-rotation", "", "keys are always changed, at the latest after a year")
 		return
 	}
-	n.section("cookies").set("rotation", fmt.Sprintf("%ds", min(v, 8760*3600))).from(s)
-	c.became("nts.cookies.rotation", s)
-}
-
-// emitAEADs writes ntsaeads, which has the algorithms' numbers.
-func (c *conversion) emitAEADs(n *node) {
-	s := c.lastOf("ntsaeads")
-	if s == nil {
-		return
-	}
-	var names []string
-	for _, o := range s.Options {
-		names = append(names, o.Text)
-	}
-	list := c.aeads(c.record(s), names...)
-	if len(list) > 0 {
-		n.set("aeads", yamlList(list, func(s string) string { return s })).from(s)
-		c.became("nts.aeads", s)
-	}
+	draft.Set(c.draft, &c.draft.Config.NTS.Cookies.Rotation, time.Duration(min(v, 8760*3600))*time.Second, s)
 }

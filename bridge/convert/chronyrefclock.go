@@ -2,6 +2,7 @@ package convert
 
 import (
 	"fmt"
+	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/convert/chronyconf"
 	"ntsbridge/bridge/convert/report"
 	"ntsbridge/bridge/convert/spell"
@@ -9,6 +10,7 @@ import (
 	"path"
 	"strconv"
 	"strings"
+	"time"
 )
 
 // chronyClockOptions are the options of reference clocks.
@@ -36,63 +38,64 @@ func (c *conversion) chronyRefclockLine(s *syntax.Statement, number int) {
 	}
 	driver, parameter := strings.ToUpper(s.Options[0].Text), s.Options[1].Text
 	src.address = driver + " " + parameter
-	out := outClock{driver: spell.AsciiLower(driver), poll: 4, refid: fmt.Sprintf("%.3s%d", driver, number)}
+	out := config.DefaultReferenceClock()
+	out.Driver, out.RefID = spell.AsciiLower(driver), refID(fmt.Sprintf("%.3s%d", driver, number))
 	parts := strings.Split(parameter, ":")
-	out.device = parts[0]
+	out.Device = parts[0]
 	c.chronyDriver(src, &out, parts[1:])
 	if src.dead != "" || src.left != "" || !c.chronyClockWords(src, &out) {
 		return
 	}
-	if out.noSelect && (out.prefer || out.trust || out.require) {
+	if out.NoSelect && (out.Prefer || out.Trust || out.Require) {
 		r.Note(report.Folded, "noselect-wins", "delete one of the words", "noselect goes before prefer, trust and require")
-		out.prefer, out.trust, out.require = false, false, false
+		out.Prefer, out.Trust, out.Require = false, false, false
 	}
-	src.noSelect = out.noSelect
-	src.clocks = []outClock{out}
+	src.noSelect = out.NoSelect
+	src.clocks = []config.ReferenceClock{out}
 }
 
 // chronyDriver reads the driver with its own options.
-func (c *conversion) chronyDriver(src *source, out *outClock, options []string) {
+func (c *conversion) chronyDriver(src *source, out *config.ReferenceClock, options []string) {
 	r := c.record(src.line)
-	switch out.driver {
+	switch out.Driver {
 	case "shm":
-		unit, err := strconv.Atoi(out.device)
+		unit, err := strconv.Atoi(out.Device)
 		if err != nil || unit < 0 || unit > 255 {
 			src.dead = "that is no unit of shared memory"
 			r.Note(report.Error, "refclock-line", "write 0 to 255", "chronyd does not start: %s", src.dead)
 		}
-		out.unit, out.device = unit, ""
+		out.Unit, out.Device = unit, ""
 	case "sock", "pps", "phc":
-		if out.driver == "phc" && spell.PlainName(out.device) && !strings.HasPrefix(out.device, "/") {
+		if out.Driver == "phc" && spell.PlainName(out.Device) && !strings.HasPrefix(out.Device, "/") {
 			src.left = "the PTP clock of a network interface has to be named by its device"
-			r.Note(report.Unsupported, "refclock-phc-interface", "write the device: ethtool -T "+spell.Printable(out.device)+" tells it", "%s", src.left)
+			r.Note(report.Unsupported, "refclock-phc-interface", "write the device: ethtool -T "+spell.Printable(out.Device)+" tells it", "%s", src.left)
 			return
 		}
-		if !spell.PlainPath(out.device) {
+		if !spell.PlainPath(out.Device) {
 			src.dead = "that is no name of a device"
 			r.Note(report.Error, "refclock-line", "give a name", "%s", src.dead)
 			return
 		}
-		out.device = path.Clean(absolute(out.device))
+		out.Device = path.Clean(absolute(out.Device))
 	case "rtc":
 		src.left = "the hardware clock is not followed"
 		r.Note(report.Unsupported, "refclock-rtc", "leave it out: the kernel sets the clock by it at the start", "%s", src.left)
 	default:
-		src.dead = "there is no driver " + spell.Printable(out.driver)
+		src.dead = "there is no driver " + spell.Printable(out.Driver)
 		r.Note(report.Error, "refclock-line", "write SHM, SOCK, PPS or PHC", "chronyd does not start: %s", src.dead)
 	}
 	for _, o := range options {
 		name, value, _ := strings.Cut(spell.AsciiLower(o), "=")
 		switch {
-		case name == "clear" && out.driver == "pps":
-			out.clear = true
-		case name == "perm" && out.driver == "shm":
+		case name == "clear" && out.Driver == "pps":
+			out.Clear = true
+		case name == "perm" && out.Driver == "shm":
 			if v, err := strconv.ParseUint(value, 8, 32); err == nil && v&0o022 != 0 {
 				r.Note(report.Dangerous, "shm-public", "use a socket (driver sock)", "perm=%s opens the shared memory to other users, who can set this host's time", spell.Printable(value))
 			} else {
 				r.Note(report.Folded, "shm-perm", "", "perm=%s is the program's that makes the segment", spell.Printable(value))
 			}
-		case name == "nocrossts" && out.driver == "phc":
+		case name == "nocrossts" && out.Driver == "phc":
 			r.Note(report.Folded, "phc-crossts", "", "how the clock is read is worked out by itself")
 		default:
 			src.left = "its option " + spell.Printable(o) + " has no counterpart"
@@ -102,7 +105,7 @@ func (c *conversion) chronyDriver(src *source, out *outClock, options []string) 
 }
 
 // chronyClockWords reads the options of a reference clock.
-func (c *conversion) chronyClockWords(src *source, out *outClock) bool {
+func (c *conversion) chronyClockWords(src *source, out *config.ReferenceClock) bool {
 	s, r := src.line, c.record(src.line)
 	for i := 2; i < len(s.Options); i++ {
 		word := spell.AsciiLower(s.Options[i].Text)
@@ -131,84 +134,82 @@ func (c *conversion) chronyClockWords(src *source, out *outClock) bool {
 			c.apply(r, disposition{o.note.class, o.note.code, word + ": " + o.note.text, o.note.do_})
 			continue
 		}
-		out.set(word, text, v)
+		setClockWord(out, word, text, v)
 	}
-	if clamped := out.clamped(); clamped != *out {
+	if bounded := clamped(*out); bounded != *out {
 		r.Note(report.Approximated, "range", "", "a value beyond the output's range is put to its bound")
-		*out = clamped
+		*out = bounded
 	}
 	return true
 }
 
 // set takes an option of chronyd in.
-func (o *outClock) set(word, text string, v float64) {
+func setClockWord(o *config.ReferenceClock, word, text string, v float64) {
 	switch word {
 	case "poll":
-		o.poll = int(min(max(v, -99), 99))
+		o.Poll = int(min(max(v, -99), 99))
 	case "dpoll":
-		o.driverPoll = int(min(max(v, -99), 99))
+		o.DriverPoll = int(min(max(v, -99), 99))
 	case "rate":
-		o.rate = int(min(max(v, 0), 1e6))
+		o.Rate = int(min(max(v, 1), 1e6))
 	case "offset":
-		o.offset = v
+		o.Offset = v
 	case "delay":
-		o.delay = v
+		o.Delay = seconds(v, 0, 1000)
 	case "stratum":
-		o.stratum = int(min(max(v, 0), 99))
+		o.Stratum = int(min(max(v, 0), 99))
 	case "precision":
-		o.precision = v
+		o.Precision = seconds(v, 0, 1000)
 	case "pps":
-		o.pps = o.driver != "pps"
+		o.PPS = o.Driver != config.DriverPPS
 	case "tai":
-		o.tai = true
+		o.TAI = true
 	case "prefer":
-		o.prefer = true
+		o.Prefer = true
 	case "noselect":
-		o.noSelect = true
+		o.NoSelect = true
 	case "trust":
-		o.trust = true
+		o.Trust = true
 	case "require":
-		o.require = true
+		o.Require = true
 	case "refid":
-		o.refid = text
+		o.RefID = refID(text)
 	case "lock":
-		o.lock = text
+		o.Lock = refID(text)
 	}
 }
 
 // clamped puts every value into the output's range.
-func (o outClock) clamped() outClock {
-	o.poll = min(max(o.poll, leastPoll), mostRefclockPoll)
-	o.driverPoll = min(max(o.driverPoll, leastPoll), o.poll)
-	o.rate = min(o.rate, 1000)
-	o.stratum = min(o.stratum, 14)
-	o.offset = min(max(o.offset, -3600), 3600)
-	o.delay = min(max(o.delay, 0), 10)
-	if o.precision != 0 {
-		o.precision = min(max(o.precision, 1e-9), 1)
-	}
+func clamped(o config.ReferenceClock) config.ReferenceClock {
+	o.Poll = min(max(o.Poll, leastPoll), mostRefclockPoll)
+	o.DriverPoll = min(max(o.DriverPoll, leastPoll), o.Poll)
+	o.Rate = min(o.Rate, 1000)
+	o.Stratum = min(o.Stratum, 14)
+	o.Offset = within(o.Offset, -3600, 3600)
+	o.Delay = min(o.Delay, 10*time.Second)
+	o.Precision = min(max(o.Precision, 1), time.Second)
 	return o
 }
 
 // chronyLocks drops locks to clocks that are not there, and gives clocks with
 // the same name one of their own.
 func (c *conversion) chronyLocks() {
-	names := make(map[string]bool)
+	names := make(map[config.RefID]bool)
 	for _, src := range c.model.sources {
 		for i := range src.clocks {
-			if names[src.clocks[i].refid] {
-				c.record(src.line).Note(report.Error, "refid", "give each clock a refid of its own", "chronyd does not start with two clocks named %s", src.clocks[i].refid)
-				src.clocks[i].refid = ""
+			if names[src.clocks[i].RefID] {
+				c.record(src.line).Note(report.Error, "refid", "give each clock a refid of its own", "chronyd does not start with two clocks named %s", src.clocks[i].RefID)
+				src.clocks[i].RefID = 0
 			}
-			names[src.clocks[i].refid] = true
+			names[src.clocks[i].RefID] = true
 		}
 	}
 	for _, src := range c.model.sources {
 		for i := range src.clocks {
 			out := &src.clocks[i]
-			if out.lock != "" && (!names[out.lock] || out.lock == out.refid) {
-				c.record(src.line).Note(report.Approximated, "refclock-lock", "write the refid of the clock that numbers the seconds", "there is no clock %s to lock to: the system clock numbers the seconds", spell.Printable(out.lock))
-				out.lock = ""
+			if out.Lock != 0 && (!names[out.Lock] || out.Lock == out.RefID) {
+				c.record(src.line).Note(report.Approximated, "refclock-lock", "write the refid of the clock that numbers the seconds", "there is no clock %s to lock to: the system clock numbers the seconds", out.Lock)
+				out.Lock = 0
 			}
 		}
 	}

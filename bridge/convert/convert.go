@@ -1,9 +1,12 @@
 package convert
 
 import (
+	"bytes"
 	"fmt"
 	"io/fs"
 	"net/netip"
+	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/convert/draft"
 	"ntsbridge/bridge/convert/ntpconf"
 	"ntsbridge/bridge/convert/report"
 	"ntsbridge/bridge/convert/restrict"
@@ -89,15 +92,16 @@ type Result struct {
 	Report  *report.Report
 	Output  []byte
 	Secrets []Secret
+	// Config is the output as the server reads it; nil for clients' formats.
+	Config *config.Config
 
-	restricts *restrict.List // for Prove
-	meaning   Meaning        // for ProveMeaning
+	restricts *restrict.List // what the daemon's access lists meant
 }
 
 // Convert converts one configuration. It never fails: what is wrong is in the
 // report.
 func Convert(in Input, opt Options) *Result {
-	c := &conversion{in: in, opt: opt, report: &report.Report{Input: in.Name, Output: "ntsbridge", Lines: []*report.Record{}, Findings: []report.Finding{}}, top: &node{}}
+	c := &conversion{in: in, opt: opt, report: &report.Report{Input: in.Name, Output: "ntsbridge", Lines: []*report.Record{}, Findings: []report.Finding{}}, draft: draft.New()}
 	if opt.Client != nil {
 		c.report.Output = opt.Client.Format
 	}
@@ -146,7 +150,7 @@ type conversion struct {
 	parsed  *syntax.Parsed
 	report  *report.Report
 	records map[syntax.Place]*report.Record
-	top     *node
+	draft   *draft.Draft
 	secrets []Secret
 	model   model
 	start   started
@@ -296,13 +300,12 @@ func (c *conversion) result(output []byte) *Result {
 	}
 	c.report.Written = output != nil
 	c.report.Finish()
-	res := &Result{Report: c.report, Output: output}
-	if c.report.Access != nil {
-		res.restricts = c.model.restricts
-	}
-	res.meaning = c.model.expect
+	res := &Result{Report: c.report, Output: output, restricts: c.model.restricts}
 	if output != nil {
 		res.Secrets = c.secrets
+		if c.opt.Client == nil {
+			res.Config = c.draft.Config
+		}
 	}
 	return res
 }
@@ -325,13 +328,24 @@ func (c *conversion) quote(s *syntax.Statement) []string {
 	return append(list, fmt.Sprintf("%s:%d: %s", spell.Printable(path.Base(f.Name)), s.Line, strings.TrimSpace(spell.Show(f.Lines[s.Line-1]))))
 }
 
-// render writes the YAML.
+// render writes the YAML, and proves that the server will read from it what
+// was meant.
 func (c *conversion) render() []byte {
-	w := &yamlWriter{quote: c.quote}
-	fmt.Fprintf(w, "# ntsbridge, converted from %s (%s).\n", spell.Printable(c.in.Name), c.daemon())
-	fmt.Fprintf(w, "# Each setting stands below the line that it comes from; the report says what became of the others.\n")
-	w.document(c.top)
-	return []byte(w.String())
+	c.draft.Finish()
+	c.draft.Places(func(path string, lines []*syntax.Statement) { c.became(path, lines...) })
+	var out bytes.Buffer
+	fmt.Fprintf(&out, "# ntsbridge, converted from %s (%s).\n", spell.Printable(c.in.Name), c.daemon())
+	fmt.Fprintf(&out, "# Each setting stands below the line that it comes from; the report says what became of the others.\n")
+	text, err := c.draft.YAML(c.quote)
+	if err == nil {
+		out.Write(text)
+		err = c.prove(out.Bytes())
+	}
+	if err != nil {
+		c.report.Note(report.Error, "mistake", "report it, with the input", "%v, and nothing is written; this is a mistake of ntsbridge", err)
+		return nil
+	}
+	return out.Bytes()
 }
 
 // all returns the statements of the given words in file order.

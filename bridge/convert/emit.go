@@ -2,31 +2,42 @@ package convert
 
 import (
 	"cmp"
-	"fmt"
 	"net/netip"
+	"strings"
+	"time"
+
+	"ntsbridge/bridge/access"
+	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/convert/draft"
 	"ntsbridge/bridge/convert/report"
 	"ntsbridge/bridge/convert/restrict"
 	"ntsbridge/bridge/convert/syntax"
-	"strconv"
-	"strings"
-	"time"
+	"ntsbridge/bridge/ntp"
 )
 
-// emit makes the sections of ntsbridge's YAML.
+// emit sets the options of ntsbridge's configuration.
 func (c *conversion) emit() {
 	c.emitServer()
 	c.emitClock()
 	c.emitAccess()
-	c.emitLimits()
+	if c.dialect == "chrony" {
+		c.emitChronyLimit()
+	} else {
+		c.emitLimits()
+	}
 	c.emitKeys()
 	c.emitAutokey()
-	c.emitNTS()
+	if c.dialect == "chrony" {
+		c.emitChronyNTS()
+	} else {
+		c.emitNTS()
+	}
 	c.emitSources()
 	c.emitClocks()
 	c.emitBroadcast()
 }
 
-// became notes on the lines of an entry where they went.
+// became notes on lines where they went, if that is no option of their own.
 func (c *conversion) became(place string, lines ...*syntax.Statement) {
 	for _, s := range lines {
 		c.record(s).Into(place)
@@ -34,72 +45,66 @@ func (c *conversion) became(place string, lines ...*syntax.Statement) {
 }
 
 func (c *conversion) emitServer() {
-	m := &c.model
-	if len(m.listen.addresses) == 0 && m.dscp == nil {
-		return
-	}
-	n := c.top.section("server")
+	m, server := &c.model, &c.draft.Config.Server
 	if len(m.listen.addresses) > 0 {
-		n.set("listen", yamlList(m.listen.addresses, func(a netip.AddrPort) string { return strconv.Quote(a.String()) })).from(m.listen.lines...)
+		draft.Set(c.draft, &server.Listen, m.listen.addresses, m.listen.lines...)
 	}
 	if m.dscp != nil {
-		n.set("dscp", fmt.Sprint(m.dscp.Options[0].Int)).from(m.dscp)
-		c.became("server.dscp", m.dscp)
+		draft.Set(c.draft, &server.DSCP, int(m.dscp.Options[0].Int), m.dscp)
 	}
 }
 
 func (c *conversion) emitAccess() {
-	n := c.top.section("access")
+	section := &c.draft.Config.Access
 	for i, rule := range c.model.rules {
-		place, into := fmt.Sprintf("access.rules[%d]", i-1), n
 		if i == 0 {
-			place, into = "access.default", n.section("default").from(rule.Lines...)
-			switch {
-			case len(rule.Lines) > 0:
-			case c.dialect == "chrony":
-				into.remark("chronyd serves those that allow names.")
-			case c.dialect == "ntpsec":
-				into.remark("No restrict line for the default: ntpsec answers everybody, at a limited rate, and no queries.")
-			default:
-				into.remark("No restrict line for the default: ntpd answers everybody.")
-			}
-		} else {
-			into = n.section("rules").item().from(rule.Lines...)
-			into.set("prefixes", yamlList(rule.Prefixes, func(p netip.Prefix) string {
-				if p.IsSingleIP() {
-					return strconv.Quote(p.Addr().String())
-				}
-				return strconv.Quote(p.String())
-			}))
-			if rule.FromNTP {
-				into.set("source_port_123", "true")
-			}
+			c.emitDefaultRule(rule)
+			continue
 		}
-		c.emitService(into, rule.Service)
-		c.became(place, rule.Lines...)
+		to := draft.Add(c.draft, &section.Rules, config.DefaultRule(), rule.Lines...)
+		draft.Set(c.draft, &to.Prefixes, rule.Prefixes)
+		if rule.FromNTP {
+			draft.Set(c.draft, &to.SourcePort123, true)
+		}
+		c.emitService(to, rule.Service)
 	}
 }
 
-func (c *conversion) emitService(n *node, s restrict.Service) {
+func (c *conversion) emitDefaultRule(rule restrict.Rule) {
+	to := &c.draft.Config.Access.Default
+	origin := c.draft.From(to, rule.Lines...)
+	switch {
+	case len(rule.Lines) > 0:
+	case c.dialect == "chrony":
+		origin.Remark("chronyd serves those that allow names.")
+	case c.dialect == "ntpsec":
+		origin.Remark("No restrict line for the default: ntpsec answers everybody, at a limited rate, and no queries.")
+	default:
+		origin.Remark("No restrict line for the default: ntpd answers everybody.")
+	}
+	c.emitService(to, rule.Service)
+}
+
+func (c *conversion) emitService(to *config.AccessRule, s restrict.Service) {
 	if !s.Serve {
-		n.set("action", "deny")
+		draft.Set(c.draft, &to.Action, config.ActionDeny)
 		return
 	}
-	n.set("action", "allow")
+	draft.Set(c.draft, &to.Action, config.ActionAllow)
 	if s.Auth {
-		kinds := "[symmetric, nts]"
+		kinds := []ntp.Kind{ntp.KindSymmetric, ntp.KindNTS}
 		if c.model.autokey.enabled {
-			kinds = "[symmetric, autokey, nts]"
+			kinds = []ntp.Kind{ntp.KindSymmetric, ntp.KindAutokey, ntp.KindNTS}
 		}
-		n.set("kinds", kinds)
+		draft.Set(c.draft, &to.Kinds, kinds)
 	}
 	if s.Version > 1 {
-		n.set("min_version", fmt.Sprint(s.Version))
+		draft.Set(c.draft, &to.MinVersion, int(s.Version))
 	}
 	if s.Limited {
-		n.set("rate", limitName(s.Kod))
+		draft.Set(c.draft, &to.Rate, limitName(s.Kod))
 	}
-	n.set("query", strconv.FormatBool(s.Query))
+	draft.Set(c.draft, &to.Query, s.Query)
 }
 
 func limitName(kod bool) string {
@@ -109,132 +114,131 @@ func limitName(kod bool) string {
 	return "limited"
 }
 
+// emitClients sets the size of the table of clients.
+func (c *conversion) emitClients() {
+	if m := &c.model; m.clients > 0 {
+		draft.Set(c.draft, &c.draft.Config.RateLimit.Clients, m.clients, m.clientSize)
+	}
+}
+
 func (c *conversion) emitLimits() {
-	m := &c.model
-	if !m.limited && !m.kod && m.clients == 0 {
-		return
-	}
-	n := c.top.section("rate_limit")
-	if m.clients > 0 {
-		n.set("clients", fmt.Sprint(m.clients)).from(m.clientSize)
-		c.became("rate_limit.clients", m.clientSize)
-	}
+	m, section := &c.model, &c.draft.Config.RateLimit
+	c.emitClients()
 	if !m.limited && !m.kod {
 		return
 	}
-	limits := n.section("limits").from(m.limits.Lines...)
+	origin := c.draft.From(&section.Limits, m.limits.Lines...)
 	if len(m.limits.Lines) == 0 {
 		remark := "ntpd's discard without a line: average 3, minimum 2."
 		if c.dialect == "ntpsec" {
 			remark = "ntpsec's limit without a line: average 1, burst 20."
 		}
-		limits.remark("%s", remark)
+		origin.Remark("%s", remark)
 	}
-	c.became("rate_limit.limits", m.limits.Lines...)
 	for _, kod := range []bool{true, false} {
 		if kod && !m.kod || !kod && !m.limited {
 			continue
 		}
-		item := limits.item()
-		item.set("name", limitName(kod))
-		item.set("interval", seconds(m.limits.Interval))
-		item.set("burst", fmt.Sprint(m.limits.Burst))
-		item.set("minimum", seconds(m.limits.Minimum))
-		item.set("leak", "0")
-		item.set("kiss", strconv.FormatBool(kod))
+		to := draft.Add(c.draft, &section.Limits, config.DefaultLimit(""))
+		draft.Set(c.draft, &to.Name, limitName(kod))
+		draft.Set(c.draft, &to.Interval, m.limits.Interval)
+		draft.Set(c.draft, &to.Burst, m.limits.Burst)
+		draft.Set(c.draft, &to.Minimum, m.limits.Minimum)
+		draft.Set(c.draft, &to.Leak, 0)
+		draft.Set(c.draft, &to.Kiss, kod)
 	}
 }
 
-func seconds(d time.Duration) string { return duration(d.Seconds(), 0, longest) }
-
 // emitKeys writes the keys file and the trusted keys: only what ntpd loads.
 func (c *conversion) emitKeys() {
-	m := &c.model
-	n := c.top.section("keys")
+	m, section := &c.model, &c.draft.Config.Keys
 	if m.keyFile == nil || m.keysRejected {
 		if m.keysRejected {
-			n.from(m.keyFile).remark("Left out: ntpd loads no key from this file.")
+			c.draft.From(section).Quote(m.keyFile).Remark("Left out: ntpd loads no key from this file.")
 		}
-		n.set("generate", "false").remark("No key is usable that was not before.")
+		draft.Set(c.draft, &section.Generate, false).Remark("No key is usable that was not before.")
 		if m.trust != nil {
 			c.record(m.trust).Raise(report.Folded)
 		}
 		return
 	}
-	files := n.section("files").from(m.keyFile)
-	item := files.item()
-	item.set("path", yamlString(m.keyPath))
-	item.set("format", c.dialect)
-	c.became("keys.files", m.keyFile)
-	m.expect.Trusted = m.trustSet.String()
-	trusted := n.set("trusted", "["+strings.ReplaceAll(m.trustSet.String(), " ", ", ")+"]")
-	if m.trust != nil {
-		trusted.from(m.trust)
-		c.became("keys.trusted", m.trust)
-	} else if c.dialect != "chrony" {
-		trusted.remark("No trustedkey line: ntpd trusts no key.")
+	c.draft.From(&section.Files, m.keyFile)
+	file := draft.Add(c.draft, &section.Files, config.DefaultKeyFile())
+	draft.Set(c.draft, &file.Path, m.keyPath)
+	draft.Set(c.draft, &file.Format, c.dialect)
+	var trusted []access.KeyRange
+	for word := range strings.FieldsSeq(m.trustSet.String()) {
+		if r, err := access.ParseKeyRange(word); err == nil {
+			trusted = append(trusted, r)
+		}
 	}
-	n.set("generate", "false")
+	origin := draft.Set(c.draft, &section.Trusted, trusted, m.trust)
+	if m.trust == nil && c.dialect != "chrony" {
+		origin.Remark("No trustedkey line: ntpd trusts no key.")
+	}
+	draft.Set(c.draft, &section.Generate, false)
 }
 
 func (c *conversion) emitAutokey() {
-	a := &c.model.autokey
+	a, section := &c.model.autokey, &c.draft.Config.Autokey
 	if len(a.lines) == 0 {
 		return
 	}
-	n := c.top.section("autokey").from(a.lines...)
+	c.draft.From(section, a.lines...)
 	if !a.enabled {
-		n.set("enabled", "false").remark("ntpd would not start with these files: see the report.")
+		draft.Set(c.draft, &section.Enabled, false).Remark("ntpd would not start with these files: see the report.")
 		return
 	}
-	n.set("enabled", "true").remark("Legacy: broken since 2012. Move these clients to NTS.")
-	n.set("keysdir", yamlString(a.dir))
-	if a.dirLine != nil {
-		n.section("keysdir").from(a.dirLine)
-	}
-	for _, entry := range [][2]string{{"host", a.host}, {"ident", a.ident}, {"digest", a.digest}} {
-		if entry[1] != "" {
-			n.set(entry[0], yamlString(entry[1]))
+	draft.Set(c.draft, &section.Enabled, true).Remark("Legacy: broken since 2012. Move these clients to NTS.")
+	draft.Set(c.draft, &section.KeysDir, a.dir, a.dirLine)
+	for _, entry := range []struct {
+		option *string
+		value  string
+	}{{&section.Host, a.host}, {&section.Ident, a.ident}, {&section.Digest, a.digest}} {
+		if entry.value != "" {
+			draft.Set(c.draft, entry.option, entry.value)
 		}
 	}
 	if a.hasPassword {
-		n.set("password_file", yamlString(c.passwordSecret()))
+		draft.Set(c.draft, &section.PasswordFile, c.passwordSecret())
 	}
-	if c.model.leapFile != nil && len(c.model.autokey.lines) > 0 {
-		n.set("leap_file", yamlString(absolute(c.model.leapFile.Argument()))).from(c.model.leapFile)
-		c.became("autokey.leap_file", c.model.leapFile)
+	if c.model.leapFile != nil {
+		draft.Set(c.draft, &section.LeapFile, absolute(c.model.leapFile.Argument()), c.model.leapFile)
 	}
-	if c.opt.TakeoverUntil != "" {
-		t := n.section("takeover")
-		t.set("enabled", "true")
-		t.set("until", strconv.Quote(c.opt.TakeoverUntil))
+	if until, err := time.Parse(time.DateOnly, c.opt.TakeoverUntil); err == nil {
+		draft.Set(c.draft, &section.Takeover.Enabled, true)
+		draft.Set(c.draft, &section.Takeover.Until, until)
 	} else {
 		c.record(a.lines[0]).Note(report.Changed, "autokey-restart", "give a date with --takeover-until to let them go on at once",
 			"clients of Autokey notice the change of server, and begin anew by themselves")
 	}
-	c.became("autokey", a.lines...)
 }
 
 func (c *conversion) emitNTS() {
-	n := c.top.section("nts")
+	section := &c.draft.Config.NTS
 	c.became("nts", c.model.ntsLines...)
+	certificate := func(cert, key string) {
+		draft.Set(c.draft, &section.Enabled, true)
+		to := draft.Add(c.draft, &section.Certificates, config.Certificate{})
+		draft.Set(c.draft, &to.Cert, cert)
+		draft.Set(c.draft, &to.Key, key)
+		draft.Set(c.draft, &section.Generate, false)
+	}
 	switch {
 	case c.opt.NTSCert != "":
-		n.set("enabled", "true")
-		item := n.section("certificates").item()
-		item.set("cert", yamlString(c.opt.NTSCert))
-		item.set("key", yamlString(c.opt.NTSKey))
-		n.set("generate", "false")
+		certificate(c.opt.NTSCert, c.opt.NTSKey)
 	case c.model.nts && c.model.ntsCert != "" && !c.opt.NTSSelfSigned:
-		n.from(c.model.ntsLines...).set("enabled", "true")
-		item := n.section("certificates").item()
-		item.set("cert", yamlString(c.model.ntsCert))
-		item.set("key", yamlString(cmp.Or(c.model.ntsKey, c.model.ntsCert)))
-		n.set("generate", "false")
+		c.draft.From(section, c.model.ntsLines...)
+		certificate(c.model.ntsCert, cmp.Or(c.model.ntsKey, c.model.ntsCert))
 	case c.opt.NTSSelfSigned:
-		n.set("enabled", "true")
-		n.set("generate", "true").remark("A self-signed certificate is made in the state directory on first start.")
+		draft.Set(c.draft, &section.Enabled, true)
+		draft.Set(c.draft, &section.Generate, true).Remark("A self-signed certificate is made in the state directory on first start.")
 	default:
-		n.set("enabled", "false").remark("Convert with --nts-cert and --nts-key, or --nts-self-signed, to serve NTS too.")
+		draft.Set(c.draft, &section.Enabled, false).Remark("Convert with --nts-cert and --nts-key, or --nts-self-signed, to serve NTS too.")
 	}
+}
+
+// everywhere are the wildcard addresses with a port.
+func everywhere(port uint16) []netip.AddrPort {
+	return []netip.AddrPort{netip.AddrPortFrom(restrict.Any6, port), netip.AddrPortFrom(restrict.Any4, port)}
 }

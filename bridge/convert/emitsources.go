@@ -1,341 +1,155 @@
 package convert
 
 import (
-	"fmt"
 	"net/netip"
+	"path"
+	"strconv"
+	"time"
+
+	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/convert/draft"
 	"ntsbridge/bridge/convert/ntpconf"
 	"ntsbridge/bridge/convert/report"
 	"ntsbridge/bridge/convert/spell"
 	"ntsbridge/bridge/convert/syntax"
-	"path"
-	"slices"
-	"strconv"
-	"strings"
+	"ntsbridge/bridge/ntp"
 )
-
-// planSources decides which sources are written, and counts those that the
-// clock can follow. A source that was not usable, or whose authentication cannot
-// be kept, is left out: it is never written with less.
-func (c *conversion) planSources() {
-	m := &c.model
-	seen := make(map[string]*source)
-	for _, src := range m.sources {
-		switch {
-		case src.left != "" || src.refclock != nil && src.refclock.driver == localDriver:
-			continue
-		case src.dead != "" && !src.revived():
-			src.left = src.dead
-			continue
-		case src.kind == "broadcast":
-			continue
-		case src.refclock != nil:
-			src.clocks = slices.DeleteFunc(src.clocks, func(o outClock) bool { return c.twice(seen, src, fmt.Sprint(o.driver, o.unit, o.device)) })
-			if len(src.clocks) == 0 {
-				src.left = "it is there already"
-				continue
-			}
-		default:
-			if c.twice(seen, src, strings.ToLower(fmt.Sprint(src.hostPort()))) {
-				src.left = "it is there already"
-				continue
-			}
-		}
-		c.count(src)
-	}
-}
-
-// twice reports whether a source of that name was seen before.
-func (c *conversion) twice(seen map[string]*source, src *source, id string) bool {
-	first := seen[id]
-	if first == nil {
-		seen[id] = src
-		return false
-	}
-	c.record(src.line).Note(report.Folded, "duplicate-source", "delete one of the two", "line %d has it already", first.line.Line)
-	return true
-}
-
-// count adds a source that is written to those that can be followed.
-func (c *conversion) count(src *source) {
-	switch {
-	case src.refclock == nil && !src.noSelect,
-		slices.ContainsFunc(src.clocks, func(o outClock) bool { return !o.noSelect }):
-		c.model.followed++
-	}
-}
-
-// poolSizes gives each pool of an ntp.conf its part of tos maxclock, of which
-// other associations and the pools themselves take one each.
-func (c *conversion) poolSizes() {
-	m := &c.model
-	if m.maxClock == 0 {
-		m.maxClock = defaultMaxClock
-	}
-	var pools []*source
-	free := m.maxClock
-	for _, src := range m.sources {
-		if src.left != "" {
-			continue
-		}
-		free--
-		if src.kind == "pool" {
-			pools = append(pools, src)
-		}
-	}
-	for i, src := range pools {
-		src.maxSources = min(max((free+len(pools)-1-i)/len(pools), 1), 16)
-	}
-	switch {
-	case len(pools) == 0:
-		if m.maxClockLine != nil {
-			c.record(m.maxClockLine).Note(report.Folded, "maxclock", "", "maxclock counts for pools, and there is none")
-		}
-	case free < len(pools) || free > 16*len(pools):
-		c.record(pools[0].line).Note(report.Approximated, "maxclock", "", "a pool has 1 to 16 sources, and tos maxclock would make it %d for %d of them", max(free, 0), len(pools))
-	}
-}
-
-// hostPort returns what a source asks, NTS-KE's port aside.
-func (src *source) hostPort() (host string, port int) {
-	host, port = src.address, 123
-	if src.nts {
-		host, _ = ntsAddress(src.address)
-	}
-	if src.port > 0 && src.port < 1<<16 {
-		port = src.port
-	}
-	return host, port
-}
-
-// ntsAddress splits HOST:PORT, which ntpsec takes with NTS.
-func ntsAddress(address string) (name, port string) {
-	name, port, ok := strings.Cut(address, ":")
-	v, err := strconv.ParseUint(port, 10, 16)
-	if !ok || err != nil || v == 0 {
-		return address, ""
-	}
-	return name, port
-}
 
 // emitSources writes the network sources.
 func (c *conversion) emitSources() {
-	n := c.top.section("sources")
+	section := &c.draft.Config.Sources
 	for _, src := range c.model.sources {
-		if src.refclock != nil {
-			continue
+		switch {
+		case src.refclock != nil:
+		case src.left != "" || src.kind == "manycastclient":
+			c.remarkLeft(section, src)
+		case src.kind != "broadcast":
+			lines := []*syntax.Statement{src.line}
+			if src.kind == "pool" {
+				lines = append(lines, c.model.maxClockLine)
+			}
+			c.emitSource(draft.Add(c.draft, section, config.DefaultSource(), lines...), src)
 		}
-		if src.left != "" || src.kind == "manycastclient" {
-			c.remarkLeft(n, src)
-			continue
-		}
-		if src.kind == "broadcast" {
-			continue
-		}
-		lines := []*syntax.Statement{src.line}
-		if src.kind == "pool" && c.model.maxClockLine != nil {
-			lines = append(lines, c.model.maxClockLine)
-		}
-		c.emitSource(n.item().from(lines...), src)
-		c.became(fmt.Sprintf("sources[%d]", len(n.children)-1), lines...)
 	}
-	c.drop(n)
-}
-
-// drop takes an empty section back; its remarks go to the next one.
-func (c *conversion) drop(n *node) {
-	if len(n.children) > 0 {
-		return
-	}
-	c.top.children = slices.DeleteFunc(c.top.children, func(other *node) bool { return other == n })
-	c.top.remarks = append(c.top.remarks, n.remarks...)
 }
 
 // remarkLeft tells in the output of a source that is not there.
-func (c *conversion) remarkLeft(n *node, src *source) {
-	n.remarks = append(n.remarks, fmt.Sprintf("Left out: %s (%s:%d): %s.", spell.Printable(src.address), spell.Printable(path.Base(c.parsed.Files[src.line.File].Name)), src.line.Line, src.left))
+func (c *conversion) remarkLeft(list any, src *source) {
+	c.draft.From(list).Remark("Left out: %s (%s:%d): %s.", spell.Printable(src.address), spell.Printable(path.Base(c.parsed.Files[src.line.File].Name)), src.line.Line, src.left)
 }
 
 func (c *conversion) leftOut(src *source) report.LeftOut {
 	return report.LeftOut{File: c.parsed.Files[src.line.File].Name, Line: src.line.Line, Source: spell.Printable(src.address), Why: src.left}
 }
 
-// modes are the values of sources[].mode by directive.
-var modes = map[string]string{"server": "client", "pool": "pool", "peer": "peer"}
+// setIf sets an option, if there is something to set.
+func setIf[T any](c *conversion, there bool, option *T, value T) {
+	if there {
+		draft.Set(c.draft, option, value)
+	}
+}
 
-func (c *conversion) emitSource(item *node, src *source) {
+func (c *conversion) emitSource(to *config.Source, src *source) {
 	host, port := src.hostPort()
-	item.set("server", yamlString(host))
-	a := Association{Server: host, Mode: modes[src.kind], Auth: "none"}
-	if src.kind != "server" {
-		item.set("mode", modes[src.kind])
+	draft.Set(c.draft, &to.Server, host)
+	switch src.kind {
+	case "pool":
+		draft.Set(c.draft, &to.Mode, config.ModePool)
+		setIf(c, src.maxSources > 0, &to.MaxSources, src.maxSources)
+	case "peer":
+		draft.Set(c.draft, &to.Mode, config.ModePeer)
 	}
-	if src.kind == "pool" && src.maxSources > 0 {
-		item.set("max_sources", fmt.Sprint(src.maxSources))
-	}
-	switch src.family {
-	case "-4":
-		item.set("family", "ipv4")
-	case "-6":
-		item.set("family", "ipv6")
-	}
-	if port != 123 {
-		item.set("port", fmt.Sprint(port))
-	}
-	if src.local.IsValid() {
-		item.set("local_address", strconv.Quote(src.local.String()))
-	}
-	a.Auth, a.Key = c.emitAuth(item, src)
-	if src.version >= 1 && src.version < 4 && !src.autokey && !src.nts {
-		item.set("version", fmt.Sprint(src.version))
-	}
-	a.MaxPoll = min(max(src.maxPoll, leastPoll), ntpconf.MaxPollExponent)
-	a.MinPoll = min(max(src.minPoll, leastPoll), a.MaxPoll)
-	item.set("minpoll", fmt.Sprint(a.MinPoll))
-	item.set("maxpoll", fmt.Sprint(a.MaxPoll))
-	emitTuning(item, src)
-	a.IBurst, a.Prefer, a.NoSelect, a.Trust = src.iburst, src.prefer, src.noSelect, src.trusted
-	c.model.expect.Associations = append(c.model.expect.Associations, a)
+	setIf(c, src.family == "-4", &to.Family, config.FamilyIPv4)
+	setIf(c, src.family == "-6", &to.Family, config.FamilyIPv6)
+	setIf(c, port != config.PortNTP, &to.Port, port)
+	setIf(c, src.local.IsValid(), &to.LocalAddress, src.local)
+	c.emitAuth(to, src)
+	setIf(c, src.version >= 1 && src.version < 4 && !src.autokey && !src.nts, &to.Version, src.version)
+	high := min(max(src.maxPoll, leastPoll), ntpconf.MaxPollExponent)
+	draft.Set(c.draft, &to.MinPoll, min(max(src.minPoll, leastPoll), high))
+	draft.Set(c.draft, &to.MaxPoll, high)
+	c.emitTuning(to, src)
 }
 
 // emitAuth writes how a source is authenticated.
-func (c *conversion) emitAuth(item *node, src *source) (auth string, key uint32) {
+func (c *conversion) emitAuth(to *config.Source, src *source) {
 	switch {
 	case src.autokey:
-		item.set("auth", "autokey")
-		if src.ident != "" {
-			item.set("ident", yamlString(src.ident))
-		}
-		return "autokey", 0
+		draft.Set(c.draft, &to.Auth, ntp.KindAutokey)
+		setIf(c, src.ident != "", &to.Ident, src.ident)
 	case src.nts:
-		item.set("auth", "nts")
+		draft.Set(c.draft, &to.Auth, ntp.KindNTS)
 		if _, port := ntsAddress(src.address); port != "" {
-			item.set("nts_port", port)
+			number, _ := strconv.Atoi(port)
+			draft.Set(c.draft, &to.NTSPort, number)
 		}
-		if spell.PlainPath(src.ca) {
-			item.set("trusted_certificates", yamlString(absolute(src.ca)))
-		}
-		if len(src.aeads) > 0 {
-			item.set("aeads", yamlList(src.aeads, func(s string) string { return s }))
-		}
-		return "nts", 0
+		setIf(c, spell.PlainPath(src.ca), &to.TrustedCertificates, absolute(src.ca))
+		setIf(c, len(src.aeads) > 0, &to.AEADs, src.aeads)
 	case src.key != 0:
-		item.set("auth", "symmetric")
-		item.set("key", fmt.Sprint(src.key))
-		return "symmetric", src.key
+		draft.Set(c.draft, &to.Auth, ntp.KindSymmetric)
+		draft.Set(c.draft, &to.Key, int(src.key))
 	}
-	return "none", 0
 }
 
 // emitTuning writes how a source is polled, judged and chosen.
-func emitTuning(item *node, src *source) {
-	flag := func(key string, on bool) {
-		if on {
-			item.set(key, "true")
-		}
-	}
-	value := func(key, text string, there bool) {
-		if there {
-			item.set(key, text)
-		}
-	}
-	flag("iburst", src.iburst)
-	flag("burst", src.burst)
-	value("presend", fmt.Sprint(src.presend), src.presend != 0)
-	flag("interleaved", src.xleave)
-	flag("prefer", src.prefer)
-	flag("noselect", src.noSelect)
-	flag("trust", src.trusted)
-	flag("require", src.require)
-	value("offset", number(src.offset, -3600, 3600), src.offset != 0)
-	value("asymmetry", number(src.asymmetry, -0.5, 0.5), src.asymmetry != 0)
-	value("max_delay", duration(src.maxDelay, 1e-6, 1000), src.maxDelay != 0)
-	value("max_delay_ratio", number(src.maxDelayRatio, 0, 1e6), src.maxDelayRatio != 0)
-	value("max_delay_dev_ratio", number(src.maxDelayDevRatio, 0, 1e6), src.maxDelayDevRatio != 0)
-	value("min_stratum", fmt.Sprint(min(max(src.minStratum, 0), 15)), src.minStratum != 0)
+func (c *conversion) emitTuning(to *config.Source, src *source) {
+	setIf(c, src.iburst, &to.IBurst, true)
+	setIf(c, src.burst, &to.Burst, true)
+	setIf(c, src.presend != 0, &to.Presend, src.presend)
+	setIf(c, src.xleave, &to.Interleaved, true)
+	setIf(c, src.prefer, &to.Prefer, true)
+	setIf(c, src.noSelect, &to.NoSelect, true)
+	setIf(c, src.trusted, &to.Trust, true)
+	setIf(c, src.require, &to.Require, true)
+	setIf(c, src.offset != 0, &to.Offset, within(src.offset, -3600, 3600))
+	setIf(c, src.asymmetry != 0, &to.Asymmetry, within(src.asymmetry, -0.5, 0.5))
+	setIf(c, src.maxDelay != 0, &to.MaxDelay, seconds(src.maxDelay, 1e-6, 1000))
+	setIf(c, src.maxDelayRatio != 0, &to.MaxDelayRatio, within(src.maxDelayRatio, 0, 1e6))
+	setIf(c, src.maxDelayDevRatio != 0, &to.MaxDelayDevRatio, within(src.maxDelayDevRatio, 0, 1e6))
+	setIf(c, src.minStratum != 0, &to.MinStratum, min(max(src.minStratum, 0), 15))
 }
 
 // emitClocks writes the reference clocks.
 func (c *conversion) emitClocks() {
-	n := c.top.section("reference_clocks")
+	section := &c.draft.Config.ReferenceClocks
 	for _, src := range c.model.sources {
 		if src.refclock == nil || src.refclock.driver == localDriver {
 			continue
 		}
 		if src.left != "" {
-			c.remarkLeft(n, src)
+			c.remarkLeft(section, src)
 			for _, s := range src.refclock.lines {
 				c.record(s).Note(report.Folded, "fudge-left-out", "", "the clock of line %d is left out", src.line.Line)
 			}
 			continue
 		}
 		lines := append([]*syntax.Statement{src.line}, src.refclock.lines...)
-		for _, out := range src.clocks {
-			emitReference(n.item().from(lines...), out)
-			c.became(fmt.Sprintf("reference_clocks[%d]", len(n.children)-1), lines...)
-			c.model.expect.Associations = append(c.model.expect.Associations, out.association())
+		for _, clock := range src.clocks {
+			c.emitReference(draft.Add(c.draft, section, clock, lines...))
 		}
 	}
-	c.drop(n)
 }
 
-func (o outClock) association() Association {
-	a := Association{Server: o.device, Mode: o.driver, MinPoll: o.poll, MaxPoll: o.poll, Prefer: o.prefer, NoSelect: o.noSelect, Trust: o.trust}
-	if o.driver == "shm" {
-		a.Server = fmt.Sprint(o.unit)
-	}
-	return a
-}
-
-func emitReference(item *node, o outClock) {
-	item.set("driver", o.driver)
-	if o.driver == "shm" {
-		item.set("unit", fmt.Sprint(o.unit))
+// emitReference writes what of a reference clock is not the default.
+func (c *conversion) emitReference(to *config.ReferenceClock) {
+	standard := config.DefaultReferenceClock()
+	draft.Set(c.draft, &to.Driver, to.Driver)
+	if to.Driver == config.DriverSHM {
+		draft.Set(c.draft, &to.Unit, to.Unit)
 	} else {
-		item.set("device", yamlString(o.device))
+		draft.Set(c.draft, &to.Device, to.Device)
 	}
-	value := func(key, text string, there bool) {
-		if there {
-			item.set(key, text)
-		}
-	}
-	flag := func(key string, on bool) { value(key, "true", on) }
-	value("refid", yamlString(o.refid), o.refid != "")
-	value("stratum", fmt.Sprint(o.stratum), o.stratum != 0)
-	item.set("poll", fmt.Sprint(o.poll))
-	value("driver_poll", fmt.Sprint(o.driverPoll), o.driverPoll != 0)
-	value("offset", number(o.offset, -3600, 3600), o.offset != 0)
-	value("delay", duration(o.delay, 0, 10), o.delay != 0)
-	value("precision", duration(o.precision, 1e-9, 1), o.precision != 0)
-	value("lock", yamlString(o.lock), o.lock != "")
-	value("rate", fmt.Sprint(o.rate), o.rate > 1)
-	flag("clear", o.clear)
-	flag("pps", o.pps)
-	flag("tai", o.tai)
-	flag("prefer", o.prefer)
-	flag("noselect", o.noSelect)
-	flag("trust", o.trust)
-	flag("require", o.require)
-}
-
-// judgeBroadcast keeps a broadcast association that is authenticated.
-func (c *conversion) judgeBroadcast(src *source) {
-	r := c.record(src.line)
-	destination, err := netip.ParseAddr(src.address)
-	switch {
-	case src.dead != "":
-	case err != nil:
-		src.left = "the destination must be an address"
-		r.Note(report.Dangerous, "broadcast", "write the address, or give every client that listens a server line", "the broadcasts are not sent: %s", src.left)
-	case src.autokey && !c.model.autokey.enabled || src.key == 0 && !src.autokey:
-		src.left = "without authentication anybody can forge a broadcast"
-		r.Note(report.Dangerous, "broadcast", "give the broadcast a symmetric key, or every client that listens a server line",
-			"the broadcasts are not sent any more: %s; clients that listen for them lose their time", src.left)
-	case destination.Is6() && !destination.IsMulticast():
-		src.left = "that is no multicast address"
-		r.Note(report.Dangerous, "broadcast", "give every client that listens a server line", "the broadcasts are not sent: %s", src.left)
-	case src.autokey:
-		r.Note(report.Dangerous, "broadcast-autokey", "give every client that listens a server line",
-			"ntpd 4.2.8 drops every broadcast with Autokey, by a defect of its own: no client ever followed this")
+	draft.Set(c.draft, &to.Poll, to.Poll)
+	setIf(c, to.RefID != 0, &to.RefID, to.RefID)
+	setIf(c, to.Stratum != 0, &to.Stratum, to.Stratum)
+	setIf(c, to.DriverPoll != 0, &to.DriverPoll, to.DriverPoll)
+	setIf(c, to.Offset != 0, &to.Offset, to.Offset)
+	setIf(c, to.Delay != standard.Delay, &to.Delay, to.Delay)
+	setIf(c, to.Precision != standard.Precision, &to.Precision, to.Precision)
+	setIf(c, to.Lock != 0, &to.Lock, to.Lock)
+	setIf(c, to.Rate != standard.Rate, &to.Rate, to.Rate)
+	for _, flag := range []*bool{&to.Clear, &to.PPS, &to.TAI, &to.Prefer, &to.NoSelect, &to.Trust, &to.Require} {
+		setIf(c, *flag, flag, true)
 	}
 }
 
@@ -355,32 +169,44 @@ func (c *conversion) hops(index int) int {
 
 // emitBroadcast writes the networks that the time is sent to.
 func (c *conversion) emitBroadcast() {
-	n := c.top.section("broadcast")
+	section := &c.draft.Config.Broadcast
 	seen := make(map[netip.Addr]bool)
 	for _, src := range c.model.sources {
 		if src.kind != "broadcast" || src.left != "" {
 			continue
 		}
-		to, _ := netip.ParseAddr(src.address)
-		if seen[to] {
+		destination, _ := netip.ParseAddr(src.address)
+		if seen[destination] {
 			c.record(src.line).Note(report.Folded, "duplicate-source", "delete one of the two", "the destination is there already")
 			continue
 		}
-		seen[to] = true
-		item := n.item().from(src.line)
-		item.set("destination", strconv.Quote(to.String()))
-		a := Association{Server: to.String(), Mode: "broadcast", MinPoll: min(max(src.minPoll, 1), ntpconf.MaxPollExponent)}
-		a.Auth, a.Key = c.emitAuth(item, src)
-		a.MaxPoll = a.MinPoll
-		c.model.expect.Broadcasts = append(c.model.expect.Broadcasts, a)
-		item.set("poll", fmt.Sprint(a.MinPoll))
-		if to.IsMulticast() {
-			item.set("ttl", fmt.Sprint(c.hops(src.ttl)))
+		seen[destination] = true
+		to := draft.Add(c.draft, section, config.DefaultBroadcast(), src.line)
+		draft.Set(c.draft, &to.Destination, destination)
+		if src.autokey {
+			draft.Set(c.draft, &to.Auth, ntp.KindAutokey)
+		} else {
+			draft.Set(c.draft, &to.Auth, ntp.KindSymmetric)
+			draft.Set(c.draft, &to.Key, int(src.key))
 		}
-		if src.version >= 1 && src.version < 4 {
-			item.set("version", fmt.Sprint(src.version))
-		}
-		c.became(fmt.Sprintf("broadcast[%d]", len(n.children)-1), src.line)
+		draft.Set(c.draft, &to.Poll, min(max(src.minPoll, 1), ntpconf.MaxPollExponent))
+		setIf(c, destination.IsMulticast(), &to.TTL, c.hops(src.ttl))
+		setIf(c, src.version >= 1 && src.version < 4, &to.Version, src.version)
 	}
-	c.drop(n)
 }
+
+// seconds are a duration, put into a range.
+func seconds(v, from, upTo float64) time.Duration {
+	return time.Duration(within(v, from, upTo)*1e9 + 0.5)
+}
+
+// within puts a number into a range; what is no number becomes its begin.
+func within(v, from, upTo float64) float64 {
+	if !(v >= from) {
+		v = from
+	}
+	return min(v, upTo)
+}
+
+// longest is the largest duration that the output takes, s.
+const longest = 876000 * 3600

@@ -7,8 +7,11 @@ import (
 	"testing"
 	"testing/fstest"
 
+	"ntsbridge/bridge/access"
 	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/convert/draft"
 	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/ntp"
 )
 
 // mappingFiles are the files of the host of TestMapping.
@@ -241,16 +244,28 @@ func withoutComments(yaml string) string {
 	return b.String()
 }
 
-// associationsOf returns the sources of a configuration that was read.
-func associationsOf(c *config.Config) (list []Association) {
+// association is a source as far as the inputs can say it. A reference clock
+// has its unit or device for a server, and its driver for a mode.
+type association struct {
+	Server, Mode, Auth              string
+	Key                             int
+	MinPoll, MaxPoll                int
+	IBurst, Prefer, NoSelect, Trust bool
+}
+
+// associationsOf returns the sources of a configuration.
+func associationsOf(c *config.Config) (list []association) {
+	if c == nil {
+		return nil
+	}
 	for _, s := range c.Sources {
-		list = append(list, Association{
-			Server: s.Server, Mode: s.Mode, Auth: s.Auth.String(), Key: uint32(s.Key), MinPoll: s.MinPoll, MaxPoll: s.MaxPoll,
+		list = append(list, association{
+			Server: s.Server, Mode: s.Mode, Auth: s.Auth.String(), Key: s.Key, MinPoll: s.MinPoll, MaxPoll: s.MaxPoll,
 			IBurst: s.IBurst, Prefer: s.Prefer, NoSelect: s.NoSelect, Trust: s.Trust,
 		})
 	}
 	for _, k := range c.ReferenceClocks {
-		a := Association{Server: k.Device, Mode: k.Driver, MinPoll: k.Poll, MaxPoll: k.Poll, Prefer: k.Prefer, NoSelect: k.NoSelect, Trust: k.Trust}
+		a := association{Server: k.Device, Mode: k.Driver, MinPoll: k.Poll, MaxPoll: k.Poll, Prefer: k.Prefer, NoSelect: k.NoSelect, Trust: k.Trust}
 		if k.Driver == config.DriverSHM {
 			a.Server = fmt.Sprint(k.Unit)
 		}
@@ -259,52 +274,41 @@ func associationsOf(c *config.Config) (list []Association) {
 	return list
 }
 
-// meaningOf returns what a configuration that was read means.
-func meaningOf(t testing.TB, c *config.Config) Meaning {
-	t.Helper()
-	trusted, err := c.TrustedKeys()
-	if err != nil {
-		t.Fatal(err)
-	}
-	m := Meaning{Associations: associationsOf(c), Trusted: trusted.String(), Mode: c.Clock.Mode, Stratum: c.Clock.Stratum, Fallback: c.Clock.FallbackStratum}
-	for _, b := range c.Broadcast {
-		m.Broadcasts = append(m.Broadcasts, Association{
-			Server: b.Destination.String(), Mode: "broadcast", Auth: b.Auth.String(), Key: uint32(b.Key), MinPoll: b.Poll, MaxPoll: b.Poll,
-		})
-	}
-	return m
-}
-
-// TestProveMeaning changes the sources of a result, which the comparison must
-// see.
-func TestProveMeaning(t *testing.T) {
+// TestProof changes options of a result, which the comparison must see.
+func TestProof(t *testing.T) {
 	in := Input{Name: "x.conf", Data: []byte(ntpBase + ntpKeysUse + "server a key 5 iburst\nserver b prefer\nserver 127.127.28.0\nbroadcast 192.0.2.255 key 5\ntos orphan 7\n"), Files: mappingFiles}
 	res := Convert(in, Options{Dialect: "ntp"})
-	c, err := config.Parse("out.yaml", "/", res.Output)
-	if err != nil {
-		t.Fatal(err)
+	read := func() *config.Config {
+		c, err := config.Parse("out.yaml", "/", res.Output)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
 	}
-	if err := res.ProveMeaning(meaningOf(t, c)); err != nil {
-		t.Fatal(err)
+	if at := draft.Difference(res.Config, read()); at != "" {
+		t.Fatal(at)
 	}
-	for name, change := range map[string]func(m *Meaning){
-		"lost":            func(m *Meaning) { m.Associations = m.Associations[1:] },
-		"added":           func(m *Meaning) { m.Associations = append(m.Associations, Association{Server: "z"}) },
-		"authentication":  func(m *Meaning) { m.Associations[0].Auth, m.Associations[0].Key = "none", 0 },
-		"another key":     func(m *Meaning) { m.Associations[0].Key = 6 },
-		"interval":        func(m *Meaning) { m.Associations[1].MinPoll-- },
-		"choice":          func(m *Meaning) { m.Associations[1].Prefer = false },
-		"clock":           func(m *Meaning) { m.Associations[2].Server = "1" },
-		"broadcast lost":  func(m *Meaning) { m.Broadcasts = nil },
-		"broadcast's key": func(m *Meaning) { m.Broadcasts[0].Key = 1 },
-		"a key more":      func(m *Meaning) { m.Trusted = "4-5" },
-		"all keys":        func(m *Meaning) { m.Trusted = "all" },
-		"mode":            func(m *Meaning) { m.Mode = "local" },
-		"fallback":        func(m *Meaning) { m.Fallback = 0 },
+	for want, change := range map[string]func(c *config.Config){
+		"sources":                  func(c *config.Config) { c.Sources = c.Sources[:1] },
+		"reference_clocks":         func(c *config.Config) { c.ReferenceClocks = append(c.ReferenceClocks, c.ReferenceClocks[0]) },
+		"sources[0].auth":          func(c *config.Config) { c.Sources[0].Auth = ntp.KindNone },
+		"sources[0].key":           func(c *config.Config) { c.Sources[0].Key = 6 },
+		"sources[1].minpoll":       func(c *config.Config) { c.Sources[1].MinPoll-- },
+		"sources[1].prefer":        func(c *config.Config) { c.Sources[1].Prefer = false },
+		"reference_clocks[0].unit": func(c *config.Config) { c.ReferenceClocks[0].Unit = 1 },
+		"broadcast":                func(c *config.Config) { c.Broadcast = nil },
+		"broadcast[0].key":         func(c *config.Config) { c.Broadcast[0].Key = 1 },
+		"keys.trusted":             func(c *config.Config) { c.Keys.Trusted = append(c.Keys.Trusted, access.AllKeys) },
+		"clock.mode":               func(c *config.Config) { c.Clock.Mode = config.ClockLocal },
+		"clock.fallback_stratum":   func(c *config.Config) { c.Clock.FallbackStratum = 0 },
+		"clock.step.threshold":     func(c *config.Config) { c.Clock.Step.Threshold++ },
+		"access.default.query":     func(c *config.Config) { c.Access.Default.Query = !c.Access.Default.Query },
+		"rate_limit.limits":        func(c *config.Config) { c.RateLimit.Limits = nil },
+		"nts.generate":             func(c *config.Config) { c.NTS.Generate = !c.NTS.Generate },
 	} {
-		m := meaningOf(t, c)
-		if change(&m); res.ProveMeaning(m) == nil {
-			t.Errorf("%s: not seen", name)
+		c := read()
+		if change(c); draft.Difference(res.Config, c) != want {
+			t.Errorf("%s: not seen but %q", want, draft.Difference(res.Config, c))
 		}
 	}
 }

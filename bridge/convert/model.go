@@ -3,6 +3,7 @@ package convert
 import (
 	"net/netip"
 
+	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/convert/restrict"
 	"ntsbridge/bridge/convert/syntax"
 	"ntsbridge/symkey"
@@ -34,9 +35,8 @@ type model struct {
 	autokey autokeyModel
 
 	sources  []*source
-	followed int     // sources of the output that the clock can follow
-	expect   Meaning // of the output
-	maxClock int     // tos maxclock; 0: ntpd's default
+	followed int // sources of the output that the clock can follow
+	maxClock int // tos maxclock; 0: ntpd's default
 
 	maxClockLine *syntax.Statement
 	clock        clockModel
@@ -105,7 +105,7 @@ type source struct {
 	left string
 
 	maxSources int // of a pool; 0: the default
-	aeads      []string
+	aeads      []config.AEAD
 	local      netip.Addr
 	presend    int // 0: never
 	minStratum int
@@ -115,20 +115,7 @@ type source struct {
 	maxDelay, maxDelayRatio, maxDelayDevRatio float64
 
 	refclock *refclock
-	clocks   []outClock // of a reference clock, as written
-}
-
-// outClock is an entry of the section reference_clocks.
-type outClock struct {
-	driver                           string
-	unit                             int
-	device, refid, lock              string
-	stratum, poll                    int
-	driverPoll                       int     // 0: the default
-	offset, delay, precision         float64 // s; 0: the default
-	rate                             int     // Hz; 0: the default
-	clear, pps, tai                  bool
-	prefer, noSelect, trust, require bool
+	clocks   []config.ReferenceClock // of a reference clock, as written
 }
 
 // refclock is a reference clock with its fudge factors.

@@ -3,9 +3,12 @@ package convert
 import (
 	"errors"
 	"io/fs"
+	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/convert/draft"
 	"ntsbridge/bridge/convert/report"
 	"ntsbridge/bridge/convert/spell"
 	"ntsbridge/bridge/convert/syntax"
+	"time"
 )
 
 // ntpd's settings without a line (RFC 5905, section 11, and ntp_proto.c and
@@ -48,7 +51,7 @@ func (c *conversion) buildClock() {
 	}
 	c.setSteps(&st)
 	c.setPanic(&st)
-	c.clockSet("max_distance", duration(st.distance, 0.001, 16), given(st.distanceLine, "ntpd's default."), st.distanceLine)
+	draft.Set(c.draft, &c.clock().MaxDistance, seconds(st.distance, 0.001, 16), st.distanceLine).Remark("%s", given(st.distanceLine, "ntpd's default."))
 	if st.distance > 16 || st.distance < 0.001 {
 		c.record(st.distanceLine).Note(report.Approximated, "maxdist", "", "the root distance is bounded by 1 ms and 16 s")
 	}
@@ -76,7 +79,7 @@ func (c *conversion) setSteps(st *thresholds) {
 		for _, s := range []*syntax.Statement{st.forwardLine, st.backLine} {
 			if s != nil {
 				c.record(s).Note(report.Approximated, "step-directions", "",
-					"there is one threshold for steps forward and back: the one with fewer steps, %s", duration(threshold, 0, longest))
+					"there is one threshold for steps forward and back: the one with fewer steps, %gs", threshold)
 			}
 		}
 	}
@@ -87,13 +90,14 @@ func (c *conversion) setSteps(st *thresholds) {
 	case st.forwardLine != nil || st.backLine != nil:
 		remark = ""
 	}
-	c.clockSet("step.threshold", duration(threshold, 0, longest), remark, st.forwardLine, st.backLine)
+	step := &c.clock().Step
+	draft.Set(c.draft, &step.Threshold, seconds(threshold, 0, longest), st.forwardLine, st.backLine).Remark("%s", remark)
 	if threshold == 0 {
 		return
 	}
-	c.clockSet("step.updates", "1", "")
-	c.clockSet("step.any_time", "true", "")
-	c.clockSet("step.stepout", duration(max(st.stepout, defaultStepout), 0, 86400), "", st.outLine)
+	draft.Set(c.draft, &step.Updates, 1)
+	draft.Set(c.draft, &step.AnyTime, true)
+	draft.Set(c.draft, &step.Stepout, seconds(max(st.stepout, defaultStepout), 0, 86400), st.outLine)
 	if st.outLine != nil && st.stepout < defaultStepout {
 		c.record(st.outLine).Note(report.Folded, "stepout", "", "ntpd takes %d s at least", defaultStepout)
 	}
@@ -101,26 +105,28 @@ func (c *conversion) setSteps(st *thresholds) {
 
 // setPanic writes from which offset on the clock is left alone.
 func (c *conversion) setPanic(st *thresholds) {
+	clock := c.clock()
 	switch {
 	case st.panic <= 0:
-		c.clockSet("panic", "0s", "", st.panicLine)
+		draft.Set(c.draft, &clock.Panic, 0, st.panicLine)
 		c.record(st.panicLine).Note(report.Dangerous, "panic-off", "delete it, and write clock.panic_once: true, which allows one large step at the start",
 			"panic 0 lets the sources move the clock by any amount at any time")
 		return
 	case st.panicLine != nil:
-		c.clockSet("panic", duration(st.panic, 0.001, longest), "", st.panicLine)
+		draft.Set(c.draft, &clock.Panic, seconds(st.panic, 0.001, longest), st.panicLine)
 	default:
-		c.clockSet("panic", duration(st.panic, 0.001, longest), "ntpd's default. ntpd exits above it; here the clock is left alone and the alarm is served.")
+		draft.Set(c.draft, &clock.Panic, seconds(st.panic, 0.001, longest)).
+			Remark("ntpd's default. ntpd exits above it; here the clock is left alone and the alarm is served.")
 	}
-	once := "false"
+	once := false
 	remark := "ntpd -g, which most distributions start it with, is true."
 	if c.start.known {
 		remark = "ntpd was started without -g."
 		if c.start.panicOnce {
-			once, remark = "true", "ntpd -g."
+			once, remark = true, "ntpd -g."
 		}
 	}
-	c.clockSet("panic_once", once, remark)
+	draft.Set(c.draft, &clock.PanicOnce, once).Remark("%s", remark)
 	if c.start.known || !c.steers() {
 		return
 	}
@@ -145,7 +151,7 @@ func (c *conversion) buildTinker(s *syntax.Statement, st *thresholds) {
 		case "stepout":
 			st.stepout, st.outLine = v, s
 		case "dispersion":
-			c.clockSet("drift_ppm", number(v, 0, 500), "", s)
+			draft.Set(c.draft, &c.clock().DriftPPM, within(v, 0, 500), s)
 			if v < 0 || v > 500 {
 				r.Note(report.Approximated, "dispersion", "", "the dispersion is bounded by 500 ppm")
 			}
@@ -181,7 +187,7 @@ func (c *conversion) buildTos(st *thresholds) {
 }
 
 func (c *conversion) minSane(s *syntax.Statement, n int64) {
-	c.clockSet("min_sources", number(float64(n), 1, 64), "", s)
+	draft.Set(c.draft, &c.clock().MinSources, int(min(max(n, 1), 64)), s)
 	if n < 1 || n > 64 {
 		c.record(s).Note(report.Approximated, "minsane", "", "tos minsane is bounded by 1 and 64: with 0 ntpd would set the clock without any source that agrees")
 	}
@@ -226,7 +232,7 @@ func (c *conversion) buildDrift() {
 	s := c.lastOf("driftfile")
 	if s == nil {
 		if spell.PlainPath(c.start.drift) {
-			c.clockSet("drift_file", yamlString(absolute(c.start.drift)), "ntpd -f.")
+			draft.Set(c.draft, &c.clock().DriftFile, absolute(c.start.drift)).Remark("ntpd -f.")
 		}
 		return
 	}
@@ -240,7 +246,7 @@ func (c *conversion) buildDrift() {
 	case !spell.PlainPath(name):
 		r.Note(report.Error, "file-name", "give a name", "that is no name of a file")
 	default:
-		c.clockSet("drift_file", yamlString(absolute(name)), "", s)
+		draft.Set(c.draft, &c.clock().DriftFile, absolute(name), s)
 	}
 }
 
@@ -265,7 +271,7 @@ func (c *conversion) buildLeapFile() {
 		return
 	}
 	c.model.leapFile = s
-	c.clockSet("leap.file", yamlString(name), "", s)
+	draft.Set(c.draft, &c.clock().Leap.File, name, s)
 }
 
 // missing reports whether a file of the host is known not to be there.
@@ -289,9 +295,7 @@ func (c *conversion) buildSmear() {
 		r.Note(report.Folded, "leap-smear-off", "delete the line", "leapsmearinterval %d is off", v)
 		return
 	}
-	c.clockSet("leap.smear", duration(float64(v), 1, 48*3600), "", s)
-	c.clockSet("leap.shape", "cosine", "")
-	c.clockSet("leap.placement", "before", "")
+	c.smear(seconds(float64(v), 1, 48*3600), config.PlacementBefore, s)
 	if v > 48*3600 {
 		r.Note(report.Approximated, "leap-smear-long", "", "the smear is at most 48 hours long")
 	}
@@ -316,7 +320,16 @@ func (c *conversion) authMix() {
 	if !authenticated || !plain {
 		return
 	}
-	c.clockSet("auth_select", "ignore", "ntpd makes no difference between sources with and without authentication. mix is safer.")
+	draft.Set(c.draft, &c.clock().AuthSelect, config.AuthSelectIgnore).
+		Remark("ntpd makes no difference between sources with and without authentication. mix is safer.")
 	c.report.Note(report.Changed, "mixed-sources", "write clock.auth_select: mix, or authenticate all sources",
 		"sources without authentication have as much of a say as those with it: whoever forges enough of them sets the clock, as before")
+}
+
+// smear writes how a leap second is smeared: by half a wave of the cosine.
+func (c *conversion) smear(length time.Duration, placement string, line *syntax.Statement) {
+	leap := &c.clock().Leap
+	draft.Set(c.draft, &leap.Smear, length, line)
+	draft.Set(c.draft, &leap.Shape, config.ShapeCosine)
+	draft.Set(c.draft, &leap.Placement, placement)
 }

@@ -1,9 +1,9 @@
 package convert
 
 import (
+	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/convert/report"
 	"ntsbridge/bridge/convert/spell"
-	"strings"
 )
 
 // ntpsecOptions reads what only ntpsec has on the line of a source.
@@ -70,14 +70,11 @@ func (c *conversion) ntsAuthorities() string {
 }
 
 // aeads reads the name of an algorithm, of ntpsec, or numbers, of chronyd.
-func (c *conversion) aeads(r *report.Record, names ...string) (list []string) {
-	known := map[string]string{
-		"30": "AES-128-GCM-SIV", "15": "AES-SIV-CMAC-256", "16": "AES-SIV-CMAC-384", "17": "AES-SIV-CMAC-512",
-		"AES_SIV_CMAC_256": "AES-SIV-CMAC-256", "AES_SIV_CMAC_384": "AES-SIV-CMAC-384", "AES_SIV_CMAC_512": "AES-SIV-CMAC-512",
-	}
+func (c *conversion) aeads(r *report.Record, names ...string) (list []config.AEAD) {
 	for _, name := range names {
-		if found := known[strings.ToUpper(name)]; found != "" {
-			list = append(list, found)
+		var id config.AEAD
+		if id.UnmarshalText([]byte(name)) == nil {
+			list = append(list, id)
 		} else {
 			r.Note(report.Unsupported, "nts-aead", "", "algorithm %s is not offered", spell.Printable(name))
 		}

@@ -152,7 +152,7 @@ func (k keptSource) number(name string, other int) int {
 }
 
 // is reports whether an association of the output is what ntpd kept.
-func (k keptSource) is(a Association) bool {
+func (k keptSource) is(a association) bool {
 	_, prefer := k.options["prefer"]
 	_, noSelect := k.options["noselect"]
 	pps := strings.HasPrefix(k.address, "127.127.22.") // as preferred as what numbers its seconds
@@ -171,11 +171,11 @@ func (k keptSource) is(a Association) bool {
 	maxPoll = max(maxPoll, 3)
 	minPoll := min(k.number("minpoll", 6), 17, maxPoll)
 	mode := map[string]string{"server": "client", "pool": "pool", "peer": "peer"}[k.word]
-	auth, key := "none", uint32(0)
+	auth, key := "none", 0
 	if _, ok := k.options["autokey"]; ok {
 		auth = "autokey"
 	} else if k.number("key", 0) != 0 {
-		auth, key = "symmetric", uint32(k.number("key", 0))
+		auth, key = "symmetric", k.number("key", 0)
 	}
 	if mode == "peer" && auth == "none" {
 		mode = "client" // reported as dangerous
@@ -212,7 +212,8 @@ func TestSourcesKept(t *testing.T) {
 			continue
 		}
 		seen := make(map[string]bool)
-		written := make([]bool, len(res.meaning.Associations))
+		associations := associationsOf(res.Config)
+		written := make([]bool, len(associations))
 		for _, k := range keptSources(readOracle(string(said)).kept) {
 			if strings.HasPrefix(k.address, "127.127.1.") {
 				continue
@@ -222,7 +223,7 @@ func TestSourcesKept(t *testing.T) {
 				continue
 			}
 			seen[k.address] = true
-			i := slices.IndexFunc(res.meaning.Associations, k.is)
+			i := slices.IndexFunc(associations, k.is)
 			switch {
 			case i >= 0 && (!written[i] || k.word == "pool"):
 				written[i] = true
@@ -235,7 +236,7 @@ func TestSourcesKept(t *testing.T) {
 				t.Errorf("%s: %s %s %v is neither in the output nor left out", name, k.word, k.address, k.options)
 			}
 		}
-		for i, a := range res.meaning.Associations {
+		for i, a := range associations {
 			if !written[i] && a.Mode != "shm" {
 				t.Errorf("%s: %+v is in the output, and ntpd did not keep it", name, a)
 			}

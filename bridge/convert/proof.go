@@ -2,22 +2,34 @@ package convert
 
 import (
 	"fmt"
-	"ntsbridge/bridge/access"
-	"ntsbridge/bridge/convert/restrict"
 	"slices"
+
+	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/convert/draft"
+	"ntsbridge/bridge/convert/restrict"
 )
 
-// Prove compares the access rules of a configuration that was read back with
-// the restrict lists of the input. It returns an error if the configuration is
-// less strict anywhere than the report says.
-func (r *Result) Prove(t *access.Table) error {
-	if r.restricts == nil {
+// prove reads what is to be written as the server will. It returns an error if
+// an option is not what was meant, or if the access rules give anybody more
+// than the report says.
+func (c *conversion) prove(text []byte) error {
+	read, err := config.Parse("the result", "/", text)
+	if err != nil {
+		return fmt.Errorf("the result is not accepted: %w", err)
+	}
+	if at := draft.Difference(c.draft.Config, read); at != "" {
+		return fmt.Errorf("the option %s is read in another way than it was meant", at)
+	}
+	if c.report.Access == nil {
 		return nil
 	}
-	again := restrict.Compare(r.restricts, t)
-	for _, d := range again.Differences {
-		if d.Laxer && !slices.Contains(r.Report.Access.Differences, d) {
-			return fmt.Errorf("the result gives %s more than before (%s; now %s), and nothing is written; this is a mistake of ntsbridge, please report it", d.Address, d.Old, d.New)
+	table, err := read.AccessTable()
+	if err != nil {
+		return err
+	}
+	for _, d := range restrict.Compare(c.model.restricts, table).Differences {
+		if d.Laxer && !slices.Contains(c.report.Access.Differences, d) {
+			return fmt.Errorf("the result gives %s more than before (%s; now %s)", d.Address, d.Old, d.New)
 		}
 	}
 	return nil

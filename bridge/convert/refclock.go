@@ -2,6 +2,7 @@ package convert
 
 import (
 	"fmt"
+	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/convert/report"
 	"ntsbridge/bridge/convert/spell"
 	"ntsbridge/bridge/convert/syntax"
@@ -159,13 +160,21 @@ const (
 	gpsdDriver = 46
 )
 
-// outClock returns what all drivers have in common.
-func (src *source) outClock(driver string) outClock {
-	rc := src.refclock
-	return outClock{
-		driver: driver, refid: rc.refid, stratum: max(rc.stratum, 0), poll: src.minPoll, offset: rc.time1,
-		prefer: src.prefer, noSelect: src.noSelect, trust: src.trusted,
+// reference returns what all drivers have in common.
+func (src *source) reference(driver string) config.ReferenceClock {
+	rc, clock := src.refclock, config.DefaultReferenceClock()
+	clock.Driver, clock.RefID, clock.Stratum = driver, refID(rc.refid), max(rc.stratum, 0)
+	clock.Poll, clock.Offset = src.minPoll, rc.time1
+	clock.Prefer, clock.NoSelect, clock.Trust = src.prefer, src.noSelect, src.trusted
+	return clock
+}
+
+// refID reads a reference identifier; what is none is left out.
+func refID(text string) (id config.RefID) {
+	if id.UnmarshalText([]byte(text)) != nil {
+		return 0
 	}
+	return id
 }
 
 // shmClock keeps driver 28. Its flag1 and time2 are about jumps, of which the
@@ -182,21 +191,21 @@ func (c *conversion) shmClock(src *source) {
 	if rc.time2 != 0 {
 		r.Note(report.Approximated, "shm-time2", "", "a reference clock that is off by more than time2 (%g s) is judged by selection and clock.panic", rc.time2)
 	}
-	out := src.outClock("shm")
-	out.unit = rc.unit
-	src.clocks = []outClock{out}
+	out := src.reference(config.DriverSHM)
+	out.Unit = rc.unit
+	src.clocks = []config.ReferenceClock{out}
 }
 
 // ppsClock keeps driver 22. ntpd numbers the seconds by its clock, and only
 // while a preferred source is followed.
 func (c *conversion) ppsClock(src *source) {
 	rc, r := src.refclock, c.record(src.line)
-	out := src.outClock("pps")
-	out.device = rc.device
-	if out.device == "" {
-		out.device = fmt.Sprintf("/dev/pps%d", rc.unit)
+	out := src.reference(config.DriverPPS)
+	out.Device = rc.device
+	if out.Device == "" {
+		out.Device = fmt.Sprintf("/dev/pps%d", rc.unit)
 	}
-	out.clear = rc.flags[2] == 1
+	out.Clear = rc.flags[2] == 1
 	if rc.flags[3] == 1 {
 		r.Note(report.Folded, "pps-kernel", "", "flag3 1: the kernel's own PPS loop is not needed")
 	}
@@ -206,11 +215,11 @@ func (c *conversion) ppsClock(src *source) {
 	switch {
 	case !preferred:
 		r.Note(report.Changed, "pps-no-prefer", "", "ntpd uses PPS only with a preferred source, and there is none: it was never used; it is now")
-	case !out.prefer && !out.noSelect:
-		out.prefer = true
+	case !out.Prefer && !out.NoSelect:
+		out.Prefer = true
 		r.Note(report.Approximated, "pps-prefer", "", "ntpd follows PPS alone while a preferred source agrees with it; here it is preferred too, and both are weighed by their errors")
 	}
-	src.clocks = []outClock{out}
+	src.clocks = []config.ReferenceClock{out}
 }
 
 // nmeaClock turns driver 20 into what gpsd offers for the same receiver.
@@ -223,20 +232,20 @@ func (c *conversion) nmeaClock(src *source) {
 	}
 	r.Note(report.Unsupported, "refclock-nmea", fmt.Sprintf("run gpsd -n %s as root before this server; ntpshmmon shows whether units %d and %d come", spell.Printable(device), unit, unit+1),
 		"serial receivers are not read: gpsd has to read this one and pass its time on through shared memory")
-	serial := src.outClock("shm")
-	serial.unit, serial.offset = unit, rc.time2
+	serial := src.reference(config.DriverSHM)
+	serial.Unit, serial.Offset = unit, rc.time2
 	if rc.flags[1] != 1 {
 		r.Note(report.Changed, "nmea-no-pps", "", "without fudge flag1 1 ntpd does not use the PPS signal, whatever the cabling")
-		src.clocks = []outClock{serial}
+		src.clocks = []config.ReferenceClock{serial}
 		return
 	}
 	if rc.flags[2] == 1 {
 		r.Note(report.Approximated, "nmea-edge", "check which edge gpsd takes", "flag2 1: gpsd finds the edge of the pulse by itself")
 	}
-	pulse := src.outClock("shm")
-	pulse.unit = unit + 1
-	serial.prefer, serial.noSelect, serial.trust, serial.refid = false, true, false, ""
-	src.clocks = []outClock{pulse, serial}
+	pulse := src.reference(config.DriverSHM)
+	pulse.Unit = unit + 1
+	serial.Prefer, serial.NoSelect, serial.Trust, serial.RefID = false, true, false, 0
+	src.clocks = []config.ReferenceClock{pulse, serial}
 }
 
 // gpsdClock turns driver 46 into the shared memory of the gpsd that runs
@@ -244,14 +253,14 @@ func (c *conversion) nmeaClock(src *source) {
 func (c *conversion) gpsdClock(src *source) {
 	rc, r := src.refclock, c.record(src.line)
 	unit := c.gpsdUnit(src)
-	out := src.outClock("shm")
-	out.unit, out.offset = unit, rc.time2
+	out := src.reference(config.DriverSHM)
+	out.Unit, out.Offset = unit, rc.time2
 	if rc.unit >= 128 || max(src.mode, 0)&0xf != 0 {
-		out.unit, out.offset = unit+1, rc.time1
+		out.Unit, out.Offset = unit+1, rc.time1
 	}
-	r.Note(report.Approximated, "refclock-gpsd", fmt.Sprintf("let gpsd run as root, and check with ntpshmmon that unit %d comes", out.unit),
-		"gpsd's JSON is replaced by its shared memory, unit %d", out.unit)
-	src.clocks = []outClock{out}
+	r.Note(report.Approximated, "refclock-gpsd", fmt.Sprintf("let gpsd run as root, and check with ntpshmmon that unit %d comes", out.Unit),
+		"gpsd's JSON is replaced by its shared memory, unit %d", out.Unit)
+	src.clocks = []config.ReferenceClock{out}
 }
 
 // gpsdUnit returns the unit of shared memory that gpsd has for the time of a
@@ -280,18 +289,17 @@ func (c *conversion) fudgeLimits(src *source) {
 	r := c.record(src.line)
 	for i := range src.clocks {
 		out := &src.clocks[i]
-		if !(out.offset >= -3600 && out.offset <= 3600) {
-			r.Note(report.Error, "fudge-offset", "write an offset below an hour", "an offset of %g s is not written", out.offset)
-			out.offset = 0
+		if !(out.Offset >= -3600 && out.Offset <= 3600) {
+			r.Note(report.Error, "fudge-offset", "write an offset below an hour", "an offset of %g s is not written", out.Offset)
+			out.Offset = 0
 		}
-		if out.stratum > 14 {
-			r.Note(report.Approximated, "fudge-stratum", "", "stratum %d becomes 14: with more nobody could follow this server", out.stratum)
-			out.stratum = 14
+		if out.Stratum > 14 {
+			r.Note(report.Approximated, "fudge-stratum", "", "stratum %d becomes 14: with more nobody could follow this server", out.Stratum)
+			out.Stratum = 14
 		}
-		if out.refid != "" && !spell.All(out.refid, spell.IsVisible) {
-			r.Note(report.Changed, "fudge-refid", "", "the refid is left out: it has invisible characters")
-			out.refid = ""
-		}
+	}
+	if refid := src.refclock.refid; refid != "" && refID(refid) == 0 && len(src.clocks) > 0 {
+		r.Note(report.Changed, "fudge-refid", "", "the refid is left out: it has invisible characters")
 	}
 	if src.refclock.flags[4] == 1 {
 		r.Note(report.Folded, "flag4", "", "flag4 1: no statistics files are written")

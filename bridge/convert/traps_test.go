@@ -210,7 +210,7 @@ func TestNTPsecIncludes(t *testing.T) {
 		t.Errorf("dialect %s", res.Report.Dialect)
 	}
 	var order []string
-	for _, a := range res.meaning.Associations {
+	for _, a := range associationsOf(res.Config) {
 		order = append(order, strings.TrimSuffix(a.Server, ".example.org")+" "+a.Auth)
 	}
 	want := []string{"a none", "deep none", "b none", "deep none", "main none", "one none", "x nts", "y none"}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -13,7 +14,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/convert"
 	account "ntsbridge/bridge/convert/report"
 )
@@ -189,22 +189,18 @@ func (f *convertFlags) options(output string) (convert.Options, error) {
 		NTSSelfSigned: f.ntsSelfSigned, TakeoverUntil: f.takeoverUntil, Now: f.now,
 		DaemonOptions: f.daemonOptions,
 	}
+	secret, err := filepath.Abs(cmp.Or(output, "ntsbridge.yaml"))
+	if err != nil {
+		return opt, err
+	}
+	secret = strings.TrimSuffix(secret, filepath.Ext(secret))
 	for path, to := range map[string]*string{f.ntsCert: &opt.NTSCert, f.ntsKey: &opt.NTSKey} {
 		if path == "" {
 			continue
 		}
-		var err error
 		if *to, err = filepath.Abs(path); err != nil {
 			return opt, err
 		}
-	}
-	secret := ""
-	if output != "" {
-		var err error
-		if secret, err = filepath.Abs(output); err != nil {
-			return opt, err
-		}
-		secret = strings.TrimSuffix(secret, filepath.Ext(secret))
 	}
 	opt.PasswordFile = secret + ".autokey-password"
 	if f.clientFormat != "" {
@@ -236,69 +232,7 @@ func (f *convertFlags) convert(name, output string, ask bool) (*convert.Result, 
 	if ask && opt.Decide == nil {
 		opt.Decide = f.ask()
 	}
-	res := convert.Convert(in, opt)
-	if res.Output == nil || opt.Client != nil {
-		return res, nil
-	}
-	return res, f.prove(res, output)
-}
-
-// prove reads what is to be written as the server will, and compares its
-// access rules and sources with the old ones once more.
-func (f *convertFlags) prove(res *convert.Result, output string) error {
-	dir, err := filepath.Abs(filepath.Dir(output))
-	if err != nil {
-		return err
-	}
-	c, err := config.Parse("the result", dir, res.Output)
-	if err != nil {
-		return fmt.Errorf("the result is not accepted, and nothing is written; this is a mistake of ntsbridge, please report it: %w", err)
-	}
-	table, err := c.AccessTable()
-	if err != nil {
-		return err
-	}
-	if err := res.Prove(table); err != nil {
-		return err
-	}
-	meaning, err := meaningOf(c)
-	if err != nil {
-		return err
-	}
-	return res.ProveMeaning(meaning)
-}
-
-// meaningOf returns what a configuration makes the server do.
-func meaningOf(c *config.Config) (m convert.Meaning, err error) {
-	trusted, err := c.TrustedKeys()
-	if err != nil {
-		return m, err
-	}
-	m = convert.Meaning{Associations: associations(c), Trusted: trusted.String(), Mode: c.Clock.Mode, Stratum: c.Clock.Stratum, Fallback: c.Clock.FallbackStratum}
-	for _, b := range c.Broadcast {
-		m.Broadcasts = append(m.Broadcasts, convert.Association{
-			Server: b.Destination.String(), Mode: "broadcast", Auth: b.Auth.String(), Key: uint32(b.Key), MinPoll: b.Poll, MaxPoll: b.Poll,
-		})
-	}
-	return m, nil
-}
-
-// associations returns the sources of a configuration.
-func associations(c *config.Config) (list []convert.Association) {
-	for _, s := range c.Sources {
-		list = append(list, convert.Association{
-			Server: s.Server, Mode: s.Mode, Auth: s.Auth.String(), Key: uint32(s.Key), MinPoll: s.MinPoll, MaxPoll: s.MaxPoll,
-			IBurst: s.IBurst, Prefer: s.Prefer, NoSelect: s.NoSelect, Trust: s.Trust,
-		})
-	}
-	for _, k := range c.ReferenceClocks {
-		a := convert.Association{Server: k.Device, Mode: k.Driver, MinPoll: k.Poll, MaxPoll: k.Poll, Prefer: k.Prefer, NoSelect: k.NoSelect, Trust: k.Trust}
-		if k.Driver == config.DriverSHM {
-			a.Server = fmt.Sprint(k.Unit)
-		}
-		list = append(list, a)
-	}
-	return list
+	return convert.Convert(in, opt), nil
 }
 
 func (f *convertFlags) single(name string) error {
