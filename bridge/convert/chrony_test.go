@@ -1,11 +1,13 @@
 package convert
 
 import (
-	"ntsbridge/bridge/convert/report"
 	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"ntsbridge/bridge/convert/chronyd"
+	"ntsbridge/bridge/convert/report"
 )
 
 // chronyDocumented are the directives that chrony.conf(5) of 4.6 to 4.9 names,
@@ -130,7 +132,7 @@ func TestChronyDirectives(t *testing.T) {
 			}
 		}
 	}
-	for word := range chronyDirectives {
+	for word := range chronyd.ChronyDirectives {
 		if !strings.Contains("\n"+chronyDocumented, "\n"+word) {
 			t.Errorf("%s is in no list", word)
 		}

@@ -4,8 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
-	"ntsbridge/bridge/convert/ntpconf"
-	"ntsbridge/bridge/convert/syntax"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +14,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"ntsbridge/bridge/convert/ntpconf"
+	"ntsbridge/bridge/convert/syntax"
 )
 
 // ntpdVariable names an ntpd 4.2.8p15 that this machine can run, to which

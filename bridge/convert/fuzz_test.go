@@ -1,9 +1,6 @@
 package convert
 
 import (
-	"ntsbridge/bridge/convert/ntpconf"
-	"ntsbridge/bridge/convert/report"
-	"ntsbridge/bridge/convert/syntax"
 	"os"
 	"path/filepath"
 	"slices"
@@ -11,6 +8,10 @@ import (
 	"testing"
 	"testing/fstest"
 	"time"
+
+	"ntsbridge/bridge/convert/ntpconf"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/syntax"
 )
 
 func seedCorpus(f *testing.F) {

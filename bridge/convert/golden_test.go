@@ -1,8 +1,6 @@
 package convert
 
 import (
-	"ntsbridge/bridge/convert/report"
-	"ntsbridge/bridge/convert/spell"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,6 +8,9 @@ import (
 	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
+
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/spell"
 )
 
 // site is an ntp.conf with something of everything, and what lies around it.

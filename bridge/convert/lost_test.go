@@ -2,12 +2,13 @@ package convert
 
 import (
 	"net/netip"
-	"ntsbridge/bridge/convert/ntpconf"
-	"ntsbridge/bridge/convert/report"
-	"ntsbridge/bridge/convert/spell"
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"ntsbridge/bridge/convert/ntpconf"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/spell"
 )
 
 // TestLostWords has the lines of which ntpd loses a part: those of which it

@@ -1,9 +1,6 @@
 package convert
 
 import (
-	"ntsbridge/bridge/convert/ntpconf"
-	"ntsbridge/bridge/convert/report"
-	"ntsbridge/bridge/convert/syntax"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -13,6 +10,10 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"ntsbridge/bridge/convert/ntpconf"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/syntax"
 )
 
 // corpusVariable names a directory with ntp.conf files and, in its

@@ -3,12 +3,13 @@ package convert
 import (
 	"bytes"
 	"encoding/json"
-	"ntsbridge/bridge/convert/report"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
+
+	"ntsbridge/bridge/convert/report"
 )
 
 func jsonText(t *testing.T, v any) string {
@@ -160,7 +161,7 @@ func TestMemory(t *testing.T) {
 		res := Convert(Input{Name: "x", Data: data, Files: files}, Options{Dialect: "ntp"})
 		var held runtime.MemStats
 		runtime.ReadMemStats(&held)
-		if held.HeapSys > 512<<20 {
+		if held.HeapSys > 768<<20 { // with the proof, for which the server's reader reads it all again
 			t.Errorf("%s: the heap grew to %d MiB for %d octets", name, held.HeapSys>>20, len(data))
 		}
 		t.Logf("%-18s %8d octets: heap of %d MiB, %d in use", name, len(data), held.HeapSys>>20, held.HeapInuse>>20)

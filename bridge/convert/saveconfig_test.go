@@ -2,9 +2,10 @@ package convert
 
 import (
 	"fmt"
-	"ntsbridge/bridge/convert/syntax"
 	"strconv"
 	"strings"
+
+	"ntsbridge/bridge/convert/syntax"
 )
 
 // saveConfig prints what the parser kept in the form of ntpd's own

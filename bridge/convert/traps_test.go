@@ -1,13 +1,15 @@
 package convert
 
 import (
-	"ntsbridge/bridge/convert/report"
 	"os"
 	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
 	"time"
+
+	"ntsbridge/bridge/convert/job"
+	"ntsbridge/bridge/convert/report"
 )
 
 // codes returns the codes of all findings of a class or worse.
@@ -150,19 +152,19 @@ func TestStarted(t *testing.T) {
 		{"etc/default/chrony", "DAEMON_OPTS=\"-g\"\n", "ntp", ""},
 	} {
 		in := Input{Name: "/etc/ntp.conf", Files: fstest.MapFS{c.name: {Data: []byte(c.content)}}}
-		conv := &conversion{in: in, dialect: c.dialect, report: &report.Report{}}
-		conv.commandLine()
+		conv := &job.Job{In: in, Dialect: c.dialect, Report: &report.Report{}}
+		conv.CommandLine()
 		var got []string
 		for _, option := range []struct {
 			name string
 			on   bool
-		}{{"known", conv.start.known}, {"-g", conv.start.panicOnce}, {"-x", conv.start.slewOnly}, {"-f", conv.start.drift != ""}, {"never", conv.start.never != ""}} {
+		}{{"known", conv.Start.Known}, {"-g", conv.Start.PanicOnce}, {"-x", conv.Start.SlewOnly}, {"-f", conv.Start.Drift != ""}, {"never", conv.Start.Never != ""}} {
 			if option.on {
 				got = append(got, option.name)
 			}
 		}
-		if strings.Join(got, " ") != c.want || len(conv.report.Findings) > 0 {
-			t.Errorf("%s: %q, want %q; %v", c.name, got, c.want, conv.report.Findings)
+		if strings.Join(got, " ") != c.want || len(conv.Report.Findings) > 0 {
+			t.Errorf("%s: %q, want %q; %v", c.name, got, c.want, conv.Report.Findings)
 		}
 	}
 }

@@ -1,0 +1,263 @@
+package chronyd
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/convert/draft"
+	"ntsbridge/bridge/convert/job"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/restrict"
+	"ntsbridge/bridge/convert/spell"
+	"ntsbridge/bridge/convert/syntax"
+)
+
+// access turns allow and deny into a list like ntpd's, whose default is
+// to refuse.
+func (c *reader) access() {
+	l := c.Model.Restricts
+	l.Add(restrict.Any4, restrict.Any4, restrict.FlagIgnore, nil)
+	l.Add(restrict.Any6, restrict.Any6, restrict.FlagIgnore, nil)
+	off := false
+	if s := c.LastOf("port"); s != nil {
+		off = s.Argument() == "0"
+		c.Record(s).Into("server.listen")
+		if off {
+			c.Record(s).Note(report.Kept, "port-0", "", "port 0: chronyd serves nobody")
+		}
+	}
+	served := false
+	for _, s := range c.All("allow", "deny") {
+		args := slices.Clone(s.Options)
+		everything := len(args) > 0 && spell.AsciiLower(args[0].Text) == "all"
+		if everything {
+			args = args[1:]
+		}
+		prefixes, problem := c.subnet(args)
+		if problem != "" {
+			c.Record(s).Note(report.Dangerous, "allow-name", "say which addresses it has: --address NAME=ADDRESS", "%s", problem)
+			if s.Word == "deny" {
+				c.Report.Questions = append(c.Report.Questions, report.Question{
+					File: c.Parsed.Files[s.File].Name, Line: s.Line, Text: spell.Show(c.Text(s)), Code: "restricted-name",
+					Written: "no time for these addresses", Running: "whatever the name stands for when chronyd starts",
+					Do: "say which addresses it has: --address NAME=ADDRESS",
+				})
+			}
+			continue
+		}
+		flags := restrict.FlagIgnore
+		if s.Word == "allow" && !off {
+			flags, served = restrict.FlagNoQuery|c.limited(), true
+		}
+		for _, p := range prefixes {
+			if everything {
+				l.RemoveBelow(p)
+			}
+			l.Put(p.Addr(), restrict.PrefixMask(p.Addr(), p.Bits()), flags, s)
+		}
+	}
+	rules, _ := restrict.Rules(l)
+	c.Model.Rules = rules
+	for _, rule := range rules {
+		c.Model.Kod = c.Model.Kod || rule.Service.Kod
+		c.Model.Limited = c.Model.Limited || rule.Service.Limited && !rule.Service.Kod
+	}
+	if !served {
+		c.Report.Note(report.Folded, "client-only", "add allow lines, or access rules, for the clients", "chronyd serves nobody without allow: neither does the output")
+	}
+	if table, err := restrict.Table(rules, restrict.DefaultLimits()); err == nil {
+		c.Report.Access = restrict.Compare(l, table)
+		c.Differences()
+	}
+	c.listen(off)
+}
+
+// subnet reads what allow and deny are for: nothing is everything, and
+// IPv4 networks may be cut short.
+func (c *reader) subnet(args []syntax.Option) (list []netip.Prefix, problem string) {
+	if len(args) == 0 || args[0].Text == "0/0" {
+		if len(args) > 0 {
+			return []netip.Prefix{restrict.All4}, ""
+		}
+		return []netip.Prefix{restrict.All4, restrict.All6}, ""
+	}
+	text := args[0].Text
+	if text == "::/0" {
+		return []netip.Prefix{restrict.All6}, ""
+	}
+	name, bits, hasBits := strings.Cut(text, "/")
+	if a, err := netip.ParseAddr(name); err == nil {
+		n := a.BitLen()
+		if hasBits {
+			if n, err = strconv.Atoi(bits); err != nil || n < 0 || n > a.BitLen() {
+				return nil, fmt.Sprintf("%s is no network", spell.Printable(text))
+			}
+		}
+		p, _ := a.Prefix(n)
+		return []netip.Prefix{p}, ""
+	}
+	parts := strings.Split(strings.TrimSuffix(name, "."), ".")
+	if len(parts) < 4 && spell.All(strings.Join(parts, ""), spell.IsDigit) {
+		n := 8 * len(parts)
+		if hasBits {
+			n, _ = strconv.Atoi(bits)
+		}
+		full := strings.Join(append(parts, "0", "0", "0")[:4], ".")
+		if a, err := netip.ParseAddr(full); err == nil && n >= 0 && n <= 32 {
+			p, _ := a.Prefix(n)
+			return []netip.Prefix{p}, ""
+		}
+	}
+	for _, a := range c.Resolve(text) {
+		list = append(list, netip.PrefixFrom(a, a.BitLen()))
+	}
+	if len(list) == 0 {
+		return nil, fmt.Sprintf("no name server is asked: the addresses of %s are not known", spell.Printable(text))
+	}
+	return list, ""
+}
+
+// limited returns the flags of ratelimit, which holds for everybody.
+func (c *reader) limited() (f restrict.Set) {
+	for _, s := range c.All("ratelimit") {
+		f = restrict.FlagLimited
+		for _, o := range s.Options {
+			if spell.AsciiLower(o.Text) == "kod" {
+				f |= restrict.FlagKod
+			}
+		}
+	}
+	return f
+}
+
+// listen turns port and bindaddress into addresses.
+func (c *reader) listen(off bool) {
+	port := 123
+	if s := c.LastOf("port"); s != nil && !off {
+		port, _ = strconv.Atoi(s.Argument())
+	}
+	m := &c.Model
+	for _, s := range c.All("bindaddress") {
+		a, err := netip.ParseAddr(s.Argument())
+		if err != nil {
+			c.Record(s).Note(report.Dangerous, "bindaddress", "give an address", "%s is no address: everything is listened on", spell.Printable(s.Argument()))
+			continue
+		}
+		m.Listen.Addresses = append(m.Listen.Addresses, netip.AddrPortFrom(a, uint16(port)))
+		m.Listen.Lines = append(m.Listen.Lines, s)
+		c.Record(s).Into("server.listen")
+	}
+	if port != 123 && port > 0 && len(m.Listen.Addresses) == 0 {
+		m.Listen.Addresses = []netip.AddrPort{netip.AddrPortFrom(restrict.Any6, uint16(port)), netip.AddrPortFrom(restrict.Any4, uint16(port))}
+		m.Listen.Lines = c.All("port")
+	}
+}
+
+// setLimit writes ratelimit: powers of two.
+func (c *reader) setLimit() {
+	m, section := &c.Model, &c.Draft.Config.RateLimit
+	s := c.LastOf("ratelimit")
+	if s == nil {
+		return
+	}
+	values := map[string]int{"interval": 3, "burst": 8, "leak": 2}
+	for i, o := range s.Options {
+		if _, ok := values[spell.AsciiLower(o.Text)]; ok && i+1 < len(s.Options) {
+			values[spell.AsciiLower(o.Text)], _ = strconv.Atoi(s.Options[i+1].Text)
+		}
+	}
+	c.Draft.From(&section.Limits, s)
+	to := draft.Add(c.Draft, &section.Limits, config.DefaultLimit(""))
+	draft.Set(c.Draft, &to.Name, job.LimitName(m.Kod))
+	interval := time.Second << min(max(values["interval"], 0), 12)
+	if n := values["interval"]; n < 0 {
+		interval = time.Microsecond * (1000000 >> min(-n, 19))
+	}
+	draft.Set(c.Draft, &to.Interval, interval)
+	draft.Set(c.Draft, &to.Burst, min(max(values["burst"], 1), 255))
+	draft.Set(c.Draft, &to.Leak, 1/float64(int(1)<<min(max(values["leak"], 1), 4)))
+	draft.Set(c.Draft, &to.Kiss, m.Kod)
+	if !m.Limited && !m.Kod {
+		c.Record(s).Note(report.Obsolete, "ratelimit-unused", "", "nobody is served")
+	}
+}
+
+// setNTS writes the NTS server.
+func (c *reader) setNTS() {
+	certs, keys := c.All("ntsservercert"), c.All("ntsserverkey")
+	if len(certs) == 0 && len(keys) == 0 || c.Opt.NTSCert != "" || c.Opt.NTSSelfSigned {
+		for _, s := range append(certs, keys...) {
+			c.Record(s).Note(report.Changed, "nts-replaced", "", "another certificate was asked for")
+		}
+		return
+	}
+	pairs := c.certificates(certs, keys)
+	if len(pairs) == 0 {
+		return
+	}
+	section := &c.Draft.Config.NTS
+	draft.Set(c.Draft, &section.Enabled, true)
+	if s := c.LastOf("ntsport"); s != nil {
+		if port, err := strconv.ParseUint(s.Argument(), 10, 16); err == nil && port > 0 {
+			draft.Set(c.Draft, &section.Listen, job.Everywhere(uint16(port)), s)
+		}
+	}
+	for _, pair := range pairs {
+		to := draft.Add(c.Draft, &section.Certificates, config.Certificate{}, pair[0], pair[1])
+		draft.Set(c.Draft, &to.Cert, job.Absolute(pair[0].Argument()))
+		draft.Set(c.Draft, &to.Key, job.Absolute(pair[1].Argument()))
+	}
+	draft.Set(c.Draft, &section.Generate, false)
+	if s := c.LastOf("ntsntpserver"); s != nil && spell.PlainName(s.Argument()) {
+		draft.Set(c.Draft, &section.Server, s.Argument(), s)
+	}
+	if s := c.LastOf("ntsrotate"); s != nil {
+		c.emitRotation(s)
+	}
+	if s := c.LastOf("maxntsconnections"); s != nil {
+		if v, err := strconv.Atoi(s.Argument()); err == nil && v > 0 {
+			draft.Set(c.Draft, &section.Limits.Connections, min(v, 65536), s)
+		}
+	}
+	if s := c.LastOf("ntsaeads"); s != nil {
+		var names []string
+		for _, o := range s.Options {
+			names = append(names, o.Text)
+		}
+		if list := c.Aeads(c.Record(s), names...); len(list) > 0 {
+			draft.Set(c.Draft, &section.AEADs, list, s)
+		}
+	}
+}
+
+// certificates puts certificates and their keys together.
+func (c *reader) certificates(certs, keys []*syntax.Statement) (pairs [][2]*syntax.Statement) {
+	for i, s := range certs {
+		switch {
+		case i >= len(keys):
+			c.Record(s).Note(report.Error, "nts-pair", "add ntsserverkey", "the certificate has no key")
+		case !spell.PlainPath(s.Argument()) || !spell.PlainPath(keys[i].Argument()):
+			c.Record(s).Note(report.Error, "file-name", "give a name", "that is no name of a file")
+		default:
+			pairs = append(pairs, [2]*syntax.Statement{s, keys[i]})
+		}
+	}
+	for _, s := range keys[min(len(certs), len(keys)):] {
+		c.Record(s).Note(report.Error, "nts-pair", "add ntsservercert", "the key has no certificate")
+	}
+	return pairs
+}
+
+func (c *reader) emitRotation(s *syntax.Statement) {
+	v, err := strconv.Atoi(s.Argument())
+	if err != nil || v < 60 {
+		c.Record(s).Note(report.Approximated, "nts-rotation", "", "keys are always changed, at the latest after a year")
+		return
+	}
+	draft.Set(c.Draft, &c.Draft.Config.NTS.Cookies.Rotation, time.Duration(min(v, 8760*3600))*time.Second, s)
+}

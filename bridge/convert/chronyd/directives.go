@@ -1,0 +1,173 @@
+package chronyd
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"ntsbridge/bridge/convert/chronyconf"
+	"ntsbridge/bridge/convert/job"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/restrict"
+	"ntsbridge/bridge/convert/spell"
+	"ntsbridge/bridge/convert/syntax"
+	"ntsbridge/symkey"
+)
+
+// ChronyDirectives are the directives of chronyd 4.6 and older. Those without
+// a disposition have a place in the output.
+var ChronyDirectives = map[string]disposition{
+	"server": {}, "pool": {}, "peer": {}, "refclock": {}, "initstepslew": {}, "allow": {}, "deny": {}, "keyfile": {}, "port": {},
+	"bindaddress": {}, "local": {}, "ratelimit": {}, "dscp": {}, "ntsservercert": {}, "ntsserverkey": {}, "ntsport": {},
+	"ntsntpserver": {}, "ntsrotate": {}, "maxntsconnections": {}, "include": {}, "confdir": {}, "sourcedir": {}, "clientloglimit": {},
+	"ntsaeads": {}, "broadcast": {},
+
+	"makestep": {}, "maxchange": {}, "maxclockerror": {}, "maxdistance": {}, "maxslewrate": {}, "minsources": {}, "nocerttimecheck": {},
+	"authselectmode": {}, "driftfile": {}, "leapsectz": {}, "leapseclist": {}, "leapsecmode": {}, "smoothtime": {}, "bindacqaddress": {},
+	"ntstrustedcerts": {}, "nosystemcert": {},
+
+	"combinelimit": tuning, "corrtimeratio": tuning, "fallbackdrift": tuning, "maxdrift": tuning, "maxjitter": tuning, "maxsamples": tuning,
+	"maxupdateskew": tuning, "minsamples": tuning, "reselectdist": tuning, "stratumweight": tuning, "clockprecision": tuning,
+	"maxstratum":      {report.Unsupported, "maxstratum", "sources are not refused for their stratum", "name only sources of the strata that are wanted"},
+	"minstratum":      {report.Unsupported, "minstratum", "sources are not refused for their stratum", "name only sources of the strata that are wanted"},
+	"tempcomp":        {report.Unsupported, "tempcomp", "the temperature is not made up for; the frequency is followed as it changes", ""},
+	"manual":          {report.Unsupported, "manual", "time is not set by hand", "set the clock before the start, or use local"},
+	"acquisitionport": {report.Changed, "acquisitionport", "each request leaves from a port of its own, which is safer", "let the firewall pass answers from port 123"},
+	"bindacqdevice":   {report.Unsupported, "bindacqdevice", "requests are not bound to a network interface", "give its address with bindacqaddress, or route them"},
+	"refresh":         {report.Folded, "refresh", "names are looked up again by themselves", ""},
+	"ntsrefresh":      {report.Folded, "nts-refresh", "keys of NTS are made anew by themselves", ""},
+
+	"rtcautotrim": clockDevice, "rtcdevice": clockDevice, "rtcfile": clockDevice, "rtconutc": clockDevice, "hwclockfile": clockDevice,
+	"rtcsync": {report.Folded, "rtcsync", "the kernel sets the hardware clock while the clock is synchronised", ""},
+	"dumpdir": {report.Obsolete, "dumpdir", "measurements are not kept over a restart", ""}, "dumponexit": {report.Obsolete, "dumpdir", "measurements are not kept over a restart", ""},
+	"bindcmdaddress": command, "bindcmddevice": command, "cmdallow": command, "cmddeny": command, "cmdport": command, "cmdratelimit": command,
+	"commandkey": command, "generatecommandkey": command, "opencommands": command,
+	"binddevice":       {report.Dangerous, "binddevice", "the server is not bound to a network interface", "give its addresses with bindaddress, or bind the unit with a firewall"},
+	"hwtimestamp":      {report.Unsupported, "hwtimestamp", "timestamps are the kernel's, not the network card's", ""},
+	"hwtstimeout":      {report.Obsolete, "hwtimestamp", "it goes with hwtimestamp", ""},
+	"ptpport":          {report.Unsupported, "ptp", "NTP over PTP is not offered", ""},
+	"ptpdomain":        {report.Unsupported, "ptp", "NTP over PTP is not offered", ""},
+	"ntpsigndsocket":   {report.Unsupported, "mssntp", "signed answers to Windows domain members are not offered", "leave the domain's clients on chronyd for now"},
+	"ntsdumpdir":       {},
+	"ntscachedir":      {report.Obsolete, "nts-cache", "cookies of sources are not kept over a restart", ""},
+	"ntsprocesses":     {report.Folded, "nts-processes", "NTS-KE runs in the same process on all processors", ""},
+	"ntsratelimit":     {report.Approximated, "nts-rate", "nts.limits has limits of its own", "check nts.limits"},
+	"noclientlog":      {report.Obsolete, "clientlog", "the list of clients cannot be abused here", ""},
+	"maxtxbuffers":     {report.Obsolete, "buffers", "there are no such buffers", ""},
+	"log":              {report.Changed, "statistics", "no statistics files are written", "read ntsbridge tracking, sources and sourcestats --json where these files were read"},
+	"logbanner":        {report.Obsolete, "log", "there are no such log files", ""},
+	"logdir":           {report.Obsolete, "log", "there are no such log files", ""},
+	"logchange":        {report.Obsolete, "log", "the program that steers the clock tells of jumps", ""},
+	"mailonchange":     {report.Unsupported, "mail", "no mail is sent", "watch ntsbridge tracking --json instead"},
+	"pidfile":          {report.Obsolete, "pidfile", "the service manager knows the process", ""},
+	"lock_all":         {report.Obsolete, "process", "the process is the service manager's", ""},
+	"sched_priority":   {report.Obsolete, "process", "the process is the service manager's", ""},
+	"user":             {report.Obsolete, "process", "the process is the service manager's", ""},
+	"linux_hz":         {report.Obsolete, "process", "chronyd ignores it by now", ""},
+	"linux_freq_scale": {report.Obsolete, "process", "chronyd ignores it by now", ""},
+}
+
+var (
+	tuning      = disposition{report.Approximated, "tuning", "the discipline works out by itself how sources are weighed and the clock is steered", ""}
+	clockDevice = disposition{report.Obsolete, "rtc", "the kernel keeps the hardware clock", ""}
+	command     = disposition{report.Obsolete, "command", "chronyc's access is not configured here: the control socket is local", ""}
+)
+
+// syntax takes out the lines that chronyd does not start with.
+func (c *reader) syntax() {
+	c.Bad = make(map[*syntax.Statement]bool)
+	for _, s := range c.Parsed.Statements {
+		if i := slices.IndexFunc(s.Options, func(o syntax.Option) bool { return strings.HasPrefix(o.Text, "#") }); i >= 0 && s.Word != "log" {
+			c.Record(s).Note(report.Error, "chrony-comment", "put the comment on a line of its own", "chronyd takes # behind a directive for an argument, and does not start")
+			s.Options = s.Options[:i]
+		}
+		problem := chronyconf.Problem(s)
+		if problem != "" {
+			c.Record(s).Note(report.Error, "chrony-value", "correct or delete the line", "chronyd does not start: %s; the line is left out", problem)
+		}
+		c.Bad[s] = problem != ""
+	}
+	for word, list := range c.ByWord {
+		c.ByWord[word] = slices.DeleteFunc(slices.Clone(list), func(s *syntax.Statement) bool { return c.Bad[s] })
+	}
+}
+
+// statements accounts for every directive but those of access and clock.
+func (c *reader) statements() {
+	m := &c.Model
+	m.Limits = restrict.DefaultLimits()
+	if s := c.LastOf("keyfile"); s != nil {
+		c.keys(s) // before the sources that use it
+	}
+	clocks := 0
+	for _, s := range c.Parsed.Statements {
+		r := c.Record(s)
+		if c.Bad[s] {
+			continue
+		}
+		d := ChronyDirectives[s.Word]
+		switch {
+		case d.Class != "":
+			c.apply(r, d)
+			continue
+		}
+		switch s.Word {
+		case "server", "pool", "peer":
+			c.source(s)
+		case "refclock":
+			c.refclockLine(s, clocks)
+			clocks++
+		case "ntsdumpdir":
+			if len(c.All("ntsservercert")) > 0 {
+				c.apply(r, disposition{report.Changed, "nts-keys", "cookies of the old server are not known here: its NTS clients ask for new ones by themselves", ""})
+				continue
+			}
+			c.apply(r, disposition{report.Obsolete, "nts-cache", "cookies of sources are not kept over a restart", ""})
+		case "bindacqaddress":
+			if _, err := netip.ParseAddr(s.Argument()); err != nil {
+				r.Note(report.Error, "bindacqaddress", "give an address", "%s is no address", spell.Printable(s.Argument()))
+			}
+		case "ntstrustedcerts", "nosystemcert":
+			if len(c.All("server", "pool")) == 0 {
+				r.Note(report.Obsolete, "nts-trust", "", "there is no source to be verified")
+			}
+			r.Raise(report.Folded)
+		case "broadcast":
+			c.apply(r, disposition{report.Dangerous, "broadcast", "chronyd's broadcasts have no authentication, and are not sent any more: clients that listen for them lose their time",
+				"give them server lines, or a broadcast with a key"})
+		case "include", "confdir", "sourcedir":
+			r.Note(report.Folded, "include", "", "what the files have is converted with their own lines")
+		case "dscp":
+			if v, _ := chronyconf.Number('i', s.Argument()); v < 0 || v > 63 {
+				r.Note(report.Error, "dscp", "write 0 to 63", "%s is no code point", spell.Printable(s.Argument()))
+			} else {
+				s.Options[0].Int = int64(v)
+				m.Dscp = s
+			}
+		case "clientloglimit":
+			if n, err := strconv.Atoi(s.Argument()); err == nil {
+				m.Clients, m.ClientSize = min(max(n/128, 1<<12), 1<<24), s
+				r.Note(report.Approximated, "mru", "", "the list of clients has a fixed size")
+			}
+		}
+	}
+}
+
+func (c *reader) keys(s *syntax.Statement) {
+	m := &c.Model
+	if !spell.PlainPath(s.Argument()) {
+		c.Record(s).Note(report.Error, "file-name", "give a name", "that is no name of a file")
+		return
+	}
+	m.KeyFile, m.KeyPath = s, job.Absolute(s.Argument())
+	if !strings.HasPrefix(s.Argument(), "/") {
+		c.Record(s).Note(report.Approximated, "relative-name", "write an absolute name", "the name is relative to the directory in which chronyd was started, taken to be /")
+	}
+	m.TrustSet = symkey.TrustAll
+	c.ReadKeys(c.Record(s))
+	if m.KeysRejected {
+		return
+	}
+	c.Record(s).Note(report.Kept, "chrony-trust", "", "chronyd trusts every key of its file")
+}

@@ -1,0 +1,46 @@
+// Package chronyd works out what chronyd 4.6 does with a configuration that
+// bridge/convert/chronyconf has read.
+package chronyd
+
+import (
+	"ntsbridge/bridge/convert/chronyconf"
+	"ntsbridge/bridge/convert/job"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/restrict"
+	"ntsbridge/bridge/convert/syntax"
+)
+
+// Read works out what chronyd does with a configuration.
+func Read(work *job.Job) {
+	c := &reader{work}
+	c.Parsed = chronyconf.Parse(c.In.Name, c.In.Data, c.In.Files, c.Read)
+	c.Index()
+	c.Account(c.syntaxError)
+	c.Model.Restricts = &restrict.List{}
+	c.CommandLine()
+	c.syntax()
+	c.statements()
+	c.access()
+	c.local()
+	if c.Opt.Client != nil {
+		return
+	}
+	c.locks()
+	c.PlanSources()
+	c.steering()
+	c.setLimit()
+	c.setNTS()
+}
+
+// syntaxError tells of a word that chronyd does not know.
+func (c *reader) syntaxError(r *report.Record, _ syntax.Diagnostic) {
+	r.Note(report.Error, "unknown-directive", "delete or correct the line", "chronyd does not know this directive, and does not start with it")
+}
+
+// reader reads chrony.conf.
+type reader struct{ *job.Job }
+
+// disposition is what becomes of a word whatever its value.
+type disposition job.Disposition
+
+func (c *reader) apply(r *report.Record, d disposition) { c.Apply(r, job.Disposition(d)) }

@@ -1,0 +1,364 @@
+// Package client writes the configuration of the daemon that a client of the site
+// will run: chronyd, ntpsec's ntpd, ntpd-rs or systemd-timesyncd.
+package client
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"ntsbridge/bridge/convert/job"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/spell"
+	"ntsbridge/bridge/convert/syntax"
+	"ntsbridge/symkey"
+)
+
+// clientModel is what all client daemons are told.
+type clientModel struct {
+	servers  []clientServer
+	clocks   []*job.Source // reference clocks
+	nts      bool
+	key      *symkey.Key
+	minPoll  int
+	maxPoll  int
+	minsane  int // 0: not given
+	panicOff *syntax.Statement
+	panicAt  float64 // s; 0: not given
+	step     *syntax.Statement
+	stepAt   float64
+	leapFile string
+	leap     *syntax.Statement
+	noSteer  *syntax.Statement
+	was      []*syntax.Statement // source lines that the gateway replaces
+}
+
+// clientServer is a gateway.
+type clientServer struct {
+	name   string
+	iburst bool
+	prefer bool
+}
+
+// Write writes the configuration of a client's daemon; nil if there is
+// none, for which the report has the reason.
+func Write(work *job.Job) []byte {
+	c := &writer{work}
+	m := &clientModel{nts: !c.Opt.Client.Key, minPoll: 6, maxPoll: 10}
+	if len(c.Opt.Client.Gateways) == 0 {
+		c.Report.Note(report.Error, "no-gateway", "name it with --gateway", "there is no gateway to point at")
+		return nil
+	}
+	authenticated := c.clientSources(m)
+	if c.Opt.Client.Key && !c.clientKey(m) {
+		return nil
+	}
+	c.clientOthers(m)
+	for i, name := range c.Opt.Client.Gateways {
+		m.servers = append(m.servers, clientServer{name: name, iburst: true, prefer: i == 0 && len(c.Opt.Client.Gateways) > 1})
+	}
+	var text string
+	switch c.Opt.Client.Format {
+	case "chrony":
+		text = c.chronyClient(m)
+	case "ntpsec":
+		text = c.ntpsecClient(m)
+	case "ntpd-rs":
+		text = c.rustClient(m)
+	case "timesyncd":
+		text = c.timesyncdClient(m, authenticated)
+	}
+	c.clientRest()
+	if text == "" || len(c.Report.Questions) > 0 {
+		return nil
+	}
+	return []byte(text)
+}
+
+// clientRest accounts for the lines that no part of the output comes from.
+func (c *writer) clientRest() {
+	for _, s := range c.Parsed.Statements {
+		for line := s.Line; line <= max(s.Line, s.End); line++ {
+			r := c.Records[syntax.Place{File: s.File, Line: line}]
+			if r.Class != report.Comment || len(r.Became) > 0 {
+				continue
+			}
+			switch s.Word {
+			case "crypto", "keysdir", "automax", "revoke", "ident":
+				r.Note(report.Changed, "autokey-over", "", "this host has no Autokey any more")
+			case "broadcastclient", "multicastclient", "enable":
+				r.Note(report.Changed, "gateway", "", "the gateway %s takes the place of broadcasts", strings.Join(c.Opt.Client.Gateways, " "))
+			case "tos", "tinker":
+				r.Note(report.Approximated, "client-default", "", "left at the default of %s", c.Opt.Client.Format)
+			case "manycastserver", "trap", "ntpsigndsocket", "phone":
+				r.Note(report.Unsupported, "client", "point those who need it elsewhere", "%s does not do that", c.Opt.Client.Format)
+			case "refclock":
+				r.Note(report.Unsupported, "refclock", "take another daemon for it", "the reference clock is not carried over")
+			default:
+				r.Note(report.Folded, "client", "", "nothing that %s has to be told", c.Opt.Client.Format)
+			}
+		}
+	}
+}
+
+// clientSources replaces the network sources by the gateways; it reports
+// whether any of them was authenticated.
+func (c *writer) clientSources(m *clientModel) (authenticated bool) {
+	with := "NTS"
+	if c.Opt.Client.Key {
+		with = "a symmetric key"
+	}
+	if c.Opt.Client.Format == "timesyncd" {
+		with = "no authentication"
+	}
+	first := true
+	for _, src := range c.Model.Sources {
+		if src.Refclock != nil {
+			m.clocks = append(m.clocks, src)
+			continue
+		}
+		r := c.Record(src.Line)
+		m.was = append(m.was, src.Line)
+		authenticated = authenticated || src.Key != 0 || src.Autokey || src.Nts
+		text := ""
+		if (src.Key != 0 || src.Autokey) && !c.Opt.Client.Key {
+			text = ", which is safer than what it was"
+		}
+		r.Note(report.Changed, "gateway", "", "the gateway %s takes its place, with %s%s", strings.Join(c.Opt.Client.Gateways, " "), with, text)
+		r.Into("server")
+		if src.Kind == "broadcast" {
+			r.Note(report.Dangerous, "broadcast", "point them at the gateway", "this host sends no broadcasts any more: those who listen lose their time")
+			continue
+		}
+		if first {
+			m.minPoll, m.maxPoll = src.MinPoll, src.MaxPoll
+		}
+		m.minPoll, m.maxPoll = min(m.minPoll, src.MinPoll), max(m.maxPoll, src.MaxPoll)
+		first = false
+	}
+	return authenticated
+}
+
+// clientKey finds the key that the client shares with the gateway.
+func (c *writer) clientKey(m *clientModel) bool {
+	if c.Opt.Client.Format == "ntpd-rs" || c.Opt.Client.Format == "timesyncd" {
+		c.Report.Note(report.Error, "no-keys", "use NTS: leave --step key out", "%s has no symmetric keys", c.Opt.Client.Format)
+		return false
+	}
+	for _, src := range c.Model.Sources {
+		if src.Key == 0 || c.Model.Keys == nil {
+			continue
+		}
+		for _, k := range c.Model.Keys.Keys {
+			if k.ID() == src.Key && c.Model.TrustSet.Contains(src.Key) {
+				m.key = k
+				return true
+			}
+		}
+	}
+	c.Report.Note(report.Error, "no-key", "use NTS, or give the host's root directory with --root", "no source of this file has a symmetric key that can be used")
+	return false
+}
+
+// clientOthers looks for the settings that client daemons have too.
+func (c *writer) clientOthers(m *clientModel) {
+	for _, s := range c.Parsed.Statements {
+		switch s.Word {
+		case "tos":
+			if o, ok := s.Last("minsane"); ok {
+				m.minsane = int(o.Int)
+			}
+		case "tinker":
+			if o, ok := s.Last("panic"); ok {
+				m.panicAt = o.Number()
+				m.panicOff = s
+			}
+			if o, ok := s.Last("step"); ok {
+				m.step, m.stepAt = s, o.Number()
+			}
+		case "leapfile":
+			if spell.PlainName(s.Argument()) {
+				m.leap, m.leapFile = s, job.Absolute(s.Argument())
+			}
+		case "disable":
+			if s.Flag("ntp") {
+				m.noSteer = s
+			}
+		}
+	}
+	if m.minsane > len(c.Opt.Client.Gateways) {
+		c.Report.Note(report.Approximated, "minsane", "name more gateways", "tos minsane %d is lowered to the number of gateways, %d", m.minsane, len(c.Opt.Client.Gateways))
+		m.minsane = len(c.Opt.Client.Gateways)
+	}
+	if m.noSteer != nil && c.Opt.Client.Format != "ntpsec" {
+		c.Record(m.noSteer).Note(report.Dangerous, "disable-ntp", "start it in the way that it has for this (chronyd -x)", "%s would steer the clock", c.Opt.Client.Format)
+	}
+}
+
+// clientText collects the lines of an output with the lines they come from.
+type clientText struct {
+	strings.Builder
+	c    *writer
+	seen map[string]bool
+}
+
+func (c *writer) newClientText(daemon string) *clientText {
+	t := &clientText{c: c, seen: make(map[string]bool)}
+	fmt.Fprintf(t, "# %s, converted from %s (%s).\n", daemon, spell.Printable(c.In.Name), c.Daemon())
+	return t
+}
+
+// put writes lines below the original ones.
+func (t *clientText) put(from []*syntax.Statement, place string, lines ...string) {
+	t.WriteString("\n")
+	for _, s := range from {
+		for _, text := range t.c.Quote(s) {
+			if !t.seen[text] {
+				t.seen[text] = true
+				t.WriteString("# " + text + "\n")
+			}
+		}
+		t.c.Record(s).Into(place)
+	}
+	for _, line := range lines {
+		t.WriteString(line + "\n")
+	}
+}
+
+// keySecret makes the file with the one key that the client needs.
+func (c *writer) keySecret(k *symkey.Key, appendLine func([]byte, *symkey.Key) ([]byte, error)) bool {
+	line, err := appendLine(nil, k)
+	if err != nil {
+		c.Report.Note(report.Error, "key-format", "use NTS", "key %d: %v", k.ID(), err)
+		return false
+	}
+	if len(line) == 0 || line[len(line)-1] != '\n' {
+		line = append(line, '\n')
+	}
+	c.Secrets = append(c.Secrets, job.Secret{Name: c.Opt.Client.KeyFile, Content: line})
+	if len(k.Addresses()) > 0 {
+		c.Report.Note(report.Changed, "key-addresses", "", "the address list of key %d is not carried over", k.ID())
+	}
+	return true
+}
+
+// chronyClient writes a chrony.conf.
+func (c *writer) chronyClient(m *clientModel) string {
+	t := c.newClientText("chrony.conf of chronyd")
+	var servers []string
+	for _, s := range m.servers {
+		line := fmt.Sprintf("server %s iburst minpoll %d maxpoll %d", s.name, m.minPoll, m.maxPoll)
+		if m.nts {
+			line += " nts"
+		} else {
+			line += fmt.Sprintf(" key %d version 4", m.key.ID())
+		}
+		if s.prefer {
+			line += " prefer"
+		}
+		servers = append(servers, line)
+	}
+	t.put(m.was, "server", servers...)
+	if m.nts {
+		lines := []string{"# Sources without authentication cannot set the clock.", "authselectmode require", "ntsdumpdir /var/lib/chrony"}
+		if c.Opt.Client.CA != "" {
+			lines = append(lines, "ntstrustedcerts "+c.Opt.Client.CA)
+		}
+		t.put(nil, "", lines...)
+	} else {
+		if !c.keySecret(m.key, symkey.AppendChronyKeysLine) {
+			return ""
+		}
+		t.put(slices.Concat(job.One(c.Model.KeyFile), job.One(c.Model.Trust)), "keyfile", "keyfile "+c.Opt.Client.KeyFile)
+	}
+	for _, src := range m.clocks {
+		if line := c.chronyRefclock(src); line != "" {
+			t.put(append(job.One(src.Line), src.Refclock.Lines...), "refclock", line)
+		}
+	}
+	if m.minsane > 1 {
+		t.put(c.withOption("tos", "minsane"), "minsources", fmt.Sprintf("minsources %d", m.minsane))
+	}
+	c.chronyStep(t, m)
+	if m.leap != nil {
+		c.Record(m.leap).Note(report.Approximated, "leap-list", "uncomment the line where chronyd is new enough", "the leap second list is written as a comment: chronyd before 4.6 does not start with leapseclist")
+		t.put(job.One(m.leap), "leapseclist", "# leapseclist "+m.leapFile)
+	}
+	t.put(c.All("driftfile"), "driftfile", "driftfile /var/lib/chrony/drift", "rtcsync", "# This host serves nobody.", "port 0", "cmdport 0")
+	c.servesNobody()
+	return t.String()
+}
+
+// servesNobody notes that a client does not answer others any more.
+func (c *writer) servesNobody() {
+	for _, s := range c.All("restrict") {
+		c.Record(s).Note(report.Changed, "serves-nobody", "point its clients at the gateway", "this host answers nobody any more, so that it needs no restrictions")
+	}
+}
+
+func (c *writer) withOption(word, option string) (list []*syntax.Statement) {
+	for _, s := range c.All(word) {
+		if s.Flag(option) {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// chronyStep writes how large corrections are made.
+func (c *writer) chronyStep(t *clientText, m *clientModel) {
+	switch {
+	case m.step != nil && m.stepAt == 0:
+		t.put(job.One(m.step), "makestep", "# The clock is never stepped: no makestep.")
+	case m.step != nil:
+		t.put(job.One(m.step), "makestep", fmt.Sprintf("makestep %g -1", m.stepAt))
+	default:
+		t.put(nil, "", "makestep 1 3")
+	}
+	switch {
+	case m.panicOff != nil && m.panicAt > 0:
+		t.put(job.One(m.panicOff), "maxchange", fmt.Sprintf("maxchange %g 1 -1", m.panicAt))
+	case m.panicOff == nil:
+		t.put(nil, "", "# ntpd's panic threshold, not at the first update.", "maxchange 1000 1 -1")
+	}
+}
+
+// chronyRefclock returns a refclock line, or nothing.
+func (c *writer) chronyRefclock(src *job.Source) string {
+	rc, r := src.Refclock, c.Record(src.Line)
+	if src.Dead != "" {
+		return ""
+	}
+	var line string
+	switch rc.Driver {
+	case 28:
+		line = fmt.Sprintf("refclock SHM %d", rc.Unit)
+	case 22:
+		line = fmt.Sprintf("refclock PPS /dev/pps%d", rc.Unit)
+	case 46:
+		line = fmt.Sprintf("refclock SHM %d", 2*(rc.Unit%2))
+	case job.LocalDriver:
+		r.Note(report.Changed, "local-clock", "", "a client does not follow its own clock")
+		return ""
+	default:
+		r.Note(report.Unsupported, "refclock", "read the receiver with gpsd, through SHM", "chronyd has no driver for it")
+		return ""
+	}
+	line += fmt.Sprintf(" poll %d", min(src.MinPoll, 6))
+	if rc.Time1 != 0 {
+		line += fmt.Sprintf(" offset %g", rc.Time1)
+	}
+	if rc.Refid != "" && spell.All(rc.Refid, spell.IsRefID) {
+		line += " refid " + rc.Refid
+	}
+	if src.NoSelect {
+		line += " noselect"
+	}
+	if src.Prefer {
+		line += " prefer"
+	}
+	return line
+}
+
+// writer writes configurations of clients.
+type writer struct{ *job.Job }

@@ -1,0 +1,200 @@
+package client
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"ntsbridge/bridge/convert/job"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/spell"
+	"ntsbridge/bridge/convert/syntax"
+	"ntsbridge/symkey"
+)
+
+// ntpsecClient writes an ntp.conf of ntpsec.
+func (c *writer) ntpsecClient(m *clientModel) string {
+	t := c.newClientText("ntp.conf of ntpsec")
+	var servers []string
+	for _, s := range m.servers {
+		line := fmt.Sprintf("server %s iburst minpoll %d maxpoll %d", s.name, m.minPoll, m.maxPoll)
+		if m.nts {
+			line += " nts"
+			if c.Opt.Client.CA != "" {
+				line += " ca " + c.Opt.Client.CA
+			}
+		} else {
+			line += fmt.Sprintf(" key %d", m.key.ID())
+		}
+		if s.prefer {
+			line += " prefer"
+		}
+		servers = append(servers, line)
+	}
+	t.put(m.was, "server", servers...)
+	if m.key != nil {
+		if !c.keySecret(m.key, symkey.AppendNTPKeysLine) {
+			return ""
+		}
+		t.put(slices.Concat(job.One(c.Model.KeyFile), job.One(c.Model.Trust)), "keys", "keys "+c.Opt.Client.KeyFile, fmt.Sprintf("trustedkey %d", m.key.ID()))
+	}
+	for _, src := range m.clocks {
+		if line := ntpsecClock(src); line != "" {
+			t.put(append(job.One(src.Line), src.Refclock.Lines...), "refclock", line)
+		}
+	}
+	// With one source, ntpd's defaults for many would never set the clock.
+	t.put(c.All("tos"), "tos", fmt.Sprintf("tos minsane %d minclock %d", max(m.minsane, 1), max(m.minsane, min(3, len(m.servers)))))
+	for _, s := range c.All("tinker") {
+		var list []string
+		for _, o := range s.Options {
+			switch o.Name {
+			case "panic", "step", "stepfwd", "stepback", "stepout":
+				list = append(list, o.Name+" "+strconv.FormatFloat(o.Number(), 'g', -1, 64))
+			}
+		}
+		if len(list) > 0 {
+			t.put(job.One(s), "tinker", "tinker "+strings.Join(list, " "))
+		}
+	}
+	if m.noSteer != nil {
+		t.put(job.One(m.noSteer), "disable", "disable ntp")
+	}
+	if m.leap != nil {
+		t.put(job.One(m.leap), "leapfile", "leapfile "+m.leapFile)
+	}
+	t.put(c.All("driftfile"), "driftfile", "driftfile /var/lib/ntpsec/ntp.drift")
+	t.put(c.All("restrict"), "restrict", "# This host serves nobody; its sources are heard.",
+		"restrict default ignore", "restrict source nomodify noquery", "restrict 127.0.0.1", "restrict ::1")
+	c.servesNobody()
+	return t.String()
+}
+
+// ntpsecClock returns a refclock line, or nothing.
+func ntpsecClock(src *job.Source) string {
+	rc := src.Refclock
+	names := map[int]string{20: "nmea", 22: "pps", 28: "shm", 46: "gpsd"}
+	name := names[rc.Driver]
+	if name == "" || src.Dead != "" {
+		return ""
+	}
+	line := fmt.Sprintf("refclock %s unit %d minpoll %d", name, rc.Unit, src.MinPoll)
+	for _, v := range []struct {
+		name  string
+		value float64
+	}{{"time1", rc.Time1}, {"time2", rc.Time2}} {
+		if v.value != 0 {
+			line += fmt.Sprintf(" %s %g", v.name, v.value)
+		}
+	}
+	if rc.Refid != "" && spell.All(rc.Refid, spell.IsRefID) {
+		line += " refid " + rc.Refid
+	}
+	for i := 1; i <= 4; i++ {
+		if rc.Flags[i] >= 0 {
+			line += fmt.Sprintf(" flag%d %d", i, rc.Flags[i])
+		}
+	}
+	if src.Prefer {
+		line += " prefer"
+	}
+	if src.NoSelect {
+		line += " noselect"
+	}
+	return line
+}
+
+// rustClient writes an ntp.toml of ntpd-rs.
+func (c *writer) rustClient(m *clientModel) string {
+	t := c.newClientText("ntp.toml of ntpd-rs")
+	t.put(nil, "", "[observability]", `log-level = "info"`)
+	for i, s := range m.servers {
+		lines := []string{"[[source]]", `mode = "nts"`, "address = " + strconv.Quote(s.name)}
+		if c.Opt.Client.CA != "" {
+			lines = append(lines, "certificate-authority = "+strconv.Quote(c.Opt.Client.CA))
+		}
+		from := m.was
+		if i > 0 {
+			from = nil
+		}
+		t.put(from, "source", lines...)
+	}
+	for _, src := range m.clocks {
+		r := c.Record(src.Line)
+		if src.Refclock.Driver != 22 || src.Dead != "" {
+			r.Note(report.Unsupported, "refclock", "let gpsd write to a socket, and add a source with mode sock", "ntpd-rs has no driver for it")
+			continue
+		}
+		r.Note(report.Unsupported, "refclock-pps", "uncomment the lines, if ntpd-rs was built with pps", "PPS is written as a comment: ntpd-rs as Debian builds it does not start with it")
+		t.put(append(job.One(src.Line), src.Refclock.Lines...), "source", "# [[source]]", `# mode = "pps"`,
+			"# path = "+strconv.Quote(fmt.Sprintf("/dev/pps%d", src.Refclock.Unit)), "# precision = 0.000001")
+	}
+	low := min(max(m.minPoll, 4), 17)
+	high := min(max(m.maxPoll, low), 17)
+	t.put(nil, "", "[source-defaults]", fmt.Sprintf("poll-interval-limits = { min = %d, max = %d }", low, high), fmt.Sprintf("initial-poll-interval = %d", low))
+	if low != m.minPoll || high != m.maxPoll {
+		c.Report.Note(report.Approximated, "poll", "", "poll exponents are %d to %d: ntpd-rs has 4 to 17", low, high)
+	}
+	lines := []string{"[synchronization]", fmt.Sprintf("minimum-agreeing-sources = %d", max(m.minsane, 1))}
+	var from []*syntax.Statement
+	switch {
+	case m.panicOff != nil && m.panicAt == 0:
+		lines = append(lines, `single-step-panic-threshold = "inf"`, `startup-step-panic-threshold = "inf"`)
+		from = job.One(m.panicOff)
+	case m.panicOff != nil:
+		lines = append(lines, "single-step-panic-threshold = "+strconv.FormatFloat(m.panicAt, 'f', -1, 64))
+		from = job.One(m.panicOff)
+	}
+	from = append(from, c.withOption("tos", "minsane")...)
+	if m.step != nil && m.stepAt > 0 {
+		lines = append(lines, "[synchronization.algorithm]", "step-threshold = "+tomlFloat(m.stepAt))
+		from = append(from, m.step)
+	} else if m.step != nil {
+		c.Record(m.step).Note(report.Approximated, "step-never", "", "ntpd-rs steps the clock at its own threshold")
+	}
+	t.put(from, "synchronization", lines...)
+	c.servesNobody()
+	for _, s := range slices.Concat(c.All("driftfile"), job.One(m.leap)) {
+		c.Record(s).Note(report.Obsolete, "client", "", "ntpd-rs keeps that by itself")
+	}
+	return t.String()
+}
+
+func tomlFloat(v float64) string {
+	s := strconv.FormatFloat(v, 'f', -1, 64)
+	if !strings.Contains(s, ".") {
+		s += ".0"
+	}
+	return s
+}
+
+// timesyncdClient writes a timesyncd.conf. That daemon authenticates nothing;
+// a client that had authentication does not lose it in silence.
+func (c *writer) timesyncdClient(m *clientModel, authenticated bool) string {
+	c.Report.Note(report.Dangerous, "no-authentication", "take chrony, ntpsec or ntpd-rs where time matters", "systemd-timesyncd has neither NTS nor keys: anybody on the path can set this client's time")
+	if authenticated {
+		q := report.Question{File: c.Parsed.Files[0].Name, Line: m.was[0].Line, Text: spell.Show(c.Text(m.was[0])), Code: "lost-authentication",
+			Written: "sources with authentication", Running: "systemd-timesyncd cannot authenticate",
+			Do: "take another daemon, or choose --lost running to go without authentication"}
+		if c.Opt.Decide == nil || c.Opt.Decide(q) != job.LostRunning {
+			c.Report.Questions = append(c.Report.Questions, q)
+			return ""
+		}
+	}
+	for _, src := range m.clocks {
+		c.Record(src.Line).Note(report.Unsupported, "refclock", "take another daemon", "systemd-timesyncd has no reference clocks")
+	}
+	var names []string
+	for _, s := range m.servers {
+		names = append(names, s.name)
+	}
+	t := c.newClientText("timesyncd.conf of systemd-timesyncd")
+	t.put(m.was, "NTP", "[Time]", "NTP="+strings.Join(names, " "), "FallbackNTP=",
+		fmt.Sprintf("PollIntervalMinSec=%d", 1<<min(max(m.minPoll, 4), 17)), fmt.Sprintf("PollIntervalMaxSec=%d", 1<<min(max(m.maxPoll, m.minPoll, 5), 17)))
+	c.servesNobody()
+	for _, s := range slices.Concat(c.All("driftfile"), job.One(m.leap)) {
+		c.Record(s).Note(report.Obsolete, "client", "", "systemd-timesyncd keeps that by itself")
+	}
+	return t.String()
+}

@@ -1,0 +1,83 @@
+package job
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/spell"
+)
+
+// PlanSources decides which sources are written, and counts those that the
+// clock can follow. A source that was not usable, or whose authentication cannot
+// be kept, is left out: it is never written with less.
+func (c *Job) PlanSources() {
+	m := &c.Model
+	seen := make(map[string]*Source)
+	for _, src := range m.Sources {
+		switch {
+		case src.Left != "" || src.Refclock != nil && src.Refclock.Driver == LocalDriver:
+			continue
+		case src.Dead != "" && !src.Revived():
+			src.Left = src.Dead
+			continue
+		case src.Kind == "broadcast":
+			continue
+		case src.Refclock != nil:
+			src.Clocks = slices.DeleteFunc(src.Clocks, func(o config.ReferenceClock) bool { return c.twice(seen, src, fmt.Sprint(o.Driver, o.Unit, o.Device)) })
+			if len(src.Clocks) == 0 {
+				src.Left = "it is there already"
+				continue
+			}
+		default:
+			if c.twice(seen, src, strings.ToLower(fmt.Sprint(src.HostPort()))) {
+				src.Left = "it is there already"
+				continue
+			}
+		}
+		c.count(src)
+	}
+}
+
+// twice reports whether a source of that name was seen before.
+func (c *Job) twice(seen map[string]*Source, src *Source, id string) bool {
+	first := seen[id]
+	if first == nil {
+		seen[id] = src
+		return false
+	}
+	c.Record(src.Line).Note(report.Folded, "duplicate-source", "delete one of the two", "line %d has it already", first.Line.Line)
+	return true
+}
+
+// count adds a source that is written to those that can be followed.
+func (c *Job) count(src *Source) {
+	switch {
+	case src.Refclock == nil && !src.NoSelect,
+		slices.ContainsFunc(src.Clocks, func(o config.ReferenceClock) bool { return !o.NoSelect }):
+		c.Model.Followed++
+	}
+}
+
+// CompareSources makes the account.
+func (c *Job) CompareSources() {
+	s := &report.SourceComparison{Followed: c.Model.Followed}
+	for _, src := range c.Model.Sources {
+		if src.Refclock != nil && src.Refclock.Driver == LocalDriver {
+			continue
+		}
+		s.Configured++
+		if src.Left == "" {
+			s.Written++
+		} else {
+			s.LeftOut = append(s.LeftOut, c.leftOut(src))
+		}
+	}
+	c.Report.Sources = s
+}
+
+func (c *Job) leftOut(src *Source) report.LeftOut {
+	return report.LeftOut{File: c.Parsed.Files[src.Line.File].Name, Line: src.Line.Line, Source: spell.Printable(src.Address), Why: src.Left}
+}

@@ -1,0 +1,316 @@
+package ntpd
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"ntsbridge/bridge/convert/job"
+	"ntsbridge/bridge/convert/ntpconf"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/restrict"
+	"ntsbridge/bridge/convert/spell"
+	"ntsbridge/bridge/convert/syntax"
+)
+
+// build works out the effective configuration and accounts for every
+// statement.
+func (c *reader) build() {
+	c.CommandLine()
+	c.buildRunning()
+	c.buildRestricts()
+	c.buildLimits()
+	c.buildListen()
+	c.extraPort()
+	c.buildKeys()
+	c.buildAutokey()
+	c.buildSources()
+	c.buildOrphan()
+	c.buildClock()
+	c.buildOthers()
+	c.traps()
+}
+
+// buildRunning notes the lines of which the weaker meaning is converted.
+func (c *reader) buildRunning() {
+	for mark, written := range c.running {
+		c.Records[mark].Note(report.Dangerous, "running-meaning", "correct the line before it is taken for what it says",
+			"as the operator decided, what %s does is converted, not what was written: %s", c.Daemon(), written)
+	}
+}
+
+// buildRestricts makes ntpd's list.
+func (c *reader) buildRestricts() {
+	l := &restrict.List{}
+	l.Add(restrict.Any4, restrict.Any4, c.builtIn(), nil)
+	l.Add(restrict.Any6, restrict.Any6, c.builtIn(), nil)
+	c.Model.Restricts = l
+	for _, s := range c.All("restrict", "unrestrict") {
+		r := c.Record(s)
+		flags := restrict.FlagsOf(s)
+		if s.Keyword && s.Address == "source" {
+			c.restrictSource(l, s)
+			continue
+		}
+		t := restrict.TargetOf(s, c.Resolve, c.Dialect == "ntpsec")
+		if len(t.Addrs) == 0 {
+			c.restrictNowhere(s, t)
+			continue
+		}
+		for i, a := range t.Addrs {
+			if s.Word == "unrestrict" {
+				if !l.Remove(a, t.Masks[i], s) {
+					r.Note(report.Obsolete, "unrestrict", "delete the line", "there is no entry to take flags from")
+				}
+				continue
+			}
+			l.Add(a, t.Masks[i], flags, s)
+		}
+		if s.Refclock() {
+			r.Note(report.Obsolete, "restrict-refclock", "", "a restriction for a reference clock has no effect")
+		}
+		c.restrictFlags(s, flags)
+	}
+	rules, left := restrict.Rules(l)
+	c.Model.Rules = rules
+	for _, e := range left {
+		for _, s := range e.Lines {
+			c.Record(s).Note(report.Dangerous, "mask", "write the networks one by one",
+				"the mask %v has so many holes that it cannot be said with prefixes; the line is missing in the output", e.Mask)
+			c.maskQuestion(s, e)
+		}
+	}
+	for i := range rules {
+		c.Model.Limited = c.Model.Limited || rules[i].Service.Limited && !rules[i].Service.Kod
+		c.Model.Kod = c.Model.Kod || rules[i].Service.Kod
+	}
+	table, err := restrict.Table(rules, restrict.DefaultLimits())
+	if err != nil {
+		c.Report.Note(report.Error, "access", "", "the access rules do not make a table: %v", err)
+		return
+	}
+	c.Report.Access = restrict.Compare(l, table)
+	c.Differences()
+}
+
+// maskQuestion asks about a restriction that cannot be written, if going
+// without it would give anybody more.
+func (c *reader) maskQuestion(s *syntax.Statement, e *restrict.Entry) {
+	want, have := restrict.ServiceOf(e.Flags), restrict.ServiceOf(c.defaultFlags())
+	if !have.LaxerThan(want) {
+		return
+	}
+	q := report.Question{
+		File: c.Parsed.Files[s.File].Name, Line: s.Line, Text: spell.Show(c.Text(s)), Code: "mask",
+		Written: want.String(), Running: "the same; but the output would have: " + have.String(),
+		Do: "write the networks one by one, or choose --lost running to go without the line",
+	}
+	if c.Opt.Decide == nil || c.Opt.Decide(q) != job.LostRunning {
+		c.Report.Questions = append(c.Report.Questions, q)
+	}
+}
+
+// builtIn returns what holds without any line: nothing is restricted by ntpd,
+// queries and rates by ntpsec.
+func (c *reader) builtIn() restrict.Set {
+	if c.Dialect == "ntpsec" {
+		return restrict.FlagNoQuery | restrict.FlagLimited
+	}
+	return 0
+}
+
+// restrictSource notes the template for sources: a second one replaces the
+// first.
+func (c *reader) restrictSource(l *restrict.List, s *syntax.Statement) {
+	r := c.Record(s)
+	if l.Source != nil {
+		c.Record(l.Source).Note(report.Folded, "overridden", "delete the line", "line %d replaces it: there is one template only", s.Line)
+	}
+	l.Source = s
+	r.Note(report.Folded, "restrict-source", "", "sources have no access rule here: what they send is judged by the source itself")
+	if !restrict.FlagsOf(s).Has(restrict.FlagNoQuery) && c.defaultFlags().Has(restrict.FlagNoQuery) {
+		r.Note(report.Changed, "source-queries", "", "ntpd let every time source query it, since this line lacks noquery while the default has it; they may not any more")
+	}
+}
+
+// restrictNowhere tells of a restriction without a known address.
+func (c *reader) restrictNowhere(s *syntax.Statement, t restrict.Target) {
+	r := c.Record(s)
+	switch {
+	case t.Bad != "":
+		r.Did = "nothing"
+		fixed, _ := ntpconf.Repair(c.Text(s))
+		do := "delete the line"
+		if fixed != "" && !strings.Contains(fixed, "/") {
+			do = "if it should count, write: " + spell.Show(fixed)
+		}
+		r.Note(report.Error, "restrict-ignored", do, "%s", t.Bad)
+	case c.isSource(s.Address):
+		r.Note(report.Folded, "restrict-server", "if this host asks us for time, write an access rule with its address",
+			"%s is a time source: it needs no access rule to be one", spell.Printable(s.Address))
+	default:
+		r.Note(report.Dangerous, "restrict-name", "say which addresses it has: --address "+spell.Printable(s.Address)+"=ADDRESS",
+			"no name server is asked: without the address of %s there is no rule for it, and it falls under the default", spell.Printable(s.Address))
+	}
+}
+
+// isSource reports whether a name is one of an association's.
+func (c *reader) isSource(name string) bool {
+	if c.sourceNames == nil {
+		c.sourceNames = make(map[string]bool)
+		for _, s := range c.All("server", "pool", "peer") {
+			c.sourceNames[s.Address] = true
+		}
+	}
+	return c.sourceNames[name]
+}
+
+// restrictFlags tells what becomes of the flags.
+func (c *reader) restrictFlags(s *syntax.Statement, f restrict.Set) {
+	r := c.Record(s)
+	if f.Has(restrict.FlagEPeer) {
+		r.Note(report.Error, "epeer", "delete the word", "ntpd aborts when it applies the flag epeer")
+	}
+	if f.Has(restrict.FlagKod) && !f.Has(restrict.FlagLimited) {
+		r.Note(report.Folded, "kod-alone", "add limited if a rate limit was meant", "kod without limited does nothing in ntpd: there was no rate limit")
+	}
+	if f.Has(restrict.FlagNoTrust) {
+		r.Note(report.Changed, "notrust", "",
+			"notrust makes authentication a must for requests from there (and NTS counts); before ntpd 4.2 it only meant not to use these hosts as sources")
+	}
+	if f.Has(restrict.FlagMSSNTP) {
+		r.Note(report.Unsupported, "mssntp", "leave the domain's clients on Samba's ntpd for now", "signed answers to Windows domain members (mssntp) are not offered")
+	}
+	if f.Has(restrict.FlagFlake | restrict.FlagFuzz) {
+		r.Note(report.Changed, "restrict-odd", "", "flake and serverresponse fuzz are not offered: answers are complete")
+	}
+	if f.Has(restrict.FlagLimited) && c.Dialect == "ntp" {
+		r.Note(report.Approximated, "limited", "", "the rate limit is a bucket of %d requests in place of ntpd's average", restrict.LimitBurst)
+	}
+	if !f.Has(restrict.FlagIgnore|restrict.FlagNoModify) && !f.Has(restrict.FlagNoQuery) && c.controlled() {
+		r.Note(report.Changed, "modify", "", "without nomodify ntpd takes changes of its settings over the network, with the controlkey; here they are never taken")
+	}
+	if o, ok := s.Last("ippeerlimit"); ok {
+		r.Note(report.Folded, "ippeerlimit", "", "ippeerlimit %s: strangers never make associations here", o.Text)
+	}
+}
+
+// controlled reports whether the configuration names a key for changes over
+// the network: without one, ntpd takes none.
+func (c *reader) controlled() bool {
+	list := c.All("controlkey")
+	return len(list) > 0 && list[len(list)-1].Options[0].Int != 0
+}
+
+// buildLimits reads discard and mru.
+func (c *reader) buildLimits() {
+	m := &c.Model
+	m.Limits = restrict.DefaultLimits()
+	needed := m.Limited || m.Kod
+	for _, s := range c.All("discard") {
+		r := c.Record(s)
+		for _, o := range s.Options {
+			switch o.Name {
+			case "average":
+				c.average(r, o.Int)
+			case "minimum":
+				m.Limits.Minimum = time.Duration(min(max(o.Int-1, 0), 3600)) * time.Second
+			case "monitor":
+				r.Note(report.Obsolete, "discard-monitor", "", "discard monitor steered ntpd's list of clients")
+			}
+		}
+		m.Limits.Lines = append(m.Limits.Lines, s)
+		if !needed {
+			r.Note(report.Obsolete, "discard-unused", "", "no restriction has limited, so that discard has no effect")
+		}
+	}
+	for _, s := range c.All("mru") {
+		c.buildMRU(s)
+	}
+	if c.Dialect == "ntpsec" {
+		c.ntpsecLimits()
+	}
+}
+
+func (c *reader) average(r *report.Record, log2 int64) {
+	if log2 < 0 || log2 > 16 {
+		r.Note(report.Error, "discard-average", "write 0 to 16", "discard average %d is a power of two in seconds out of every use; the default %d is written", log2, restrict.DefaultAverage)
+		return
+	}
+	c.Model.Limits.Interval = time.Second << log2
+}
+
+// buildMRU turns the size of ntpd's list of clients into that of the limiter.
+func (c *reader) buildMRU(s *syntax.Statement) {
+	r := c.Record(s)
+	for _, o := range s.Options {
+		entries := o.Int
+		switch o.Name {
+		case "maxmem":
+			entries = o.Int * 1024 / 96 // about ntpd's size of an entry
+		case "maxdepth":
+		default:
+			continue
+		}
+		c.Model.Clients = int(min(max(entries, 1<<12), 1<<24))
+		c.Model.ClientSize = s
+	}
+	if c.Model.ClientSize == s {
+		r.Note(report.Approximated, "mru", "", "the list of clients has a fixed size of at least %d addresses and never grows", 1<<12)
+		return
+	}
+	r.Note(report.Obsolete, "mru", "", "the list of clients has a fixed size")
+}
+
+// buildListen turns interface rules into addresses. ntpd decides on each
+// address of the host by the last rule that matches, and listens without one;
+// the class all is neither loopback nor wildcard.
+func (c *reader) buildListen() {
+	list := c.All("interface")
+	if len(list) == 0 {
+		return
+	}
+	l := restrict.NewInterfaces(list, c.Opt.Addresses)
+	addresses, unknown, everything := l.Addresses()
+	for _, s := range list {
+		r := c.Record(s)
+		switch {
+		case everything:
+			r.Note(report.Changed, "interface-open", "add `interface ignore all` above, if the other addresses should be closed",
+				"the rules leave every address open: ntpd listens wherever no rule says otherwise")
+		case !s.Keyword && unknown[s] != "":
+			r.Note(report.Dangerous, "interface-name", fmt.Sprintf("say which addresses it has: --address %s=ADDRESS", spell.Printable(s.Address)), "%s", unknown[s])
+		default:
+			r.Into("server.listen")
+		}
+	}
+	if everything {
+		return
+	}
+	if len(unknown) > 0 {
+		for _, s := range list {
+			if unknown[s] == "" {
+				continue
+			}
+			c.Report.Questions = append(c.Report.Questions, report.Question{
+				File: c.Parsed.Files[s.File].Name, Line: s.Line, Text: spell.Show(c.Text(s)), Code: "interface",
+				Written: "network interfaces that are not used", Running: unknown[s],
+				Do: fmt.Sprintf("say which addresses %s has: --address %s=ADDRESS[,ADDRESS]", spell.Printable(s.Address), spell.Printable(s.Address)),
+			})
+		}
+	}
+	for _, a := range addresses {
+		c.Model.Listen.Addresses = append(c.Model.Listen.Addresses, netip.AddrPortFrom(a, 123))
+	}
+	c.Model.Listen.Lines = list
+}
+
+// buildOrphan reads tos orphan.
+func (c *reader) buildOrphan() {
+	for _, s := range c.All("tos") {
+		if o, ok := s.Last("orphan"); ok {
+			c.Model.Orphan, c.Model.OrphanValue = s, int(o.Int)
+		}
+	}
+}

@@ -1,0 +1,92 @@
+// Package ntpd works out what ntpd 4.2.8p15, and the one of ntpsec 1.2, does with
+// a configuration that bridge/convert/ntpconf has read: in which order settings
+// take effect, which lines it drops when it runs, and what its words stand for.
+package ntpd
+
+import (
+	"strings"
+
+	"ntsbridge/bridge/convert/job"
+	"ntsbridge/bridge/convert/ntpconf"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/restrict"
+	"ntsbridge/bridge/convert/syntax"
+)
+
+// Read works out what ntpd, or ntpsec's, does with a configuration. It reports
+// false if nothing can be made of it.
+func Read(work *job.Job) bool {
+	c := &reader{Job: work}
+	c.parse(nil)
+	if c.Parsed.Fatal != "" {
+		c.Account(c.syntaxError)
+		c.Report.Note(report.Error, "fatal", "correct the line; ntpd does not start with it", "ntpd exits while it reads this file: %s", c.Parsed.Fatal)
+		return false
+	}
+	if c.Opt.Client != nil {
+		// Whatever was lost: the output serves nobody, and authenticates.
+		c.Account(c.syntaxError)
+		c.buildClient()
+		return true
+	}
+	if fixes := c.decide(); len(fixes) > 0 {
+		c.parse(fixes)
+	}
+	c.Account(c.syntaxError)
+	for _, s := range c.Parsed.Statements {
+		if fixed, ok := c.fixed[s.Place()]; ok {
+			c.Record(s).Did = fixed
+		}
+	}
+	c.build()
+	return true
+}
+
+// parse reads the configuration, with some lines replaced.
+func (c *reader) parse(fixes map[syntax.Place]string) {
+	original := c.Parsed
+	read := c.Read
+	data := c.In.Data
+	if len(fixes) > 0 {
+		files := 0
+		data = replaceLines(data, fixes, 0)
+		read = func(name string) ([]byte, error) {
+			content, err := c.Read(name)
+			if err == nil {
+				files++
+				content = replaceLines(content, fixes, files)
+			}
+			return content, err
+		}
+	}
+	switch c.Dialect {
+	case "ntpsec":
+		c.Parsed = ntpconf.ParseNTPsec(c.In.Name, data, read, c.ntpsecFiles)
+	default:
+		c.Parsed = ntpconf.Parse(c.In.Name, data, read)
+	}
+	if original != nil && len(original.Files) == len(c.Parsed.Files) {
+		c.Parsed.Files = original.Files // as written
+	}
+	c.Index()
+}
+
+// replaceLines puts other lines in place of those of a file.
+func replaceLines(data []byte, fixes map[syntax.Place]string, file int) []byte {
+	lines := strings.Split(string(data), "\n")
+	for mark, text := range fixes {
+		if mark.File == file && mark.Line <= len(lines) {
+			lines[mark.Line-1] = text
+		}
+	}
+	return []byte(strings.Join(lines, "\n"))
+}
+
+// buildClient works out what of the effective configuration a client needs.
+func (c *reader) buildClient() {
+	c.Model.Restricts = &restrict.List{}
+	c.Model.Restricts.Add(restrict.Any4, restrict.Any4, 0, nil)
+	c.Model.Restricts.Add(restrict.Any6, restrict.Any6, 0, nil)
+	c.buildKeys()
+	c.buildSources()
+}

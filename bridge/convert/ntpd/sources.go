@@ -1,0 +1,286 @@
+package ntpd
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"ntsbridge/bridge/convert/job"
+	"ntsbridge/bridge/convert/ntpconf"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/restrict"
+	"ntsbridge/bridge/convert/spell"
+	"ntsbridge/bridge/convert/syntax"
+)
+
+// buildSources reads the associations with their fudge lines.
+func (c *reader) buildSources() {
+	seen := make(map[string]*syntax.Statement)
+	for _, s := range c.All("server", "pool", "peer", "broadcast", "manycastclient") {
+		src := c.sourceOf(s)
+		if first := seen[s.Address]; first != nil && s.Word != "broadcast" && s.Word != "pool" {
+			c.Record(s).Note(report.Folded, "duplicate-source", "delete one of the two", "line %d has the same address: ntpd refuses the second one", first.Line)
+			continue
+		}
+		seen[s.Address] = s
+		c.Model.Sources = append(c.Model.Sources, src)
+		if c.Opt.Client == nil {
+			c.judgeSource(src)
+		} else {
+			c.deadSource(src)
+		}
+	}
+	for _, s := range c.All("refclock") {
+		c.Model.Sources = append(c.Model.Sources, c.ntpsecRefclock(s))
+	}
+	c.unpeer()
+	c.fudges()
+	if c.Opt.Client != nil {
+		return
+	}
+	for _, local := range []bool{false, true} { // the local clock is judged by the others
+		for _, src := range c.Model.Sources {
+			if src.Refclock != nil && (src.Refclock.Driver == job.LocalDriver) == local {
+				c.judgeRefclock(src)
+			}
+		}
+	}
+	c.PlanSources()
+}
+
+// sourceOf reads the options of an association.
+func (c *reader) sourceOf(s *syntax.Statement) *job.Source {
+	src := &job.Source{Line: s, Kind: s.Word, Address: s.Address, Family: s.Family, MinPoll: 6, MaxPoll: 10, Version: 4, Mode: -1}
+	if s.Refclock() {
+		src.Kind = "refclock"
+		src.Refclock = newRefclock(s)
+	}
+	if o, ok := s.Last("minpoll"); ok {
+		src.MinPoll = int(o.Int)
+	}
+	if o, ok := s.Last("maxpoll"); ok && o.Int != 0 {
+		src.MaxPoll = int(max(o.Int, ntpconf.MinPollExponent))
+	} else if src.Refclock != nil {
+		src.MaxPoll = min(max(src.MinPoll, ntpconf.MinPollExponent), ntpconf.MaxPollExponent)
+	}
+	src.MinPoll = min(src.MinPoll, ntpconf.MaxPollExponent, src.MaxPoll)
+	if o, ok := s.Last("version"); ok {
+		src.Version = int(o.Int)
+	}
+	if o, ok := s.Last("mode"); ok {
+		src.Mode = o.Int
+	}
+	if o, ok := s.Last("ttl"); ok {
+		src.Ttl = int(o.Int)
+	}
+	if o, ok := s.Last("key"); ok {
+		src.Key = uint32(o.Int)
+	}
+	src.Ident, src.Ca = s.Text("ident"), s.Text("ca")
+	src.Autokey, src.Nts = s.Flag("autokey"), s.Flag("nts")
+	src.Iburst, src.Burst, src.Prefer = s.Flag("iburst"), s.Flag("burst"), s.Flag("prefer")
+	src.Trusted, src.NoSelect, src.Xleave = s.Flag("true"), s.Flag("noselect"), s.Flag("xleave")
+	if src.Autokey {
+		src.Key = 0
+	}
+	return src
+}
+
+// judgeSource says what becomes of an association.
+func (c *reader) judgeSource(src *job.Source) {
+	s, r := src.Line, c.Record(src.Line)
+	c.deadSource(src)
+	if src.Dead != "" {
+		r.Note(report.Dangerous, "dead-source", "correct or delete the line", "%s never had time of %s: %s", c.Daemon(), spell.Printable(s.Address), src.Dead)
+		r.Did = "no usable source"
+	}
+	if src.Refclock != nil {
+		return
+	}
+	switch {
+	case src.Autokey && s.Word != "broadcast":
+		c.groupTraps(src)
+		r.Note(report.Dangerous, "autokey-source", "move it to NTS or to a symmetric key", "a source with Autokey is legacy-signed only")
+		if !c.Model.Autokey.Enabled && src.Dead == "" {
+			src.Left = "Autokey cannot be used with the files of this host"
+			r.Note(report.Dangerous, "autokey-left-out", "correct the files, or move to NTS", "it is left out, and not used without authentication either: %s", src.Left)
+		}
+	case src.Key != 0 && src.Dead == "":
+		if ok, why := c.UsableKey(src.Key); !ok {
+			src.Dead = why
+			r.Note(report.Dangerous, "source-key", "correct the key, or move to NTS", "%s cannot use this source: %s; it is not used without authentication either", c.Daemon(), why)
+		}
+	}
+	switch s.Word {
+	case "peer":
+		c.judgePeer(src)
+	case "broadcast":
+		c.judgeBroadcast(src)
+	case "manycastclient":
+		src.Left = "servers are not looked for by multicast"
+		r.Note(report.Unsupported, "manycast", "name the servers", "servers are not looked for by multicast: anybody could answer")
+	}
+	c.judgeOptions(src)
+}
+
+// judgePeer keeps a symmetric association that is authenticated; without, it
+// is one for everybody to forge, and only half of it is kept.
+func (c *reader) judgePeer(src *job.Source) {
+	if c.Dialect == "ntpsec" {
+		src.Kind = "server"
+		c.Record(src.Line).Note(report.Folded, "peer", "write server", "ntpsec takes peer for server")
+		return
+	}
+	if (src.Key != 0 || src.Autokey) && src.Dead == "" && src.Left == "" {
+		return
+	}
+	if src.Key != 0 || src.Autokey || src.Dead != "" && !src.Revived() {
+		return
+	}
+	src.Kind = "server"
+	c.Record(src.Line).Note(report.Dangerous, "peer", "give both a symmetric key; or, if the other host takes its time from this one, give it a server line",
+		"a peer without authentication becomes a plain source here: the other host cannot take time by this association any more")
+}
+
+// judgeOptions tells of options that are not kept as they are.
+func (c *reader) judgeOptions(src *job.Source) {
+	s, r := src.Line, c.Record(src.Line)
+	if src.Trusted && !src.NoSelect {
+		r.Note(report.Dangerous, "true", "delete the word, if the source is not beyond doubt", "true switches the protection against a wrong source off")
+	}
+	if src.NoSelect && (src.Prefer || src.Trusted) {
+		r.Note(report.Folded, "noselect-wins", "delete one of the words", "noselect goes before prefer and true")
+		src.Prefer, src.Trusted = false, false
+	}
+	if src.Version < 1 || src.Version > 4 {
+		r.Note(report.Changed, "version", "", "requests have version 4, not %d", src.Version)
+		src.Version = 4
+	}
+	if src.Version < 4 && (src.Nts || src.Autokey) {
+		r.Note(report.Changed, "version", "", "requests have version 4, which authentication needs, not %d", src.Version)
+		src.Version = 4
+	}
+	for _, word := range []string{"preempt", "xmtnonce"} {
+		if s.Flag(word) {
+			r.Note(report.Folded, "option-"+word, "", "%s is not needed", word)
+		}
+	}
+	if s.Flag("ttl") && s.Word != "broadcast" {
+		r.Note(report.Folded, "option-ttl", "", "ttl means nothing here")
+	}
+	if src.Xleave {
+		src.Xleave = false
+		if src.Kind == "peer" || src.Kind == "broadcast" {
+			r.Note(report.Changed, "option-xleave", "", "interleaved packets are for clients here, and not for %s", s.Word)
+		} else {
+			r.Note(report.Folded, "option-xleave", "", "xleave means nothing on this line to ntpd")
+		}
+	}
+	if src.Burst && src.Kind == "peer" {
+		src.Burst = false
+		r.Note(report.Folded, "option-burst", "", "burst means nothing to a peer")
+	}
+	c.ntpsecOptions(src)
+}
+
+// deadSource finds associations of which ntpd never had time.
+func (c *reader) deadSource(src *job.Source) {
+	if !spell.PlainName(src.Address) || src.Ident != "" && !spell.PlainName(src.Ident) {
+		src.Dead = "that is no name of a host"
+		return
+	}
+	switch {
+	case src.Autokey && len(c.Model.Autokey.Lines) == 0:
+		src.Dead = "there is no crypto line: Autokey is not configured"
+		return
+	case src.Key > 65535 && c.Dialect != "chrony":
+		src.Dead = fmt.Sprintf("%d is no key identifier", src.Key)
+		return
+	}
+	addr, err := netip.ParseAddr(src.Address)
+	if err != nil {
+		if strings.Contains(src.Address, ":") && c.Dialect == "ntp" {
+			src.Dead = "it takes HOST:PORT for a name"
+		}
+		return
+	}
+	multicast := addr.IsMulticast()
+	switch {
+	case src.Refclock != nil && src.Refclock.Name == "":
+		src.Dead = fmt.Sprintf("there is no driver %d", src.Refclock.Driver)
+	case multicast && (src.Kind == "server" || src.Kind == "peer" || src.Kind == "pool"):
+		src.Dead = "it is a multicast address"
+	case !multicast && src.Kind == "manycastclient":
+		src.Dead = "it is no multicast address"
+	case addr.IsUnspecified() || addr.Is4() && addr.As4()[0] >= 240 && src.Kind != "broadcast":
+		src.Dead = "that address is never used"
+	}
+	if src.Refclock == nil && src.Dead == "" && src.Kind != "broadcast" {
+		c.restrictedSource(src, addr)
+	}
+}
+
+// restrictedSource finds sources whose answers ntpd drops by its own
+// restrictions.
+func (c *reader) restrictedSource(src *job.Source, addr netip.Addr) {
+	if c.Model.Restricts.Source != nil {
+		return
+	}
+	f := c.Model.Restricts.Lookup(netip.AddrPortFrom(addr.Unmap(), 123)).Flags
+	switch {
+	case f.Has(restrict.FlagIgnore | restrict.FlagNoServe):
+		src.Dead = "its own restrictions drop what this server sends; here it becomes a source"
+	case f.Has(restrict.FlagNoTrust) && src.Key == 0 && !src.Autokey:
+		src.Dead = "its own restrictions (notrust) drop what this server sends without authentication; here it becomes a source"
+	}
+}
+
+// unpeer takes associations back.
+func (c *reader) unpeer() {
+	gone := make(map[string]*syntax.Statement)
+	for _, s := range c.All("unpeer") {
+		gone[s.Address] = s
+	}
+	if len(gone) == 0 {
+		return
+	}
+	found := make(map[string]bool)
+	c.Model.Sources = slices.DeleteFunc(c.Model.Sources, func(src *job.Source) bool {
+		by := gone[src.Address]
+		if by != nil {
+			found[src.Address] = true
+			c.Record(src.Line).Note(report.Folded, "unpeered", "delete both lines", "line %d takes it back", by.Line)
+		}
+		return by != nil
+	})
+	for _, s := range c.All("unpeer") {
+		if found[s.Address] {
+			c.Record(s).Note(report.Folded, "unpeer", "delete both lines", "it takes an association of this file back")
+		} else {
+			c.Record(s).Note(report.Obsolete, "unpeer", "delete the line", "there is no such association")
+		}
+	}
+}
+
+// judgeBroadcast keeps a broadcast association that is authenticated.
+func (c *reader) judgeBroadcast(src *job.Source) {
+	r := c.Record(src.Line)
+	destination, err := netip.ParseAddr(src.Address)
+	switch {
+	case src.Dead != "":
+	case err != nil:
+		src.Left = "the destination must be an address"
+		r.Note(report.Dangerous, "broadcast", "write the address, or give every client that listens a server line", "the broadcasts are not sent: %s", src.Left)
+	case src.Autokey && !c.Model.Autokey.Enabled || src.Key == 0 && !src.Autokey:
+		src.Left = "without authentication anybody can forge a broadcast"
+		r.Note(report.Dangerous, "broadcast", "give the broadcast a symmetric key, or every client that listens a server line",
+			"the broadcasts are not sent any more: %s; clients that listen for them lose their time", src.Left)
+	case destination.Is6() && !destination.IsMulticast():
+		src.Left = "that is no multicast address"
+		r.Note(report.Dangerous, "broadcast", "give every client that listens a server line", "the broadcasts are not sent: %s", src.Left)
+	case src.Autokey:
+		r.Note(report.Dangerous, "broadcast-autokey", "give every client that listens a server line",
+			"ntpd 4.2.8 drops every broadcast with Autokey, by a defect of its own: no client ever followed this")
+	}
+}

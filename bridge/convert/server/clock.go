@@ -1,0 +1,85 @@
+package server
+
+import (
+	"slices"
+
+	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/convert/draft"
+	"ntsbridge/bridge/convert/job"
+	"ntsbridge/bridge/convert/report"
+)
+
+// emitClock writes where time comes from: the sources, the local clock if that
+// is all there is, or the clock that another program steers.
+func (c *writer) emitClock() {
+	clock := c.Clock()
+	steers := c.Steers()
+	switch {
+	case steers:
+		draft.Set(c.Draft, &clock.Mode, config.ClockDiscipline).Remark("The sources below are followed, as %s did.", c.Daemon())
+	case c.Model.Followed == 0 && c.Model.LocalStratum > 0:
+		draft.Set(c.Draft, &clock.Mode, config.ClockLocal, c.Model.LocalLines...).Remark("There is no source but the clock of this host.")
+		draft.Set(c.Draft, &clock.Stratum, c.Model.LocalStratum)
+		c.dropSteering()
+		return
+	case c.Model.Clock.Idle != "":
+		draft.Set(c.Draft, &clock.Mode, config.ClockObserve, c.Model.Clock.IdleLine).
+			Remark("%s does not steer the clock: another program does, and this one serves it.", c.Daemon())
+		c.Report.Note(report.Changed, "not-steered", "let another program keep the clock, or write clock.mode: discipline",
+			"%s: the clock is served as another program keeps it, and only while the kernel calls it synchronised", c.Model.Clock.Idle)
+	default:
+		draft.Set(c.Draft, &clock.Mode, config.ClockObserve).Remark("There is no source to follow: the clock is served as another program keeps it.")
+		c.Report.Note(report.Changed, "no-source", "name a source, and write clock.mode: discipline",
+			"there is no source that could be followed: the clock is served as another program keeps it, and only while the kernel calls it synchronised")
+	}
+	c.emitFallback(steers)
+	if !steers {
+		c.dropSteering()
+	}
+}
+
+// emitFallback writes the stratum to fall back to.
+func (c *writer) emitFallback(steers bool) {
+	m, clock := &c.Model, c.Clock()
+	orphan := m.Orphan != nil && m.OrphanValue >= 1 && m.OrphanValue <= 15
+	stratum, lines := m.LocalStratum, m.LocalLines
+	switch {
+	case stratum > 0 && orphan:
+		c.Record(m.Orphan).Note(report.Approximated, "orphan-and-local", "", "the local clock's stratum is taken for both")
+	case orphan:
+		stratum, lines = m.OrphanValue, job.One(m.Orphan)
+	}
+	if stratum == 0 {
+		return
+	}
+	draft.Set(c.Draft, &clock.FallbackStratum, stratum, lines...)
+	switch {
+	case !steers:
+	case orphan:
+		draft.Set(c.Draft, &clock.Orphan, true, m.Orphan)
+	case m.OrphanLocal:
+		draft.Set(c.Draft, &clock.Orphan, true, m.LocalLines...)
+	}
+}
+
+// dropSteering takes back the options that count only while the clock is
+// steered; those about what is served stay.
+func (c *writer) dropSteering() {
+	clock, standard := c.Clock(), config.Default().Clock
+	lines := slices.Concat(
+		draft.Drop(c.Draft, &clock.Step, standard.Step),
+		draft.Drop(c.Draft, &clock.Panic, standard.Panic),
+		draft.Drop(c.Draft, &clock.PanicOnce, standard.PanicOnce),
+		draft.Drop(c.Draft, &clock.MaxChange, standard.MaxChange),
+		draft.Drop(c.Draft, &clock.MaxSlewPPM, standard.MaxSlewPPM),
+		draft.Drop(c.Draft, &clock.StartSlewPPM, standard.StartSlewPPM),
+		draft.Drop(c.Draft, &clock.MaxDistance, standard.MaxDistance),
+		draft.Drop(c.Draft, &clock.MinSources, standard.MinSources),
+		draft.Drop(c.Draft, &clock.AuthSelect, standard.AuthSelect),
+		draft.Drop(c.Draft, &clock.NoCertTimeCheck, standard.NoCertTimeCheck),
+		draft.Drop(c.Draft, &clock.DriftFile, standard.DriftFile),
+		draft.Drop(c.Draft, &clock.Leap.Mode, standard.Leap.Mode))
+	for _, s := range lines {
+		c.Record(s).Note(report.Folded, "not-steering", "", "the clock is not steered: there is nothing to set")
+	}
+}

@@ -1,0 +1,243 @@
+// Package server writes the configuration of ntsbridge, and proves that the
+// server reads from it what was meant.
+package server
+
+import (
+	"cmp"
+	"fmt"
+	"strings"
+	"time"
+
+	"ntsbridge/bridge/access"
+	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/convert/draft"
+	"ntsbridge/bridge/convert/job"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/restrict"
+	"ntsbridge/bridge/ntp"
+)
+
+// Write writes the configuration of ntsbridge; nil if that failed, for which the
+// report has the reason.
+func Write(work *job.Job) []byte {
+	c := &writer{work}
+	c.CompareSources()
+	c.emit()
+	return c.render()
+}
+
+// writer writes ntsbridge's configuration.
+type writer struct{ *job.Job }
+
+// emit sets the options of ntsbridge's configuration. The reader has set those
+// that no other dialect has.
+func (c *writer) emit() {
+	c.emitServer()
+	c.emitClock()
+	c.emitAccess()
+	c.emitClients()
+	if !c.Draft.IsSet(&c.Draft.Config.RateLimit.Limits) {
+		c.emitLimits()
+	}
+	c.emitKeys()
+	c.emitAutokey()
+	if !c.Draft.IsSet(&c.Draft.Config.NTS.Enabled) {
+		c.emitNTS()
+	}
+	c.emitSources()
+	c.emitClocks()
+	c.emitBroadcast()
+}
+
+func (c *writer) emitServer() {
+	m, server := &c.Model, &c.Draft.Config.Server
+	if len(m.Listen.Addresses) > 0 {
+		draft.Set(c.Draft, &server.Listen, m.Listen.Addresses, m.Listen.Lines...)
+	}
+	if m.Dscp != nil {
+		draft.Set(c.Draft, &server.DSCP, int(m.Dscp.Options[0].Int), m.Dscp)
+	}
+}
+
+func (c *writer) emitAccess() {
+	section := &c.Draft.Config.Access
+	for i, rule := range c.Model.Rules {
+		if i == 0 {
+			c.emitDefaultRule(rule)
+			continue
+		}
+		to := draft.Add(c.Draft, &section.Rules, config.DefaultRule(), rule.Lines...)
+		draft.Set(c.Draft, &to.Prefixes, rule.Prefixes)
+		if rule.FromNTP {
+			draft.Set(c.Draft, &to.SourcePort123, true)
+		}
+		c.emitService(to, rule.Service)
+	}
+}
+
+func (c *writer) emitDefaultRule(rule restrict.Rule) {
+	to := &c.Draft.Config.Access.Default
+	origin := c.Draft.From(to, rule.Lines...)
+	switch {
+	case len(rule.Lines) > 0:
+	case c.Dialect == "chrony":
+		origin.Remark("chronyd serves those that allow names.")
+	case c.Dialect == "ntpsec":
+		origin.Remark("No restrict line for the default: ntpsec answers everybody, at a limited rate, and no queries.")
+	default:
+		origin.Remark("No restrict line for the default: ntpd answers everybody.")
+	}
+	c.emitService(to, rule.Service)
+}
+
+func (c *writer) emitService(to *config.AccessRule, s restrict.Service) {
+	if !s.Serve {
+		draft.Set(c.Draft, &to.Action, config.ActionDeny)
+		return
+	}
+	draft.Set(c.Draft, &to.Action, config.ActionAllow)
+	if s.Auth {
+		kinds := []ntp.Kind{ntp.KindSymmetric, ntp.KindNTS}
+		if c.Model.Autokey.Enabled {
+			kinds = []ntp.Kind{ntp.KindSymmetric, ntp.KindAutokey, ntp.KindNTS}
+		}
+		draft.Set(c.Draft, &to.Kinds, kinds)
+	}
+	if s.Version > 1 {
+		draft.Set(c.Draft, &to.MinVersion, int(s.Version))
+	}
+	if s.Limited {
+		draft.Set(c.Draft, &to.Rate, job.LimitName(s.Kod))
+	}
+	draft.Set(c.Draft, &to.Query, s.Query)
+}
+
+// emitClients sets the size of the table of clients.
+func (c *writer) emitClients() {
+	if m := &c.Model; m.Clients > 0 {
+		draft.Set(c.Draft, &c.Draft.Config.RateLimit.Clients, m.Clients, m.ClientSize)
+	}
+}
+
+func (c *writer) emitLimits() {
+	m, section := &c.Model, &c.Draft.Config.RateLimit
+	if !m.Limited && !m.Kod {
+		return
+	}
+	origin := c.Draft.From(&section.Limits, m.Limits.Lines...)
+	if len(m.Limits.Lines) == 0 {
+		remark := "ntpd's discard without a line: average 3, minimum 2."
+		if c.Dialect == "ntpsec" {
+			remark = "ntpsec's limit without a line: average 1, burst 20."
+		}
+		origin.Remark("%s", remark)
+	}
+	for _, kod := range []bool{true, false} {
+		if kod && !m.Kod || !kod && !m.Limited {
+			continue
+		}
+		to := draft.Add(c.Draft, &section.Limits, config.DefaultLimit(""))
+		draft.Set(c.Draft, &to.Name, job.LimitName(kod))
+		draft.Set(c.Draft, &to.Interval, m.Limits.Interval)
+		draft.Set(c.Draft, &to.Burst, m.Limits.Burst)
+		draft.Set(c.Draft, &to.Minimum, m.Limits.Minimum)
+		draft.Set(c.Draft, &to.Leak, 0)
+		draft.Set(c.Draft, &to.Kiss, kod)
+	}
+}
+
+// emitKeys writes the keys file and the trusted keys: only what ntpd loads.
+func (c *writer) emitKeys() {
+	m, section := &c.Model, &c.Draft.Config.Keys
+	if m.KeyFile == nil || m.KeysRejected {
+		if m.KeysRejected {
+			c.Draft.From(section).Quote(m.KeyFile).Remark("Left out: ntpd loads no key from this file.")
+		}
+		draft.Set(c.Draft, &section.Generate, false).Remark("No key is usable that was not before.")
+		if m.Trust != nil {
+			c.Record(m.Trust).Raise(report.Folded)
+		}
+		return
+	}
+	c.Draft.From(&section.Files, m.KeyFile)
+	file := draft.Add(c.Draft, &section.Files, config.DefaultKeyFile())
+	draft.Set(c.Draft, &file.Path, m.KeyPath)
+	draft.Set(c.Draft, &file.Format, c.Dialect)
+	var trusted []access.KeyRange
+	for word := range strings.FieldsSeq(m.TrustSet.String()) {
+		if r, err := access.ParseKeyRange(word); err == nil {
+			trusted = append(trusted, r)
+		}
+	}
+	origin := draft.Set(c.Draft, &section.Trusted, trusted, m.Trust)
+	if m.Trust == nil && c.Dialect != "chrony" {
+		origin.Remark("No trustedkey line: ntpd trusts no key.")
+	}
+	draft.Set(c.Draft, &section.Generate, false)
+}
+
+func (c *writer) emitAutokey() {
+	a, section := &c.Model.Autokey, &c.Draft.Config.Autokey
+	if len(a.Lines) == 0 {
+		return
+	}
+	c.Draft.From(section, a.Lines...)
+	if !a.Enabled {
+		draft.Set(c.Draft, &section.Enabled, false).Remark("ntpd would not start with these files: see the report.")
+		return
+	}
+	draft.Set(c.Draft, &section.Enabled, true).Remark("Legacy: broken since 2012. Move these clients to NTS.")
+	draft.Set(c.Draft, &section.KeysDir, a.Dir, a.DirLine)
+	for _, entry := range []struct {
+		option *string
+		value  string
+	}{{&section.Host, a.Host}, {&section.Ident, a.Ident}, {&section.Digest, a.Digest}} {
+		if entry.value != "" {
+			draft.Set(c.Draft, entry.option, entry.value)
+		}
+	}
+	if a.HasPassword {
+		draft.Set(c.Draft, &section.PasswordFile, c.passwordSecret())
+	}
+	if c.Model.LeapFile != nil {
+		draft.Set(c.Draft, &section.LeapFile, job.Absolute(c.Model.LeapFile.Argument()), c.Model.LeapFile)
+	}
+	if until, err := time.Parse(time.DateOnly, c.Opt.TakeoverUntil); err == nil {
+		draft.Set(c.Draft, &section.Takeover.Enabled, true)
+		draft.Set(c.Draft, &section.Takeover.Until, until)
+	} else {
+		c.Record(a.Lines[0]).Note(report.Changed, "autokey-restart", "give a date with --takeover-until to let them go on at once",
+			"clients of Autokey notice the change of server, and begin anew by themselves")
+	}
+}
+
+func (c *writer) emitNTS() {
+	section := &c.Draft.Config.NTS
+	c.Became("nts", c.Model.NtsLines...)
+	certificate := func(cert, key string) {
+		draft.Set(c.Draft, &section.Enabled, true)
+		to := draft.Add(c.Draft, &section.Certificates, config.Certificate{})
+		draft.Set(c.Draft, &to.Cert, cert)
+		draft.Set(c.Draft, &to.Key, key)
+		draft.Set(c.Draft, &section.Generate, false)
+	}
+	switch {
+	case c.Opt.NTSCert != "":
+		certificate(c.Opt.NTSCert, c.Opt.NTSKey)
+	case c.Model.Nts && c.Model.NtsCert != "" && !c.Opt.NTSSelfSigned:
+		c.Draft.From(section, c.Model.NtsLines...)
+		certificate(c.Model.NtsCert, cmp.Or(c.Model.NtsKey, c.Model.NtsCert))
+	case c.Opt.NTSSelfSigned:
+		draft.Set(c.Draft, &section.Enabled, true)
+		draft.Set(c.Draft, &section.Generate, true).Remark("A self-signed certificate is made in the state directory on first start.")
+	default:
+		draft.Set(c.Draft, &section.Enabled, false).Remark("Convert with --nts-cert and --nts-key, or --nts-self-signed, to serve NTS too.")
+	}
+}
+
+// passwordSecret makes the file with Autokey's password.
+func (c *writer) passwordSecret() string {
+	name := c.Opt.PasswordFile
+	c.Secrets = append(c.Secrets, job.Secret{Name: name, Content: fmt.Appendf(nil, "%s\n", c.Model.Autokey.Pw)})
+	return name
+}
