@@ -106,8 +106,8 @@ func proved(v *ntp.Verdict) bool { return v.Kind != ntp.KindNone && v.Reason == 
 // hash spreads clients over the index. It is seeded, so that nobody can choose
 // addresses that meet in it.
 func (t *Table) hash(addr *[16]byte, means uint64) uint64 {
-	hi, lo := bits.Mul64(binary.LittleEndian.Uint64(addr[:8])^t.seed[0], binary.LittleEndian.Uint64(addr[8:])^t.seed[1])
-	hi, lo = bits.Mul64(hi^lo^means, t.seed[0]|1)
+	hi, lo := bits.Mul64(binary.LittleEndian.Uint64(addr[:8])^t.seed[0]^mix0, binary.LittleEndian.Uint64(addr[8:])^t.seed[1]^mix1)
+	hi, lo = bits.Mul64(hi^lo^means, t.seed[0]^mix2)
 	return hi ^ lo
 }
 
@@ -116,3 +116,11 @@ func (t *Table) clear() {
 	clear(t.index)
 	t.used, t.lost = 0, Lost{}
 }
+
+// Numbers with as many ones as zeros, as wyhash has them, so that the product
+// mixes whatever the seed is.
+const (
+	mix0 = 0xa0761d6478bd642f
+	mix1 = 0xe7037ed1a0b428db
+	mix2 = 0x8ebc6af09c88c6e3
+)
