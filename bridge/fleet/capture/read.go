@@ -131,9 +131,9 @@ func (rd *reader) takeRequest(d *datagram) {
 	case d.cut && req.Layout.Kind == ntp.KindNone:
 		return // what is missing might have authenticated it
 	case v.Kind == ntp.KindNTS:
-		v.Detail = guessAEAD(req)
+		v.AEAD = guessAEAD(req)
 	case v.Kind == ntp.KindAutokey:
-		v.Detail = autokeyOperation(d.payload, &req.Layout)
+		v.Operation = autokeyOperation(d.payload, &req.Layout)
 	}
 	q := &request{at: d.at, from: d.from, to: d.to, transmit: req.Header.Transmit}
 	q.sighting.Fill(req, v, 0, 0)
@@ -148,7 +148,7 @@ func (rd *reader) takeRequest(d *datagram) {
 
 // guessAEAD tells the AEAD from the length of the nonce: clients take the one
 // that the algorithm has (RFC 8915, section 5.6).
-func guessAEAD(req *ntp.Request) uint32 {
+func guessAEAD(req *ntp.Request) uint16 {
 	b := req.Layout.Authenticator.Body(req.Packet)
 	if len(b) < 2 {
 		return 0
@@ -162,12 +162,12 @@ func guessAEAD(req *ntp.Request) uint32 {
 	return 0
 }
 
-func autokeyOperation(p []byte, l *ntp.Layout) uint32 {
+func autokeyOperation(p []byte, l *ntp.Layout) uint8 {
 	f, ok := ntp.FieldAt(p, ntp.HeaderLen)
 	if !ok || l.Fields == 0 {
 		return 0
 	}
-	return uint32(f.Type & 0xff)
+	return uint8(f.Type)
 }
 
 // takeAnswer finds the request of an answer.

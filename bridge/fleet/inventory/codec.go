@@ -257,6 +257,15 @@ func (v *Inventory) Changes(changed func(Key, []byte), gone func(Key)) {
 	v.dirty = v.dirty[:0]
 }
 
+// Touch counts every row as changed.
+func (v *Inventory) Touch() {
+	for i := range v.clients.fresh {
+		if c := v.clients.at(uint32(i + 1)); c.flags&flagUsed != 0 {
+			v.touch(uint32(i+1), c)
+		}
+	}
+}
+
 // Record appends the record of a row as it is now.
 func (v *Inventory) Record(key Key, dst []byte) (record []byte, ok bool) {
 	addr := [16]byte(key[:16])
