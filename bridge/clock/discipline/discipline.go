@@ -156,20 +156,22 @@ func (d *Discipline) frequencyNow(s *source) float64 {
 	return s.own.y
 }
 
-// choose selects, and starts the joint filter anew when it has left what the
-// majority agrees on: it then follows something that is gone.
+// choose selects, and starts the joint filter anew when the majority does not
+// support its estimate any more: it then follows something that is gone. What
+// all agree on is no measure: a few who are sure of themselves make it narrow.
 func (d *Discipline) choose(at float64) {
-	lo, hi := d.selection.choose(at)
+	d.selection.choose(at)
 	if !d.joint.started || d.held {
 		return
 	}
 	x, _ := d.joint.estimate(at)
 	margin := leftDeviations*d.joint.deviation(max(at-d.joint.at, 0)) + d.config.MinDispersion
-	if x+margin >= lo && x-margin <= hi {
+	if 2*d.support(x, margin) > d.counted {
 		return
 	}
-	d.event(EventEstimateLeft, max(lo-x, x-hi))
 	d.joint.restart()
+	now, _ := d.joint.estimate(at)
+	d.event(EventEstimateLeft, now-x)
 }
 
 // Tick is to be called once a second, and says what to do to the clock. Where

@@ -29,7 +29,7 @@ var invariants = []struct {
 		"TestCommandsWithinLimits", "TestFastOscillatorIsCorrectedExactly"}, ""},
 	{5, "a strict majority, or no update", []string{"TestSelection", "TestLiarAnswersFirst", "TestHoldWithoutMajority", "TestNothingIsFollowedWithHalfLying",
 		"TestMixes", "TestReferenceClockFails", "TestSelectionDoesNotMoveTheClock", "TestSilentSourcesLoseTheirVote", "TestShorterPollsSilenceNobody",
-		"TestStallSilencesNobody", "TestChaos"}, ""},
+		"TestStallSilencesNobody", "TestMinorityMovesNothing", "TestChaos"}, ""},
 	{6, "packet checks before any statistics", []string{"TestBogusSamplesChangeNothing", "TestAnySample", "TestChaos"},
 		"origin, replay, mode, version, authentication, address: associations in bridge/source"},
 	{7, "kiss-o'-death", []string{"TestDenied", "TestChaos"}, "RATE: bridge/clock/schedule; origin and authentication of the kiss, NTS NAK: bridge/source"},

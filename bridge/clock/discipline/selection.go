@@ -19,6 +19,12 @@ const (
 	// gathering is how long after the first answer we wait for a majority of
 	// all sources, s, not only of those that have answered.
 	gathering = 10.0
+	// agreedDrift widens it with the time since its last sample, s/s, beside
+	// what its own filter expects (chrony's maxclockerror). The drift that a
+	// claim must allow for is no measure here: after a poll of 1024 s the
+	// words of all would hold for 15 ms, and the few who were asked since
+	// would be right whatever they say.
+	agreedDrift = 1e-6
 	// inconsistency is how many deviations from the others' median are too
 	// many.
 	inconsistency = 4
@@ -41,9 +47,9 @@ type selection struct {
 	opinions   []opinion // scratch
 }
 
-// choose selects the sources to be followed at a time, and returns what they
-// agree on. Without a strict majority nothing is selected.
-func (c *selection) choose(at float64) (lo, hi float64) {
+// choose selects the sources to be followed at a time. Without a strict
+// majority nothing is selected.
+func (c *selection) choose(at float64) {
 	c.admit(at)
 	for i := range c.roster.selected {
 		c.roster.selected[i] = nil
@@ -57,7 +63,7 @@ func (c *selection) choose(at float64) (lo, hi float64) {
 		for _, s := range c.candidates {
 			s.state, s.rule = Falseticker, NoMajority
 		}
-		return lo, hi
+		return
 	}
 	for _, s := range c.candidates {
 		s.state, s.rule = Falseticker, outvoted
@@ -75,7 +81,18 @@ func (c *selection) choose(at float64) (lo, hi float64) {
 	case len(c.roster.selected) < c.config.MinSources:
 		c.hold(TooFew)
 	}
-	return lo, hi
+}
+
+// support returns how many candidates that count have x in their intervals,
+// more or less a margin.
+func (c *selection) support(x, margin float64) int {
+	n := 0
+	for _, s := range c.candidates {
+		if s.counts && x+margin >= s.interval.lo && x-margin <= s.interval.hi {
+			n++
+		}
+	}
+	return n
 }
 
 // hold selects nobody.
@@ -106,7 +123,7 @@ func (c *selection) admit(at float64) {
 			continue
 		}
 		x, _ := s.own.estimate(at)
-		half := intervalDeviations*s.own.deviation(at-s.own.at) + c.reach(s, at)
+		half := intervalDeviations*s.own.deviation(at-s.own.at) + s.floor()/2 + s.upstream() + agreedDrift*max(at-s.lastAt, 0)
 		s.interval.lo, s.interval.hi = x-half, x+half
 		c.candidates = append(c.candidates, s)
 	}
@@ -193,7 +210,9 @@ func (c *selection) weigh() Rule {
 }
 
 // expected returns of how many a majority is needed: of the candidates that
-// count, and after a start or gap of all that may still answer.
+// count, and of those that would and have just no word that holds: after a start
+// or gap all that may still answer, and those whose last answer is old, but one
+// of the last eight.
 func (c *selection) expected(at float64) int {
 	n := 0
 	for _, s := range c.candidates {
@@ -202,7 +221,9 @@ func (c *selection) expected(at float64) int {
 		}
 	}
 	for _, s := range c.roster.sources {
-		if s.state == Unusable && !s.refused && !s.config.NoSelect && s.verdict == Accepted && at <= max(c.gather, s.awaited) {
+		awaited := s.state == Unusable && !s.refused && s.verdict == Accepted && at <= max(c.gather, s.awaited)
+		late := s.state == Unreachable && s.reach != 0
+		if (awaited || late) && !s.config.NoSelect {
 			n++
 		}
 	}
