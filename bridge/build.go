@@ -15,10 +15,7 @@ import (
 	"ntsbridge/autokey"
 	"ntsbridge/autokey/keyfile"
 	"ntsbridge/bridge/access"
-	"ntsbridge/bridge/association"
 	"ntsbridge/bridge/config"
-	"ntsbridge/bridge/control"
-	"ntsbridge/bridge/follow"
 	"ntsbridge/bridge/nke"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/server"
@@ -27,31 +24,6 @@ import (
 	"ntsbridge/nts/aead"
 	"ntsbridge/symkey"
 )
-
-// parts are everything that is made of a configuration and replaced as a
-// whole by a reload.
-type parts struct {
-	cfg           *config.Config
-	state         *server.State
-	ke            nke.Config // without Listen addresses if NTS is off
-	secret        []byte     // of NTS cookies
-	autokey       *autokey.Server
-	autokeyConfig autokey.Config       // that autokey was made from
-	client        *autokey.Credentials // Autokey's client side, nil: no such source
-	fetched       uint64               // generation of client's certificates that autokey gives out
-	sources       []association.Spec
-	leap          control.LeapTable
-	leaps         follow.LeapConfig
-	made          Made
-	store         *statedir.Store // state directory, with what is to be written to it
-}
-
-// Made says what the first start generated.
-type Made struct {
-	Key          bool // symmetric key
-	Certificate  bool
-	CookieSecret bool
-}
 
 // build makes all parts, or none and an error. It touches nothing that runs;
 // what it finds questionable it logs.
@@ -92,11 +64,6 @@ func (p *parts) buildAccess(_ hclog.Logger, _ time.Time) (err error) {
 	}
 	p.state.Limiter, err = access.NewLimiter(l)
 	return err
-}
-
-func limiterConfig(cfg *config.Config) access.LimiterConfig {
-	return access.LimiterConfig{Clients: cfg.RateLimit.Clients,
-		IPv4Prefix: cfg.RateLimit.IPv4Prefix, IPv6Prefix: cfg.RateLimit.IPv6Prefix}
 }
 
 func (p *parts) buildKeys(log hclog.Logger, _ time.Time) error {

@@ -32,12 +32,13 @@ type runner interface {
 
 // association is a source, peer or broadcast that is at work, or would be.
 type association struct {
-	set       *Set
+	*shared
 	spec      *Spec
 	id        uint16 // association ID, which ntpq shows
 	mode      ntp.Mode
-	ephemeral bool    // not configured: a passive one
-	finder    *finder // of the server's addresses; members of a pool share one
+	ephemeral bool                        // not configured: a passive one
+	live      func(context.Context) error // one life of it; nil: others run it
+	finder    *finder                     // of the server's addresses; members of a pool share one
 	steering  *follow.Steering
 	expected  *follow.Expected // stands for it until its address is known
 	stop      context.CancelFunc
@@ -52,8 +53,8 @@ type association struct {
 	lost     atomic.Pointer[error]         // why it is not at work; nil: it is
 }
 
-func (s *Set) newAssociation(spec *Spec, f *finder, id uint16) *association {
-	a := &association{set: s, spec: spec, mode: spec.mode(), finder: f, id: id, restart: make(chan struct{}, 1)}
+func newAssociation(s *shared, spec *Spec, f *finder, id uint16) *association {
+	a := &association{shared: s, spec: spec, mode: spec.mode(), finder: f, id: id, restart: make(chan struct{}, 1)}
 	if spec.Err != nil {
 		a.lost.Store(&spec.Err)
 	}
@@ -83,7 +84,7 @@ func (a *association) end() <-chan struct{} {
 
 // keepAlive finds the server again whenever the association has ended.
 func (a *association) keepAlive(ctx context.Context) {
-	log := a.set.env.Log
+	log := a.env.Log
 	defer a.closeNTS(log)
 	defer a.expected.Dismiss()
 	retry := firstRetry
@@ -133,19 +134,6 @@ func refused(err error) bool {
 	return errors.As(err, &kiss) && (kiss.Code == "DENY" || kiss.Code == "RSTR")
 }
 
-// live runs one life of an association.
-func (a *association) live(ctx context.Context) error {
-	switch a.mode {
-	case ntp.ModeSymmetricActive:
-		return a.peer(ctx)
-	case modeBroadcastClient:
-		return a.listen(ctx)
-	case ntp.ModeBroadcast:
-		return a.broadcast(ctx)
-	}
-	return a.poll(ctx)
-}
-
 // run runs what the life is.
 func (a *association) run(ctx context.Context, r runner) error {
 	a.runner.Store(&r)
@@ -160,7 +148,7 @@ func (a *association) expect() {
 	}
 	var err error
 	if a.expected, err = a.steering.Expect(a.spec.discipline(), a.spec.info(netip.Addr{})); err != nil {
-		a.set.env.Log.Error("source", "server", a.spec.Config.Server, "error", err)
+		a.env.Log.Error("source", "server", a.spec.Config.Server, "error", err)
 	}
 }
 
@@ -204,7 +192,7 @@ func (a *association) note(state autokey.State) { a.autokey.Store(&state) }
 
 // logged is what an association tells its errors to.
 func (a *association) logged(err error) {
-	a.set.env.Log.Debug("source", "server", a.spec.Config.Server, "error", err)
+	a.env.Log.Debug("source", "server", a.spec.Config.Server, "error", err)
 }
 
 // closeNTS keeps unused cookies for the next run.
@@ -221,6 +209,3 @@ func (a *association) closeNTS(log hclog.Logger) {
 // errReplaced ends an association that is to begin anew at once: a broadcast
 // whose Autokey server was replaced, a server for which there is a better one.
 var errReplaced = errors.New("replaced")
-
-// seconds returns a duration of seconds as a number.
-func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

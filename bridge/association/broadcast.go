@@ -37,7 +37,7 @@ func (a *association) broadcast(ctx context.Context) error {
 	}()
 	spec, sent := a.spec, new(atomic.Uint64)
 	cfg := source.BroadcastServerConfig{Destination: spec.Broadcast, Version: uint8(spec.Config.Version), Poll: int8(spec.Config.MinPoll),
-		Clock: a.set.clock, Port: a.set.port(spec.TTL, sent), OnError: a.logged}
+		Clock: a.clock, Port: a.port(spec.TTL, sent), OnError: a.logged}
 	var err error
 	if cfg.Local, err = senderAddress(cfg.Destination); err != nil {
 		return err
@@ -89,7 +89,7 @@ func (a *association) broadcasterAuth(cfg *source.BroadcastServerConfig) (err er
 		cfg.Auth, err = source.NewSymmetric(a.spec.Key)
 		return err
 	}
-	server := a.set.server.Load()
+	server := a.server.Load()
 	if server == nil {
 		return errNoServer
 	}

@@ -1,7 +1,10 @@
 package association
 
 import (
+	"context"
+
 	"ntsbridge/bridge/follow"
+	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/source/refclock"
 )
 
@@ -54,7 +57,7 @@ func (c *Change) plan() {
 // there is none.
 func (c *Change) takeUp(running []*group, spec *Spec) *group {
 	for i, g := range running {
-		if g == nil || !g.spec.same(spec) || c.steering != c.set.steering || spec.hears() && c.hub != c.set.hub {
+		if g == nil || !g.spec.same(spec) || c.steering != c.set.steering || spec.hears() && c.hub != c.set.heard {
 			continue
 		}
 		running[i] = nil
@@ -67,7 +70,8 @@ func (c *Change) newGroup(spec *Spec) *group {
 	g := &group{spec: spec}
 	f := newFinder(spec.Config.Server, spec.Config.Family)
 	for range spec.members() {
-		a := c.set.newAssociation(spec, f, c.set.newID())
+		a := newAssociation(c.set.shared, spec, f, c.set.newID())
+		a.live = a.way()
 		a.steering = c.steering
 		g.members = append(g.members, a)
 	}
@@ -85,13 +89,13 @@ func (c *Change) planHub() {
 		wanted = wanted || c.config.Specs[i].hears() && c.config.Specs[i].Err == nil
 	}
 	switch {
-	case wanted && s.hub != nil && !s.hub.begins && !c.config.Passive.Enabled:
-		c.hub = s.hub
+	case wanted && s.heard != nil && !s.heard.begins && !c.config.Passive.Enabled:
+		c.hub = s.heard
 		return
 	case wanted:
-		c.hub = s.newHub(c.config)
+		c.hub = newHub(s.shared, c.config, s.beginPassive, s.ended)
 	}
-	c.endHub = s.hub
+	c.endHub = s.heard
 }
 
 // planClocks goes on with the reference clocks that are the same and not locked
@@ -163,7 +167,7 @@ func (c *Change) Start() {
 	s.config.Store(c.config)
 	s.mu.Lock()
 	s.groups, s.clocks, s.steering = c.groups, c.clocks, c.steering
-	if s.hub = c.hub; c.endHub != nil {
+	if s.heard = c.hub; c.endHub != nil {
 		s.passive = nil
 	}
 	s.mu.Unlock()
@@ -171,7 +175,10 @@ func (c *Change) Start() {
 	for _, a := range c.begin { // before the first one is asked
 		a.expect()
 	}
-	if c.hub != nil {
+	if c.hub == nil {
+		s.hub.Store(nil)
+	} else {
+		s.hub.Store(c.hub.Hub)
 		c.hub.open()
 	}
 	for _, r := range c.beginClocks {
@@ -180,4 +187,24 @@ func (c *Change) Start() {
 	for _, a := range c.begin {
 		a.begin()
 	}
+}
+
+// Stop ends all associations.
+func (s *Set) Stop() {
+	change := &Change{set: s, config: &Config{}}
+	change.plan()
+	change.Start()
+}
+
+// way returns how an association lives.
+func (a *association) way() func(context.Context) error {
+	switch a.mode {
+	case ntp.ModeSymmetricActive:
+		return a.peer
+	case modeBroadcastClient:
+		return a.listen
+	case ntp.ModeBroadcast:
+		return a.broadcast
+	}
+	return a.poll
 }

@@ -73,7 +73,7 @@ func (a *association) poll(ctx context.Context) error {
 func (a *association) clientConfig(auth source.Authenticator, server netip.AddrPort, f *follow.Source) source.ClientConfig {
 	cfg := &a.spec.Config
 	return source.ClientConfig{
-		Server: server, Local: cfg.LocalAddress, Version: uint8(cfg.Version), Auth: auth, Clock: a.set.clock,
+		Server: server, Local: cfg.LocalAddress, Version: uint8(cfg.Version), Auth: auth, Clock: a.clock,
 		Polling: a.spec.polling(), Pace: f.Pace(), Presend: int8(cfg.Presend), Interleaved: cfg.Interleaved,
 		MaxDelay: cfg.MaxDelay, MaxDelayRatio: cfg.MaxDelayRatio, MaxDelayDevRatio: cfg.MaxDelayDevRatio,
 		MinStratum: uint8(cfg.MinStratum), Self: followsUs, HardwareTimestamps: cfg.HardwareTimestamps,
@@ -138,7 +138,7 @@ func (a *association) watch(ctx context.Context, cancel context.CancelCauseFunc,
 		if looks++; looks < badLooks || !a.finder.other(ctx) {
 			continue
 		}
-		a.set.env.Log.Info("source is replaced by another address", "server", a.spec.Config.Server,
+		a.env.Log.Info("source is replaced by another address", "server", a.spec.Config.Server,
 			"address", client.Status().Server.Addr(), "reason", why)
 		cancel(errReplaced)
 		return

@@ -12,10 +12,10 @@ import (
 // listen follows a broadcast server.
 func (a *association) listen(ctx context.Context) error {
 	if group := a.spec.Config.Group; group.IsValid() {
-		if err := a.set.join(group); err != nil {
+		if err := a.join(group); err != nil {
 			return err
 		}
-		defer a.set.leave(group)
+		defer a.leave(group)
 	}
 	local, remote, err := a.ends(ctx)
 	if err != nil {
@@ -32,7 +32,7 @@ func (a *association) listen(ctx context.Context) error {
 	defer followed.Leave(false)
 	defer a.followed.Store(nil)
 	client, err := source.NewBroadcastClient(source.BroadcastClientConfig{
-		Server: remote, Local: local, Auth: auth, Clock: a.set.clock, OnError: a.logged,
+		Server: remote, Local: local, Auth: auth, Clock: a.clock, OnError: a.logged,
 		Self: followsUs, OnSample: a.sample(followed), OnMissed: a.missed(followed),
 	})
 	if err != nil {
@@ -92,7 +92,7 @@ func (w *watchedBroadcast) OpenBroadcast(m source.Moment, p []byte, destination 
 func (w *watchedBroadcast) note() { w.a.note(w.AutokeyBroadcastClient.Client.State()) }
 
 // join hears a multicast group, which several sources may send to.
-func (s *Set) join(group netip.Addr) error {
+func (s *shared) join(group netip.Addr) error {
 	s.joining.Lock()
 	defer s.joining.Unlock()
 	if err := s.env.UDP.Join(group); err != nil {
@@ -102,7 +102,7 @@ func (s *Set) join(group netip.Addr) error {
 	return nil
 }
 
-func (s *Set) leave(group netip.Addr) {
+func (s *shared) leave(group netip.Addr) {
 	s.joining.Lock()
 	defer s.joining.Unlock()
 	if s.joined[group]--; s.joined[group] == 0 {

@@ -23,7 +23,7 @@ func (a *association) findsItself() bool {
 func (a *association) ntsAuthenticator(ctx context.Context, addr netip.Addr) (source.Authenticator, netip.AddrPort, error) {
 	n := a.nts.Load()
 	if n == nil || addr.IsValid() {
-		a.closeNTS(a.set.env.Log)
+		a.closeNTS(a.env.Log)
 		var err error
 		if n, err = source.NewNTS(ctx, a.ntsConfig(addr)); err != nil {
 			return nil, netip.AddrPort{}, err
@@ -43,8 +43,8 @@ func (a *association) ntsConfig(addr netip.Addr) source.NTSConfig {
 	}
 	c := source.NTSConfig{
 		Server: net.JoinHostPort(host, strconv.Itoa(cfg.NTSPort)), TLS: settings, AEADs: a.aeads(),
-		Local: cfg.LocalAddress, Port: uint16(cfg.Port), Clock: a.set.clock, Dates: a.steering.Dates(),
-		OnNotice: func(text string) { a.set.env.Log.Warn("NTS", "server", cfg.Server, "notice", text) },
+		Local: cfg.LocalAddress, Port: uint16(cfg.Port), Clock: a.clock, Dates: a.steering.Dates(),
+		OnNotice: func(text string) { a.env.Log.Warn("NTS", "server", cfg.Server, "notice", text) },
 	}
 	if cfg.TrustedCertificates != "" {
 		c.Trusted = []string{cfg.TrustedCertificates}
@@ -52,9 +52,9 @@ func (a *association) ntsConfig(addr netip.Addr) source.NTSConfig {
 	if n, ok := networks[cfg.Family]; ok {
 		c.Network = n
 	}
-	store, err := source.NewFileStore(a.set.config.Load().CookieDir)
+	store, err := source.NewFileStore(a.config.Load().CookieDir)
 	if err != nil {
-		a.set.env.Log.Warn("keys of NTS sources are not kept over restarts", "error", err)
+		a.env.Log.Warn("keys of NTS sources are not kept over restarts", "error", err)
 		return c
 	}
 	c.Store, c.Name = store, cfg.Server+" "+strconv.Itoa(cfg.NTSPort)+" "+addr.String()
@@ -64,7 +64,7 @@ func (a *association) ntsConfig(addr netip.Addr) source.NTSConfig {
 // aeads are a source's algorithms in order of preference.
 func (a *association) aeads() []aead.ID {
 	if len(a.spec.Config.AEADs) == 0 {
-		return a.set.config.Load().AEADs
+		return a.config.Load().AEADs
 	}
 	var ids []aead.ID
 	for _, id := range a.spec.Config.AEADs {

@@ -59,7 +59,7 @@ func (s *Set) beginPassive(packet source.Packet) (*source.Peer, error) {
 func (s *Set) passiveAssociation(from netip.AddrPort, key uint32, poll int) *association {
 	spec := &Spec{Config: config.Source{Server: from.Addr().String(), Port: int(from.Port()), Mode: config.ModePeer,
 		Auth: ntp.KindSymmetric, Key: int(key), MinPoll: poll}}
-	a := s.newAssociation(spec, nil, 0)
+	a := newAssociation(s.shared, spec, nil, 0)
 	a.mode, a.ephemeral = ntp.ModeSymmetricPassive, true
 	return a
 }

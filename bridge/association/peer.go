@@ -46,7 +46,7 @@ func (a *association) peer(ctx context.Context) error {
 	defer a.followed.Store(nil)
 	peer, err := source.NewPeer(source.PeerConfig{
 		Peer: remote, Local: local, Version: uint8(a.spec.Config.Version), Auth: auth,
-		Polling: a.spec.polling(), Pace: followed.Pace(), Clock: a.set.clock, Port: a.set.port(0, nil), OnError: a.logged,
+		Polling: a.spec.polling(), Pace: followed.Pace(), Clock: a.clock, Port: a.port(0, nil), OnError: a.logged,
 		Self: followsUs, OnSample: a.sample(followed), OnMissed: a.missed(followed),
 	})
 	if err != nil {
@@ -60,7 +60,7 @@ func (a *association) hear(ctx context.Context, from netip.Addr, r interface {
 	runner
 	Deliver(source.Packet)
 }) error {
-	hub := a.set.currentHub()
+	hub := a.hub.Load()
 	if hub == nil {
 		return errNoHub
 	}
@@ -75,7 +75,7 @@ func (a *association) peerAuth(local netip.Addr, remote netip.AddrPort) (source.
 	if a.spec.Config.Auth != ntp.KindAutokey {
 		return source.NewSymmetric(a.spec.Key)
 	}
-	server := a.set.server.Load()
+	server := a.server.Load()
 	if server == nil {
 		return nil, errNoServer
 	}

@@ -14,7 +14,7 @@ import (
 
 // referenceClock is a clock at this machine that is at work, or would be.
 type referenceClock struct {
-	set      *Set
+	shared   *shared
 	cfg      config.ReferenceClock
 	clock    *refclock.Clock // nil: it cannot be, see err
 	id       uint16          // association ID, which ntpq shows
@@ -45,8 +45,8 @@ func referenceConfig(c *config.ReferenceClock) refclock.Config {
 }
 
 // prepareClock makes a clock that opens nothing yet.
-func (s *Set) prepareClock(r *referenceClock, steering *follow.Steering) {
-	r.set, r.steering = s, steering
+func (s *shared) prepareClock(r *referenceClock, steering *follow.Steering) {
+	r.shared, r.steering = s, steering
 	cfg := referenceConfig(&r.cfg)
 	cfg.TAIOffset, cfg.System = s.env.Leaps.TAI, steering.SystemClock
 	cfg.OnSample = func(sample refclock.Sample) { r.followed.Load().Reading(&sample, r.clock.Delay()) }
@@ -72,7 +72,7 @@ func (r *referenceClock) begin() {
 		}
 	}
 	if err := r.err.Load(); err != nil {
-		r.set.env.Log.Error("reference clock", "driver", r.cfg.Driver, "error", *err)
+		r.shared.env.Log.Error("reference clock", "driver", r.cfg.Driver, "error", *err)
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
@@ -81,7 +81,7 @@ func (r *referenceClock) begin() {
 		defer close(r.done)
 		defer r.followed.Load().Leave(false)
 		if err := r.clock.Run(ctx); ctx.Err() == nil {
-			r.set.env.Log.Error("reference clock ended", "clock", r.clock.RefID(), "error", err)
+			r.shared.env.Log.Error("reference clock ended", "clock", r.clock.RefID(), "error", err)
 		}
 	}()
 }

@@ -4,44 +4,25 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
-	"sync/atomic"
-
-	"github.com/hashicorp/go-hclog"
 
 	"ntsbridge/autokey"
 	"ntsbridge/bridge/follow"
 	"ntsbridge/bridge/ntp"
-	"ntsbridge/bridge/server"
 	"ntsbridge/bridge/source"
 )
-
-// Environment is what a set keeps for its life.
-type Environment struct {
-	UDP *server.Server // whose port peers and broadcasts share
-	// KernelTimestamps says that the port has them.
-	KernelTimestamps bool
-	Leaps            *follow.LeapSeconds
-	Log              hclog.Logger
-}
 
 // Set is all associations of this host. All methods are safe for concurrent
 // use, but Prepare, Start and Stop, which have one caller.
 type Set struct {
-	env    Environment
-	clock  *source.SystemClock
-	server atomic.Pointer[autokey.Server] // ours; nil: off
-	config atomic.Pointer[Config]
+	*shared
 
 	mu       sync.Mutex
 	steering *follow.Steering
 	groups   []*group
 	clocks   []*referenceClock
 	passive  []*association
-	hub      *hub // nil: nothing comes to the server's port for us
+	heard    *hub // nil: nothing comes to the server's port for us
 	lastID   uint16
-
-	joining sync.Mutex // joined; held while the server joins a group
-	joined  map[netip.Addr]int
 }
 
 // group is a Spec with its associations: one, or the members of a pool.
@@ -52,9 +33,9 @@ type group struct {
 
 // NewSet returns a set without associations.
 func NewSet(env Environment) *Set {
-	s := &Set{env: env, clock: source.NewSystemClock(nil), joined: make(map[netip.Addr]int)}
+	s := &shared{env: env, clock: source.NewSystemClock(nil), joined: make(map[netip.Addr]int)}
 	s.config.Store(&Config{})
-	return s
+	return &Set{shared: s}
 }
 
 // SetClock replaces what is served, which peers and broadcasts send.
@@ -120,11 +101,4 @@ func (s *Set) newID() uint16 {
 	for s.lastID++; used(s.lastID); s.lastID++ {
 	}
 	return s.lastID
-}
-
-// Stop ends all associations.
-func (s *Set) Stop() {
-	change := &Change{set: s, config: &Config{}}
-	change.plan()
-	change.Start()
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"net/netip"
 	"reflect"
+	"time"
 
 	"ntsbridge/autokey"
 	"ntsbridge/autokey/keyfile"
@@ -128,3 +129,6 @@ func (s *Spec) discipline() discipline.SourceConfig {
 func (s *Spec) info(addr netip.Addr) clock.SourceInfo {
 	return clock.SourceInfo{Name: s.Config.Server, Address: addr}
 }
+
+// seconds returns a duration of seconds as a number.
+func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

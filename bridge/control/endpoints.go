@@ -32,6 +32,21 @@ var ErrNoSources = errors.New("this daemon follows no sources of its own (no sou
 // errNotOurs is the answer to a step of a clock that the daemon leaves alone.
 var errNotOurs = errors.New("this daemon does not set the clock (it was started so, or clock.mode leaves the clock to another program)")
 
+// Sources are where the answers come from. A function that is nil, and one
+// that returns nil, say that there is no such report: this daemon follows no
+// sources. All are called by several goroutines at once.
+type Sources struct {
+	ServerStats func() *ServerStats
+	Tracking    func() *Tracking
+	Sources     func() []Source
+	SourceStats func() []SourceStats
+	AuthData    func() []AuthData
+	SelectData  func() []SelectData
+	// MakeStep corrects the clock's offset at once, by a step. nil: the clock
+	// is not ours.
+	MakeStep func() error
+}
+
 // endpoint is something that the API answers.
 type endpoint struct {
 	method, path string

@@ -2,7 +2,6 @@ package control
 
 import (
 	"encoding/binary"
-	"strings"
 
 	mode6 "github.com/facebook/time/ntp/control"
 
@@ -25,17 +24,6 @@ type QuerySource interface {
 	Associations(now ntp.Timestamp) []Association
 }
 
-const (
-	queryHeaderLen = 12  // octets (RFC 9327, figure 1)
-	queryDataLen   = 468 // octets of data in one packet, at most
-	// maxFragments is how many packets one answer has at most; ntpq takes no
-	// more.
-	maxFragments = 32
-	// maxValueLen is the length of a value that a request for a variable may
-	// carry, octets. It is of no use when reading.
-	maxValueLen = 127
-)
-
 // The operation codes that are not read-only, or that an ntpd can turn off
 // (RFC 9327, section 2, and ntp_control.h). Those to read are in package
 // mode6.
@@ -51,19 +39,6 @@ const (
 	opUnsetTrap     = 31
 	operationMask   = 0x1f
 	controlFlagMask = 0xe0 // response, error, more
-)
-
-// queryError is the error code in the upper half of the status of an error
-// response (RFC 9327, section 3, figure 5).
-type queryError uint8
-
-const (
-	errNone        queryError = 0
-	errPermission  queryError = 1 // authentication is missing
-	errFormat      queryError = 2 // invalid message length or format
-	errOperation   queryError = 3 // invalid operation code
-	errAssociation queryError = 4 // unknown association identifier
-	errVariable    queryError = 5 // unknown variable name
 )
 
 // query is a request that can be answered.
@@ -121,7 +96,7 @@ func (q *query) answer(w *queryWriter, src QuerySource, now ntp.Timestamp, clock
 		w.status(sys.Status.word(sys.Leap))
 		switch operation {
 		case mode6.OpReadStatus:
-			w.associations(src.Associations(now))
+			putAssociations(w, src.Associations(now))
 		case mode6.OpReadVariables:
 			return putVariables(w, systemVariables, defaultSystemVariables, q.data, sys)
 		}
@@ -149,85 +124,4 @@ func (q *query) answerAssociation(w *queryWriter, src QuerySource, now ntp.Times
 		return errNone
 	}
 	return errAssociation
-}
-
-// variable is a name that can be asked for. put writes it; it writes nothing
-// where there is no value.
-type variable[T any] struct {
-	name string
-	put  func(w *queryWriter, name string, from *T)
-}
-
-// putVariables writes the variables that a request names, in the order of the
-// table and each once, or the default ones if it names none.
-func putVariables[T any](w *queryWriter, table, defaults []variable[T], names []byte, from *T) queryError {
-	wanted := make([]bool, len(table))
-	named := false
-	for rest := string(names); ; {
-		name, next, e := nextName(rest)
-		if e != errNone {
-			return e
-		}
-		if name == "" {
-			break
-		}
-		i := indexVariable(table, name)
-		if i < 0 {
-			return errVariable
-		}
-		wanted[i], named, rest = true, true, next
-	}
-	if !named {
-		for _, v := range defaults {
-			v.put(w, v.name, from)
-		}
-		return errNone
-	}
-	for i, v := range table {
-		if wanted[i] {
-			v.put(w, v.name, from)
-		}
-	}
-	return errNone
-}
-
-// nextName cuts the first name off a list; it is empty at the end. A value
-// behind the name is passed over. White space may stand before a name, not
-// behind it.
-func nextName(list string) (name, rest string, e queryError) {
-	list = strings.TrimLeft(list, ", \t\r\n\v\f")
-	item, rest, _ := strings.Cut(list, ",")
-	name, value, assigned := strings.Cut(item, "=")
-	if len(value) > maxValueLen || assigned && name == "" {
-		return "", "", errFormat
-	}
-	return name, rest, errNone
-}
-
-func indexVariable[T any](table []variable[T], name string) int {
-	for i := range table {
-		if table[i].name == name {
-			return i
-		}
-	}
-	return -1
-}
-
-// pick returns the variables with the given names; it is for tables of this
-// package.
-func pick[T any](table []variable[T], names ...string) []variable[T] {
-	picked := make([]variable[T], len(names))
-	for i, name := range names {
-		picked[i] = table[indexVariable(table, name)]
-	}
-	return picked
-}
-
-// nameList returns the names of a table, separated by commas.
-func nameList[T any](table []variable[T]) string {
-	names := make([]string, len(table))
-	for i := range table {
-		names[i] = table[i].name
-	}
-	return strings.Join(names, ",")
 }

@@ -2,37 +2,10 @@ package control
 
 import (
 	"time"
-
-	"ntsbridge/bridge/ntp"
 )
 
 // ntpdMinPoll is the least poll interval of ntpd, log2 seconds.
 const ntpdMinPoll = 3
-
-// addDiscipline fills in what the clock follows, and how.
-func (l *LocalSource) addDiscipline(now ntp.Timestamp, s *SystemVariables, synchronised bool) {
-	var jitter time.Duration
-	if peer := systemPeer(l.Associations(now)); peer != nil && synchronised {
-		s.Peer, s.PeerAddress, s.PeerMode = peer.ID, peer.Source, peer.HostMode
-		s.Status.Source = peer.clockSource()
-		jitter = peer.Jitter
-	}
-	if l.Tracking == nil {
-		return
-	}
-	t := l.Tracking()
-	if t == nil {
-		return
-	}
-	s.Discipline = t.discipline()
-	if jitter != 0 {
-		s.Discipline.SystemJitter = jitter
-	}
-	s.Discipline.MinTimeConstant = ntpdMinPoll
-	if l.MinPoll != 0 {
-		s.Discipline.MinTimeConstant = l.MinPoll
-	}
-}
 
 // systemPeer returns the association that the clock follows, nil: none.
 func systemPeer(list []Association) *Association {

@@ -104,6 +104,31 @@ func (l *LocalSource) System(now ntp.Timestamp, clock *ntp.ClockState) *SystemVa
 	return s
 }
 
+// addDiscipline fills in what the clock follows, and how.
+func (l *LocalSource) addDiscipline(now ntp.Timestamp, s *SystemVariables, synchronised bool) {
+	var jitter time.Duration
+	if peer := systemPeer(l.Associations(now)); peer != nil && synchronised {
+		s.Peer, s.PeerAddress, s.PeerMode = peer.ID, peer.Source, peer.HostMode
+		s.Status.Source = peer.clockSource()
+		jitter = peer.Jitter
+	}
+	if l.Tracking == nil {
+		return
+	}
+	t := l.Tracking()
+	if t == nil {
+		return
+	}
+	s.Discipline = t.discipline()
+	if jitter != 0 {
+		s.Discipline.SystemJitter = jitter
+	}
+	s.Discipline.MinTimeConstant = ntpdMinPoll
+	if l.MinPoll != 0 {
+		s.Discipline.MinTimeConstant = l.MinPoll
+	}
+}
+
 // Associations implements QuerySource.
 func (l *LocalSource) Associations(now ntp.Timestamp) []Association {
 	if l.List == nil {

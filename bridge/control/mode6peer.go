@@ -1,6 +1,7 @@
 package control
 
 import (
+	"encoding/binary"
 	"net/netip"
 	"strings"
 	"time"
@@ -305,5 +306,20 @@ func putAutokeyValues(w *queryWriter, n string, k *AutokeyAssociation) {
 		w.int(n, int64(v.Sequence))
 		w.hex("initkey", uint64(v.KeyID))
 		w.dateNTP("timestamp", v.Timestamp)
+	}
+}
+
+// putAssociations adds the association list: identifiers and status words.
+func putAssociations(w *queryWriter, list []Association) {
+	for i := range list {
+		if w.room() < 4 {
+			return
+		}
+		if len(w.data)+4 > queryDataLen {
+			w.flush(true)
+		}
+		a := &list[i]
+		w.data = binary.BigEndian.AppendUint16(w.data, a.ID)
+		w.data = binary.BigEndian.AppendUint16(w.data, a.Status.word(a.signed(), a.Reach != 0))
 	}
 }

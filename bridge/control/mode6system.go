@@ -215,9 +215,6 @@ func ofAutokey(put func(*queryWriter, string, *AutokeySystem)) func(*queryWriter
 	}
 }
 
-// noValue is for names that ntpd knows and that never have a value here.
-func noValue[T any](*queryWriter, string, *T) {}
-
 func putStamp(w *queryWriter, name string, seconds uint32) {
 	if seconds != 0 {
 		w.dateNTP(name, seconds)

@@ -19,6 +19,30 @@ const maxTextLen = 255
 // lineLen is where ntpd breaks the lines of an answer, octets.
 const lineLen = 72
 
+const (
+	queryHeaderLen = 12  // octets (RFC 9327, figure 1)
+	queryDataLen   = 468 // octets of data in one packet, at most
+	// maxFragments is how many packets one answer has at most; ntpq takes no
+	// more.
+	maxFragments = 32
+	// maxValueLen is the length of a value that a request for a variable may
+	// carry, octets. It is of no use when reading.
+	maxValueLen = 127
+)
+
+// queryError is the error code in the upper half of the status of an error
+// response (RFC 9327, section 3, figure 5).
+type queryError uint8
+
+const (
+	errNone        queryError = 0
+	errPermission  queryError = 1 // authentication is missing
+	errFormat      queryError = 2 // invalid message length or format
+	errOperation   queryError = 3 // invalid operation code
+	errAssociation queryError = 4 // unknown association identifier
+	errVariable    queryError = 5 // unknown variable name
+)
+
 // queryWriter makes the packets of an answer: items separated by commas, in
 // lines, cut into fragments where ntpd cuts them.
 type queryWriter struct {
@@ -111,21 +135,6 @@ func (w *queryWriter) item(s string) {
 	}
 	w.data = append(w.data, s...)
 	w.started = true
-}
-
-// associations adds the association list: identifiers and status words.
-func (w *queryWriter) associations(list []Association) {
-	for i := range list {
-		if w.room() < 4 {
-			return
-		}
-		if len(w.data)+4 > queryDataLen {
-			w.flush(true)
-		}
-		a := &list[i]
-		w.data = binary.BigEndian.AppendUint16(w.data, a.ID)
-		w.data = binary.BigEndian.AppendUint16(w.data, a.Status.word(a.signed(), a.Reach != 0))
-	}
 }
 
 func (w *queryWriter) raw(name, value string) { w.item(name + "=" + value) }

@@ -3,6 +3,7 @@ package control
 import (
 	"fmt"
 	"math"
+	"strings"
 	"time"
 )
 
@@ -181,4 +182,15 @@ func (t *Tracking) referenceUnix() time.Time {
 		return time.Unix(0, 0).UTC()
 	}
 	return t.ReferenceTime.UTC()
+}
+
+// printable replaces what could disturb a terminal: a name or a reason may
+// have come from another host.
+func printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '.'
+		}
+		return r
+	}, s)
 }

@@ -32,17 +32,6 @@ func (o *ReportOptions) name(name, address string) string {
 	return name
 }
 
-// printable replaces what could disturb a terminal: a name or a reason may
-// have come from another host.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '.'
-		}
-		return r
-	}, s)
-}
-
 // because returns the last column.
 func (o *ReportOptions) because(why string) string {
 	if !o.Why || why == "" {

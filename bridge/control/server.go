@@ -12,21 +12,6 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-// Sources are where the answers come from. A function that is nil, and one
-// that returns nil, say that there is no such report: this daemon follows no
-// sources. All are called by several goroutines at once.
-type Sources struct {
-	ServerStats func() *ServerStats
-	Tracking    func() *Tracking
-	Sources     func() []Source
-	SourceStats func() []SourceStats
-	AuthData    func() []AuthData
-	SelectData  func() []SelectData
-	// MakeStep corrects the clock's offset at once, by a step. nil: the clock
-	// is not ours.
-	MakeStep func() error
-}
-
 // Server is the local API. Access is by file permissions: the socket is for
 // its owner and group.
 type Server struct {

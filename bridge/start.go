@@ -1,0 +1,105 @@
+package bridge
+
+import (
+	"errors"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"ntsbridge/bridge/association"
+	"ntsbridge/bridge/clock"
+	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/control"
+	"ntsbridge/bridge/follow"
+	"ntsbridge/bridge/nke"
+	"ntsbridge/bridge/ntp"
+	"ntsbridge/bridge/server"
+	"ntsbridge/bridge/statedir"
+)
+
+// unsynchronised is served until the clock was looked at.
+var unsynchronised = &ntp.ClockState{Leap: ntp.LeapUnknown, Stratum: ntp.StratumUnsynchronised, RootDispersion: 16 * time.Second}
+
+// Start makes everything that the configuration asks for and serves. The
+// configuration must be resolved. On an error nothing is left running.
+func Start(cfg *config.Config, log hclog.Logger, options Options) (*Bridge, error) {
+	if err := errors.Join(statedir.MakeDir(cfg.StateDir, 0o700), statedir.MakeDir(cfg.RunDir, 0o755)); err != nil {
+		return nil, err
+	}
+	b := &Bridge{log: log, stop: make(chan struct{}), done: make(chan struct{}), failed: make(chan error, 1)}
+	precision := clock.MeasurePrecision(func() int64 { return time.Now().UnixNano() })
+	b.clock = follow.New(follow.Options{Precision: precision, NoClock: options.NoClock, Log: log}, follow.Functions{
+		OnState: b.publish, OnStep: b.stepped, OnDoubt: b.doubted, OnSynchronised: b.synchronised, OnFailure: b.fail})
+	b.events.Record(control.EventRestart)
+	if err := b.open(cfg); err != nil {
+		return nil, errors.Join(err, b.closeAll())
+	}
+	go b.run()
+	return b, nil
+}
+
+// open prepares everything and puts it in force. The control socket comes
+// first: it is what keeps a second daemon from sharing our UDP ports, which
+// SO_REUSEPORT would let it.
+func (b *Bridge) open(cfg *config.Config) (err error) {
+	b.changing.Lock()
+	defer b.changing.Unlock()
+	p, err := build(cfg, nil, b.log, time.Now())
+	if err != nil {
+		return err
+	}
+	if b.query, err = b.queries(cfg); err != nil {
+		return err
+	}
+	options := serverOptions(cfg)
+	if b.server, err = server.New(options, p.state, unsynchronised); err != nil {
+		return err
+	}
+	b.sources = association.NewSet(association.Environment{UDP: b.server, KernelTimestamps: options.Socket.KernelTimestamps,
+		Leaps: b.clock.LeapSeconds(), Log: b.log.Named("source")})
+	b.parts.Store(p)
+	if b.control, err = control.Listen(cfg.Control.Socket, b.reports(), b.log.Named("control")); err != nil {
+		return err
+	}
+	next, err := b.prepare(p)
+	if err != nil {
+		return err
+	}
+	if cfg.NTS.Enabled {
+		if b.ke, err = nke.Listen(p.ke); err != nil {
+			return errors.Join(err, next.abort())
+		}
+	}
+	b.commit(next)
+	return nil
+}
+
+// Close answers what has arrived and stops everything.
+func (b *Bridge) Close() (err error) {
+	b.closing.Do(func() {
+		close(b.stop)
+		<-b.done
+		b.changing.Lock()
+		defer b.changing.Unlock()
+		err = b.closeAll()
+	})
+	return err
+}
+
+func (b *Bridge) closeAll() error {
+	var errs []error
+	if b.sources != nil {
+		b.sources.Stop()
+	}
+	errs = append(errs, b.clock.Close())
+	if b.control != nil {
+		errs = append(errs, b.control.Close())
+	}
+	if b.ke != nil {
+		errs = append(errs, b.ke.Close())
+	}
+	if b.server != nil {
+		errs = append(errs, b.server.Close())
+	}
+	return errors.Join(errs...)
+}
