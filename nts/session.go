@@ -1,6 +1,7 @@
 package nts
 
 import (
+	"encoding/binary"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -50,6 +51,13 @@ func (s *Session) Cookies() int {
 		return 0
 	}
 	return s.plainLen / (4 + CookieLen(s.keys.AEAD))
+}
+
+// Association tells associations apart, for rate limits, after an Open that
+// said Answer. It is made of the keys and so secret: hash it with a key of
+// your own. It is never 0.
+func (s *Session) Association() uint64 {
+	return binary.LittleEndian.Uint64(s.keys.both[:]) | 1
 }
 
 // Clear overwrites keys and cookies.

@@ -34,10 +34,10 @@ func (b Bucket) Validate() error {
 }
 
 // Spend takes units from the bucket of addr at time now, in monotonic
-// nanoseconds, or nothing and returns false. A Limiter that is used so is not
-// to be used with Allow.
-func (l *Limiter) Spend(addr netip.Addr, now int64, b Bucket, units int) bool {
-	key := l.key(addr)
+// nanoseconds, or nothing and returns false. purpose tells buckets of one
+// address apart; that of purpose 0 is Allow's too.
+func (l *Limiter) Spend(addr netip.Addr, purpose uint64, now int64, b Bucket, units int) bool {
+	key := l.key(addr, purpose)
 	s := l.set(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -49,15 +49,41 @@ func (l *Limiter) Spend(addr netip.Addr, now int64, b Bucket, units int) bool {
 	return true
 }
 
+// Pool is one bucket for everybody. It is for several goroutines.
+type Pool struct {
+	bucket Bucket
+	mu     sync.Mutex
+	full   int64 // when the bucket will be full again
+}
+
+// NewPool returns a pool of which nothing is spent.
+func NewPool(b Bucket) (*Pool, error) {
+	if err := b.Validate(); err != nil {
+		return nil, err
+	}
+	return &Pool{bucket: b, full: never}, nil
+}
+
+// Spend takes units at time now unless fewer than reserve would be left, or
+// takes nothing and returns false. What is small can so be let pass while what
+// is large no longer is.
+func (p *Pool) Spend(now int64, units, reserve int) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.bucket.pays(p.full, now, units+reserve) {
+		return false
+	}
+	p.full = max(p.full, now) + p.bucket.price(units)
+	return true
+}
+
 // Budget bounds what strangers can make this host spend: each of them, and all
 // together. It is for several goroutines.
 type Budget struct {
-	clients   *Limiter
-	each, all Bucket
-	now       func() int64
-
-	mu   sync.Mutex
-	full int64 // of the bucket of all
+	clients *Limiter
+	each    Bucket
+	all     *Pool
+	now     func() int64
 }
 
 // BudgetConfig is the shape of a Budget.
@@ -70,16 +96,15 @@ type BudgetConfig struct {
 
 // NewBudget returns a budget of which nothing is spent.
 func NewBudget(c BudgetConfig) (*Budget, error) {
-	for _, b := range []Bucket{c.Each, c.All} {
-		if err := b.Validate(); err != nil {
-			return nil, err
-		}
+	if err := c.Each.Validate(); err != nil {
+		return nil, err
 	}
-	l, err := NewLimiter(c.Clients)
+	all, err := NewPool(c.All)
 	if err != nil {
 		return nil, err
 	}
-	return &Budget{clients: l, each: c.Each, all: c.All, now: c.Now, full: never}, nil
+	l, err := NewLimiter(c.Clients)
+	return &Budget{clients: l, each: c.Each, all: all, now: c.Now}, err
 }
 
 // Spend takes units from the client's bucket and from that of all, or from
@@ -88,17 +113,18 @@ func (b *Budget) Spend(client netip.Addr, units int) bool {
 	if units <= 0 {
 		return true
 	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
+	p := b.all
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	now := b.now()
-	if !b.all.pays(b.full, now, units) || !b.clients.Spend(client, now, b.each, units) {
+	if !p.bucket.pays(p.full, now, units) || !b.clients.Spend(client, 0, now, b.each, units) {
 		return false
 	}
-	b.full = max(b.full, now) + b.all.price(units)
+	p.full = max(p.full, now) + p.bucket.price(units)
 	return true
 }
 
 // SpendOwn takes units from the client's bucket alone.
 func (b *Budget) SpendOwn(client netip.Addr, units int) bool {
-	return units <= 0 || b.clients.Spend(client, b.now(), b.each, units)
+	return units <= 0 || b.clients.Spend(client, 0, b.now(), b.each, units)
 }

@@ -101,7 +101,7 @@ func TestBudgetBound(t *testing.T) {
 		for range 200 {
 			now += rapid.Int64Range(0, int64(time.Second)).Draw(t, "wait")
 			units := rapid.IntRange(1, each.Burst).Draw(t, "units")
-			if l.Spend(netip.IPv6Loopback(), now, each, units) {
+			if l.Spend(netip.IPv6Loopback(), 0, now, each, units) {
 				spent += float64(units)
 				most = max(most, units)
 			}
@@ -111,6 +111,45 @@ func TestBudgetBound(t *testing.T) {
 			t.Fatalf("%v spent, %v saved and gained", spent, bound)
 		}
 	})
+}
+
+// A pool's last units are for small wishes.
+func TestPoolKeepsAReserve(t *testing.T) {
+	p, err := NewPool(Bucket{Rate: 100, Burst: 1000})
+	if err != nil {
+		t.Fatal(err)
+	}
+	large := 0
+	for p.Spend(0, 100, 500) {
+		large++
+	}
+	small := 0
+	for p.Spend(0, 10, 0) {
+		small++
+	}
+	if large != 5 || small != 50 {
+		t.Errorf("%d large and %d small, want 5 and 50", large, small)
+	}
+	if p.Spend(int64(4*time.Second), 100, 500) || !p.Spend(int64(6*time.Second), 100, 500) {
+		t.Error("what is gained fills the reserve first")
+	}
+}
+
+// Holders of keys have buckets of their own at an address.
+func TestHoldersApart(t *testing.T) {
+	l := mustLimiter(t, LimiterConfig{Clients: 1024})
+	limit := &RateLimit{Interval: time.Second, Burst: 2}
+	addr := netip.MustParseAddr("192.0.2.1")
+	for range 10 {
+		l.Allow(addr, 0, limit)
+		l.AllowHolder(addr, 7, 0, limit)
+	}
+	if l.Allow(addr, 0, limit) != Limited || l.AllowHolder(addr, 7, 0, limit) != Limited {
+		t.Error("not limited")
+	}
+	if l.AllowHolder(addr, 8, 0, limit) != Pass || l.AllowHolder(netip.MustParseAddr("192.0.2.2"), 7, 0, limit) != Pass {
+		t.Error("another holder, or the same elsewhere, is limited")
+	}
 }
 
 func TestNewBudgetRefuses(t *testing.T) {

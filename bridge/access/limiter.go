@@ -116,10 +116,18 @@ func NewLimiter(c LimiterConfig) (*Limiter, error) {
 // Pass) at time now, in monotonic nanoseconds since any moment. The limit must
 // have passed NewTable or RateLimit.Validate.
 func (l *Limiter) Allow(addr netip.Addr, now int64, limit *RateLimit) Decision {
+	return l.AllowHolder(addr, 0, now, limit)
+}
+
+// AllowHolder is Allow for one who proved at this address to hold a key: who
+// can forge an address has the bucket of Allow, but not this one. holder tells
+// the keys apart; 0 is nobody's. It may be secret, only a keyed hash of it is
+// kept.
+func (l *Limiter) AllowHolder(addr netip.Addr, holder uint64, now int64, limit *RateLimit) Decision {
 	if limit == nil {
 		return Pass
 	}
-	key := l.key(addr)
+	key := l.key(addr, holder)
 	s := l.set(key)
 	s.mu.Lock()
 	i := s.find(key)
@@ -131,7 +139,7 @@ func (l *Limiter) Allow(addr netip.Addr, now int64, limit *RateLimit) Decision {
 // AllowKiss reports whether a kiss-o'-death (DENY, RSTR) may be sent to addr
 // at time now: one per client and second, those of Allow counted.
 func (l *Limiter) AllowKiss(addr netip.Addr, now int64) bool {
-	key := l.key(addr)
+	key := l.key(addr, 0)
 	s := l.set(key)
 	s.mu.Lock()
 	ok := s.kiss(s.find(key), now, int64(kissInterval))
@@ -139,14 +147,19 @@ func (l *Limiter) AllowKiss(addr netip.Addr, now int64) bool {
 	return ok
 }
 
-// key returns the hash of what counts of an address; never 0.
-func (l *Limiter) key(addr netip.Addr) uint64 {
+// key returns the hash of what counts of an address, and of a holder; never 0.
+func (l *Limiter) key(addr netip.Addr, holder uint64) uint64 {
 	b := addr.As16()
 	mask := &l.mask6
 	if addr.Is4() || addr.Is4In6() {
 		mask = &l.mask4
 	}
-	return max(1, sipHash(l.k0, l.k1, le64(b[:8])&mask[0], le64(b[8:])&mask[1]))
+	m0, m1 := le64(b[:8])&mask[0], le64(b[8:])&mask[1]
+	if holder == 0 {
+		return max(1, sipHash(l.k0, l.k1, m0, m1))
+	}
+	inner := sipHash(l.k0, l.k1, m0, m1)
+	return max(1, sipHash(l.k1, l.k0, inner, holder))
 }
 
 func (l *Limiter) set(key uint64) *set {

@@ -154,7 +154,12 @@ func TestOtherHostsAreBounded(t *testing.T) {
 	flood := func(begin, length time.Duration, sources ...string) (octets int, refused bool) {
 		for at := time.Duration(0); at < length; at += 10 * time.Millisecond {
 			for _, from := range sources {
-				answer, reason := q.Answer(0, int64(begin+at), localClock(), &ntp.Request{Packet: request, From: netip.AddrPortFrom(netip.MustParseAddr(from), 123)})
+				req := &ntp.Request{Packet: request, From: netip.AddrPortFrom(netip.MustParseAddr(from), 123)}
+				if !q.Admit(int64(begin+at), req) {
+					refused = true
+					continue
+				}
+				answer, reason := q.Answer(0, int64(begin+at), localClock(), req)
 				refused = refused || reason == ntp.ReasonRateLimited
 				if (reason == ntp.ReasonOK) != (len(answer) > 0) {
 					t.Fatalf("%d packets with reason %v", len(answer), reason)

@@ -44,18 +44,20 @@ func NewQueries(source QuerySource) (*Queries, error) {
 	return &Queries{source: source, sources: sources, total: total}, err
 }
 
+// Admit implements server.Query.
+func (q *Queries) Admit(mono int64, req *ntp.Request) bool {
+	from := req.From.Addr()
+	return from.IsLoopback() || q.allow(from, mono, 1)
+}
+
 // Answer implements server.Query.
 func (q *Queries) Answer(now ntp.Timestamp, mono int64, clock *ntp.ClockState, req *ntp.Request) ([][]byte, ntp.Reason) {
 	from := req.From.Addr()
-	bounded := !from.IsLoopback()
-	if bounded && !q.allow(from, mono, 1) { // before there is any work
-		return nil, ntp.ReasonRateLimited
-	}
 	answer := Respond(q.source, now, clock, req.Packet)
 	if len(answer) == 0 {
 		return nil, ntp.ReasonMalformed
 	}
-	if bounded && !q.allow(from, mono, len(answer)-1) {
+	if !from.IsLoopback() && !q.allow(from, mono, len(answer)-1) {
 		return nil, ntp.ReasonRateLimited
 	}
 	return answer, ntp.ReasonOK

@@ -7,11 +7,17 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ntsbridge/bridge/ntp"
+	"ntsbridge/bridge/server/mmsg"
 )
 
 // controlLen is room for the control messages of one packet: timestamps (64
 // octets with header), packet information (36), receive errors (48).
 const controlLen = 192
+
+// maxPacket is the longest request that is read: header, the longest Autokey
+// extension field and its MAC are 2120 octets. A longer one is cut off by the
+// kernel and dropped as malformed.
+const maxPacket = 2176
 
 // ancillary is what the control messages of a received packet tell.
 type ancillary struct {
@@ -25,22 +31,10 @@ type ancillary struct {
 	isTX        bool
 }
 
-const cmsgHeader = unix.SizeofCmsghdr
-
 // parseControl walks the control messages in b.
 func parseControl(b []byte, a *ancillary) {
-	for len(b) >= cmsgHeader {
-		h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
-		n := int(h.Len)
-		if n < cmsgHeader || n > len(b) {
-			return
-		}
-		a.take(h.Level, h.Type, b[cmsgHeader:n])
-		next := (n + 7) &^ 7
-		if next > len(b) {
-			return
-		}
-		b = b[next:]
+	for m, rest, ok := mmsg.Next(b); ok; m, rest, ok = mmsg.Next(rest) {
+		a.take(m.Level, m.Kind, m.Data)
 	}
 }
 
@@ -87,50 +81,52 @@ func stamp(ts unix.Timespec) ntp.Timestamp {
 	return ntp.TimestampFromUnix(ts.Sec, ts.Nsec)
 }
 
+// shared tells whether a packet went to a broadcast or multicast address, of
+// which the kernel gives a copy to every socket of the port, whichever joined
+// the group. (Without IP_MULTICAST_ALL it would find the joined one alone, and
+// then choose any of the SO_REUSEPORT group in its place: seen with 6.18.)
+func (a *ancillary) shared() bool { return a.destination.IsValid() && a.destination != a.to }
+
 // putSource writes the control message that makes an answer leave from the
 // address that was asked and returns its length, 0 where there is none.
 func putSource(b []byte, to netip.Addr, ifindex uint32) int {
-	if to.Is4() {
-		h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
-		h.Level, h.Type = unix.IPPROTO_IP, unix.IP_PKTINFO
-		h.SetLen(unix.CmsgLen(unix.SizeofInet4Pktinfo))
-		info := (*unix.Inet4Pktinfo)(unsafe.Pointer(&b[cmsgHeader]))
-		*info = unix.Inet4Pktinfo{Spec_dst: to.As4()}
-		return unix.CmsgSpace(unix.SizeofInet4Pktinfo)
+	switch {
+	case to.Is4():
+		data, n := mmsg.Put(b, unix.IPPROTO_IP, unix.IP_PKTINFO, unix.SizeofInet4Pktinfo)
+		*(*unix.Inet4Pktinfo)(unsafe.Pointer(&data[0])) = unix.Inet4Pktinfo{Spec_dst: to.As4()}
+		return n
+	case to.Is6():
+		if !to.IsLinkLocalUnicast() {
+			ifindex = 0
+		}
+		return putSource6(b, to, ifindex)
 	}
-	if !to.Is6() {
-		return 0
-	}
-	h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
-	h.Level, h.Type = unix.IPPROTO_IPV6, unix.IPV6_PKTINFO
-	h.SetLen(unix.CmsgLen(unix.SizeofInet6Pktinfo))
-	info := (*unix.Inet6Pktinfo)(unsafe.Pointer(&b[cmsgHeader]))
-	*info = unix.Inet6Pktinfo{Addr: to.As16()}
-	if to.IsLinkLocalUnicast() {
-		info.Ifindex = ifindex
-	}
-	return unix.CmsgSpace(unix.SizeofInet6Pktinfo)
+	return 0
+}
+
+// putSource6 is putSource for IPv6 with the interface to leave by, 0: any.
+func putSource6(b []byte, from netip.Addr, ifindex uint32) int {
+	data, n := mmsg.Put(b, unix.IPPROTO_IPV6, unix.IPV6_PKTINFO, unix.SizeofInet6Pktinfo)
+	*(*unix.Inet6Pktinfo)(unsafe.Pointer(&data[0])) = unix.Inet6Pktinfo{Addr: from.As16(), Ifindex: ifindex}
+	return n
 }
 
 // putTTL writes the control message that bounds how many routers a packet may
 // pass and returns its length.
 func putTTL(b []byte, to netip.Addr, ttl uint8) int {
-	h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
-	h.Level, h.Type = unix.IPPROTO_IP, unix.IP_TTL
+	level, kind := int32(unix.IPPROTO_IP), int32(unix.IP_TTL)
 	if to.Is6() {
-		h.Level, h.Type = unix.IPPROTO_IPV6, unix.IPV6_HOPLIMIT
+		level, kind = unix.IPPROTO_IPV6, unix.IPV6_HOPLIMIT
 	}
-	h.SetLen(unix.CmsgLen(4))
-	*(*int32)(unsafe.Pointer(&b[cmsgHeader])) = int32(ttl)
-	return unix.CmsgSpace(4)
+	data, n := mmsg.Put(b, level, kind, 4)
+	*(*int32)(unsafe.Pointer(&data[0])) = int32(ttl)
+	return n
 }
 
 // putTransmitStamp writes the control message that asks for a transmit
 // timestamp of this packet alone and returns its length.
 func putTransmitStamp(b []byte) int {
-	h := (*unix.Cmsghdr)(unsafe.Pointer(&b[0]))
-	h.Level, h.Type = unix.SOL_SOCKET, unix.SO_TIMESTAMPING
-	h.SetLen(unix.CmsgLen(4))
-	*(*uint32)(unsafe.Pointer(&b[cmsgHeader])) = unix.SOF_TIMESTAMPING_TX_SOFTWARE
-	return unix.CmsgSpace(4)
+	data, n := mmsg.Put(b, unix.SOL_SOCKET, unix.SO_TIMESTAMPING, 4)
+	*(*uint32)(unsafe.Pointer(&data[0])) = unix.SOF_TIMESTAMPING_TX_SOFTWARE
+	return n
 }

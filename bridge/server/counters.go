@@ -25,6 +25,7 @@ type counters struct {
 	sendErrors    atomic.Uint64
 	receiveErrors atomic.Uint64
 	slowDropped   atomic.Uint64
+	excessDropped atomic.Uint64
 	amplifiedIn   atomic.Uint64     // octets of requests answered with more than they had
 	amplifiedOut  atomic.Uint64     // octets of those answers
 	queryIn       atomic.Uint64     // octets of answered requests of mode 6
@@ -43,7 +44,8 @@ type Counters struct {
 	TXKernel      uint64
 	SendErrors    uint64
 	ReceiveErrors uint64
-	SlowDropped   uint64 // requests that found the slow lane full
+	SlowDropped   uint64 // requests that found the slow lane, or their share of it, full
+	ExcessDropped uint64 // answers that were too long for State.Excess
 	AmplifiedIn   uint64 // octets, see counters
 	AmplifiedOut  uint64
 	QueryIn       uint64  // octets of answered requests of mode 6
@@ -90,7 +92,7 @@ func (c *counters) addTo(sum *Counters) {
 		{&sum.RXDaemon, &c.rxDaemon},
 		{&sum.TXDaemon, &c.txDaemon}, {&sum.TXKernel, &c.txKernel},
 		{&sum.SendErrors, &c.sendErrors}, {&sum.ReceiveErrors, &c.receiveErrors},
-		{&sum.SlowDropped, &c.slowDropped},
+		{&sum.SlowDropped, &c.slowDropped}, {&sum.ExcessDropped, &c.excessDropped},
 		{&sum.QueryIn, &c.queryIn}, {&sum.QueryOut, &c.queryOut},
 		{&sum.AmplifiedIn, &c.amplifiedIn}, {&sum.AmplifiedOut, &c.amplifiedOut},
 	} {

@@ -1,59 +1,30 @@
 package server
 
 import (
-	"crypto/rand"
+	"net/netip"
 
-	"ntsbridge/autokey"
 	"ntsbridge/bridge/access"
 	"ntsbridge/bridge/ntp"
-	"ntsbridge/nts"
 	"ntsbridge/symkey"
 )
-
-// State is what a reload replaces as a whole. It is immutable once given to
-// the server; nil parts are switched off.
-type State struct {
-	Access  *access.Table
-	Limiter *access.Limiter
-	Keys    *symkey.Table
-	Autokey *autokey.Server
-	NTS     *nts.Server
-	Query   Query // mode 6
-}
-
-// slot is one request on its way through the two passes.
-type slot struct {
-	req     ntp.Request
-	verdict ntp.Verdict
-	key     *symkey.Key
-	nts     *nts.Session     // these two are large and apart, so that the
-	autokey *autokey.Session // slots of a batch lie close together
-	receive ntp.Timestamp    // receive timestamp as sent: the name of this answer
-	stampTX bool             // the kernel is to tell when the answer left
-	ifindex uint32           // interface of arrival, for link-local answers
-}
-
-// init gives the slot its sessions; that for NTS is seeded from the system.
-func (s *slot) init() error {
-	var seed [32]byte
-	if _, err := rand.Read(seed[:]); err != nil {
-		return err
-	}
-	s.nts, s.autokey = nts.NewSession(seed), new(autokey.Session)
-	return nil
-}
 
 // handler works on requests and knows nothing of sockets. Each worker and the
 // slow lane has its own.
 type handler struct {
-	state *State
-	clock *ntp.ClockState
-	store *timestampStore
-	count *counters
-	sym   *symkey.Scratch
-	now   func() ntp.Timestamp
-	mono  int64 // nanoseconds, for rate limits; set for each batch
-	slow  bool  // public-key work is allowed here
+	state  *State
+	clock  *ntp.ClockState
+	store  *timestampStore
+	proved *proved
+	guard  guard
+	count  *counters
+	sym    *symkey.Scratch
+	now    func() ntp.Timestamp
+	mono   int64 // nanoseconds, for rate limits; set for each batch
+	slow   bool  // public-key work is allowed here
+}
+
+func newHandler(srv *shared, count *counters, slow bool) handler {
+	return handler{store: srv.store, proved: srv.proved, count: count, sym: symkey.NewScratch(), now: systemTime, slow: slow}
 }
 
 // open judges one request and does everything that needs no timestamp. It
@@ -83,12 +54,10 @@ func (h *handler) countVerdict(s *slot) {
 	}
 }
 
-func drop(kind ntp.Kind, reason ntp.Reason) ntp.Verdict {
-	return ntp.Verdict{Action: ntp.Drop, Reason: reason, Kind: kind}
-}
-
 // judge looks, in this order, at: source and header, trailer, access rule,
-// rate limit, authentication. What costs more comes later.
+// rate limit, authentication. What costs more comes later. A MAC or an NTS
+// authenticator is verified before the rate limit, since who can forge an
+// address must not use up the limit of who lives there.
 func (h *handler) judge(s *slot) ntp.Verdict {
 	req := &s.req
 	s.key = nil
@@ -111,25 +80,100 @@ func (h *handler) judge(s *slot) ntp.Verdict {
 	if req.Header.Mode == ntp.ModeSymmetricActive && kind != ntp.KindSymmetric {
 		return drop(kind, ntp.ReasonMode)
 	}
-	kiss := false
-	if !h.slow { // the slow lane's requests were asked on the fast path
-		switch h.state.Limiter.Allow(req.From.Addr(), h.mono, rule.Rate) {
-		case access.Limited:
-			return drop(kind, ntp.ReasonRateLimited)
-		case access.Kissed:
-			kiss = true
-		}
+	if kind == ntp.KindSymmetric || kind == ntp.KindNTS {
+		return h.judgeClaim(s, rule)
+	}
+	if h.slow { // the slow lane's requests were asked on the fast path
+		return h.authenticate(s)
+	}
+	return h.limited(s, rule)
+}
+
+// judgeClaim judges a request that claims to be authentic. One that is has a
+// rate limit of its own, of its key at its address; one that is not is limited
+// as any other request of its address, before it gets so much as a NAK.
+func (h *handler) judgeClaim(s *slot, rule *access.Rule) ntp.Verdict {
+	kind, from := s.req.Layout.Kind, s.req.From.Addr()
+	if !h.guard.admits(h.mono, func() bool { return h.proved.has(from, h.mono) }) {
+		return drop(kind, ntp.ReasonBudget)
 	}
 	v := h.authenticate(s)
-	if v.Action == ntp.Answer && kind == ntp.KindSymmetric {
-		if action, reason := rule.JudgeKey(v.KeyID); action != ntp.Answer {
-			return h.refuse(req, ntp.Verdict{Action: action, Reason: reason, Kind: kind, KeyID: v.KeyID})
+	if v.Action != ntp.Answer {
+		h.guard.failed(h.mono, kind)
+		if d := h.state.Limiter.Allow(from, h.mono, rule.Rate); d == access.Limited || d == access.Kissed {
+			return drop(kind, ntp.ReasonRateLimited)
 		}
+		return v
 	}
-	if kiss {
-		return h.kissed(v)
+	h.proved.note(from, h.mono)
+	holder := uint64(v.KeyID)
+	if kind == ntp.KindNTS {
+		holder = s.nts.Association()
+	} else if action, reason := rule.JudgeKey(v.KeyID); action != ntp.Answer {
+		return h.refuse(&s.req, ntp.Verdict{Action: action, Reason: reason, Kind: kind, KeyID: v.KeyID})
+	}
+	return h.overLimit(v, h.state.Limiter.AllowHolder(from, holder, h.mono, rule.Rate))
+}
+
+// limited judges a request that anybody can forge: rate limit first.
+func (h *handler) limited(s *slot, rule *access.Rule) ntp.Verdict {
+	kind, from := s.req.Layout.Kind, s.req.From.Addr()
+	d := h.state.Limiter.Allow(from, h.mono, rule.Rate)
+	if d == access.Limited {
+		return drop(kind, ntp.ReasonRateLimited)
+	}
+	v := h.authenticate(s)
+	if v.Action == ntp.Answer && kind == ntp.KindAutokey && s.req.Layout.Fields == 0 && !v.ZeroSeed {
+		h.proved.note(from, h.mono)
+	}
+	return h.overLimit(v, d)
+}
+
+// overLimit turns the verdict on a request into what its rate limit leaves of
+// it.
+func (h *handler) overLimit(v ntp.Verdict, d access.Decision) ntp.Verdict {
+	switch {
+	case d == access.Limited, d == access.Kissed && v.Action != ntp.Answer:
+		return drop(v.Kind, ntp.ReasonRateLimited)
+	case d == access.Kissed:
+		// Sealed as an answer would be, since clients believe no other.
+		v.Action, v.Reason = ntp.KissRate, ntp.ReasonRateLimited
 	}
 	return v
+}
+
+// isQuery tells whether a packet is one for State.Query.
+func (h *handler) isQuery(p []byte) bool {
+	return h.state.Query != nil && len(p) > 0 && ntp.ModeOf(p) == ntp.ModeControl
+}
+
+// judgeQuery decides who may ask. The rate limit for requests of time does
+// not count here; Query has its own.
+func (h *handler) judgeQuery(req *ntp.Request) ntp.Verdict {
+	if !answerable(req.From) {
+		return drop(ntp.KindNone, ntp.ReasonMulticastSource)
+	}
+	if !mayQuery(h.state.Access.Lookup(req.From), req) {
+		return drop(ntp.KindNone, ntp.ReasonDenied)
+	}
+	if !h.slow && !h.state.Query.Admit(h.mono, req) {
+		return drop(ntp.KindNone, ntp.ReasonRateLimited)
+	}
+	return ntp.Verdict{Action: ntp.Defer, Kind: ntp.KindNone}
+}
+
+// mayQuery tells whether a rule lets a source ask. The host itself may, unless
+// a rule for its loopback addresses says otherwise.
+func mayQuery(rule *access.Rule, req *ntp.Request) bool {
+	if req.From.Addr().IsLoopback() && !(rule.Prefix.IsValid() && rule.Prefix.Addr().IsLoopback()) {
+		return true
+	}
+	return rule.Query && rule.Action == access.Allow
+}
+
+// answerable tells whether there can be somebody at a source address.
+func answerable(from netip.AddrPort) bool {
+	return !from.Addr().IsMulticast() && !from.Addr().IsUnspecified() && from.Port() != 0
 }
 
 // screen refuses what no rule could admit.
@@ -137,8 +181,7 @@ func (h *handler) screen(req *ntp.Request) ntp.Reason {
 	if len(req.Packet) < ntp.HeaderLen {
 		return ntp.ReasonShort
 	}
-	from := req.From.Addr()
-	if from.IsMulticast() || from.IsUnspecified() || req.From.Port() == 0 {
+	if !answerable(req.From) {
 		return ntp.ReasonMulticastSource
 	}
 	version := ntp.VersionOf(req.Packet)
@@ -163,16 +206,6 @@ func (h *handler) refuse(req *ntp.Request, v ntp.Verdict) ntp.Verdict {
 		!h.state.Limiter.AllowKiss(req.From.Addr(), h.mono) {
 		v.Action = ntp.Drop
 	}
-	return v
-}
-
-// kissed turns the verdict on a request over the rate limit into kiss code
-// RATE, sealed as an answer would be, since clients believe no other.
-func (h *handler) kissed(v ntp.Verdict) ntp.Verdict {
-	if v.Action != ntp.Answer {
-		return drop(v.Kind, ntp.ReasonRateLimited)
-	}
-	v.Action, v.Reason = ntp.KissRate, ntp.ReasonRateLimited
 	return v
 }
 

@@ -98,14 +98,15 @@ func (s *Server) retire() {
 	ending := slices.Clone(s.ending)
 	s.mu.Unlock()
 	for _, w := range ending { // all at once
-		w.stop.Store(true)
-		w.socket.interrupt()
+		w.interrupt()
 	}
 	for _, w := range ending {
-		w.end()
+		<-w.done
 		s.mu.Lock()
-		w.count.addTo(&s.retired)
-		s.ending = slices.DeleteFunc(s.ending, func(o *worker) bool { return o == w })
+		if i := slices.Index(s.ending, w); i >= 0 { // nobody else has counted it
+			w.count.addTo(&s.retired)
+			s.ending = slices.Delete(s.ending, i, i+1)
+		}
 		s.mu.Unlock()
 	}
 }

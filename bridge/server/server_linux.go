@@ -28,14 +28,10 @@ type Options struct {
 
 // Server answers NTP requests on a set of listen addresses.
 type Server struct {
+	shared
 	opt     Options
-	state   atomic.Pointer[State]
-	clock   atomic.Pointer[ntp.ClockState]
-	store   *timestampStore
 	slow    *slowLane
-	peering atomic.Pointer[PeeringHandler]
 	senders atomic.Pointer[[]*socket] // the first of each address
-	started time.Time
 
 	mu      sync.Mutex // all below; never held while a worker ends
 	groups  map[netip.AddrPort][]*worker
@@ -56,11 +52,11 @@ func New(opt Options, state *State, clock *ntp.ClockState) (*Server, error) {
 	if opt.Workers < 1 || opt.Workers > maxWorkers || opt.Batch < 1 || opt.Batch > maxBatch {
 		return nil, fmt.Errorf("workers %d must be 1 to %d and batch %d must be 1 to %d", opt.Workers, maxWorkers, opt.Batch, maxBatch)
 	}
-	s := &Server{opt: opt, store: newTimestampStore(opt.Interleaved), started: time.Now(),
-		groups: make(map[netip.AddrPort][]*worker)}
+	s := &Server{opt: opt, groups: make(map[netip.AddrPort][]*worker),
+		shared: shared{store: newTimestampStore(opt.Interleaved), proved: newProved(), started: time.Now()}}
 	s.state.Store(state)
 	s.clock.Store(clock)
-	s.slow = newSlowLane(s)
+	s.slow = newSlowLane(&s.shared)
 	go s.slow.run()
 	return s, nil
 }
@@ -110,7 +106,7 @@ func (s *Server) openWorker(a netip.AddrPort) (*worker, error) {
 			return nil, err
 		}
 	}
-	w, err := newWorker(s, k)
+	w, err := newWorker(&s.shared, s.slow, k, s.opt.Batch)
 	if err != nil {
 		k.close()
 	}
@@ -169,7 +165,16 @@ func (s *Server) Close() error {
 	s.groups = nil
 	s.mu.Unlock()
 	s.retire()
-	close(s.slow.queue)
-	<-s.slow.done
+	s.slow.end()
 	return nil
+}
+
+// publish makes the sockets known to Send, in the order of the addresses. The
+// first of each group joins what was joined before it was opened.
+func (s *Server) publish(addresses []netip.AddrPort, groups map[netip.AddrPort][]*worker) {
+	sockets := make([]*socket, 0, len(addresses))
+	for _, a := range addresses {
+		sockets = append(sockets, groups[a][0].socket)
+	}
+	s.senders.Store(&sockets)
 }

@@ -1,7 +1,7 @@
 package server
 
 import (
-	"net/netip"
+	"encoding/binary"
 	"syscall"
 	"time"
 	"unsafe"
@@ -9,20 +9,16 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ntsbridge/autokey"
+	"ntsbridge/bridge/access"
 	"ntsbridge/bridge/ntp"
-	"ntsbridge/symkey"
+	"ntsbridge/bridge/server/mmsg"
 )
-
-// slowDepth is how many requests may wait, for public-key work or as queries. At
-// the usual budget they are worked off within a second.
-const slowDepth = 128
 
 // slowLane answers the requests that need public-key work and those of mode 6,
 // one after the other, away from the workers. Its memory is fixed.
 type slowLane struct {
-	srv   *Server
-	free  chan *slowRequest
-	queue chan *slowRequest
+	srv   *shared
+	queue *fairQueue[*slowRequest]
 	done  chan struct{}
 	count counters
 }
@@ -30,7 +26,7 @@ type slowLane struct {
 // slowRequest is a copy of a request; the batch it came in is used again.
 type slowRequest struct {
 	socket  *socket
-	name    rawAddr
+	name    mmsg.Name
 	nameLen uint32
 	slot    slot
 	packet  [maxPacket]byte
@@ -38,42 +34,83 @@ type slowRequest struct {
 	control [controlLen]byte
 }
 
-func newSlowLane(srv *Server) *slowLane {
-	l := &slowLane{srv: srv, done: make(chan struct{}),
-		free: make(chan *slowRequest, slowDepth), queue: make(chan *slowRequest, slowDepth)}
-	for range slowDepth {
-		l.free <- &slowRequest{slot: slot{autokey: new(autokey.Session)}}
+func newSlowLane(srv *shared) *slowLane {
+	memory := make([]*slowRequest, laneDepth+1) // one more is being worked on
+	for i := range memory {
+		memory[i] = &slowRequest{slot: slot{autokey: new(autokey.Session)}}
 	}
-	return l
+	return &slowLane{srv: srv, queue: newFairQueue(memory), done: make(chan struct{})}
 }
 
-// offer copies a request into the lane; false if the lane is full.
-func (l *slowLane) offer(s *socket, from *slot, name *rawAddr, nameLen uint32) bool {
-	var r *slowRequest
-	select {
-	case r = <-l.free:
-	default:
+// deferrals is what one client may ask of the slow lane: Autokey's dance is
+// some ten messages, and a site behind one address dances together.
+var deferrals = access.Bucket{Rate: 8, Burst: 128}
+
+// offer copies a request into the lane; false if the lane, or the client's
+// share of it, is full.
+func (l *slowLane) offer(s *socket, from *slot, name *mmsg.Name, nameLen uint32, h *handler) bool {
+	client := from.req.From.Addr()
+	c := classOf(&from.req, from.verdict.Operation)
+	if c > classQuery && !h.state.Limiter.Spend(client, ^uint64(0), h.mono, deferrals, 1) {
 		return false
 	}
-	r.socket, r.name, r.nameLen = s, *name, nameLen
-	r.slot.req = from.req
-	r.slot.ifindex = from.ifindex
-	r.slot.req.Packet = r.packet[:copy(r.packet[:], from.req.Packet)]
-	l.queue <- r // has room for every request that exists
-	return true
+	known := l.srv.proved.has(client, h.mono)
+	return l.queue.offer(c, clientOf(&from.req), known, func(r *slowRequest) {
+		r.socket, r.name, r.nameLen = s, *name, nameLen
+		r.slot.req = from.req
+		r.slot.ifindex = from.ifindex
+		r.slot.req.Packet = r.packet[:copy(r.packet[:], from.req.Packet)]
+	})
+}
+
+// clientOf returns who counts as one client: an IPv4 address or 64 bits of an
+// IPv6 one.
+func clientOf(req *ntp.Request) uint64 {
+	b := req.From.Addr().As16()
+	if req.From.Addr().Is4() {
+		return uint64(binary.BigEndian.Uint32(b[12:]))
+	}
+	return binary.BigEndian.Uint64(b[:8])
+}
+
+func classOf(req *ntp.Request, operation uint8) class {
+	if ntp.ModeOf(req.Packet) == ntp.ModeControl {
+		if req.From.Addr().IsLoopback() {
+			return classLocal
+		}
+		return classQuery
+	}
+	switch autokey.Op(operation) {
+	case autokey.OpCook:
+		return classCookie
+	case autokey.OpSign, autokey.OpIFF, autokey.OpGQ, autokey.OpMV:
+		return classProof
+	}
+	return classMessage
 }
 
 // run works until the queue is closed.
 func (l *slowLane) run() {
 	defer close(l.done)
-	h := handler{store: l.srv.store, count: &l.count, sym: symkey.NewScratch(), now: systemTime, slow: true}
-	for r := range l.queue {
+	h := newHandler(l.srv, &l.count, true)
+	for {
+		r, ok := l.queue.take()
+		if !ok {
+			return
+		}
 		h.state, h.clock = l.srv.state.Load(), l.srv.clock.Load()
-		h.mono = int64(time.Since(l.srv.started))
+		h.mono = l.srv.mono(time.Now())
 		l.answer(&h, r)
 		r.socket = nil
-		l.free <- r
+		l.queue.done(r)
 	}
+}
+
+// end makes run return once it has answered what it is working on, and waits
+// for it.
+func (l *slowLane) end() {
+	l.queue.close()
+	<-l.done
 }
 
 func (l *slowLane) answer(h *handler, r *slowRequest) {
@@ -88,13 +125,69 @@ func (l *slowLane) answer(h *handler, r *slowRequest) {
 	if n == 0 {
 		return
 	}
-	if len(r.slot.req.Packet) < n {
-		l.count.amplifiedIn.Add(uint64(len(r.slot.req.Packet)))
-		l.count.amplifiedOut.Add(uint64(n))
+	if !l.affords(h, len(r.slot.req.Packet), n) {
+		l.count.excessDropped.Add(1)
+		return
 	}
 	l.count.txDaemon.Add(1)
 	if errno := r.send(n); errno != 0 {
 		l.count.sendErrors.Add(1)
+	}
+}
+
+// Of the octets that answers may be longer than requests, half are kept for
+// answers that are longer by no more than smallExcess: cookies and signatures
+// go on while certificates wait.
+const (
+	smallExcess   = 512
+	reserveExcess = DefaultExcess / 2
+)
+
+// DefaultExcess is the usual bound of State.Excess, octets a second.
+const DefaultExcess = 64 << 10
+
+// affords tells whether an answer may be longer than its request by so much.
+func (l *slowLane) affords(h *handler, in, out int) bool {
+	if out <= in {
+		return true
+	}
+	reserve := 0
+	if out-in > smallExcess {
+		reserve = reserveExcess
+	}
+	if h.state.Excess != nil && !h.state.Excess.Spend(h.mono, out-in, reserve) {
+		return false
+	}
+	l.count.amplifiedIn.Add(uint64(in))
+	l.count.amplifiedOut.Add(uint64(out))
+	return true
+}
+
+// query answers a packet of mode 6.
+func (l *slowLane) query(h *handler, r *slowRequest) {
+	s := &r.slot
+	s.verdict = h.judgeQuery(&s.req)
+	var answers [][]byte
+	if s.verdict.Action == ntp.Defer {
+		answers, s.verdict.Reason = h.state.Query.Answer(h.now(), h.mono, h.clock, &s.req)
+		s.verdict.Action = ntp.Drop
+		if len(answers) > 0 {
+			s.verdict.Action = ntp.Answer
+		}
+	}
+	h.countVerdict(s)
+	octets := 0
+	for _, answer := range answers {
+		n := copy(r.answer[:], answer)
+		octets += n
+		l.count.txDaemon.Add(1)
+		if errno := r.send(n); errno != 0 {
+			l.count.sendErrors.Add(1)
+		}
+	}
+	if octets > 0 {
+		l.count.queryIn.Add(uint64(len(s.req.Packet)))
+		l.count.queryOut.Add(uint64(octets))
 	}
 }
 
@@ -117,19 +210,4 @@ func (r *slowRequest) send(n int) syscall.Errno {
 	}
 	_, _, errno := syscall.Syscall(unix.SYS_SENDMSG, uintptr(r.socket.fd), uintptr(unsafe.Pointer(&msg)), unix.MSG_DONTWAIT)
 	return errno
-}
-
-// localAddr returns the address that a socket is bound to.
-func localAddr(fd int) (netip.AddrPort, error) {
-	sa, err := unix.Getsockname(fd)
-	if err != nil {
-		return netip.AddrPort{}, err
-	}
-	switch sa := sa.(type) {
-	case *unix.SockaddrInet4:
-		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)), nil
-	case *unix.SockaddrInet6:
-		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port)), nil
-	}
-	return netip.AddrPort{}, unix.EAFNOSUPPORT
 }

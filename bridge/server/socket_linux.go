@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ntsbridge/bridge/ntp"
+	"ntsbridge/bridge/server/mmsg"
 )
 
 // receiveBuffer is asked for on each socket, octets; it holds some ten
@@ -191,23 +192,33 @@ func zoneIndex(zone string) uint32 {
 	return uint32(ifi.Index)
 }
 
-// rawAddr is room for either family's socket address.
-type rawAddr struct {
-	raw unix.RawSockaddrInet6
-}
-
 // addrPort reads the address that the kernel left; the zone of a link-local
 // address stays in raw, which the answer goes back to as it is.
-func (r *rawAddr) addrPort() netip.AddrPort {
-	if r.raw.Family == unix.AF_INET {
-		in := (*unix.RawSockaddrInet4)(unsafe.Pointer(&r.raw))
+func addrPort(n *mmsg.Name) netip.AddrPort {
+	if n.Raw.Family == unix.AF_INET {
+		in := (*unix.RawSockaddrInet4)(unsafe.Pointer(&n.Raw))
 		return netip.AddrPortFrom(netip.AddrFrom4(in.Addr), networkOrder(in.Port))
 	}
-	return netip.AddrPortFrom(netip.AddrFrom16(r.raw.Addr).Unmap(), networkOrder(r.raw.Port))
+	return netip.AddrPortFrom(netip.AddrFrom16(n.Raw.Addr).Unmap(), networkOrder(n.Raw.Port))
 }
 
 // networkOrder turns a port as it stands in a socket address into a number.
 func networkOrder(port uint16) uint16 {
 	b := (*[2]byte)(unsafe.Pointer(&port))
 	return uint16(b[0])<<8 | uint16(b[1])
+}
+
+// localAddr returns the address that a socket is bound to.
+func localAddr(fd int) (netip.AddrPort, error) {
+	sa, err := unix.Getsockname(fd)
+	if err != nil {
+		return netip.AddrPort{}, err
+	}
+	switch sa := sa.(type) {
+	case *unix.SockaddrInet4:
+		return netip.AddrPortFrom(netip.AddrFrom4(sa.Addr), uint16(sa.Port)), nil
+	case *unix.SockaddrInet6:
+		return netip.AddrPortFrom(netip.AddrFrom16(sa.Addr), uint16(sa.Port)), nil
+	}
+	return netip.AddrPort{}, unix.EAFNOSUPPORT
 }

@@ -1,90 +1,124 @@
 package server
 
 import (
+	"net/netip"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"ntsbridge/bridge/ntp"
-	"ntsbridge/symkey"
+	"ntsbridge/bridge/server/mmsg"
 )
 
 // worker serves one socket.
 type worker struct {
-	srv     *Server
+	srv     *shared
+	slow    *slowLane
 	socket  *socket
 	handler handler
-	batch   *batch
+	in, out *mmsg.Batch // requests and answers
+	outSlot []int       // which slot an answer in out is of
 	slots   []slot
 	count   counters
 	base    ntp.Header // the clock's part, for one batch
 	first   bool       // of its address: the one that looks at packets of which all get a copy
 	stop    atomic.Bool
+	stopped time.Time     // when stop was set
+	stopC   chan struct{} // closed with stop
+	once    sync.Once     // for interrupt
 	done    chan struct{}
 }
 
-func newWorker(srv *Server, s *socket) (*worker, error) {
-	w := &worker{srv: srv, socket: s, done: make(chan struct{}),
-		batch: newBatch(srv.opt.Batch), slots: make([]slot, srv.opt.Batch)}
+func newWorker(srv *shared, slow *slowLane, s *socket, size int) (*worker, error) {
+	w := &worker{srv: srv, slow: slow, socket: s, stopC: make(chan struct{}), done: make(chan struct{}),
+		in:      mmsg.New(mmsg.Shape{Slots: size, Size: maxPacket, Named: true, Control: controlLen}),
+		out:     mmsg.New(mmsg.Shape{Slots: size, Size: maxPacket, Control: controlLen}),
+		outSlot: make([]int, size), slots: make([]slot, size)}
 	for i := range w.slots {
 		if err := w.slots[i].init(); err != nil {
 			return nil, err
 		}
 	}
-	w.handler = handler{store: srv.store, count: &w.count, sym: symkey.NewScratch(), now: systemTime}
+	w.handler = newHandler(srv, &w.count, false)
 	return w, nil
 }
-
-// systemTime reads the system clock through the vDSO.
-func systemTime() ntp.Timestamp { return ntp.TimestampFromTime(time.Now()) }
 
 // run serves until end is called. The goroutine waits in Go's poller and is
 // not tied to a thread: measured against C, that costs 2 to 15 per cent, and
 // a locked thread up to 90 per cent at low rates, for the hand-over between
 // threads.
+//
+// A receive error that lasts (a socket that is none any more, no memory) is
+// tried again after a pause that grows: it must not take a core from others.
 func (w *worker) run() {
 	defer close(w.done)
-	for !w.stop.Load() {
+	for pause := time.Duration(0); !w.stop.Load(); {
+		failed := false
 		// The callback is called whenever the socket may have something, until
-		// it returns true; here it never does, so Read returns by the deadline.
+		// it returns true; else Read returns by the deadline.
 		_ = w.socket.conn.Read(func(uintptr) bool {
-			w.drain()
-			return w.stop.Load()
+			failed = !w.drain()
+			return failed || w.stop.Load()
 		})
+		if !failed {
+			pause = 0
+			continue
+		}
+		pause = min(max(2*pause, time.Millisecond), time.Second)
+		select {
+		case <-time.After(pause):
+		case <-w.stopC:
+		}
 	}
 	w.drain()
 	w.socket.close()
 }
 
-// end makes run return after it has answered what has arrived, and waits for
-// it.
-func (w *worker) end() {
-	w.stop.Store(true)
-	w.socket.interrupt()
-	<-w.done
+// drainTime is how long a worker that is to stop goes on answering what has
+// arrived: a full receive buffer takes less, and a flood never ends.
+const drainTime = 100 * time.Millisecond
+
+// interrupt makes run return after it has answered what has arrived.
+func (w *worker) interrupt() {
+	w.once.Do(func() {
+		w.stopped = time.Now()
+		w.stop.Store(true)
+		close(w.stopC)
+		w.socket.interrupt()
+	})
 }
 
+// maxFailures is how many receive errors in a row are passed over: each error
+// of an earlier answer (ICMP) is read and done with.
+const maxFailures = 64
+
 // drain works off what is waiting on the socket. A batch that is not full was
-// the last: what comes later wakes the poller again.
-func (w *worker) drain() {
+// the last: what comes later wakes the poller again. It reports false if the
+// socket gives nothing but errors.
+func (w *worker) drain() bool {
 	s := w.socket
-	for {
-		n, errno := w.batch.receive(s.fd, 0)
-		if errno == unix.EAGAIN {
+	for failures := 0; ; {
+		n, errno := w.in.Recv(s.fd, w.in.Len(), 0)
+		switch errno {
+		case 0:
+			failures = 0
+			w.serve(n)
+		case unix.EAGAIN:
 			w.readErrors() // the poller may have woken us for these alone
-			return
-		}
-		if errno != 0 {
-			if errno != unix.EINTR {
-				// A pending ICMP error of an earlier answer is read and done with.
-				w.count.receiveErrors.Add(1)
+			return true
+		case unix.EINTR:
+			continue
+		default:
+			w.count.receiveErrors.Add(1)
+			if failures++; failures == maxFailures {
+				return false
 			}
 			continue
 		}
-		w.serve(n)
-		if n < w.batch.size {
-			return
+		if n < w.in.Len() || w.stop.Load() && time.Since(w.stopped) > drainTime {
+			return true
 		}
 	}
 }
@@ -94,7 +128,7 @@ func (w *worker) serve(n int) {
 	now := time.Now()
 	h := &w.handler
 	h.state, h.clock = w.srv.state.Load(), w.srv.clock.Load()
-	h.mono = int64(now.Sub(w.srv.started))
+	h.mono = w.srv.mono(now)
 	w.base = ntp.Header{}
 	h.clock.FillServed(&w.base, ntp.TimestampFromTime(now))
 	w.count.received.Add(uint64(n))
@@ -118,12 +152,13 @@ func (w *worker) openSlot(i int, now time.Time) {
 	s := w.socket
 	slot := &w.slots[i]
 	var a ancillary
-	parseControl(w.batch.ancillary(i), &a)
-	slot.req.Packet = w.batch.request(i)
-	if w.batch.in[i].hdr.Flags&unix.MSG_TRUNC != 0 {
+	parseControl(w.in.Control(i), &a)
+	slot.req.Packet = w.in.Packet(i)
+	if w.in.Truncated(i) {
 		slot.req.Packet = slot.req.Packet[:ntp.HeaderLen+1] // no length that could frame
 	}
-	slot.req.From = w.batch.names[i].addrPort()
+	name, nameLen := w.in.Name(i)
+	slot.req.From = addrPort(name)
 	slot.req.To = s.local
 	if s.wildcard {
 		slot.req.To = a.to
@@ -147,24 +182,41 @@ func (w *worker) openSlot(i int, now time.Time) {
 		return
 	}
 	w.handler.open(slot)
-	if slot.verdict.Action == ntp.Defer && !w.srv.slow.offer(s, slot, &w.batch.names[i], w.batch.in[i].hdr.Namelen) {
+	if slot.verdict.Action == ntp.Defer && !w.slow.offer(s, slot, name, nameLen, &w.handler) {
 		slot.verdict = drop(slot.verdict.Kind, ntp.ReasonBudget)
 		w.count.slowDropped.Add(1)
 		w.handler.countVerdict(slot)
 	}
 }
 
+// taken shows a packet to the handler of associations.
+func (w *worker) taken(slot *slot, destination netip.Addr) bool {
+	req := &slot.req
+	h := w.srv.peering.Load()
+	if h == nil || len(req.Packet) < ntp.HeaderLen || !peeringMode(ntp.ModeOf(req.Packet)) || !answerable(req.From) {
+		return false
+	}
+	if !(*h)(&Peering{Data: req.Packet, From: req.From, To: req.To, Destination: destination, Received: req.Received}) {
+		return false
+	}
+	slot.verdict = drop(ntp.Classify(req.Packet, w.handler.state.Keys).Kind, ntp.ReasonOK)
+	w.handler.countVerdict(slot)
+	return true
+}
+
 // finishSlot makes the answer of slot i outgoing message j, if there is one.
 func (w *worker) finishSlot(j, i int) bool {
 	s := w.socket
 	slot := &w.slots[i]
-	n := w.handler.finish(slot, &w.base, w.batch.answer(i))
+	n := w.handler.finish(slot, &w.base, w.out.Buffer(j))
 	if n == 0 {
 		return false
 	}
-	w.batch.queue(j, i, n)
+	w.outSlot[j] = i
+	w.out.SetLen(j, n)
+	w.out.SendTo(j, w.in, i)
 	control := 0
-	room := w.batch.outCtl[j*controlLen:][:controlLen]
+	room := w.out.ControlRoom(j)
 	if s.wildcard {
 		control = putSource(room, slot.req.To, slot.ifindex)
 	}
@@ -172,7 +224,7 @@ func (w *worker) finishSlot(j, i int) bool {
 		control += putTransmitStamp(room[control:])
 		s.expect(slot.receive)
 	}
-	w.batch.attach(j, control)
+	w.out.SetControl(j, control)
 	return true
 }
 
@@ -182,13 +234,13 @@ func (w *worker) sendAll(queued int) {
 	s := w.socket
 	w.count.txDaemon.Add(uint64(queued))
 	for first := 0; first < queued; {
-		n, errno := w.batch.sendFrom(s.fd, first, queued)
+		n, errno := w.out.Send(s.fd, first, queued)
 		first += n
 		if errno == 0 || errno == unix.EINTR {
 			continue
 		}
 		w.count.sendErrors.Add(1)
-		if w.slots[w.batch.outSlot[first]].stampTX {
+		if w.slots[w.outSlot[first]].stampTX {
 			s.kernelTX = false // the kernel's numbering of timestamps is no longer known
 		}
 		first++
@@ -199,13 +251,13 @@ func (w *worker) sendAll(queued int) {
 func (w *worker) readErrors() {
 	s := w.socket
 	for {
-		n, errno := w.batch.receive(s.fd, unix.MSG_ERRQUEUE)
+		n, errno := w.in.Recv(s.fd, w.in.Len(), unix.MSG_ERRQUEUE)
 		if errno != 0 || n == 0 {
 			return
 		}
 		for i := range n {
 			var a ancillary
-			parseControl(w.batch.ancillary(i), &a)
+			parseControl(w.in.Control(i), &a)
 			if !a.isTX || a.received == 0 {
 				continue
 			}

@@ -20,7 +20,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ntsbridge/bridge/ntp"
-	"ntsbridge/cmd/ntpload/internal/mmsg"
+	"ntsbridge/bridge/server/mmsg"
 )
 
 // Ways of waiting for the next batch.
@@ -73,13 +73,24 @@ func Serve(ctx context.Context, c Config) error {
 		runtime.LockOSThread()
 		defer runtime.UnlockOSThread()
 	}
-	l := &loop{Config: c, fd: fd, raw: raw, ctx: ctx, batch: mmsg.New(c.Batch, 1024, true, c.Timestamps || c.PacketInfo)}
+	l := &loop{Config: c, fd: fd, raw: raw, ctx: ctx, batch: mmsg.New(c.shape())}
 	if c.Wait == WaitRecv || c.Wait == WaitPlain {
 		if err := unix.SetNonblock(fd, false); err != nil {
 			return err
 		}
 	}
 	return l.run()
+}
+
+// controlLen is room for a timestamp and an IPv4 packet information.
+const controlLen = 96
+
+func (c Config) shape() mmsg.Shape {
+	s := mmsg.Shape{Slots: c.Batch, Size: 1024, Named: true}
+	if c.Timestamps || c.PacketInfo {
+		s.Control = controlLen
+	}
+	return s
 }
 
 func setOptions(fd int, c Config) error {
@@ -127,7 +138,7 @@ func (l *loop) runPoller() error {
 	var err error
 	waitErr := l.raw.Read(func(fd uintptr) bool {
 		for {
-			n, e := l.batch.Recv(int(fd), l.Batch)
+			n, e := l.batch.Recv(int(fd), l.Batch, 0)
 			if err = temporary(e); err != nil {
 				return true
 			}
@@ -181,7 +192,7 @@ func (l *loop) receive() (int, error) {
 	}
 	for l.ctx.Err() == nil {
 		if l.more || l.Drain {
-			n, e := l.batch.Recv(l.fd, l.Batch)
+			n, e := l.batch.Recv(l.fd, l.Batch, 0)
 			l.more = n == l.Batch
 			if n > 0 {
 				return n, nil
@@ -208,7 +219,7 @@ func (l *loop) receive() (int, error) {
 // most Raw, and only then in the netpoller.
 func (l *loop) receiveBounded() (int, error) {
 	if l.more || l.Drain {
-		n, e := l.batch.Recv(l.fd, l.Batch)
+		n, e := l.batch.Recv(l.fd, l.Batch, 0)
 		l.more = n == l.Batch
 		if n > 0 {
 			return n, nil
@@ -218,7 +229,7 @@ func (l *loop) receiveBounded() (int, error) {
 		}
 	}
 	if l.batch.Poll(l.fd, l.Raw) {
-		n, e := l.batch.Recv(l.fd, l.Batch)
+		n, e := l.batch.Recv(l.fd, l.Batch, 0)
 		l.more = n == l.Batch
 		return n, temporary(e)
 	}
@@ -230,7 +241,7 @@ func (l *loop) receiveBounded() (int, error) {
 func (l *loop) receiveNetpoll() (n int, err error) {
 	waitErr := l.raw.Read(func(fd uintptr) bool {
 		var e syscall.Errno
-		n, e = l.batch.Recv(int(fd), l.Batch)
+		n, e = l.batch.Recv(int(fd), l.Batch, 0)
 		if e == unix.EAGAIN {
 			return false
 		}
@@ -252,22 +263,12 @@ func temporary(e syscall.Errno) error {
 // answer turns the request in slot i into its answer, in place.
 func (l *loop) answer(i int) {
 	p := l.batch.Packet(i)
-	var received ntp.Timestamp
-	if l.Timestamps || l.PacketInfo {
-		sec, nsec, info, ok := l.batch.Stamp(i)
-		if ok {
-			received = ntp.TimestampFromUnix(sec, nsec)
-		}
-		if l.PacketInfo {
-			l.batch.SetPacketInfo(i, info)
-		} else {
-			l.batch.DropControl(i)
-		}
-	}
+	received := l.control(i)
 	if len(p) < ntp.HeaderLen {
 		l.batch.SetLen(i, 0)
 		return
 	}
+	l.batch.SetLen(i, len(p))
 	now := ntp.TimestampFromTime(time.Now())
 	if received == 0 {
 		received = now
@@ -277,4 +278,30 @@ func (l *loop) answer(i int) {
 	copy(p[24:32], p[40:48])
 	binary.BigEndian.PutUint64(p[32:], uint64(received))
 	binary.BigEndian.PutUint64(p[40:], uint64(now))
+}
+
+// control reads the receive time of slot i, 0 if there is none, and makes the
+// answer leave from the address asked if that is wanted.
+func (l *loop) control(i int) (received ntp.Timestamp) {
+	if !l.Timestamps && !l.PacketInfo {
+		return 0
+	}
+	from, told := [4]byte{}, false
+	for m, rest, ok := mmsg.Next(l.batch.Control(i)); ok; m, rest, ok = mmsg.Next(rest) {
+		switch {
+		case m.Level == unix.SOL_SOCKET && m.Kind == unix.SO_TIMESTAMPNS && len(m.Data) >= 16:
+			received = ntp.TimestampFromUnix(int64(binary.NativeEndian.Uint64(m.Data)), int64(binary.NativeEndian.Uint64(m.Data[8:])))
+		case m.Level == unix.IPPROTO_IP && m.Kind == unix.IP_PKTINFO && len(m.Data) >= unix.SizeofInet4Pktinfo:
+			from, told = [4]byte(m.Data[8:12]), true
+		}
+	}
+	octets := 0
+	if l.PacketInfo && told {
+		var info []byte
+		info, octets = mmsg.Put(l.batch.ControlRoom(i), unix.IPPROTO_IP, unix.IP_PKTINFO, unix.SizeofInet4Pktinfo)
+		clear(info)
+		copy(info[4:8], from[:]) // ipi_spec_dst
+	}
+	l.batch.SetControl(i, octets)
+	return received
 }

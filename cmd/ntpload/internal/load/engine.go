@@ -11,8 +11,6 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
-
-	"ntsbridge/cmd/ntpload/internal/mmsg"
 )
 
 // Config is one run of the generator.
@@ -236,7 +234,7 @@ func (e *Engine) receive(timeout int) error {
 }
 
 func (e *Engine) drain(s *source) {
-	n, errno := s.in.Recv(s.fd, s.in.Len())
+	n, errno := s.in.Recv(s.fd, s.in.Len(), 0)
 	if errno == unix.ECONNREFUSED {
 		e.result.Refused++
 		return
@@ -254,9 +252,4 @@ func (e *Engine) expire(now int64) {
 	for _, s := range e.sources {
 		e.result.Lost += uint64(s.expire(now - int64(e.Timeout)))
 	}
-}
-
-// batchFor returns the batches of a source.
-func batchFor(window int) (in, out *mmsg.Batch) {
-	return mmsg.New(window, maxPacket, false, false), mmsg.New(window, maxPacket, false, false)
 }

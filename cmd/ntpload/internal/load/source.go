@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ntsbridge/bridge/ntp"
-	"ntsbridge/cmd/ntpload/internal/mmsg"
+	"ntsbridge/bridge/server/mmsg"
 )
 
 // maxPacket is room for the longest answer expected, octets.
@@ -44,7 +44,8 @@ func newSource(server netip.AddrPort, from netip.Addr, index, window int, maker 
 		return nil, err
 	}
 	s := &source{fd: fd, window: window, slots: make([]slot, 2*window)}
-	s.in, s.out = batchFor(window)
+	shape := mmsg.Shape{Slots: window, Size: maxPacket}
+	s.in, s.out = mmsg.New(shape), mmsg.New(shape)
 	for i := range s.slots {
 		transmit := ntp.Timestamp(rand.Uint64()&^0xffff | uint64(i))
 		request, err := maker.Request(transmit)
