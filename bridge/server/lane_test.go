@@ -120,7 +120,7 @@ func TestExcessIsBounded(t *testing.T) {
 			cookies += 300
 		}
 	}
-	if total := certificates + cookies; total > 11*DefaultExcess || certificates < 5*DefaultExcess {
+	if total := certificates + cookies; total > 11*DefaultExcess || certificates < 4*DefaultExcess {
 		t.Errorf("%d octets in 10 s, %d of certificates", total, certificates)
 	}
 	if !l.affords(h, 100, 100) {
