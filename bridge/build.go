@@ -123,6 +123,9 @@ func (p *parts) buildAutokey(log hclog.Logger, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	if p.state.Excess, err = access.NewPool(access.Bucket{Rate: float64(a.Budget.Excess), Burst: a.Budget.Excess}); err != nil {
+		return err
+	}
 	cfg := autokey.Config{Host: host, Digest: digest, Seed: seeds[0], OlderSeeds: seeds[1:], Budget: budget}
 	if a.Seed == config.SeedZero {
 		cfg.Seed, cfg.OlderSeeds = 0, seeds

@@ -64,6 +64,9 @@ func NewPool(b Bucket) (*Pool, error) {
 	return &Pool{bucket: b, full: never}, nil
 }
 
+// Burst is what can be saved, units.
+func (p *Pool) Burst() int { return p.bucket.Burst }
+
 // Spend takes units at time now unless fewer than reserve would be left, or
 // takes nothing and returns false. What is small can so be let pass while what
 // is large no longer is.

@@ -242,6 +242,10 @@ type AutokeyBudget struct {
 	// Clients is how many clients are remembered; a power of two. Default:
 	// 4096. Range: 64 to 1048576.
 	Clients int `mapstructure:"clients" range:"64..1048576" unit:"clients"`
+	// Excess is by how many octets a second all answers together may be longer
+	// than their requests; half is kept for answers that are little longer.
+	// Default: 65536. Range: 1024 to 1000000000.
+	Excess int `mapstructure:"excess" range:"1024..1000000000" unit:"octets/s"`
 }
 
 // NTS is RFC 8915: NTS-KE on TCP and the cookies.

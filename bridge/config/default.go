@@ -60,6 +60,7 @@ func Default() *Config {
 			Budget: AutokeyBudget{
 				CPU: 0.25, Burst: time.Second,
 				ClientCPU: 0.02, ClientBurst: 200 * time.Millisecond, Clients: 4096,
+				Excess: 64 << 10,
 			},
 		},
 		NTS: NTS{

@@ -99,7 +99,7 @@ func TestLocalQueriesWait(t *testing.T) {
 // beyond what came in is bounded over all addresses, and cookies go on when
 // certificates wait.
 func TestExcessIsBounded(t *testing.T) {
-	pool, err := access.NewPool(access.Bucket{Rate: DefaultExcess, Burst: DefaultExcess})
+	pool, err := access.NewPool(access.Bucket{Rate: 65536, Burst: 65536})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -120,7 +120,7 @@ func TestExcessIsBounded(t *testing.T) {
 			cookies += 300
 		}
 	}
-	if total := certificates + cookies; total > 11*DefaultExcess || certificates < 4*DefaultExcess {
+	if total := certificates + cookies; total > 11*65536 || certificates < 4*65536 {
 		t.Errorf("%d octets in 10 s, %d of certificates", total, certificates)
 	}
 	if !l.affords(h, 100, 100) {

@@ -138,13 +138,7 @@ func (l *slowLane) answer(h *handler, r *slowRequest) {
 // Of the octets that answers may be longer than requests, half are kept for
 // answers that are longer by no more than smallExcess: cookies and signatures
 // go on while certificates wait.
-const (
-	smallExcess   = 512
-	reserveExcess = DefaultExcess / 2
-)
-
-// DefaultExcess is the usual bound of State.Excess, octets a second.
-const DefaultExcess = 64 << 10
+const smallExcess = 512
 
 // affords tells whether an answer may be longer than its request by so much.
 func (l *slowLane) affords(h *handler, in, out int) bool {
@@ -152,8 +146,8 @@ func (l *slowLane) affords(h *handler, in, out int) bool {
 		return true
 	}
 	reserve := 0
-	if out-in > smallExcess {
-		reserve = reserveExcess
+	if h.state.Excess != nil && out-in > smallExcess {
+		reserve = h.state.Excess.Burst() / 2
 	}
 	if h.state.Excess != nil && !h.state.Excess.Spend(h.mono, out-in, reserve) {
 		return false
