@@ -34,7 +34,8 @@ func (d *Driver) doubtful(c Clocks, t *discipline.Tracking) bool {
 	if d.refusal.active || math.Abs(t.SystemOffset) > d.config.Discipline.Panic {
 		return true
 	}
-	return d.waiting && c.Raw-d.waitFrom < confirmTime && d.any(func(s *driven, st *discipline.SourceStatus) bool { return !s.orphan && st.Reach != 0 })
+	answers := func(s *driven, st *discipline.SourceStatus) bool { return !s.orphan && st.Reach != 0 }
+	return d.waiting && c.Raw-d.waitFrom < confirmTime && d.any(answers)
 }
 
 // orphaned notes whether a source has no real time, by a sample's stratum, and

@@ -9,7 +9,8 @@ import (
 
 // process adds a process to a /proc.
 func process(proc fstest.MapFS, pid, name, caps, arguments string) {
-	proc[pid+"/status"] = &fstest.MapFile{Data: []byte("Name:\t" + name + "\nState:\tS (sleeping)\nPid:\t" + pid + "\nCapEff:\t" + caps + "\n")}
+	proc[pid+"/status"] = &fstest.MapFile{Data: []byte("Name:\t" + name + "\nState:\tS " +
+		"(sleeping)\nPid:\t" + pid + "\nCapEff:\t" + caps + "\n")}
 	proc[pid+"/cmdline"] = &fstest.MapFile{Data: []byte(strings.ReplaceAll(arguments, " ", "\x00") + "\x00")}
 }
 

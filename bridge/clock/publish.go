@@ -124,7 +124,8 @@ func (d *Driver) logState(s *ntp.ClockState, t *discipline.Tracking, synced bool
 	case now.local != was.local && now.local:
 		d.log.Warn("no source: the system clock is served as it is", "stratum", s.Stratum)
 	case synced && !was.synced:
-		d.log.Info("the system clock is synchronised", "source", name, "stratum", s.Stratum, "offset", seconds(t.SystemOffset), "root_distance", seconds(t.Distance()))
+		d.log.Info("the system clock is synchronised", "source", name, "stratum", s.Stratum, "offset",
+			seconds(t.SystemOffset), "root_distance", seconds(t.Distance()))
 	case !synced && was.synced:
 		d.log.Warn("the system clock is not synchronised any more", "no_majority", t.Held, "root_distance", seconds(t.Distance()))
 	case synced && now.source != was.source:

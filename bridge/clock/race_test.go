@@ -72,7 +72,8 @@ func TestConcurrentUse(t *testing.T) {
 					t.Error(err)
 				}
 				c, _ := shared.Read()
-				d.Sample(discipline.Sample{Source: id, T1: discipline.Instant(c.Raw - 1000), T4: discipline.Instant(c.Raw), T2: c.System, T3: c.System, Stratum: 1})
+				d.Sample(discipline.Sample{Source: id, T1: discipline.Instant(c.Raw - 1000), T4: discipline.Instant(c.Raw),
+					T2: c.System, T3: c.System, Stratum: 1})
 				d.Missed(id)
 				d.Asked(id, d.Poll(id), time.Second)
 				d.Source(id)

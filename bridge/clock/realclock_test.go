@@ -81,7 +81,8 @@ func putBack(t *testing.T, before *unix.Timex, began timebase.Pair) {
 	off := now.System - began.System - int64(float64(now.Raw-began.Raw)*(1+rate))
 	t.Logf("put back: %d ns from where it would be; status %#x was %#x, frequency %d was %d, tick %d was %d, TAI %d was %d",
 		off, after.Status, before.Status, after.Freq, before.Freq, after.Tick, before.Tick, after.Tai, before.Tai)
-	if off > 100_000 || off < -100_000 || after.Freq != before.Freq || after.Tick != before.Tick || after.Status != before.Status || after.Tai != before.Tai {
+	if off > 100_000 || off < -100_000 || after.Freq != before.Freq || after.Tick != before.Tick ||
+		after.Status != before.Status || after.Tai != before.Tai {
 		t.Error("not put back")
 	}
 }
@@ -164,7 +165,8 @@ func exerciseStatus(t *testing.T, s System) {
 			t.Fatal(err)
 		}
 		k := read(t, s).Kernel
-		if k.Synchronised != want.Synchronised || k.Leap != want.Leap || k.MaxError < min(want.MaxError, 16*time.Second) || k.EstError < want.EstError {
+		if k.Synchronised != want.Synchronised || k.Leap != want.Leap || k.MaxError < min(want.MaxError, 16*time.Second) ||
+			k.EstError < want.EstError {
 			t.Errorf("status %+v reads back as %+v", want, k)
 		}
 	}

@@ -73,7 +73,8 @@ type server struct {
 var worldStart = time.Date(2026, 7, 14, 12, 0, 0, 0, time.UTC)
 
 func newWorld(t testing.TB, servers int) *world {
-	w := &world{t: t, fakeKernel: newFakeKernel(worldStart), random: rand.New(rand.NewPCG(1, 2)), dir: t.TempDir(), honest: true, leapAt: never}
+	w := &world{t: t, fakeKernel: newFakeKernel(worldStart), random: rand.New(rand.NewPCG(1, 2)), dir: t.TempDir(),
+		honest: true, leapAt: never}
 	w.wait = w.pass
 	w.config = clock.DriverConfig{
 		System: w.fakeKernel, Discipline: discipline.DefaultConfig(), Precision: -25,

@@ -37,7 +37,8 @@ func TestPeerTimestamps(t *testing.T) {
 		t.Fatal(j.Err)
 	}
 	near := func(x, y ntp.Timestamp) bool { return x.Sub(y).Abs() <= 1 }
-	if !near(s.T1, t1) || !near(s.T2, t2) || !near(s.T3, t3) || !near(s.T4, clock.now) || s.Raw1 != raw1 || s.Raw4 != clock.Pair().Raw || !s.Loop {
+	if !near(s.T1, t1) || !near(s.T2, t2) || !near(s.T3, t3) || !near(s.T4, clock.now) || s.Raw1 != raw1 ||
+		s.Raw4 != clock.Pair().Raw || !s.Loop {
 		t.Errorf("sample %+v, want %v %v %v %v", s, t1, t2, t3, clock.now)
 	}
 }
@@ -179,7 +180,8 @@ func TestParseAncillary(t *testing.T) {
 	if a := parseAncillary(message(unix.IPPROTO_IP, unix.IP_RECVERR, told)); a.isTransmit {
 		t.Errorf("an ICMP error: %+v", a)
 	}
-	for _, short := range [][]byte{nil, {1, 2, 3}, message(unix.SOL_SOCKET, unix.SO_TIMESTAMPING_NEW, raw[:40]), message(unix.IPPROTO_IP, unix.IP_RECVERR, told[:8])} {
+	for _, short := range [][]byte{nil, {1, 2, 3}, message(unix.SOL_SOCKET, unix.SO_TIMESTAMPING_NEW, raw[:40]),
+		message(unix.IPPROTO_IP, unix.IP_RECVERR, told[:8])} {
 		if a := parseAncillary(short); a.software != 0 || a.isTransmit {
 			t.Errorf("%x: %+v", short, a)
 		}

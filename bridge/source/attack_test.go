@@ -88,7 +88,10 @@ func TestForgeriesFirst(t *testing.T) {
 		{"nothing", nil, encode, func(ntp.Header) []byte { return []byte{} }, errPacket},
 		{"no MAC", auth, seal, encode, ErrNotAuthentic},
 		{"crypto-NAK", auth, seal, func(h ntp.Header) []byte { return append(encode(h), 0, 0, 0, 0) }, ErrCryptoNAK},
-		{"kiss without MAC", auth, seal, func(h ntp.Header) []byte { return encode(kissing(&ntp.Header{Transmit: h.Origin, Version: 4}, "DENY")) }, ErrNotAuthentic},
+		{"kiss without MAC", auth, seal, func(h ntp.Header) []byte {
+			return encode(kissing(&ntp.Header{Transmit: h.Origin,
+				Version: 4}, "DENY"))
+		}, ErrNotAuthentic},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			server := scriptedServer(t, func(_ int, _ []byte, h *ntp.Header, _ netip.AddrPort) [][]byte {

@@ -282,7 +282,8 @@ func (b *BroadcastClient) exchange(ctx context.Context) {
 	samples := 0
 	c, err := NewClient(ClientConfig{
 		Server: b.cfg.Server, Local: b.cfg.Local, Auth: b.cfg.Auth, Clock: b.cfg.Clock, Self: b.cfg.Self,
-		Polling: Polling{MinPoll: schedule.DefaultMinPoll, MaxPoll: schedule.DefaultMinPoll, IBurst: true, BurstLen: 64, BurstInterval: b.cfg.Interval},
+		Polling: Polling{MinPoll: schedule.DefaultMinPoll, MaxPoll: schedule.DefaultMinPoll, IBurst: true, BurstLen: 64,
+			BurstInterval: b.cfg.Interval},
 		OnSample: func(s Sample) {
 			if samples++; best == nil || s.Delay < best.Delay {
 				best = &s

@@ -88,7 +88,8 @@ func TestBroadcastRefuses(t *testing.T) {
 	second := h.send()
 	bad := append([]byte(nil), second...)
 	bad[len(bad)-1] ^= 1
-	for name, p := range map[string][]byte{"wrong MAC": bad, "no MAC": second[:48], "crypto-NAK": append(append([]byte(nil), second[:48]...), 0, 0, 0, 0), "short": second[:20]} {
+	for name, p := range map[string][]byte{"wrong MAC": bad, "no MAC": second[:48],
+		"crypto-NAK": append(append([]byte(nil), second[:48]...), 0, 0, 0, 0), "short": second[:20]} {
 		if s, err := h.take(p); s != nil || err == nil {
 			t.Errorf("%s: %+v", name, s)
 		}

@@ -187,7 +187,8 @@ func TestCausesOfKeyEstablishment(t *testing.T) {
 			return tls.Certificate{Certificate: [][]byte{c.Raw}, PrivateKey: a.key}
 		}), causeSelfSigned},
 		{"other name", certificate(func(s *ntsSite) tls.Certificate {
-			return s.authority.issue(t, "time.example", certFrom, certTo, func(c *x509.Certificate) { c.DNSNames = append(c.DNSNames, "*.ntp.example") })
+			return s.authority.issue(t, "time.example", certFrom, certTo,
+				func(c *x509.Certificate) { c.DNSNames = append(c.DNSNames, "*.ntp.example") })
 		}), CauseCertificateName},
 		{"other name of another authority", certificate(func(*ntsSite) tls.Certificate {
 			return newTestAuthority(t, "Portal").issue(t, "login.example", certFrom, certTo)
@@ -200,7 +201,8 @@ func TestCausesOfKeyEstablishment(t *testing.T) {
 		}), causeCertificateExpired},
 		{"clock behind", func(s *ntsSite, _ *NTSConfig) { s.wall = time.Unix(0, 0) }, causeCertificateEarly},
 		{"not for servers", certificate(func(s *ntsSite) tls.Certificate {
-			return s.authority.issue(t, loopbackName, certFrom, certTo, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })
+			return s.authority.issue(t, loopbackName, certFrom, certTo,
+				func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })
 		}), causeCertificate},
 		{"no trusted certificates", func(_ *ntsSite, cfg *NTSConfig) { cfg.Trusted = []string{"testdata/none.pem"} }, causeTrust},
 		{"trusted certificates without any", func(_ *ntsSite, cfg *NTSConfig) { cfg.Trusted = []string{"cause_test.go"} }, causeTrust},
@@ -252,7 +254,8 @@ func TestCauseInterception(t *testing.T) {
 	for range 4 {
 		err = s.poll(n)
 	}
-	if d := Diagnose(err); d.Cause != CauseInterception || !strings.Contains(d.Text, "Inspection") || !strings.Contains(d.Text, "test authority") {
+	if d := Diagnose(err); d.Cause != CauseInterception || !strings.Contains(d.Text, "Inspection") ||
+		!strings.Contains(d.Text, "test authority") {
 		t.Errorf("%+v", d)
 	}
 }
@@ -364,7 +367,8 @@ func FuzzUnmarshalSaved(f *testing.F) {
 			t.Fatalf("what was read cannot be written: %v", err)
 		}
 		back, err := unmarshalSaved(again)
-		if err != nil || back.Server != saved.Server || back.NTP != saved.NTP || len(back.Cookies) != len(saved.Cookies) || !back.At.Equal(saved.At) {
+		if err != nil || back.Server != saved.Server || back.NTP != saved.NTP || len(back.Cookies) != len(saved.Cookies) ||
+			!back.At.Equal(saved.At) {
 			t.Fatalf("%v: %v, %v", err, saved, back)
 		}
 		cfg := cfg

@@ -233,17 +233,22 @@ func (r *ProbeResult) Explain(cfg ProbeConfig) error {
 	case !r.Plain && r.Err != nil:
 		return explain(r.Err)
 	case !r.Plain:
-		return silence(CauseUDPFiltered, "no answer to NTP on UDP port %d, not even to the shortest packet: the server is down, does not serve this host, or a packet filter drops UDP", port)
+		return silence(CauseUDPFiltered, "no answer to NTP on UDP port %d, not even to the shortest packet: the server is "+
+			"down, does not serve this host, or a packet filter drops UDP", port)
 	case cfg.Size <= ntp.HeaderLen:
 		return nil
 	case r.NAK:
-		return silence(CauseSizeFilter, "size filter: NTS requests of %d octets get to the server, but answers of that length do not come back, though short ones do", cfg.Size)
+		return silence(CauseSizeFilter, "size filter: NTS requests of %d octets get to the server, but answers of that "+
+			"length do not come back, though short ones do", cfg.Size)
 	case r.Lost > 0:
-		return silence(CauseSizeFilter, "size filter: NTP packets of up to %d octets are answered, those of %d and more get lost, and ours have %d", r.Passed, r.Lost, cfg.Size)
+		return silence(CauseSizeFilter, "size filter: NTP packets of up to %d octets are answered, those of %d and more get "+
+			"lost, and ours have %d", r.Passed, r.Lost, cfg.Size)
 	case cfg.Kind == ntp.KindNTS:
-		return silence(causeNTSSilent, "the server on UDP port %d answers unauthenticated packets, also of %d octets, but none with NTS", port, cfg.Size)
+		return silence(causeNTSSilent, "the server on UDP port %d answers unauthenticated packets, also of %d octets, but "+
+			"none with NTS", port, cfg.Size)
 	case cfg.Kind == ntp.KindSymmetric:
-		return silence(CauseKeySilent, "the server answers unauthenticated packets, also of %d octets, but none with our key: it does not know the key, or has another one under its number", cfg.Size)
+		return silence(CauseKeySilent, "the server answers unauthenticated packets, also of %d octets, but none with our "+
+			"key: it does not know the key, or has another one under its number", cfg.Size)
 	}
 	return silence(CauseUDPFiltered, "the server answers unauthenticated packets, but none of ours")
 }

@@ -39,9 +39,11 @@ func TestProbe(t *testing.T) {
 		text   string
 	}{
 		{"everything lost", func([]byte, *ntp.Header) []byte { return nil }, 228, ntp.KindNTS, ProbeResult{}, CauseUDPFiltered, "UDP"},
-		{"answers of strangers", func(q []byte, h *ntp.Header) []byte { h.Transmit++; return answer(q, h) }, 228, ntp.KindNTS, ProbeResult{}, CauseUDPFiltered, ""},
+		{"answers of strangers", func(q []byte, h *ntp.Header) []byte { h.Transmit++; return answer(q, h) }, 228,
+			ntp.KindNTS, ProbeResult{}, CauseUDPFiltered, ""},
 		{"nothing wrong", answer, 48, ntp.KindNone, ProbeResult{Plain: true, Passed: 48}, CauseNone, ""},
-		{"48 only", upTo(48), 228, ntp.KindNTS, ProbeResult{Plain: true, Passed: 48, Lost: 76}, CauseSizeFilter, "up to 48 octets are answered, those of 76 and more get lost, and ours have 228"},
+		{"48 only", upTo(48), 228, ntp.KindNTS, ProbeResult{Plain: true, Passed: 48, Lost: 76}, CauseSizeFilter,
+			"up to 48 octets are answered, those of 76 and more get lost, and ours have 228"},
 		{"up to 76", upTo(76), 228, ntp.KindNTS, ProbeResult{Plain: true, Passed: 76, Lost: 92}, CauseSizeFilter, "up to 76"},
 		{"up to 90", upTo(90), 1000, ntp.KindNTS, ProbeResult{Plain: true, Passed: 76, Lost: 92}, CauseSizeFilter, "up to 76"},
 		{"up to 467", upTo(467), 1000, ntp.KindNTS, ProbeResult{Plain: true, Passed: 228, Lost: 468}, CauseSizeFilter, "up to 228"},
@@ -64,7 +66,8 @@ func TestProbe(t *testing.T) {
 			}
 			err := r.Explain(cfg)
 			d := Diagnose(err)
-			if d.Cause != c.cause || !strings.Contains(d.Text, c.text) || c.cause != CauseNone && (d.Remedy == "" || errors.Is(err, ErrSecondAnswer)) {
+			if d.Cause != c.cause || !strings.Contains(d.Text, c.text) || c.cause != CauseNone && (d.Remedy == "" ||
+				errors.Is(err, ErrSecondAnswer)) {
 				t.Errorf("%+v", d)
 			}
 		})

@@ -57,12 +57,15 @@ func detail(err error) string {
 
 // packetTexts say what an answer, or none, means.
 var packetTexts = map[Cause]string{
-	CauseNTSNAK:         "the server does not know the key in our cookie (NTS NAK)",
-	CauseNTSUnprotected: "answers come without NTS: another server answers at that address, or something on the way takes extension fields off",
-	CauseInterception:   "an answer to our request has a wrong authenticator: somebody on the way answers in the server's place or changes packets",
-	causeBogus:          "answers come that are not to our last request: late, repeated or forged",
-	causeMalformed:      "what comes back is not NTP, or malformed",
-	CauseWrongKey:       "the MAC of the answers is wrong under our key: the server has another secret or type under the key's number, or somebody on the way changes packets",
+	CauseNTSNAK: "the server does not know the key in our cookie (NTS NAK)",
+	CauseNTSUnprotected: "answers come without NTS: another server answers at that address, or something on the way " +
+		"takes extension fields off",
+	CauseInterception: "an answer to our request has a wrong authenticator: somebody on the way answers in the " +
+		"server's place or changes packets",
+	causeBogus:     "answers come that are not to our last request: late, repeated or forged",
+	causeMalformed: "what comes back is not NTP, or malformed",
+	CauseWrongKey: "the MAC of the answers is wrong under our key: the server has another secret or type under the " +
+		"key's number, or somebody on the way changes packets",
 	CauseCryptoNAK:      "the server refuses our MAC (crypto-NAK): it does not know the key, or has another one under its number",
 	causeDenied:         "the server refuses to serve this host (kiss code DENY)",
 	causeRestricted:     "the server refuses to serve this host (kiss code RSTR)",
@@ -85,11 +88,13 @@ var remedies = map[Cause]string{
 	causeNameTemporary: "try again later; check the name servers in /etc/resolv.conf, and whether this host reaches them",
 	causeNoResolver:    "put a name server into /etc/resolv.conf, or give an address",
 
-	CauseTCPRefused:  "ask the server's operator for the NTS-KE port (usual: TCP 4460); the host is up, but has no NTS there, or a firewall rejects",
+	CauseTCPRefused: "ask the server's operator for the NTS-KE port (usual: TCP 4460); the host is up, but has no NTS " +
+		"there, or a firewall rejects",
 	CauseTCPFiltered: "let TCP to the NTS-KE port (usual: 4460) through all firewalls on the way, or check the address",
 	CauseUDPRefused:  "check address and port; the host is up, but no NTP server runs there",
 	CauseUDPFiltered: "check whether the server is up and serves this host, and let UDP through on the way, answers too",
-	CauseSizeFilter:  "have the filter changed: providers drop longer NTP packets against amplification; meanwhile use another way, or another UDP port (NTS-KE can name it)",
+	CauseSizeFilter: "have the filter changed: providers drop longer NTP packets against amplification; meanwhile use " +
+		"another way, or another UDP port (NTS-KE can name it)",
 	CauseUnreachable: "check routes and addresses of this host, and the server's address",
 	causeLocalFilter: "check nftables, iptables and the security policy of this host",
 
@@ -101,9 +106,12 @@ var remedies = map[Cause]string{
 	causeTLS:        "look into the server's log",
 	causeALPN:       "check the port: a TLS server for something else, often a web server, answers there",
 
-	CauseUnknownAuthority:   "give the certificate of the server's own authority (query --ca FILE, or the source's trusted certificates); if it has a public one, a firewall that breaks TLS open answers in the server's place",
-	causeSelfSigned:         "get the certificate from the server's operator and trust it (query --ca FILE, or the source's trusted certificates)",
-	CauseCertificateName:    "use a name of the certificate, or have one made for this name; if the name is right, another server answers in its place",
+	CauseUnknownAuthority: "give the certificate of the server's own authority (query --ca FILE, or the source's " +
+		"trusted certificates); if it has a public one, a firewall that breaks TLS open answers in the server's place",
+	causeSelfSigned: "get the certificate from the server's operator and trust it (query --ca FILE, or the " +
+		"source's trusted certificates)",
+	CauseCertificateName: "use a name of the certificate, or have one made for this name; if the name is right, " +
+		"another server answers in its place",
 	causeCertificateExpired: "if this clock is right, the server's certificate must be renewed; if not, set the clock roughly first",
 	causeCertificateEarly:   "set the clock roughly first; if it is right, the server's certificate is not to be used yet",
 	causeCertificate:        "the server needs a certificate for TLS servers",
@@ -124,7 +132,8 @@ var remedies = map[Cause]string{
 	CauseInterception:   "find out who answers: compare from another network",
 	CauseWrongKey:       "compare the key files of both sides: number, type and secret",
 	CauseCryptoNAK:      "compare the key files of both sides, and the server's list of trusted keys",
-	CauseKeySilent:      "compare the key files of both sides: chronyd is silent to a key that it does not know; or the server serves this host unauthenticated only",
+	CauseKeySilent: "compare the key files of both sides: chronyd is silent to a key that it does not know; or the " +
+		"server serves this host unauthenticated only",
 	causeBogus:          "find out who answers: an address translator, a server with two addresses, or a forger",
 	causeMalformed:      "check the port: it may not be an NTP server's",
 	causeDate:           "the server's time or its certificate is wrong: compare with other servers",
@@ -246,7 +255,8 @@ func (e *certificateError) explain(cause Cause) string {
 	case causeSelfSigned:
 		return fmt.Sprintf("the certificate is signed by nobody but itself (%s) and is not trusted here", issuer)
 	case CauseInterception:
-		return fmt.Sprintf("the certificate for %q was issued by %s, which is not trusted here, and before by %.200q: somebody answers in the server's place, or it has changed its authority",
+		return fmt.Sprintf("the certificate for %q was issued by %s, which is not trusted here, and before by %.200q: "+
+			"somebody answers in the server's place, or it has changed its authority",
 			e.Host, issuer, e.Issuer)
 	case CauseUnknownAuthority:
 		return fmt.Sprintf("the certificate for %q was issued by %s, which is not trusted here", e.Host, issuer)

@@ -168,7 +168,8 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 		return nil, fmt.Errorf("source: %w", err)
 	}
 	cfg.Server = netip.AddrPortFrom(cfg.Server.Addr().Unmap(), cfg.Server.Port())
-	c := &Client{hurry: make(chan struct{}, 1), schedule: plan, cfg: cfg, buf: make([]byte, maxPacket), hardware: make(map[string]*hardwareClock)}
+	c := &Client{hurry: make(chan struct{}, 1), schedule: plan, cfg: cfg, buf: make([]byte, maxPacket),
+		hardware: make(map[string]*hardwareClock)}
 	c.delays.limits = cfg.delayLimits()
 	_, c.keep = cfg.Auth.(addressed)
 	if c.keep && cfg.Interleaved {

@@ -37,10 +37,13 @@ func FuzzJudge(f *testing.F) {
 		}
 		pair := clock.Pair()
 		c.socket = &socket{clock: clock}
-		c.answered = &request{times: exchanged{t1: daemonStamp(pair), t2: clock.now, t4: daemonStamp(pair)}, departure: departure{before: pair}, end: pair}
-		c.request = &request{open: true, nonce: 0x0123456789abcdef, echo: 0xfedcba9876543211, departure: departure{before: pair, at: stamp{pair.System, pair.Raw, StampKernel}}}
+		c.answered = &request{times: exchanged{t1: daemonStamp(pair), t2: clock.now, t4: daemonStamp(pair)},
+			departure: departure{before: pair}, end: pair}
+		c.request = &request{open: true, nonce: 0x0123456789abcdef, echo: 0xfedcba9876543211,
+			departure: departure{before: pair, at: stamp{pair.System, pair.Raw, StampKernel}}}
 		s, j := c.judge(received{p, daemonStamp(pair), pair})
-		if s != nil && (j.Err != nil || s.Header.Origin != c.request.nonce && s.Header.Origin != c.request.echo || s.Delay <= 0 || s.Delay > defaultMaxDelay) {
+		if s != nil && (j.Err != nil || s.Header.Origin != c.request.nonce && s.Header.Origin != c.request.echo ||
+			s.Delay <= 0 || s.Delay > defaultMaxDelay) {
 			t.Fatalf("client: %+v", s)
 		}
 		if s == nil && j.Err == nil && c.request.outcome == nothing {

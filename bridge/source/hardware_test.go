@@ -134,7 +134,8 @@ func TestHardwareTimestampsOfPackets(t *testing.T) {
 		name string
 		ago  time.Duration
 		want StampKind
-	}{{"just now", time.Microsecond, StampHardware}, {"in the future", -time.Second, StampDaemon}, {"long ago", 11 * time.Second, StampDaemon}} {
+	}{{"just now", time.Microsecond, StampHardware}, {"in the future", -time.Second, StampDaemon}, {"long ago",
+		11 * time.Second, StampDaemon}} {
 		r := received{at: daemonStamp(pair), pair: pair}
 		if raw, ok := h.convert(f.at(pair.Raw - int64(c.ago))); ok {
 			r.take(rawStamp(pair, raw, StampHardware))
@@ -142,7 +143,8 @@ func TestHardwareTimestampsOfPackets(t *testing.T) {
 		if r.at.kind != c.want {
 			t.Errorf("%s: by %v", c.name, r.at.kind)
 		}
-		if waited := time.Duration(pair.System - r.at.system); c.want == StampHardware && (waited != c.ago || time.Duration(pair.Raw-r.at.raw) != c.ago) {
+		if waited := time.Duration(pair.System - r.at.system); c.want == StampHardware && (waited != c.ago ||
+			time.Duration(pair.Raw-r.at.raw) != c.ago) {
 			t.Errorf("%s: %v before it was read", c.name, waited)
 		}
 	}

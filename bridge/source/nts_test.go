@@ -103,7 +103,8 @@ func TestNTSBackoff(t *testing.T) {
 	}{
 		{"certificate", func(s *ntsSite, _ *NTSConfig) { s.wall = certTo.Add(time.Hour) }, defaultMaxRetry, true, [2]int{12, 18}},
 		{"connection", func(_ *ntsSite, cfg *NTSConfig) { cfg.Server = "127.0.0.1:1" }, maxRetryConnect, false, [2]int{150, 230}},
-		{"shorter", func(s *ntsSite, cfg *NTSConfig) { s.wall, cfg.MaxRetry = certTo.Add(time.Hour), time.Hour }, time.Hour, true, [2]int{75, 130}},
+		{"shorter", func(s *ntsSite, cfg *NTSConfig) { s.wall, cfg.MaxRetry = certTo.Add(time.Hour), time.Hour }, time.Hour,
+			true, [2]int{75, 130}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newNTSSite(t)
@@ -202,7 +203,8 @@ func TestNTSServerNegotiated(t *testing.T) {
 	s.negotiate("no.such.name.invalid", 0)
 	_, _, err = DialNTS(t.Context(), func() NTSConfig { c := s.config(); c.Resolver = fakeDNS(t, 3); return c }())
 	var ke *keError
-	if !errors.As(err, &ke) || ke.Stage != stageServer || causeOf(err) != CauseNameUnknown || !strings.Contains(explained(err), "no.such.name.invalid") {
+	if !errors.As(err, &ke) || ke.Stage != stageServer || causeOf(err) != CauseNameUnknown ||
+		!strings.Contains(explained(err), "no.such.name.invalid") {
 		t.Errorf("%v: %s", err, explained(err))
 	}
 	cfg := s.config()

@@ -64,7 +64,8 @@ func (n *NTS) review(uptime time.Duration) {
 	case s.restored:
 		s.renew = true // it was good in the run that made the keys
 	default:
-		n.notice("by the date that the clock was set to, %s, the certificate was not good when keys were established: that is done again", date(now))
+		n.notice("by the date that the clock was set to, %s, the certificate was not good when keys were established: that "+
+			"is done again", date(now))
 		n.retry, n.backoff = uptime, 0
 		n.drop()
 	}

@@ -177,7 +177,8 @@ func TestNTSUncheckedIsForDatesOnly(t *testing.T) {
 			return newTestAuthority(t, "test authority").issue(t, loopbackName, certFrom, certTo)
 		}, CauseUnknownAuthority},
 		{"use", func(s *ntsSite) tls.Certificate {
-			return s.authority.issue(t, loopbackName, certFrom, certTo, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })
+			return s.authority.issue(t, loopbackName, certFrom, certTo,
+				func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })
 		}, causeCertificate},
 	} {
 		for _, wall := range []time.Time{time.Unix(0, 0), goodDate, certTo.AddDate(20, 0, 0)} {

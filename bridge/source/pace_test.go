@@ -60,7 +60,8 @@ func TestPace(t *testing.T) {
 			wire = append(wire, h.Poll)
 			return good(h)
 		})
-		w := newWatched(t, ClientConfig{Server: server, Pace: always(c.asks), Polling: Polling{MinPoll: c.minPoll, MaxPoll: 10}}, func(*watched) {})
+		w := newWatched(t, ClientConfig{Server: server, Pace: always(c.asks), Polling: Polling{MinPoll: c.minPoll,
+			MaxPoll: 10}}, func(*watched) {})
 		once(t, w, false, atOnce)
 		wait := w.due.Sub(w.request.sent)
 		if wait < c.want*97/100 || wait > c.want*103/100 || w.paces != 1 || w.Status().Poll != c.wantShown {
@@ -83,7 +84,8 @@ func TestPollOnTheWire(t *testing.T) {
 	})
 	for _, iburst := range []bool{true, false} {
 		wire = nil
-		w := newWatched(t, ClientConfig{Server: server, Pace: always(6), Polling: Polling{MinPoll: 6, MaxPoll: 10, IBurst: iburst}}, func(*watched) {})
+		w := newWatched(t, ClientConfig{Server: server, Pace: always(6), Polling: Polling{MinPoll: 6, MaxPoll: 10,
+			IBurst: iburst}}, func(*watched) {})
 		var waits []time.Duration
 		for range 6 {
 			once(t, w, false, atOnce)

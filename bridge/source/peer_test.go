@@ -119,7 +119,8 @@ func TestPeersMeasure(t *testing.T) {
 	}
 	for range 5 {
 		for _, s := range []*Sample{exchange(b, a), exchange(a, b)} {
-			if s == nil || s.Offset < -2 || s.Offset > 2 || s.Delay < 5990*time.Microsecond || s.Delay > 6010*time.Microsecond || s.Kind != ntp.KindSymmetric {
+			if s == nil || s.Offset < -2 || s.Offset > 2 || s.Delay < 5990*time.Microsecond ||
+				s.Delay > 6010*time.Microsecond || s.Kind != ntp.KindSymmetric {
 				t.Fatalf("sample %+v", s)
 			}
 		}

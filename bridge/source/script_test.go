@@ -83,7 +83,8 @@ func watch(t *testing.T, cfg ClientConfig, enough func(*watched) bool) *watched 
 	hurry(w.Client)
 	w.end = w.Run(ctx)
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-		t.Fatalf("not enough: %d samples, %d missed, %d errors, the first are %v", len(w.samples), w.missed, len(w.errs), w.errs[:min(5, len(w.errs))])
+		t.Fatalf("not enough: %d samples, %d missed, %d errors, the first are %v", len(w.samples), w.missed, len(w.errs),
+			w.errs[:min(5, len(w.errs))])
 	}
 	return w
 }

@@ -185,7 +185,8 @@ func TestSmearLimits(t *testing.T) {
 
 func TestNearest(t *testing.T) {
 	table := parse(t, "list", file(t, "leap-seconds.list"))
-	for day, want := range map[string]string{"2026-11-22": "2017-01-01", "2016-09-01": "2017-01-01", "2015-08-01": "2015-07-01", "1900-01-01": "1972-07-01"} {
+	for day, want := range map[string]string{"2026-11-22": "2017-01-01", "2016-09-01": "2017-01-01",
+		"2015-08-01": "2015-07-01", "1900-01-01": "1972-07-01"} {
 		if e, ok := table.Nearest(date(day)); !ok || !e.At.Equal(date(want)) || e.Leap != ntp.LeapInsert {
 			t.Errorf("%s: %v %v", day, e, ok)
 		}

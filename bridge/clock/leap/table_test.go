@@ -170,7 +170,8 @@ func TestTZifVersion4(t *testing.T) {
 }
 
 func TestTextOfOtherForms(t *testing.T) {
-	table := parse(t, "leapseconds", []byte("Leap 1972 Jun 30 23:59:60 + S\nLeap\t2027\tDec\t31\t23:59:59\t-\tS\nExpires 2028 Jun 28 00:00:00\n"))
+	table := parse(t, "leapseconds", []byte("Leap 1972 Jun 30 23:59:60 + S\nLeap\t2027\tDec\t31\t23:59:59\t-\tS\nExpires "+
+		"2028 Jun 28 00:00:00\n"))
 	if at, leap, _ := table.Next(date("2020-01-01")); leap != ntp.LeapDelete || !at.Equal(date("2028-01-01")) {
 		t.Errorf("next %v %v", at, leap)
 	}
@@ -258,8 +259,9 @@ func TestRefused(t *testing.T) {
 		"Leap alone": "Leap\n", "rolling": "Leap 1972 Jun 30 23:59:60 + R\n", "another time": "Leap 1972 Jun 30 12:59:60 + S\n",
 		"no day": "Leap 1972 Jun 31 23:59:60 + S\n", "another word": "Leap 1972 Jun 30 23:59:60 + S\nHop\n",
 		"TZif alone": "TZif", "TZif of nothing": string(tzif()), "long": strings.Repeat("# comment\n", 7000),
-		"TZif with a jump":          string(tzif([2]int64{date("1972-07-01").Unix(), 1}, [2]int64{date("1973-01-01").Unix() + 1, 5})),
-		"TZif that ends in between": string(tzif([2]int64{date("1972-07-01").Unix(), 1}, [2]int64{date("1973-01-01").Unix(), 1}, [2]int64{date("1974-01-01").Unix(), 2})),
+		"TZif with a jump": string(tzif([2]int64{date("1972-07-01").Unix(), 1}, [2]int64{date("1973-01-01").Unix() + 1, 5})),
+		"TZif that ends in between": string(tzif([2]int64{date("1972-07-01").Unix(), 1}, [2]int64{date("1973-01-01").Unix(),
+			1}, [2]int64{date("1974-01-01").Unix(), 2})),
 	} {
 		if _, err := Parse("here", []byte(bad), Options{}); err == nil || !strings.Contains(err.Error(), "here") {
 			t.Errorf("%s: %v", name, err)

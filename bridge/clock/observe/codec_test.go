@@ -91,7 +91,8 @@ func TestTrackingAnswersOnly(t *testing.T) {
 		p[at] = value
 		return p
 	}
-	strays := []func([]byte) []byte{raw(good), raw(nil), numbered(good[:27]), numbered(change(chronyVersion, 5)), numbered(change(chronyType, 1)),
+	strays := []func([]byte) []byte{raw(good), raw(nil), numbered(good[:27]), numbered(change(chronyVersion, 5)),
+		numbered(change(chronyType, 1)),
 		numbered(change(chronyCommand+1, 14)), numbered(change(chronyReply+1, 25))}
 	if s, err := replay(append(strays, numbered(good))...); err != nil || s.Stratum != 5 {
 		t.Errorf("behind strays: %+v %v", s, err)
@@ -124,8 +125,10 @@ func TestTrackingAnswersOnly(t *testing.T) {
 
 func TestSystemVariables(t *testing.T) {
 	for name, want := range map[string]State{
-		"ntpd-alarm.hex":    {Program: NTPD, Leap: ntp.LeapUnknown, Stratum: 16, ReferenceID: ntp.KissCode("INIT"), RootDispersion: 480 * time.Microsecond},
-		"ntpsec-alarm.hex":  {Program: NTPsec, Leap: ntp.LeapUnknown, Stratum: 16, ReferenceID: ntp.KissCode("INIT"), RootDispersion: 45 * time.Microsecond},
+		"ntpd-alarm.hex": {Program: NTPD, Leap: ntp.LeapUnknown, Stratum: 16, ReferenceID: ntp.KissCode("INIT"),
+			RootDispersion: 480 * time.Microsecond},
+		"ntpsec-alarm.hex": {Program: NTPsec, Leap: ntp.LeapUnknown, Stratum: 16, ReferenceID: ntp.KissCode("INIT"),
+			RootDispersion: 45 * time.Microsecond},
 		"ntpd-follower.hex": {Program: NTPD, Stratum: 6, ReferenceID: 0x0a630002, RootDelay: 46 * time.Microsecond, Offset: 13912},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -167,7 +170,8 @@ func TestControlAnswersOnly(t *testing.T) {
 			t.Errorf("%s: %v %v", name, ok, err)
 		}
 	}
-	for name, bad := range map[string][]byte{"error": change(1, 0xc2), "first of several": change(1, 0xa2), "second part": change(9, 4), "cut off": good[:100]} {
+	for name, bad := range map[string][]byte{"error": change(1, 0xc2), "first of several": change(1, 0xa2),
+		"second part": change(9, 4), "cut off": good[:100]} {
 		if _, ok, err := controlAnswer(bad, capturedControl); ok || err == nil {
 			t.Errorf("%s: %v %v", name, ok, err)
 		}
@@ -182,7 +186,8 @@ func TestVariables(t *testing.T) {
 	if err != nil || *s != want {
 		t.Errorf("%+v %v, want %+v", s, err, want)
 	}
-	for from, to := range map[string]string{"leap=1": "leap=4", "stratum=2": "stratum=17", "rootdelay=1.5": "rootdelay=-1", "rootdisp=20": "rootdisp=NaN",
+	for from, to := range map[string]string{"leap=1": "leap=4", "stratum=2": "stratum=17",
+		"rootdelay=1.5": "rootdelay=-1", "rootdisp=20": "rootdisp=NaN",
 		"offset=-0.25": "offset=--1", "stratum=2,": ""} {
 		if s, err := fromVariables(variables(strings.Replace(whole, from, to, 1))); err == nil {
 			t.Errorf("%s: %+v", to, s)
@@ -191,7 +196,8 @@ func TestVariables(t *testing.T) {
 	if _, err := fromVariables(variables(strings.Replace(whole, "ntpd 4.2", "ntsbridge 1", 1))); !errors.Is(err, errOurselves) {
 		t.Errorf("ourselves: %v", err)
 	}
-	for text, want := range map[string]uint32{"GPS": 0x47505300, ".PPS.": 0x50505300, "INIT": ntp.KissCode("INIT"), "255.0.0.1": 0xff000001, "": 0} {
+	for text, want := range map[string]uint32{"GPS": 0x47505300, ".PPS.": 0x50505300, "INIT": ntp.KissCode("INIT"),
+		"255.0.0.1": 0xff000001, "": 0} {
 		if got := referenceID(text); got != want {
 			t.Errorf("refid %q: %#x", text, got)
 		}
@@ -201,7 +207,8 @@ func TestVariables(t *testing.T) {
 // A question is framed as ntpq does it.
 func TestControlRequest(t *testing.T) {
 	p := controlRequest(capturedControl)
-	if len(p)%4 != 0 || p[0] != 4<<3|6 || p[1] != 2 || int(p[11]) != len(systemVariables) || !strings.HasPrefix(string(p[controlHeader:]), systemVariables) {
+	if len(p)%4 != 0 || p[0] != 4<<3|6 || p[1] != 2 || int(p[11]) != len(systemVariables) ||
+		!strings.HasPrefix(string(p[controlHeader:]), systemVariables) {
 		t.Errorf("% x", p)
 	}
 }

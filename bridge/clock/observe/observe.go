@@ -146,7 +146,8 @@ func (o *Observer) Ask(ctx context.Context) (*State, error) {
 		}
 	}
 	if first == nil {
-		return nil, fmt.Errorf("no program tells what it makes of this host's clock; the kernel's state is what is left: %w", errors.Join(problems...))
+		return nil, fmt.Errorf("no program tells what it makes of this host's clock; the kernel's state is what is left: "+
+			"%w", errors.Join(problems...))
 	}
 	o.last.Store(first)
 	return first, nil

@@ -125,7 +125,8 @@ func TestClockSamples(t *testing.T) {
 		r.second(0)
 	}
 	st := r.clock.Status()
-	if len(r.samples) < 4 || r.missed > 0 || st.Samples != uint64(len(r.samples)) || st.Readings < 19 || st.Reach != 1<<len(r.samples)-1 || !st.Open {
+	if len(r.samples) < 4 || r.missed > 0 || st.Samples != uint64(len(r.samples)) || st.Readings < 19 ||
+		st.Reach != 1<<len(r.samples)-1 || !st.Open {
 		t.Fatalf("%d samples, %d missed: %+v", len(r.samples), r.missed, st)
 	}
 	for i := range r.samples {

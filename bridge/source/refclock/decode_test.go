@@ -86,9 +86,12 @@ func TestDecodeSHM(t *testing.T) {
 		}{
 			{"ns", func(*shmImage) {}, stamp{reference: 1_800_000_001_250_000_123, system: 1_800_000_000_999_999_001}},
 			{"mode 0", func(m *shmImage) { m.mode = 0 }, stamp{reference: 1_800_000_001_250_000_123, system: 1_800_000_000_999_999_001}},
-			{"us only", func(m *shmImage) { m.clockNs, m.rcvNs = 0, 0 }, stamp{reference: 1_800_000_001_250_000_000, system: 1_800_000_000_999_999_000, dispersion: time.Microsecond}},
-			{"ns of one do not fit", func(m *shmImage) { m.rcvNs = 998_000_000 }, stamp{reference: 1_800_000_001_250_000_000, system: 1_800_000_000_999_999_000, dispersion: time.Microsecond}},
-			{"leap", func(m *shmImage) { m.leap = 1 }, stamp{reference: 1_800_000_001_250_000_123, system: 1_800_000_000_999_999_001, leap: ntp.LeapInsert}},
+			{"us only", func(m *shmImage) { m.clockNs, m.rcvNs = 0, 0 }, stamp{reference: 1_800_000_001_250_000_000,
+				system: 1_800_000_000_999_999_000, dispersion: time.Microsecond}},
+			{"ns of one do not fit", func(m *shmImage) { m.rcvNs = 998_000_000 }, stamp{reference: 1_800_000_001_250_000_000,
+				system: 1_800_000_000_999_999_000, dispersion: time.Microsecond}},
+			{"leap", func(m *shmImage) { m.leap = 1 }, stamp{reference: 1_800_000_001_250_000_123,
+				system: 1_800_000_000_999_999_001, leap: ntp.LeapInsert}},
 			{"not synchronised", func(m *shmImage) { m.leap = 3 }, stamp{reason: reasonUnsynchronised, leap: ntp.LeapUnknown}},
 			{"leap of none", func(m *shmImage) { m.leap = 4 }, stamp{reason: reasonMalformed}},
 			{"leap negative", func(m *shmImage) { m.leap = 1<<32 - 1 }, stamp{reason: reasonMalformed}},
@@ -238,7 +241,8 @@ func FuzzDecodeSock(f *testing.F) {
 func FuzzDecodePHC(f *testing.F) {
 	f.Add(int64(1), uint32(2), int64(1_800_000_000), uint32(3), int64(1), uint32(9), true)
 	f.Fuzz(func(t *testing.T, s1 int64, n1 uint32, s2 int64, n2 uint32, s3 int64, n3 uint32, onBase bool) {
-		sound(t, decodePHC(unix.PtpClockTime{Sec: s1, Nsec: n1}, unix.PtpClockTime{Sec: s2, Nsec: n2}, unix.PtpClockTime{Sec: s3, Nsec: n3}, onBase))
+		sound(t, decodePHC(unix.PtpClockTime{Sec: s1, Nsec: n1}, unix.PtpClockTime{Sec: s2, Nsec: n2},
+			unix.PtpClockTime{Sec: s3, Nsec: n3}, onBase))
 		sound(t, decodePulse(unix.PPSKTime{Sec: s1, Nsec: int32(n1)}))
 	})
 }

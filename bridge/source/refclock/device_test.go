@@ -189,7 +189,8 @@ func TestPHCMethods(t *testing.T) {
 			if s[0].onBase {
 				local = s[0].raw + begin + 4*sec
 			}
-			if off := time.Duration(distance(s[0].reference-37*sec, local)); s[0].dispersion != c.within || off > c.within || s[0].onBase != c.onBase {
+			if off := time.Duration(distance(s[0].reference-37*sec, local)); s[0].dispersion != c.within || off > c.within ||
+				s[0].onBase != c.onBase {
 				t.Errorf("off by %v: %+v", off, s[0])
 			}
 		})
