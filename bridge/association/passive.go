@@ -18,7 +18,7 @@ var errNotPassive = errors.New("no passive association for this packet")
 
 // begin makes the association for a host that no source names, if the access
 // rules let it pass and its packet has a MAC of a key that may do that.
-func (s *Set) beginPassive(packet source.Packet) (*source.Peer, error) {
+func (s *Set) beginPassive(hub *source.Hub, packet source.Packet) (*source.Peer, error) {
 	cfg := s.config.Load()
 	l := ntp.Classify(packet.Data, cfg.Keys)
 	version := ntp.VersionOf(packet.Data)
@@ -31,6 +31,9 @@ func (s *Set) beginPassive(packet source.Packet) (*source.Peer, error) {
 	}
 	auth, err := source.SymmetricAuth(packet, cfg.Keys)
 	if err != nil {
+		return nil, err
+	}
+	if err := hub.Greet(packet, auth, s.clock); err != nil {
 		return nil, err
 	}
 	var h ntp.Header

@@ -84,8 +84,10 @@ func newSteering(c steeringConfig) (*Steering, error) {
 			return nil, err
 		}
 	}
-	s.driver, err = clock.NewDriver(d)
-	return s, err
+	if s.driver, err = clock.NewDriver(d); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // buildTime is about when this program was made: the time cannot be earlier.

@@ -194,7 +194,7 @@ func (p *parts) peer(addr netip.Addr, mode ntp.Mode, auth source.Authenticator) 
 	})
 }
 
-func (p *parts) passive(packet source.Packet) (*source.Peer, error) {
+func (p *parts) passive(_ *source.Hub, packet source.Packet) (*source.Peer, error) {
 	var auth source.Authenticator
 	if p.keys != nil {
 		a, err := source.SymmetricAuth(packet, p.keys)
@@ -202,7 +202,7 @@ func (p *parts) passive(packet source.Packet) (*source.Peer, error) {
 			return nil, err
 		}
 		auth = a
-	} else if !source.AutokeyAssociation(packet) {
+	} else if !autokeyAssociation(packet) {
 		return nil, errors.New("not an ASSOC message")
 	}
 	return p.peer(packet.From.Addr(), ntp.ModeSymmetricPassive, auth)
@@ -410,4 +410,20 @@ func TestSymmetricPeers(t *testing.T) {
 		samples("Autokey, active", left, 3, "autokey", done), samples("Autokey, active, other side", right, 3, "autokey", done),
 		samples("Autokey, passive", called, 3, "autokey", done), samples("Autokey, active to passive", caller, 3, "autokey", done),
 	)
+}
+
+// autokeyAssociation reports whether a packet is one of Autokey with an ASSOC
+// message, the only kind that begins an association. The message is not
+// signed: this only keeps out what could never be one.
+func autokeyAssociation(p source.Packet) bool {
+	l := ntp.Classify(p.Data, (*symkey.Table)(nil))
+	if l.Kind != ntp.KindAutokey || l.Defect != ntp.ReasonOK || l.Fields == 0 {
+		return false
+	}
+	f, ok := ntp.FieldAt(p.Data, ntp.HeaderLen)
+	if !ok {
+		return false
+	}
+	code := autokey.Code(f.Type)
+	return code.Op() == autokey.OpAssoc && code.Version() == autokey.Version && !code.Error()
 }

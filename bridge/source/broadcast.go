@@ -358,7 +358,7 @@ func (b *BroadcastClient) judge(q queued) (*Sample, error) {
 	}
 	now := b.cfg.Clock.Uptime()
 	interval := schedule.Interval(min(max(h.Poll, 0), schedule.MaxPoll))
-	lost := b.latest != 0 && now-b.heard > 4*interval
+	lost := b.latest != 0 && now-b.heard > 4*schedule.Interval(b.poll) // not by a packet that may be a recorded one
 	if b.latest != 0 && !lost && h.Transmit.Sub(b.latest) < interval/2 {
 		return nil, fmt.Errorf("%w: broadcast before its time: repeated, or sent twice", ErrOrigin)
 	}

@@ -114,3 +114,23 @@ func TestBroadcastServerIsSilentWithoutTime(t *testing.T) {
 		t.Errorf("%d broadcasts", len(h.wire.sent))
 	}
 }
+
+// A recorded broadcast of a time when the server sent more often does not make
+// the present ones lost.
+func TestBroadcastIsNotLostByARecordedOne(t *testing.T) {
+	h := newHeard(t)
+	h.clock.step(16 * time.Second)
+	recorded := h.send()
+	if s, err := h.take(recorded); s == nil {
+		t.Fatal(err)
+	}
+	h.server.cfg.Poll = 6
+	h.clock.step(64 * time.Second)
+	if s, err := h.take(h.send()); s == nil {
+		t.Fatal(err)
+	}
+	h.clock.step(70 * time.Second) // more than four of the recorded one's intervals
+	if s, err := h.take(recorded); s != nil || !errors.Is(err, ErrOrigin) {
+		t.Errorf("recorded: %+v, %v", s, err)
+	}
+}

@@ -2,12 +2,12 @@ package source
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"net/netip"
 	"sync"
 
-	"ntsbridge/autokey"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/symkey"
 )
@@ -17,8 +17,8 @@ type HubConfig struct {
 	Port Port // required
 	// Passive makes the association for a peer that sends in symmetric active
 	// mode and is not known; nil, or an error: none. The packet is not
-	// authenticated yet. Start is called with it when it is.
-	Passive func(Packet) (*Peer, error)
+	// authenticated yet, and may have been recorded: see Greet.
+	Passive func(*Hub, Packet) (*Peer, error)
 	// Broadcast makes the association for a broadcast server that is not
 	// known; nil, or an error: none.
 	Broadcast func(Packet) (*BroadcastClient, error)
@@ -47,6 +47,7 @@ type Hub struct {
 	known     map[netip.Addr]runner
 	ephemeral int
 	done      sync.WaitGroup
+	secret    [16]byte // of greetings
 }
 
 // NewHub registers a hub with its port. Associations that it begins end with
@@ -59,6 +60,7 @@ func NewHub(ctx context.Context, cfg HubConfig) (*Hub, error) {
 		cfg.Max = defaultEphemeral
 	}
 	h := &Hub{cfg: cfg, ctx: ctx, known: make(map[netip.Addr]runner)}
+	_, _ = rand.Read(h.secret[:]) // never fails
 	cfg.Port.Handle(h.Receive)
 	return h, nil
 }
@@ -100,38 +102,39 @@ func (h *Hub) Receive(p Packet) bool {
 	addr := p.From.Addr().Unmap().WithZone("")
 	h.mu.Lock()
 	r := h.known[addr]
+	taken := false
 	if r == nil {
-		r = h.begin(addr, p)
+		r, taken = h.begin(addr, p)
 	}
 	h.mu.Unlock()
-	if r == nil {
-		return false
+	if r != nil {
+		r.Deliver(p)
 	}
-	r.Deliver(p)
-	return true
+	return r != nil || taken
 }
 
-// begin begins an association if that is allowed. The caller holds h.mu.
-func (h *Hub) begin(addr netip.Addr, p Packet) runner {
+// begin begins an association if that is allowed; taken says that the packet
+// was handled though none begins. The caller holds h.mu.
+func (h *Hub) begin(addr netip.Addr, p Packet) (begun runner, taken bool) {
 	if h.ephemeral >= h.cfg.Max || !authenticable(p.Data) {
-		return nil
+		return nil, false
 	}
 	var r runner
 	switch mode := ntp.ModeOf(p.Data); {
 	case mode == ntp.ModeSymmetricActive && h.cfg.Passive != nil:
-		peer, err := h.cfg.Passive(p)
+		peer, err := h.cfg.Passive(h, p)
 		if err != nil || peer == nil {
-			return nil
+			return nil, errors.Is(err, ErrGreeted)
 		}
 		r = peer
 	case mode == ntp.ModeBroadcast && h.cfg.Broadcast != nil:
 		client, err := h.cfg.Broadcast(p)
 		if err != nil || client == nil {
-			return nil
+			return nil, false
 		}
 		r = client
 	default:
-		return nil
+		return nil, false
 	}
 	h.known[addr] = r
 	h.ephemeral++
@@ -145,7 +148,7 @@ func (h *Hub) begin(addr netip.Addr, p Packet) runner {
 			h.cfg.OnEnd(addr, err)
 		}
 	})
-	return r
+	return r, true
 }
 
 // authenticable reports whether a packet carries a MAC at all: a crypto-NAK or
@@ -171,20 +174,4 @@ func SymmetricAuth(p Packet, keys *symkey.Table) (*Symmetric, error) {
 		return nil, errNotBegun
 	}
 	return NewSymmetric(key)
-}
-
-// AutokeyAssociation reports whether a packet is one of Autokey with an ASSOC
-// message, the only kind that begins an association. The message is not
-// signed: this only keeps out what could never be one.
-func AutokeyAssociation(p Packet) bool {
-	l := ntp.Classify(p.Data, noKeys{})
-	if l.Kind != ntp.KindAutokey || l.Defect != ntp.ReasonOK || l.Fields == 0 {
-		return false
-	}
-	f, ok := ntp.FieldAt(p.Data, ntp.HeaderLen)
-	if !ok {
-		return false
-	}
-	code := autokey.Code(f.Type)
-	return code.Op() == autokey.OpAssoc && code.Version() == autokey.Version && !code.Error()
 }

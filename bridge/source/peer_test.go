@@ -78,7 +78,7 @@ func newSide(t *testing.T, clock *fakeClock, mode ntp.Mode) *side {
 	}
 	s := &side{wire: new(wire), clock: clock}
 	s.Peer, err = NewPeer(PeerConfig{
-		Peer: netip.MustParseAddrPort("192.0.2.1:123"), Mode: mode, Auth: auth, Clock: clock, Port: s.wire, Polling: schedule.Usual(),
+		Peer: netip.MustParseAddrPort("192.0.2.1:123"), Mode: mode, Auth: auth, Clock: clock, Port: s.wire, Polling: Polling{MinPoll: schedule.DefaultMinPoll, MaxPoll: schedule.DefaultMaxPoll},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -178,9 +178,12 @@ func TestHub(t *testing.T) {
 	begun := 0
 	_, err = NewHub(t.Context(), HubConfig{
 		Port: port, Max: 2,
-		Passive: func(p Packet) (*Peer, error) {
+		Passive: func(h *Hub, p Packet) (*Peer, error) {
 			auth, err := SymmetricAuth(p, table)
 			if err != nil {
+				return nil, err
+			}
+			if err := h.Greet(p, auth, clock); err != nil {
 				return nil, err
 			}
 			begun++
@@ -192,7 +195,7 @@ func TestHub(t *testing.T) {
 	}
 	good := newSide(t, clock, ntp.ModeSymmetricActive).packet(t)
 	from := func(n byte, p []byte) bool {
-		return port.handler(Packet{Data: p, From: netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, n}), 123)})
+		return port.handler(Packet{Data: p, Received: clock.now, From: netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, n}), 123)})
 	}
 	for name, p := range map[string][]byte{
 		"nothing": nil, "short": good[:47], "no MAC": good[:48],
@@ -205,9 +208,32 @@ func TestHub(t *testing.T) {
 			t.Errorf("%s: began %d associations", name, begun)
 		}
 	}
+	for n := range byte(100) { // one packet, recorded and sent from everywhere
+		if !from(100+n, good) || begun != 0 {
+			t.Fatalf("replay %d began an association", n)
+		}
+	}
 	for n := range byte(5) {
-		if took := from(n+1, good); took != (n < 2) {
+		peer := newSide(t, clock, ntp.ModeSymmetricActive)
+		clock.step(time.Second)
+		took := from(n+1, peer.packet(t))
+		if took != (n < 2) {
 			t.Errorf("peer %d: taken %v", n+1, took)
+		}
+		if !took {
+			continue
+		}
+		answer := port.last()
+		clock.step(time.Second)
+		if _, j := peer.take(answer); j.Err != nil {
+			t.Errorf("peer %d refuses the answer: %v", n+1, j.Err)
+		}
+		second := peer.packet(t)
+		if from(200+n, second); begun != int(n) {
+			t.Errorf("what peer %d sent began an association with somebody else", n+1)
+		}
+		if !from(n+1, second) || begun != int(n)+1 {
+			t.Errorf("peer %d, which heard us: %d associations", n+1, begun)
 		}
 	}
 	if !from(1, good) || begun != 2 {

@@ -33,11 +33,6 @@ const (
 	FormatTZif                     // compiled zone with leap seconds, right/UTC
 )
 
-// String returns the format's name.
-func (f Format) String() string {
-	return [...]string{"leap-seconds.list", "tz leapseconds", "TZif"}[min(f, FormatTZif)]
-}
-
 // Entry is one change of TAI-UTC.
 type Entry struct {
 	At   time.Time // UTC, the first second with the new value: midnight after the leap second
@@ -57,14 +52,6 @@ type Table struct {
 
 // Entries returns all changes, oldest first.
 func (t *Table) Entries() []Entry { return slices.Clone(t.entries) }
-
-// Updated returns when the file was last changed by its publisher, zero if it
-// does not say.
-func (t *Table) Updated() time.Time { return t.updated }
-
-// Expires returns when the file must be replaced, zero if it does not say:
-// leap seconds after that are not in it.
-func (t *Table) Expires() time.Time { return t.expires }
 
 // Expired reports whether the table says of itself that it is out of date. What
 // it says of the past stays right.

@@ -66,7 +66,7 @@ func TestRealTables(t *testing.T) {
 			if c.table.Format != c.format || c.table.Hashed != c.hashed {
 				t.Errorf("format %v, hashed %v", c.table.Format, c.table.Hashed)
 			}
-			if e := c.table.Expires(); c.expires == "" && !e.IsZero() || c.expires != "" && !e.Equal(date(c.expires)) {
+			if e := c.table.expires; c.expires == "" && !e.IsZero() || c.expires != "" && !e.Equal(date(c.expires)) {
 				t.Errorf("expires %v, want %s", e, c.expires)
 			}
 			if got := c.table.Entries(); len(got) != 28 || !slices.Equal(got, list.Entries()) {
@@ -151,8 +151,8 @@ func TestTZifVersion4(t *testing.T) {
 	expires := date("2027-06-28").Unix() + 3
 	table := parse(t, "v4", tzif([2]int64{date("1972-07-01").Unix(), 1}, [2]int64{date("1973-01-01").Unix() + 1, 2},
 		[2]int64{date("1974-01-01").Unix() + 2, 3}, [2]int64{expires, 3}))
-	if !table.Expires().Equal(date("2027-06-28")) || len(table.Entries()) != 4 {
-		t.Errorf("expires %v, %d entries", table.Expires(), len(table.Entries()))
+	if !table.expires.Equal(date("2027-06-28")) || len(table.Entries()) != 4 {
+		t.Errorf("expires %v, %d entries", table.expires, len(table.Entries()))
 	}
 	// A negative leap second: 23:59:59 of 30 June 2027 is left out.
 	table = parse(t, "negative", tzif([2]int64{date("1972-07-01").Unix(), 1}, [2]int64{date("2027-07-01").Unix() - 1 + 1, 0}))
@@ -175,8 +175,8 @@ func TestTextOfOtherForms(t *testing.T) {
 	if at, leap, _ := table.Next(date("2020-01-01")); leap != ntp.LeapDelete || !at.Equal(date("2028-01-01")) {
 		t.Errorf("next %v %v", at, leap)
 	}
-	if tai, _ := table.At(date("2028-01-01")); tai != 10 || !table.Expires().Equal(date("2028-06-28")) {
-		t.Errorf("TAI-UTC %d, expires %v", tai, table.Expires())
+	if tai, _ := table.At(date("2028-01-01")); tai != 10 || !table.expires.Equal(date("2028-06-28")) {
+		t.Errorf("TAI-UTC %d, expires %v", tai, table.expires)
 	}
 }
 

@@ -71,9 +71,6 @@ type Config struct {
 // stop.
 const maxBurst = 1 << 20
 
-// Usual is the usual interval of 64 to 1024 s, without bursts.
-func Usual() Config { return Config{MinPoll: DefaultMinPoll, MaxPoll: DefaultMaxPoll} }
-
 func (c *Config) complete() error {
 	if c.BurstInterval == 0 {
 		c.BurstInterval = DefaultBurstInterval

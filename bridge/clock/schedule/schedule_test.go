@@ -17,7 +17,7 @@ func newSchedule(t testing.TB, c Config) *Schedule {
 }
 
 func usual(change func(*Config)) Config {
-	c := Usual()
+	c := Config{MinPoll: DefaultMinPoll, MaxPoll: DefaultMaxPoll}
 	change(&c)
 	return c
 }
@@ -51,7 +51,7 @@ func TestIBurst(t *testing.T) {
 }
 
 func TestNoIBurst(t *testing.T) {
-	s := newSchedule(t, Usual())
+	s := newSchedule(t, usual(func(*Config) {}))
 	for range 5 {
 		if s.Sent(); s.middle() != 64*time.Second {
 			t.Errorf("%v", s.middle())
@@ -80,7 +80,7 @@ func TestUnreachable(t *testing.T) {
 }
 
 func TestHandshake(t *testing.T) {
-	s := newSchedule(t, Usual())
+	s := newSchedule(t, usual(func(*Config) {}))
 	s.Sent()
 	s.Answered()
 	s.Continue()
