@@ -54,9 +54,7 @@ func TestPassiveAssociation(t *testing.T) {
 		return len(a) == 1 && a[0].HostMode == ntp.ModeSymmetricPassive && !a[0].Status.Configured && a[0].KeyID == id &&
 			a[0].Source == c.Addresses()[0]
 	}
-	if !begun() {
-		t.Errorf("passive side: %+v", w.snapshot().Associations())
-	}
+	await(t, "a passive association", begun) // the active side has to hear us first
 	if err := w.Reload(willing); err != nil {
 		t.Fatal(err)
 	}

@@ -52,6 +52,9 @@ type ClientConfig struct {
 	// Self reports whether a reference identifier is one of this host, so that
 	// a server that follows us is seen. May be nil.
 	Self func(refid uint32) bool
+	// Serves reports whether this process answers on an address of this host:
+	// then the server is ourselves. May be nil.
+	Serves func(netip.AddrPort) bool
 
 	// Interface is the network interface to send by. Default: any.
 	Interface string
@@ -99,6 +102,7 @@ type Client struct {
 	cfg      ClientConfig
 	socket   *socket // nil: none
 	keep     bool    // the socket lasts for longer than a request
+	itself   bool    // the server is this process
 	hardware map[string]*hardwareClock
 	hardErr  string // why there are no hardware timestamps, as told
 	buf      []byte

@@ -225,6 +225,8 @@ func (c *Client) connect(ctx context.Context) error {
 		return explain(err)
 	}
 	c.socket = s
+	to := c.cfg.Server.Addr()
+	c.itself = (s.local == to.WithZone("") || to.IsLoopback()) && c.cfg.Serves != nil && c.cfg.Serves(c.cfg.Server)
 	if c.cfg.HardwareTimestamps {
 		if err := s.useHardware(c.cfg.Interface, c.hardware); err != nil && err.Error() != c.hardErr {
 			c.hardErr = err.Error()

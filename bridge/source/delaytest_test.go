@@ -109,6 +109,19 @@ func TestLongDelaysAreNotMissed(t *testing.T) {
 	}
 }
 
+// Who is asked at an address that this process itself answers on is no source,
+// whatever it says that it follows.
+func TestItself(t *testing.T) {
+	t.Parallel()
+	server := scriptedServer(t, func(_ int, _ []byte, h *ntp.Header, _ netip.AddrPort) [][]byte { return good(h) })
+	for _, own := range []bool{true, false} {
+		w := watch(t, ClientConfig{Server: server, Serves: func(a netip.AddrPort) bool { return own && a == server }}, withSamples(1))
+		if w.samples[0].Loop != own {
+			t.Errorf("ourselves %v: %+v", own, w.samples[0])
+		}
+	}
+}
+
 // Stratum and loops, as samples tell them.
 func TestSampleMarks(t *testing.T) {
 	t.Parallel()
