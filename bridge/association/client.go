@@ -77,7 +77,7 @@ func (a *association) clientConfig(auth source.Authenticator, server netip.AddrP
 		Server: server, Local: cfg.LocalAddress, Version: uint8(cfg.Version), Auth: auth, Clock: a.clock,
 		Polling: a.spec.polling(), Pace: f.Pace(), Presend: int8(cfg.Presend), Interleaved: cfg.Interleaved,
 		MaxDelay: cfg.MaxDelay, MaxDelayRatio: cfg.MaxDelayRatio, MaxDelayDevRatio: cfg.MaxDelayDevRatio,
-		MinStratum: uint8(cfg.MinStratum), Self: followsUs, Serves: a.set.serves, HardwareTimestamps: cfg.HardwareTimestamps,
+		MinStratum: uint8(cfg.MinStratum), Self: followsUs, Serves: a.serves, HardwareTimestamps: cfg.HardwareTimestamps,
 		OnSample: a.sample(f),
 		OnMissed: a.missed(f), OnKiss: f.Kiss,
 		OnPacket: func(source.Judgement) {
@@ -107,7 +107,7 @@ func followsUs(refid uint32) bool {
 }
 
 // serves reports whether our server answers on an address of this host.
-func (s *Set) serves(at netip.AddrPort) bool {
+func (s *shared) serves(at netip.AddrPort) bool {
 	return slices.ContainsFunc(s.env.UDP.Addresses(), func(own netip.AddrPort) bool {
 		family := own.Addr().Is6() || at.Addr().Is4()
 		return own.Port() == at.Port() && (own.Addr() == at.Addr().WithZone("") || own.Addr().IsUnspecified() && family)

@@ -18,7 +18,7 @@ type hub struct {
 
 // newHub makes a hub that gets nothing until open. begin and ended are of
 // associations that no configuration names.
-func newHub(s *shared, c *Config, begin func(source.Packet) (*source.Peer, error), ended func(netip.Addr, error)) *hub {
+func newHub(s *shared, c *Config, begin func(*source.Hub, source.Packet) (*source.Peer, error), ended func(netip.Addr, error)) *hub {
 	ctx, cancel := context.WithCancel(context.Background())
 	h := &hub{shared: s, port: &latePort{port: s.port(0, nil)}, cancel: cancel, begins: c.Passive.Enabled}
 	cfg := source.HubConfig{Port: h.port, Max: c.Passive.Max, OnEnd: ended}
