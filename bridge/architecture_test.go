@@ -27,7 +27,7 @@ var topLevel = []string{
 
 // pureTrees are the directories whose packages take time, randomness and bytes
 // as arguments.
-var pureTrees = []string{"autokey", "symkey", "nts", "bridge/ntp", "bridge/convert", "bridge/clock/discipline", "bridge/clock/sim", "bridge/clock/leap", "bridge/fleet/feed", "bridge/fleet/inventory"}
+var pureTrees = []string{"autokey", "symkey", "nts", "bridge/ntp", "bridge/config", "bridge/convert", "bridge/clock/discipline", "bridge/clock/sim", "bridge/clock/leap", "bridge/fleet/feed", "bridge/fleet/inventory"}
 
 // authenticators never import one another, and of bridge only bridge/ntp.
 var authenticators = []string{"autokey", "symkey", "nts"}

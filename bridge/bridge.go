@@ -13,6 +13,7 @@ import (
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
 	"ntsbridge/bridge/follow"
+	"ntsbridge/bridge/material"
 	"ntsbridge/bridge/nke"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/server"
@@ -95,7 +96,7 @@ func (b *Bridge) Failed() <-chan error { return b.failed }
 func (b *Bridge) Addresses() []netip.AddrPort { return b.server.Addresses() }
 
 // Made says what this start generated.
-func (b *Bridge) Made() Made { return b.parts.Load().made }
+func (b *Bridge) Made() material.Made { return b.parts.Load().set.Made }
 
 func serverOptions(cfg *config.Config) server.Options {
 	o := server.Options{Workers: cfg.Server.Workers, Batch: cfg.Server.Batch,

@@ -3,61 +3,88 @@ package bridge
 import (
 	"crypto/rand"
 	"errors"
-	"fmt"
-	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
 
 	"ntsbridge/autokey"
-	"ntsbridge/autokey/keyfile"
 	"ntsbridge/bridge/access"
 	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/control"
+	"ntsbridge/bridge/material"
 	"ntsbridge/bridge/nke"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/server"
-	"ntsbridge/bridge/statedir"
 	"ntsbridge/nts"
 	"ntsbridge/nts/aead"
-	"ntsbridge/symkey"
 )
 
-// build makes all parts, or none and an error. It touches nothing that runs;
-// what it finds questionable it logs.
-func build(cfg *config.Config, previous *parts, log hclog.Logger, now time.Time) (*parts, error) {
-	p := &parts{cfg: cfg, state: &server.State{}}
-	var running *statedir.Store
+// build makes all parts; nil if serve would not start with them, which the
+// findings say. It touches nothing that runs and writes nothing: what it made
+// for the state directory is kept by commit.
+func build(cfg *config.Config, previous *parts, log hclog.Logger, now time.Time) (*parts, *material.Set) {
+	options := material.Options{Now: now}
 	if previous != nil {
-		running = previous.store
+		options.Running = previous.set.Store
 	}
-	var err error
-	if p.store, err = statedir.Open(cfg.StateDir, running); err != nil {
-		return nil, err
+	set := material.Load(cfg, options)
+	if set.Findings.Err() != nil {
+		return nil, set
 	}
-	for _, step := range []func(hclog.Logger, time.Time) error{
-		p.buildLeap, p.buildAccess, p.buildKeys, p.buildAutokey, p.buildNTS, p.buildSources, p.buildReferenceClocks,
+	p := &parts{cfg: cfg, set: set, client: set.Client, state: &server.State{Access: set.Access, Keys: set.Keys}}
+	for _, step := range []struct {
+		option string
+		grade  material.Grade
+		make   func(hclog.Logger, time.Time) error
+	}{
+		{"clock.leap", material.NoStart, p.buildLeap},
+		{"rate_limit", material.NoStart, p.buildLimiter},
+		{"autokey", material.NotServed, p.buildAutokey},
+		{"nts", material.NoStart, p.buildNTS},
+		{"sources", material.NoStart, p.buildSources},
+		{"reference_clocks", material.NoStart, p.buildReferenceClocks},
 	} {
-		if err := step(log, now); err != nil {
-			return nil, err
+		if err := step.make(log, now); err != nil {
+			set.Find(step.grade, step.option, err)
 		}
 	}
-	for _, notice := range p.store.Notices() {
-		log.Warn("state directory", "notice", notice)
+	if set.Findings.Err() != nil {
+		return nil, set
 	}
-	if err := p.store.Commit(); err != nil || !cfg.NTS.Enabled {
-		return p, err
-	}
-	_, err = nke.LoadCertificates(p.ke.Certificates)
-	return p, err
+	return p, set
 }
 
-func (p *parts) buildAccess(_ hclog.Logger, _ time.Time) (err error) {
-	if p.state.Access, err = p.cfg.AccessTable(); err != nil {
-		return err
+// commit writes what was made for the state directory.
+func (p *parts) commit() error { return p.set.Store.Commit() }
+
+// logFindings tells of what a start or a reload found.
+func logFindings(log hclog.Logger, findings material.Findings) {
+	for _, f := range findings {
+		switch f.Grade {
+		case material.NotServed:
+			log.Error("not served", "reason", f.Problem.String())
+		case material.Warning:
+			log.Warn("check", "finding", f.Problem.String())
+		}
 	}
+}
+
+// worse returns why a reload is refused: it would end what is served now. What
+// was broken before, or is so by the passing of time, is no reason.
+func worse(old, next material.Findings) error {
+	var errs []error
+	for _, f := range next {
+		same := func(o material.Finding) bool { return o.Grade == f.Grade && o.Path == f.Path && o.Text == f.Text }
+		if f.Grade == material.NoStart || f.Grade == material.NotServed && !f.Dated && !slices.ContainsFunc(old, same) {
+			errs = append(errs, errors.New(f.Problem.String()))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (p *parts) buildLimiter(_ hclog.Logger, _ time.Time) (err error) {
 	l := limiterConfig(p.cfg)
 	if _, err := rand.Read(l.Seed[:]); err != nil {
 		return err
@@ -66,59 +93,12 @@ func (p *parts) buildAccess(_ hclog.Logger, _ time.Time) (err error) {
 	return err
 }
 
-func (p *parts) buildKeys(log hclog.Logger, _ time.Time) error {
-	trusted, err := p.cfg.TrustedKeys()
-	if err != nil {
-		return err
-	}
-	var keys []*symkey.Key
-	for _, f := range p.cfg.Keys.Files {
-		file, err := config.ReadKeyFile(f)
-		if err != nil {
-			return fmt.Errorf("key file: %w", err)
-		}
-		for _, finding := range file.Findings {
-			log.Warn("key file", "file", f.Path, "line", finding.Line, "finding", finding.Text)
-		}
-		keys = append(keys, file.Keys...)
-	}
-	if len(p.cfg.Keys.Files) == 0 && p.cfg.Keys.Generate {
-		// The file is ours: every key in it may be used.
-		trusted = symkey.TrustAll
-		if keys, p.made.Key, err = loadGeneratedKeys(p.store, generatedKeyFile(p.cfg)); err != nil {
-			return err
-		}
-	}
-	p.state.Keys, err = symkey.NewTable(keys, trusted)
-	return err
-}
-
-func generatedKeyFile(cfg *config.Config) string { return filepath.Join(cfg.StateDir, "ntp.keys") }
-
 func (p *parts) buildAutokey(log hclog.Logger, now time.Time) error {
-	a := &p.cfg.Autokey
-	if !a.Enabled {
+	m := p.set.Autokey
+	if m == nil {
 		return nil
 	}
-	options, err := p.cfg.AutokeyOptions(now)
-	if err != nil {
-		return fmt.Errorf("autokey: password file: %w", err)
-	}
-	host, err := keyfile.LoadHost(os.DirFS(a.KeysDir), options)
-	if err != nil {
-		return fmt.Errorf("autokey: keysdir %s: %w", a.KeysDir, err)
-	}
-	for _, f := range host.Findings {
-		log.Warn("autokey key set", "file", f.File, "finding", f.Text)
-	}
-	digest, ok := autokey.ParseDigest(a.Digest)
-	if !ok {
-		return fmt.Errorf("autokey: digest %q is not known; use the one of the clients' crypto line, MD5 if it has none", a.Digest)
-	}
-	seeds, err := loadSeeds(p.store, a.SeedFile)
-	if err != nil {
-		return err
-	}
+	a := &p.cfg.Autokey
 	budget, err := autokeyBudget(p.cfg)
 	if err != nil {
 		return err
@@ -126,26 +106,14 @@ func (p *parts) buildAutokey(log hclog.Logger, now time.Time) error {
 	if p.state.Excess, err = access.NewPool(access.Bucket{Rate: float64(a.Budget.Excess), Burst: a.Budget.Excess}); err != nil {
 		return err
 	}
-	cfg := autokey.Config{Host: host, Digest: digest, Seed: seeds[0], OlderSeeds: seeds[1:], Budget: budget}
+	cfg := autokey.Config{Host: m.Host, Digest: m.Digest, Seed: m.Seeds[0], OlderSeeds: m.Seeds[1:], Leap: m.Leap, Budget: budget}
 	if a.Seed == config.SeedZero {
-		cfg.Seed, cfg.OlderSeeds = 0, seeds
-		log.Warn("Autokey trial: cookies are made from seed 0, which anybody can compute, so that an ntpd can serve here again; end it with autokey.seed: own")
+		cfg.Seed, cfg.OlderSeeds = 0, m.Seeds
 	}
 	if a.Takeover.Enabled {
 		cfg.Takeover, cfg.TakeoverEnd = true, ntp.TimestampFromTime(a.Takeover.Until)
-		log.Warn("Autokey takeover: cookies of seed 0, which anybody can compute, are accepted for clients that ntpd served before",
-			"until", a.Takeover.Until.Format(time.DateOnly))
 	}
-	if a.LeapFile != "" {
-		text, err := os.ReadFile(a.LeapFile)
-		if err != nil {
-			return fmt.Errorf("autokey: leap file: %w", err)
-		}
-		if cfg.Leap, err = leapValues(a.LeapFile, text, now); err != nil {
-			return err
-		}
-		p.leap = leapTable(cfg.Leap, text)
-	}
+	p.leap = control.LeapTable{TAI: m.Leap.TAIOffset, Last: m.Leap.LastLeap, Expire: m.LeapExpire}
 	return p.setAutokey(cfg)
 }
 
@@ -171,19 +139,11 @@ func (p *parts) buildNTS(log hclog.Logger, now time.Time) error {
 	if p.state.NTS, err = nts.NewServer(aeads); err != nil {
 		return err
 	}
-	if p.secret, p.made.CookieSecret, err = loadCookieSecret(p.store, n.Cookies.SecretFile); err != nil {
-		return err
-	}
 	ring, err := p.ring(now)
 	if err != nil {
 		return err
 	}
 	p.state.NTS.SetRing(ring)
-	files, made, err := certificates(p.cfg, p.store, now)
-	if err != nil {
-		return err
-	}
-	p.made.Certificate = made
 	port := uint16(n.Port)
 	if port == 0 && p.cfg.Server.Listen[0].Port() != config.PortNTP {
 		port = p.cfg.Server.Listen[0].Port()
@@ -192,14 +152,14 @@ func (p *parts) buildNTS(log hclog.Logger, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	p.ke = nke.Config{Listen: n.Listen, Certificates: files, KE: ke, Ring: p.state.NTS.Ring,
+	p.ke = nke.Config{Listen: n.Listen, Certificates: p.set.NTS.Files, KE: ke, Ring: p.state.NTS.Ring,
 		Allow: allowKE(p.state.Access), Limits: keLimits(p.cfg), Logger: log.Named("nts-ke")}
 	return nil
 }
 
 func (p *parts) ring(now time.Time) (*nts.Ring, error) {
 	c := &p.cfg.NTS.Cookies
-	return nts.NewRing(p.secret, c.Rotation, c.Kept, now)
+	return nts.NewRing(p.set.NTS.Secret, c.Rotation, c.Kept, now)
 }
 
 // allowKE admits to NTS-KE whom the access rules admit to NTS.
@@ -219,51 +179,4 @@ func keLimits(cfg *config.Config) nke.Limits {
 		limits.Rate = 1 / l.Interval.Seconds()
 	}
 	return limits
-}
-
-// certificates returns the configured files, or those of the state directory,
-// made on the first start.
-func certificates(cfg *config.Config, store *statedir.Store, now time.Time) (files []nke.Files, made bool, err error) {
-	for _, c := range cfg.NTS.Certificates {
-		files = append(files, nke.Files{Certificate: c.Cert, Key: c.Key})
-	}
-	if len(files) > 0 {
-		return files, false, nil
-	}
-	if !cfg.NTS.Generate {
-		return nil, false, errors.New("nts: no certificate; name one in nts.certificates, or set nts.generate or nts.enabled: false")
-	}
-	f := generatedCertificate(cfg)
-	key, _, err := store.Load(statedir.File{Path: f.Key, What: "private key of NTS", Mode: statedir.Secret, Make: nke.NewKey,
-		Loss: "every NTS client needs the new certificate"})
-	if err != nil {
-		return nil, false, err
-	}
-	_, made, err = store.Load(statedir.File{Path: f.Certificate, What: "certificate of NTS", Mode: statedir.Public,
-		Loss: "every NTS client needs the new certificate",
-		Make: func() ([]byte, error) { return nke.NewSelfSigned(key, selfSignedNames(cfg), now) }})
-	return []nke.Files{f}, made, err
-}
-
-func generatedCertificate(cfg *config.Config) nke.Files {
-	return nke.Files{Certificate: filepath.Join(cfg.StateDir, "nts.crt"), Key: filepath.Join(cfg.StateDir, "nts.key")}
-}
-
-// selfSignedNames are the configured names and every address of this host, so
-// that clients without DNS can use it too.
-func selfSignedNames(cfg *config.Config) []string {
-	names := append([]string(nil), cfg.NTS.Names...)
-	if len(names) == 0 {
-		names = append(names, "localhost")
-	}
-	addresses, err := net.InterfaceAddrs()
-	if err != nil {
-		return names
-	}
-	for _, a := range addresses {
-		if ip, ok := a.(*net.IPNet); ok && !ip.IP.IsLinkLocalUnicast() {
-			names = append(names, ip.IP.String())
-		}
-	}
-	return names
 }

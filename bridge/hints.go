@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/material"
 )
 
 // ClientLines returns the lines that chrony, ntpsec and ntpd need in their
@@ -25,8 +26,8 @@ func (b *Bridge) ClientLines() string {
 		fmt.Fprintf(&s, "# Plain and symmetric-key clients of ntpd and ntpsec cannot use port %d; run as root for port %d.\n", port, config.PortNTP)
 		fmt.Fprintf(&s, "# chrony with a symmetric key, or without:\n")
 	} else {
-		fmt.Fprintf(&s, "# ntpd and ntpsec with a symmetric key (ntp.conf; copy %s to /etc/ntp.keys, owner only), or without:\n", generatedKeyFile(cfg))
-		fmt.Fprintf(&s, "keys /etc/ntp.keys\ntrustedkey %d\nserver %s iburst key %d\n", generatedKeyID, name, generatedKeyID)
+		fmt.Fprintf(&s, "# ntpd and ntpsec with a symmetric key (ntp.conf; copy %s to /etc/ntp.keys, owner only), or without:\n", material.GeneratedKeyFile(cfg))
+		fmt.Fprintf(&s, "keys /etc/ntp.keys\ntrustedkey %d\nserver %s iburst key %d\n", material.GeneratedKeyID, name, material.GeneratedKeyID)
 		fmt.Fprintf(&s, "server %s iburst\n", name)
 		fmt.Fprintf(&s, "# chrony with a symmetric key, or without:\n")
 	}
@@ -34,14 +35,14 @@ func (b *Bridge) ClientLines() string {
 	if port != config.PortNTP {
 		option = fmt.Sprintf(" port %d", port)
 	}
-	fmt.Fprintf(&s, "server %s iburst%s key %d   # keyfile: the key of %s, as type AES128 with HEX:\n", name, option, generatedKeyID, generatedKeyFile(cfg))
+	fmt.Fprintf(&s, "server %s iburst%s key %d   # keyfile: the key of %s, as type AES128 with HEX:\n", name, option, material.GeneratedKeyID, material.GeneratedKeyFile(cfg))
 	fmt.Fprintf(&s, "server %s iburst%s\n", name, option)
 	return s.String()
 }
 
 func writeNTSLines(s *strings.Builder, cfg *config.Config, name string, port uint16) {
 	portKE := ntpPort(cfg.NTS.Listen)
-	ca := generatedCertificate(cfg).Certificate
+	ca := material.GeneratedCertificate(cfg).Certificate
 	options, keHost := "", name
 	if portKE != config.PortNTSKE {
 		options = fmt.Sprintf(" ntsport %d", portKE)

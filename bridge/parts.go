@@ -7,18 +7,18 @@ import (
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
 	"ntsbridge/bridge/follow"
+	"ntsbridge/bridge/material"
 	"ntsbridge/bridge/nke"
 	"ntsbridge/bridge/server"
-	"ntsbridge/bridge/statedir"
 )
 
 // parts are everything that is made of a configuration and replaced as a
 // whole by a reload.
 type parts struct {
 	cfg           *config.Config
+	set           *material.Set // what the configuration names
 	state         *server.State
 	ke            nke.Config // without Listen addresses if NTS is off
-	secret        []byte     // of NTS cookies
 	autokey       *autokey.Server
 	autokeyConfig autokey.Config       // that autokey was made from
 	client        *autokey.Credentials // Autokey's client side, nil: no such source
@@ -26,15 +26,6 @@ type parts struct {
 	sources       []association.Spec
 	leap          control.LeapTable
 	leaps         follow.LeapConfig
-	made          Made
-	store         *statedir.Store // state directory, with what is to be written to it
-}
-
-// Made says what the first start generated.
-type Made struct {
-	Key          bool // symmetric key
-	Certificate  bool
-	CookieSecret bool
 }
 
 func limiterConfig(cfg *config.Config) access.LimiterConfig {

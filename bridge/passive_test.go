@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/material"
 	"ntsbridge/bridge/ntp"
 )
 
@@ -37,7 +38,7 @@ func TestPassiveAssociation(t *testing.T) {
 
 	caller := testConfig(t, t.TempDir())
 	caller.Clock.Mode, caller.NTS.Enabled = "local", false
-	caller.Keys.Files = []config.KeyFile{{Path: generatedKeyFile(willing), Format: "ntp"}}
+	caller.Keys.Files = []config.KeyFile{{Path: material.GeneratedKeyFile(willing), Format: "ntp"}}
 	trustAll(t, caller)
 	caller.Sources = []config.Source{{Server: "127.0.0.2", Port: int(w.Addresses()[0].Port()), Mode: config.ModePeer,
 		Auth: ntp.KindSymmetric, Key: int(id), Version: 4, MinPoll: 0, MaxPoll: 1}}

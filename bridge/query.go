@@ -1,10 +1,8 @@
 package bridge
 
 import (
-	"strconv"
 	"strings"
 
-	"ntsbridge/autokey"
 	"ntsbridge/bridge/control"
 )
 
@@ -42,19 +40,4 @@ func (b *Bridge) autokeyShown() (s *control.AutokeySystem) {
 		s.Certificates = append(s.Certificates, control.ShowCertificate(e.Certificate, control.CertificateFlags(e.Flags)))
 	}
 	return s
-}
-
-// leapTable is what ntpq shows of a leap-seconds.list; the end of its validity
-// is on a line of its own, "#@" and NTP seconds.
-func leapTable(v autokey.LeapValues, text []byte) control.LeapTable {
-	t := control.LeapTable{TAI: v.TAIOffset, Last: v.LastLeap}
-	for line := range strings.Lines(string(text)) {
-		if rest, ok := strings.CutPrefix(line, "#@"); ok {
-			if at, err := strconv.ParseUint(strings.TrimSpace(rest), 10, 32); err == nil {
-				t.Expire = uint32(at)
-			}
-			break
-		}
-	}
-	return t
 }

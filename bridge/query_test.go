@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"ntsbridge/autokey"
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
 	"ntsbridge/bridge/ntp"
@@ -48,14 +47,5 @@ func TestQueryRefusedByRule(t *testing.T) {
 	}
 	if n := b.ServerStats().Count("none", "denied"); n != 1 {
 		t.Errorf("%d denied", n)
-	}
-}
-
-func TestLeapTable(t *testing.T) {
-	v := autokey.LeapValues{TAIOffset: 37, LastLeap: 3692217600, Expiry: 1}
-	for text, want := range map[string]uint32{"#$ 1\n#@\t4020710400\n3692217600 37\n": 4020710400, "#@ soon\n": 0, "": 0} {
-		if got := leapTable(v, []byte(text)); got != (control.LeapTable{TAI: 37, Last: 3692217600, Expire: want}) {
-			t.Errorf("%q: %+v", text, got)
-		}
 	}
 }

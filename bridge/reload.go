@@ -19,8 +19,11 @@ func (b *Bridge) Reload(cfg *config.Config) error {
 	if err := reloadable(running.cfg, cfg); err != nil {
 		return err
 	}
-	p, err := build(cfg, running, b.log, time.Now())
-	if err != nil {
+	p, set := build(cfg, running, b.log, time.Now())
+	if err := worse(running.set.Findings, set.Findings); err != nil {
+		return err
+	}
+	if err := p.commit(); err != nil {
 		return err
 	}
 	if limiterConfig(cfg) == limiterConfig(running.cfg) {
@@ -31,6 +34,7 @@ func (b *Bridge) Reload(cfg *config.Config) error {
 		return err
 	}
 	b.commit(next)
+	logFindings(b.log, set.Findings)
 	return nil
 }
 

@@ -16,12 +16,13 @@ import (
 	"ntsbridge/bridge/association"
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
+	"ntsbridge/bridge/material"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/symkey"
 )
 
 var (
-	testKeyRange = access.KeyRange{Low: generatedKeyID, High: generatedKeyID}
+	testKeyRange = access.KeyRange{Low: material.GeneratedKeyID, High: material.GeneratedKeyID}
 	nullLogger   = hclog.NewNullLogger()
 )
 
@@ -65,10 +66,10 @@ func TestSources(t *testing.T) {
 		return config.Source{Server: "127.0.0.1", Port: port, Auth: auth, Version: 4, MinPoll: 0, MaxPoll: 1, IBurst: true}
 	}
 	plain, keyed := source(ntp.KindNone), source(ntp.KindSymmetric)
-	keyed.Key = generatedKeyID
+	keyed.Key = material.GeneratedKeyID
 	secured := source(ntp.KindNTS)
 	secured.NTSPort = int(server.ke.Addrs()[0].Port())
-	secured.TrustedCertificates = generatedCertificate(server.parts.Load().cfg).Certificate
+	secured.TrustedCertificates = material.GeneratedCertificate(server.parts.Load().cfg).Certificate
 	cfg.Sources = []config.Source{plain, keyed, secured}
 	client := startBridge(t, cfg)
 	defer client.Close()

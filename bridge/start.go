@@ -14,7 +14,6 @@ import (
 	"ntsbridge/bridge/nke"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/server"
-	"ntsbridge/bridge/statedir"
 )
 
 // unsynchronised is served until the clock was looked at.
@@ -23,7 +22,8 @@ var unsynchronised = &ntp.ClockState{Leap: ntp.LeapUnknown, Stratum: ntp.Stratum
 // Start makes everything that the configuration asks for and serves. The
 // configuration must be resolved. On an error nothing is left running.
 func Start(cfg *config.Config, log hclog.Logger, options Options) (*Bridge, error) {
-	if err := errors.Join(statedir.MakeDir(cfg.StateDir, 0o700), statedir.MakeDir(cfg.RunDir, 0o755)); err != nil {
+	p, err := load(cfg, log)
+	if err != nil {
 		return nil, err
 	}
 	b := &Bridge{log: log, stop: make(chan struct{}), done: make(chan struct{}), failed: make(chan error, 1)}
@@ -31,7 +31,7 @@ func Start(cfg *config.Config, log hclog.Logger, options Options) (*Bridge, erro
 	b.clock = follow.New(follow.Options{Precision: precision, NoClock: options.NoClock, Log: log}, follow.Functions{
 		OnState: b.publish, OnStep: b.stepped, OnDoubt: b.doubted, OnSynchronised: b.synchronised, OnFailure: b.fail})
 	b.events.Record(control.EventRestart)
-	if err := b.open(cfg); err != nil {
+	if err := b.open(p); err != nil {
 		return nil, errors.Join(err, b.closeAll())
 	}
 	go b.run()
@@ -41,13 +41,10 @@ func Start(cfg *config.Config, log hclog.Logger, options Options) (*Bridge, erro
 // open prepares everything and puts it in force. The control socket comes
 // first: it is what keeps a second daemon from sharing our UDP ports, which
 // SO_REUSEPORT would let it.
-func (b *Bridge) open(cfg *config.Config) (err error) {
+func (b *Bridge) open(p *parts) (err error) {
 	b.changing.Lock()
 	defer b.changing.Unlock()
-	p, err := build(cfg, nil, b.log, time.Now())
-	if err != nil {
-		return err
-	}
+	cfg := p.cfg
 	if b.query, err = b.queries(cfg); err != nil {
 		return err
 	}

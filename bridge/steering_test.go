@@ -10,6 +10,7 @@ import (
 
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
+	"ntsbridge/bridge/material"
 	"ntsbridge/bridge/ntp"
 )
 
@@ -43,9 +44,9 @@ func followable(t *testing.T) (server *Bridge, cfg *config.Config) {
 		return config.Source{Server: name, Port: int(server.Addresses()[0].Port()), Auth: auth, Version: 4, MinPoll: 1, MaxPoll: 2}
 	}
 	keyed, secured := source("127.0.0.2", ntp.KindSymmetric), source("127.0.0.1", ntp.KindNTS)
-	keyed.Key = generatedKeyID
+	keyed.Key = material.GeneratedKeyID
 	secured.NTSPort = int(server.ke.Addrs()[0].Port())
-	secured.TrustedCertificates = generatedCertificate(server.parts.Load().cfg).Certificate
+	secured.TrustedCertificates = material.GeneratedCertificate(server.parts.Load().cfg).Certificate
 	cfg.Sources = []config.Source{source("localhost", ntp.KindNone), keyed, secured}
 	cfg.Sources[0].Family = "ipv4"
 	return server, cfg
@@ -73,7 +74,7 @@ func TestSteering(t *testing.T) {
 	if len(r.sources) != 3 || r.sources[0].Name != "localhost" || r.sources[0].Address != "127.0.0.1" || r.sources[0].Stratum != 10 {
 		t.Errorf("sources %+v", r.sources)
 	}
-	if a := r.auth; len(a) != 3 || a[0].Mode != control.AuthNone || a[1].KeyID != generatedKeyID || a[1].KeyLength != 128 ||
+	if a := r.auth; len(a) != 3 || a[0].Mode != control.AuthNone || a[1].KeyID != material.GeneratedKeyID || a[1].KeyLength != 128 ||
 		a[2].Mode != control.AuthNTS || a[2].Cookies < 7 || a[2].KeyID != 1 {
 		t.Errorf("authdata %+v", a)
 	}

@@ -37,16 +37,16 @@ type Clock struct {
 	// discipline only. Default: 3s. Range: 1ms to 16s.
 	MaxDistance time.Duration `mapstructure:"max_distance" range:"1ms..16s" unit:"time"`
 	// DriftPPM is how fast the root dispersion grows between two looks at the
-	// clock. Default: 15. Range: 0 to 500 (parts per million).
-	DriftPPM float64 `mapstructure:"drift_ppm" range:"0..500" unit:"ppm"`
+	// clock. Default: 15. Range: 0.001 to 500 (parts per million).
+	DriftPPM float64 `mapstructure:"drift_ppm" range:"0.001..500" unit:"ppm"`
 	// Ask is which programs tell, in mode observe, what they follow: auto,
 	// chronyd, ntpd or none. Default: auto.
 	Ask string `mapstructure:"ask" oneof:"auto chronyd ntpd none"`
 
 	Step ClockStep `mapstructure:"step"`
 	// Panic is the offset above which the clock is left alone and the alarm is
-	// served (ntpd's panic threshold). Default: 1000s. Range: 0s, none, to
-	// 876000h.
+	// served (ntpd's panic threshold). Default: 1000s. Range: 0s, none, or 1ms
+	// to 876000h.
 	Panic time.Duration `mapstructure:"panic" range:"0s..876000h" unit:"time"`
 	// PanicOnce allows one larger step at the start (ntpd -g). Default: false.
 	PanicOnce bool `mapstructure:"panic_once"`
@@ -58,12 +58,12 @@ type Clock struct {
 	// panic. Range: 0s to 876000h.
 	MaxChange time.Duration `mapstructure:"max_change" range:"0s..876000h" unit:"time"`
 	// MaxSlewPPM is how fast an offset is slewed away, beside the frequency.
-	// Default: 500. Range: 1 to 100000.
-	MaxSlewPPM float64 `mapstructure:"max_slew_ppm" range:"1..100000" unit:"ppm"`
+	// Default: 500. Range: 1 to 90000, which is what the kernel can do.
+	MaxSlewPPM float64 `mapstructure:"max_slew_ppm" range:"1..90000" unit:"ppm"`
 	// StartSlewPPM is the same until the first offset is corrected, so that
 	// the clock is right soon; the default is chrony's. Default: 83333. Range: 1
-	// to 100000.
-	StartSlewPPM float64 `mapstructure:"start_slew_ppm" range:"1..100000" unit:"ppm"`
+	// to 90000.
+	StartSlewPPM float64 `mapstructure:"start_slew_ppm" range:"1..90000" unit:"ppm"`
 	// MinSources is how many sources must agree. Default: 1. Range: 1 to 64.
 	MinSources int `mapstructure:"min_sources" range:"1..64" unit:"sources"`
 	// AuthSelect is how authenticated and other servers go together (chrony's
@@ -91,8 +91,8 @@ type Clock struct {
 // ClockStep is when the clock may be stepped (chrony's makestep).
 type ClockStep struct {
 	// Threshold is the least offset that is stepped. Default: 1s. Range: 0s,
-	// never, to 876000h.
-	Threshold time.Duration `mapstructure:"threshold" range:"0s..876000h" unit:"time"`
+	// never, to 240000h.
+	Threshold time.Duration `mapstructure:"threshold" range:"0s..240000h" unit:"time"`
 	// Updates is how many first updates of the clock may step. Default: 3.
 	// Range: 0 to 1000000.
 	Updates int `mapstructure:"updates" range:"0..1000000" unit:"updates"`

@@ -38,7 +38,7 @@ type Config struct {
 	Broadcast []Broadcast `mapstructure:"broadcast"`
 	Control   Control     `mapstructure:"control"`
 
-	lines map[string]int // of the options that a file had, by path
+	origins origins // of the options that were set
 }
 
 // Log is what the daemon writes to standard error.

@@ -13,7 +13,7 @@ const (
 	PortNTPUser       = 11123
 	PortNTSKE         = 4460
 	PortNTSKEUser     = 14460
-	rateNone          = "none" // of access rules: not limited
+	RateNone          = "none" // of access rules: not limited
 	formatAuto        = "auto" // of key files
 	defaultMinVersion = 1
 )
@@ -83,7 +83,7 @@ func defaultRule() AccessRule {
 		Kiss:       "none",
 		Kinds:      []ntp.Kind{ntp.KindNone, ntp.KindSymmetric, ntp.KindAutokey, ntp.KindNTS},
 		MinVersion: defaultMinVersion,
-		Rate:       rateNone,
+		Rate:       RateNone,
 	}
 }
 

@@ -197,7 +197,7 @@ func TestReferenceIsTheDefault(t *testing.T) {
 		if strings.Contains(o.option, "[].") || o.value == "empty" && o.unit != "section" {
 			continue // must be in the examples of the file, see below
 		}
-		if _, ok := c.lines[o.option]; !ok {
+		if !c.Has(o.option) {
 			t.Errorf("reference.yaml has no %s", o.option)
 		}
 	}
@@ -237,7 +237,7 @@ func TestReferenceExamples(t *testing.T) {
 		}
 		shown := false
 		for _, item := range []string{"[0]", "[1]", "[2]", "[3]"} {
-			if _, ok := c.lines[strings.ReplaceAll(o.option, "[]", item)]; ok {
+			if c.Has(strings.ReplaceAll(o.option, "[]", item)) {
 				shown = true
 			}
 		}
@@ -253,7 +253,11 @@ func TestExamplesAreValid(t *testing.T) {
 		t.Fatalf("%v, %v", names, err)
 	}
 	for _, name := range names {
-		c, err := Load(name)
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := Parse(name, filepath.Dir(name), text)
 		if err != nil {
 			t.Error(err)
 			continue

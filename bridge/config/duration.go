@@ -84,8 +84,8 @@ func sum(counts []string, units ...time.Duration) (total time.Duration, ok bool)
 	return total, true
 }
 
-// formatDuration writes a duration without the zero parts at its end.
-func formatDuration(d time.Duration) string {
+// FormatDuration writes a duration without the zero parts at its end.
+func FormatDuration(d time.Duration) string {
 	s := d.String()
 	if strings.HasSuffix(s, "m0s") {
 		s = s[:len(s)-2]

@@ -23,7 +23,7 @@ func DefaultKeyFile() KeyFile { return KeyFile{Format: formatAuto} }
 // What an access rule does.
 const (
 	ActionAllow = "allow"
-	ActionDeny  = actionDeny
+	ActionDeny  = "deny"
 )
 
 // Address families of a source.

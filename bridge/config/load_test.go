@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
+	"ntsbridge/autokey"
 	"ntsbridge/bridge/access"
 	"ntsbridge/bridge/ntp"
 )
@@ -202,7 +204,7 @@ server:
 clock:
   max_error: 1              #! clock.max_error: "1" is not a duration; write a number with a unit
   min_dispersion: -1s       #! "-1s" is not a duration
-  drift_ppm: .nan           #! clock.drift_ppm: ".nan" is not a number; write 0 to 500
+  drift_ppm: .nan           #! clock.drift_ppm: ".nan" is not a number; write 0.001 to 500
   refid: TOOLONG            #! clock.refid: "TOOLONG" is not a reference identifier
 autokey:
   host: 2030-01-01          #! autokey.host: "2030-01-01" would be read as a number, date or the like; write it in quotes
@@ -383,27 +385,75 @@ func TestMessagesNameFileAndLineAndNoSecret(t *testing.T) {
 	}
 }
 
-func TestLoad(t *testing.T) {
-	dir := t.TempDir()
-	path := filepath.Join(dir, "c.yaml")
-	if err := os.WriteFile(path, []byte("autokey: {leap_file: leap.list}\n"), 0o600); err != nil {
+// The origin of an option is the text that set it last; a later list replaces
+// an earlier one with its problems.
+func TestAssemble(t *testing.T) {
+	first := Read("a.yaml", "/a", []byte("log: {level: bad}\nserver: {workers: 2, batch: 3}\nautokey: {leap_file: leap}\nkeys: {files: [{path: x, format: odd}, {path: x}], trusted: [1]}\n"))
+	second := Read("b.yaml", "/b", []byte("\nserver:\n  workers: 4\nkeys: {files: [{path: y}]}\nlog: {level: warn}\n"))
+	values := map[string]any{"server": map[string]any{"workers": 4, "batch": 3}, "autokey": first.Values["autokey"],
+		"keys": map[string]any{"files": second.Values["keys"].(map[string]any)["files"], "trusted": first.Values["keys"].(map[string]any)["trusted"]}}
+	c, err := Assemble(values, first, second)
+	if c != nil || !strings.Contains(err.Error(), "a.yaml:1: log.level") {
+		t.Errorf("a problem of the first text: %v", err)
+	}
+	first.problems = nil
+	c, err = Assemble(values, first, second)
+	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := Load(path)
-	if err != nil || c.Autokey.LeapFile != filepath.Join(dir, "leap.list") {
-		t.Errorf("%v, %v", c, err)
+	for path, want := range map[string]Origin{
+		"server.workers": {"b.yaml", 3}, "server.batch": {"a.yaml", 2}, "keys.files[0].path": {"b.yaml", 4},
+		"keys.files[1].path": {"b.yaml", 4}, "keys.trusted[0]": {"a.yaml", 4}, "nts": {},
+	} {
+		if got := c.Origin(path); got != want {
+			t.Errorf("%s: %v, want %v", path, got, want)
+		}
 	}
-	if got := c.Line("autokey.leap_file"); got != 1 {
-		t.Errorf("line %d", got)
+	if c.Autokey.LeapFile != "/a/leap" || c.Keys.Files[0].Path != "/b/y" {
+		t.Errorf("%q, %q", c.Autokey.LeapFile, c.Keys.Files[0].Path)
 	}
-	if _, err := Load(filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {
-		t.Errorf("missing file: %v", err)
+}
+
+func TestReadOption(t *testing.T) {
+	for _, test := range []struct{ path, text, want string }{
+		{"server.workers", "7", "7"},
+		{"server.workers", "seven", `$V: server.workers: "seven" is not a whole number; write 0 to 256`},
+		{"server.workers", "700", "$V: server.workers: 700 is out of range; write 0 to 256"},
+		{"server.listen", "127.0.0.1:123, [::1]:123", "[127.0.0.1:123 [::1]:123]"},
+		{"server.listen", `["127.0.0.1:123"]`, "[127.0.0.1:123]"},
+		{"server.listen", "[::1]:123", "[[::1]:123]"},
+		{"nts.enabled", "false", "false"},
+		{"nts.names", "a,b", "[a b]"},
+		{"state_dir", "x", "/d/x"},
+		{"state_dir", "007", "/d/007"},
+		{"clock.panic", "10s", "10s"},
+		{"log.level", "loud", `$V: log.level: "loud" is not one of trace, debug, info, warn, error`},
+		{"no.such", "1", "$V: no.such: unknown option"},
+		{"sources", "[{server: a}]", "[map"},
+	} {
+		tree, v := ReadOption("$V", "/d", test.path, test.text)
+		got := fmt.Sprint(v)
+		if err := tree.Err(); err != nil {
+			got = err.Error()
+		}
+		if !strings.HasPrefix(got, test.want) {
+			t.Errorf("%s = %q: %s, want %s", test.path, test.text, got, test.want)
+		}
 	}
-	if err := os.WriteFile(path, make([]byte, maxFileLen+1), 0o600); err != nil {
-		t.Fatal(err)
+}
+
+func TestValidate(t *testing.T) {
+	if err := Default().Validate(); err != nil {
+		t.Errorf("the default: %v", err)
 	}
-	if _, err := Load(path); err == nil || !strings.Contains(err.Error(), "larger than") {
-		t.Errorf("huge file: %v", err)
+	c := Default()
+	c.Server.Batch, c.Log.Level, c.Clock.Panic = 5000, "loud", 500*time.Microsecond
+	c.Clock.Mode = ClockDiscipline
+	err := c.Validate()
+	for _, want := range []string{"server.batch: 5000 is out of range", "log.level: \"loud\"", "clock.mode: discipline needs sources", "clock.panic: "} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in %v", want, err)
+		}
 	}
 }
 
@@ -437,20 +487,6 @@ func TestResolve(t *testing.T) {
 	}
 }
 
-func TestCurrentEnvironment(t *testing.T) {
-	t.Setenv("STATE_DIRECTORY", "/var/lib/private/x")
-	t.Setenv("RUNTIME_DIRECTORY", "")
-	t.Setenv("XDG_RUNTIME_DIR", "/run/user/1")
-	e := CurrentEnvironment()
-	run := "/run/user/1/ntsbridge"
-	if os.Geteuid() == 0 {
-		run = "/run/ntsbridge"
-	}
-	if e.StateDir != "/var/lib/private/x" || e.RunDir != run {
-		t.Errorf("%+v", e)
-	}
-}
-
 func TestDuration(t *testing.T) {
 	for in, want := range map[string]time.Duration{
 		"8s": 8 * time.Second, "1h30m": 90 * time.Minute, "500ms": time.Second / 2, "1us": 1000, "1µs": 1000, "0s": 0,
@@ -462,8 +498,8 @@ func TestDuration(t *testing.T) {
 		if err != nil || got != want {
 			t.Errorf("%s: %v, %v; want %v", in, got, err, want)
 		}
-		if again, err := parseDuration(formatDuration(want)); err != nil || again != want {
-			t.Errorf("%v is written %s and read back as %v", want, formatDuration(want), again)
+		if again, err := parseDuration(FormatDuration(want)); err != nil || again != want {
+			t.Errorf("%v is written %s and read back as %v", want, FormatDuration(want), again)
 		}
 	}
 	for _, in := range []string{"", "0", "8", "-1s", "+1s", "s", "1d-1h", "1y", "P", "PT", "P1Y", "P1M", "P1DT", "PT1S1H",
@@ -526,4 +562,21 @@ func FuzzParse(f *testing.F) {
 		}
 		c.Resolve(Environment{Ports: true, Hostname: "h"})
 	})
+}
+
+// What the configuration takes as a digest, Autokey must know.
+func TestDigests(t *testing.T) {
+	for _, f := range fieldsOf(reflect.TypeFor[Autokey](), "") {
+		if f.name != "digest" {
+			continue
+		}
+		for _, name := range words(f.tag) {
+			if d, ok := autokey.ParseDigest(name); !ok || d.String() != name {
+				t.Errorf("autokey does not know the digest %s", name)
+			}
+		}
+		if autokey.Digest(len(words(f.tag))).Valid() {
+			t.Error("autokey has a digest that the configuration lacks")
+		}
+	}
 }

@@ -11,17 +11,18 @@ import (
 )
 
 // reader walks the YAML nodes of a file along the types of Config. It gathers
-// the problems and makes the tree of values that viper then unmarshals: what
+// the problems and makes the tree of values that is then unmarshalled: what
 // has a problem is left out of it, so that everything else can be looked at.
 type reader struct {
 	file     string
 	problems Problems
-	lines    map[string]int  // of each option that is in the file, by path
+	dir      string          // relative paths are taken from it
+	origins  origins         // of each option that is in the file
 	bad      map[string]bool // paths with a problem
 }
 
-func newReader(file string) *reader {
-	return &reader{file: file, lines: make(map[string]int), bad: make(map[string]bool)}
+func newReader(file, dir string) *reader {
+	return &reader{file: file, dir: dir, origins: make(origins), bad: make(map[string]bool)}
 }
 
 // fail notes a problem and that the option at path has no usable value.
@@ -38,7 +39,7 @@ func (r *reader) note(line int, path, format string, args ...any) {
 // value returns the value of a node for a field of type t; ok is false if it
 // had a problem or says nothing.
 func (r *reader) value(n *yaml.Node, f field) (v any, ok bool) {
-	r.lines[f.path] = n.Line
+	r.origins[f.path] = Origin{r.file, n.Line}
 	switch {
 	case n.Kind == yaml.AliasNode || n.Anchor != "":
 		r.fail(n.Line, f.path, "anchors and aliases are not supported; write the value out")
@@ -84,7 +85,7 @@ func (r *reader) section(n *yaml.Node, f field) (any, bool) {
 			continue
 		}
 		v, ok := r.value(node, option)
-		r.lines[option.path] = key.Line
+		r.origins[option.path] = Origin{r.file, key.Line}
 		if ok {
 			values[option.name] = v
 		}

@@ -2,10 +2,7 @@ package config
 
 import (
 	"net/netip"
-	"os"
-	"path/filepath"
-
-	"golang.org/x/sys/unix"
+	"path"
 )
 
 // Environment is what the defaults depend on.
@@ -14,47 +11,6 @@ type Environment struct {
 	Hostname string // name of this machine
 	StateDir string // default of state_dir, absolute
 	RunDir   string // default of run_dir, absolute
-}
-
-// CurrentEnvironment returns that of this process: the directories that a
-// service manager gives it, those of the system for root, and else those of
-// the user (XDG Base Directory Specification).
-func CurrentEnvironment() Environment {
-	e := Environment{Ports: mayOpenLowPorts()}
-	e.Hostname, _ = os.Hostname()
-	e.StateDir, e.RunDir = "/var/lib/ntsbridge", "/run/ntsbridge"
-	if os.Geteuid() != 0 {
-		e.StateDir = filepath.Join(userStateHome(), "ntsbridge")
-		e.RunDir = filepath.Join(absoluteOr(os.Getenv("XDG_RUNTIME_DIR"), userStateHome()), "ntsbridge")
-	}
-	e.StateDir = absoluteOr(os.Getenv("STATE_DIRECTORY"), e.StateDir)
-	e.RunDir = absoluteOr(os.Getenv("RUNTIME_DIRECTORY"), e.RunDir)
-	return e
-}
-
-func userStateHome() string {
-	home, err := os.UserHomeDir()
-	if err != nil {
-		home = os.TempDir()
-	}
-	return absoluteOr(os.Getenv("XDG_STATE_HOME"), filepath.Join(home, ".local", "state"))
-}
-
-func absoluteOr(path, other string) string {
-	if filepath.IsAbs(path) {
-		return path
-	}
-	return other
-}
-
-// mayOpenLowPorts reports whether the process has CAP_NET_BIND_SERVICE.
-func mayOpenLowPorts() bool {
-	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
-	var data [2]unix.CapUserData
-	if err := unix.Capget(&header, &data[0]); err != nil {
-		return os.Geteuid() == 0
-	}
-	return data[0].Effective&(1<<unix.CAP_NET_BIND_SERVICE) != 0
 }
 
 // Resolve fills in what is empty by default: directories, files in them,
@@ -66,9 +22,9 @@ func (c *Config) Resolve(e Environment) {
 	}
 	setDefault(&c.StateDir, e.StateDir)
 	setDefault(&c.RunDir, e.RunDir)
-	setDefault(&c.Autokey.SeedFile, filepath.Join(c.StateDir, "autokey.seed"))
-	setDefault(&c.NTS.Cookies.SecretFile, filepath.Join(c.StateDir, "cookies.secret"))
-	setDefault(&c.Control.Socket, filepath.Join(c.RunDir, "control.sock"))
+	setDefault(&c.Autokey.SeedFile, path.Join(c.StateDir, "autokey.seed"))
+	setDefault(&c.NTS.Cookies.SecretFile, path.Join(c.StateDir, "cookies.secret"))
+	setDefault(&c.Control.Socket, path.Join(c.RunDir, "control.sock"))
 	setDefault(&c.Autokey.Host, e.Hostname)
 	if len(c.NTS.Names) == 0 && e.Hostname != "" {
 		c.NTS.Names = []string{e.Hostname}
@@ -93,3 +49,7 @@ func everywhere(port uint16) []netip.AddrPort {
 		netip.AddrPortFrom(netip.IPv4Unspecified(), port),
 	}
 }
+
+// GeneratesKey reports whether the table of symmetric keys is one that is made
+// on the first start.
+func (c *Config) GeneratesKey() bool { return len(c.Keys.Files) == 0 && c.Keys.Generate }

@@ -6,9 +6,8 @@ import (
 	"slices"
 
 	"ntsbridge/bridge/access"
+	"ntsbridge/symkey"
 )
-
-const actionDeny = "deny"
 
 var kisses = map[string]access.Kiss{"deny": access.KissDeny, "restrict": access.KissRestrict}
 
@@ -67,7 +66,7 @@ func (c *Config) KELimit() *access.RateLimit {
 
 func (a *AccessRule) rule(p netip.Prefix, limits map[string]*access.RateLimit) access.Rule {
 	action := access.Allow
-	if a.Action == actionDeny {
+	if a.Action == ActionDeny {
 		action = access.Deny
 	}
 	keys := slices.Clone(a.Keys)
@@ -78,4 +77,16 @@ func (a *AccessRule) rule(p netip.Prefix, limits map[string]*access.RateLimit) a
 		Kinds: access.KindsOf(a.Kinds...), Keys: keys, MinVersion: uint8(a.MinVersion),
 		Rate: limits[a.Rate], Query: a.Query,
 	}
+}
+
+// TrustedKeys returns keys.trusted as symkey has it.
+func (c *Config) TrustedKeys() (symkey.TrustedSet, error) {
+	var items []string
+	for _, r := range c.Keys.Trusted {
+		if r == access.AllKeys {
+			return symkey.TrustAll, nil
+		}
+		items = append(items, r.String())
+	}
+	return symkey.ParseTrusted(items)
 }

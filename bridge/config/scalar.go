@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"path/filepath"
 	"reflect"
 	"slices"
 	"strconv"
@@ -32,6 +33,9 @@ func (r *reader) scalar(n *yaml.Node, f field) (any, bool) {
 	v, err := parseScalar(n, f)
 	if err == nil {
 		err = f.check(v)
+	}
+	if s, ok := v.(string); ok && s != "" && f.tag.Get("path") != "" && !filepath.IsAbs(s) {
+		v = filepath.Join(r.dir, s)
 	}
 	if err != nil {
 		r.fail(n.Line, f.path, "%v", err)
@@ -140,7 +144,7 @@ func number(v any) float64 {
 func format(v reflect.Value) string {
 	switch x := v.Interface().(type) {
 	case time.Duration:
-		return formatDuration(x)
+		return FormatDuration(x)
 	case time.Time:
 		if x.IsZero() {
 			return ""

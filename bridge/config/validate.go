@@ -9,75 +9,57 @@ import (
 	"ntsbridge/bridge/ntp"
 )
 
-// refuse notes a problem of meaning, unless something at that place could not
-// even be read: then it would only be a consequence.
-func (r *reader) refuse(path, text string, args ...any) {
-	for bad := range r.bad {
-		if within(bad, path) || within(path, bad) {
-			return
-		}
-	}
-	c := Config{lines: r.lines}
-	r.note(c.Line(path), path, text, args...)
-}
-
-// within reports whether path is outer or lies inside it.
-func within(outer, path string) bool {
-	rest, ok := strings.CutPrefix(path, outer)
-	return ok && (rest == "" || rest[0] == '.' || rest[0] == '[')
-}
-
 // validate checks what goes beyond one option.
-func (c *Config) validate(r *reader) {
-	validateListen(r, "server.listen", c.Server.Listen)
-	validateListen(r, "nts.listen", c.NTS.Listen)
-	limits := c.validateLimits(r)
-	c.validateAccess(r, limits)
-	c.validateKeys(r)
-	c.validateAutokey(r)
-	c.validateClock(r)
-	c.validateSources(r)
-	c.validateReferenceClocks(r)
-	c.validateBroadcast(r)
-	c.validateNTS(r)
+func (c *Config) validate(j *judge) {
+	validateListen(j, "server.listen", c.Server.Listen)
+	validateListen(j, "nts.listen", c.NTS.Listen)
+	limits := c.validateLimits(j)
+	c.validateAccess(j, limits)
+	c.validateKeys(j)
+	c.validateAutokey(j)
+	c.validateClock(j)
+	c.validateSources(j)
+	c.validateReferenceClocks(j)
+	c.validateBroadcast(j)
+	c.validateNTS(j)
 }
 
-func validateListen(r *reader, path string, listen []netip.AddrPort) {
+func validateListen(j *judge, path string, listen []netip.AddrPort) {
 	for i, a := range listen {
 		if a.IsValid() && slices.Contains(listen[:i], a) {
-			r.refuse(fmt.Sprintf("%s[%d]", path, i), "%v is in the list twice; delete one", a)
+			j.refuse(fmt.Sprintf("%s[%d]", path, i), "%v is in the list twice; delete one", a)
 		}
 	}
 }
 
 // validateLimits returns the names of the limits.
-func (c *Config) validateLimits(r *reader) map[string]bool {
+func (c *Config) validateLimits(j *judge) map[string]bool {
 	names := make(map[string]bool)
 	for i, l := range c.RateLimit.Limits {
 		path := fmt.Sprintf("rate_limit.limits[%d].name", i)
 		switch {
 		case l.Name == "":
-			r.refuse(path, "is missing; give the limit a name, so that access rules can refer to it")
-		case l.Name == rateNone:
-			r.refuse(path, "the name none stands for no limit; choose another one")
+			j.refuse(path, "is missing; give the limit a name, so that access rules can refer to it")
+		case l.Name == RateNone:
+			j.refuse(path, "the name none stands for no limit; choose another one")
 		case names[l.Name]:
-			r.refuse(path, "%.60q is already the name of another limit; choose another one", l.Name)
+			j.refuse(path, "%.60q is already the name of another limit; choose another one", l.Name)
 		}
 		names[l.Name] = true
 	}
 	return names
 }
 
-func (c *Config) validateAccess(r *reader, limits map[string]bool) {
+func (c *Config) validateAccess(j *judge, limits map[string]bool) {
 	d := &c.Access.Default
 	if len(d.Prefixes) > 0 {
-		r.refuse("access.default.prefixes", "the default has no prefixes; write a rule below access.rules")
+		j.refuse("access.default.prefixes", "the default has no prefixes; write a rule below access.rules")
 	}
 	if d.SourcePort123 {
-		r.refuse("access.default.source_port_123", `the default is for every source port; write a rule with `+
+		j.refuse("access.default.source_port_123", `the default is for every source port; write a rule with `+
 			`prefixes: ["0.0.0.0/0", "::/0"] below access.rules`)
 	}
-	d.validate(r, "access.default", limits)
+	d.validate(j, "access.default", limits)
 	type entry struct {
 		prefix  netip.Prefix
 		port123 bool
@@ -85,114 +67,114 @@ func (c *Config) validateAccess(r *reader, limits map[string]bool) {
 	seen := make(map[entry]string)
 	for i := range c.Access.Rules {
 		rule, path := &c.Access.Rules[i], fmt.Sprintf("access.rules[%d]", i)
-		rule.validate(r, path, limits)
+		rule.validate(j, path, limits)
 		if len(rule.Prefixes) == 0 {
-			r.refuse(path+".prefixes", "is missing; write the networks that the rule is for")
+			j.refuse(path+".prefixes", "is missing; write the networks that the rule is for")
 		}
-		for j, p := range rule.Prefixes {
-			at := fmt.Sprintf("%s.prefixes[%d]", path, j)
+		for k, p := range rule.Prefixes {
+			at := fmt.Sprintf("%s.prefixes[%d]", path, k)
 			e := entry{p, rule.SourcePort123}
 			if first, ok := seen[e]; ok && p.IsValid() {
-				r.refuse(at, "%v is already in line %d; a network can have one rule (and one with source_port_123)",
-					p, r.lines[first])
+				j.refuse(at, "%v is already in line %d; a network can have one rule (and one with source_port_123)",
+					p, j.origins[first].Line)
 			}
 			seen[e] = at
 		}
 	}
 }
 
-func (a *AccessRule) validate(r *reader, path string, limits map[string]bool) {
-	if a.Rate != rateNone && !limits[a.Rate] {
-		r.refuse(path+".rate", "there is no limit %.60q; add it to rate_limit.limits, or write none", a.Rate)
+func (a *AccessRule) validate(j *judge, path string, limits map[string]bool) {
+	if a.Rate != RateNone && !limits[a.Rate] {
+		j.refuse(path+".rate", "there is no limit %.60q; add it to rate_limit.limits, or write none", a.Rate)
 	}
 	if len(a.Kinds) == 0 {
-		r.refuse(path+".kinds", "is empty; write action: deny if nobody is to be answered")
+		j.refuse(path+".kinds", "is empty; write action: deny if nobody is to be answered")
 	}
 	for i, k := range a.Kinds {
 		if slices.Contains(a.Kinds[:i], k) {
-			r.refuse(fmt.Sprintf("%s.kinds[%d]", path, i), "%v is in the list twice; delete one", k)
+			j.refuse(fmt.Sprintf("%s.kinds[%d]", path, i), "%v is in the list twice; delete one", k)
 		}
 	}
 	if len(a.Keys) > 0 && !slices.Contains(a.Kinds, ntp.KindSymmetric) {
-		r.refuse(path+".keys", "has no effect without the kind symmetric; add it to kinds, or delete keys")
+		j.refuse(path+".keys", "has no effect without the kind symmetric; add it to kinds, or delete keys")
 	}
-	if a.Action == actionDeny && len(a.Keys) > 0 {
-		r.refuse(path+".keys", "has no effect with action: deny; delete it")
+	if a.Action == ActionDeny && len(a.Keys) > 0 {
+		j.refuse(path+".keys", "has no effect with action: deny; delete it")
 	}
 }
 
-func (c *Config) validateKeys(r *reader) {
+func (c *Config) validateKeys(j *judge) {
 	seen := make(map[string]bool)
 	for i, f := range c.Keys.Files {
 		path := fmt.Sprintf("keys.files[%d].path", i)
 		switch {
 		case f.Path == "":
-			r.refuse(path, "is missing; write the name of the key file")
+			j.refuse(path, "is missing; write the name of the key file")
 		case seen[f.Path]:
-			r.refuse(path, "the file is in the list twice; delete one")
+			j.refuse(path, "the file is in the list twice; delete one")
 		}
 		seen[f.Path] = true
 	}
 	if len(c.Keys.Trusted) > 0 && len(c.Keys.Files) == 0 {
-		r.refuse("keys.trusted", "names keys, but keys.files names no file; add it, or delete the line")
+		j.refuse("keys.trusted", "names keys, but keys.files names no file; add it, or delete the line")
 	}
 }
 
-func (c *Config) validateAutokey(r *reader) {
+func (c *Config) validateAutokey(j *judge) {
 	a := &c.Autokey
 	for path, name := range map[string]string{"autokey.host": a.Host, "autokey.ident": a.Ident} {
 		if strings.ContainsAny(name, "/ ") || name == "." || name == ".." {
-			r.refuse(path, "%.60q cannot be part of a file name; write the name as ntp-keygen got it", name)
+			j.refuse(path, "%.60q cannot be part of a file name; write the name as ntp-keygen got it", name)
 		}
 	}
 	if n := a.Budget.Clients; n&(n-1) != 0 {
-		r.refuse("autokey.budget.clients", "%d is not a power of two; write such as 4096 or 8192", n)
+		j.refuse("autokey.budget.clients", "%d is not a power of two; write such as 4096 or 8192", n)
 	}
 	if a.Enabled && a.KeysDir == "" {
-		r.refuse("autokey.keysdir", "is missing; write the directory with the ntpkey_* files")
+		j.refuse("autokey.keysdir", "is missing; write the directory with the ntpkey_* files")
 	}
 	if a.Takeover.Enabled && !a.Enabled {
-		r.refuse("autokey.takeover.enabled", "has no effect without autokey.enabled: true")
+		j.refuse("autokey.takeover.enabled", "has no effect without autokey.enabled: true")
 	}
 	if a.Takeover.Enabled && a.Takeover.Until.IsZero() {
-		r.refuse("autokey.takeover.until", "is missing; write the date on which the last of ntpd's clients "+
+		j.refuse("autokey.takeover.until", "is missing; write the date on which the last of ntpd's clients "+
 			"will have been restarted: anybody can forge the cookies that takeover accepts")
 	}
 }
 
-func (c *Config) validateNTS(r *reader) {
+func (c *Config) validateNTS(j *judge) {
 	n := &c.NTS
 	for i, cert := range n.Certificates {
 		path := fmt.Sprintf("nts.certificates[%d]", i)
 		if cert.Cert == "" {
-			r.refuse(path+".cert", "is missing; write the file with the certificate chain (PEM)")
+			j.refuse(path+".cert", "is missing; write the file with the certificate chain (PEM)")
 		}
 		if cert.Key == "" {
-			r.refuse(path+".key", "is missing; write the file with the private key (PEM)")
+			j.refuse(path+".key", "is missing; write the file with the private key (PEM)")
 		}
 	}
 	if len(n.AEADs) == 0 {
-		r.refuse("nts.aeads", "is empty; write AES-SIV-CMAC-256, which every client has (RFC 8915), or delete the line")
+		j.refuse("nts.aeads", "is empty; write AES-SIV-CMAC-256, which every client has (RFC 8915), or delete the line")
 	}
 	for i, a := range n.AEADs {
 		if slices.Contains(n.AEADs[:i], a) && a != 0 {
-			r.refuse(fmt.Sprintf("nts.aeads[%d]", i), "%v is in the list twice; delete one", a)
+			j.refuse(fmt.Sprintf("nts.aeads[%d]", i), "%v is in the list twice; delete one", a)
 		}
 	}
 	if n.Server != "" && !validHost(n.Server) {
-		r.refuse("nts.server", "%.60q is neither a name nor an address; write it as clients would look it up", n.Server)
+		j.refuse("nts.server", "%.60q is neither a name nor an address; write it as clients would look it up", n.Server)
 	}
 	for i, name := range n.Names {
 		if !validHost(name) {
-			r.refuse(fmt.Sprintf("nts.names[%d]", i), "%.60q is neither a name nor an address", name)
+			j.refuse(fmt.Sprintf("nts.names[%d]", i), "%.60q is neither a name nor an address", name)
 		}
 	}
 	if n.Limits.Clients < n.Limits.Connections {
-		r.refuse("nts.limits.clients", "%d is less than nts.limits.connections; write at least %d",
+		j.refuse("nts.limits.clients", "%d is less than nts.limits.connections; write at least %d",
 			n.Limits.Clients, n.Limits.Connections)
 	}
 	if n.Enabled && !n.Generate && len(n.Certificates) == 0 {
-		r.refuse("nts.certificates", "is missing, and nts.generate is false; write certificate and key, or nts.enabled: false")
+		j.refuse("nts.certificates", "is missing, and nts.generate is false; write certificate and key, or nts.enabled: false")
 	}
 }
 

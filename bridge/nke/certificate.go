@@ -28,7 +28,8 @@ const minRSABits = 2048
 
 // Certificates are what a server shows to its clients. They are immutable.
 type Certificates struct {
-	pairs  []pair
+	pairs  []pair // none: every handshake fails
+	broken []Broken
 	stamps []stamp
 }
 
@@ -37,34 +38,80 @@ type pair struct {
 	cert  tls.Certificate
 }
 
+// Broken is a certificate that cannot be used.
+type Broken struct {
+	Files Files
+	Err   error
+}
+
 // LoadCertificates reads and checks certificates with their keys. It refuses
 // what clients would refuse for ever: a key that does not belong to the
 // certificate, a weak key or signature. Validity in time is not its business:
-// see Status.
+// see Status. A certificate that cannot be used does not take the others with
+// it: the error is of all of those, and what is returned has the rest.
 func LoadCertificates(files []Files) (*Certificates, error) {
+	return ReadCertificates(files, os.ReadFile)
+}
+
+// ReadCertificates is LoadCertificates with another way to read files.
+func ReadCertificates(files []Files, read func(path string) ([]byte, error)) (*Certificates, error) {
 	if len(files) == 0 {
 		return nil, errors.New("nke: no certificate files named")
 	}
 	c := &Certificates{stamps: stampsOf(files)}
+	var errs []error
 	for _, f := range files {
-		p, err := loadPair(f)
+		p, err := loadPair(f, read)
 		if err != nil {
-			return nil, err
+			c.broken = append(c.broken, Broken{f, err})
+			errs = append(errs, err)
+			continue
 		}
 		c.pairs = append(c.pairs, p)
 	}
-	return c, nil
+	return c, errors.Join(errs...)
 }
 
-func loadPair(f Files) (pair, error) {
-	cert, err := os.ReadFile(f.Certificate)
+// Broken returns those that cannot be used.
+func (c *Certificates) Broken() []Broken { return c.broken }
+
+// Chains returns the chains that are shown, leaf first.
+func (c *Certificates) Chains() [][]*x509.Certificate {
+	var chains [][]*x509.Certificate
+	for _, p := range c.pairs {
+		chain := []*x509.Certificate{p.cert.Leaf}
+		for _, der := range p.cert.Certificate[1:] {
+			if x, err := x509.ParseCertificate(der); err == nil {
+				chain = append(chain, x)
+			}
+		}
+		chains = append(chains, chain)
+	}
+	return chains
+}
+
+// instead returns the certificates with those of old in place of broken ones.
+func (c *Certificates) instead(old *Certificates) *Certificates {
+	out := *c
+	for _, b := range c.broken {
+		i := slices.IndexFunc(old.pairs, func(p pair) bool { return p.files == b.Files })
+		if i >= 0 {
+			out.pairs = append(slices.Clip(out.pairs), old.pairs[i])
+		}
+	}
+	return &out
+}
+
+func loadPair(f Files, read func(string) ([]byte, error)) (pair, error) {
+	cert, err := read(f.Certificate)
 	if err != nil {
 		return pair{}, fmt.Errorf("nke: certificate: %w", err)
 	}
-	key, err := os.ReadFile(f.Key)
+	key, err := read(f.Key)
 	if err != nil {
 		return pair{}, fmt.Errorf("nke: private key: %w", err)
 	}
+	key = slices.Clone(key)
 	defer clear(key)
 	c, err := tls.X509KeyPair(cert, key)
 	if err != nil {
@@ -110,6 +157,9 @@ func checkLeaf(leaf *x509.Certificate) error {
 	return nil
 }
 
+// errNoCertificate is why handshakes fail until there is a usable one.
+var errNoCertificate = errors.New("nke: no certificate can be used")
+
 // choose returns the certificate for a client: by the name it asks for, or,
 // as it cannot ask for an address, by the address it came to.
 func (c *Certificates) choose(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
@@ -129,6 +179,9 @@ func (c *Certificates) choose(hello *tls.ClientHelloInfo) (*tls.Certificate, err
 		if fallback == nil && usable(hello, cert) {
 			fallback = cert
 		}
+	}
+	if len(c.pairs) == 0 {
+		return nil, errNoCertificate
 	}
 	if fallback == nil {
 		fallback = &c.pairs[0].cert

@@ -413,7 +413,7 @@ func TestReloadByItself(t *testing.T) {
 	eventually(t, "failure seen", func() bool { return s.Status(time.Now()).ReloadError != "" })
 	replace(t, files.Key, other.Key)
 	eventually(t, "new certificate shown", func() bool { return shownName(t, addr, "") == "new.test" })
-	if n := strings.Count(log.String(), "not reloaded"); n != 1 {
+	if n := strings.Count(log.String(), "cannot be used"); n != 1 {
 		t.Errorf("failure logged %d times", n)
 	}
 }
@@ -421,9 +421,10 @@ func TestReloadByItself(t *testing.T) {
 func TestApply(t *testing.T) {
 	files, other := selfSigned(t, "old.test"), selfSigned(t, "new.test")
 	s, addr := listen(t, testConfig(t, files))
-	bad := testConfig(t, nke.Files{Certificate: "/nonexistent", Key: "/nonexistent"})
-	if err := s.Apply(bad); !errors.Is(err, fs.ErrNotExist) {
-		t.Errorf("error %v", err)
+	bad := testConfig(t, files)
+	bad.Limits.Prefixes = 1
+	if err := s.Apply(bad); err == nil {
+		t.Error("a configuration that makes no sense was taken")
 	}
 	if got := shownName(t, addr, ""); got != "old.test" {
 		t.Errorf("%q after a refused configuration", got)
@@ -434,6 +435,47 @@ func TestApply(t *testing.T) {
 	if got := shownName(t, addr, ""); got != "new.test" {
 		t.Errorf("%q after the new configuration", got)
 	}
+}
+
+// One certificate that cannot be used is its own failure, and what was served
+// in its place before stays.
+func TestBrokenAmongOthers(t *testing.T) {
+	a, b := selfSigned(t, "a.test"), selfSigned(t, "b.test")
+	s, addr := listen(t, testConfig(t, nke.Files{Certificate: "/nonexistent", Key: "/nonexistent"}, a, b))
+	for _, name := range []string{"a.test", "b.test"} {
+		if got := shownName(t, addr, name); got != name {
+			t.Errorf("%q is shown to who asks for %s", got, name)
+		}
+	}
+	if err := os.WriteFile(b.Certificate, []byte("garbage"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Reload(); err == nil || !strings.Contains(err.Error(), b.Certificate) || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("reload: %v", err)
+	}
+	if got := shownName(t, addr, "b.test"); got != "b.test" {
+		t.Errorf("%q is shown after the file was broken", got)
+	}
+}
+
+// Without any, the server waits for one.
+func TestNoneAtFirst(t *testing.T) {
+	real := selfSigned(t, "late.test")
+	files := nke.Files{Certificate: filepath.Join(t.TempDir(), "cert.pem"), Key: real.Key}
+	config := testConfig(t, files)
+	config.PollInterval = 5 * time.Millisecond
+	_, addr := listen(t, config)
+	if _, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{nts.ALPN}}); err == nil {
+		t.Error("a handshake without a certificate")
+	}
+	replace(t, files.Certificate, real.Certificate)
+	eventually(t, "the certificate is shown", func() bool {
+		conn, err := tls.Dial("tcp", addr, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{nts.ALPN}})
+		if err != nil {
+			return false
+		}
+		return conn.Close() == nil
+	})
 }
 
 // lockedBuffer is a log that a test reads while others write.

@@ -36,22 +36,27 @@ func (s *Server) load() error {
 	// Before reading, so that a change in between is seen next time.
 	s.seen = stampsOf(config.Certificates)
 	certs, err := LoadCertificates(config.Certificates)
+	s.use(certs, err)
+	if err == nil {
+		config.Logger.Info("certificates loaded", "count", len(certs.pairs))
+	}
+	return err
+}
+
+// use makes certificates the current ones; in place of those that cannot be
+// used, which is err, the old ones stay.
+func (s *Server) use(certs *Certificates, err error) {
+	s.seen = certs.stamps
+	if old := s.certs.Load(); old != nil {
+		certs = certs.instead(old)
+	}
+	s.certs.Store(certs)
+	s.lastError.Store(nil)
 	if err != nil {
 		text := err.Error()
 		s.lastError.Store(&text)
-		config.Logger.Error("certificates not reloaded, the old ones stay in use", "error", err)
-		return err
+		s.config.Load().Logger.Error("a certificate cannot be used; if there was an earlier one, it stays in use", "error", err)
 	}
-	s.use(certs)
-	config.Logger.Info("certificates loaded", "count", len(certs.pairs))
-	return nil
-}
-
-// use makes certificates the current ones.
-func (s *Server) use(certs *Certificates) {
-	s.seen = certs.stamps
-	s.certs.Store(certs)
-	s.lastError.Store(nil)
 	s.complain()
 }
 

@@ -41,13 +41,9 @@ func Listen(config Config) (*Server, error) {
 	if err := config.complete(); err != nil {
 		return nil, err
 	}
-	certs, err := LoadCertificates(config.Certificates)
-	if err != nil {
-		return nil, err
-	}
-	s := &Server{gate: newGate(), seen: certs.stamps, quiet: newQuiet(config.Logger)}
+	s := &Server{gate: newGate(), quiet: newQuiet(config.Logger)}
 	s.config.Store(&config)
-	s.certs.Store(certs)
+	s.use(LoadCertificates(config.Certificates))
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.tls = &tls.Config{
 		MinVersion:             tls.VersionTLS13,
@@ -67,7 +63,6 @@ func Listen(config Config) (*Server, error) {
 		s.wait.Go(func() { s.accept(l) })
 	}
 	s.wait.Go(s.watch)
-	s.complain()
 	return s, nil
 }
 
@@ -115,15 +110,12 @@ func (s *Server) Prepare(config Config) (commit func(), err error) {
 	if err := config.complete(); err != nil {
 		return nil, err
 	}
-	certs, err := LoadCertificates(config.Certificates)
-	if err != nil {
-		return nil, err
-	}
+	certs, broken := LoadCertificates(config.Certificates)
 	return func() {
 		s.reload.Lock()
 		defer s.reload.Unlock()
 		s.config.Store(&config)
-		s.use(certs)
+		s.use(certs, broken)
 	}, nil
 }
 

@@ -54,7 +54,7 @@ func TestFirstStart(t *testing.T) {
 	s := open(t, dir, nil)
 	load(t, s, f)
 	commit(t, s)
-	for _, path := range []string{f.Path, s.marker()} {
+	for _, path := range []string{f.Path, s.Marker()} {
 		if info, err := os.Stat(path); err != nil || info.Mode().Perm() != Secret {
 			t.Errorf("%s: %v, %v", path, info, err)
 		}
@@ -78,7 +78,7 @@ func TestLost(t *testing.T) {
 	if _, _, err := open(t, dir, nil).Load(seed); !errors.As(err, &lost) {
 		t.Fatalf("a restart: %v", err)
 	}
-	for _, part := range []string{seed.Path, "restore it", running.marker(), "clients are lost"} {
+	for _, part := range []string{seed.Path, "restore it", running.Marker(), "clients are lost"} {
 		if !strings.Contains(lost.Error(), part) {
 			t.Errorf("%q is not in %q", part, lost)
 		}
@@ -99,11 +99,11 @@ func TestLost(t *testing.T) {
 	if err := os.Remove(seed.Path); err != nil {
 		t.Fatal(err)
 	}
-	text, err := os.ReadFile(running.marker())
+	text, err := os.ReadFile(running.Marker())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(running.marker(), []byte(strings.ReplaceAll(string(text), seed.Path+"\n", "")), 0o600); err != nil {
+	if err := os.WriteFile(running.Marker(), []byte(strings.ReplaceAll(string(text), seed.Path+"\n", "")), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if got, made := load(t, open(t, dir, nil), seed); got != "3\n" || !made {

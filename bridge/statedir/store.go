@@ -67,7 +67,7 @@ func Open(dir string, previous *Store) (*Store, error) {
 			s.known[path] = content
 		}
 	}
-	text, err := read(s.marker())
+	text, err := read(s.Marker())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("state directory: %w", err)
 	}
@@ -79,7 +79,8 @@ func Open(dir string, previous *Store) (*Store, error) {
 	return s, nil
 }
 
-func (s *Store) marker() string { return filepath.Join(s.dir, markerName) }
+// Marker returns the path of the list of files that earlier starts had.
+func (s *Store) Marker() string { return filepath.Join(s.dir, markerName) }
 
 // Path returns the path of a file in the directory.
 func (s *Store) Path(name string) string { return filepath.Join(s.dir, name) }
@@ -97,7 +98,7 @@ func (s *Store) Load(f File) (content []byte, made bool, err error) {
 		s.pending = append(s.pending, pending{f, content})
 		s.notices = append(s.notices, fmt.Sprintf("%s: %s was gone and is written back from memory", f.What, f.Path))
 	case slices.Contains(s.marked, f.Path):
-		return nil, false, &LostError{f, s.marker()}
+		return nil, false, &LostError{f, s.Marker()}
 	default:
 		if content, err = f.Make(); err != nil {
 			return nil, false, fmt.Errorf("%s: %w", f.What, err)
@@ -162,7 +163,7 @@ func (s *Store) mark() error {
 	for _, path := range s.marked {
 		fmt.Fprintln(&text, path)
 	}
-	return Write(s.marker(), text.Bytes(), Secret)
+	return Write(s.Marker(), text.Bytes(), Secret)
 }
 
 // clean removes what writers that were killed left: of files in this directory,

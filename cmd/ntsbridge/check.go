@@ -2,19 +2,20 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
-	"path/filepath"
-	"time"
 
 	"github.com/spf13/cobra"
 
+	"ntsbridge/bridge"
 	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/material"
 )
 
 type checkFlags struct {
-	file, stateDir, runDir string
-	json, strict           bool
+	configFlags
+	json, strict, offline, noClock bool
 }
 
 // newCheckCommand returns the command that validates a configuration and
@@ -22,45 +23,47 @@ type checkFlags struct {
 func newCheckCommand() *cobra.Command {
 	var f checkFlags
 	cmd := &cobra.Command{
-		Use:   "check -c FILE",
+		Use:   "check [FILE]",
 		Short: "Validate a configuration and say who would be served how",
-		Long: `Reads a configuration and everything that it names: key files, Autokey files,
-certificates, directories, addresses. Changes nothing. Prints who would be
-served how to standard output, and what is wrong to standard error.
+		Long: `Does what a start of the server does, but for serving: reads a configuration and
+everything that it names (key files, Autokey files, certificates), and asks the
+machine for the addresses, directories and capabilities that serve needs. Changes
+nothing. Prints who would be served how to standard output, and what is wrong to
+standard error, in three grades:
 
-Exit status: 0 good; 1 serve would fail; 2 wrong usage; 3 warnings, with --strict.`,
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+  error        serve would not start
+  not served   serve starts, and this is not served or not followed
+  warning      works, but not safely, not for long or not as it seems
+
+Run it as the user that the daemon runs as. On another machine use --offline.
+
+Exit status: 0 serve starts; 1 serve would not start; 2 wrong usage; 3 serve
+starts, but something is not served or there are warnings, with --strict.`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				if f.file != "" && f.file != args[0] {
+					return usageError("two configurations named, %s and %s; name one", f.file, args[0])
+				}
+				f.file = args[0]
+			}
 			return f.run(cmd.OutOrStdout(), cmd.ErrOrStderr())
 		},
 	}
+	f.add(cmd)
 	flags := cmd.Flags()
-	flags.StringVarP(&f.file, "config", "c", "", "configuration `FILE`")
-	addDirFlags(cmd, &f.stateDir, &f.runDir)
 	flags.BoolVar(&f.json, "json", false, "print one JSON object")
-	flags.BoolVar(&f.strict, "strict", false, "end with status 3 if there are warnings")
+	flags.BoolVar(&f.strict, "strict", false, "end with status 3 if something is not served, or there are warnings")
+	flags.BoolVar(&f.offline, "offline", false, "do not ask this machine for addresses, directories and capabilities")
+	flags.BoolVar(&f.noClock, "no-clock", false, "check for serve --no-clock")
 	return cmd
 }
 
 func (f *checkFlags) run(out, errOut io.Writer) error {
 	if f.file == "" {
-		return usageError("no configuration named; write ntsbridge check -c FILE")
+		return usageError("no configuration named; write ntsbridge check FILE")
 	}
-	for _, dir := range []*string{&f.stateDir, &f.runDir} {
-		if *dir == "" {
-			continue
-		}
-		var err error
-		if *dir, err = filepath.Abs(*dir); err != nil {
-			return err
-		}
-	}
-	report, err := config.Check(f.file, config.CheckOptions{
-		Environment: config.CurrentEnvironment(),
-		Now:         time.Now(),
-		StateDir:    f.stateDir,
-		RunDir:      f.runDir,
-	})
+	report, err := f.check()
 	if err != nil {
 		return err
 	}
@@ -70,7 +73,23 @@ func (f *checkFlags) run(out, errOut io.Writer) error {
 	return f.verdict(report)
 }
 
-func (f *checkFlags) print(report *config.Report, out, errOut io.Writer) error {
+// check does it; the error is about a configuration file that cannot be read
+// at all.
+func (f *checkFlags) check() (*material.Report, error) {
+	cfg, err := f.load()
+	var problems config.Problems
+	if errors.As(err, &problems) {
+		report := material.NewReport(f.file)
+		report.Problems(problems)
+		return report, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return bridge.Check(cfg, f.file, bridge.Options{NoClock: f.noClock}, f.offline), nil
+}
+
+func (f *checkFlags) print(report *material.Report, out, errOut io.Writer) error {
 	if f.json {
 		encoder := json.NewEncoder(out)
 		encoder.SetIndent("", "  ")
@@ -80,24 +99,26 @@ func (f *checkFlags) print(report *config.Report, out, errOut io.Writer) error {
 		if err := report.WriteServed(out); err != nil {
 			return err
 		}
-		if report.Count(config.Note) > 0 {
+		if report.Findings.Count(material.Note) > 0 {
 			fmt.Fprintln(out)
 		}
-		if err := report.WriteFindings(out, config.Note); err != nil {
+		if err := report.Findings.Write(out, material.Note); err != nil {
 			return err
 		}
 	}
-	return report.WriteFindings(errOut, config.Warning, config.Failure)
+	return report.Findings.Write(errOut, material.Warning, material.NotServed, material.NoStart)
 }
 
 // verdict turns the findings into an exit status.
-func (f *checkFlags) verdict(report *config.Report) error {
-	failures, warnings := report.Count(config.Failure), report.Count(config.Warning)
+func (f *checkFlags) verdict(report *material.Report) error {
+	count := report.Findings.Count
+	errs, lost, warnings := count(material.NoStart), count(material.NotServed), count(material.Warning)
+	verdict := fmt.Errorf("%s: %d errors, %d not served, %d warnings", f.file, errs, lost, warnings)
 	switch {
-	case failures > 0:
-		return &statusError{exitFailed, fmt.Errorf("%s: %d errors, %d warnings", f.file, failures, warnings)}
-	case warnings > 0 && f.strict:
-		return &statusError{exitFindings, fmt.Errorf("%s: %d warnings", f.file, warnings)}
+	case errs > 0:
+		return &statusError{exitFailed, verdict}
+	case lost+warnings > 0 && f.strict:
+		return &statusError{exitFindings, verdict}
 	}
 	return nil
 }

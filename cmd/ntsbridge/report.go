@@ -18,16 +18,26 @@ type reportFlags struct {
 }
 
 // daemonFlags say which daemon is asked.
-type daemonFlags struct{ config, runDir string }
+type daemonFlags struct{ configFlags }
 
 func (f *daemonFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVarP(&f.config, "config", "c", "", "configuration `FILE` of the running daemon")
-	addDirFlags(cmd, nil, &f.runDir)
+	cmd.Flags().StringVarP(&f.file, "config", "c", "", "configuration `FILE` of the running daemon")
+	f.bind(cmd, "run_dir", "run-dir", "`DIRECTORY` of the control socket (default from the configuration)")
+}
+
+// socket returns the socket of the daemon that was started with the same
+// configuration and run directory.
+func (f *daemonFlags) socket() (string, error) {
+	cfg, err := f.load()
+	if err != nil {
+		return "", err
+	}
+	return cfg.Control.Socket, nil
 }
 
 // client returns what asks the daemon.
 func (f *daemonFlags) client() (*control.Client, error) {
-	socket, err := controlSocket(f.config, f.runDir)
+	socket, err := f.socket()
 	if err != nil {
 		return nil, err
 	}

@@ -6,22 +6,18 @@ import (
 	"io"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"syscall"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
 
 	"ntsbridge/bridge"
-	"ntsbridge/bridge/config"
 )
 
-// serveFlags are the flags of serve; they go before what the file says.
+// serveFlags are the flags of serve.
 type serveFlags struct {
-	config   string
-	stateDir string
-	runDir   string
-	noClock  bool
+	configFlags
+	noClock bool
 }
 
 func newServeCommand() *cobra.Command {
@@ -35,47 +31,9 @@ func newServeCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return f.serve(cmd.OutOrStdout()) },
 	}
-	cmd.Flags().StringVarP(&f.config, "config", "c", "", "configuration `FILE`")
-	addDirFlags(cmd, &f.stateDir, &f.runDir)
+	f.add(cmd)
 	cmd.Flags().BoolVar(&f.noClock, "no-clock", false, "never touch the system clock, whatever clock.mode says: measure and serve only")
 	return cmd
-}
-
-func addDirFlags(cmd *cobra.Command, stateDir, runDir *string) {
-	if stateDir != nil {
-		cmd.Flags().StringVar(stateDir, "state-dir", "", "`DIRECTORY` of what survives a restart (default from the configuration)")
-	}
-	cmd.Flags().StringVar(runDir, "run-dir", "", "`DIRECTORY` of the control socket (default from the configuration)")
-}
-
-// fallbackStratum is what the daemon serves without a configuration while
-// nothing disciplines the clock, so that it works on a fresh machine.
-const fallbackStratum = 10
-
-// load reads the configuration, or takes the embedded default, and resolves
-// it.
-func (f *serveFlags) load() (*config.Config, error) {
-	cfg := config.Default()
-	if f.config != "" {
-		var err error
-		if cfg, err = config.Load(f.config); err != nil {
-			return nil, err
-		}
-	} else {
-		cfg.Clock.FallbackStratum = fallbackStratum
-	}
-	for _, d := range []struct{ flag, option *string }{{&f.stateDir, &cfg.StateDir}, {&f.runDir, &cfg.RunDir}} {
-		if *d.flag == "" {
-			continue
-		}
-		abs, err := filepath.Abs(*d.flag)
-		if err != nil {
-			return nil, err
-		}
-		*d.option = abs
-	}
-	cfg.Resolve(config.CurrentEnvironment())
-	return cfg, nil
 }
 
 func (f *serveFlags) serve(out io.Writer) error {
@@ -95,7 +53,7 @@ func (f *serveFlags) serve(out io.Writer) error {
 	for _, a := range b.Addresses() {
 		log.Info("serving", "ntp", a.String())
 	}
-	if f.config == "" {
+	if f.file == "" {
 		fmt.Fprint(out, b.ClientLines())
 	}
 	for {

@@ -2,16 +2,14 @@ package main
 
 import (
 	"encoding/json"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
-	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
 )
 
 func newServerStatsCommand() *cobra.Command {
-	var configFile, runDir string
+	var f daemonFlags
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "serverstats",
@@ -19,7 +17,7 @@ func newServerStatsCommand() *cobra.Command {
 		Long:  "Print the counters of the running server: chronyc's serverstats first, then requests by\nkind of authentication, version and reason, and what was sent.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			socket, err := controlSocket(configFile, runDir)
+			socket, err := f.socket()
 			if err != nil {
 				return err
 			}
@@ -35,29 +33,7 @@ func newServerStatsCommand() *cobra.Command {
 			return stats.WriteText(cmd.OutOrStdout())
 		},
 	}
-	cmd.Flags().StringVarP(&configFile, "config", "c", "", "configuration `FILE` of the running server")
-	addDirFlags(cmd, nil, &runDir)
+	f.add(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd
-}
-
-// controlSocket returns the socket of the daemon that was started with the
-// same configuration and run directory.
-func controlSocket(configFile, runDir string) (string, error) {
-	cfg := config.Default()
-	if configFile != "" {
-		var err error
-		if cfg, err = config.Load(configFile); err != nil {
-			return "", err
-		}
-	}
-	if runDir != "" {
-		abs, err := filepath.Abs(runDir)
-		if err != nil {
-			return "", err
-		}
-		cfg.RunDir = abs
-	}
-	cfg.Resolve(config.CurrentEnvironment())
-	return cfg.Control.Socket, nil
 }

@@ -60,13 +60,13 @@ func (c *reader) steering() {
 		rate, remark = v[0], ""
 	}
 	clock := c.Clock()
-	draft.Set(c.Draft, &clock.MaxSlewPPM, job.Within(rate, 1, 100000), s).Remark("%s", remark)
-	draft.Set(c.Draft, &clock.StartSlewPPM, job.Within(rate, 1, 100000), s)
+	draft.Set(c.Draft, &clock.MaxSlewPPM, job.Within(rate, 1, 90000), s).Remark("%s", remark)
+	draft.Set(c.Draft, &clock.StartSlewPPM, job.Within(rate, 1, 90000), s)
 	if s, v := c.value("maxdistance", 1); s != nil {
 		draft.Set(c.Draft, &clock.MaxDistance, job.Seconds(v[0], 0.001, 16), s)
 	}
 	if s, v := c.value("maxclockerror", 1); s != nil {
-		draft.Set(c.Draft, &clock.DriftPPM, job.Within(v[0], 0, 500), s)
+		draft.Set(c.Draft, &clock.DriftPPM, job.Within(v[0], 0.001, 500), s)
 	}
 	if s, v := c.value("minsources", 1); s != nil {
 		draft.Set(c.Draft, &clock.MinSources, int(job.Within(v[0], 1, 64)), s)

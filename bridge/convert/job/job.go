@@ -283,7 +283,7 @@ func Within(v, from, upTo float64) float64 {
 }
 
 // Longest is the largest duration that the output takes, s.
-const Longest = 876000 * 3600
+const Longest = 240000 * 3600
 
 func One(s *syntax.Statement) []*syntax.Statement {
 	if s == nil {

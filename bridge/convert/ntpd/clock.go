@@ -138,7 +138,7 @@ func (c *reader) buildTinker(s *syntax.Statement, st *thresholds) {
 		case "stepout":
 			st.stepout, st.outLine = v, s
 		case "dispersion":
-			draft.Set(c.Draft, &c.Clock().DriftPPM, job.Within(v, 0, 500), s)
+			draft.Set(c.Draft, &c.Clock().DriftPPM, job.Within(v, 0.001, 500), s)
 			if v < 0 || v > 500 {
 				r.Note(report.Approximated, "dispersion", "", "the dispersion is bounded by 500 ppm")
 			}

@@ -1,16 +1,18 @@
-package config
+package material
 
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strings"
 
 	"ntsbridge/bridge/access"
+	"ntsbridge/bridge/config"
 )
 
 // access writes the table of who is served, and finds rules that cannot do
 // what they say.
-func (k *checker) access() {
+func (k *loader) servedRules() {
 	d := k.config.Access.Default
 	d.Prefixes = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
 	if d.Name == "" {
@@ -29,20 +31,20 @@ func (k *checker) access() {
 	}
 }
 
-func (k *checker) rule(path string, a *AccessRule, skip map[netip.Prefix]bool) {
+func (k *loader) rule(path string, a *config.AccessRule, skip map[netip.Prefix]bool) {
 	kinds := k.kinds(a)
 	for _, p := range a.Prefixes {
 		if !skip[p] {
-			k.report.Served = append(k.report.Served, k.served(a, p, kinds))
+			k.Served = append(k.Served, k.served(a, p, kinds))
 		}
 	}
-	if a.Action == actionDeny {
+	if a.Action == config.ActionDeny {
 		return
 	}
 	k.usable(path, a, kinds)
 }
 
-func (k *checker) served(a *AccessRule, p netip.Prefix, kinds []string) Served {
+func (k *loader) served(a *config.AccessRule, p netip.Prefix, kinds []string) Served {
 	s := Served{
 		Name: a.Name, Network: p.String(), FromNTP: a.SourcePort123, Kinds: kinds,
 		MinVersion: a.MinVersion, Refused: "nothing", Rate: k.rate(a.Rate), Query: a.Query,
@@ -74,12 +76,12 @@ func keyRanges(keys []access.KeyRange) string {
 }
 
 // rate says a limit in words.
-func (k *checker) rate(name string) string {
+func (k *loader) rate(name string) string {
 	for _, l := range k.config.RateLimit.Limits {
 		if l.Name == name {
-			text := fmt.Sprintf("1 in %s, burst %d", formatDuration(l.Interval), l.Burst)
+			text := fmt.Sprintf("1 in %s, burst %d", config.FormatDuration(l.Interval), l.Burst)
 			if l.Minimum > 0 {
-				text += ", " + formatDuration(l.Minimum) + " apart"
+				text += ", " + config.FormatDuration(l.Minimum) + " apart"
 			}
 			if l.Kiss {
 				text += ", RATE"
@@ -87,16 +89,16 @@ func (k *checker) rate(name string) string {
 			return text
 		}
 	}
-	return rateNone
+	return config.RateNone
 }
 
 // usable finds kinds and keys that a rule names in vain.
-func (k *checker) usable(path string, a *AccessRule, kinds []string) {
+func (k *loader) usable(path string, a *config.AccessRule, kinds []string) {
 	if len(kinds) == 0 {
 		k.find(Warning, path+".kinds", "nobody is answered, as none of these kinds is enabled; enable one, or write action: deny")
 		return
 	}
-	if _, named := k.config.lines[path+".kinds"]; named {
+	if k.config.Has(path + ".kinds") {
 		for i, kind := range a.Kinds {
 			if !strings.Contains(strings.Join(kinds, " "), kind.String()) {
 				k.find(Note, fmt.Sprintf("%s.kinds[%d]", path, i), "%v is not enabled and has no effect here", kind)
@@ -111,11 +113,21 @@ func (k *checker) usable(path string, a *AccessRule, kinds []string) {
 	}
 }
 
-func (k *checker) anyKey(r access.KeyRange) bool {
-	for key := range k.keyTable.All() {
-		if r.Low <= key.ID() && key.ID() <= r.High {
-			return true
+// kinds returns those of a rule's kinds that the configuration can answer.
+func (k *loader) kinds(a *config.AccessRule) []string {
+	c := k.config
+	var kinds []string
+	if a.Action == config.ActionDeny {
+		return nil
+	}
+	enabled := map[string]bool{
+		"none": true, "symmetric": k.Keys.Len() > 0,
+		"autokey": k.Autokey != nil, "nts": c.NTS.Enabled,
+	}
+	for _, kind := range a.Kinds {
+		if enabled[kind.String()] {
+			kinds = append(kinds, kind.String())
 		}
 	}
-	return false
+	return slices.Sorted(slices.Values(kinds))
 }

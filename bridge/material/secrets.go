@@ -1,13 +1,16 @@
-package bridge
+package material
 
 import (
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"ntsbridge/autokey"
+	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/nke"
 	"ntsbridge/bridge/statedir"
 	"ntsbridge/symkey"
 )
@@ -15,9 +18,9 @@ import (
 // secretLen is the length of the site secret for NTS cookies, octets.
 const secretLen = 32
 
-// loadCookieSecret reads the site secret, or makes it on the first start. The
+// cookieSecret reads the site secret, or makes it on the first start. The
 // file holds it in hex, so that it can be copied to other gateways.
-func loadCookieSecret(store *statedir.Store, path string) (secret []byte, made bool, err error) {
+func cookieSecret(store *statedir.Store, path string) (secret []byte, made bool, err error) {
 	text, made, err := store.Load(statedir.File{Path: path, What: "cookie secret", Mode: statedir.Secret,
 		Loss: "every NTS client does one new key establishment",
 		Make: func() ([]byte, error) {
@@ -30,8 +33,8 @@ func loadCookieSecret(store *statedir.Store, path string) (secret []byte, made b
 	}
 	secret, err = hex.DecodeString(strings.TrimSpace(string(text)))
 	if err != nil || len(secret) < secretLen {
-		return nil, false, fmt.Errorf("cookie secret %s: wants at least %d hex digits and nothing else; "+
-			"restore it from another gateway, or delete it and every NTS client will do one new key establishment", path, 2*secretLen)
+		return nil, false, fmt.Errorf("%s has %d octets and wants at least %d hex digits and nothing else; restore it from another gateway, "+
+			"or delete it and its line in %s: every NTS client then does one new key establishment", path, len(text), 2*secretLen, store.Marker())
 	}
 	return secret, made, nil
 }
@@ -47,10 +50,10 @@ func rollSeed() ([]byte, error) {
 	return []byte(hex.EncodeToString(b[:]) + "\n"), nil
 }
 
-// loadSeeds reads the Autokey seeds, newest first, one a line in hex, or rolls
+// seeds reads the Autokey seeds, newest first, one a line in hex, or rolls
 // the first. A lost seed strands real clients until they are restarted, so an
 // unreadable file is an error, never a reason to roll another.
-func loadSeeds(store *statedir.Store, path string) (seeds []autokey.Seed, err error) {
+func seeds(store *statedir.Store, path string) (seeds []autokey.Seed, err error) {
 	text, _, err := store.Load(statedir.File{Path: path, What: "autokey seed", Mode: statedir.Secret, Make: rollSeed,
 		Loss: "every Autokey client then stays unreachable until it is restarted"})
 	if err != nil {
@@ -59,32 +62,34 @@ func loadSeeds(store *statedir.Store, path string) (seeds []autokey.Seed, err er
 	for i, line := range strings.Fields(string(text)) {
 		b, err := hex.DecodeString(line)
 		if err != nil || len(b) != 4 {
-			return nil, fmt.Errorf("autokey seed %s: seed %d is not 8 hex digits; restore the file: "+
+			return nil, fmt.Errorf("%s: seed %d is not 8 hex digits; restore the file: "+
 				"with another seed all Autokey clients stay unreachable until they are restarted", path, i+1)
 		}
 		seeds = append(seeds, autokey.Seed(binary.BigEndian.Uint32(b)))
 	}
 	if len(seeds) == 0 {
-		return nil, fmt.Errorf("autokey seed %s is empty; restore it, or delete it and restart all Autokey clients", path)
+		return nil, fmt.Errorf("%s is empty; restore it, or delete it and its line in %s, and restart all Autokey clients", path, store.Marker())
 	}
 	return seeds, nil
 }
 
-// generatedKeyID and generatedAlgorithm are of the key made on the first
-// start: AES-128-CMAC is what RFC 8573 asks for, and ntpd since 4.2.8p11,
-// ntpsec and chrony have it.
+// GeneratedKeyID is of the key made on the first start. AES-128-CMAC is what
+// RFC 8573 asks for, and ntpd since 4.2.8p11, ntpsec and chrony have it.
 const (
-	generatedKeyID     = 1
+	GeneratedKeyID     = 1
 	generatedAlgorithm = "AES128CMAC"
 )
 
-// loadGeneratedKeys reads the key file of the state directory, or makes it
-// with one key.
-func loadGeneratedKeys(store *statedir.Store, path string) (keys []*symkey.Key, made bool, err error) {
+// GeneratedKeyFile is where the key made on the first start is.
+func GeneratedKeyFile(cfg *config.Config) string { return filepath.Join(cfg.StateDir, "ntp.keys") }
+
+// generatedKeys reads the key file of the state directory, or makes it with one
+// key.
+func generatedKeys(store *statedir.Store, path string) (keys []*symkey.Key, made bool, err error) {
 	text, made, err := store.Load(statedir.File{Path: path, What: "key file", Mode: statedir.Secret,
 		Loss: "every client with a symmetric key of it needs the new one",
 		Make: func() ([]byte, error) {
-			key, err := symkey.Generate(rand.Reader, generatedKeyID, generatedAlgorithm)
+			key, err := symkey.Generate(rand.Reader, GeneratedKeyID, generatedAlgorithm)
 			if err != nil {
 				return nil, err
 			}
@@ -98,4 +103,9 @@ func loadGeneratedKeys(store *statedir.Store, path string) (keys []*symkey.Key, 
 		return nil, false, err
 	}
 	return file.Keys, made, nil
+}
+
+// GeneratedCertificate is where the certificate made on the first start is.
+func GeneratedCertificate(cfg *config.Config) nke.Files {
+	return nke.Files{Certificate: filepath.Join(cfg.StateDir, "nts.crt"), Key: filepath.Join(cfg.StateDir, "nts.key")}
 }

@@ -1,30 +1,13 @@
-package config
+package material
 
 import (
 	"fmt"
 	"io"
 	"strings"
 	"text/tabwriter"
+
+	"ntsbridge/bridge/config"
 )
-
-// Severity grades a Finding.
-type Severity string
-
-// The severities.
-const (
-	Note    Severity = "note"    // worth knowing
-	Warning Severity = "warning" // works, but not safely, not for long or not as it seems
-	Failure Severity = "error"   // serve would not start, or not serve this
-)
-
-// Finding is something that check has to say.
-type Finding struct {
-	Severity Severity `json:"severity"`
-	Problem
-}
-
-// String returns "severity: file:line: path: text".
-func (f Finding) String() string { return string(f.Severity) + ": " + f.Problem.String() }
 
 // Served is a row of the table of who is served how.
 type Served struct {
@@ -39,41 +22,41 @@ type Served struct {
 	Query      bool     `json:"query"`
 }
 
-// Report is what check found.
+// Report is what check has to say.
 type Report struct {
-	File     string    `json:"file"`
-	Findings []Finding `json:"findings"`
-	UDP      []string  `json:"udp"` // addresses for NTP
-	TCP      []string  `json:"tcp"` // addresses for NTS-KE
-	Clock    string    `json:"clock"`
-	Facts    []string  `json:"facts"` // what was loaded
-	Served   []Served  `json:"served"`
+	File     string   `json:"file"`
+	Findings Findings `json:"findings"`
+	UDP      []string `json:"udp"` // addresses for NTP
+	TCP      []string `json:"tcp"` // addresses for NTS-KE
+	Clock    string   `json:"clock"`
+	Facts    []string `json:"facts"` // what was loaded
+	Served   []Served `json:"served"`
 }
 
-// Count returns the number of findings of a severity.
-func (r *Report) Count(s Severity) int {
-	n := 0
-	for _, f := range r.Findings {
-		if f.Severity == s {
-			n++
-		}
-	}
-	return n
+// NewReport returns the report of a file with nothing in it yet.
+func NewReport(file string) *Report {
+	return &Report{File: file, Findings: Findings{}, UDP: []string{}, TCP: []string{}, Facts: []string{}, Served: []Served{}}
 }
 
-// WriteFindings writes those of the given severities, one per line.
-func (r *Report) WriteFindings(w io.Writer, severities ...Severity) error {
-	for _, s := range severities {
-		for _, f := range r.Findings {
-			if f.Severity != s {
-				continue
-			}
-			if _, err := fmt.Fprintln(w, f); err != nil {
-				return err
-			}
+// Problems makes findings of what is wrong in a configuration file.
+func (r *Report) Problems(problems config.Problems) {
+	for _, p := range problems {
+		r.Findings = append(r.Findings, Finding{Grade: NoStart, Problem: p})
+	}
+}
+
+// Add adds what a load found.
+func (r *Report) Add(s *Set) {
+	r.Findings, r.Facts = append(r.Findings, s.Findings...), append(r.Facts, s.Facts...)
+	r.Served, r.Clock = append(r.Served, s.Served...), s.Clock
+	for _, a := range s.config.Server.Listen {
+		r.UDP = append(r.UDP, a.String())
+	}
+	if s.config.NTS.Enabled {
+		for _, a := range s.config.NTS.Listen {
+			r.TCP = append(r.TCP, a.String())
 		}
 	}
-	return nil
 }
 
 // WriteServed writes what would be served to whom.

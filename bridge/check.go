@@ -1,0 +1,61 @@
+package bridge
+
+import (
+	"errors"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"ntsbridge/bridge/clock"
+	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/follow"
+	"ntsbridge/bridge/material"
+	"ntsbridge/bridge/statedir"
+)
+
+// load does everything of a start that can fail before anything is opened, and
+// makes the state directory's files lasting.
+func load(cfg *config.Config, log hclog.Logger) (*parts, error) {
+	p, set := build(cfg, nil, log, time.Now())
+	findings := append(set.Findings, material.Trial(cfg)...)
+	logFindings(log, findings)
+	if err := findings.Err(); err != nil {
+		return nil, err
+	}
+	if err := errors.Join(statedir.MakeDir(cfg.StateDir, 0o700), statedir.MakeDir(cfg.RunDir, 0o755)); err != nil {
+		return nil, err
+	}
+	return p, p.commit()
+}
+
+// Check is a start without serving: it loads and makes everything that a start
+// would, asks the machine for what it needs, and reports. offline does not ask
+// the machine. Nothing is written.
+func Check(cfg *config.Config, file string, options Options, offline bool) *material.Report {
+	report := material.NewReport(file)
+	p, set := build(cfg, nil, hclog.NewNullLogger(), time.Now())
+	report.Add(set)
+	if !offline {
+		report.Findings = append(report.Findings, material.Trial(cfg)...)
+	}
+	if p == nil {
+		return report
+	}
+	// The clock of a daemon that runs is its own.
+	options.NoClock = options.NoClock || offline || material.Running(cfg)
+	if err := tryClock(cfg, p.leaps, options); err != nil {
+		report.Findings = append(report.Findings, set.Finding(material.NoStart, "clock.mode", err))
+	}
+	return report
+}
+
+// tryClock prepares to follow sources and gives up at once.
+func tryClock(cfg *config.Config, leaps follow.LeapConfig, options Options) error {
+	precision := clock.MeasurePrecision(func() int64 { return time.Now().UnixNano() })
+	c := follow.New(follow.Options{Precision: precision, NoClock: options.NoClock, Log: hclog.NewNullLogger()}, follow.Functions{})
+	change, err := c.Prepare(cfg, leaps)
+	if err != nil {
+		return err
+	}
+	return change.Abort()
+}

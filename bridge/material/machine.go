@@ -1,0 +1,143 @@
+package material
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+
+	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/statedir"
+)
+
+// maxSocketPath is the longest path of a Unix socket, octets (unix(7), without
+// the NUL).
+const maxSocketPath = 107
+
+// leastFree is how much room a state directory must have, octets.
+const leastFree = 1 << 20
+
+// Trial asks the machine for what a start needs of it, and gives it back at
+// once: addresses, directories, room on the disk. Where a daemon of this
+// configuration runs already, its addresses are its own. Capabilities for the
+// clock are asked for by what steers it.
+func Trial(cfg *config.Config) Findings {
+	k := &trial{finder: finder{config: cfg}, running: answers(cfg.Control.Socket)}
+	k.directories()
+	k.socket()
+	k.listen("server.listen", "udp", cfg.Server.Listen)
+	if cfg.NTS.Enabled {
+		k.listen("nts.listen", "tcp", cfg.NTS.Listen)
+	}
+	return k.Findings
+}
+
+// Running reports whether a daemon of this configuration answers.
+func Running(cfg *config.Config) bool { return answers(cfg.Control.Socket) }
+
+func answers(socket string) bool {
+	c, err := net.Dial("unix", socket)
+	if err != nil {
+		return false
+	}
+	_ = c.Close()
+	return true
+}
+
+type trial struct {
+	finder
+	running bool
+}
+
+func (k *trial) directories() {
+	for _, d := range []struct{ path, name string }{{"state_dir", k.config.StateDir}, {"run_dir", k.config.RunDir}} {
+		if d.name == "" {
+			k.find(NoStart, d.path, "there is no home directory for the default, and a directory for everybody is not safe; write one, or use --%s",
+				strings.ReplaceAll(d.path, "_", "-"))
+			continue
+		}
+		if err := statedir.CheckDir(d.name); err != nil {
+			k.find(NoStart, d.path, "%v", err)
+			continue
+		}
+		if _, err := os.Stat(d.name); errors.Is(err, os.ErrNotExist) {
+			k.find(Note, d.path, "%s is not there; it will be made on first start", d.name)
+			continue
+		}
+		var fs unix.Statfs_t
+		if unix.Statfs(d.name, &fs) == nil && fs.Bavail*uint64(fs.Bsize) < leastFree && fs.Blocks > 0 {
+			k.find(NoStart, d.path, "%s is on a file system with less than %d octets free; make room", d.name, leastFree)
+		}
+	}
+}
+
+// socket looks at where the control socket is to be.
+func (k *trial) socket() {
+	path := k.config.Control.Socket
+	if len(path) > maxSocketPath {
+		k.find(NoStart, "control.socket", "%s has %d octets, and a socket's path at most %d; choose a shorter run directory, or control.socket",
+			path, len(path), maxSocketPath)
+		return
+	}
+	if dir := filepath.Dir(path); dir != k.config.RunDir {
+		if err := statedir.CheckDir(dir); err != nil {
+			k.find(NoStart, "control.socket", "%v", err)
+		} else if _, err := os.Stat(dir); err != nil {
+			k.find(NoStart, "control.socket", "%v; make the directory", err)
+		}
+	}
+	if info, err := os.Lstat(path); err == nil && info.Mode()&os.ModeSocket == 0 {
+		k.find(NoStart, "control.socket", "%s is there and is no socket; move it away, or choose another path", path)
+	}
+	if k.running {
+		k.find(Note, "control.socket", "a daemon answers on %s; what it has open is its own", path)
+	}
+}
+
+// listen tries addresses.
+func (k *trial) listen(path, network string, addresses []netip.AddrPort) {
+	for i, a := range addresses {
+		at := fmt.Sprintf("%s[%d]", path, i)
+		err := Claim(network, a)
+		switch {
+		case err == nil:
+		case errors.Is(err, syscall.EADDRINUSE) && k.running:
+			k.find(Note, at, "%s port %v is in use, by the running daemon most likely", network, a)
+		case errors.Is(err, syscall.EADDRINUSE):
+			k.find(NoStart, at, "%s port %v is in use by another program; stop it (ss -lnp shows which), or choose another address", network, a)
+		case errors.Is(err, syscall.EACCES):
+			k.find(NoStart, at, "this user (%d) may not open %s port %v; run as root, or with CAP_NET_BIND_SERVICE as the unit file does", os.Geteuid(), network, a)
+		case errors.Is(err, syscall.EADDRNOTAVAIL):
+			k.find(NoStart, at, "no interface of this machine has the address of %v; see \"ip address\"", a)
+		default:
+			k.find(NoStart, at, "cannot listen: %v", err)
+		}
+	}
+}
+
+// Claim opens an address for nobody else, and closes it: sockets that share a
+// port (SO_REUSEPORT) do not notice one another.
+func Claim(network string, a netip.AddrPort) error {
+	network += "6"
+	if a.Addr().Is4() {
+		network = network[:len(network)-1] + "4"
+	}
+	if strings.HasPrefix(network, "udp") {
+		conn, err := net.ListenUDP(network, net.UDPAddrFromAddrPort(a))
+		if err != nil {
+			return err
+		}
+		return conn.Close()
+	}
+	l, err := net.ListenTCP(network, net.TCPAddrFromAddrPort(a))
+	if err != nil {
+		return err
+	}
+	return l.Close()
+}

@@ -1,0 +1,159 @@
+package material
+
+import (
+	"crypto/x509"
+	"fmt"
+	"net"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/nke"
+	"ntsbridge/bridge/statedir"
+)
+
+// nts loads the cookie secret and the certificates. A certificate that cannot
+// be used is its own failure: the others, and all clients that have cookies,
+// are served.
+func (k *loader) nts() {
+	n := &k.config.NTS
+	if !n.Enabled {
+		return
+	}
+	out := &NTS{}
+	var err error
+	if out.Secret, k.Made.CookieSecret, err = cookieSecret(k.Store, n.Cookies.SecretFile); err != nil {
+		k.find(NoStart, "nts.cookies.secret_file", "%v", err)
+	}
+	k.madeLater(k.Made.CookieSecret, "nts.cookies.secret_file", n.Cookies.SecretFile)
+	if len(n.Certificates) == 0 {
+		out.Files = k.selfMade()
+	} else {
+		out.Files = k.certificates()
+	}
+	k.NTS = out
+}
+
+// certificates looks at the configured ones.
+func (k *loader) certificates() (files []nke.Files) {
+	var leaves []*x509.Certificate
+	for i, c := range k.config.NTS.Certificates {
+		f := nke.Files{Certificate: c.Cert, Key: c.Key}
+		files = append(files, f)
+		path := fmt.Sprintf("nts.certificates[%d]", i)
+		certOK := k.public(path+".cert", c.Cert)
+		if keyOK := k.secret(path+".key", c.Key); !certOK || !keyOK {
+			continue
+		}
+		if leaf := k.certificate(path, f, os.ReadFile); leaf != nil {
+			leaves = append(leaves, leaf)
+		}
+	}
+	if len(leaves) == len(files) {
+		k.names(leaves)
+	}
+	return files
+}
+
+// certificate looks at a certificate and its key; nil if they cannot be used.
+func (k *loader) certificate(path string, f nke.Files, read func(string) ([]byte, error)) *x509.Certificate {
+	loaded, err := nke.ReadCertificates([]nke.Files{f}, read)
+	if err != nil {
+		k.find(NotServed, path, "%s", oneLine(err))
+		return nil
+	}
+	status := loaded.Status(k.opt.Now)[0]
+	k.fact("certificate", "%s, for %s, %s, until %s", f.Certificate, strings.Join(status.Names, " "), status.Key,
+		status.NotAfter.UTC().Format(time.DateOnly))
+	chain := loaded.Chains()[0]
+	if k.config.Has(path) {
+		path += ".cert"
+	}
+	k.validity(path, chain[0])
+	k.chain(path, chain[0], len(chain))
+	return chain[0]
+}
+
+// validity compares a certificate with the clock.
+func (k *loader) validity(path string, leaf *x509.Certificate) {
+	left := leaf.NotAfter.Sub(k.opt.Now)
+	// Certificates of a few days are renewed late in their lives.
+	soon := min(21*day, leaf.NotAfter.Sub(leaf.NotBefore)/3)
+	switch {
+	case left < 0:
+		k.findDated(NotServed, path, "expired on %s; clients refuse it, renew it", leaf.NotAfter.UTC().Format(time.DateOnly))
+	case k.opt.Now.Before(leaf.NotBefore):
+		k.findDated(NotServed, path, "is not valid before %s; wait, or set the clock right", leaf.NotBefore.UTC().Format(time.RFC3339))
+	case left < soon:
+		k.find(Warning, path, "expires in %d days, on %s; renew it", left/day, leaf.NotAfter.UTC().Format(time.DateOnly))
+	}
+}
+
+// chain says who has to be trusted.
+func (k *loader) chain(path string, leaf *x509.Certificate, length int) {
+	if slices.Equal(leaf.RawIssuer, leaf.RawSubject) {
+		k.find(Note, path, "is self-signed; clients must be given it as trusted")
+	} else if length == 1 {
+		k.find(Note, path, "stands alone in its file; clients need the certificate of %q as trusted, "+
+			"or the intermediate ones appended to the file", leaf.Issuer.String())
+	}
+}
+
+// names compares the certificates with the names that clients use.
+func (k *loader) names(leaves []*x509.Certificate) {
+	grade := Note // the name of the machine is a guess
+	if k.config.Has("nts.names") {
+		grade = Warning
+	}
+	for i, name := range k.config.NTS.Names {
+		covers := func(leaf *x509.Certificate) bool { return leaf.VerifyHostname(name) == nil }
+		if !slices.ContainsFunc(leaves, covers) {
+			k.find(grade, fmt.Sprintf("nts.names[%d]", i), "no certificate covers %q; clients that use this name "+
+				"refuse the server: have a certificate issued for it, or correct nts.names", name)
+		}
+	}
+}
+
+// selfMade loads the certificate of the state directory, made on the first
+// start.
+func (k *loader) selfMade() []nke.Files {
+	f := GeneratedCertificate(k.config)
+	const loss = "every NTS client needs the new certificate"
+	key, _, err := k.Store.Load(statedir.File{Path: f.Key, What: "private key of NTS", Mode: statedir.Secret, Make: nke.NewKey, Loss: loss})
+	var cert []byte
+	if err == nil {
+		cert, k.Made.Certificate, err = k.Store.Load(statedir.File{Path: f.Certificate, What: "certificate of NTS", Mode: statedir.Public, Loss: loss,
+			Make: func() ([]byte, error) { return nke.NewSelfSigned(key, selfSignedNames(k.config), k.opt.Now) }})
+	}
+	if err != nil {
+		k.find(NotServed, "nts.generate", "%s", oneLine(err))
+		return []nke.Files{f}
+	}
+	texts := map[string][]byte{f.Key: key, f.Certificate: cert}
+	if k.certificate("nts.generate", f, func(path string) ([]byte, error) { return texts[path], nil }) == nil {
+		k.find(NotServed, "nts.generate", "the certificate made by an earlier start cannot be used: restore %s and %s from a backup, "+
+			"or delete both and their lines in %s to have new ones made, which every NTS client then needs", f.Certificate, f.Key, k.Store.Marker())
+	}
+	return []nke.Files{f}
+}
+
+// selfSignedNames are the configured names and every address of this host, so
+// that clients without DNS can use it too.
+func selfSignedNames(cfg *config.Config) []string {
+	names := append([]string(nil), cfg.NTS.Names...)
+	if len(names) == 0 {
+		names = append(names, "localhost")
+	}
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		return names
+	}
+	for _, a := range addresses {
+		if ip, ok := a.(*net.IPNet); ok && !ip.IP.IsLinkLocalUnicast() {
+			names = append(names, ip.IP.String())
+		}
+	}
+	return names
+}

@@ -1,0 +1,129 @@
+package material
+
+import (
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"ntsbridge/autokey"
+	"ntsbridge/autokey/keyfile"
+	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/ntp"
+	"ntsbridge/symkey"
+)
+
+// sources loads what sources and broadcasts need of keys and files. What one
+// cannot have is that one's failure.
+func (k *loader) sources() {
+	for i := range k.config.Sources {
+		s := &k.config.Sources[i]
+		k.Sources = append(k.Sources, k.source(fmt.Sprintf("sources[%d]", i), s))
+	}
+	for i := range k.config.Broadcast {
+		b := &k.config.Broadcast[i]
+		k.Broadcasts = append(k.Broadcasts, k.source(fmt.Sprintf("broadcast[%d]", i), &config.Source{Auth: b.Auth, Key: b.Key}))
+	}
+}
+
+func (k *loader) source(path string, s *config.Source) (out Source) {
+	switch s.Auth {
+	case ntp.KindSymmetric:
+		path += ".key"
+		out.Key, out.Err = k.sourceKey(s.Key)
+	case ntp.KindAutokey:
+		path += ".auth"
+		if out.Credentials, out.Err = k.credentials(path); out.Err != nil {
+			break
+		}
+		if s.Ident != "" {
+			path = path[:len(path)-len(".auth")] + ".ident"
+		}
+		out.Digest, out.Groups, out.Err = k.groups(s.Ident)
+	case ntp.KindNTS:
+		path += ".trusted_certificates"
+		out.TLS, out.Err = trustedBy(s.TrustedCertificates)
+		if s.TrustedCertificates != "" {
+			out.Trusted = []string{s.TrustedCertificates}
+			k.writable(path, s.TrustedCertificates)
+		}
+	}
+	if out.Err != nil {
+		k.find(NotServed, path, "%s", oneLine(out.Err))
+	}
+	return out
+}
+
+// sourceKey finds a key that may be used.
+func (k *loader) sourceKey(id int) (*symkey.Key, error) {
+	if key := k.Keys.Lookup(uint32(id)); key != nil {
+		return key, nil
+	}
+	if k.config.GeneratesKey() {
+		return nil, fmt.Errorf("no key file has key %d: the generated one has key %d; name a file in keys.files", id, GeneratedKeyID)
+	}
+	return nil, fmt.Errorf("key %d is in no key file, or not in keys.trusted; add it, or correct the number", id)
+}
+
+// groups reads the group's parameter files, of which one must be there.
+func (k *loader) groups(ident string) (digest autokey.Digest, groups []*keyfile.Group, err error) {
+	a := &k.config.Autokey
+	digest, ok := autokey.ParseDigest(a.Digest)
+	if !ok {
+		return digest, nil, fmt.Errorf("digest %q is not known", a.Digest)
+	}
+	if ident == "" {
+		return digest, nil, nil
+	}
+	for _, scheme := range []keyfile.Scheme{keyfile.IFF, keyfile.GQ, keyfile.MV} {
+		g, err := keyfile.LoadGroup(os.DirFS(a.KeysDir), scheme, ident)
+		if err == nil {
+			groups = append(groups, g)
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return digest, nil, fmt.Errorf("keysdir %s: %w", a.KeysDir, err)
+		}
+	}
+	if len(groups) == 0 {
+		return digest, nil, fmt.Errorf("keysdir %s has no group file ntpkey_{iff,gq,mv}par_%s; get it from the group's server", a.KeysDir, ident)
+	}
+	return digest, groups, nil
+}
+
+// maxTrustFile is the longest file of trusted certificates that is read, octets.
+const maxTrustFile = 16 << 20
+
+// trustedBy returns TLS settings that trust the certificates of a PEM file, or
+// with no file those of the system.
+func trustedBy(path string) (*tls.Config, error) {
+	if path == "" {
+		return &tls.Config{}, nil
+	}
+	text, err := readFile(path, maxTrustFile)
+	if err != nil {
+		return nil, err
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(text) {
+		return nil, fmt.Errorf("%s: no certificate in it; it must be PEM", path)
+	}
+	return &tls.Config{RootCAs: pool}, nil
+}
+
+// referenceClocks looks for the devices.
+func (k *loader) referenceClocks() {
+	for i := range k.config.ReferenceClocks {
+		c := &k.config.ReferenceClocks[i]
+		path := fmt.Sprintf("reference_clocks[%d].device", i)
+		switch {
+		case c.Driver == config.DriverSOCK && len(c.Device) > maxSocketPath:
+			k.find(NotServed, path, "%s has %d octets, and a socket's path at most %d; choose a shorter one", c.Device, len(c.Device), maxSocketPath)
+		case c.Driver != config.DriverPPS && c.Driver != config.DriverPHC:
+		default:
+			if _, err := os.Stat(c.Device); err != nil {
+				k.find(Warning, path, "%v; the clock is looked for again and again until it is there", err)
+			}
+		}
+	}
+}
