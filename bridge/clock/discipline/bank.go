@@ -19,6 +19,9 @@ const (
 	// noise is like changes rarely, and a queue that stands for half an hour
 	// must not pass for a clock that moves.
 	leastFamily = -40
+	// oneSidedOdds is the log of the odds of a one-sided family against each of
+	// the others, at the start and for ever: it must win by that.
+	oneSidedOdds = -4
 	// possible is the least probability of a family for the joint filter.
 	possible = 1e-4
 	// startFrequency is the deviation of an unknown oscillator's frequency,
@@ -38,6 +41,14 @@ type hypothesis struct {
 	*kalman
 	noise family  // families: what the source's own bank learned
 	share float64 // probability: 0 for those that have no say
+}
+
+// odds is the log of those of the hypothesis before any sample.
+func (h *hypothesis) odds() float64 {
+	if h.noise == upward || h.noise == downward {
+		return oneSidedOdds
+	}
+	return 0
 }
 
 // bank is a set of hypotheses, averaged by how well they predicted.
@@ -81,7 +92,7 @@ func newJointBank() *bank {
 func (b *bank) start(at, offset, deviation, y, yVar float64) {
 	for _, m := range b.members {
 		m.start(offset, deviation*deviation, y, yVar)
-		m.weight = 0
+		m.weight = m.odds()
 	}
 	b.started, b.at, b.agreed, b.strikes = true, at, at, 0
 	b.average()
@@ -128,7 +139,7 @@ func (b *bank) weigh(s *sample, bias int, weights *[families]float64) (innovatio
 		innovation += prior * (s.offset - mean)
 		total += prior * v.density
 		wild += prior * v.density * v.wild
-		m.weight = forgetting*m.weight + math.Log(v.density+1e-300)
+		m.weight = forgetting*m.weight + (1-forgetting)*m.odds() + math.Log(v.density+1e-300)
 		best = max(best, m.weight)
 	}
 	b.samples++
@@ -290,6 +301,26 @@ func (b *bank) familyWeights() (weights [families]float64) {
 		weights[f] = max(weights[f], possible)
 	}
 	return weights
+}
+
+// phaseOf returns the phase by the members of one family alone, and false if it
+// has none.
+func (b *bank) phaseOf(f family) (x float64, ok bool) {
+	best := math.Inf(-1)
+	for _, m := range b.members {
+		if m.noise == f {
+			best = max(best, m.weight)
+		}
+	}
+	sum := 0.0
+	for _, m := range b.members {
+		if m.noise == f && m.weight > best+leastWeight {
+			w := math.Exp(m.weight - best)
+			sum += w
+			x += w * m.mean[phase]
+		}
+	}
+	return x / sum, sum > 0
 }
 
 // bias is the average of a bias state.

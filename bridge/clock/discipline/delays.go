@@ -108,11 +108,51 @@ func (w *delayWindow) jitter() float64 {
 
 // halfWidth returns the half width of the interval around the offset of a
 // sample with the given delay in which the clock must lie: half of what the
-// delay exceeds the path's floor. The floor is not known exactly: the least
-// of n sums of two exponential delays lies above it by jitter*sqrt(pi/2n).
+// delay exceeds the path's floor.
 func (w *delayWindow) halfWidth(delay float64) float64 {
-	above := w.jitter() * math.Sqrt(math.Pi/(2*float64(w.len())))
-	return (max(delay-w.floor(), 0) + above) / 2
+	return (max(delay-w.floor(), 0) + w.above()) / 2
+}
+
+// above is how far the least delay is thought to lie above the path's true
+// floor.
+func (w *delayWindow) above() float64 { return aboveOf(w.sorted, w.jitter()) }
+
+// Order statistics near the floor.
+const (
+	// leastOrders delays are needed for the estimate by order statistics, which
+	// counts in full from fullOrders on.
+	leastOrders = 32
+	fullOrders  = 512
+	mostOrder   = 16
+)
+
+// rises is the mean of the k-th least of many values whose number grows with
+// the square of their size, in units in which that of the least is rises[1]:
+// Gamma(k+1/2)/Gamma(k).
+var rises = func() (list [mostOrder + 1]float64) {
+	for k := 1; k <= mostOrder; k++ {
+		up, _ := math.Lgamma(float64(k) + 0.5)
+		down, _ := math.Lgamma(float64(k))
+		list[k] = math.Exp(up - down)
+	}
+	return list
+}()
+
+// aboveOf returns how far the least of sorted delays lies above their floor. By
+// the scale of their jitter the least of n sums of two exponential delays lies
+// above it by jitter*sqrt(pi/2n). With heavy queues that scale says nothing of
+// how dense the delays are near the floor; the distances of the least from each
+// other do.
+func aboveOf(sorted []float64, jitter float64) float64 {
+	n := len(sorted)
+	byScale := jitter * math.Sqrt(math.Pi/(2*float64(n)))
+	if n < leastOrders {
+		return byScale
+	}
+	k := min(mostOrder, n/8)
+	byOrder := rises[1] / (rises[k] - rises[1]) * (sorted[k-1] - sorted[0])
+	part := min(1, float64(n)/fullOrders)
+	return byScale + part*(byOrder-byScale)
 }
 
 // deviation is the standard deviation that the interquartile range of the

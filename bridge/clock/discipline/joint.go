@@ -36,6 +36,7 @@ type jointFilter struct {
 	fedBy     SourceID
 	residual  float64 // last innovation, s
 	tracked   growth  // of the estimate's variance, unknown asymmetry aside
+	lean      float64 // s: deviation that floors which are not known exactly make on one-sided paths
 
 	// Scratch space, so that nothing is allocated per sample.
 	replay   []keptOf
@@ -259,6 +260,7 @@ func (j *jointFilter) rerouted(s *source, c *change) {
 // joint estimate's, without what no source can know, the asymmetry that all
 // paths have in common.
 func (j *jointFilter) track() {
+	j.doubtFloors()
 	j.tracked = j.phase
 	for _, s := range j.roster.selected {
 		if s.path.slot < 0 {
@@ -270,6 +272,31 @@ func (j *jointFilter) track() {
 	}
 }
 
+// floorDoubt is the deviation of a floor in what the least delay is thought to
+// lie above it. Theory for the sum of two delays says 0.26; queues have others.
+const floorDoubt = 0.4
+
+// doubtFloors finds what the floors' errors make of the estimate on one-sided
+// paths: half of it goes into each sample alike, so it is no noise, and the
+// filter cannot see it.
+func (j *jointFilter) doubtFloors() {
+	sum, square := 0.0, 0.0
+	for _, s := range j.roster.selected {
+		a := s.asymmetry()
+		g := 1 / (a * a)
+		weights := s.own.familyWeights()
+		doubt := floorDoubt * s.path.window.above()
+		sum += g
+		square += g * g * (weights[upward] + weights[downward]) * doubt * doubt
+	}
+	j.lean = 0
+	if sum > 0 {
+		j.lean = math.Sqrt(square) / sum
+	}
+}
+
 // tracking returns the deviation of the joint estimate, unknown asymmetry
 // aside, tau seconds after the last sample.
-func (j *jointFilter) tracking(tau float64) float64 { return j.tracked.deviation(tau) }
+func (j *jointFilter) tracking(tau float64) float64 {
+	return math.Hypot(j.tracked.deviation(tau), j.lean)
+}

@@ -20,6 +20,12 @@ const (
 	// Right where noise does not show in the delay: a server with a
 	// wandering clock, a reference clock without any delay.
 	observed
+	// upward: as bounded, but the delay's excess is mostly of the way to the
+	// source, and what is left for the way back has a mean that is learned.
+	// Right where one direction has the queue: cable, DSL and radio uplinks.
+	upward
+	// downward: the same for the way back.
+	downward
 	families
 )
 
@@ -32,6 +38,13 @@ const (
 	// uniform distribution has 0.58; delays of two directions that are not
 	// quite alike make it larger.
 	scaledDeviation = 0.7
+	// lopsided is the weight of each one-sided component within family bounded: a
+	// delay far beyond the usual is mostly of one direction.
+	lopsided = 0.05
+	// shortToo is how much more often than its shape says the long way of a
+	// one-sided family is as short as the other: radios that sleep sometimes
+	// do not.
+	shortToo = 30
 	// tail is the weight of a component of tailFactor times the deviation
 	// that stands for the heavy tails of real networks.
 	tail       = 0.05
@@ -51,6 +64,9 @@ type sample struct {
 	spread   float64 // variance by delays, s^2
 	observed float64 // variance by offsets, s^2
 	misled   float64 // half of the whole delay, s: how far a wild sample may mislead
+	// short is the mean excess of the way that is not the long one, s: back for
+	// family upward, there for family downward. 0: too little is known.
+	short [2]float64
 }
 
 // verdict is what a sample says of the scalar that it measures, given a
@@ -70,7 +86,12 @@ func (s *sample) judge(f family, m, a float64) verdict {
 	switch f {
 	case bounded:
 		d, shift, shrink := s.truncated(v, a)
-		c.add((1-tail-wild)*d, shift, shrink)
+		c.add((1-tail-wild-2*s.lopsided())*d, shift, shrink)
+		s.tilted(&c, s.lopsided(), upward, v, a)
+		s.tilted(&c, s.lopsided(), downward, v, a)
+		c.normal(tail, v, a, tailFactor*s.half*s.half+s.noise)
+	case upward, downward:
+		s.oneSided(&c, f, v, a)
 		c.normal(tail, v, a, tailFactor*s.half*s.half+s.noise)
 	case scaled:
 		c.heavy(v, a, scaledDeviation*scaledDeviation*s.half*s.half+s.noise)
@@ -118,6 +139,81 @@ func (s *sample) truncated(v, a float64) (density, shift, shrink float64) {
 	ratio := 1 + (lo*p-hi*q)/z - d*d
 	ratio = min(max(ratio, 1e-6), 1)
 	return z / (2 * s.half), d / deviation, (1 - ratio) / variance
+}
+
+// oneSided adds the interval of a one-sided family: a mixture of one in which the
+// long way has all of the excess but what the other's mean allows, and of one
+// in which it has anything.
+func (s *sample) oneSided(c *mixture, f family, v, a float64) {
+	short := s.shortOf(f)
+	if short == 0 {
+		d, shift, shrink := s.truncated(v, a)
+		c.add((1-tail-wild)*d, shift, shrink)
+		return
+	}
+	flat := math.Exp(-2 * s.half / short)
+	even, tilt := shortToo*flat*2*s.half, short*(1-flat)
+	if part := even / (even + tilt); part > 1e-9 {
+		d, shift, shrink := s.truncated(v, a)
+		c.add((1-tail-wild)*part*d, shift, shrink)
+	}
+	s.tilted(c, (1-tail-wild)*tilt/(even+tilt), f, v, a)
+}
+
+// lopsided is the weight of each one-sided component within family bounded.
+func (s *sample) lopsided() float64 {
+	if s.short == ([2]float64{}) {
+		return 0
+	}
+	return lopsided
+}
+
+func (s *sample) shortOf(f family) float64 { return s.short[f-upward] }
+
+// tilted adds an interval with soft edges in which the density falls from the
+// edge where the short way had no excess, by its mean: what is left of two
+// exponential delays of different means when their sum is known.
+func (s *sample) tilted(c *mixture, weight float64, f family, v, a float64) {
+	if weight == 0 {
+		return
+	}
+	side := 1.0
+	if f == downward {
+		side = -1
+	}
+	short, h := s.shortOf(f), s.half
+	v *= side
+	soft := edge * min(h, short)
+	variance := a + soft*soft + s.noise
+	deviation := math.Sqrt(variance)
+	pull := deviation / short
+	lo, hi := (v-h)/deviation-pull, (v+h)/deviation-pull
+	var z, p, q, density float64 // z: probability; p, q: densities at lo and hi
+	if hi < 0 {                  // all divided by exp(-hi^2/2), which may be 0
+		r := math.Exp((hi*hi - lo*lo) / 2)
+		z = (scaledErfc(-hi/math.Sqrt2) - r*scaledErfc(-lo/math.Sqrt2)) / 2
+		p, q = r*(1/(math.Sqrt2*math.SqrtPi)), 1/(math.Sqrt2*math.SqrtPi)
+		density = math.Exp(-(v + h) * (v + h) / (2 * variance))
+	} else {
+		z, p, q = between(lo, hi), normalDensity(lo), normalDensity(hi)
+		density = math.Exp(-(v+h)/short + pull*pull/2)
+	}
+	if !(z > 1e-200) {
+		return
+	}
+	density *= z / (short * -math.Expm1(-2*h/short))
+	d := (p - q) / z
+	ratio := min(max(1+(lo*p-hi*q)/z-d*d, 1e-6), 1)
+	c.add(weight*density, side*(pull+d)/deviation, (1-ratio)/variance)
+}
+
+// scaledErfc is exp(x^2) erfc(x) for x at least 0.
+func scaledErfc(x float64) float64 {
+	if x < 10 {
+		return math.Exp(x*x) * math.Erfc(x)
+	}
+	q := 1 / (2 * x * x)
+	return (1 - q*(1-q*(3-15*q))) / (x * math.SqrtPi)
 }
 
 func normalDensity(u float64) float64 { return math.Exp(-u*u/2) * (1 / (math.Sqrt2 * math.SqrtPi)) }

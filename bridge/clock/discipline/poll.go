@@ -52,7 +52,7 @@ func (p *polling) adapt() {
 		return
 	}
 	p.restless()
-	if math.Abs(p.joint.residual) > alarming*math.Hypot(p.joint.tracking(p.interval()), p.residualDeviation()) {
+	if math.Abs(p.joint.residual) > alarming*math.Hypot(p.joint.tracked.deviation(p.interval()), p.residualDeviation()) {
 		p.poll, p.patience = max(p.poll-1, least), 0
 		return
 	}
@@ -94,7 +94,7 @@ func (p *polling) longest() float64 {
 	information := 0.0
 	for _, s := range p.roster.selected {
 		weights := s.own.familyWeights()
-		v := weights[bounded]*boundedWorth*s.observed + weights[scaled]*scaledWorth*s.observed + (weights[spread]+weights[observed])*s.observed
+		v := (weights[bounded]+weights[upward]+weights[downward])*boundedWorth*s.observed + weights[scaled]*scaledWorth*s.observed + (weights[spread]+weights[observed])*s.observed
 		information += 1 / (v + 1e-20)
 	}
 	return math.Cbrt(gain * gain * gain * gain / (information * math.Exp(p.wander)))

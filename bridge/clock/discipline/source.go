@@ -23,7 +23,51 @@ type kept struct {
 // path is a route to a source.
 type path struct {
 	window delayWindow
-	slot   int // of its bias in the joint filter, -1: none
+	slot   int        // of its bias in the joint filter, -1: none
+	short  [2]float64 // mean excess of the short way of families upward and downward, s; 0: not known
+	learnt [2]int     // samples it was learned from
+}
+
+// Learning of the short way's excess.
+const (
+	// shortStart is what is assumed of it first, as a part of the jitter.
+	shortStart = 0.2
+	// shortFar is from how many of it on the half width of a sample is so large
+	// that the sample tells it, shortClip how much of it one sample may tell.
+	shortFar  = 3
+	shortClip = 5
+	// shortRate is the weight of a sample, in the end, and shortFirst of how
+	// many it is the mean at first.
+	shortRate  = 1.0 / 64
+	shortFirst = 8
+)
+
+// shorts returns the mean excess of the short ways, within what is possible.
+func (p *path) shorts(noise float64) (short [2]float64) {
+	most := max(p.window.jitter(), noise)
+	for i, s := range p.short {
+		if s == 0 {
+			s = shortStart * most
+		}
+		short[i] = min(max(s, noise), most)
+	}
+	return short
+}
+
+// teach learns the short ways' excess from a sample, by where the members of
+// each family put the clock: near the edge of the interval, whatever they
+// thought of that excess.
+func (s *source) teach(k *kept, noise float64) {
+	p := k.path
+	short := p.shorts(noise)
+	for i, side := range [...]float64{1, -1} {
+		x, ok := s.own.phaseOf(upward + family(i))
+		if h := k.sample.half; ok && h >= shortFar*short[i] {
+			found := min(max(side*(k.sample.offset-x)+h, 0), shortClip*short[i])
+			p.short[i] = short[i] + max(shortRate, 1/float64(p.learnt[i]+shortFirst))*(found-short[i])
+			p.learnt[i]++
+		}
+	}
 }
 
 // Route changes.
@@ -103,12 +147,40 @@ func (s *source) route(at, delay, noise float64) *change {
 		if fall > riseScale*w.jitter()+3*noise {
 			return s.fall(at, delay, noise)
 		}
+		if s.returned(delay, noise) {
+			return s.fall(at, delay, noise)
+		}
 	}
 	w.add(at, delay)
 	if w.len() >= 2*recentLen {
 		return s.rise(noise)
 	}
 	return nil
+}
+
+// Returns to the former route.
+const (
+	// third is the order, from 0, of the delay that stands for the floor of the
+	// present route: two strays do not count.
+	third = 2
+	// returnAbove is by how many of what the least delays may be above their
+	// floor a delay must be below it.
+	returnAbove = 5
+)
+
+// returned tells whether a delay is one of the former route and not of this
+// one, also where it is less far below than a new route's must be. Else the
+// first of them would count as a new floor of the wrong route.
+func (s *source) returned(delay, noise float64) bool {
+	w, f := &s.path.window, s.former
+	if f == nil || f.window.len() < recentLen {
+		return false
+	}
+	here, back := w.sorted[third], &f.window
+	beyond := delay - back.floor()
+	return delay < here-returnAbove*aboveOf(w.sorted[third:], w.jitter())-3*noise &&
+		beyond > -riseScale*back.above()-3*noise && beyond < riseScale*back.jitter()+3*noise &&
+		math.Abs(beyond) < math.Abs(delay-here)
 }
 
 // fall follows a delay far below the floor: back to the former route if that
@@ -154,6 +226,9 @@ func (s *source) judge(k *kept, c *Config) {
 	k.sample.half = max(w.halfWidth(k.delay), s.deviation(c))
 	k.sample.spread = w.spread() + unusual
 	k.sample.observed = s.observed + unusual
+	if k.sample.short = [2]float64{}; w.len() > recentSamples {
+		k.sample.short = k.path.shorts(s.deviation(c))
+	}
 }
 
 // learn feeds the source's own bank with the last sample, or anew with all of
@@ -161,6 +236,7 @@ func (s *source) judge(k *kept, c *Config) {
 func (s *source) learn(c *Config) {
 	if !s.young() {
 		s.observe(s.latest())
+		s.teach(s.latest(), s.deviation(c))
 		return
 	}
 	s.own.started = false

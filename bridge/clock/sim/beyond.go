@@ -43,35 +43,35 @@ func Beyond() []Judged {
 		interval := math.Exp2(float64(s.MinPoll))
 		add(s, Riccati(variance, interval, s.Oscillator.Wander), most, 0)
 	}
-	exponential := func(jitter float64) float64 { return jitter * jitter / 2 }
+	ofJitter := func(jitter float64) float64 { return jitter * jitter / 2 }
 
-	limited(usual("poll3", 3, 20000, 4000, symmetric(100e-6, 50e-6)), 0.7, exponential(50e-6))
-	limited(usual("lan1024", 10, 400000, 100000, symmetric(100e-6, 50e-6)), 1, exponential(50e-6))
+	limited(usual("poll3", 3, 20000, 4000, symmetric(100e-6, 50e-6)), 0.7, ofJitter(50e-6))
+	limited(usual("lan1024", 10, 400000, 100000, symmetric(100e-6, 50e-6)), 1, ofJitter(50e-6))
 	restlessWAN := usual("wan-wander8", 6, 160000, 32000, symmetric(10e-3, 1e-3))
 	restlessWAN.Oscillator.Wander = 1e-8
-	limited(restlessWAN, 0.8, exponential(1e-3))
+	limited(restlessWAN, 0.8, ofJitter(1e-3))
 	quietWAN := usual("wan-wander10", 6, 320000, 64000, symmetric(10e-3, 1e-3))
 	quietWAN.Oscillator.Wander = 1e-10
-	limited(quietWAN, 0.8, exponential(1e-3))
-	limited(usual("combine2", 6, 160000, 32000, symmetric(10e-3, 1e-3), symmetric(10e-3, 1e-3)), 0.7, exponential(1e-3)/2)
+	limited(quietWAN, 0.8, ofJitter(1e-3))
+	limited(usual("combine2", 6, 160000, 32000, symmetric(10e-3, 1e-3), symmetric(10e-3, 1e-3)), 0.7, ofJitter(1e-3)/2)
 	add(lopsided(), 0, 1e-3, 0)
 	add(lopsided5(), 0, 600e-6, 0)
-	limited(assorted(), 1, 1/(1/exponential(50e-6)+1/exponential(200e-6)+2/exponential(1e-3)))
+	limited(assorted(), 1, 1/(1/ofJitter(50e-6)+1/ofJitter(200e-6)+2/ofJitter(1e-3)))
 	limited(bimodal(), 0.5, 2*(0.2e-3*0.2e-3+0.3*0.7*2e-3*2e-3)/4)
 	add(diurnal(), 0, 120e-6, 0)
 	limited(satellite("satellite", Bell, 5e-3), 1.3, 5e-3*5e-3/2)
-	limited(satellite("satellite-exp", Exponential, 20e-3), 0.8, exponential(20e-3))
+	limited(satellite("satellite-exp", Exponential, 20e-3), 0.8, ofJitter(20e-3))
 	add(still("still", 0), 0, 1e-6, 0)
 	add(still("still-1us", 1000), 0, 1e-6, 0)
 	limited(wifi(), 1, 1e-3*1e-3)
-	add(lossyLAN(), Riccati(exponential(50e-6), 32, quiet), 0.7, 0)
+	add(lossyLAN(), Riccati(ofJitter(50e-6), 32, quiet), 0.7, 0)
 	add(dayOut(), 0, 0, 50e-6)
 	for _, x := range []struct {
 		name              string
 		frequency, offset float64
 	}{{"start-10s", 100e-6, -10}, {"start1s", 20e-6, 1}, {"start1001ms", -20e-6, -1.001}, {"start400ms", 20e-6, 0.4}, {"start-400ms", -200e-6, -0.4}, {"f-200ppm", -200e-6, 1e-3}, {"f450ppm", 450e-6, 1e-3}} {
 		s := starting(x.name, x.frequency, x.offset)
-		add(s, Riccati(exponential(50e-6), 64, quiet), 0.8, 0)
+		add(s, Riccati(ofJitter(50e-6), 64, quiet), 0.8, 0)
 	}
 	for _, x := range []struct {
 		name string
@@ -90,7 +90,7 @@ func Beyond() []Judged {
 		s.Oscillator.Trend = func(t float64) float64 { return x.amplitude * math.Sin(2*math.Pi*t/x.period) }
 		add(s, 0, x.most, 0)
 	}
-	add(ageing(), Riccati(exponential(1e-3), 64, quiet), 0.8, 0)
+	add(ageing(), Riccati(ofJitter(1e-3), 64, quiet), 0.8, 0)
 	add(stratum2(), 0, 0, 0)
 	add(serverChanged("serverjump1of1", 1), 0, 0, 1.2e-3)
 	add(serverChanged("serverjump1of3", 3), 0, 0, 0.6e-3)

@@ -26,6 +26,7 @@ type Fielded struct {
 func Field() []Fielded {
 	var list []Fielded
 	list = append(list, clocksGoWrong()...)
+	list = append(list, oneSidedQueues()...)
 	return list
 }
 

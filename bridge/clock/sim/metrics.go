@@ -9,7 +9,7 @@ import (
 type Record struct {
 	Error          []float64 // of the system clock, s; NaN while suspended
 	Rate           []float64 // its derivative, s/s
-	Deviation      []float64 // of the error, as reported, s; if the client is a Deviator
+	Deviation      []float64 // of the error, as reported each 8 s, s; if the client is a Deviator
 	Steps          []Step
 	Packets        int
 	Refused        int     // commands that are no numbers or beyond any kernel's limit
@@ -51,8 +51,8 @@ const settled = 60
 func (r *Record) Metrics(s *Scenario) Metrics {
 	m := Metrics{Steps: float64(len(r.Steps)), Packets: float64(r.Packets)}
 	m.RMS, m.Max = rms(r.Error[s.WarmUp:])
-	if len(r.Deviation) > s.WarmUp {
-		reported, _ := rms(r.Deviation[s.WarmUp:])
+	if len(r.Deviation) > s.WarmUp/8 {
+		reported, _ := rms(r.Deviation[s.WarmUp/8:])
 		m.Reported = reported / m.RMS
 	}
 	_, m.Late = rms(r.Error[len(r.Error)*3/4:])

@@ -189,7 +189,7 @@ func (w *world) reading() Reading {
 func (w *world) measure() {
 	w.record.Error = append(w.record.Error, w.clock.system)
 	w.record.Rate = append(w.record.Rate, w.clock.systemRate())
-	if c, tells := w.client.(Deviator); tells {
+	if c, tells := w.client.(Deviator); tells && w.clock.now/second%8 == 0 {
 		w.record.Deviation = append(w.record.Deviation, c.Deviation(w.reading()))
 	}
 	bound, synchronised := w.client.Distance(w.reading())

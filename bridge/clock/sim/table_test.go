@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -13,7 +14,7 @@ import (
 var (
 	full  = flag.Bool("full", false, "all scenarios with all seeds, printed as a table")
 	part  = flag.String("part", "", "of the table that part: anchors, adaptive, noise, hard, beyond, field")
-	only  = flag.String("only", "", "of them those whose name contains this")
+	only  = flag.String("only", "", "of them those whose name contains this, or one of these (a,b)")
 	seeds = flag.Int("seeds", 0, "number of seeds; 0: as many as each scenario needs")
 )
 
@@ -147,7 +148,9 @@ func field(t *testing.T) {
 	}
 }
 
-func wanted(s *Scenario) bool { return strings.Contains(s.Name, *only) }
+func wanted(s *Scenario) bool {
+	return slices.ContainsFunc(strings.Split(*only, ","), func(part string) bool { return strings.Contains(s.Name, part) })
+}
 
 func measured(s *Scenario, policy discipline.Config) Result {
 	n := *seeds
