@@ -40,6 +40,9 @@ func (b *Bridge) tick(now time.Time) {
 	}
 	b.sources.SetClock(state) // after the signatures that a broadcast needs
 	b.rotate(p, now)
+	for _, text := range b.takeover.look(now, &p.cfg.Autokey, b.server.ZeroSeed) {
+		b.log.Warn(text)
+	}
 }
 
 // relay gives out what the Autokey client side has fetched.

@@ -2,6 +2,7 @@ package server
 
 import (
 	"net/netip"
+	"time"
 
 	"ntsbridge/bridge/access"
 	"ntsbridge/bridge/ntp"
@@ -11,20 +12,21 @@ import (
 // handler works on requests and knows nothing of sockets. Each worker and the
 // slow lane has its own.
 type handler struct {
-	state  *State
-	clock  *ntp.ClockState
-	store  *timestampStore
-	proved *proved
-	guard  guard
-	count  *counters
-	sym    *symkey.Scratch
-	now    func() ntp.Timestamp
-	mono   int64 // nanoseconds, for rate limits; set for each batch
-	slow   bool  // public-key work is allowed here
+	state    *State
+	clock    *ntp.ClockState
+	store    *timestampStore
+	proved   *proved
+	zeroSeed *zeroSeedTable
+	guard    guard
+	count    *counters
+	sym      *symkey.Scratch
+	now      func() ntp.Timestamp
+	mono     int64 // nanoseconds, for rate limits; set for each batch
+	slow     bool  // public-key work is allowed here
 }
 
 func newHandler(srv *shared, count *counters, slow bool) handler {
-	return handler{store: srv.store, proved: srv.proved, count: count, sym: symkey.NewScratch(), now: systemTime, slow: slow}
+	return handler{store: srv.store, proved: srv.proved, zeroSeed: srv.zeroSeed, count: count, sym: symkey.NewScratch(), now: systemTime, slow: slow}
 }
 
 // open judges one request and does everything that needs no timestamp. It
@@ -48,6 +50,9 @@ func (h *handler) countVerdict(s *slot) {
 	h.count.packets[v.Kind][version][v.Action][v.Reason].Add(1)
 	if v.OldSecret {
 		h.count.oldSecret[v.Kind].Add(1)
+	}
+	if v.ZeroSeed {
+		h.zeroSeed.note(s.req.From.Addr(), time.Now(), v.Action != ntp.Answer)
 	}
 	if v.Kind == ntp.KindAutokey && v.Action == ntp.Answer {
 		h.count.autokeyOps[v.Operation&15].Add(1)
@@ -77,7 +82,7 @@ func (h *handler) judge(s *slot) ntp.Verdict {
 	if req.Layout.Defect != ntp.ReasonOK {
 		return drop(kind, req.Layout.Defect)
 	}
-	if req.Header.Mode == ntp.ModeSymmetricActive && kind != ntp.KindSymmetric {
+	if req.Header.Mode == ntp.ModeSymmetricActive && kind == ntp.KindNTS {
 		return drop(kind, ntp.ReasonMode)
 	}
 	if kind == ntp.KindSymmetric || kind == ntp.KindNTS {
@@ -221,6 +226,9 @@ func (h *handler) authenticate(s *slot) ntp.Verdict {
 		if st.Autokey == nil { // as ntpd without a crypto line
 			return ntp.Verdict{Action: ntp.CryptoNAK, Reason: ntp.ReasonNotEnabled, Kind: ntp.KindAutokey}
 		}
+		if s.req.Header.Mode == ntp.ModeSymmetricActive {
+			return activeAutokey(&s.req)
+		}
 		return st.Autokey.Open(s.req.Received, h.clock.Synchronised(), &s.req, s.autokey, h.slow)
 	case ntp.KindNTS:
 		if st.NTS == nil {
@@ -229,6 +237,31 @@ func (h *handler) authenticate(s *slot) ntp.Verdict {
 		return st.NTS.Open(&s.req, s.nts)
 	}
 	return ntp.Verdict{Action: ntp.Answer, Kind: ntp.KindNone}
+}
+
+// activeAutokey judges a request in symmetric active mode with a key identifier
+// of Autokey, from a host that is no peer of ours: silence, since a peer with
+// Autokey must be configured; but a client of Active Directory, whose MAC is
+// all zero, gets a crypto-NAK, as ntpd 4.2.8p15 sends it.
+func activeAutokey(req *ntp.Request) ntp.Verdict {
+	if isMSSNTP(req) {
+		return ntp.Verdict{Action: ntp.CryptoNAK, Reason: ntp.ReasonUnknownKey, Kind: ntp.KindAutokey}
+	}
+	return drop(ntp.KindAutokey, ntp.ReasonMode)
+}
+
+// isMSSNTP reports whether a request asks for a signature of Active Directory
+// (MS-SNTP, section 2.2.1): a key identifier and 16 zero octets.
+func isMSSNTP(req *ntp.Request) bool {
+	if len(req.Packet) != ntp.HeaderLen+20 {
+		return false
+	}
+	for _, c := range req.Packet[ntp.HeaderLen+4:] {
+		if c != 0 {
+			return false
+		}
+	}
+	return true
 }
 
 // finish writes the answer of an opened slot into resp and returns its
@@ -282,9 +315,9 @@ func (h *handler) depart(s *slot, hd *ntp.Header) {
 	}
 }
 
-// minKissPoll is the least poll exponent that a kiss code RATE proposes: 8 s,
-// ntpd's default for `discard average`.
-const minKissPoll = 3
+// minKissPoll is the least poll exponent that a kiss code RATE proposes: 64 s,
+// ntpd's least default, as its own kiss takes a client there at once.
+const minKissPoll = 6
 
 var kissCodes = [actionCount]uint32{
 	ntp.KissRate:     ntp.KissCode("RATE"),
@@ -294,13 +327,16 @@ var kissCodes = [actionCount]uint32{
 }
 
 // kiss makes a kiss-o'-death of the header (RFC 5905, section 7.4) where the
-// verdict asks for one.
+// verdict asks for one. It carries no time, and says so as ntpd does: receive
+// and transmit timestamp are the origin. A client of ntpd 4.2.8p15 ignores a
+// kiss that looks as if it had some ("inconsistent xmt/org/rec timestamps").
 func (h *handler) kiss(s *slot, hd *ntp.Header) {
 	code := kissCodes[s.verdict.Action]
 	if code == 0 {
 		return
 	}
 	hd.Leap, hd.Stratum, hd.ReferenceID = ntp.LeapUnknown, 0, code
+	hd.Receive, hd.Transmit = hd.Origin, hd.Origin
 	if s.verdict.Action == ntp.KissRate {
 		hd.Poll = max(hd.Poll, minKissPoll)
 	}

@@ -77,7 +77,7 @@ func newRig(t testing.TB) *rig {
 	}
 	r.addAutokey(t, state)
 	r.addNTS(t, state)
-	h := newHandler(&shared{store: newTimestampStore(1 << 10), proved: newProved()}, new(counters), false)
+	h := newHandler(&shared{store: newTimestampStore(1 << 10), proved: newProved(), zeroSeed: newZeroSeedTable()}, new(counters), false)
 	h.state, h.clock = state, goodClock()
 	r.handler = &h
 	return r
@@ -288,7 +288,8 @@ func TestRateLimit(t *testing.T) {
 		if want != ntp.KissRate {
 			continue
 		}
-		if h := decode(t, resp[:n]); h.Stratum != 0 || h.Leap != ntp.LeapUnknown || h.ReferenceID != ntp.KissCode("RATE") || h.Poll < 6 {
+		if h := decode(t, resp[:n]); h.Stratum != 0 || h.Leap != ntp.LeapUnknown || h.ReferenceID != ntp.KissCode("RATE") || h.Poll < 6 ||
+			h.Receive != h.Origin || h.Transmit != h.Origin || h.Origin == 0 {
 			t.Errorf("kiss code: %+v", h)
 		}
 		if !s.key.Verify(resp[:n], ntp.HeaderLen, symkey.NewScratch()) {
@@ -349,5 +350,49 @@ func TestKindsThatAreOff(t *testing.T) {
 		if r.serve(s, r.requests[name], resp); s.verdict.Action != want {
 			t.Errorf("%s: %+v", name, s.verdict)
 		}
+	}
+}
+
+// A host in symmetric active mode that nobody configured is answered once, as
+// ntpd 4.2.8p15 was seen to answer; nothing is kept of it.
+func TestActiveWithoutAssociation(t *testing.T) {
+	r := newRig(t)
+	plain := request(4, ntp.ModeSymmetricActive, 42)
+	windows := append(bytes.Clone(plain), append([]byte{0x51, 4, 0, 0}, make([]byte, 16)...)...)
+	extended := append(append(bytes.Clone(plain), 0x51, 4, 0, 0, 0, 1, 0, 0), make([]byte, 64)...)
+	field := append(bytes.Clone(plain), append([]byte{1, 4, 0, 32}, make([]byte, 28)...)...)
+	autokey := bytes.Clone(r.requests["autokey"])
+	autokey[0] = autokey[0]&^7 | byte(ntp.ModeSymmetricActive)
+	for _, c := range []struct {
+		name    string
+		packet  []byte
+		without bool // Autokey
+		action  ntp.Action
+		length  int
+	}{
+		{"plain", plain, false, ntp.Answer, 48},
+		{"fields without MAC", field, false, ntp.Answer, 48}, // p15 adds 4 octets, which are a crypto-NAK to others
+		{"MS-SNTP", windows, false, ntp.CryptoNAK, 52},
+		{"MS-SNTP, no Autokey here", windows, true, ntp.CryptoNAK, 52},
+		{"MS-SNTP, extended", extended, false, ntp.Drop, 0},
+		{"Autokey, which must be configured", autokey, false, ntp.Drop, 0},
+		{"Autokey, none here", autokey, true, ntp.CryptoNAK, 52},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			state := *r.handler.state
+			if c.without {
+				state.Autokey = nil
+			}
+			h := *r.handler
+			h.state = &state
+			slot, resp := newSlot(t), make([]byte, maxPacket)
+			resp = resp[:(&rig{handler: &h}).serve(slot, c.packet, resp)]
+			if action := slot.verdict.Action; action != c.action || len(resp) != c.length {
+				t.Fatalf("action %d, %d octets", action, len(resp))
+			}
+			if c.length > 0 && ntp.ModeOf(resp) != ntp.ModeSymmetricPassive {
+				t.Errorf("mode %d", ntp.ModeOf(resp))
+			}
+		})
 	}
 }

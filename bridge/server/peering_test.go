@@ -64,7 +64,10 @@ func TestPacketsOfAssociations(t *testing.T) {
 	if h := decode(t, ask(t, c, peeringPacket(ntp.ModeClient, 3))); h.Mode != ntp.ModeServer {
 		t.Errorf("client got mode %d", h.Mode)
 	}
-	for _, mode := range []ntp.Mode{ntp.ModeServer, ntp.ModeBroadcast, ntp.ModeSymmetricActive} {
+	if h := decode(t, ask(t, c, peeringPacket(ntp.ModeSymmetricActive, 4))); h.Mode != ntp.ModeSymmetricPassive {
+		t.Errorf("an unknown peer without MAC got mode %d", h.Mode)
+	}
+	for _, mode := range []ntp.Mode{ntp.ModeServer, ntp.ModeBroadcast} {
 		if _, err := c.Write(peeringPacket(mode, 4)); err != nil {
 			t.Fatal(err)
 		}
@@ -74,7 +77,7 @@ func TestPacketsOfAssociations(t *testing.T) {
 		t.Errorf("handler got %d packets more", len(got))
 	}
 	n := s.Counters()
-	if n.Dropped() != 7 || reasonTotal(n, ntp.ReasonMode) != 3 || n.Modes[ntp.ModeBroadcast] != 2 || n.Received != 9 {
+	if n.Dropped() != 6 || reasonTotal(n, ntp.ReasonMode) != 2 || n.Modes[ntp.ModeBroadcast] != 2 || n.Received != 9 {
 		t.Errorf("counters: dropped %d, of them for the mode %d; by mode %v; received %d", n.Dropped(), reasonTotal(n, ntp.ReasonMode), n.Modes, n.Received)
 	}
 }

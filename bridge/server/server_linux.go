@@ -53,7 +53,7 @@ func New(opt Options, state *State, clock *ntp.ClockState) (*Server, error) {
 		return nil, fmt.Errorf("workers %d must be 1 to %d and batch %d must be 1 to %d", opt.Workers, maxWorkers, opt.Batch, maxBatch)
 	}
 	s := &Server{opt: opt, groups: make(map[netip.AddrPort][]*worker),
-		shared: shared{store: newTimestampStore(opt.Interleaved), proved: newProved(), started: time.Now()}}
+		shared: shared{store: newTimestampStore(opt.Interleaved), proved: newProved(), zeroSeed: newZeroSeedTable(), started: time.Now()}}
 	s.state.Store(state)
 	s.clock.Store(clock)
 	s.slow = newSlowLane(&s.shared)

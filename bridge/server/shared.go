@@ -9,12 +9,13 @@ import (
 
 // shared is what all workers and the slow lane of a server have in common.
 type shared struct {
-	state   atomic.Pointer[State]
-	clock   atomic.Pointer[ntp.ClockState]
-	peering atomic.Pointer[PeeringHandler]
-	store   *timestampStore
-	proved  *proved
-	started time.Time
+	state    atomic.Pointer[State]
+	clock    atomic.Pointer[ntp.ClockState]
+	peering  atomic.Pointer[PeeringHandler]
+	store    *timestampStore
+	proved   *proved
+	zeroSeed *zeroSeedTable
+	started  time.Time
 }
 
 // mono is the time of rate limits, nanoseconds.
