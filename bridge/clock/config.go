@@ -41,6 +41,11 @@ type DriverConfig struct {
 	// PanicExit ends Run with ErrPanic at an offset beyond the panic
 	// threshold, as ntpd exits; else the clock is left alone, unsynchronised.
 	PanicExit bool
+	// Floor is a time that is past for certain; zero: none is known. A clock
+	// before it, of a machine without one that runs on, is set by its sources
+	// in one step at the start, whatever the panic threshold and the policy of
+	// steps say, and is not served as a fallback before that.
+	Floor time.Time
 	// Measure follows sources and serves, but never touches the clock, as
 	// chronyd -x: without privilege, or with --no-clock. The error that
 	// nobody corrects shows in the root dispersion.
@@ -82,8 +87,9 @@ type Fallback struct {
 	// Activate is a root distance that the clock must have come below once
 	// before; 0: a clock that was never synchronised is served too.
 	Activate time.Duration
-	// Wait is how long sources must have been gone.
-	Wait time.Duration
+	// Wait is how long sources must have been gone; WaitStart the same while
+	// the clock was never synchronised since the start.
+	Wait, WaitStart time.Duration
 	// Orphan ignores sources of this stratum, which have no real time either,
 	// unless no other is there and theirs is a smaller reference identifier
 	// than ReferenceID: all such servers follow one of them.

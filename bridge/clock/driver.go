@@ -37,6 +37,7 @@ type Driver struct {
 	rate     float64 // commanded, s/s
 	synced   bool    // at the last tick
 	once     bool    // synchronised at least once
+	behind   bool    // it was before Floor at the start
 	waiting  bool    // for a first confirmation after the start, a step or a gap
 	waitFrom int64   // on Raw
 	stepped  bool    // since the last synchronisation

@@ -358,6 +358,27 @@ func TestNoNumbers(t *testing.T) {
 	}
 }
 
+// A machine without a clock that runs on starts in 1970: that is no time to be
+// careful with.
+func TestStartIn1970(t *testing.T) {
+	w := newWorld(t, 3)
+	w.system = -float64(worldStart.Unix())
+	w.config.Discipline.StepThreshold, w.config.Discipline.StepUpdates = 0, 0
+	w.config.Fallback = clock.Fallback{Stratum: 10}
+	w.config.Floor = worldStart.Add(-100 * 24 * time.Hour)
+	w.must(10 * time.Minute)
+	w.wantLogged("cannot be right")
+	w.wantWithin(1e-3)
+	if len(w.steps) != 1 {
+		t.Errorf("steps %v", w.steps)
+	}
+	for _, s := range w.states {
+		if s.Synchronised() && math.Abs(s.error) > 1 {
+			t.Fatalf("served %+v, wrong by %v s", s.ClockState, s.error)
+		}
+	}
+}
+
 // Whatever clock and network: the true error is within what is served.
 func TestHonestInRandomWorlds(t *testing.T) {
 	for seed := range uint64(25) {

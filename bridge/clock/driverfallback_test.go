@@ -48,7 +48,7 @@ func TestFallback(t *testing.T) {
 			map[time.Duration]uint8{0: 16, 4 * time.Minute: 2, 12 * time.Minute: 10, 16 * time.Minute: 2}},
 		{"never near enough", func(w *world) { w.config.Fallback.Activate = time.Microsecond },
 			map[time.Duration]uint8{0: 16, 4 * time.Minute: 2, 14 * time.Minute: 16, 16 * time.Minute: 2}},
-		{"after a while", func(w *world) { w.config.Fallback.Wait = 2 * time.Minute },
+		{"after a while", func(w *world) { w.config.Fallback.Wait, w.config.Fallback.WaitStart = 2*time.Minute, time.Minute },
 			map[time.Duration]uint8{0: 16, 4 * time.Minute: 2, 14*time.Minute + 30*time.Second: 10, 16 * time.Minute: 2}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -141,5 +141,18 @@ func TestOrphansFollowTheEldest(t *testing.T) {
 	w.must(20 * time.Minute)
 	if s := w.driver.State(); s.Stratum != 11 || s.ReferenceID != 0xc0000203 {
 		t.Errorf("when that one is gone stratum %d, reference %#x", s.Stratum, s.ReferenceID)
+	}
+}
+
+// A clock that was never synchronised waits for as long as is said for it.
+func TestFallbackAtTheStart(t *testing.T) {
+	w := newWorld(t, 1)
+	w.servers[0].silent = true
+	w.config.Fallback = clock.Fallback{Stratum: 10, Wait: time.Hour, WaitStart: 3 * time.Minute}
+	w.must(5 * time.Minute)
+	for _, s := range w.states {
+		if fallback := s.Stratum == 10; fallback != (s.at >= int64(3*time.Minute)) {
+			t.Fatalf("after %v: stratum %d", time.Duration(s.at), s.Stratum)
+		}
 	}
 }

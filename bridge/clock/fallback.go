@@ -23,7 +23,11 @@ func (d *Driver) fallback(c Clocks, t *discipline.Tracking, synced bool) {
 	if synced && distance <= f.Distance {
 		l.lostAt, l.active = c.Raw, false
 	} else {
-		l.active = (f.Activate == 0 || l.activated) && c.Raw-l.lostAt >= int64(f.Wait) && !d.doubtful(c, t)
+		wait := f.Wait
+		if !d.once {
+			wait = f.WaitStart
+		}
+		l.active = (f.Activate == 0 || l.activated) && c.Raw-l.lostAt >= int64(wait) && !d.doubtful(c, t)
 	}
 	d.adopt(synced)
 }
@@ -31,7 +35,7 @@ func (d *Driver) fallback(c Clocks, t *discipline.Tracking, synced bool) {
 // doubtful tells whether there is reason to believe that the clock is wrong:
 // then even the fallback must not serve it.
 func (d *Driver) doubtful(c Clocks, t *discipline.Tracking) bool {
-	if d.refusal.active || math.Abs(t.SystemOffset) > d.config.Discipline.Panic {
+	if d.behind && !d.once || d.refusal.active || math.Abs(t.SystemOffset) > d.config.Discipline.Panic {
 		return true
 	}
 	answers := func(s *driven, st *discipline.SourceStatus) bool { return !s.orphan && st.Reach != 0 }

@@ -30,12 +30,26 @@ func NewDriver(c DriverConfig) (*Driver, error) {
 		c.System, c.LockFile = handsOff{c.System}, ""
 		c.Discipline.StepThreshold = 0 // it would be decided again and again
 	}
+	now, err := c.System.Read()
+	if err != nil {
+		return nil, err
+	}
+	behind := !c.Floor.IsZero() && now.System < c.Floor.UnixNano()
+	if behind && !c.Measure {
+		c.Logger.Warn("the system clock cannot be right: it is set by its sources in one step, whatever clock.panic and clock.step say",
+			"clock", time.Unix(0, now.System).UTC().Format(time.RFC3339), "at_least", c.Floor.UTC().Format(time.RFC3339))
+		p := &c.Discipline
+		p.PanicOnce, p.StepUpdates = true, max(p.StepUpdates, 1)
+		if p.StepThreshold == 0 {
+			p.StepThreshold = 1
+		}
+	}
 	estimator, err := discipline.New(c.Discipline)
 	if err != nil {
 		return nil, err
 	}
 	d := &Driver{config: c, log: c.Logger, system: c.System, d: estimator,
-		sources: map[discipline.SourceID]*driven{}, waiting: true, limits: limits{}}
+		sources: map[discipline.SourceID]*driven{}, waiting: true, behind: behind, limits: limits{}}
 	d.state.Store(&ntp.ClockState{Leap: ntp.LeapUnknown, Stratum: ntp.StratumUnsynchronised, Precision: c.Precision,
 		ReferenceID: kissInit, RootDispersion: 16 * time.Second, Drift: c.Discipline.Drift})
 	if c.LockFile != "" {
@@ -44,10 +58,6 @@ func NewDriver(c DriverConfig) (*Driver, error) {
 			return nil, err
 		}
 		d.lock.Store(lock)
-	}
-	now, err := c.System.Read()
-	if err != nil {
-		return nil, errors.Join(err, d.Close())
 	}
 	d.restore(now)
 	return d, nil

@@ -21,6 +21,22 @@ type Clock struct {
 	// agree on one of them to follow (chrony's local orphan). Mode discipline
 	// only. Default: false.
 	Orphan bool `mapstructure:"orphan"`
+	// FallbackDistance is the root distance beyond which the clock counts as
+	// not synchronised for the fallback (chrony's local distance). Mode
+	// discipline only, as the next three. Default: 1s. Range: 1us to 16s.
+	FallbackDistance time.Duration `mapstructure:"fallback_distance" range:"1us..16s" unit:"time"`
+	// FallbackActivate is a root distance that the clock must have come below
+	// once before the fallback is served (chrony's local activate). Default:
+	// 0s, none: a clock that was never right is served too. Range: 0s to 16s.
+	FallbackActivate time.Duration `mapstructure:"fallback_activate" range:"0s..16s" unit:"time"`
+	// FallbackWait is how long the clock must have been not synchronised
+	// before the fallback is served (chrony's local waitsynced). Default: 0s.
+	// Range: 0s to 240h.
+	FallbackWait time.Duration `mapstructure:"fallback_wait" range:"0s..240h" unit:"time"`
+	// FallbackWaitStart is the same while the clock was never synchronised
+	// since the start (chrony's local waitunsynced). Default: 0s. Range: 0s to
+	// 240h.
+	FallbackWaitStart time.Duration `mapstructure:"fallback_wait_start" range:"0s..240h" unit:"time"`
 	// RefID is the reference identifier that is served in modes observe and
 	// local: up to four ASCII letters, or an IPv4 address. Default: LOCL.
 	RefID RefID `mapstructure:"refid"`

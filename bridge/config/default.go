@@ -35,15 +35,15 @@ func Default() *Config {
 			MinDispersion: time.Millisecond,
 			MaxError:      time.Second,
 			DriftPPM:      15,
-			MaxDistance:   3 * time.Second,
-			Ask:           "auto",
-			Step:          ClockStep{Threshold: time.Second, Updates: 3, Stepout: 300 * time.Second},
-			Panic:         1000 * time.Second,
-			MaxSlewPPM:    500,
-			StartSlewPPM:  83333,
-			MinSources:    1,
-			AuthSelect:    "mix",
-			Leap:          Leap{Table: "auto", Mode: "system", Shape: "linear", Placement: "around"},
+			MaxDistance:   3 * time.Second, FallbackDistance: time.Second,
+			Ask:          "auto",
+			Step:         ClockStep{Threshold: time.Second, Updates: 3, Stepout: 300 * time.Second},
+			Panic:        1000 * time.Second,
+			MaxSlewPPM:   500,
+			StartSlewPPM: 83333,
+			MinSources:   1,
+			AuthSelect:   "mix",
+			Leap:         Leap{Table: "auto", Mode: "system", Shape: "linear", Placement: "around"},
 		},
 		Access: Access{Default: defaultRule()},
 		RateLimit: RateLimit{
@@ -121,7 +121,7 @@ const (
 
 // defaultReferenceClock is what a reference clock has where it says nothing.
 func defaultReferenceClock() ReferenceClock {
-	return ReferenceClock{Poll: 4, Rate: 1, Delay: time.Microsecond, Precision: time.Microsecond}
+	return ReferenceClock{Poll: 4, Rate: 1, MaxLockAge: 2, Filter: 64, Delay: time.Microsecond, Precision: time.Microsecond}
 }
 
 // What Autokey's cookies are made from.

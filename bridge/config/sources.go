@@ -150,6 +150,22 @@ type ReferenceClock struct {
 	// Clear takes the clear edge of a pps instead of the assert edge. Default:
 	// false.
 	Clear bool `mapstructure:"clear"`
+	// Width is how long its pulses are, to tell the edges apart where the
+	// device stamps both (chrony's width). Default: 0s, it stamps one. Range: 0s
+	// to 1s.
+	Width time.Duration `mapstructure:"width" range:"0s..1s" unit:"time"`
+	// MaxLockAge is how many pulses old the reading of the clock in lock may
+	// be (chrony's maxlockage). Default: 2. Range: 1 to 1000000.
+	MaxLockAge int `mapstructure:"max_lock_age" range:"1..1000000" unit:"pulses"`
+	// Filter is how many readings a sample is made of at most (chrony's
+	// filter). Default: 64. Range: 1 to 256.
+	Filter int `mapstructure:"filter" range:"1..256" unit:"readings"`
+	// MaxDispersion drops samples whose readings spread more (chrony's
+	// maxdispersion). Default: 0s, none. Range: 0s to 16s.
+	MaxDispersion time.Duration `mapstructure:"max_dispersion" range:"0s..16s" unit:"time"`
+	// NoCrossTimestamps reads a phc without the processor's cross timestamps
+	// (chrony's nocrossts). Default: false.
+	NoCrossTimestamps bool `mapstructure:"no_cross_timestamps"`
 	// PPS says that shm or sock only mark seconds too. Default: false.
 	PPS bool `mapstructure:"pps"`
 	// TAI says that its time is TAI, as of most PTP clocks. Default: false.

@@ -74,6 +74,7 @@ func newSteering(c steeringConfig) (*Steering, error) {
 			s.floor = saved.Synchronised
 		}
 	}
+	d.Floor = s.floor
 	if d.Fallback.Orphan {
 		d.Fallback.ReferenceID = ownReference()
 	}
