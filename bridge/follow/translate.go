@@ -38,7 +38,7 @@ func driverConfig(cfg *config.Config, precision int8) clock.DriverConfig {
 	d.Drift = c.DriftPPM * 1e-6
 	d.MinDispersion = math.Ldexp(1, int(precision))
 	out := clock.DriverConfig{Discipline: d, Precision: precision, Leap: leapModes[c.Leap.Mode],
-		Fallback:  clock.Fallback{Stratum: uint8(c.FallbackStratum), Orphan: c.Orphan, Distance: c.FallbackDistance,
+		Fallback: clock.Fallback{Stratum: uint8(c.FallbackStratum), Orphan: c.Orphan, Distance: c.FallbackDistance,
 			Activate: c.FallbackActivate, Wait: c.FallbackWait, WaitStart: c.FallbackWaitStart},
 		PanicExit: c.PanicExit,
 		MaxChange: clock.MaxChange{Offset: c.MaxChange.Seconds(), Start: max(1, c.Step.Updates), Ignore: -1},
