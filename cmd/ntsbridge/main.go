@@ -14,6 +14,7 @@ func main() { os.Exit(dispatch(os.Args)) }
 
 // dispatch runs the program under the name by which it was called.
 func dispatch(args []string) int {
+	catchSignals(args)
 	if filepath.Base(args[0]) == "ntp-keygen" {
 		return ntpKeygen(args[1:])
 	}

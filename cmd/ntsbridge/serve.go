@@ -43,8 +43,6 @@ func (f *serveFlags) serve(out io.Writer) error {
 	}
 	log := hclog.New(&hclog.LoggerOptions{Name: "ntsbridge", Output: os.Stderr,
 		Level: hclog.LevelFromString(cfg.Log.Level), JSONFormat: cfg.Log.JSON})
-	signals := make(chan os.Signal, 4)
-	signal.Notify(signals, syscall.SIGHUP, syscall.SIGTERM, syscall.SIGINT)
 	defer signal.Stop(signals)
 	b, err := bridge.Start(cfg, log, bridge.Options{NoClock: f.noClock})
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -93,5 +94,61 @@ func TestHangup(t *testing.T) {
 	expect("stopping")
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("stopped with %v", err)
+	}
+}
+
+// A SIGHUP that comes while the configuration is read, long before anything is
+// served, is a reload like any other.
+func TestHangupDuringStart(t *testing.T) {
+	dir := t.TempDir()
+	program, err := filepath.Abs(filepath.Join(dir, "ntsbridge"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	test, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	fifo, file := filepath.Join(dir, "site.yaml"), filepath.Join(dir, "next.yaml")
+	const text = "server: {listen: [\"127.0.0.1:40126\"], workers: 1}\nclock: {mode: local}\nnts: {enabled: false}\n"
+	if err := errors.Join(os.Symlink(test, program), syscall.Mkfifo(fifo, 0o644), os.WriteFile(file, []byte(text), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program, "serve", "-c", fifo, "--state-dir", dir, "--run-dir", dir)
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer cmd.Process.Kill()
+	watchdog := time.AfterFunc(30*time.Second, func() { cmd.Process.Kill() })
+	defer watchdog.Stop()
+	w, err := os.OpenFile(fifo, os.O_WRONLY, 0) // returns when it is read
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(cmd.Process.Signal(syscall.SIGHUP), os.Rename(file, fifo)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.WriteString(text); err != nil {
+		t.Fatal(err)
+	}
+	w.Close()
+	var served bool
+	for log := bufio.NewScanner(stderr); log.Scan(); {
+		served = served || strings.Contains(log.Text(), "serving")
+		if strings.Contains(log.Text(), "reloaded") {
+			if !served {
+				t.Error("reloaded before it served")
+			}
+			if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := cmd.Wait(); err != nil || !served {
+		t.Errorf("served %v, ended with %v", served, err)
 	}
 }

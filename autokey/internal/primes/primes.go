@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"math/big"
+	"sync"
 )
 
 // rounds is the number of Miller-Rabin rounds, beside Baillie-PSW.
@@ -89,7 +90,7 @@ func Sieved(x *big.Int) bool {
 		return false
 	}
 	var rest big.Int
-	for _, g := range sieve {
+	for _, g := range sieve() {
 		r := rest.Rem(x, g.product).Uint64()
 		for _, p := range g.primes {
 			if r%p == 0 {
@@ -110,7 +111,7 @@ type sieveGroup struct {
 }
 
 // sieve has all odd primes below 2^sieveBits.
-var sieve = makeSieve()
+var sieve = sync.OnceValue(makeSieve)
 
 func makeSieve() []sieveGroup {
 	var groups []sieveGroup
