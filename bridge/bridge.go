@@ -17,11 +17,13 @@ import (
 	"ntsbridge/bridge/nke"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/server"
+	"ntsbridge/bridge/statedir"
 )
 
 // Bridge is the running daemon.
 type Bridge struct {
 	log     hclog.Logger
+	lock    *statedir.Lock // of the directories
 	clock   *follow.Clock
 	server  *server.Server
 	sources *association.Set

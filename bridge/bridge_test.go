@@ -253,10 +253,18 @@ func TestStartFailsCleanly(t *testing.T) {
 	first := startBridge(t, testConfig(t, dir))
 	defer first.Close()
 	cfg := testConfig(t, dir)
-	if _, err := Start(cfg, hclog.NewNullLogger(), Options{}); err == nil || !strings.Contains(err.Error(), "control socket") {
+	if _, err := Start(cfg, hclog.NewNullLogger(), Options{}); err == nil || !strings.Contains(err.Error(), "another ntsbridge") {
 		t.Errorf("a second daemon with the same run directory: %v", err)
 	}
 	if exchange(t, first, plainRequest()) == nil {
 		t.Error("the first daemon was disturbed")
+	}
+	// Without the socket's file there are two daemons no more than with it.
+	if err := os.Remove(cfg.Control.Socket); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := Start(cfg, hclog.NewNullLogger(), Options{}); err == nil {
+		b.Close()
+		t.Error("a second daemon, once the control socket's file was deleted")
 	}
 }

@@ -14,18 +14,26 @@ import (
 )
 
 // load does everything of a start that can fail before anything is opened, and
-// makes the state directory's files lasting.
-func load(cfg *config.Config, log hclog.Logger) (*parts, error) {
+// makes the state directory's files lasting, under the lock that no second
+// daemon has.
+func load(cfg *config.Config, log hclog.Logger) (*parts, *statedir.Lock, error) {
 	p, set := build(cfg, nil, log, time.Now())
 	findings := append(set.Findings, material.Trial(cfg)...)
 	logFindings(log, findings)
 	if err := findings.Err(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if err := errors.Join(statedir.MakeDir(cfg.StateDir, 0o700), statedir.MakeDir(cfg.RunDir, 0o755)); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return p, p.commit()
+	lock, err := statedir.LockDirs(cfg.RunDir, cfg.StateDir)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := p.commit(); err != nil {
+		return nil, nil, errors.Join(err, lock.Close())
+	}
+	return p, lock, nil
 }
 
 // Check is a start without serving: it loads and makes everything that a start

@@ -22,11 +22,11 @@ var unsynchronised = &ntp.ClockState{Leap: ntp.LeapUnknown, Stratum: ntp.Stratum
 // Start makes everything that the configuration asks for and serves. The
 // configuration must be resolved. On an error nothing is left running.
 func Start(cfg *config.Config, log hclog.Logger, options Options) (*Bridge, error) {
-	p, err := load(cfg, log)
+	p, lock, err := load(cfg, log)
 	if err != nil {
 		return nil, err
 	}
-	b := &Bridge{log: log, stop: make(chan struct{}), done: make(chan struct{}), failed: make(chan error, 1)}
+	b := &Bridge{log: log, lock: lock, stop: make(chan struct{}), done: make(chan struct{}), failed: make(chan error, 1)}
 	precision := clock.MeasurePrecision(func() int64 { return time.Now().UnixNano() })
 	b.clock = follow.New(follow.Options{Precision: precision, NoClock: options.NoClock, Log: log}, follow.Functions{
 		OnState: b.publish, OnStep: b.stepped, OnDoubt: b.doubted, OnSynchronised: b.synchronised, OnFailure: b.fail})
@@ -38,9 +38,7 @@ func Start(cfg *config.Config, log hclog.Logger, options Options) (*Bridge, erro
 	return b, nil
 }
 
-// open prepares everything and puts it in force. The control socket comes
-// first: it is what keeps a second daemon from sharing our UDP ports, which
-// SO_REUSEPORT would let it.
+// open prepares everything and puts it in force.
 func (b *Bridge) open(p *parts) (err error) {
 	b.changing.Lock()
 	defer b.changing.Unlock()
@@ -98,5 +96,5 @@ func (b *Bridge) closeAll() error {
 	if b.server != nil {
 		errs = append(errs, b.server.Close())
 	}
-	return errors.Join(errs...)
+	return errors.Join(append(errs, b.lock.Close())...)
 }

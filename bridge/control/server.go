@@ -7,9 +7,11 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"syscall"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
 )
 
 // Server is the local API. Access is by file permissions: the socket is for
@@ -32,12 +34,8 @@ func Listen(path string, src Sources, log hclog.Logger) (*Server, error) {
 			return nil, fmt.Errorf("control socket: %w", err)
 		}
 	}
-	l, err := net.Listen("unix", path)
+	l, err := listenUnix(path, socketMode)
 	if err != nil {
-		return nil, fmt.Errorf("control socket: %w", err)
-	}
-	if err := os.Chmod(path, 0o660); err != nil {
-		l.Close()
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
 	s := &Server{http: &http.Server{Handler: handler(&src, log), ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second,
@@ -49,6 +47,35 @@ func Listen(path string, src Sources, log hclog.Logger) (*Server, error) {
 		}
 	}()
 	return s, nil
+}
+
+// socketMode is for the owner and the group.
+const socketMode = 0o660
+
+// listenUnix makes a socket that has its mode from the first moment: the kernel
+// gives it that of the descriptor, less the umask, which is put right.
+func listenUnix(path string, mode uint32) (net.Listener, error) {
+	c := net.ListenConfig{Control: func(_, _ string, raw syscall.RawConn) error {
+		var failed error
+		err := raw.Control(func(fd uintptr) { failed = unix.Fchmod(int(fd), mode) })
+		return errors.Join(err, failed)
+	}}
+	l, err := c.Listen(context.Background(), "unix", path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := os.Lstat(path)
+	switch {
+	case err != nil:
+	case uint32(info.Mode().Perm())&^mode != 0:
+		err = fmt.Errorf("%s was made with mode %v", path, info.Mode())
+	default:
+		err = os.Chmod(path, os.FileMode(mode))
+	}
+	if err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
 }
 
 // Close stops the API and removes the socket.
