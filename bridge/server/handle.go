@@ -26,7 +26,8 @@ type handler struct {
 }
 
 func newHandler(srv *shared, count *counters, slow bool) handler {
-	return handler{store: srv.store, proved: srv.proved, zeroSeed: srv.zeroSeed, count: count, sym: symkey.NewScratch(), now: systemTime, slow: slow}
+	return handler{store: srv.store, proved: srv.proved, zeroSeed: srv.zeroSeed, count: count, sym: symkey.NewScratch(),
+		now: systemTime, slow: slow}
 }
 
 // open judges one request and does everything that needs no timestamp. It

@@ -39,7 +39,8 @@ func autokeyHost(t testing.TB) *keyfile.Host {
 	}
 	now := time.Now()
 	der, err := keyfile.CreateCertificate(rand.Reader, keyfile.CertificateTemplate{Subject: "tick", Trusted: true,
-		Serial: ntp.TimestampFromTime(now).Seconds(), NotBefore: now, NotAfter: now.AddDate(1, 0, 0)}, own, keyfile.NIDByScheme("RSA-SHA256"))
+		Serial: ntp.TimestampFromTime(now).Seconds(), NotBefore: now, NotAfter: now.AddDate(1, 0, 0)}, own,
+		keyfile.NIDByScheme("RSA-SHA256"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +87,8 @@ func newRig(t testing.TB) *rig {
 func (r *rig) addAutokey(t testing.TB, state *State) {
 	t.Helper()
 	var err error
-	if state.Autokey, err = autokey.NewServer(autokey.Config{Host: autokeyHost(t), Seed: testSeed, Budget: autokey.Unbounded{}}, rand.Reader); err != nil {
+	if state.Autokey, err = autokey.NewServer(autokey.Config{Host: autokeyHost(t), Seed: testSeed, Budget: autokey.Unbounded{}},
+		rand.Reader); err != nil {
 		t.Fatal(err)
 	}
 	if err := state.Autokey.SignatureUpdate(systemTime()); err != nil {
@@ -231,7 +233,8 @@ func FuzzHandler(f *testing.F) {
 func BenchmarkServe(b *testing.B) {
 	r := newRig(b)
 	resp := make([]byte, maxPacket)
-	for _, name := range []string{"none", "MD5", "SHA1", "SHA256", "AES128CMAC", "autokey", "AEAD_AES_SIV_CMAC_256", "AEAD_AES_128_GCM_SIV"} {
+	for _, name := range []string{"none", "MD5", "SHA1", "SHA256", "AES128CMAC", "autokey", "AEAD_AES_SIV_CMAC_256",
+		"AEAD_AES_128_GCM_SIV"} {
 		packet := r.requests[name]
 		if packet == nil {
 			b.Fatalf("no request %q", name)
@@ -275,7 +278,8 @@ func TestSymmetricActiveIsAnsweredPassive(t *testing.T) {
 func TestRateLimit(t *testing.T) {
 	r := newRig(t)
 	limit := &access.RateLimit{Interval: time.Hour, Burst: 2, Kiss: true}
-	everybody := access.Rule{Prefix: netip.MustParsePrefix("0.0.0.0/0"), Action: access.Allow, Kinds: access.AllKinds, MinVersion: 1, Rate: limit}
+	everybody := access.Rule{Prefix: netip.MustParsePrefix("0.0.0.0/0"), Action: access.Allow, Kinds: access.AllKinds,
+		MinVersion: 1, Rate: limit}
 	r.handler.state.Access = testState(t, everybody).Access
 	s := newSlot(t)
 	resp := make([]byte, maxPacket)
