@@ -27,7 +27,7 @@ func testConfig(t testing.TB, dir string) *config.Config {
 	t.Helper()
 	cfg := config.Default()
 	cfg.StateDir, cfg.RunDir = filepath.Join(dir, "state"), filepath.Join(dir, "run")
-	cfg.Server.Listen = []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}
+	cfg.Server.Listen = config.ListenOn(netip.MustParseAddrPort("127.0.0.1:0"))
 	cfg.NTS.Listen = []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}
 	cfg.NTS.Names = []string{"localhost"}
 	cfg.NTS.Port = 40123 // what clients are told; the test knows better
@@ -220,7 +220,7 @@ func TestReloadIsAllOrNothing(t *testing.T) {
 		},
 		"address not ours": func(c *config.Config) {
 			c.Access.Default.Action = "deny"
-			c.Server.Listen = []netip.AddrPort{netip.MustParseAddrPort("192.0.2.7:4123")}
+			c.Server.Listen = config.ListenOn(netip.MustParseAddrPort("192.0.2.7:4123"))
 		},
 		"state directory moved": func(c *config.Config) { c.StateDir = filepath.Join(dir, "other") },
 		"workers changed":       func(c *config.Config) { c.Server.Workers = 7 },

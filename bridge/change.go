@@ -6,6 +6,7 @@ import (
 
 	"ntsbridge/bridge/association"
 	"ntsbridge/bridge/follow"
+	"ntsbridge/bridge/netif"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/server"
 	"ntsbridge/nts/aead"
@@ -38,7 +39,13 @@ func (b *Bridge) prepare(p *parts) (*change, error) {
 			}
 			return err
 		},
-		func() (err error) { c.ports, err = b.server.Prepare(p.cfg.Server.Listen); return err },
+		func() error {
+			addresses, err := netif.Addresses(p.cfg.Server.Listen)
+			if err == nil {
+				c.ports, err = b.server.Prepare(addresses)
+			}
+			return err
+		},
 	} {
 		if err := step(); err != nil {
 			return nil, errors.Join(err, c.abort())

@@ -26,11 +26,11 @@ func TestPassiveAssociation(t *testing.T) {
 	t.Parallel()
 	willing := testConfig(t, t.TempDir())
 	willing.Clock.Mode, willing.NTS.Enabled = "local", false
-	willing.Server.Listen = []netip.AddrPort{netip.MustParseAddrPort("127.0.0.2:0")}
+	willing.Server.Listen = config.ListenOn(netip.MustParseAddrPort("127.0.0.2:0"))
 	willing.Passive.Enabled = true
 	w := startBridge(t, willing)
 	defer w.Close()
-	willing.Server.Listen = w.Addresses() // the same port after a reload
+	willing.Server.Listen = config.ListenOn(w.Addresses()...) // the same port after a reload
 	id := uint32(0)
 	for k := range w.parts.Load().state.Keys.All() {
 		id = k.ID()
@@ -44,7 +44,7 @@ func TestPassiveAssociation(t *testing.T) {
 		Auth: ntp.KindSymmetric, Key: int(id), Version: 4, MinPoll: 0, MaxPoll: 1}}
 	c := startBridge(t, caller)
 	defer c.Close()
-	caller.Server.Listen = c.Addresses()
+	caller.Server.Listen = config.ListenOn(c.Addresses()...)
 
 	await(t, "the active side is reached", func() bool {
 		a := c.snapshot().Associations()

@@ -52,7 +52,7 @@ func freePort(t *testing.T) netip.AddrPort {
 func TestSources(t *testing.T) {
 	serverDir, clientDir := t.TempDir(), t.TempDir()
 	cfg := testConfig(t, serverDir)
-	cfg.Server.Listen = []netip.AddrPort{freePort(t)} // which NTS-KE tells
+	cfg.Server.Listen = config.ListenOn(freePort(t)) // which NTS-KE tells
 	cfg.NTS.Port = 0
 	server := startBridge(t, cfg)
 	defer server.Close()

@@ -35,6 +35,7 @@ func Start(cfg *config.Config, log hclog.Logger, options Options) (*Bridge, erro
 		return nil, errors.Join(err, b.closeAll())
 	}
 	go b.run()
+	go b.followAddresses()
 	return b, nil
 }
 

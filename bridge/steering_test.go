@@ -32,7 +32,7 @@ func followable(t *testing.T) (server *Bridge, cfg *config.Config) {
 	t.Helper()
 	serverDir := t.TempDir()
 	serverConfig := testConfig(t, serverDir)
-	serverConfig.Server.Listen = []netip.AddrPort{netip.AddrPortFrom(netip.IPv4Unspecified(), freePort(t).Port())}
+	serverConfig.Server.Listen = config.ListenOn(netip.AddrPortFrom(netip.IPv4Unspecified(), freePort(t).Port()))
 	serverConfig.NTS.Port = 0
 	server = startBridge(t, serverConfig)
 	t.Cleanup(func() { server.Close() })

@@ -51,9 +51,12 @@ type Log struct {
 
 // Server is the UDP side.
 type Server struct {
-	// Listen are the addresses with ports. Default: empty, which is [::]:123
-	// and 0.0.0.0:123, with port 11123 if the process may not open low ports.
-	Listen []netip.AddrPort `mapstructure:"listen"`
+	// Listen are the addresses with ports. A network interface stands for its
+	// addresses, eth0:123 for all and eth0/ipv4:123 or eth0/ipv6:123 for a
+	// family's, a network for those in it, 192.0.2.0/24:123; they are followed as
+	// they come and go. Default: empty, which is [::]:123 and 0.0.0.0:123, with
+	// port 11123 if the process may not open low ports.
+	Listen []Listen `mapstructure:"listen"`
 	// Workers is the number of sockets and threads per listen address
 	// (SO_REUSEPORT). Default: 0, one per processor. Range: 0 to 256.
 	Workers int `mapstructure:"workers" range:"0..256" unit:"threads"`

@@ -66,6 +66,7 @@ var typeDocs = map[reflect.Type][2]string{
 	reflect.TypeFor[netip.Prefix]():    {"network", "IPv4 or IPv6, host bits zero"},
 	reflect.TypeFor[netip.Addr]():      {"address", "IPv4 or IPv6"},
 	reflect.TypeFor[netip.AddrPort]():  {"address and port", "port 1 to 65535"},
+	reflect.TypeFor[Listen]():          {"address, interface or network and port", "port 1 to 65535"},
 	reflect.TypeFor[access.KeyRange](): {"key identifier", "1 to 4294967295, ranges, `all`"},
 	reflect.TypeFor[ntp.Kind]():        {"kind", "none, symmetric, autokey, nts"},
 	reflect.TypeFor[RefID]():           {"identifier", "1 to 4 letters, or IPv4"},

@@ -49,6 +49,7 @@ var parsers = map[reflect.Type]func(string) (any, error){
 	reflect.TypeFor[time.Time]():       parser(parseDate),
 	reflect.TypeFor[netip.Prefix]():    parser(access.ParsePrefix),
 	reflect.TypeFor[netip.AddrPort]():  parser(parseListen),
+	reflect.TypeFor[Listen]():          parser(func(s string) (l Listen, err error) { return l, l.UnmarshalText([]byte(s)) }),
 	reflect.TypeFor[netip.Addr]():      parser(parseAddress),
 	reflect.TypeFor[access.KeyRange](): parser(access.ParseKeyRange),
 	reflect.TypeFor[ntp.Kind]():        parser(parseKind),

@@ -92,7 +92,7 @@ nts:
 	want.Log = Log{Level: "debug", JSON: true}
 	want.Server.Workers = 2
 	for _, a := range []string{"192.0.2.1:123", "[2001:db8::1]:123", "[fe80::1%eth0]:123"} {
-		want.Server.Listen = append(want.Server.Listen, netip.MustParseAddrPort(a))
+		want.Server.Listen = append(want.Server.Listen, Listen{AddrPort: netip.MustParseAddrPort(a)})
 	}
 	want.Clock.Mode, want.Clock.RefID, want.Clock.MaxError, want.Clock.DriftPPM = "local", 0x47505300, time.Second/2, 1
 	want.Access.Default.Kinds = []ntp.Kind{ntp.KindNTS}
@@ -237,7 +237,7 @@ server_: 1        #! server_: unknown option; did you mean server?
 		"meaning": `
 clock: {mode: discipline}     #! clock.mode: discipline needs sources to follow
 server:
-  listen: ["0.0.0.0:0", "[::ffff:1.2.3.4]:123", "eth0:123"] #! 0.0.0.0:0 has port 0 #! write 1.2.3.4:123 #! "eth0:123" is not an address with a port
+  listen: ["0.0.0.0:0", "[::ffff:1.2.3.4]:123", "eth0"] #! 0.0.0.0:0 has port 0 #! write 1.2.3.4:123 #! "eth0" is not an address with a port
 access:
   default:
     prefixes: [10.0.0.0/8]    #! access.default.prefixes: the default has no prefixes

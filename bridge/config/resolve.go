@@ -30,7 +30,9 @@ func (c *Config) Resolve(e Environment) {
 		c.NTS.Names = []string{e.Hostname}
 	}
 	if len(c.Server.Listen) == 0 {
-		c.Server.Listen = everywhere(port)
+		for _, a := range everywhere(port) {
+			c.Server.Listen = append(c.Server.Listen, Listen{AddrPort: a})
+		}
 	}
 	if len(c.NTS.Listen) == 0 {
 		c.NTS.Listen = everywhere(portKE)

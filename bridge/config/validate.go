@@ -24,9 +24,9 @@ func (c *Config) validate(j *judge) {
 	c.validateNTS(j)
 }
 
-func validateListen(j *judge, path string, listen []netip.AddrPort) {
+func validateListen[T comparable](j *judge, path string, listen []T) {
 	for i, a := range listen {
-		if a.IsValid() && slices.Contains(listen[:i], a) {
+		if a != *new(T) && slices.Contains(listen[:i], a) {
 			j.refuse(fmt.Sprintf("%s[%d]", path, i), "%v is in the list twice; delete one", a)
 		}
 	}

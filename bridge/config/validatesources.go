@@ -171,7 +171,7 @@ func (c *Config) validateMode(j *judge, path string, s *Source) {
 	if s.Mode == ModePeer && s.Auth == ntp.KindAutokey && !c.Autokey.Enabled {
 		j.refuse(path+".auth", "a peer with autokey also asks this host; write autokey.enabled: true")
 	}
-	if s.Mode == ModeBroadcast && len(c.Server.Listen) > 0 && !slices.ContainsFunc(c.Server.Listen, anyAddress) {
+	if s.Mode == ModeBroadcast && len(c.Server.Listen) > 0 && !slices.ContainsFunc(c.Server.FixedAddresses(), anyAddress) {
 		j.refuse(path+".mode", `broadcasts come to an unspecified address only; add "0.0.0.0:123" or "[::]:123" to server.listen`)
 	}
 }

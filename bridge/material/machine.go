@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/netif"
 	"ntsbridge/bridge/statedir"
 )
 
@@ -31,11 +32,24 @@ func Trial(cfg *config.Config) Findings {
 	k := &trial{finder: finder{config: cfg}, running: answers(cfg.Control.Socket)}
 	k.directories()
 	k.socket()
-	k.listen("server.listen", "udp", cfg.Server.Listen)
+	k.listen("server.listen", "udp", cfg.Server.FixedAddresses())
+	k.followed(cfg.Server.Listen)
 	if cfg.NTS.Enabled {
 		k.listen("nts.listen", "tcp", cfg.NTS.Listen)
 	}
 	return k.Findings
+}
+
+// followed tells of interfaces and networks of which this host has no address.
+func (k *trial) followed(listen []config.Listen) {
+	for i, l := range listen {
+		if l.Fixed() {
+			continue
+		}
+		if now, err := netif.Addresses([]config.Listen{l}); err == nil && len(now) == 0 {
+			k.find(NotServed, fmt.Sprintf("server.listen[%d]", i), "%v: this host has no such address now; it is listened on when it comes", l)
+		}
+	}
 }
 
 // Running reports whether a daemon of this configuration answers.

@@ -148,12 +148,12 @@ func (c *reader) listen(off bool) {
 			c.Record(s).Note(report.Dangerous, "bindaddress", "give an address", "%s is no address: everything is listened on", spell.Printable(s.Argument()))
 			continue
 		}
-		m.Listen.Addresses = append(m.Listen.Addresses, netip.AddrPortFrom(a, uint16(port)))
+		m.Listen.Addresses = append(m.Listen.Addresses, config.Listen{AddrPort: netip.AddrPortFrom(a, uint16(port))})
 		m.Listen.Lines = append(m.Listen.Lines, s)
 		c.Record(s).Into("server.listen")
 	}
 	if port != 123 && port > 0 && len(m.Listen.Addresses) == 0 {
-		m.Listen.Addresses = []netip.AddrPort{netip.AddrPortFrom(restrict.Any6, uint16(port)), netip.AddrPortFrom(restrict.Any4, uint16(port))}
+		m.Listen.Addresses = config.ListenOn(job.Everywhere(uint16(port))...)
 		m.Listen.Lines = c.All("port")
 	}
 }

@@ -26,10 +26,8 @@ var unitDirs = []string{"etc/systemd/system", "usr/lib/systemd/system", "lib/sys
 // added to the file, and what they mean.
 var startOptions = map[string]string{
 	"-A": "disable auth", "--authnoreq": "disable auth", "-b": "broadcastclient", "--bcastsync": "broadcastclient",
-	"-k": "keys", "--keyfile": "keys", "-t": "one more trusted key", "--trustedkey": "one more trusted key",
-	"-I": "the network interfaces that are used", "--interface": "the network interfaces that are used",
-	"-L": "no virtual interfaces", "--novirtualips": "no virtual interfaces", "-4": "IPv4 only", "--ipv4": "IPv4 only",
-	"-6": "IPv6 only", "--ipv6": "IPv6 only", "-c": "another configuration file", "--configfile": "another configuration file",
+	"-t": "one more trusted key", "--trustedkey": "one more trusted key",
+	"-L": "no virtual interfaces", "--novirtualips": "no virtual interfaces", "-c": "another configuration file", "--configfile": "another configuration file",
 }
 
 // valued are the short options of ntpd that take a value.
@@ -146,6 +144,18 @@ func (c *Job) startOption(where, option, value string) {
 	case "-f", "--driftfile":
 		c.Start.Drift = value
 		return
+	case "-4", "--ipv4":
+		c.Start.Family = "-4"
+		return
+	case "-6", "--ipv6":
+		c.Start.Family = "-6"
+		return
+	case "-I", "--interface":
+		c.Start.Settings = append(c.Start.Settings, Setting{where, option + " " + value, "interface listen " + quoteWord(value)})
+		return
+	case "-k", "--keyfile":
+		c.Start.Settings = append(c.Start.Settings, Setting{where, option + " " + value, "keys " + quoteWord(value)})
+		return
 	case "-c", "--configfile":
 		if strings.HasSuffix(Absolute(c.In.Name), Absolute(value)) {
 			return
@@ -155,4 +165,16 @@ func (c *Job) startOption(where, option, value string) {
 		c.Report.Note(report.Dangerous, "command-line", "add it to the configuration, and convert again",
 			"%s starts ntpd with %s (%s), which is not in the file", where, spell.Printable(option), meaning)
 	}
+}
+
+// Setting is an option of ntpd's command line that is configuration.
+type Setting struct {
+	Where   string // the file that has it
+	Written string
+	Line    string // of ntp.conf, that means the same
+}
+
+// quoteWord makes one word of ntp.conf of a value.
+func quoteWord(value string) string {
+	return `"` + strings.ReplaceAll(value, `"`, "") + `"`
 }

@@ -59,7 +59,7 @@ type model struct {
 
 // listening is what becomes of interface rules.
 type listening struct {
-	Addresses []netip.AddrPort // none: all
+	Addresses []config.Listen // none: all
 	Lines     []*syntax.Statement
 }
 
@@ -192,11 +192,13 @@ const (
 
 // started is what the daemon's command line means.
 type started struct {
-	Known     bool   // the command line was seen
-	PanicOnce bool   // ntpd -g
-	SlewOnly  bool   // ntpd -x
-	Never     string // why the clock is not steered at all; empty: it is
-	Drift     string // -f
+	Known     bool      // the command line was seen
+	PanicOnce bool      // ntpd -g
+	SlewOnly  bool      // ntpd -x
+	Never     string    // why the clock is not steered at all; empty: it is
+	Drift     string    // -f
+	Family    string    // -4 or -6
+	Settings  []Setting // that are lines of ntp.conf, too
 }
 
 func (rc *Refclock) Fudge(s *syntax.Statement) {

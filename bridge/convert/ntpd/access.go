@@ -2,10 +2,10 @@ package ntpd
 
 import (
 	"fmt"
-	"net/netip"
 	"strings"
 	"time"
 
+	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/convert/job"
 	"ntsbridge/bridge/convert/ntpconf"
 	"ntsbridge/bridge/convert/report"
@@ -17,7 +17,6 @@ import (
 // build works out the effective configuration and accounts for every
 // statement.
 func (c *reader) build() {
-	c.CommandLine()
 	c.buildRunning()
 	c.buildRestricts()
 	c.buildLimits()
@@ -263,47 +262,57 @@ func (c *reader) buildMRU(s *syntax.Statement) {
 	r.Note(report.Obsolete, "mru", "", "the list of clients has a fixed size")
 }
 
-// buildListen turns interface rules into addresses. ntpd decides on each
-// address of the host by the last rule that matches, and listens without one;
-// the class all is neither loopback nor wildcard.
+// buildListen turns interface rules into what the server listens on.
 func (c *reader) buildListen() {
 	list := c.All("interface")
-	if len(list) == 0 {
-		return
-	}
-	l := restrict.NewInterfaces(list, c.Opt.Addresses)
-	addresses, unknown, everything := l.Addresses()
-	for _, s := range list {
-		r := c.Record(s)
-		switch {
-		case everything:
-			r.Note(report.Changed, "interface-open", "add `interface ignore all` above, if the other addresses should be closed",
-				"the rules leave every address open: ntpd listens wherever no rule says otherwise")
-		case !s.Keyword && unknown[s] != "":
-			r.Note(report.Dangerous, "interface-name", fmt.Sprintf("say which addresses it has: --address %s=ADDRESS", spell.Printable(s.Address)), "%s", unknown[s])
-		default:
-			r.Into("server.listen")
-		}
-	}
-	if everything {
-		return
-	}
-	if len(unknown) > 0 {
+	m := &c.Model
+	if len(list) > 0 {
+		l := restrict.NewInterfaces(list, c.Opt.Addresses)
+		addresses, unknown, everything := l.Listen()
 		for _, s := range list {
-			if unknown[s] == "" {
-				continue
+			if why := unknown[s]; why != "" {
+				c.interfaceQuestion(s, why)
+			} else {
+				c.Record(s).Into("server.listen")
 			}
-			c.Report.Questions = append(c.Report.Questions, report.Question{
-				File: c.Parsed.Files[s.File].Name, Line: s.Line, Text: spell.Show(c.Text(s)), Code: "interface",
-				Written: "network interfaces that are not used", Running: unknown[s],
-				Do: fmt.Sprintf("say which addresses %s has: --address %s=ADDRESS[,ADDRESS]", spell.Printable(s.Address), spell.Printable(s.Address)),
-			})
+		}
+		if !everything {
+			m.Listen.Addresses, m.Listen.Lines = addresses, list
+		}
+		c.twoKindsOfRules(list)
+		if !everything && len(addresses) == 0 && len(unknown) == 0 {
+			c.interfaceQuestion(list[len(list)-1], "no address of this host is used at all: nobody is served, and no source is asked")
 		}
 	}
-	for _, a := range addresses {
-		c.Model.Listen.Addresses = append(c.Model.Listen.Addresses, netip.AddrPortFrom(a, 123))
+	if c.Start.Family == "" {
+		return
 	}
-	c.Model.Listen.Lines = list
+	family := map[string]string{"-4": config.FamilyIPv4, "-6": config.FamilyIPv6}[c.Start.Family]
+	m.Listen.Addresses = restrict.OnlyFamily(m.Listen.Addresses, family)
+	c.Report.Note(report.Folded, "one-family", "", "ntpd %s: %s only, for what is listened on and for sources that have a name", c.Start.Family, family)
+}
+
+// twoKindsOfRules asks about rules of the command line beside those of the file.
+func (c *reader) twoKindsOfRules(list []*syntax.Statement) {
+	first := c.Parsed.Files[list[0].File]
+	if list[0].File > 0 && first.By < 0 && c.Parsed.Files[list[len(list)-1].File].Name != first.Name {
+		c.interfaceQuestion(list[0], "ntpd exits when it is started with this and the file has rules about interfaces too")
+	}
+}
+
+// interfaceQuestion asks about a rule that cannot be said without the host's
+// addresses.
+func (c *reader) interfaceQuestion(s *syntax.Statement, why string) {
+	name := spell.Printable(s.Address)
+	do := fmt.Sprintf("say which addresses it has: --address %s=ADDRESS[,ADDRESS]", name)
+	if s.Keyword {
+		do = "name the addresses that are used: interface ignore all, and an interface listen ADDRESS for each"
+	}
+	c.Record(s).Note(report.Dangerous, "interface-name", do, "%s", why)
+	c.Report.Questions = append(c.Report.Questions, report.Question{
+		File: c.Parsed.Files[s.File].Name, Line: s.Line, Text: spell.Show(c.Text(s)), Code: "interface",
+		Written: "network interfaces that are not used", Running: why, Do: do,
+	})
 }
 
 // buildOrphan reads tos orphan.

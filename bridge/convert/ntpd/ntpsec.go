@@ -8,9 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/convert/job"
 	"ntsbridge/bridge/convert/report"
-	"ntsbridge/bridge/convert/restrict"
 	"ntsbridge/bridge/convert/spell"
 )
 
@@ -72,10 +72,12 @@ func (c *reader) extraPort() {
 		}
 		m := &c.Model
 		if len(m.Listen.Addresses) == 0 {
-			m.Listen.Addresses = []netip.AddrPort{netip.AddrPortFrom(restrict.Any6, 123), netip.AddrPortFrom(restrict.Any4, 123)}
+			m.Listen.Addresses = config.ListenOn(job.Everywhere(123)...)
 		}
 		for _, a := range slices.Clone(m.Listen.Addresses) {
-			if more := netip.AddrPortFrom(a.Addr(), uint16(o.Int)); !slices.Contains(m.Listen.Addresses, more) {
+			more := a
+			more.AddrPort = netip.AddrPortFrom(a.Addr(), uint16(o.Int))
+			if !slices.Contains(m.Listen.Addresses, more) {
 				m.Listen.Addresses = append(m.Listen.Addresses, more)
 			}
 		}

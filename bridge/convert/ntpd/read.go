@@ -17,6 +17,7 @@ import (
 // false if nothing can be made of it.
 func Read(work *job.Job) bool {
 	c := &reader{Job: work}
+	c.CommandLine()
 	c.parse(nil)
 	if c.Parsed.Fatal != "" {
 		c.Account(c.syntaxError)
@@ -65,9 +66,10 @@ func (c *reader) parse(fixes map[syntax.Place]string) {
 	default:
 		c.Parsed = ntpconf.Parse(c.In.Name, data, read)
 	}
-	if original != nil && len(original.Files) == len(c.Parsed.Files) {
-		c.Parsed.Files = original.Files // as written
+	if original != nil && len(original.Files) == len(c.Parsed.Files)+c.startFiles() {
+		c.Parsed.Files = original.Files[:len(c.Parsed.Files)] // as written
 	}
+	c.addStart()
 	c.Index()
 }
 
@@ -89,4 +91,36 @@ func (c *reader) buildClient() {
 	c.Model.Restricts.Add(restrict.Any6, restrict.Any6, 0, nil)
 	c.buildKeys()
 	c.buildSources()
+}
+
+// startFiles is how many files of the host have settings of the command line.
+func (c *reader) startFiles() int {
+	seen := make(map[string]bool)
+	for _, setting := range c.Start.Settings {
+		seen[setting.Where] = true
+	}
+	return len(seen)
+}
+
+// addStart puts the settings of the command line in front of those of the file,
+// which go before them: each has a line of its own in the account, below the
+// file that has it.
+func (c *reader) addStart() {
+	files := make(map[string]int)
+	var statements []*syntax.Statement
+	for _, setting := range c.Start.Settings {
+		at, ok := files[setting.Where]
+		if !ok {
+			at = len(c.Parsed.Files)
+			files[setting.Where] = at
+			c.Parsed.Files = append(c.Parsed.Files, syntax.File{Name: setting.Where, By: -1})
+		}
+		f := &c.Parsed.Files[at]
+		f.Lines = append(f.Lines, "ntpd "+setting.Written)
+		for _, s := range ntpconf.Parse("", []byte(setting.Line+"\n"), syntax.NoFiles).Statements {
+			s.File, s.Line = at, len(f.Lines)
+			statements = append(statements, s)
+		}
+	}
+	c.Parsed.Statements = append(statements, c.Parsed.Statements...)
 }
