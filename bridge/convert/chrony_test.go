@@ -73,7 +73,7 @@ maxntsconnections 100
 ntsntpserver a.example.org
 ntsrotate 1000
 port 123
-ratelimit interval 1 burst 16 leak 2 kod
+ratelimit interval 1 burst 16 leak 2 kod 2
 ntsratelimit interval 1
 smoothtime 400 0.01 leaponly
 bindcmdaddress 127.0.0.1

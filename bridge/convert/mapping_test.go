@@ -92,7 +92,6 @@ var ntpMappings = []mapping{
 	{"leap file", follow1 + "leapfile /etc/leap.list", []string{"file: /etc/leap.list"}, nil, ""},
 	{"leap file missing", follow1 + "leapfile /etc/none.list", nil, []string{"none.list"}, "leapfile-missing"},
 	{"leap file without source", "leapfile /etc/leap.list", []string{"file: /etc/leap.list", "mode: observe"}, nil, "no-source"},
-	{"smear", follow1 + "leapsmearinterval 86400", []string{"smear: 86400s", "shape: cosine", "placement: before"}, nil, "leap-smear"},
 	{"smear off", follow1 + "leapsmearinterval 0", nil, []string{"smear"}, "value"},
 	{"disable ntp", follow1 + "disable ntp\ndriftfile /d", []string{"mode: observe", "server: other.example.org"}, []string{"drift_file", "threshold"}, "disable-ntp"},
 	{"disable kernel", follow1 + "disable kernel stats monitor", []string{"mode: discipline"}, nil, ""},

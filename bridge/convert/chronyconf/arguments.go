@@ -90,14 +90,13 @@ func wordsProblem(s *syntax.Statement) string {
 	case s.Word == "ratelimit" || s.Word == "ntsratelimit" || s.Word == "cmdratelimit":
 		for i := 0; i < n; i++ {
 			switch word := spell.AsciiLower(s.Options[i].Text); word {
-			case "interval", "burst", "leak":
+			case "interval", "burst", "leak", "kod":
 				if i++; i >= n {
 					return word + " has no value"
 				}
 				if _, ok := Number('i', s.Options[i].Text); !ok {
 					return word + " is no number"
 				}
-			case "kod":
 			default:
 				return "it does not know " + spell.Printable(word)
 			}

@@ -2,6 +2,7 @@ package chronyd
 
 import (
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/convert/chronyconf"
 	"ntsbridge/bridge/convert/draft"
 	"ntsbridge/bridge/convert/job"
 	"ntsbridge/bridge/convert/report"
@@ -126,9 +128,14 @@ func (c *reader) subnet(args []syntax.Option) (list []netip.Prefix, problem stri
 func (c *reader) limited() (f restrict.Set) {
 	for _, s := range c.All("ratelimit") {
 		f = restrict.FlagLimited
-		for _, o := range s.Options {
-			if spell.AsciiLower(o.Text) == "kod" {
+		for i, o := range s.Options {
+			if spell.AsciiLower(o.Text) != "kod" || i+1 >= len(s.Options) {
+				continue
+			}
+			f &^= restrict.FlagKod
+			if rate, _ := chronyconf.Number('i', s.Options[i+1].Text); rate != 0 {
 				f |= restrict.FlagKod
+				c.Record(s).Note(report.Approximated, "ratelimit-kod", "", "kod %g: kiss codes go to each client once in an interval and second at most, and not to every %g. refused request", rate, math.Exp2(rate))
 			}
 		}
 	}

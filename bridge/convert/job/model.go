@@ -101,6 +101,9 @@ type Source struct {
 	Ttl      int // index of ntpd's table of hops
 	// Dead is why the daemon never had time of it; empty: it had.
 	Dead string
+	// Revived is set if it becomes a source all the same: what the daemon shut
+	// out by a mistake of its configuration was meant to be one.
+	Revived bool
 	// Left is why it is not written although the daemon had time of it.
 	Left string
 
@@ -141,10 +144,6 @@ type clockModel struct {
 // Steers reports whether the output steers the clock: the daemon did, and there
 // is something to follow.
 func (c *Job) Steers() bool { return c.Model.Clock.Idle == "" && c.Model.Followed > 0 }
-
-// Revived reports whether a source that the daemon itself shut out is one
-// here.
-func (src *Source) Revived() bool { return strings.Contains(src.Dead, "here it becomes a source") }
 
 // HostPort returns what a source asks, NTS-KE's port aside.
 func (src *Source) HostPort() (host string, port int) {

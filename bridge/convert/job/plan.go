@@ -16,11 +16,12 @@ import (
 func (c *Job) PlanSources() {
 	m := &c.Model
 	seen := make(map[string]*Source)
+	best := c.best()
 	for _, src := range m.Sources {
 		switch {
 		case src.Left != "" || src.Refclock != nil && src.Refclock.Driver == LocalDriver:
 			continue
-		case src.Dead != "" && !src.Revived():
+		case src.Dead != "" && !src.Revived:
 			src.Left = src.Dead
 			continue
 		case src.Kind == "broadcast":
@@ -32,13 +33,44 @@ func (c *Job) PlanSources() {
 				continue
 			}
 		default:
-			if c.twice(seen, src, strings.ToLower(fmt.Sprint(src.HostPort()))) {
-				src.Left = "it is there already"
+			if other := best[src.id()]; other != src {
+				c.secondLine(src, other)
 				continue
 			}
 		}
 		c.count(src)
 	}
+}
+
+// id is what a network source is told apart by.
+func (src *Source) id() string { return strings.ToLower(fmt.Sprint(src.HostPort())) }
+
+// best returns the source that is written of those with one address and port:
+// the first one with authentication, or the first.
+func (c *Job) best() map[string]*Source {
+	best := make(map[string]*Source)
+	for _, src := range c.Model.Sources {
+		if src.Left != "" || src.Refclock != nil || src.Kind == "broadcast" || src.Dead != "" && !src.Revived {
+			continue
+		}
+		if there := best[src.id()]; there == nil || !there.authenticated() && src.authenticated() {
+			best[src.id()] = src
+		}
+	}
+	return best
+}
+
+func (src *Source) authenticated() bool { return src.Key != 0 || src.Nts }
+
+// secondLine leaves out a source that another line asks too.
+func (c *Job) secondLine(src, other *Source) {
+	src.Left = fmt.Sprintf("line %d asks it already", other.Line.Line)
+	if other.authenticated() && !src.authenticated() {
+		src.Left = fmt.Sprintf("line %d asks it with authentication", other.Line.Line)
+		c.Record(src.Line).Note(report.Changed, "duplicate-source", "delete the line", "%s had both; here %s", c.Daemon(), src.Left)
+		return
+	}
+	c.Record(src.Line).Note(report.Folded, "duplicate-source", "delete one of the two", "%s", src.Left)
 }
 
 // twice reports whether a source of that name was seen before.

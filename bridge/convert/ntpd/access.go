@@ -71,6 +71,7 @@ func (c *reader) buildRestricts() {
 		}
 		c.restrictFlags(s, flags)
 	}
+	c.sourceEntries(l)
 	rules, left := restrict.Rules(l)
 	c.Model.Rules = rules
 	for _, e := range left {

@@ -81,7 +81,7 @@ func (c *reader) cryptoLine(s *syntax.Statement) {
 	if s.Flag("randfile") {
 		r.Note(report.Obsolete, "randfile", "", "randomness comes from the kernel")
 	}
-	if digest := s.Text("digest"); digest != "" && !autokeyDigest(digest) {
+	if digest := s.Value("digest"); digest != "" && !autokeyDigest(digest) {
 		r.Note(report.Unsupported, "autokey-digest", "take one that is, on all hosts", "digest %s is not offered", spell.Printable(digest))
 		c.Model.Autokey.Digest = ""
 	}

@@ -269,6 +269,9 @@ func (c *reader) buildSmear() {
 		return
 	}
 	r, v := c.Record(s), s.Options[0].Int
+	if _, notRun := c.running[s.Place()]; notRun {
+		return
+	}
 	if v <= 0 {
 		r.Note(report.Folded, "leap-smear-off", "delete the line", "leapsmearinterval %d is off", v)
 		return

@@ -27,6 +27,10 @@ func (c *reader) decide() map[syntax.Place]string {
 		switch {
 		case answer == job.LostIntended && q.Intended:
 			fixes[q.mark] = q.fixed
+			if q.drop.Line > 0 {
+				fixes[q.drop] = ""
+				c.fixed[q.drop] = fmt.Sprintf("as the operator decided, left out: line %d counts", q.Line)
+			}
 			c.fixed[q.mark] = "as the operator decided, read as it was meant: " + spell.Show(q.fixed)
 		case answer == job.LostRunning:
 			c.running[q.mark] = q.Written
@@ -41,7 +45,8 @@ func (c *reader) decide() map[syntax.Place]string {
 type question struct {
 	report.Question
 	mark  syntax.Place
-	fixed string
+	fixed string       // what is read in its place, as it was meant
+	drop  syntax.Place // a line that is left out then; Line 0: none
 }
 
 // questions finds the lines whose running meaning is weaker than the written.
@@ -55,6 +60,12 @@ func (c *reader) questions() []question {
 		}
 		asked[mark] = true
 		if q, ok := c.lostWords(mark); ok {
+			list = append(list, q)
+		}
+	}
+	for _, q := range append(c.lostDuplicates(), c.smears()...) {
+		if !asked[q.mark] {
+			asked[q.mark] = true
 			list = append(list, q)
 		}
 	}
@@ -77,6 +88,9 @@ func (c *reader) lostWords(mark syntax.Place) (question, bool) {
 	list := spell.Words(line)
 	if len(list) == 0 {
 		return question{}, false
+	}
+	if q, ok := c.lostAuthenticate(mark); ok {
+		return q, ok
 	}
 	var kept *syntax.Statement
 	if on := c.StatementsOn(mark); len(on) > 0 {

@@ -16,7 +16,7 @@ func (c *reader) ntpsecOptions(src *job.Source) {
 		if src.Ca == "" {
 			src.Ca = c.ntsAuthorities()
 		}
-		if name := s.Text("aead"); name != "" {
+		if name := s.Value("aead"); name != "" {
 			src.Aeads = c.Aeads(r, name)
 		}
 		if s.Flag("noval") {
@@ -48,7 +48,7 @@ func (c *reader) ntpsecOptions(src *job.Source) {
 func (c *reader) ntsAuthorities() string {
 	ca := ""
 	for _, s := range c.All("nts") {
-		if name := s.Text("ca"); name != "" {
+		if name := s.Value("ca"); name != "" {
 			ca = name
 		}
 	}

@@ -34,9 +34,10 @@ func Read(work *job.Job) bool {
 		c.parse(fixes)
 	}
 	c.Account(c.syntaxError)
-	for _, s := range c.Parsed.Statements {
-		if fixed, ok := c.fixed[s.Place()]; ok {
-			c.Record(s).Did = fixed
+	for mark, fixed := range c.fixed {
+		r := c.Records[mark]
+		if r.Did = fixed; len(c.StatementsOn(mark)) == 0 {
+			r.Note(report.Folded, "decided", "delete the line", "%s", fixed)
 		}
 	}
 	c.build()

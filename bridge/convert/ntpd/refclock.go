@@ -25,8 +25,8 @@ func (c *reader) ntpsecRefclock(s *syntax.Statement) *job.Source {
 	if o, ok := s.Last("unit"); ok {
 		rc.Unit = int(min(max(o.Int, 0), 255))
 	}
-	rc.Device = s.Text("path")
-	if device := s.Text("ppspath"); device != "" && rc.Driver == ppsDriver {
+	rc.Device = s.Value("path")
+	if device := s.Value("ppspath"); device != "" && rc.Driver == ppsDriver {
 		rc.Device = device
 	}
 	if !spell.PlainPath(rc.Device) {
@@ -166,7 +166,7 @@ func (c *reader) ppsClock(src *job.Source) {
 		r.Note(report.Folded, "pps-kernel", "", "flag3 1: the kernel's own PPS loop is not needed")
 	}
 	preferred := slices.ContainsFunc(c.Model.Sources, func(other *job.Source) bool {
-		return other != src && other.Prefer && (other.Dead == "" || other.Revived())
+		return other != src && other.Prefer && (other.Dead == "" || other.Revived)
 	})
 	switch {
 	case !preferred:
@@ -273,7 +273,7 @@ func (c *reader) localClock(src *job.Source) {
 	m.LocalLines = append([]*syntax.Statement{src.Line}, m.LocalLines...)
 	alone := true
 	for _, other := range m.Sources {
-		if other != src && (other.Dead == "" || other.Revived()) && other.Left == "" && other.Kind != "broadcast" {
+		if other != src && (other.Dead == "" || other.Revived) && other.Left == "" && other.Kind != "broadcast" {
 			alone = false
 		}
 	}

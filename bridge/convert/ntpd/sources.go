@@ -16,19 +16,17 @@ import (
 
 // buildSources reads the associations with their fudge lines.
 func (c *reader) buildSources() {
-	seen := make(map[string]*syntax.Statement)
-	for _, s := range c.All("server", "pool", "peer", "broadcast", "manycastclient") {
+	seen := make(map[association]*syntax.Statement)
+	for _, s := range c.All(associations...) {
 		src := c.sourceOf(s)
-		if first := seen[s.Address]; first != nil && s.Word != "broadcast" && s.Word != "pool" {
-			c.Record(s).Note(report.Folded, "duplicate-source", "delete one of the two", "line %d has the same address: ntpd refuses the second one", first.Line)
+		if c.refused(seen, s) {
 			continue
 		}
-		seen[s.Address] = s
 		c.Model.Sources = append(c.Model.Sources, src)
+		c.deadSource(src)
 		if c.Opt.Client == nil {
+			c.restrictedSource(src)
 			c.judgeSource(src)
-		} else {
-			c.deadSource(src)
 		}
 	}
 	for _, s := range c.All("refclock") {
@@ -52,6 +50,9 @@ func (c *reader) buildSources() {
 // sourceOf reads the options of an association.
 func (c *reader) sourceOf(s *syntax.Statement) *job.Source {
 	src := &job.Source{Line: s, Kind: s.Word, Address: s.Address, Family: s.Family, MinPoll: 6, MaxPoll: 10, Version: 4, Mode: -1}
+	if _, err := netip.ParseAddr(s.Address); err != nil && src.Family == "" {
+		src.Family = c.Start.Family
+	}
 	if s.Refclock() {
 		src.Kind = "refclock"
 		src.Refclock = newRefclock(s)
@@ -77,7 +78,7 @@ func (c *reader) sourceOf(s *syntax.Statement) *job.Source {
 	if o, ok := s.Last("key"); ok {
 		src.Key = uint32(o.Int)
 	}
-	src.Ident, src.Ca = s.Text("ident"), s.Text("ca")
+	src.Ident, src.Ca = s.Value("ident"), s.Value("ca")
 	src.Autokey, src.Nts = s.Flag("autokey"), s.Flag("nts")
 	src.Iburst, src.Burst, src.Prefer = s.Flag("iburst"), s.Flag("burst"), s.Flag("prefer")
 	src.Trusted, src.NoSelect, src.Xleave = s.Flag("true"), s.Flag("noselect"), s.Flag("xleave")
@@ -90,7 +91,6 @@ func (c *reader) sourceOf(s *syntax.Statement) *job.Source {
 // judgeSource says what becomes of an association.
 func (c *reader) judgeSource(src *job.Source) {
 	s, r := src.Line, c.Record(src.Line)
-	c.deadSource(src)
 	if src.Dead != "" {
 		r.Note(report.Dangerous, "dead-source", "correct or delete the line", "%s never had time of %s: %s", c.Daemon(), spell.Printable(s.Address), src.Dead)
 		r.Did = "no usable source"
@@ -135,7 +135,7 @@ func (c *reader) judgePeer(src *job.Source) {
 	if (src.Key != 0 || src.Autokey) && src.Dead == "" && src.Left == "" {
 		return
 	}
-	if src.Key != 0 || src.Autokey || src.Dead != "" && !src.Revived() {
+	if src.Key != 0 || src.Autokey || src.Dead != "" && !src.Revived {
 		return
 	}
 	src.Kind = "server"
@@ -216,24 +216,110 @@ func (c *reader) deadSource(src *job.Source) {
 	case addr.IsUnspecified() || addr.Is4() && addr.As4()[0] >= 240 && src.Kind != "broadcast":
 		src.Dead = "that address is never used"
 	}
-	if src.Refclock == nil && src.Dead == "" && src.Kind != "broadcast" {
-		c.restrictedSource(src, addr)
+	if src.Dead == "" && src.Refclock == nil && src.Kind != "broadcast" && c.own(addr) {
+		src.Dead = "it is this host itself"
 	}
 }
 
+// own reports whether an address is known to be this host's.
+func (c *reader) own(a netip.Addr) bool {
+	if a = a.Unmap(); a.IsLoopback() {
+		return true
+	}
+	return slices.ContainsFunc(c.All("interface"), func(s *syntax.Statement) bool {
+		listen, err := netip.ParseAddr(s.Address)
+		return err == nil && s.Flag("listen") && listen.Unmap() == a && !a.IsUnspecified()
+	})
+}
+
 // restrictedSource finds sources whose answers ntpd drops by its own
-// restrictions.
-func (c *reader) restrictedSource(src *job.Source, addr netip.Addr) {
-	if c.Model.Restricts.Source != nil {
+// restrictions, and pools of which it makes no sources. What a restriction says
+// of all hosts was not said of a source that is named; what restrict source
+// says, and the demand of authentication, was.
+func (c *reader) restrictedSource(src *job.Source) {
+	if src.Dead != "" || src.Refclock != nil || src.Kind == "broadcast" {
 		return
 	}
-	f := c.Model.Restricts.Lookup(netip.AddrPortFrom(addr.Unmap(), 123)).Flags
+	f, known := c.sourceFlags(src.Address)
+	plain := src.Key == 0 && !src.Autokey && !src.Nts
+	template := c.Model.Restricts.Source != nil && f == restrict.FlagsOf(c.Model.Restricts.Source)
 	switch {
+	case !known:
 	case f.Has(restrict.FlagIgnore | restrict.FlagNoServe):
-		src.Dead = "its own restrictions drop what this server sends; here it becomes a source"
-	case f.Has(restrict.FlagNoTrust) && src.Key == 0 && !src.Autokey:
-		src.Dead = "its own restrictions (notrust) drop what this server sends without authentication; here it becomes a source"
+		src.Dead, src.Revived = "its own restrictions drop what this server sends", !template
+	case f.Has(restrict.FlagNoTrust) && plain:
+		src.Dead = "its own restrictions (notrust) drop what this server sends without authentication"
+	case f.Has(restrict.FlagNoPeer) && !template && src.Kind == "pool":
+		src.Dead, src.Revived = "nopeer without restrict source keeps it from making sources of a pool", true
 	}
+	if src.Revived {
+		src.Dead += "; here it becomes a source"
+	}
+}
+
+// sourceFlags returns the flags that hold for what a source sends: of the entry
+// for its address alone, of restrict source, or of the entry that it falls
+// under. known is false if that depends on the addresses of its name.
+func (c *reader) sourceFlags(address string) (f restrict.Set, known bool) {
+	l := c.Model.Restricts
+	addresses := c.Resolve(address)
+	if a, err := netip.ParseAddr(address); err == nil {
+		addresses = []netip.Addr{a}
+	}
+	if len(addresses) == 0 {
+		if l.Source != nil {
+			return restrict.FlagsOf(l.Source), true
+		}
+		return c.defaultFlags(), l.OnlyDefaults()
+	}
+	e := l.Lookup(netip.AddrPortFrom(addresses[0].Unmap().WithZone(""), 123))
+	if l.Source != nil && !e.Host() {
+		return restrict.FlagsOf(l.Source), true
+	}
+	return e.Flags, true
+}
+
+// sourceEntries adds the entries that ntpd makes of restrict source for each
+// source that has none for its address alone, as far as addresses are known,
+// and tells of the others.
+func (c *reader) sourceEntries(l *restrict.List) {
+	if l.Source == nil {
+		return
+	}
+	flags := restrict.FlagsOf(l.Source)
+	var names []string
+	for _, s := range c.All("server", "pool", "peer", "manycastclient") {
+		if s.Refclock() {
+			continue
+		}
+		addresses := c.Resolve(s.Address)
+		if a, err := netip.ParseAddr(s.Address); err == nil {
+			addresses = []netip.Addr{a}
+		}
+		if len(addresses) == 0 && restrict.ServiceOf(flags) != restrict.ServiceOf(c.defaultFlags()) {
+			names = append(names, spell.Printable(s.Address))
+		}
+		for _, a := range addresses {
+			a = a.Unmap().WithZone("")
+			e := l.Lookup(netip.AddrPortFrom(a, 123))
+			if a.IsMulticast() || e.Host() || restrict.ServiceOf(e.Flags) == restrict.ServiceOf(flags) {
+				continue
+			}
+			l.Add(a, restrict.HostMask(a), flags&^restrict.FlagSourcePort, l.Source)
+		}
+	}
+	l.Names = slices.Compact(names)
+	if len(names) == 0 {
+		return
+	}
+	was, now := restrict.ServiceOf(flags), restrict.ServiceOf(c.defaultFlags())
+	class := report.Changed
+	if now.LaxerThan(was) {
+		class = report.Dangerous
+	}
+	c.Record(l.Source).Note(class, "source-access", "if they ask this host for time, say which addresses they have: --address NAME=ADDRESS",
+		"%s gives the addresses of its sources what this line says (%s); of %s they are not known, and have what the default gives (%s)",
+		c.Daemon(), was, strings.Join(l.Names, " "), now)
 }
 
 // unpeer takes associations back.

@@ -184,6 +184,9 @@ type Comparison struct {
 	Probes      int          `json:"probes"`
 	Equal       bool         `json:"equal"`
 	Differences []Difference `json:"differences,omitempty"`
+	// Names are sources whose addresses have other rules than they had, and are
+	// not known.
+	Names []string `json:"names,omitempty"`
 }
 
 // Difference is an address for which the two differ.

@@ -102,6 +102,10 @@ func (r *Report) summary(w *textWriter) {
 
 // verdict says the result of the comparison.
 func (c *Comparison) verdict() string {
+	if c.Equal && len(c.Names) > 0 {
+		return fmt.Sprintf("the same as before for every address but those of %s (%d networks, asked %d times)",
+			strings.Join(c.Names, " "), c.Prefixes, c.Probes)
+	}
 	if c.Equal {
 		return fmt.Sprintf("the same as before for every address (%d networks, asked %d times)", c.Prefixes, c.Probes)
 	}

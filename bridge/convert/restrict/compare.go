@@ -38,7 +38,7 @@ func Compare(l *List, t *access.Table) *report.Comparison {
 	}
 	slices.SortFunc(prefixes, netip.Prefix.Compare)
 	prefixes = slices.Compact(prefixes)
-	c := &report.Comparison{Prefixes: len(prefixes), Equal: true}
+	c := &report.Comparison{Prefixes: len(prefixes), Equal: true, Names: l.Names}
 	seen := make(map[netip.AddrPort]bool)
 	for _, p := range prefixes {
 		for _, a := range neighbours(p) {

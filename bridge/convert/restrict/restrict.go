@@ -23,7 +23,7 @@ const (
 	FlagNoServe
 	FlagNoTrust
 	flagVersion
-	flagNoPeer
+	FlagNoPeer
 	FlagNoEPeer
 	FlagNoQuery
 	FlagNoModify
@@ -40,7 +40,7 @@ const (
 )
 
 var restrictFlag = map[string]Set{
-	"ignore": FlagIgnore, "noserve": FlagNoServe, "notrust": FlagNoTrust, "version": flagVersion, "nopeer": flagNoPeer,
+	"ignore": FlagIgnore, "noserve": FlagNoServe, "notrust": FlagNoTrust, "version": flagVersion, "nopeer": FlagNoPeer,
 	"noepeer": FlagNoEPeer, "noquery": FlagNoQuery, "nomodify": FlagNoModify, "notrap": flagNoTrap,
 	"lowpriotrap": flagLowPrioTrap, "nomrulist": flagNoMRUList, "limited": FlagLimited, "kod": FlagKod, "flake": FlagFlake,
 	"mssntp": FlagMSSNTP, "ntpport": FlagSourcePort, "serverresponse fuzz": FlagFuzz, "epeer": FlagEPeer,
@@ -96,7 +96,8 @@ func Masked128(a, mask netip.Addr) netip.Addr {
 // address, mask and ntpport, all descending; the first match decides.
 type List struct {
 	Entries []*Entry
-	Source  *syntax.Statement // the template, nil without
+	Source  *syntax.Statement // the template for sources, nil without
+	Names   []string          // of sources, for whose addresses the template would make entries
 
 	index map[restrictKey]*Entry
 	masks []restrictKey // the different masks, without addresses
@@ -182,7 +183,7 @@ func (l *List) insert(e *Entry) {
 
 // without returns the list less some entries.
 func (l *List) without(left []*Entry) *List {
-	rest := &List{Source: l.Source}
+	rest := &List{Source: l.Source, Names: l.Names}
 	for _, e := range l.Entries {
 		if !slices.Contains(left, e) {
 			rest.insert(e)
@@ -333,4 +334,16 @@ func (l *List) RemoveBelow(p netip.Prefix) {
 	if len(gone) > 0 {
 		*l = *l.without(gone)
 	}
+}
+
+// Host reports whether an entry is for one address alone.
+func (e *Entry) Host() bool { return e.Mask == hostMask(e.Mask) }
+
+// HostMask is the mask of one address.
+func HostMask(a netip.Addr) netip.Addr { return hostMask(a) }
+
+// OnlyDefaults reports whether the list has no entry but those for all
+// addresses and for loopback.
+func (l *List) OnlyDefaults() bool {
+	return !slices.ContainsFunc(l.Entries, func(e *Entry) bool { return e.Mask != Any4 && e.Mask != Any6 && !e.Addr.IsLoopback() })
 }

@@ -81,8 +81,8 @@ func (s *Statement) Last(name string) (Option, bool) {
 	return Option{}, false
 }
 
-// Text returns the text of the last option of a name, or nothing.
-func (s *Statement) Text(name string) string {
+// Value returns the text of the last option of a name, or nothing.
+func (s *Statement) Value(name string) string {
 	o, _ := s.Last(name)
 	return o.Text
 }
