@@ -100,6 +100,9 @@ func (c *Clock) Prepare(cfg *config.Config, leaps LeapConfig) (*Change, error) {
 func (n *Change) prepareSteering() (err error) {
 	c := n.clock
 	kept := n.steering
+	if err := Validate(n.config, c.options.Precision); err != nil {
+		return err
+	}
 	if kept == nil && len(n.config.Sources) == 0 && len(n.config.ReferenceClocks) == 0 {
 		return nil
 	}

@@ -46,6 +46,13 @@ func driverConfig(cfg *config.Config, precision int8) clock.DriverConfig {
 	return out
 }
 
+// Validate says whether the discipline takes what the configuration says of
+// the clock.
+func Validate(cfg *config.Config, precision int8) error {
+	_, err := discipline.New(driverConfig(cfg, precision).Discipline)
+	return err
+}
+
 // selection is the part of it that can change at any time.
 func selection(c *config.Clock) discipline.Selection {
 	return discipline.Selection{MaxDistance: c.MaxDistance.Seconds(), MinSources: c.MinSources, Mode: authModes[c.AuthSelect]}

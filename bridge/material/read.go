@@ -114,25 +114,28 @@ func (in *Input) overrides(v *viper.Viper) ([]*config.Tree, error) {
 		return nil, fmt.Errorf("configuration: %w", err)
 	}
 	var trees []*config.Tree
+	bound := viper.New()
 	for _, option := range config.Options() {
 		name := "$" + Variable(option)
 		_, set := os.LookupEnv(Variable(option))
 		if flag := in.Flags[option]; flag != nil && flag.Changed {
-			if err := v.BindPFlag(option, flag); err != nil {
+			if err := bound.BindPFlag(option, flag); err != nil {
 				return nil, fmt.Errorf("configuration: %w", err)
 			}
 			name, set = "--"+flag.Name, true
 		} else if set {
-			if err := v.BindEnv(option, Variable(option)); err != nil {
+			if err := bound.BindEnv(option, Variable(option)); err != nil {
 				return nil, fmt.Errorf("configuration: %w", err)
 			}
 		}
 		if !set {
 			continue
 		}
-		tree, value := config.ReadOption(name, dir, option, v.GetString(option))
+		tree, value := config.ReadOption(name, dir, option, bound.GetString(option))
 		trees = append(trees, tree)
-		v.Set(option, value)
+		if value != nil {
+			v.Set(option, value)
+		}
 	}
 	return trees, nil
 }

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 
 	"github.com/spf13/cobra"
+
+	"ntsbridge/bridge"
 )
 
 func main() { os.Exit(dispatch(os.Args)) }
@@ -39,12 +41,14 @@ func newRootCommand() *cobra.Command {
 		Short:         "One time server for unauthenticated, symmetric-key, Autokey and NTS clients",
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Version:       bridge.Version(),
 		Args:          cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_ = cmd.Usage()
 			return usageError("a command is missing; `ntsbridge serve` runs the server")
 		},
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError("%w", err) })
 	root.AddCommand(newServeCommand(), newCheckCommand(), newConvertCommand(), newKeygenCommand(), newQueryCommand(),
 		newServerStatsCommand(),

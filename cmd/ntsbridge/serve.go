@@ -44,6 +44,7 @@ func (f *serveFlags) serve(out io.Writer) error {
 	log := hclog.New(&hclog.LoggerOptions{Name: "ntsbridge", Output: os.Stderr,
 		Level: hclog.LevelFromString(cfg.Log.Level), JSONFormat: cfg.Log.JSON})
 	defer signal.Stop(signals)
+	log.Info(bridge.Version())
 	b, err := bridge.Start(cfg, log, bridge.Options{NoClock: f.noClock})
 	if err != nil {
 		return err
