@@ -39,7 +39,8 @@ type Bridge struct {
 	changing sync.Mutex // one change at a time; may be held while traffic is waited for
 	inForce  sync.Mutex // what is replaced in parts, with its announcement; held for moments
 	parts    atomic.Pointer[parts]
-	takeover takeoverWatch // of tick
+	takeover takeoverWatch    // of tick
+	counted  systemStatistics // likewise
 }
 
 // Options are what a start decides beside the configuration.

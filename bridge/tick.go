@@ -32,6 +32,7 @@ func (b *Bridge) tick(now time.Time) {
 	if !b.clock.Steers() { // else publish does it
 		b.server.SetClock(state)
 	}
+	b.counted.write(now, b.clock.Statistics(), b.server.Counters)
 	b.inForce.Lock()
 	defer b.inForce.Unlock()
 	p := b.parts.Load()

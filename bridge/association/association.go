@@ -3,6 +3,7 @@ package association
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"sync/atomic"
 	"time"
@@ -188,7 +189,11 @@ func (a *association) missed(f *follow.Source) func() {
 }
 
 // note keeps what ntpq shows; it runs in the association's own goroutine.
-func (a *association) note(state autokey.State) { a.autokey.Store(&state) }
+func (a *association) note(state autokey.State) {
+	if old := a.autokey.Swap(&state); old == nil || old.Status != state.Status {
+		a.steering.Crypto(a.spec.Config.Server, fmt.Sprintf("autokey flags 0x%x", uint32(state.Status)))
+	}
+}
 
 // logged is what an association tells its errors to.
 func (a *association) logged(err error) {

@@ -35,10 +35,32 @@ type Config struct {
 	Passive         Passive          `mapstructure:"passive"`
 	// Broadcast are the broadcast and multicast associations that this host
 	// sends on. Default: none.
-	Broadcast []Broadcast `mapstructure:"broadcast"`
-	Control   Control     `mapstructure:"control"`
+	Broadcast  []Broadcast `mapstructure:"broadcast"`
+	Statistics Statistics  `mapstructure:"statistics"`
+	Control    Control     `mapstructure:"control"`
 
 	origins origins // of the options that were set
+}
+
+// Statistics are files with a line for each measurement, as chronyd and ntpd
+// write them.
+type Statistics struct {
+	// Dir is where they are written (chrony's logdir, ntpd's statsdir). Default:
+	// empty, nowhere.
+	Dir string `mapstructure:"dir" path:"dir"`
+	// Files are which are written: chronyd's measurements, statistics, tracking
+	// and refclocks (with .log), ntpd's loopstats, peerstats, rawstats,
+	// clockstats, sysstats, protostats and cryptostats. Default: empty, none.
+	Files []string `mapstructure:"files" oneof:"measurements statistics tracking refclocks loopstats peerstats rawstats clockstats sysstats protostats cryptostats"`
+	// Rotate is when a file with another date in its name is begun, in UTC, as
+	// by the types of ntpd's filegen. Default: none. A file that somebody
+	// moves away is begun anew in any case.
+	Rotate string `mapstructure:"rotate" oneof:"none day week month year"`
+	// Link gives the file of the day the plain name too. Default: true.
+	Link bool `mapstructure:"link"`
+	// Banner is after how many lines chronyd's headings are repeated (chrony's
+	// logbanner). Default: 32. Range: 0, never, to 1000000.
+	Banner int `mapstructure:"banner" range:"0..1000000" unit:"lines"`
 }
 
 // Log is what the daemon writes to standard error.

@@ -52,8 +52,9 @@ func Default() *Config {
 			IPv6Prefix: 64,
 			Limits:     []Limit{defaultLimit("default")},
 		},
-		Keys:    Keys{Generate: true},
-		Passive: Passive{Max: 16},
+		Keys:       Keys{Generate: true},
+		Passive:    Passive{Max: 16},
+		Statistics: Statistics{Rotate: "none", Link: true, Banner: 32},
 		Autokey: Autokey{
 			Digest: "MD5",
 			Seed:   SeedOwn,

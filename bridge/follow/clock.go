@@ -2,6 +2,7 @@ package follow
 
 import (
 	"errors"
+	"reflect"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -10,6 +11,7 @@ import (
 
 	"ntsbridge/bridge/clock"
 	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/follow/statlog"
 	"ntsbridge/bridge/ntp"
 )
 
@@ -45,7 +47,8 @@ type Clock struct {
 	options  Options
 	tell     Functions
 	leaps    *LeapSeconds
-	steering atomic.Pointer[Steering] // nil: there is nothing to follow
+	steering atomic.Pointer[Steering]    // nil: there is nothing to follow
+	stats    atomic.Pointer[statlog.Log] // nil: none is written
 
 	mu       sync.Mutex // all below; held for as long as a look at the kernel's clock takes
 	config   *config.Config
@@ -77,6 +80,7 @@ type Change struct {
 	leaps    LeapConfig
 	steering *Steering // after the change
 	observer *Observer // likewise, not started if it is new
+	stats    *statlog.Log
 }
 
 // Prepare makes what another configuration needs. Nothing that runs is touched.
@@ -85,8 +89,15 @@ func (c *Clock) Prepare(cfg *config.Config, leaps LeapConfig) (*Change, error) {
 	c.mu.Lock()
 	old, observer := c.config, c.observer
 	c.mu.Unlock()
-	next := &Change{clock: c, config: cfg, leaps: leaps, steering: c.Steering(), observer: observer}
+	next := &Change{clock: c, config: cfg, leaps: leaps, steering: c.Steering(), observer: observer, stats: c.stats.Load()}
+	if old == nil || !reflect.DeepEqual(old.Statistics, cfg.Statistics) {
+		var err error
+		if next.stats, err = openStatistics(&cfg.Statistics, c.options.Log); err != nil {
+			return nil, err
+		}
+	}
 	if err := next.prepareSteering(); err != nil {
+		next.abortStatistics()
 		return nil, err
 	}
 	if old == nil || !sameObserver(old, cfg) {
@@ -113,7 +124,7 @@ func (n *Change) prepareSteering() (err error) {
 		return errors.New("the discipline of the clock cannot change while it steers it: restart the daemon for that")
 	}
 	n.steering, err = newSteering(steeringConfig{config: n.config, precision: c.options.Precision, noClock: c.options.NoClock,
-		log: c.options.Log.Named("clock"), leaps: c.leaps, onState: c.publish, onStep: c.tell.OnStep, onDoubt: c.tell.OnDoubt})
+		log: c.options.Log.Named("clock"), leaps: c.leaps, stats: &c.stats, onState: c.publish, onStep: c.stepped, onDoubt: c.tell.OnDoubt})
 	return err
 }
 
@@ -122,10 +133,21 @@ func (n *Change) Steering() *Steering { return n.steering }
 
 // Abort gives back what Prepare took.
 func (n *Change) Abort() error {
-	if n == nil || n.steering == n.clock.Steering() {
+	if n == nil {
+		return nil
+	}
+	n.abortStatistics()
+	if n.steering == n.clock.Steering() {
 		return nil
 	}
 	return n.steering.close()
+}
+
+// abortStatistics closes files that were opened for the change.
+func (n *Change) abortStatistics() {
+	if n.stats != n.clock.stats.Load() {
+		n.stats.Close()
+	}
 }
 
 // Commit puts the change in force and begins what is new. Samples that come
@@ -137,6 +159,9 @@ func (n *Change) Commit(now time.Time) {
 	if old := c.steering.Swap(n.steering); old != n.steering {
 		_ = old.close() // it only measured
 		n.steering.start(c.tell.OnFailure)
+	}
+	if old := c.stats.Swap(n.stats); old != n.stats {
+		old.Close()
 	}
 	n.steering.setSelection(selection(&n.config.Clock))
 	c.mu.Lock()
@@ -158,5 +183,9 @@ func (c *Clock) Close() error {
 	observer := c.observer
 	c.mu.Unlock()
 	observer.Close()
+	c.stats.Load().Close()
 	return err
 }
+
+// Statistics returns the files of measurements; nil: none is written.
+func (c *Clock) Statistics() *statlog.Log { return c.stats.Load() }

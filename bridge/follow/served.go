@@ -75,6 +75,11 @@ func (c *Clock) toServe(state *ntp.ClockState, now time.Time) *ntp.ClockState {
 // logState says what is served from now on. The caller holds c.mu.
 func (c *Clock) logState(s *ntp.ClockState) {
 	log := c.options.Log
+	if c.synced {
+		c.event(systemSynchronised, "clock_sync")
+	} else {
+		c.event(systemNoPeer, "no_system_peer")
+	}
 	switch disciplines := c.config != nil && c.config.Clock.Mode == config.ClockDiscipline; {
 	case c.config == nil:
 	case disciplines && !c.synced:

@@ -22,6 +22,7 @@ type Source struct {
 	id          discipline.SourceID
 	users       int
 	provisional atomic.Bool  // the last sample was
+	told        told         // in the files of measurements
 	first       atomic.Int64 // base's reading at the first sample used, 0: none
 	last        atomic.Int64
 }
@@ -52,6 +53,7 @@ func (s *Steering) Add(name string, cfg discipline.SourceConfig, info clock.Sour
 		f.name = info.Name + " " + info.Address.String()
 	}
 	s.sources[key] = f
+	f.event(peerMobilize)
 	return f, nil
 }
 
@@ -78,6 +80,7 @@ func (f *Source) forget() {
 	defer s.mu.Unlock()
 	if f.users == 0 && s.sources[f.key] == f {
 		delete(s.sources, f.key)
+		f.event(peerDemobilize)
 		s.driver.RemoveSource(f.id)
 	}
 }
@@ -124,12 +127,15 @@ func (f *Source) Sample(x source.Sample, provisional bool) {
 	f.provisional.Store(provisional)
 	f.steering.trust()
 	pivot, h := f.steering.pivot(), &x.Header
-	f.use(discipline.Sample{
+	used := f.use(discipline.Sample{
 		Source: f.id, T1: discipline.Instant(x.Raw1), T4: discipline.Instant(x.Raw4),
 		T2: x.T2.Time(pivot).UnixNano(), T3: x.T3.Time(pivot).UnixNano(),
 		Leap: h.Leap, Stratum: h.Stratum, Loop: x.Loop, Smeared: smearing(h),
 		RootDelay: h.RootDelay.Duration().Seconds(), RootDispersion: h.RootDispersion.Duration().Seconds(),
 	})
+	if stats := f.steering.stats.Load(); stats != nil {
+		f.record(stats, exchangeRecord(&x, pivot), used)
+	}
 }
 
 // Reading takes in a measurement of a reference clock. An exchange without
@@ -139,17 +145,22 @@ func (f *Source) Reading(s *refclock.Sample, delay time.Duration) {
 		return
 	}
 	at := s.Reference()
-	f.use(discipline.Sample{Source: f.id, T1: discipline.Instant(s.Raw), T4: discipline.Instant(s.Raw), T2: at, T3: at,
+	used := f.use(discipline.Sample{Source: f.id, T1: discipline.Instant(s.Raw), T4: discipline.Instant(s.Raw), T2: at, T3: at,
 		Leap: s.Leap, Stratum: s.Stratum, RootDelay: delay.Seconds(), RootDispersion: s.Dispersion.Seconds()})
+	if stats := f.steering.stats.Load(); stats != nil {
+		f.record(stats, readingRecord(s, delay), used)
+	}
 }
 
-func (f *Source) use(x discipline.Sample) {
+// use reports whether a measurement was accepted.
+func (f *Source) use(x discipline.Sample) bool {
 	if verdict := f.steering.driver.Sample(x); verdict != discipline.Accepted {
 		f.steering.log.Debug("measurement not used", "source", f.name, "reason", verdict)
-		return
+		return false
 	}
 	f.first.CompareAndSwap(0, int64(x.T4))
 	f.last.Store(int64(x.T4))
+	return true
 }
 
 // smearing recognises ntpd's reference identifier of a server that smears a
@@ -167,6 +178,7 @@ func (f *Source) Missed(err error) {
 	default:
 		f.steering.driver.Missed(f.id)
 	}
+	f.changes()
 }
 
 // Kiss obeys a verified kiss-o'-death.
@@ -174,8 +186,10 @@ func (f *Source) Kiss(k *source.KissError) {
 	switch {
 	case f == nil:
 	case k.Code == "RATE": // the association's schedule obeys
+		f.event(peerRate)
 		f.steering.log.Warn("source asks to be asked less often (kiss code RATE)", "source", f.name)
 	default:
+		f.event(peerDenied)
 		f.steering.driver.Denied(f.id)
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -12,6 +13,7 @@ import (
 	"ntsbridge/bridge/clock"
 	"ntsbridge/bridge/clock/discipline"
 	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/follow/statlog"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/source"
 	"ntsbridge/bridge/source/refclock"
@@ -26,6 +28,7 @@ type Steering struct {
 	driver *clock.Driver
 	steers bool // what is served comes from it
 	log    hclog.Logger
+	stats  *atomic.Pointer[statlog.Log]
 	fixed  string    // what it keeps for its life
 	floor  time.Time // now is later
 	// unchecked is how many first updates do not look at the dates of
@@ -47,6 +50,7 @@ type steeringConfig struct {
 	noClock   bool
 	log       hclog.Logger
 	leaps     *LeapSeconds
+	stats     *atomic.Pointer[statlog.Log]
 	onState   func(*ntp.ClockState)
 	onStep    func(time.Duration)
 	onDoubt   func()
@@ -56,7 +60,7 @@ type steeringConfig struct {
 // clock and does not touch the clock itself yet.
 func newSteering(c steeringConfig) (*Steering, error) {
 	cfg := c.config
-	s := &Steering{steers: cfg.Clock.Mode == config.ClockDiscipline, log: c.log, floor: buildTime(), unchecked: cfg.Clock.NoCertTimeCheck,
+	s := &Steering{steers: cfg.Clock.Mode == config.ClockDiscipline, log: c.log, stats: c.stats, floor: buildTime(), unchecked: cfg.Clock.NoCertTimeCheck,
 		fixed: fixed(cfg, c.precision), asks: selection(&cfg.Clock), done: make(chan struct{}), sources: make(map[string]*Source)}
 	d := driverConfig(cfg, c.precision)
 	d.Logger, d.LeapTable, d.Measure = c.log, c.leaps.Month, c.noClock || !s.steers

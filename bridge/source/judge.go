@@ -199,7 +199,7 @@ func (c *Client) sample(r *request, times exchanged, h *ntp.Header) (*Sample, er
 	}
 	r.used = true
 	c.request.outcome = sampled
-	s.Uptime, s.Kind = r.uptime, c.cfg.Auth.Kind()
+	s.Uptime, s.Kind, s.Local = r.uptime, c.cfg.Auth.Kind(), c.socket.local
 	s.Loop = c.itself || looped(h, c.socket.local, c.cfg.Self)
 	s.Header.Stratum = max(s.Header.Stratum, c.cfg.MinStratum)
 	return &s, nil

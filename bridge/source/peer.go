@@ -327,7 +327,7 @@ func (p *Peer) sample(h *ntp.Header, own *ownPacket, q *queued) (*Sample, error)
 		return nil, err
 	}
 	s := measure(&times, h, local)
-	s.Uptime, s.Kind = p.cfg.Clock.Uptime(), p.cfg.Auth.Kind()
+	s.Uptime, s.Kind, s.Local = p.cfg.Clock.Uptime(), p.cfg.Auth.Kind(), p.cfg.Local
 	s.Loop = looped(h, p.cfg.Local, p.cfg.Self)
 	return &s, nil
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"net/netip"
 	"time"
 
 	"ntsbridge/autokey"
@@ -51,9 +52,10 @@ type Sample struct {
 	// system clock at those moments: no step of it lies between them.
 	Raw1, Raw4 int64
 
-	TX, RX      StampKind // who took T1 and T4
-	Interleaved bool      // T3 came with the answer to the next request
-	Loop        bool      // the server follows this host
+	Local       netip.Addr // that the answer came to; invalid: not known
+	TX, RX      StampKind  // who took T1 and T4
+	Interleaved bool       // T3 came with the answer to the next request
+	Loop        bool       // the server follows this host
 
 	Offset     time.Duration // what to add to the local clock
 	Delay      time.Duration // round trip without the server's part, but at least the precision

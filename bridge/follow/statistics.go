@@ -1,0 +1,205 @@
+package follow
+
+import (
+	"fmt"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"ntsbridge/bridge/clock"
+	"ntsbridge/bridge/clock/discipline"
+	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/follow/statlog"
+	"ntsbridge/bridge/ntp"
+	"ntsbridge/bridge/source"
+	"ntsbridge/bridge/source/refclock"
+)
+
+// This file tells the files of measurements what was measured.
+
+func openStatistics(c *config.Statistics, log hclog.Logger) (*statlog.Log, error) {
+	return statlog.Open(statlog.Config{Dir: c.Dir, Files: c.Files, Rotate: c.Rotate, Link: c.Link, Banner: c.Banner,
+		OnError: func(err error) { log.Error("measurements are not written", "error", err) }})
+}
+
+// stampLetters are chronyd's for who took a timestamp.
+var stampLetters = map[source.StampKind]byte{source.StampDaemon: 'D', source.StampKernel: 'K'}
+
+func stampLetter(k source.StampKind) byte {
+	if c, ok := stampLetters[k]; ok {
+		return c
+	}
+	return 'H'
+}
+
+func exchangeRecord(x *source.Sample, pivot time.Time) *statlog.Measurement {
+	return &statlog.Measurement{
+		At: x.T4.Time(pivot), Local: x.Local, Header: x.Header, T: [4]ntp.Timestamp{x.T1, x.T2, x.T3, x.T4},
+		Offset: x.Offset.Seconds(), Delay: x.Delay.Seconds(), Spread: x.Dispersion.Seconds(), Loop: x.Loop, Interleaved: x.Interleaved,
+		Authenticated: x.Kind != ntp.KindNone, TX: stampLetter(x.TX), RX: stampLetter(x.RX),
+	}
+}
+
+func readingRecord(s *refclock.Sample, delay time.Duration) *statlog.Measurement {
+	at := time.Unix(0, s.System)
+	told := ntp.TimestampFromTime(time.Unix(0, s.Reference()))
+	ours := ntp.TimestampFromTime(at)
+	return &statlog.Measurement{
+		At: at, Header: ntp.Header{Leap: s.Leap, Stratum: s.Stratum}, T: [4]ntp.Timestamp{ours, told, told, ours},
+		Offset: s.Offset.Seconds(), Delay: delay.Seconds(), Spread: s.Dispersion.Seconds(), TX: 'D', RX: 'D',
+	}
+}
+
+// selections are ntpd's codes for how a source is selected.
+var selections = map[discipline.SelectState]byte{discipline.Falseticker: 1, discipline.Excluded: 2, discipline.Selected: 4}
+
+// record writes a measurement and, where the clock follows it, the update.
+func (f *Source) record(stats *statlog.Log, m *statlog.Measurement, used bool) {
+	r, ok := f.Report()
+	if !ok {
+		return
+	}
+	t := f.steering.driver.Tracking()
+	m.Name, m.Address, m.Accepted, m.Poll = r.Info.Name, r.Info.Address, used, int8(r.Poll)
+	if r.Info.Refclock != "" {
+		m.Name = r.Info.Refclock
+	}
+	m.Source = statlog.Source{Samples: r.Samples, Deviation: r.Deviation, Estimate: r.Offset, Frequency: t.Residual, Skew: r.Skew,
+		Jitter: r.Jitter, Selected: selections[r.State], Reach: r.Reach != 0}
+	if r.State == discipline.Selected && t.Source == f.id {
+		m.Source.Selected = 6
+	}
+	stats.Measure(m)
+	f.changes()
+	if used && t.Synchronised {
+		stats.Update(f.update(m.At, &t))
+	}
+}
+
+// update is what there is to say of the clock.
+func (f *Source) update(at time.Time, t *clock.TrackingReport) *statlog.Update {
+	u := &statlog.Update{At: at, Name: t.Selected.Name, Address: t.Selected.Address, Leap: t.Status.Leap, Stratum: t.Stratum,
+		Frequency: t.Frequency, Skew: t.Skew, Offset: t.SystemOffset, Sources: f.steering.selected(), Deviation: t.Deviation,
+		Remaining: -t.SystemOffset, RootDelay: t.RootDelay, RootDispersion: t.RootDispersion,
+		Bound: math.Abs(t.SystemOffset) + t.Distance(), Jitter: t.RMSOffset, Poll: t.Poll}
+	if t.Selected.Refclock != "" {
+		u.Name = t.Selected.Refclock
+	}
+	return u
+}
+
+// selected returns how many sources are followed.
+func (s *Steering) selected() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, f := range s.sources {
+		if r, ok := f.Report(); ok && r.State == discipline.Selected {
+			n++
+		}
+	}
+	return n
+}
+
+// peerEvent is an event of a peer as ntpd counts them.
+type peerEvent uint16
+
+const (
+	peerMobilize    peerEvent = 1
+	peerDemobilize  peerEvent = 2
+	peerUnreachable peerEvent = 3
+	peerReachable   peerEvent = 4
+	peerRate        peerEvent = 7
+	peerDenied      peerEvent = 8
+	peerSystem      peerEvent = 10
+)
+
+var peerEvents = map[peerEvent]string{peerMobilize: "mobilize", peerDemobilize: "demobilize", peerUnreachable: "unreachable",
+	peerReachable: "reachable", peerRate: "rate_exceeded", peerDenied: "access_denied", peerSystem: "sys_peer"}
+
+// Codes of ntpd's events of the system, and the word of its status that stands
+// for a clock that is, or is not, synchronised by NTP.
+const (
+	systemSynchronised = 5
+	systemNoPeer       = 8
+	systemStep         = 12
+	statusNTP          = 0x0600
+	statusAlarm        = 0xc000
+)
+
+// event tells protostats of an event of the system.
+func (c *Clock) event(code uint16, text string) {
+	status := statusAlarm | 0x10 | code
+	if code == systemSynchronised {
+		status = statusNTP | 0x10 | code
+	}
+	c.stats.Load().Event(time.Now(), "0.0.0.0", status, code, text)
+}
+
+// stepped passes on that the system clock was stepped.
+func (c *Clock) stepped(by time.Duration) {
+	c.event(systemStep, fmt.Sprintf("clock_step %+.6f s", by.Seconds()))
+	c.tell.OnStep(by)
+}
+
+// told is what protostats was told of a source.
+type told struct {
+	mu             sync.Mutex
+	events         uint16
+	reached, first bool
+}
+
+// changes tells protostats when a source is reached, or not any more, and when
+// it becomes the one that is followed first.
+func (f *Source) changes() {
+	if f == nil || f.steering.stats.Load() == nil {
+		return
+	}
+	r, ok := f.Report()
+	if !ok {
+		return
+	}
+	reached := r.Reach != 0
+	first := f.steering.driver.Tracking().Source == f.id && r.State == discipline.Selected
+	f.told.mu.Lock()
+	was := [2]bool{f.told.reached, f.told.first}
+	f.told.reached, f.told.first = reached, first
+	f.told.mu.Unlock()
+	switch {
+	case reached && !was[0]:
+		f.event(peerReachable)
+	case !reached && was[0]:
+		f.event(peerUnreachable)
+	}
+	if first && !was[1] {
+		f.event(peerSystem)
+	}
+}
+
+// event tells protostats of an event.
+func (f *Source) event(e peerEvent) {
+	stats := f.steering.stats.Load()
+	if stats == nil {
+		return
+	}
+	f.told.mu.Lock()
+	defer f.told.mu.Unlock()
+	f.told.events = min(f.told.events+1, 15)
+	status := uint16(0x8000) | f.told.events<<4 | uint16(e)
+	if f.told.reached {
+		status |= 0x1000
+	}
+	if f.told.first {
+		status |= 0x0600
+	}
+	stats.Event(time.Now(), f.name, status, uint16(e)|0x80, peerEvents[e])
+}
+
+// Crypto tells cryptostats what happened to the authentication of a source.
+func (s *Steering) Crypto(address, text string) {
+	if s != nil {
+		s.stats.Load().Crypto(time.Now(), address, text)
+	}
+}
