@@ -31,6 +31,7 @@ func (b *Bridge) reports() control.Sources {
 		AuthData:    func() []control.AuthData { return b.snapshot().AuthDataList() },
 		SelectData:  func() []control.SelectData { return b.snapshot().SelectDataList() },
 		MakeStep:    func() error { return b.clock.Steering().MakeStep() },
+		Do:          b.do,
 	}
 }
 

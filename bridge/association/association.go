@@ -52,10 +52,12 @@ type association struct {
 	followed atomic.Pointer[follow.Source] // by the discipline; nil: not
 	nts      atomic.Pointer[source.NTS]    // nil: other authentication, or none yet; outlives runners
 	lost     atomic.Pointer[error]         // why it is not at work; nil: it is
+	offline  atomic.Bool                   // it is not to ask
+	renew    chan struct{}                 // another address is to be looked for
 }
 
 func newAssociation(s *shared, spec *Spec, f *finder, id uint16) *association {
-	a := &association{shared: s, spec: spec, mode: spec.mode(), finder: f, id: id, restart: make(chan struct{}, 1)}
+	a := &association{shared: s, spec: spec, mode: spec.mode(), finder: f, id: id, restart: make(chan struct{}, 1), renew: make(chan struct{}, 1)}
 	if spec.Err != nil {
 		a.lost.Store(&spec.Err)
 	}
@@ -139,6 +141,7 @@ func refused(err error) bool {
 func (a *association) run(ctx context.Context, r runner) error {
 	a.runner.Store(&r)
 	a.lost.Store(nil)
+	a.tellOnline()
 	return r.Run(ctx)
 }
 

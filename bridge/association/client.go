@@ -137,6 +137,12 @@ func (a *association) watch(ctx context.Context, cancel context.CancelCauseFunc,
 		select {
 		case <-ctx.Done():
 			return
+		case <-a.renew:
+			if !a.finder.stands(ctx, client.Status().Server.Addr()) {
+				cancel(errReplaced)
+				return
+			}
+			continue
 		case <-time.After(watchInterval(client.Status().Poll)):
 		}
 		why := badness(client.Status(), f)

@@ -111,6 +111,18 @@ func (f *finder) other(ctx context.Context) bool {
 	return slices.ContainsFunc(f.known, func(a netip.Addr) bool { return !f.used[a] && f.good(a) })
 }
 
+// stands asks for the name now, and reports whether an address is still one of
+// its; without an answer it is.
+func (f *finder) stands(ctx context.Context, addr netip.Addr) bool {
+	f.mu.Lock()
+	f.resolved = time.Time{}
+	f.mu.Unlock()
+	err := f.resolve(ctx)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return err != nil || slices.Contains(f.known, addr.Unmap())
+}
+
 // resolve asks for the name, unless that was done a short time ago.
 func (f *finder) resolve(ctx context.Context) error {
 	if addr, err := netip.ParseAddr(f.name); err == nil {

@@ -47,6 +47,7 @@ type Driver struct {
 	refusal  refusal
 	saved    Saved
 	saveAt   int64 // on Raw
+	setBy    int64 // by hand, ns; 0: not
 	events   []discipline.Event
 	limits   limits
 	said     servedAs

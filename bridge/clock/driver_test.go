@@ -408,3 +408,32 @@ func TestHonestInRandomWorlds(t *testing.T) {
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * 1e9) }
+
+// An operator sets a clock that follows nobody; one that does is left alone.
+func TestSetTime(t *testing.T) {
+	w := newWorld(t, 1)
+	w.servers[0].silent = true
+	w.honest = false // nobody knows better than the operator
+	w.after(time.Minute, func() {
+		if err := w.driver.SetTime(time.Unix(0, w.systemNow()).Add(100 * time.Second)); err != nil {
+			t.Error(err)
+		}
+	})
+	w.must(2 * time.Minute)
+	if len(w.steps) != 1 || len(w.onSteps) != 1 || w.onSteps[0] != 100*time.Second || math.Abs(w.wrong()-100) > 0.01 {
+		t.Errorf("steps %v, told %v, wrong by %v s", w.steps, w.onSteps, w.wrong())
+	}
+	w.wantLogged("set by hand")
+	w.wantNotLogged("another program")
+
+	w = newWorld(t, 3)
+	w.after(time.Minute, func() {
+		if err := w.driver.SetTime(worldStart); !errors.Is(err, clock.ErrHasSources) {
+			t.Errorf("with sources: %v", err)
+		}
+	})
+	w.must(2 * time.Minute)
+	if len(w.steps) > 0 {
+		t.Errorf("steps %v", w.steps)
+	}
+}

@@ -85,6 +85,9 @@ func (d *Driver) tick() error {
 	if err := d.correct(&c, a, before); err != nil {
 		return err
 	}
+	if err := d.setByHand(&c); err != nil {
+		return err
+	}
 	return d.publish(c)
 }
 

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -68,8 +69,10 @@ func fetch[T any](c *Client, path string) (v T, err error) {
 	return v, err
 }
 
-func (c *Client) do(method, path string, into any) error {
-	req, err := http.NewRequest(method, "http://ntsbridge"+path, nil)
+func (c *Client) do(method, path string, into any) error { return c.send(method, path, nil, into) }
+
+func (c *Client) send(method, path string, content []byte, into any) error {
+	req, err := http.NewRequest(method, "http://ntsbridge"+path, bytes.NewReader(content))
 	if err != nil {
 		return err
 	}

@@ -20,6 +20,7 @@ const (
 	pathAuthData    = "/v1/authdata"
 	pathSelectData  = "/v1/selectdata"
 	pathMakeStep    = "/v1/makestep"
+	pathCommand     = "/v1/command"
 )
 
 // maxAnswerLen bounds what one answer of the API may hold, octets: some tens
@@ -45,13 +46,15 @@ type Sources struct {
 	// MakeStep corrects the clock's offset at once, by a step. nil: the clock
 	// is not ours.
 	MakeStep func() error
+	// Do does what an operator tells. nil: nothing can be told.
+	Do func(*Command) (done string, err error)
 }
 
 // endpoint is something that the API answers.
 type endpoint struct {
 	method, path string
 	// answer returns what is sent as JSON.
-	answer func() (any, error)
+	answer func(*http.Request) (any, error)
 }
 
 // endpoints are all of them.
@@ -64,12 +67,13 @@ func (src *Sources) endpoints() []endpoint {
 		{http.MethodGet, pathAuthData, list(src.AuthData)},
 		{http.MethodGet, pathSelectData, list(src.SelectData)},
 		{http.MethodPost, pathMakeStep, src.makeStep},
+		{http.MethodPost, pathCommand, src.command},
 	}
 }
 
 // one makes an answer of a function that may be missing.
-func one[T any](report func() *T) func() (any, error) {
-	return func() (any, error) {
+func one[T any](report func() *T) func(*http.Request) (any, error) {
+	return func(*http.Request) (any, error) {
 		if report != nil {
 			if v := report(); v != nil {
 				finite := *v
@@ -82,8 +86,8 @@ func one[T any](report func() *T) func() (any, error) {
 }
 
 // list is one for reports with a line per source.
-func list[T any](report func() []T) func() (any, error) {
-	return func() (any, error) {
+func list[T any](report func() []T) func(*http.Request) (any, error) {
+	return func(*http.Request) (any, error) {
 		if report != nil {
 			if v := report(); v != nil {
 				finite := append([]T{}, v...)
@@ -119,7 +123,7 @@ func makeFinite(v reflect.Value) {
 	}
 }
 
-func (src *Sources) makeStep() (any, error) {
+func (src *Sources) makeStep(*http.Request) (any, error) {
 	if src.MakeStep == nil {
 		return nil, errNotOurs
 	}
@@ -136,10 +140,10 @@ func handler(src *Sources, log hclog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	for _, e := range src.endpoints() {
 		mux.HandleFunc(e.method+" "+e.path, func(w http.ResponseWriter, r *http.Request) {
+			status, body := e.respond(r)
 			if e.method != http.MethodGet {
-				log.Info("asked over the control socket", "path", e.path)
+				log.Info("told over the control socket", "path", e.path, "by", askerOf(r.Context()), "status", status)
 			}
-			status, body := e.respond()
 			w.Header().Set("Content-Type", "application/json")
 			w.WriteHeader(status)
 			if _, err := w.Write(body); err != nil {
@@ -151,8 +155,8 @@ func handler(src *Sources, log hclog.Logger) http.Handler {
 }
 
 // respond returns the answer as it is sent.
-func (e *endpoint) respond() (status int, body []byte) {
-	v, err := e.answer()
+func (e *endpoint) respond(r *http.Request) (status int, body []byte) {
+	v, err := e.answer(r)
 	if err == nil {
 		if body, err = json.Marshal(v); err == nil && len(body) <= maxAnswerLen {
 			return http.StatusOK, body

@@ -217,6 +217,14 @@ func (s *Steering) Report() (clock.TrackingReport, bool) {
 	return s.driver.Tracking(), true
 }
 
+// SetTime sets the clock by hand.
+func (s *Steering) SetTime(to time.Time) error {
+	if s == nil {
+		return clock.ErrMeasureOnly
+	}
+	return s.driver.SetTime(to)
+}
+
 // MakeStep steps the clock.
 func (s *Steering) MakeStep() error {
 	if s == nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ntsbridge/bridge/clock/schedule"
@@ -112,6 +113,7 @@ type Client struct {
 	old      [2]ntp.Timestamp
 	due      time.Time // of the next poll
 	hurry    chan struct{}
+	offline  atomic.Bool
 	delays   delayTest
 
 	mu       sync.Mutex
@@ -210,6 +212,28 @@ func (c *Client) Hurry() {
 	case c.hurry <- struct{}{}:
 	default: // it is in a hurry already
 	}
+}
+
+// SetOnline lets the client ask, which it does from the beginning, or makes it
+// silent (chronyc's online and offline). Safe for concurrent use.
+func (c *Client) SetOnline(online bool) {
+	if c.offline.Swap(!online) == online && online {
+		c.Hurry()
+	}
+}
+
+// Burst asks up to most times 2 s apart, until there are good samples
+// (chronyc's burst). It fails while the server wants to be asked less often.
+// Safe for concurrent use.
+func (c *Client) Burst(good, most int) error {
+	c.mu.Lock()
+	ok := c.schedule.Burst(most, good)
+	c.mu.Unlock()
+	if !ok {
+		return errors.New("the server has asked to be asked less often (kiss code RATE)")
+	}
+	c.Hurry()
+	return nil
 }
 
 // Status returns the association for display.

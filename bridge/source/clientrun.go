@@ -336,7 +336,15 @@ func (c *Client) rest(ctx context.Context, until time.Time) error {
 			timer.Stop()
 			return ctx.Err()
 		case <-timer.C:
-			return nil
+			if !c.offline.Load() {
+				return nil
+			}
+			select {
+			case <-ctx.Done():
+				return ctx.Err()
+			case <-c.hurry:
+			}
+			continue // online again, or only in a hurry
 		case <-c.hurry:
 			timer.Stop()
 			if c.request == nil {

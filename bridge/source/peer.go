@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ntsbridge/bridge/clock/schedule"
@@ -42,6 +43,10 @@ type PeerConfig struct {
 	OnMissed func()
 }
 
+// offlineLook is how often a silent association looks whether it may send
+// again.
+const offlineLook = 2 * time.Second
+
 // replyDelay is how long a symmetric peer waits before it answers a request of
 // Autokey, as ntpd does.
 const replyDelay = 2 * time.Second
@@ -53,6 +58,8 @@ const queueLen = 8
 type Peer struct {
 	cfg   PeerConfig
 	queue chan queued
+
+	offline atomic.Bool
 
 	origin  ntp.Timestamp // transmit timestamp of the other side's last packet
 	arrived ntp.Timestamp // when it came
@@ -130,6 +137,10 @@ func (p *Peer) Status() Status {
 	return Status{p.cfg.Peer, p.cfg.Auth.Kind(), p.schedule.Poll(), p.schedule.Reach(), p.last, p.err, p.counts}
 }
 
+// SetOnline lets the association send, which it does from the beginning, or
+// makes it silent. Safe for concurrent use.
+func (p *Peer) SetOnline(online bool) { p.offline.Store(!online) }
+
 // errGone says that a passive association ended.
 var errGone = errors.New("source: the peer is gone")
 
@@ -154,6 +165,10 @@ func (p *Peer) Run(ctx context.Context) error {
 			}
 			if r, ok := p.cfg.Auth.(restartable); ok && p.schedule.Unreach() > 0 && p.schedule.Unreach()%(2*schedule.Unreachable) == 0 {
 				r.Restart()
+			}
+			if p.offline.Load() {
+				p.due = time.Now().Add(min(p.schedule.Interval(), offlineLook))
+				continue
 			}
 			if err := p.poll(); err != nil {
 				p.failed(err)

@@ -54,6 +54,7 @@ func newRootCommand() *cobra.Command {
 		newServerStatsCommand(),
 		newTrackingCommand(), newSourcesCommand(), newSourceStatsCommand(), newAuthDataCommand(), newWaitSyncCommand(),
 		newMakeStepCommand())
+	root.AddCommand(newCommands()...)
 	for _, c := range root.Commands() {
 		if args := c.Args; args != nil {
 			c.Args = func(cmd *cobra.Command, given []string) error {

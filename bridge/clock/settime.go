@@ -1,0 +1,47 @@
+package clock
+
+import (
+	"errors"
+	"time"
+)
+
+// ErrHasSources says that the clock is not to be set by hand.
+var ErrHasSources = errors.New("the clock follows its sources; take them offline before you set it by hand")
+
+// SetTime sets the clock to what an operator says, within a second (chronyc's
+// settime). While sources are followed that is refused: they would take it
+// back.
+func (d *Driver) SetTime(to time.Time) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	switch {
+	case d.config.Measure:
+		return ErrMeasureOnly
+	case d.synced:
+		return ErrHasSources
+	case to.Before(leastTime) || to.After(mostTime):
+		return errors.New("a time outside of what is believed, 1985 to 2096")
+	}
+	c, err := d.system.Read()
+	if err != nil {
+		return err
+	}
+	d.setBy = to.UnixNano() - c.System
+	return nil
+}
+
+// setByHand does what SetTime was told.
+func (d *Driver) setByHand(c *Clocks) error {
+	d.mu.Lock()
+	by := d.setBy
+	d.setBy = 0
+	if by != 0 {
+		d.foreign.expected = float64(by) / 1e9
+	}
+	d.mu.Unlock()
+	if by == 0 {
+		return nil
+	}
+	d.log.Warn("the system clock is set by hand", "seconds", float64(by)/1e9)
+	return d.step(c, by)
+}

@@ -1,0 +1,103 @@
+package control
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Command is something that an operator tells the running daemon. It lasts
+// until the next restart, and what it adds or deletes until the next reload.
+type Command struct {
+	// Name is one of the Command constants.
+	Name string `json:"name"`
+	// Source is the name or address of a source; empty: all, where that makes
+	// sense.
+	Source string `json:"source,omitempty"`
+	// Good and Max are how many samples end a burst, and how many requests.
+	Good int `json:"good,omitempty"`
+	Max  int `json:"max,omitempty"`
+	// Options are those of a source that is added, by their names in the
+	// configuration.
+	Options map[string]any `json:"options,omitempty"`
+	// Time is what the clock is set to.
+	Time time.Time `json:"time,omitzero"`
+}
+
+// The commands, by chronyc's words.
+const (
+	CommandOnline  = "online"
+	CommandOffline = "offline"
+	CommandBurst   = "burst"
+	CommandRefresh = "refresh"
+	CommandAdd     = "add"
+	CommandDelete  = "delete"
+	CommandSetTime = "settime"
+)
+
+// Do tells the daemon something. The text says what it did.
+func (c *Client) Do(command *Command) (string, error) {
+	var done struct{ Done string }
+	body, err := json.Marshal(command)
+	if err != nil {
+		return "", err
+	}
+	err = c.send(http.MethodPost, pathCommand, body, &done)
+	return done.Done, err
+}
+
+// maxCommandLen bounds what is read of a command, octets.
+const maxCommandLen = 64 << 10
+
+// command does what a body says.
+func (src *Sources) command(r *http.Request) (any, error) {
+	if src.Do == nil {
+		return nil, errNotOurs
+	}
+	var c Command
+	d := json.NewDecoder(io.LimitReader(r.Body, maxCommandLen))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&c); err != nil {
+		return nil, fmt.Errorf("the command cannot be understood: %w", err)
+	}
+	done, err := src.Do(&c)
+	return struct{ Done string }{done}, err
+}
+
+// asker is the context's key of who asks.
+type asker struct{}
+
+// withAsker notes the process at the other end of a connection.
+func withAsker(ctx context.Context, c net.Conn) context.Context {
+	u, ok := c.(*net.UnixConn)
+	if !ok {
+		return ctx
+	}
+	raw, err := u.SyscallConn()
+	if err != nil {
+		return ctx
+	}
+	var who *unix.Ucred
+	_ = raw.Control(func(fd uintptr) {
+		who, _ = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
+	})
+	return context.WithValue(ctx, asker{}, who)
+}
+
+// askerOf returns who asks, as text for the log.
+func askerOf(ctx context.Context) string {
+	if who, ok := ctx.Value(asker{}).(*unix.Ucred); ok && who != nil {
+		return fmt.Sprintf("user %d, process %d", who.Uid, who.Pid)
+	}
+	return "unknown"
+}
+
+// ErrCommand says that there is no such command.
+var ErrCommand = errors.New("the daemon does not know that command")
