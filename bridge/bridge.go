@@ -31,6 +31,7 @@ type Bridge struct {
 	control *control.Server
 	query   *control.Queries     // of ntpq
 	events  control.SystemEvents // as it shows them
+	started time.Time
 	failed  chan error
 	stop    chan struct{}
 	done    chan struct{}
@@ -41,6 +42,9 @@ type Bridge struct {
 	parts    atomic.Pointer[parts]
 	takeover takeoverWatch    // of tick
 	counted  systemStatistics // likewise
+
+	portsSeen time.Time // of tick's goroutine: when it was looked who shares our ports
+	sharers   atomic.Pointer[[]string]
 }
 
 // Options are what a start decides beside the configuration.

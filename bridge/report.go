@@ -24,7 +24,7 @@ func (b *Bridge) snapshot() *control.Snapshot {
 
 // reports are the answers of the control socket.
 func (b *Bridge) reports() control.Sources {
-	return control.Sources{ServerStats: b.ServerStats,
+	return control.Sources{ServerStats: b.ServerStats, Status: b.status,
 		Tracking:    func() *control.Tracking { return b.snapshot().Tracking() },
 		Sources:     func() []control.Source { return b.snapshot().SourceList() },
 		SourceStats: func() []control.SourceStats { return b.snapshot().SourceStatsList() },

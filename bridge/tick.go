@@ -33,6 +33,7 @@ func (b *Bridge) tick(now time.Time) {
 		b.server.SetClock(state)
 	}
 	b.counted.write(now, b.clock.Statistics(), b.server.Counters)
+	b.watchPorts(now)
 	b.inForce.Lock()
 	defer b.inForce.Unlock()
 	p := b.parts.Load()

@@ -39,6 +39,9 @@ func NewClient(path string) *Client {
 	return &Client{path: path, http: &http.Client{Timeout: clientTimeout, Transport: transport}}
 }
 
+// Status returns what the daemon is, and what is the matter with it.
+func (c *Client) Status() (*Status, error) { return fetch[*Status](c, pathStatus) }
+
 // ServerStats returns the counters of the daemon.
 func (c *Client) ServerStats() (*ServerStats, error) { return fetch[*ServerStats](c, pathServerStats) }
 

@@ -13,6 +13,7 @@ import (
 
 // The paths of the local API.
 const (
+	pathStatus      = "/v1/status"
 	pathServerStats = "/v1/serverstats"
 	pathTracking    = "/v1/tracking"
 	pathSources     = "/v1/sources"
@@ -37,6 +38,7 @@ var errNotOurs = errors.New("this daemon does not set the clock (it was started 
 // that returns nil, say that there is no such report: this daemon follows no
 // sources. All are called by several goroutines at once.
 type Sources struct {
+	Status      func() *Status
 	ServerStats func() *ServerStats
 	Tracking    func() *Tracking
 	Sources     func() []Source
@@ -60,6 +62,7 @@ type endpoint struct {
 // endpoints are all of them.
 func (src *Sources) endpoints() []endpoint {
 	return []endpoint{
+		{http.MethodGet, pathStatus, one(src.Status)},
 		{http.MethodGet, pathServerStats, one(src.ServerStats)},
 		{http.MethodGet, pathTracking, one(src.Tracking)},
 		{http.MethodGet, pathSources, list(src.Sources)},

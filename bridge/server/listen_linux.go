@@ -49,10 +49,13 @@ func (s *Server) Prepare(addresses []netip.AddrPort) (*Listening, error) {
 func (l *Listening) add(a netip.AddrPort) (err error) {
 	group, ok := l.srv.groups[a]
 	if !ok {
-		if group, err = l.srv.openGroup(a); err != nil {
+		if group, err = l.srv.openGroup(a, !l.overlaps(a)); err != nil {
 			return err
 		}
 		l.opened = append(l.opened, group...)
+		if others := l.srv.sharers([]netip.AddrPort{group[0].socket.listen}); len(others) > 0 {
+			return fmt.Errorf("listen %v: %v has it too and would get a part of the requests; stop it or choose another address", a, others[0])
+		}
 	}
 	a = group[0].socket.listen
 	if _, twice := l.next[a]; twice {
@@ -61,6 +64,18 @@ func (l *Listening) add(a netip.AddrPort) (err error) {
 	l.next[a] = group
 	l.bound = append(l.bound, a)
 	return nil
+}
+
+// overlaps reports whether a socket of ours has a part of an address.
+func (l *Listening) overlaps(a netip.AddrPort) bool {
+	for _, groups := range []map[netip.AddrPort][]*worker{l.srv.groups, l.next} {
+		for other := range groups {
+			if overlap(a, other) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // Addresses are those bound, in the order in which they were asked for.

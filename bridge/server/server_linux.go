@@ -73,11 +73,13 @@ func (s *Server) Stepped() { s.store.forget() }
 // SetClock replaces the clock that is served.
 func (s *Server) SetClock(clock *ntp.ClockState) { s.clock.Store(clock) }
 
-// openGroup makes the workers of an address, which do not run yet.
-func (s *Server) openGroup(a netip.AddrPort) ([]*worker, error) {
+// openGroup makes the workers of an address, which do not run yet. alone says
+// that no other socket of ours has a part of it: then it is bound for nobody
+// else, and the workers after the first share it.
+func (s *Server) openGroup(a netip.AddrPort, alone bool) ([]*worker, error) {
 	var group []*worker
 	for range s.opt.Workers {
-		w, err := s.openWorker(a)
+		w, err := s.openWorker(a, alone && len(group) == 0)
 		if err != nil {
 			closeAll(group)
 			return nil, err
@@ -95,8 +97,8 @@ func (s *Server) openGroup(a netip.AddrPort) ([]*worker, error) {
 	return group, nil
 }
 
-func (s *Server) openWorker(a netip.AddrPort) (*worker, error) {
-	k, err := openSocket(a, s.opt.Socket)
+func (s *Server) openWorker(a netip.AddrPort, alone bool) (*worker, error) {
+	k, err := openSocket(a, s.opt.Socket, alone)
 	if err != nil {
 		return nil, err
 	}

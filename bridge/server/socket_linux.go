@@ -77,8 +77,10 @@ type SocketOptions struct {
 	KernelTimestamps bool // receive, and transmit for interleaved clients
 }
 
-// openSocket binds a non-blocking UDP socket with SO_REUSEPORT.
-func openSocket(listen netip.AddrPort, opt SocketOptions) (*socket, error) {
+// openSocket binds a non-blocking UDP socket with SO_REUSEPORT. alone binds it
+// without, which fails where anybody else has the address, and lets the port be
+// shared only then: so two servers that share never both begin.
+func openSocket(listen netip.AddrPort, opt SocketOptions, alone bool) (*socket, error) {
 	family := unix.AF_INET
 	if listen.Addr().Is6() {
 		family = unix.AF_INET6
@@ -95,7 +97,7 @@ func openSocket(listen netip.AddrPort, opt SocketOptions) (*socket, error) {
 		unix.Close(fd)
 		return nil, fmt.Errorf("listen %v: %w", listen, err)
 	}
-	if err := unix.Bind(fd, sockaddr(listen)); err != nil {
+	if err := s.bind(alone); err != nil {
 		unix.Close(fd)
 		return nil, bindError(listen, err)
 	}
@@ -105,6 +107,14 @@ func openSocket(listen netip.AddrPort, opt SocketOptions) (*socket, error) {
 		return nil, fmt.Errorf("listen %v: %w", listen, err)
 	}
 	return s, nil
+}
+
+func (s *socket) bind(alone bool) error {
+	share := func() error { return unix.SetsockoptInt(s.fd, unix.SOL_SOCKET, unix.SO_REUSEPORT, 1) }
+	if alone {
+		return errors.Join(unix.Bind(s.fd, sockaddr(s.listen)), share())
+	}
+	return errors.Join(share(), unix.Bind(s.fd, sockaddr(s.listen)))
 }
 
 func bindError(listen netip.AddrPort, err error) error {
@@ -122,9 +132,6 @@ func bindError(listen netip.AddrPort, err error) error {
 func (s *socket) configure(family int, opt SocketOptions) error {
 	set := func(level, name, value int) error {
 		return os.NewSyscallError("setsockopt", unix.SetsockoptInt(s.fd, level, name, value))
-	}
-	if err := set(unix.SOL_SOCKET, unix.SO_REUSEPORT, 1); err != nil {
-		return err
 	}
 	// As root the limit of the system is passed over, otherwise it is taken.
 	if set(unix.SOL_SOCKET, unix.SO_RCVBUFFORCE, receiveBuffer) != nil {

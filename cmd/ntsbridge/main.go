@@ -3,9 +3,12 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -27,12 +30,25 @@ func dispatch(args []string) int {
 func run(args []string) int {
 	root := newRootCommand()
 	root.SetArgs(args)
-	err := root.Execute()
+	cmd, err := root.ExecuteC()
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(os.Stderr, "ntsbridge:", err)
+	printError(os.Stderr, cmd, args, err)
 	return exitStatus(err)
+}
+
+// printError writes an error, as JSON where JSON was asked for.
+func printError(w io.Writer, cmd *cobra.Command, args []string, err error) {
+	asked := slices.Contains(args, "--json")
+	if f := cmd.Flags().Lookup("json"); f != nil && f.Changed {
+		asked = f.Value.String() == "true"
+	}
+	if asked {
+		_ = json.NewEncoder(w).Encode(map[string]any{"error": err.Error(), "status": exitStatus(err)})
+		return
+	}
+	fmt.Fprintln(w, "ntsbridge:", err)
 }
 
 func newRootCommand() *cobra.Command {
@@ -51,7 +67,7 @@ func newRootCommand() *cobra.Command {
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError("%w", err) })
 	root.AddCommand(newServeCommand(), newCheckCommand(), newConvertCommand(), newKeygenCommand(), newQueryCommand(),
-		newServerStatsCommand(),
+		newStatusCommand(), newServerStatsCommand(),
 		newTrackingCommand(), newSourcesCommand(), newSourceStatsCommand(), newAuthDataCommand(), newWaitSyncCommand(),
 		newMakeStepCommand())
 	root.AddCommand(newCommands()...)

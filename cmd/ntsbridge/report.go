@@ -1,10 +1,16 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
+	"os"
+	"reflect"
+	"time"
 
 	"github.com/spf13/cobra"
+	"golang.org/x/sys/unix"
 
 	"ntsbridge/bridge/control"
 )
@@ -14,6 +20,7 @@ import (
 type reportFlags struct {
 	daemonFlags
 	json    bool
+	watch   time.Duration // between two reports; 0: one
 	options control.ReportOptions
 }
 
@@ -63,7 +70,13 @@ func (r *report[T]) run(f *reportFlags, out io.Writer) error {
 	if f.json {
 		return printJSON(out, v)
 	}
-	return r.text(out, v, f.options)
+	if err := r.text(out, v, f.options); err != nil {
+		return err
+	}
+	if list := reflect.ValueOf(v); list.Kind() == reflect.Slice && list.Len() == 0 && !f.options.CSV {
+		_, err = fmt.Fprintln(out, "no sources are configured")
+	}
+	return err
 }
 
 func printJSON(out io.Writer, v any) error {
@@ -81,6 +94,40 @@ var (
 	authDataReport    = report[[]control.AuthData]{(*control.Client).AuthData, control.WriteAuthData}
 )
 
+// addWatchFlag lets a command that reads repeat itself.
+func addWatchFlag(cmd *cobra.Command, interval *time.Duration) {
+	cmd.Flags().DurationVar(interval, "watch", 0, "print it again every `INTERVAL`, 2s if none is given, until interrupted")
+	cmd.Flags().Lookup("watch").NoOptDefVal = "2s"
+}
+
+// watch writes a report, once or until it fails. On a terminal each is written
+// over the last one.
+func watch(interval time.Duration, out io.Writer, write func(io.Writer) error) error {
+	if interval <= 0 {
+		return write(out)
+	}
+	interval = max(interval, 100*time.Millisecond)
+	clear := ""
+	if f, ok := out.(*os.File); ok && isTerminal(f) {
+		clear = "\x1b[H\x1b[2J"
+	}
+	for {
+		var page bytes.Buffer
+		if err := write(&page); err != nil {
+			return err
+		}
+		if _, err := fmt.Fprint(out, clear, page.String()); err != nil {
+			return err
+		}
+		time.Sleep(interval)
+	}
+}
+
+func isTerminal(f *os.File) bool {
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}
+
 // newReportCommand returns a command that prints a report; run may be asked
 // for a variant of it.
 func newReportCommand(name, short, long string, run func(*reportFlags, io.Writer) error) (*cobra.Command, *reportFlags) {
@@ -97,15 +144,34 @@ func newReportCommand(name, short, long string, run func(*reportFlags, io.Writer
 			case f.options.Addresses && f.options.WholeNames:
 				return usageError("--numeric and --names together make no sense")
 			}
-			return run(f, cmd.OutOrStdout())
+			return watch(f.watch, cmd.OutOrStdout(), func(out io.Writer) error { return run(f, out) })
 		},
 	}
+	addWatchFlag(cmd, &f.watch)
 	f.daemonFlags.add(cmd)
 	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
 	cmd.Flags().BoolVar(&f.options.CSV, "csv", false, "print chronyc's comma-separated values")
 	cmd.Flags().BoolVarP(&f.options.Addresses, "numeric", "n", false, "print addresses instead of names")
 	cmd.Flags().BoolVarP(&f.options.WholeNames, "names", "N", false, "print whole names, however long")
 	return cmd, f
+}
+
+func newStatusCommand() *cobra.Command {
+	status := report[*control.Status]{(*control.Client).Status,
+		func(w io.Writer, s *control.Status, o control.ReportOptions) error { return s.WriteText(w, o) }}
+	var f reportFlags
+	cmd := &cobra.Command{Use: "status", Short: "Print what the running daemon serves, and what is the matter with it",
+		Long: "Print what the running daemon serves, and what is the matter with it: another program on one of\n" +
+			"its ports, a certificate that ends, a source that is not at work.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return watch(f.watch, cmd.OutOrStdout(), func(out io.Writer) error { return status.run(&f, out) })
+		},
+	}
+	f.daemonFlags.add(cmd)
+	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
+	addWatchFlag(cmd, &f.watch)
+	return cmd
 }
 
 func newTrackingCommand() *cobra.Command {

@@ -1,7 +1,8 @@
 package main
 
 import (
-	"encoding/json"
+	"io"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -11,6 +12,7 @@ import (
 func newServerStatsCommand() *cobra.Command {
 	var f daemonFlags
 	var asJSON bool
+	var interval time.Duration
 	cmd := &cobra.Command{
 		Use:   "serverstats",
 		Short: "Print the counters of the running server",
@@ -21,19 +23,20 @@ func newServerStatsCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			stats, err := control.NewClient(socket).ServerStats()
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				e := json.NewEncoder(cmd.OutOrStdout())
-				e.SetIndent("", "  ")
-				return e.Encode(stats)
-			}
-			return stats.WriteText(cmd.OutOrStdout())
+			return watch(interval, cmd.OutOrStdout(), func(out io.Writer) error {
+				stats, err := control.NewClient(socket).ServerStats()
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(out, stats)
+				}
+				return stats.WriteText(out)
+			})
 		},
 	}
 	f.add(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	addWatchFlag(cmd, &interval)
 	return cmd
 }

@@ -1,0 +1,61 @@
+package bridge
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"ntsbridge/bridge/control"
+)
+
+// shareInterval is how often it is looked who else has our ports.
+const shareInterval = 10 * time.Second
+
+// watchPorts looks now and then whether another program has one of our ports
+// too, and takes packets that are meant for us.
+func (b *Bridge) watchPorts(now time.Time) {
+	if now.Sub(b.portsSeen) < shareInterval {
+		return
+	}
+	b.portsSeen = now
+	var found []string
+	for _, s := range b.server.Sharers() {
+		found = append(found, fmt.Sprintf("%v has %v too and gets a part of the requests: stop it, or give it another address", s, s.Local))
+	}
+	if old := b.sharers.Load(); old != nil && slices.Equal(*old, found) || old == nil && found == nil {
+		return
+	}
+	b.sharers.Store(&found)
+	for _, text := range found {
+		b.log.Error("a port is shared", "problem", text)
+	}
+	if found == nil {
+		b.log.Info("our ports are ours alone again")
+	}
+}
+
+// status tells what this daemon is and what is the matter with it.
+func (b *Bridge) status() *control.Status {
+	state := b.clock.State(time.Now())
+	s := &control.Status{Started: b.started, Addresses: b.Addresses(), Leap: state.Leap, Associations: len(b.sources.Snapshot()), Problems: []string{}}
+	if state.Synchronised() {
+		s.Stratum, s.ReferenceID = state.Stratum, control.ReferenceID(state.ReferenceID)
+	}
+	if b.ke != nil {
+		s.KE = b.ke.Addrs()
+		for _, c := range b.ke.Status(time.Now()).Certificates {
+			if c.Problem != "" {
+				s.Problems = append(s.Problems, c.Problem)
+			}
+		}
+	}
+	if found := b.sharers.Load(); found != nil {
+		s.Problems = append(s.Problems, *found...)
+	}
+	for _, from := range b.sources.Snapshot() {
+		if from.Why != "" {
+			s.Problems = append(s.Problems, from.Name+": "+from.Why)
+		}
+	}
+	return s
+}
