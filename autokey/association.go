@@ -98,6 +98,7 @@ func (c *AssociationConfig) check() error {
 // State is an association for display.
 type State struct {
 	ID        uint16      // association ID
+	KeyID     uint32      // of the last packet sent, 0: none
 	PeerID    uint32      // that of the other side, 0 before ASSOC
 	Status    Status      // ntpq's flags; 0 before ASSOC
 	Host      string      // name of the other side; empty before ASSOC
@@ -156,6 +157,7 @@ type association struct {
 	signAfter   time.Duration // no SIGN and LEAP request before
 	badSigs     int           // signatures in a row that did not verify
 	known       []knownCertificate
+	lastKey     uint32 // identifier of the last packet sent
 	warning     string
 	err         error
 }
@@ -225,7 +227,7 @@ func (a *association) clear(f Flags) { a.status &^= Status(f) }
 // State returns the association for display.
 func (a *association) State() State {
 	s := State{
-		ID: a.id, PeerID: a.peerID, Status: a.status, Host: a.peerName, Ident: a.cfg.Ident,
+		ID: a.id, KeyID: a.lastKey, PeerID: a.peerID, Status: a.status, Host: a.peerName, Ident: a.cfg.Ident,
 		Signature: a.status.nid(), Scheme: a.scheme, Issuer: a.trail.wanted,
 		HasValues: a.sequence.known, Values: a.sequence.values, ValuesAt: a.sequence.at.timestamp,
 		Leap: a.leap, Restarts: a.restarts, Warning: a.warning, Err: a.err, Identity: a.identity(),

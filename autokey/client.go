@@ -124,6 +124,7 @@ func (a *association) seal(p []byte, o *outgoing, source, destination netip.Addr
 	if n > ntp.HeaderLen {
 		cookie = 0
 	}
+	a.lastKey = o.id
 	mac := a.scratch.MAC(a.scratch.SessionKey(source, destination, o.id, cookie), p[:n])
 	binary.BigEndian.PutUint32(p[n:], o.id)
 	return n + 4 + copy(p[n+4:], mac)

@@ -15,6 +15,7 @@ import (
 func (b *Bridge) snapshot() *control.Snapshot {
 	now := time.Now()
 	s := &control.Snapshot{At: now, Uptime: b.sources.Uptime(), Served: b.clock.State(now), Steers: b.clock.Steers(),
+		Local: b.parts.Load().cfg.Clock.Mode == config.ClockLocal,
 		Panic: b.parts.Load().cfg.Clock.Panic, Sources: b.sources.Snapshot()}
 	if r, ok := b.clock.Steering().Report(); ok {
 		s.Clock = &r

@@ -91,7 +91,7 @@ func TestSources(t *testing.T) {
 	if err := client.Reload(cfg); err != nil {
 		t.Fatal(err)
 	}
-	if n := len(client.snapshot().Associations()); n != 1 {
+	if n := len(shownSources(client)); n != 1 {
 		t.Errorf("%d associations after the reload, want 1", n)
 	}
 	wait(t, "plain after the reload", func() bool { return shown(0).Reach != 0 })

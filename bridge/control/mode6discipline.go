@@ -19,6 +19,8 @@ func systemPeer(list []Association) *Association {
 
 func (a *Association) clockSource() ClockSource {
 	switch {
+	case a.System != 0:
+		return a.System
 	case a.Status.Selection == SelectPPSPeer:
 		return SourcePPS
 	case a.ReferenceClock:

@@ -138,6 +138,11 @@ type Association struct {
 	BadReference   uint64 // packets with a wrong reference time (selbroken)
 
 	Autokey *AutokeyAssociation // nil: no Autokey here
+	NTS     bool                // authentication is enabled by it
+
+	// System is what the status word of the system says while this is the
+	// system peer; 0: what follows from the rest.
+	System ClockSource
 }
 
 // AutokeyAssociation is Autokey's part of an association.
@@ -277,9 +282,9 @@ func showAddress(a netip.AddrPort) string {
 	return a.Addr().String()
 }
 
-// signed reports whether authentication is enabled: by a key, or by Autokey,
-// whose key is another one in each packet.
-func (a *Association) signed() bool { return a.KeyID != 0 || a.Autokey != nil }
+// signed reports whether authentication is enabled: by a key, by Autokey, whose
+// key is another one in each packet, or by NTS.
+func (a *Association) signed() bool { return a.KeyID != 0 || a.Autokey != nil || a.NTS }
 
 func putKeyID(w *queryWriter, n string, a *Association) {
 	if a.KeyID > 65535 {

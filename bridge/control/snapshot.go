@@ -20,6 +20,7 @@ type Snapshot struct {
 	Clock  *clock.TrackingReport // of the discipline; nil: no sources are followed
 	Steers bool                  // Served comes from the discipline
 	Panic  time.Duration         // clock.panic; 0: none
+	Local  bool                  // Served is the clock of clock.mode local
 	// Sources are all associations, as they are to be listed.
 	Sources []SourceSnapshot
 }

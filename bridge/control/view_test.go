@@ -27,11 +27,14 @@ var viewed = time.Date(2026, 11, 29, 12, 0, 0, 0, time.UTC)
 // asked is a server that answers.
 func asked(addr string, kind ntp.Kind, offset time.Duration) *source.Status {
 	at := ntp.TimestampFromTime(viewed.Add(-5 * time.Second))
-	return &source.Status{Server: netip.AddrPortFrom(netip.MustParseAddr(addr), 123), Kind: kind, Poll: 6, Reach: 0o377,
+	s := &source.Status{Server: netip.AddrPortFrom(netip.MustParseAddr(addr), 123), Kind: kind, Poll: 6, Reach: 0o377,
+		Local:  netip.MustParseAddr("192.0.2.200"),
 		Counts: source.Counts{Sent: 40, Received: 39, Refused: 1},
 		Last: &source.Sample{At: at, T4: at, Offset: offset, Delay: 2 * time.Millisecond, Dispersion: 10 * time.Microsecond, Kind: kind,
 			Header: ntp.Header{Version: 4, Mode: ntp.ModeServer, Stratum: 1, Poll: 6, Precision: -25, ReferenceID: ntp.KissCode("GPS\x00"),
 				RootDelay: ntp.ShortFromDuration(time.Millisecond), RootDispersion: ntp.ShortFromDuration(2 * time.Millisecond), Reference: at}}}
+	s.Recent = source.Recent{s.Last, {Delay: 3 * time.Millisecond, Offset: offset + time.Millisecond, Dispersion: 20 * time.Microsecond}}
+	return s
 }
 
 // thought is what the discipline makes of a source.
@@ -144,5 +147,38 @@ func TestViewsOfNothing(t *testing.T) {
 	if s.Tracking().Synchronised() || s.SourceList() == nil || s.SourceStatsList() == nil || s.AuthDataList() == nil ||
 		s.SelectDataList() == nil || len(s.Associations()) != 0 {
 		t.Error("a report is missing")
+	}
+}
+
+// A host that serves its clock without following a source shows the clock as
+// system peer, for monitors that look for one; a host that follows, or whose
+// clock is not synchronised, does not.
+func TestClockItself(t *testing.T) {
+	served := &ntp.ClockState{Stratum: 4, ReferenceID: ntp.KissCode("LOCL"), Precision: -24}
+	s := &Snapshot{At: viewed, Served: served, Local: true}
+	list := s.Associations()
+	if len(list) != 1 {
+		t.Fatalf("%d associations", len(list))
+	}
+	a := list[0]
+	if a.Source.Addr() != netip.MustParseAddr("127.127.1.0") || a.Stratum != 3 || a.ReferenceID != ntp.KissCode("LOCL") ||
+		a.Status.word(a.signed(), true) != 0x961a || a.clockSource() != SourceLocal || a.HostPoll == 0 || a.PeerPoll == 0 || a.Reach != 0o377 {
+		t.Errorf("local: %+v", a)
+	}
+	s.Local, served.ReferenceID, served.RootDelay = false, 0xc0000201, time.Millisecond
+	if a := s.Associations()[0]; a.ReferenceID != 0xc0000201 || a.ReferenceClock || a.Stratum != 3 || a.RootDelay != time.Millisecond || a.clockSource() != SourceOther {
+		t.Errorf("of another program: %+v", a)
+	}
+	s.Sources = []SourceSnapshot{{ID: 1, Name: "a", HostMode: ntp.ModeClient}}
+	if n := len(s.Associations()); n != 2 {
+		t.Errorf("beside a source that was not reached: %d", n)
+	}
+	s.Steers = true
+	if n := len(s.Associations()); n != 1 {
+		t.Errorf("a host that follows: %d", n)
+	}
+	s.Steers, served.Leap = false, ntp.LeapUnknown
+	if n := len(s.Associations()); n != 1 {
+		t.Errorf("not synchronised: %d", n)
 	}
 }

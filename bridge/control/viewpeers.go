@@ -21,18 +21,61 @@ func (s *Snapshot) Associations() []Association {
 	for i := range s.Sources {
 		list = append(list, s.association(&s.Sources[i]))
 	}
+	if systemPeer(list) == nil && !s.Steers && s.Served.Synchronised() {
+		list = append(list, s.clockItself())
+	}
 	return list
 }
 
+// clockID is the association identifier of the clock that is served without
+// sources of ours: one that no association gets, since those count from 1.
+const clockID = 65535
+
+// ntpdLocalClock is the address of ntpd's local clock, which ntpq shows as
+// LOCAL(0).
+var ntpdLocalClock = netip.MustParseAddrPort("127.127.1.0:123")
+
+// clockItself is the clock that this host serves though no source of ours is
+// followed, as a system peer: monitors ask for one, and an ntpd has its local
+// clock there. What another program disciplines has that program's stratum
+// and reference.
+func (s *Snapshot) clockItself() Association {
+	v := Association{ID: clockID, Source: ntpdLocalClock, Destination: netip.AddrPortFrom(netip.MustParseAddr("127.0.0.1"), config.PortNTP),
+		Stratum: max(s.Served.Stratum, 1) - 1, Precision: s.Served.Precision, ReferenceClock: true, ReferenceID: ntp.KissCode("LOCL"),
+		Reference: s.Served.Reference, Received: ntp.TimestampFromTime(s.At), Leap: s.Served.Leap,
+		HostMode: ntp.ModeClient, PeerMode: ntp.ModeServer, HostPoll: ntpdPoll, PeerPoll: ntpdPoll, Reach: 0o377,
+		RootDispersion: s.Served.RootDispersion, RootDelay: s.Served.RootDelay, System: SourceLocal,
+		Status: PeerStatus{Configured: true, Selection: SelectSystemPeer, Event: PeerSystemPeer, EventCount: 1}}
+	if s.Local {
+		v.RootDispersion, v.RootDelay = 0, 0
+		return v
+	}
+	v.System, v.ReferenceID, v.ReferenceClock = SourceOther, s.Served.ReferenceID, s.Served.Stratum == 1
+	return v
+}
+
+const (
+	// ntpdPoll is the poll exponent that is shown where there is none, and
+	// unreachedPoll that of a server that has not answered yet: ntpd's.
+	ntpdPoll      = 6
+	unreachedPoll = 10
+)
+
 func (s *Snapshot) association(from *SourceSnapshot) Association {
-	v := Association{ID: from.ID, SourceName: from.Name, HostMode: from.HostMode, TTL: from.TTL,
+	v := Association{ID: from.ID, NTS: from.Auth == ntp.KindNTS, ReferenceID: ntp.KissCode("INIT"), SourceName: from.Name, HostMode: from.HostMode, TTL: from.TTL,
 		HostPoll: uint8(max(from.MinPoll, 0)), Stratum: ntp.StratumUnsynchronised, Leap: ntp.LeapUnknown,
-		Status: PeerStatus{Configured: !from.Ephemeral, Event: PeerMobilized, Broadcast: from.HostMode == ntp.ModeBroadcast}}
+		Status: PeerStatus{Configured: !from.Ephemeral, Event: PeerMobilized, EventCount: 1, Broadcast: from.HostMode == ntp.ModeBroadcast}}
+	if from.HostMode == ntp.ModeBroadcast {
+		v.ReferenceID = ntp.KissCode("BCST")
+	}
 	switch from.Auth {
 	case ntp.KindSymmetric:
 		v.KeyID = from.KeyID
 	case ntp.KindAutokey:
 		v.Autokey = from.autokey()
+		if from.Autokey != nil {
+			v.KeyID = from.Autokey.KeyID
+		}
 	}
 	if from.Local.IsValid() {
 		v.Destination = netip.AddrPortFrom(from.Local, config.PortNTP)
@@ -43,10 +86,18 @@ func (s *Snapshot) association(from *SourceSnapshot) Association {
 	case from.Status != nil:
 		from.show(&v)
 	}
-	if v.Reach != 0 {
-		v.Status.Event = PeerReachable
-	}
 	s.tally(from, &v)
+	switch {
+	case v.Status.Selection == SelectSystemPeer:
+		v.Status.Event = PeerSystemPeer
+	case v.Reach != 0:
+		v.Status.Event = PeerReachable
+	case v.Received != 0:
+		v.Status.Event = PeerUnreachable
+	}
+	if v.Received == 0 && !v.ReferenceClock {
+		v.PeerPoll = max(unreachedPoll, v.HostPoll)
+	}
 	return v
 }
 
@@ -92,9 +143,15 @@ func (c *ClockSnapshot) show(v *Association) {
 	}
 }
 
+// emptyDispersion is that of an empty stage of the clock filter.
+const emptyDispersion = 16 * time.Second
+
 // show fills in a server or peer.
 func (s *SourceSnapshot) show(v *Association) {
 	status := s.Status
+	if status.Local.IsValid() {
+		v.Destination = netip.AddrPortFrom(status.Local, config.PortNTP)
+	}
 	v.Source, v.HostPoll, v.Reach = status.Server, uint8(max(status.Poll, 0)), status.Reach
 	v.PacketsSent, v.PacketsIn, v.BadAuth = status.Sent, status.Received, status.Refused
 	m := status.Last
@@ -107,5 +164,10 @@ func (s *SourceSnapshot) show(v *Association) {
 	v.RootDelay, v.RootDispersion = h.RootDelay.Duration(), h.RootDispersion.Duration()
 	v.ReferenceID, v.Reference, v.Received = h.ReferenceID, h.Reference, m.At
 	v.Offset, v.Delay, v.Dispersion = m.Offset, m.Delay, m.Dispersion
-	v.Filter[0] = FilterSample{Delay: m.Delay, Offset: m.Offset, Dispersion: m.Dispersion}
+	for i, m := range status.Recent {
+		v.Filter[i] = FilterSample{Dispersion: emptyDispersion}
+		if m != nil {
+			v.Filter[i] = FilterSample{Delay: m.Delay, Offset: m.Offset, Dispersion: m.Dispersion}
+		}
+	}
 }

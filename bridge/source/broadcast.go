@@ -183,7 +183,7 @@ type BroadcastClient struct {
 	poll     int8
 
 	mu     sync.Mutex
-	last   *Sample
+	recent Recent
 	err    error
 	reach  uint8
 	counts Counts
@@ -214,7 +214,8 @@ func (b *BroadcastClient) Deliver(p Packet) { enqueue(b.queue, b.cfg.Clock, p) }
 func (b *BroadcastClient) Status() Status {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return Status{b.cfg.Server, b.cfg.Auth.Kind(), b.poll, b.reach, b.last, b.err, b.counts}
+	return Status{Server: b.cfg.Server, Kind: b.cfg.Auth.Kind(), Poll: b.poll, Reach: b.reach, Last: b.recent[0], Recent: b.recent,
+		Err: b.err, Counts: b.counts}
 }
 
 // Run listens until ctx is done, or the server was not heard for a long time.
@@ -313,7 +314,8 @@ func (b *BroadcastClient) exchange(ctx context.Context) {
 // report hands on a sample.
 func (b *BroadcastClient) report(s *Sample) {
 	b.mu.Lock()
-	b.last, b.err = s, nil
+	b.err = nil
+	b.recent.add(s)
 	b.counts.Good++
 	b.mu.Unlock()
 	if b.cfg.OnSample != nil {

@@ -118,7 +118,8 @@ type Client struct {
 
 	mu       sync.Mutex
 	schedule *schedule.Schedule
-	last     *Sample
+	local    netip.Addr // of the socket
+	recent   Recent
 	err      error
 	counts   Counts
 }
@@ -142,12 +143,23 @@ type Counts struct {
 // Status is an association for display.
 type Status struct {
 	Server netip.AddrPort
+	Local  netip.Addr // this side, invalid: not known
 	Kind   ntp.Kind
 	Poll   int8  // log2 seconds
 	Reach  uint8 // shift register: bit 0 is the last poll
 	Last   *Sample
-	Err    error // what went wrong since the last sample
+	Recent Recent // Last and those before it
+	Err    error  // what went wrong since the last sample
 	Counts
+}
+
+// Recent are the last samples, newest first, as the clock filter of RFC 5905
+// keeps them; nil: not so many yet.
+type Recent [8]*Sample
+
+func (r *Recent) add(s *Sample) {
+	copy(r[1:], r[:])
+	r[0] = s
 }
 
 // NewClient makes a client.
@@ -240,5 +252,6 @@ func (c *Client) Burst(good, most int) error {
 func (c *Client) Status() Status {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return Status{c.cfg.Server, c.cfg.Auth.Kind(), c.schedule.Poll(), c.schedule.Reach(), c.last, c.err, c.counts}
+	return Status{Server: c.cfg.Server, Local: c.local, Kind: c.cfg.Auth.Kind(), Poll: c.schedule.Poll(), Reach: c.schedule.Reach(),
+		Last: c.recent[0], Recent: c.recent, Err: c.err, Counts: c.counts}
 }

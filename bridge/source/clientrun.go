@@ -225,6 +225,9 @@ func (c *Client) connect(ctx context.Context) error {
 		return explain(err)
 	}
 	c.socket = s
+	c.mu.Lock()
+	c.local = s.local
+	c.mu.Unlock()
 	to := c.cfg.Server.Addr()
 	c.itself = (s.local == to.WithZone("") || to.IsLoopback()) && c.cfg.Serves != nil && c.cfg.Serves(c.cfg.Server)
 	if c.cfg.HardwareTimestamps {

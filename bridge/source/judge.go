@@ -86,7 +86,8 @@ func (c *Client) count(r *request, sample *Sample, j *Judgement, kiss *KissError
 	case StampHardware:
 		c.counts.Hardware++
 	}
-	c.last, c.err = sample, nil
+	c.err = nil
+	c.recent.add(sample)
 }
 
 // judge checks one packet: form, origin, authentication, header, timestamps.

@@ -69,7 +69,7 @@ type Peer struct {
 
 	mu       sync.Mutex
 	schedule *schedule.Schedule
-	last     *Sample
+	recent   Recent
 	err      error
 	counts   Counts
 }
@@ -134,7 +134,8 @@ func (p *Peer) Deliver(packet Packet) { enqueue(p.queue, p.cfg.Clock, packet) }
 func (p *Peer) Status() Status {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return Status{p.cfg.Peer, p.cfg.Auth.Kind(), p.schedule.Poll(), p.schedule.Reach(), p.last, p.err, p.counts}
+	return Status{Server: p.cfg.Peer, Kind: p.cfg.Auth.Kind(), Poll: p.schedule.Poll(), Reach: p.schedule.Reach(),
+		Last: p.recent[0], Recent: p.recent, Err: p.err, Counts: p.counts}
 }
 
 // SetOnline lets the association send, which it does from the beginning, or
@@ -274,7 +275,8 @@ func (p *Peer) receive(q queued) {
 		p.schedule.Sampled(sample.Delay)
 		p.heard = true
 		p.counts.Good++
-		p.last, p.err = sample, nil
+		p.err = nil
+		p.recent.add(sample)
 	}
 	p.mu.Unlock()
 	if j.Answer {
