@@ -172,13 +172,18 @@ func TestChaosLiar(t *testing.T) {
 	for _, m := range []Mischief{{Lie: lie}, {Ramp: 0.5}} {
 		liar.Set(m)
 		Await(t, chaosLimit, append(f.states(c.names, "combined", "combined", "falseticker"), outside.Condition())...)
-		if s, err := f.found(c.names[2]); err != nil || s.Why != "disagrees with the majority" {
-			t.Errorf("%+v %v", s, err)
-		}
-	}
-	out, err := ntpq(f.Host, "127.0.0.1", "as")
-	if err != nil || strings.Count(out, "sys.peer") != 1 || strings.Count(out, "candidate") != 1 || strings.Count(out, "falsetick") != 1 {
-		t.Errorf("ntpq shows %v: %s", err, out)
+		Await(t, chaosLimit, Condition{"the liar's reason", func() error {
+			if s, err := f.found(c.names[2]); err != nil || s.Why != "disagrees with the majority" {
+				return fmt.Errorf("%+v %v", s, err)
+			}
+			return nil
+		}}, Condition{"ntpq", func() error {
+			out, err := ntpq(f.Host, "127.0.0.1", "as")
+			if err != nil || strings.Count(out, "sys.peer") != 1 || strings.Count(out, "candidate") != 1 || strings.Count(out, "falsetick") != 1 {
+				return fmt.Errorf("shows %v: %s", err, out)
+			}
+			return nil
+		}})
 	}
 	liar.Set(Mischief{})
 	Await(t, chaosLimit, f.combined(c.names...)...)
