@@ -54,10 +54,11 @@ func (c *Change) plan() {
 }
 
 // takeUp returns a group that runs and goes on as a Spec, out of the list; nil:
-// there is none.
+// there is none. One that nothing came of begins anew: a reload is how an
+// operator asks again a server that had refused, or was not there.
 func (c *Change) takeUp(running []*group, spec *Spec) *group {
 	for i, g := range running {
-		if g == nil || !g.spec.same(spec) || c.steering != c.set.steering || spec.hears() && c.hub != c.set.heard {
+		if g == nil || !g.spec.same(spec) || g.stalled() || c.steering != c.set.steering || spec.hears() && c.hub != c.set.heard {
 			continue
 		}
 		running[i] = nil

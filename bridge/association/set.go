@@ -31,6 +31,12 @@ type group struct {
 	members []*association
 }
 
+// stalled reports whether no member is at work: refused, lost, or not to be
+// made.
+func (g *group) stalled() bool {
+	return !slices.ContainsFunc(g.members, func(a *association) bool { return a.lost.Load() == nil })
+}
+
 // NewSet returns a set without associations.
 func NewSet(env Environment) *Set {
 	s := &shared{env: env, clock: source.NewSystemClock(nil), joined: make(map[netip.Addr]int)}

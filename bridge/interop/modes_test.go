@@ -124,7 +124,9 @@ listen = "0.0.0.0:123"
 		return len(wire.Packets(func(p Packet) bool { return p.From.Addr() == client.IPv4 && ntp.ModeOf(p.Payload) == ntp.ModeClient }))
 	}
 	names := []string{"limited", "denied", "good"}
-	f := startFollower(client, followerYAML("", sourcesOf(names)))
+	// What asks to be asked less often is obeyed as far as maxpoll.
+	sources := strings.Replace(sourcesOf(names), "maxpoll: 1", "maxpoll: 3", 1)
+	f := startFollower(client, followerYAML("", sources))
 	Await(t, chaosLimit,
 		f.line("limited", "is asked less often", func(s *sourceLine) bool { return s.Poll >= 2 }),
 		f.line("denied", "says why", func(s *sourceLine) bool { return s.State == "unusable" && strings.Contains(s.Why, "DENY") }),
