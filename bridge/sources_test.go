@@ -69,7 +69,7 @@ func TestSources(t *testing.T) {
 	keyed.Key = material.GeneratedKeyID
 	secured := source(ntp.KindNTS)
 	secured.NTSPort = int(server.ke.Addrs()[0].Port())
-	secured.TrustedCertificates = material.GeneratedCertificate(server.parts.Load().cfg).Certificate
+	secured.TrustedCertificates = []string{material.GeneratedCertificate(server.parts.Load().cfg).Certificate}
 	cfg.Sources = []config.Source{plain, keyed, secured}
 	client := startBridge(t, cfg)
 	defer client.Close()
@@ -108,8 +108,8 @@ func TestSourcesThatCannotBe(t *testing.T) {
 	}{
 		"key not trusted":    {config.Source{Server: "a", Auth: ntp.KindSymmetric, Key: 99}, "key 99"},
 		"no Autokey files":   {config.Source{Server: "a", Auth: ntp.KindAutokey}, "keysdir"},
-		"no certificates":    {config.Source{Server: "a", Auth: ntp.KindNTS, TrustedCertificates: filepath.Join(dir, "ca.pem")}, "ca.pem"},
-		"empty certificates": {config.Source{Server: "a", Auth: ntp.KindNTS, TrustedCertificates: os.DevNull}, "no certificate"},
+		"no certificates":    {config.Source{Server: "a", Auth: ntp.KindNTS, TrustedCertificates: []string{filepath.Join(dir, "ca.pem")}}, "ca.pem"},
+		"empty certificates": {config.Source{Server: "a", Auth: ntp.KindNTS, TrustedCertificates: []string{os.DevNull}}, "no certificate"},
 	} {
 		cfg := testConfig(t, dir)
 		cfg.Autokey.KeysDir = filepath.Join(dir, "crypto")

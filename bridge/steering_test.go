@@ -46,7 +46,7 @@ func followable(t *testing.T) (server *Bridge, cfg *config.Config) {
 	keyed, secured := source("127.0.0.2", ntp.KindSymmetric), source("127.0.0.1", ntp.KindNTS)
 	keyed.Key = material.GeneratedKeyID
 	secured.NTSPort = int(server.ke.Addrs()[0].Port())
-	secured.TrustedCertificates = material.GeneratedCertificate(server.parts.Load().cfg).Certificate
+	secured.TrustedCertificates = []string{material.GeneratedCertificate(server.parts.Load().cfg).Certificate}
 	cfg.Sources = []config.Source{source("localhost", ntp.KindNone), keyed, secured}
 	cfg.Sources[0].Family = "ipv4"
 	return server, cfg

@@ -46,8 +46,8 @@ func (a *association) ntsConfig(addr netip.Addr) source.NTSConfig {
 		Local: cfg.LocalAddress, Port: uint16(cfg.Port), Clock: a.clock, Dates: a.steering.Dates(),
 		OnNotice: func(text string) { a.env.Log.Warn("NTS", "server", cfg.Server, "notice", text) },
 	}
-	if cfg.TrustedCertificates != "" {
-		c.Trusted = []string{cfg.TrustedCertificates}
+	if len(cfg.TrustedCertificates) > 0 {
+		c.Trusted = cfg.TrustedCertificates
 	}
 	if n, ok := networks[cfg.Family]; ok {
 		c.Network = n

@@ -94,13 +94,16 @@ func (r *reader) section(n *yaml.Node, f field) (any, bool) {
 }
 
 func (r *reader) list(n *yaml.Node, f field) (any, bool) {
+	if n.Kind == yaml.ScalarNode && f.tag.Get("single") != "" && !isNull(n) {
+		n = &yaml.Node{Kind: yaml.SequenceNode, Line: n.Line, Content: []*yaml.Node{n}}
+	}
 	if n.Kind != yaml.SequenceNode {
 		r.fail(n.Line, f.path, "%s is not a list; write [...] or one \"- \" line per item", describe(n))
 		return nil, false
 	}
 	items := make([]any, 0, len(n.Content))
 	for i, node := range n.Content {
-		item := field{path: fmt.Sprintf("%s[%d]", f.path, i), typ: f.typ.Elem(), inList: true}
+		item := field{path: fmt.Sprintf("%s[%d]", f.path, i), typ: f.typ.Elem(), tag: f.tag, inList: true}
 		if v, ok := r.value(node, item); ok {
 			items = append(items, v)
 			continue

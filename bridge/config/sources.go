@@ -50,9 +50,11 @@ type Source struct {
 	// NTSPort is the port of its NTS-KE server. Default: 4460. Range: 1 to
 	// 65535.
 	NTSPort int `mapstructure:"nts_port" range:"1..65535" unit:"TCP port"`
-	// TrustedCertificates is a PEM file of the certificates that NTS trusts.
+	// TrustedCertificates are PEM files of the certificates that NTS trusts, or
+	// directories of such files; the word system stands for those of the
+	// system. One may stand without a list.
 	// Default: empty, those of the system.
-	TrustedCertificates string `mapstructure:"trusted_certificates" path:"file"`
+	TrustedCertificates []string `mapstructure:"trusted_certificates" path:"file" word:"system" single:"true"`
 	// AEADs are the algorithms for NTS in order of preference. Default: empty,
 	// those of nts.aeads.
 	AEADs []AEAD `mapstructure:"aeads"`

@@ -31,7 +31,7 @@ func (c *Config) validateSources(j *judge) {
 		if s.Ident != "" && s.Auth != ntp.KindAutokey {
 			j.refuse(path+".ident", "is for auth: autokey; write that, or delete the line")
 		}
-		if s.TrustedCertificates != "" && s.Auth != ntp.KindNTS {
+		if len(s.TrustedCertificates) > 0 && s.Auth != ntp.KindNTS {
 			j.refuse(path+".trusted_certificates", "is for auth: nts; write that, or delete the line")
 		}
 		if s.Auth == ntp.KindAutokey && c.Autokey.KeysDir == "" {

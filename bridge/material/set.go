@@ -57,7 +57,6 @@ type NTS struct {
 type Source struct {
 	Key         *symkey.Key
 	TLS         *tls.Config // nil: not by NTS
-	Trusted     []string    // files that TLS was made of
 	Credentials *autokey.Credentials
 	Digest      autokey.Digest
 	Groups      []*keyfile.Group

@@ -2,7 +2,6 @@ package material
 
 import (
 	"crypto/tls"
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -12,6 +11,7 @@ import (
 	"ntsbridge/autokey/keyfile"
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/ntp"
+	"ntsbridge/bridge/source"
 	"ntsbridge/symkey"
 )
 
@@ -45,9 +45,8 @@ func (k *loader) source(path string, s *config.Source) (out Source) {
 	case ntp.KindNTS:
 		path += ".trusted_certificates"
 		out.TLS, out.Err = trustedBy(s.TrustedCertificates)
-		if s.TrustedCertificates != "" {
-			out.Trusted = []string{s.TrustedCertificates}
-			k.writable(path, s.TrustedCertificates)
+		for _, name := range s.TrustedCertificates {
+			k.writable(path, name)
 		}
 	}
 	if out.Err != nil {
@@ -91,22 +90,15 @@ func (k *loader) groups(ident string) (digest autokey.Digest, groups []*keyfile.
 	return digest, groups, nil
 }
 
-// maxTrustFile is the longest file of trusted certificates that is read, octets.
-const maxTrustFile = 16 << 20
-
-// trustedBy returns TLS settings that trust the certificates of a PEM file, or
-// with no file those of the system.
-func trustedBy(path string) (*tls.Config, error) {
-	if path == "" {
+// trustedBy returns TLS settings that trust the certificates of PEM files, or
+// with none those of the system.
+func trustedBy(paths []string) (*tls.Config, error) {
+	if len(paths) == 0 {
 		return &tls.Config{}, nil
 	}
-	text, err := readFile(path, maxTrustFile)
+	pool, err := source.ReadTrusted(paths)
 	if err != nil {
 		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%s: no certificate in it; it must be PEM", path)
 	}
 	return &tls.Config{RootCAs: pool}, nil
 }

@@ -162,23 +162,32 @@ func verify(certs []*x509.Certificate, host string, roots *x509.CertPool, at tim
 // certificates are good.
 func verifyAtAnyDate(certs []*x509.Certificate, host string, roots *x509.CertPool) ([][]*x509.Certificate, error) {
 	var all [][]*x509.Certificate
-	var last error
+	var reason error
 	for _, c := range certs {
 		for _, at := range []time.Time{c.NotBefore, c.NotBefore.Add(c.NotAfter.Sub(c.NotBefore) / 2), c.NotAfter} {
 			chains, err := verify(certs, host, roots, at)
-			if err != nil {
-				last = err
+			// At a date chosen for one certificate another is out of its dates,
+			// which says nothing: any other reason goes before.
+			if err != nil && (reason == nil || aboutDates(reason)) {
+				reason = err
 			}
 			all = append(all, chains...)
 		}
 	}
 	if len(all) == 0 {
-		if last == nil {
-			last = errors.New("no certificate")
+		if reason == nil {
+			reason = errors.New("no certificate")
 		}
-		return nil, last
+		return nil, reason
 	}
 	return all, nil
+}
+
+// aboutDates reports whether an error of package x509 is about the date of a
+// certificate.
+func aboutDates(err error) bool {
+	var invalid x509.CertificateInvalidError
+	return errors.As(err, &invalid) && invalid.Reason == x509.Expired
 }
 
 // certificateError is a certificate that is refused.

@@ -3,7 +3,9 @@ package source
 import (
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
 	"errors"
+	"math/big"
 	"strings"
 	"testing"
 	"time"
@@ -264,5 +266,64 @@ func TestNTSMoreVerification(t *testing.T) {
 		if _, _, err := DialNTS(t.Context(), c); !errors.Is(err, refuse) {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+// With an intermediate certificate each failure has its own reason: those not
+// about dates win, and a date that is named is one that has passed.
+func TestNTSReasonsWithIntermediate(t *testing.T) {
+	root, stranger := newTestAuthority(t, "root"), newTestAuthority(t, "stranger")
+	intermediate := func(to time.Time) *testAuthority {
+		a := &testAuthority{key: newTestKey(t)}
+		template := &x509.Certificate{SerialNumber: big.NewInt(3), Subject: pkix.Name{CommonName: "intermediate"}, IsCA: true,
+			BasicConstraintsValid: true, NotBefore: certFrom.AddDate(-1, 0, 0), NotAfter: to, KeyUsage: x509.KeyUsageCertSign}
+		a.cert = signed(t, template, root.cert, &a.key.PublicKey, root.key)
+		return a
+	}
+	good, over := intermediate(certTo.AddDate(4, 0, 0)), intermediate(goodDate.AddDate(0, 0, -1))
+	for name, c := range map[string]struct {
+		trusted *testAuthority
+		by      *testAuthority
+		host    string
+		send    bool // the intermediate
+		expired bool // the leaf
+		want    Cause
+	}{
+		"good":                    {root, good, loopbackName, true, false, CauseNone},
+		"unknown authority":       {stranger, good, loopbackName, true, false, CauseUnknownAuthority},
+		"and expired":             {stranger, good, loopbackName, true, true, CauseUnknownAuthority},
+		"intermediate missing":    {root, good, loopbackName, false, false, CauseUnknownAuthority},
+		"wrong name":              {root, good, "192.0.2.1", true, false, CauseCertificateName},
+		"wrong name and expired":  {root, good, "192.0.2.1", true, true, CauseCertificateName},
+		"intermediate expired":    {root, over, loopbackName, true, false, causeCertificateExpired},
+		"expired, missing, alien": {stranger, over, loopbackName, false, true, CauseUnknownAuthority},
+		"leaf expired":            {root, good, loopbackName, true, true, causeCertificateExpired},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newNTSSite(t)
+			s.authority = c.trusted
+			to := certTo
+			if c.expired {
+				to = goodDate.AddDate(0, 0, -2)
+			}
+			cert := c.by.issue(t, c.host, certFrom, to)
+			if c.send {
+				cert.Certificate = append(cert.Certificate, c.by.cert.Raw)
+			}
+			s.cert.Store(&cert)
+			n, _, err := DialNTS(t.Context(), s.config())
+			if err == nil {
+				n.Close()
+			}
+			d := Diagnose(err)
+			if d.Cause != c.want {
+				t.Errorf("%s: %s", d.Cause, d.Text)
+			}
+			for _, year := range []string{"2030", "2031", "2032"} { // the ends of authorities
+				if strings.Contains(d.Text, "expired") && strings.Contains(d.Text, year) {
+					t.Errorf("an expiry that is invented: %s", d.Text)
+				}
+			}
+		})
 	}
 }

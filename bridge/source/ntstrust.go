@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // systemRoots are where distributions keep the trusted certificates in one
@@ -22,7 +23,7 @@ var systemRoots = []string{
 // knows.
 func trustedRoots(trusted []string, known *x509.CertPool) (*x509.CertPool, error) {
 	if len(trusted) > 0 {
-		return readTrusted(trusted)
+		return ReadTrusted(trusted)
 	}
 	if known != nil {
 		return known, nil
@@ -42,10 +43,27 @@ func trustedRoots(trusted []string, known *x509.CertPool) (*x509.CertPool, error
 	return nil, nil
 }
 
-// readTrusted reads PEM files, and all files of directories.
-func readTrusted(paths []string) (*x509.CertPool, error) {
+// SystemTrust stands for the certificates that the system trusts among paths.
+const SystemTrust = "system"
+
+// ReadTrusted reads PEM files, and all files of directories; SystemTrust stands
+// for those of the system.
+func ReadTrusted(paths []string) (*x509.CertPool, error) {
 	pool := x509.NewCertPool()
+	if slices.Contains(paths, SystemTrust) {
+		system, err := trustedRoots(nil, nil)
+		if err == nil && system == nil {
+			system, err = x509.SystemCertPool()
+		}
+		if err != nil {
+			return nil, fmt.Errorf("trusted certificates: %s: %w", SystemTrust, err)
+		}
+		pool = system
+	}
 	for _, path := range paths {
+		if path == SystemTrust {
+			continue
+		}
 		found, err := addTrusted(pool, path)
 		if err != nil {
 			return nil, fmt.Errorf("trusted certificates: %w", err)

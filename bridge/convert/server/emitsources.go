@@ -79,7 +79,7 @@ func (c *writer) emitAuth(to *config.Source, src *job.Source) {
 			number, _ := strconv.Atoi(port)
 			draft.Set(c.Draft, &to.NTSPort, number)
 		}
-		setIf(c, spell.PlainPath(src.Ca), &to.TrustedCertificates, job.Absolute(src.Ca))
+		setIf(c, spell.PlainPath(src.Ca), &to.TrustedCertificates, []string{job.Absolute(src.Ca)})
 		setIf(c, len(src.Aeads) > 0, &to.AEADs, src.Aeads)
 	case src.Key != 0:
 		draft.Set(c.Draft, &to.Auth, ntp.KindSymmetric)
