@@ -1,6 +1,8 @@
 package bridge
 
 import (
+	"bytes"
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
@@ -11,6 +13,7 @@ import (
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
 	"ntsbridge/bridge/ntp"
+	"ntsbridge/nts/aead"
 )
 
 // sockClock is a reference clock whose socket is in a directory.
@@ -144,5 +147,66 @@ func TestReloadKeepsAssociations(t *testing.T) {
 	}
 	if n := server.ServerStats().KEAccepted; n != 1 {
 		t.Errorf("%d key establishments, want 1", n)
+	}
+}
+
+// Files of value that vanish while the daemon runs are written back by a
+// reload, and nobody notices; a start without them is an error that names the
+// remedy.
+func TestVanishedSecrets(t *testing.T) {
+	cfg := testConfig(t, t.TempDir())
+	keys := t.TempDir()
+	if err := os.CopyFS(keys, os.DirFS("material/testdata/autokey")); err != nil {
+		t.Fatal(err)
+	}
+	for link, file := range map[string]string{"host": "RSAhost_tick", "cert": "RSA-MD5cert_tick", "iffkey": "IFFkey_grp"} {
+		file = "ntpkey_" + file + ".4004289237"
+		if err := errors.Join(os.Chmod(filepath.Join(keys, file), 0o600), os.Symlink(file, filepath.Join(keys, "ntpkey_"+link+"_tick"))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	password := filepath.Join(keys, "pw")
+	if err := os.WriteFile(password, []byte("serverpw\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Autokey.Enabled, cfg.Autokey.KeysDir, cfg.Autokey.Host, cfg.Autokey.PasswordFile = true, keys, "tick", password
+	b := startBridge(t, cfg)
+	client := establish(t, b, aead.AESSIVCMAC256)
+	names := []string{"autokey.seed", "cookies.secret", "ntp.keys", "nts.key", "nts.crt"}
+	before := make(map[string][]byte)
+	vanish := func() {
+		for _, name := range names {
+			path := filepath.Join(cfg.StateDir, name)
+			text, err := os.ReadFile(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if before[name] != nil && !bytes.Equal(text, before[name]) {
+				t.Errorf("%s is another one", name)
+			}
+			before[name] = text
+			if err := os.Remove(path); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for range 2 {
+		vanish()
+		if err := b.Reload(cfg); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := askNTS(t, b, client); err != nil {
+		t.Errorf("the cookie of before: %v", err)
+	}
+	vanish()
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Start(cfg, nullLogger, Options{})
+	for _, want := range []string{"autokey.seed is gone", "cookies.secret is gone", "ntp.keys is gone", "restore it from a backup", "files-made"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in %v", want, err)
+		}
 	}
 }

@@ -21,6 +21,10 @@ type Config struct {
 	// $XDG_RUNTIME_DIR/ntsbridge.
 	RunDir string `mapstructure:"run_dir" path:"dir"`
 
+	// ReadableSecrets uses private keys and key files that everybody can read;
+	// else they are refused. Default: false.
+	ReadableSecrets bool `mapstructure:"readable_secrets"`
+
 	Log       Log       `mapstructure:"log"`
 	Server    Server    `mapstructure:"server"`
 	Clock     Clock     `mapstructure:"clock"`

@@ -102,6 +102,9 @@ func AutokeyOptions(cfg *config.Config, now time.Time) (keyfile.HostOptions, err
 // that needs it.
 func (k *loader) host(section string) *keyfile.Host {
 	h, err := k.loadHost()
+	if err == nil && !k.privateFiles() {
+		return nil
+	}
 	if err != nil {
 		path := section
 		if k.config.Has("autokey.keysdir") && section == "autokey" {
@@ -116,19 +119,25 @@ func (k *loader) host(section string) *keyfile.Host {
 	}
 	a := &k.config.Autokey
 	k.writable("autokey.keysdir", a.KeysDir)
-	for _, kind := range privateKeyFiles {
-		for _, name := range slices.Compact([]string{a.Host, a.Ident}) {
-			file := filepath.Join(a.KeysDir, "ntpkey_"+kind+"_"+name)
-			if _, err := os.Stat(file); name != "" && !errors.Is(err, fs.ErrNotExist) {
-				k.secret("autokey.keysdir", file)
-			}
-		}
-	}
 	for _, found := range h.Findings {
 		k.findIn(gradeOfCode(found.Code), filepath.Join(a.KeysDir, found.File), 0, found.Text)
 		k.Findings[len(k.Findings)-1].Dated = found.Code == keyfile.FindExpired || found.Code == keyfile.FindNotYetValid
 	}
 	return h
+}
+
+// privateFiles looks at those of the key set.
+func (k *loader) privateFiles() bool {
+	a, ok := &k.config.Autokey, true
+	for _, kind := range privateKeyFiles {
+		for _, name := range slices.Compact([]string{a.Host, a.Ident}) {
+			file := filepath.Join(a.KeysDir, "ntpkey_"+kind+"_"+name)
+			if _, err := os.Stat(file); name != "" && !errors.Is(err, fs.ErrNotExist) {
+				ok = k.secret("autokey.keysdir", file) && ok
+			}
+		}
+	}
+	return ok
 }
 
 // passwordError is about the password file.

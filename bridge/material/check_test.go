@@ -202,8 +202,7 @@ func TestCheckPermissions(t *testing.T) {
 	r := s.check("keys: {files: [{path: a.keys}, {path: b.keys}, {path: state}], trusted: [all]}\nnts: {listen: [\"127.0.0.1:65124\"]}\n")
 	expect(t, r, "error, not served, warning",
 		"error: state_dir: ",
-		"warning: keys.files[0].path: ",
-		"warning: keys.files[1].path: key 1 of",
+		"not served: keys.files[0].path: ",
 		"not served: keys.files[2].path: ",
 		"error: nts.cookies.secret_file: ",
 	)
@@ -319,7 +318,11 @@ func TestCheckAutokey(t *testing.T) {
 	if err := os.Chmod(filepath.Join(s.dir, "crypto", "ntpkey_iffkey_tick"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, s.check(text), "error, not served, warning", "warning: autokey.keysdir: ")
+	expect(t, s.check(text), "error, not served, warning", "not served: autokey.keysdir: ")
+	expect(t, s.check("readable_secrets: true\n"+text), "error, not served, warning", "warning: autokey.keysdir: ")
+	if err := os.Chmod(filepath.Join(s.dir, "crypto", "ntpkey_iffkey_tick"), 0o640); err != nil {
+		t.Fatal(err)
+	}
 	s.write("pw", "wrong\n", 0o600)
 	expect(t, s.check(text), "error, not served", "not served: autokey.keysdir: ")
 	s.write("pw", "\n", 0o600)

@@ -6,6 +6,8 @@ import (
 	"path/filepath"
 
 	"golang.org/x/sys/unix"
+
+	"ntsbridge/bridge/nke"
 )
 
 // secret looks at a file that only the daemon should read; ok is false if it
@@ -13,6 +15,10 @@ import (
 func (k *loader) secret(path, name string) (ok bool) {
 	info, ok := k.stat(path, name)
 	if !ok {
+		return false
+	}
+	if err := nke.CheckSecret(name, info, k.config.ReadableSecrets); err != nil {
+		k.find(NotServed, path, "%v, or set readable_secrets", err)
 		return false
 	}
 	switch mode := info.Mode().Perm(); {

@@ -32,7 +32,6 @@ func (k *loader) keys() {
 		trusted = symkey.TrustAll
 		if keys, k.Made.Key, err = generatedKeys(k.Store, GeneratedKeyFile(k.config)); err != nil {
 			k.find(NoStart, "keys.generate", "%v", err)
-			return
 		}
 		k.madeLater(k.Made.Key, "keys.generate", GeneratedKeyFile(k.config))
 		k.fact("symmetric keys", "one of our own, made on first start")

@@ -40,7 +40,7 @@ func (k *loader) nts() {
 func (k *loader) certificates() (files []nke.Files) {
 	var leaves []*x509.Certificate
 	for i, c := range k.config.NTS.Certificates {
-		f := nke.Files{Certificate: c.Cert, Key: c.Key}
+		f := nke.Files{Certificate: c.Cert, Key: c.Key, Readable: k.config.ReadableSecrets}
 		files = append(files, f)
 		path := fmt.Sprintf("nts.certificates[%d]", i)
 		certOK := k.public(path+".cert", c.Cert)

@@ -21,6 +21,16 @@ import (
 type Files struct {
 	Certificate string
 	Key         string
+	Readable    bool // everybody may read the key
+}
+
+// CheckSecret refuses a file with a secret that everybody can read or write,
+// unless that is allowed.
+func CheckSecret(name string, info fs.FileInfo, readable bool) error {
+	if mode := info.Mode().Perm(); mode&0o007 != 0 && !readable {
+		return fmt.Errorf("%s holds a secret and everybody can read or write it (mode %04o); chmod o= it", name, mode)
+	}
+	return nil
 }
 
 // minRSABits is the least length of an RSA key; clients refuse less.
@@ -110,6 +120,11 @@ func loadPair(f Files, read func(string) ([]byte, error)) (pair, error) {
 	key, err := read(f.Key)
 	if err != nil {
 		return pair{}, fmt.Errorf("nke: private key: %w", err)
+	}
+	if info, err := os.Stat(f.Key); err == nil {
+		if err := CheckSecret(f.Key, info, f.Readable); err != nil {
+			return pair{}, fmt.Errorf("nke: private key: %w", err)
+		}
 	}
 	key = slices.Clone(key)
 	defer clear(key)
@@ -256,9 +271,10 @@ func problem(p pair, now time.Time) string {
 	return ""
 }
 
-// stamp tells one version of a file from another.
+// stamp tells one version of a file from another, with its owner and mode.
 type stamp struct {
 	modified time.Time
+	changed  syscall.Timespec
 	size     int64
 	inode    uint64
 	missing  bool
@@ -279,7 +295,7 @@ func stampOf(path string) stamp {
 	}
 	s := stamp{modified: info.ModTime(), size: info.Size()}
 	if sys, ok := info.Sys().(*syscall.Stat_t); ok {
-		s.inode = sys.Ino
+		s.inode, s.changed = sys.Ino, sys.Ctim
 	}
 	return s
 }

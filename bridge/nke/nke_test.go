@@ -579,6 +579,10 @@ func TestCertificatesRefused(t *testing.T) {
 	if err := os.Chmod(good.Key, 0o644); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := nke.LoadCertificates([]nke.Files{good}); err == nil || !strings.Contains(err.Error(), "chmod o=") {
+		t.Errorf("open key file: %v", err)
+	}
+	good.Readable = true
 	c, err := nke.LoadCertificates([]nke.Files{good})
 	if err != nil || !strings.Contains(c.Status(time.Now())[0].Problem, "everybody") {
 		t.Errorf("open key file: %v", err)

@@ -287,6 +287,24 @@ func TestCheckAndServeAgree(t *testing.T) {
 		}, notServed},
 		{"certificate missing", "nts: {names: [srv], certificates: [{cert: c, key: k}]}\n", nil, notServed},
 		{"certificate no PEM", "nts: {names: [srv], certificates: [{cert: c, key: k}]}\n", func(g *ground) { g.write("c", "x"); g.write("k", "x") }, notServed},
+		{"key file readable by all", "keys: {files: [{path: k}], trusted: [all]}\n", func(g *ground) {
+			g.write("k", "1 SHA1 0123456789abcdef0123456789abcdef01234567\n")
+			if err := os.Chmod(filepath.Join(g.dir, "k"), 0o644); err != nil {
+				g.t.Fatal(err)
+			}
+		}, notServed},
+		{"private key readable by all", "nts: {names: [srv], certificates: [{cert: c, key: k}]}\n", func(g *ground) {
+			g.certificate("c", "k", now, now.AddDate(1, 0, 0))
+			if err := os.Chmod(filepath.Join(g.dir, "k"), 0o644); err != nil {
+				g.t.Fatal(err)
+			}
+		}, notServed},
+		{"and allowed", "readable_secrets: true\nnts: {names: [srv], certificates: [{cert: c, key: k}]}\n", func(g *ground) {
+			g.certificate("c", "k", now, now.AddDate(1, 0, 0))
+			if err := os.Chmod(filepath.Join(g.dir, "k"), 0o644); err != nil {
+				g.t.Fatal(err)
+			}
+		}, fine},
 		{"self-made certificate broken", "", func(g *ground) { g.write("state/nts.crt", "x"); g.write("state/nts.key", "x") }, notServed},
 		{"cookie secret short", "nts: {cookies: {secret_file: s}}\n", func(g *ground) { g.write("s", "abcd") }, noStart},
 		{"seed lost", "autokey: {enabled: true, keysdir: crypto, host: tick, password_file: pw}\n", func(g *ground) {
