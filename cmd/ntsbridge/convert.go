@@ -25,6 +25,7 @@ type convertFlags struct {
 	ntsCert, ntsKey         string
 	ntsSelfSigned           bool
 	takeoverUntil           string
+	trial                   bool
 	daemonOptions           string
 	lost                    string
 	addresses               []string
@@ -85,7 +86,8 @@ dangerous or not understood.`,
 	flags.StringVar(&f.ntsCert, "nts-cert", "", "serve NTS with the certificate in `FILE`")
 	flags.StringVar(&f.ntsKey, "nts-key", "", "and its key in `FILE`")
 	flags.BoolVar(&f.ntsSelfSigned, "nts-self-signed", false, "serve NTS with a certificate that is made on first start")
-	flags.StringVar(&f.takeoverUntil, "takeover-until", "", "accept cookies of the replaced ntpd until `DATE` (2006-01-02)")
+	flags.StringVar(&f.takeoverUntil, "takeover-until", "", "accept cookies of the replaced ntpd until `DATE` (2006-01-02; default: 180 days from now)")
+	flags.BoolVar(&f.trial, "trial", false, "write autokey.seed: zero-compatible, with which the old ntpd can serve again without stranding a client")
 	flags.StringVar(&f.daemonOptions, "daemon-options", "", "command line that the daemon is started with, such as '-g' (default: looked for among the host's files) (`OPTIONS`)")
 	flags.StringVar(&f.lost, "lost", "", "what counts where the old daemon lost a word of security: stop, running or intended (`WHAT`)")
 	flags.StringVar(&f.clientFormat, "client-format", "", "write a client's configuration: "+strings.Join(convert.ClientFormats, ", ")+" (`FORMAT`)")
@@ -186,7 +188,7 @@ func (f *convertFlags) parseAddresses() error {
 func (f *convertFlags) options(output string) (convert.Options, error) {
 	opt := convert.Options{
 		Dialect: f.from, Addresses: f.known, Hostname: f.hostname, KeysDir: f.keysDir,
-		NTSSelfSigned: f.ntsSelfSigned, TakeoverUntil: f.takeoverUntil, Now: f.now,
+		NTSSelfSigned: f.ntsSelfSigned, TakeoverUntil: f.takeoverUntil, Trial: f.trial, Now: f.now,
 		DaemonOptions: f.daemonOptions,
 	}
 	secret, err := filepath.Abs(cmp.Or(output, "ntsbridge.yaml"))

@@ -40,17 +40,17 @@ var ChronyDirectives = map[string]disposition{
 
 	"rtcautotrim": clockDevice, "rtcdevice": clockDevice, "rtcfile": clockDevice, "rtconutc": clockDevice, "hwclockfile": clockDevice,
 	"rtcsync": {report.Folded, "rtcsync", "the kernel sets the hardware clock while the clock is synchronised", ""},
-	"dumpdir": {report.Obsolete, "dumpdir", "measurements are not kept over a restart", ""}, "dumponexit": {report.Obsolete, "dumpdir", "measurements are not kept over a restart", ""},
+	"dumpdir": dump, "dumponexit": dump,
 	"bindcmdaddress": command, "bindcmddevice": command, "cmdallow": command, "cmddeny": command, "cmdport": command, "cmdratelimit": command,
 	"commandkey": command, "generatecommandkey": command, "opencommands": command,
 	"binddevice":       {report.Dangerous, "binddevice", "the server is not bound to a network interface", "give its addresses with bindaddress, or bind the unit with a firewall"},
-	"hwtimestamp":      {report.Unsupported, "hwtimestamp", "timestamps are the kernel's, not the network card's", ""},
+	"hwtimestamp":      {},
 	"hwtstimeout":      {report.Obsolete, "hwtimestamp", "it goes with hwtimestamp", ""},
 	"ptpport":          {report.Unsupported, "ptp", "NTP over PTP is not offered", ""},
 	"ptpdomain":        {report.Unsupported, "ptp", "NTP over PTP is not offered", ""},
 	"ntpsigndsocket":   {report.Unsupported, "mssntp", "signed answers to Windows domain members are not offered", "leave the domain's clients on chronyd for now"},
 	"ntsdumpdir":       {},
-	"ntscachedir":      {report.Obsolete, "nts-cache", "cookies of sources are not kept over a restart", ""},
+	"ntscachedir":      ntsCache,
 	"ntsprocesses":     {report.Folded, "nts-processes", "NTS-KE runs in the same process on all processors", ""},
 	"ntsratelimit":     {report.Approximated, "nts-rate", "nts.limits has limits of its own", "check nts.limits"},
 	"noclientlog":      {report.Obsolete, "clientlog", "the list of clients cannot be abused here", ""},
@@ -71,6 +71,8 @@ var ChronyDirectives = map[string]disposition{
 var (
 	tuning      = disposition{report.Approximated, "tuning", "the discipline works out by itself how sources are weighed and the clock is steered", ""}
 	clockDevice = disposition{report.Obsolete, "rtc", "the kernel keeps the hardware clock", ""}
+	dump        = disposition{report.Obsolete, "dumpdir", "measurements are not kept over a restart", ""}
+	ntsCache    = disposition{report.Folded, "nts-cache", "keys and cookies of sources are kept in state_dir over a restart", ""}
 	command     = disposition{report.Obsolete, "command", "chronyc's access is not configured here: the control socket is local", ""}
 )
 
@@ -123,7 +125,11 @@ func (c *reader) statements() {
 				c.apply(r, disposition{report.Changed, "nts-keys", "cookies of the old server are not known here: its NTS clients ask for new ones by themselves", ""})
 				continue
 			}
-			c.apply(r, disposition{report.Obsolete, "nts-cache", "cookies of sources are not kept over a restart", ""})
+			c.apply(r, ntsCache)
+		case "hwtimestamp":
+			m.Hardware = true
+			r.Into("sources")
+			r.Note(report.Approximated, "hwtimestamp", "", "sources are measured with the network card's timestamps, where it has them; answers to clients have the kernel's")
 		case "bindacqaddress":
 			if _, err := netip.ParseAddr(s.Argument()); err != nil {
 				r.Note(report.Error, "bindacqaddress", "give an address", "%s is no address", spell.Printable(s.Argument()))

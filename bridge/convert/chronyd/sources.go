@@ -76,6 +76,7 @@ func (c *reader) source(s *syntax.Statement) {
 		if !ok {
 			return 0, nil
 		}
+		src.Words = append(src.Words, word)
 		return o.kind, func(v float64) {
 			if o.set != nil {
 				o.set(src, v)

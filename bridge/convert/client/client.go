@@ -30,7 +30,11 @@ type clientModel struct {
 	leapFile string
 	leap     *syntax.Statement
 	noSteer  *syntax.Statement
-	was      []*syntax.Statement // source lines that the gateway replaces
+	noSelect bool
+
+	maxDistance   *syntax.Statement   // of chronyd
+	maxDistanceAt float64             // s
+	was           []*syntax.Statement // source lines that the gateway replaces
 }
 
 // clientServer is a gateway.
@@ -80,6 +84,9 @@ func (c *writer) clientRest() {
 	for _, s := range c.Parsed.Statements {
 		for line := s.Line; line <= max(s.Line, s.End); line++ {
 			r := c.Records[syntax.Place{File: s.File, Line: line}]
+			if (s.Word == "tos" || s.Word == "tinker") && len(r.Became) > 0 {
+				c.Lost(s, report.Approximated, job.NamedWords(s), "left at the default of "+c.Opt.Client.Format)
+			}
 			if r.Class != report.Comment || len(r.Became) > 0 {
 				continue
 			}
@@ -89,6 +96,9 @@ func (c *writer) clientRest() {
 			case "broadcastclient", "multicastclient", "enable":
 				r.Note(report.Changed, "gateway", "", "the gateway %s takes the place of broadcasts", strings.Join(c.Opt.Client.Gateways, " "))
 			case "tos", "tinker":
+				c.Lost(s, report.Approximated, job.NamedWords(s), "left at the default of "+c.Opt.Client.Format)
+			case "makestep", "maxchange", "maxslewrate", "maxdistance", "minsources", "maxclockerror", "leapsectz", "leapseclist", "leapsecmode",
+				"initstepslew", "hwtimestamp", "maxupdateskew", "corrtimeratio", "authselectmode", "local", "driftfile", "leapfile":
 				r.Note(report.Approximated, "client-default", "", "left at the default of %s", c.Opt.Client.Format)
 			case "manycastserver", "trap", "ntpsigndsocket", "phone":
 				r.Note(report.Unsupported, "client", "point those who need it elsewhere", "%s does not do that", c.Opt.Client.Format)
@@ -105,6 +115,7 @@ func (c *writer) clientRest() {
 // whether any of them was authenticated.
 func (c *writer) clientSources(m *clientModel) (authenticated bool) {
 	with := "NTS"
+	network, unselected := 0, 0
 	if c.Opt.Client.Key {
 		with = "a symmetric key"
 	}
@@ -121,7 +132,7 @@ func (c *writer) clientSources(m *clientModel) (authenticated bool) {
 		m.was = append(m.was, src.Line)
 		authenticated = authenticated || src.Key != 0 || src.Autokey || src.Nts
 		text := ""
-		if (src.Key != 0 || src.Autokey) && !c.Opt.Client.Key {
+		if (src.Key != 0 || src.Autokey) && with == "NTS" {
 			text = ", which is safer than what it was"
 		}
 		r.Note(report.Changed, "gateway", "", "the gateway %s takes its place, with %s%s", strings.Join(c.Opt.Client.Gateways, " "), with, text)
@@ -130,13 +141,36 @@ func (c *writer) clientSources(m *clientModel) (authenticated bool) {
 			r.Note(report.Dangerous, "broadcast", "point them at the gateway", "this host sends no broadcasts any more: those who listen lose their time")
 			continue
 		}
+		network++
+		if src.NoSelect {
+			unselected++
+		}
+		c.Ledger.Use(src.Line, replaced...)
+		c.Lost(src.Line, report.Changed, src.Words, "it was about that server")
 		if first {
 			m.minPoll, m.maxPoll = src.MinPoll, src.MaxPoll
 		}
 		m.minPoll, m.maxPoll = min(m.minPoll, src.MinPoll), max(m.maxPoll, src.MaxPoll)
 		first = false
 	}
+	if m.noSelect = network > 0 && unselected == network; m.noSelect {
+		c.watchOnly()
+	}
 	return authenticated
+}
+
+// replaced are the words of a source that the gateway's line takes the place of.
+var replaced = strings.Fields("key autokey nts ident ca cert aead noval require ask expire certset ntsport port minpoll maxpoll iburst prefer preempt " +
+	"xmtnonce ipv4 ipv6 maxsources")
+
+// watchOnly tells of a client whose clock followed none of its sources.
+func (c *writer) watchOnly() {
+	text := "every source has noselect: the clock followed none of them, and the gateway has noselect too"
+	class := report.Changed
+	if f := c.Opt.Client.Format; f == "ntpd-rs" || f == "timesyncd" {
+		class, text = report.Dangerous, fmt.Sprintf("every source has noselect: the clock followed none of them, and %s will follow the gateway", f)
+	}
+	c.Report.Note(class, "noselect", "take noselect off the gateway's line if the clock should follow it", "%s", text)
 }
 
 // clientKey finds the key that the client shares with the gateway.
@@ -167,14 +201,17 @@ func (c *writer) clientOthers(m *clientModel) {
 		case "tos":
 			if o, ok := s.Last("minsane"); ok {
 				m.minsane = int(o.Int)
+				c.Ledger.Use(s, "minsane")
 			}
 		case "tinker":
 			if o, ok := s.Last("panic"); ok {
 				m.panicAt = o.Number()
 				m.panicOff = s
+				c.Ledger.Use(s, "panic")
 			}
 			if o, ok := s.Last("step"); ok {
 				m.step, m.stepAt = s, o.Number()
+				c.Ledger.Use(s, "step")
 			}
 		case "leapfile":
 			if spell.PlainName(s.Argument()) {
@@ -185,6 +222,9 @@ func (c *writer) clientOthers(m *clientModel) {
 				m.noSteer = s
 			}
 		}
+	}
+	if c.Dialect == "chrony" {
+		c.ofChrony(m)
 	}
 	if m.minsane > len(c.Opt.Client.Gateways) {
 		c.Report.Note(report.Approximated, "minsane", "name more gateways", "tos minsane %d is lowered to the number of gateways, %d", m.minsane, len(c.Opt.Client.Gateways))
@@ -256,6 +296,9 @@ func (c *writer) chronyClient(m *clientModel) string {
 		if s.prefer {
 			line += " prefer"
 		}
+		if m.noSelect {
+			line = strings.TrimSuffix(line, " prefer") + " noselect"
+		}
 		servers = append(servers, line)
 	}
 	t.put(m.was, "server", servers...)
@@ -271,10 +314,11 @@ func (c *writer) chronyClient(m *clientModel) string {
 		}
 		t.put(slices.Concat(job.One(c.Model.KeyFile), job.One(c.Model.Trust)), "keyfile", "keyfile "+c.Opt.Client.KeyFile)
 	}
-	for _, src := range m.clocks {
-		if line := c.chronyRefclock(src); line != "" {
-			t.put(append(job.One(src.Line), src.Refclock.Lines...), "refclock", line)
-		}
+	c.putClocks(t, m, c.chronyRefclock)
+	if c.Dialect == "chrony" {
+		c.same(t, m)
+		c.servesNobody()
+		return t.String()
 	}
 	if m.minsane > 1 {
 		t.put(c.withOption("tos", "minsane"), "minsources", fmt.Sprintf("minsources %d", m.minsane))
@@ -321,43 +365,6 @@ func (c *writer) chronyStep(t *clientText, m *clientModel) {
 	case m.panicOff == nil:
 		t.put(nil, "", "# ntpd's panic threshold, not at the first update.", "maxchange 1000 1 -1")
 	}
-}
-
-// chronyRefclock returns a refclock line, or nothing.
-func (c *writer) chronyRefclock(src *job.Source) string {
-	rc, r := src.Refclock, c.Record(src.Line)
-	if src.Dead != "" {
-		return ""
-	}
-	var line string
-	switch rc.Driver {
-	case 28:
-		line = fmt.Sprintf("refclock SHM %d", rc.Unit)
-	case 22:
-		line = fmt.Sprintf("refclock PPS /dev/pps%d", rc.Unit)
-	case 46:
-		line = fmt.Sprintf("refclock SHM %d", 2*(rc.Unit%2))
-	case job.LocalDriver:
-		r.Note(report.Changed, "local-clock", "", "a client does not follow its own clock")
-		return ""
-	default:
-		r.Note(report.Unsupported, "refclock", "read the receiver with gpsd, through SHM", "chronyd has no driver for it")
-		return ""
-	}
-	line += fmt.Sprintf(" poll %d", min(src.MinPoll, 6))
-	if rc.Time1 != 0 {
-		line += fmt.Sprintf(" offset %g", rc.Time1)
-	}
-	if rc.Refid != "" && spell.All(rc.Refid, spell.IsRefID) {
-		line += " refid " + rc.Refid
-	}
-	if src.NoSelect {
-		line += " noselect"
-	}
-	if src.Prefer {
-		line += " prefer"
-	}
-	return line
 }
 
 // writer writes configurations of clients.

@@ -30,6 +30,9 @@ func (c *writer) ntpsecClient(m *clientModel) string {
 		if s.prefer {
 			line += " prefer"
 		}
+		if m.noSelect {
+			line = strings.TrimSuffix(line, " prefer") + " noselect"
+		}
 		servers = append(servers, line)
 	}
 	t.put(m.was, "server", servers...)
@@ -39,25 +42,38 @@ func (c *writer) ntpsecClient(m *clientModel) string {
 		}
 		t.put(slices.Concat(job.One(c.Model.KeyFile), job.One(c.Model.Trust)), "keys", "keys "+c.Opt.Client.KeyFile, fmt.Sprintf("trustedkey %d", m.key.ID()))
 	}
-	for _, src := range m.clocks {
-		if line := ntpsecClock(src); line != "" {
-			t.put(append(job.One(src.Line), src.Refclock.Lines...), "refclock", line)
+	c.putClocks(t, m, c.ntpsecRefclock)
+	// With one source, ntpd's defaults for many would never set the clock.
+	tos := fmt.Sprintf("tos minsane %d minclock %d", max(m.minsane, 1), max(m.minsane, min(3, len(m.servers))))
+	for _, s := range c.All("tos") {
+		for _, o := range s.Options {
+			switch o.Name {
+			case "maxdist", "mindist", "floor", "ceiling":
+				tos += " " + o.Name + " " + strconv.FormatFloat(o.Number(), 'g', -1, 64)
+				c.Ledger.Use(s, o.Name)
+			case "minclock":
+				c.Ledger.Use(s, o.Name)
+			}
 		}
 	}
-	// With one source, ntpd's defaults for many would never set the clock.
-	t.put(c.All("tos"), "tos", fmt.Sprintf("tos minsane %d minclock %d", max(m.minsane, 1), max(m.minsane, min(3, len(m.servers)))))
+	if m.maxDistance != nil {
+		tos += fmt.Sprintf(" maxdist %g", m.maxDistanceAt)
+	}
+	t.put(slices.Concat(c.All("tos"), c.All("minsources"), job.One(m.maxDistance)), "tos", tos)
 	for _, s := range c.All("tinker") {
 		var list []string
 		for _, o := range s.Options {
 			switch o.Name {
 			case "panic", "step", "stepfwd", "stepback", "stepout":
 				list = append(list, o.Name+" "+strconv.FormatFloat(o.Number(), 'g', -1, 64))
+				c.Ledger.Use(s, o.Name)
 			}
 		}
 		if len(list) > 0 {
 			t.put(job.One(s), "tinker", "tinker "+strings.Join(list, " "))
 		}
 	}
+	c.tinkerOfChrony(t, m)
 	if m.noSteer != nil {
 		t.put(job.One(m.noSteer), "disable", "disable ntp")
 	}
@@ -69,40 +85,6 @@ func (c *writer) ntpsecClient(m *clientModel) string {
 		"restrict default ignore", "restrict source nomodify noquery", "restrict 127.0.0.1", "restrict ::1")
 	c.servesNobody()
 	return t.String()
-}
-
-// ntpsecClock returns a refclock line, or nothing.
-func ntpsecClock(src *job.Source) string {
-	rc := src.Refclock
-	names := map[int]string{20: "nmea", 22: "pps", 28: "shm", 46: "gpsd"}
-	name := names[rc.Driver]
-	if name == "" || src.Dead != "" {
-		return ""
-	}
-	line := fmt.Sprintf("refclock %s unit %d minpoll %d", name, rc.Unit, src.MinPoll)
-	for _, v := range []struct {
-		name  string
-		value float64
-	}{{"time1", rc.Time1}, {"time2", rc.Time2}} {
-		if v.value != 0 {
-			line += fmt.Sprintf(" %s %g", v.name, v.value)
-		}
-	}
-	if rc.Refid != "" && spell.All(rc.Refid, spell.IsRefID) {
-		line += " refid " + rc.Refid
-	}
-	for i := 1; i <= 4; i++ {
-		if rc.Flags[i] >= 0 {
-			line += fmt.Sprintf(" flag%d %d", i, rc.Flags[i])
-		}
-	}
-	if src.Prefer {
-		line += " prefer"
-	}
-	if src.NoSelect {
-		line += " noselect"
-	}
-	return line
 }
 
 // rustClient writes an ntp.toml of ntpd-rs.

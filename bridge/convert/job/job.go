@@ -55,6 +55,7 @@ type Job struct {
 	Records map[syntax.Place]*report.Record
 	Draft   *draft.Draft
 	Secrets []Secret
+	Ledger  Ledger
 	Model   model
 	Start   started
 

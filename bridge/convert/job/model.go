@@ -35,8 +35,9 @@ type model struct {
 	Autokey autokeyModel
 
 	Sources  []*Source
-	Followed int // sources of the output that the clock can follow
-	MaxClock int // tos maxclock; 0: ntpd's default
+	Hardware bool // timestamps of network cards, for what is asked
+	Followed int  // sources of the output that the clock can follow
+	MaxClock int  // tos maxclock; 0: ntpd's default
 
 	MaxClockLine *syntax.Statement
 	Clock        clockModel
@@ -101,6 +102,8 @@ type Source struct {
 	Ttl      int // index of ntpd's table of hops
 	// Dead is why the daemon never had time of it; empty: it had.
 	Dead string
+	// Words are the names of the options that its line has.
+	Words []string
 	// Revived is set if it becomes a source all the same: what the daemon shut
 	// out by a mistake of its configuration was meant to be one.
 	Revived bool
@@ -159,6 +162,17 @@ func (src *Source) HostPort() (host string, port int) {
 
 // NtsAddress splits HOST:PORT, which ntpsec takes with NTS.
 func NtsAddress(address string) (name, port string) {
+	if inside, ok := strings.CutPrefix(address, "["); ok { // of IPv6
+		name, port, ok = strings.Cut(inside, "]")
+		port = strings.TrimPrefix(port, ":")
+		if v, err := strconv.ParseUint(port, 10, 16); err != nil || v == 0 {
+			port = ""
+		}
+		if ok {
+			return name, port
+		}
+		return address, ""
+	}
 	name, port, ok := strings.Cut(address, ":")
 	v, err := strconv.ParseUint(port, 10, 16)
 	if !ok || err != nil || v == 0 {
@@ -240,3 +254,32 @@ const (
 	LeastPoll        = -6
 	MostRefclockPoll = 12
 )
+
+// Numbers of ntpd's drivers that have a counterpart, or nearly.
+const (
+	NMEADriver = 20
+	PPSDriver  = 22
+	ShmDriver  = 28
+	GpsdDriver = 46
+)
+
+// GpsdUnit returns the unit of shared memory that gpsd has for the time of a
+// receiver; the next one is for its pulse. gpsd numbers receivers in the order
+// in which it is given them.
+func (c *Job) GpsdUnit(src *Source) int {
+	seen := make(map[string]int)
+	for _, other := range c.Model.Sources {
+		rc := other.Refclock
+		if rc == nil || other.Dead != "" || rc.Driver != NMEADriver && rc.Driver != GpsdDriver {
+			continue
+		}
+		device := fmt.Sprint(rc.Unit%128, rc.Device)
+		if _, ok := seen[device]; !ok {
+			seen[device] = len(seen)
+		}
+		if other == src {
+			return 2 * seen[device]
+		}
+	}
+	return 0
+}

@@ -55,9 +55,11 @@ type Options struct {
 	// that is made on first start.
 	NTSCert, NTSKey string
 	NTSSelfSigned   bool
-	// TakeoverUntil accepts the cookies of the ntpd that is replaced up to a
-	// date; empty: clients of Autokey start anew.
+	// TakeoverUntil is the day until which the cookies of the ntpd that is
+	// replaced are accepted, 2006-01-02; empty: 180 days from Now on.
 	TakeoverUntil string
+	// Trial lets that ntpd come back without stranding a client.
+	Trial bool
 	// Now is for the validity of Autokey's certificates; zero: not judged.
 	Now time.Time
 	// Client asks for the configuration of a client instead.

@@ -80,7 +80,8 @@ func (c *Job) twice(seen map[string]*Source, src *Source, id string) bool {
 		seen[id] = src
 		return false
 	}
-	c.Record(src.Line).Note(report.Folded, "duplicate-source", "delete one of the two", "line %d has it already", first.Line.Line)
+	c.Record(src.Line).Note(report.Dangerous, "clock-twice", "give each clock a unit or device of its own, and check with ntpshmmon",
+		"line %d has its unit or device already: this clock is left out", first.Line.Line)
 	return true
 }
 

@@ -26,7 +26,7 @@ func (c *reader) ntpsecRefclock(s *syntax.Statement) *job.Source {
 		rc.Unit = int(min(max(o.Int, 0), 255))
 	}
 	rc.Device = s.Value("path")
-	if device := s.Value("ppspath"); device != "" && rc.Driver == ppsDriver {
+	if device := s.Value("ppspath"); device != "" && rc.Driver == job.PPSDriver {
 		rc.Device = device
 	}
 	if !spell.PlainPath(rc.Device) {
@@ -106,13 +106,13 @@ func (c *reader) judgeRefclock(src *job.Source) {
 		src.Prefer, src.Trusted = false, false
 	}
 	switch rc.Driver {
-	case nmeaDriver:
+	case job.NMEADriver:
 		c.nmeaClock(src)
-	case ppsDriver:
+	case job.PPSDriver:
 		c.ppsClock(src)
-	case shmDriver:
+	case job.ShmDriver:
 		c.shmClock(src)
-	case gpsdDriver:
+	case job.GpsdDriver:
 		c.gpsdClock(src)
 	case 8:
 		src.Left = "the driver is not offered"
@@ -124,14 +124,6 @@ func (c *reader) judgeRefclock(src *job.Source) {
 	}
 	c.fudgeLimits(src)
 }
-
-// Numbers of drivers that have a counterpart, or nearly.
-const (
-	nmeaDriver = 20
-	ppsDriver  = 22
-	shmDriver  = 28
-	gpsdDriver = 46
-)
 
 // shmClock keeps driver 28. Its flag1 and time2 are about jumps, of which the
 // discipline has its own idea.
@@ -181,7 +173,7 @@ func (c *reader) ppsClock(src *job.Source) {
 // nmeaClock turns driver 20 into what gpsd offers for the same receiver.
 func (c *reader) nmeaClock(src *job.Source) {
 	rc, r := src.Refclock, c.Record(src.Line)
-	unit := c.gpsdUnit(src)
+	unit := c.GpsdUnit(src)
 	device := rc.Device
 	if device == "" {
 		device = fmt.Sprintf("/dev/gps%d", rc.Unit)
@@ -208,7 +200,7 @@ func (c *reader) nmeaClock(src *job.Source) {
 // already: units from 128 on are the pulses of those from 0 on.
 func (c *reader) gpsdClock(src *job.Source) {
 	rc, r := src.Refclock, c.Record(src.Line)
-	unit := c.gpsdUnit(src)
+	unit := c.GpsdUnit(src)
 	out := src.Reference(config.DriverSHM)
 	out.Unit, out.Offset = unit, rc.Time2
 	if rc.Unit >= 128 || max(src.Mode, 0)&0xf != 0 {
@@ -217,27 +209,6 @@ func (c *reader) gpsdClock(src *job.Source) {
 	r.Note(report.Approximated, "refclock-gpsd", fmt.Sprintf("let gpsd run as root, and check with ntpshmmon that unit %d comes", out.Unit),
 		"gpsd's JSON is replaced by its shared memory, unit %d", out.Unit)
 	src.Clocks = []config.ReferenceClock{out}
-}
-
-// gpsdUnit returns the unit of shared memory that gpsd has for the time of a
-// receiver; the next one is for its pulse. gpsd numbers receivers in the order
-// in which it is given them.
-func (c *reader) gpsdUnit(src *job.Source) int {
-	seen := make(map[string]int)
-	for _, other := range c.Model.Sources {
-		rc := other.Refclock
-		if rc == nil || other.Dead != "" || rc.Driver != nmeaDriver && rc.Driver != gpsdDriver {
-			continue
-		}
-		device := fmt.Sprint(rc.Unit%128, rc.Device)
-		if _, ok := seen[device]; !ok {
-			seen[device] = len(seen)
-		}
-		if other == src {
-			return 2 * seen[device]
-		}
-	}
-	return 0
 }
 
 // fudgeLimits tells of values that the output does not take.

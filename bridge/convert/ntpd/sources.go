@@ -49,7 +49,7 @@ func (c *reader) buildSources() {
 
 // sourceOf reads the options of an association.
 func (c *reader) sourceOf(s *syntax.Statement) *job.Source {
-	src := &job.Source{Line: s, Kind: s.Word, Address: s.Address, Family: s.Family, MinPoll: 6, MaxPoll: 10, Version: 4, Mode: -1}
+	src := &job.Source{Line: s, Kind: s.Word, Address: s.Address, Family: s.Family, MinPoll: 6, MaxPoll: 10, Version: 4, Mode: -1, Words: job.NamedWords(s)}
 	if _, err := netip.ParseAddr(s.Address); err != nil && src.Family == "" {
 		src.Family = c.Start.Family
 	}

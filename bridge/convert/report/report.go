@@ -95,6 +95,8 @@ type Report struct {
 	Input   string `json:"input"`
 	Dialect string `json:"dialect"`
 	Output  string `json:"output"` // format
+	// First is what an operator must know before anything else.
+	First []string `json:"first,omitempty"`
 	// Lines has every physical line of every file once, in the order of reading.
 	Lines []*Record `json:"lines"`
 	// Findings belong to no line: what is missing, and what follows from

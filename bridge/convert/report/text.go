@@ -85,6 +85,9 @@ func (r *Report) summary(w *textWriter) {
 	if r.Dialect != "" {
 		w.line("  from %s to %s", r.Dialect, r.Output)
 	}
+	for _, text := range r.First {
+		w.line("  %s", w.styled(Changed.style(), text))
+	}
 	var counts []string
 	for i := len(classes) - 1; i >= 0; i-- {
 		if n := r.Counts[classes[i]]; n > 0 {

@@ -202,12 +202,39 @@ func (c *writer) emitAutokey() {
 	if c.Model.LeapFile != nil {
 		draft.Set(c.Draft, &section.LeapFile, job.Absolute(c.Model.LeapFile.Argument()), c.Model.LeapFile)
 	}
-	if until, err := time.Parse(time.DateOnly, c.Opt.TakeoverUntil); err == nil {
-		draft.Set(c.Draft, &section.Takeover.Enabled, true)
-		draft.Set(c.Draft, &section.Takeover.Until, until)
-	} else {
-		c.Record(a.Lines[0]).Note(report.Changed, "autokey-restart", "give a date with --takeover-until to let them go on at once",
-			"clients of Autokey notice the change of server, and begin anew by themselves")
+	c.emitTakeover()
+}
+
+// takeoverDays is how long the cookies of the ntpd that is replaced are
+// accepted, unless the operator says otherwise.
+const takeoverDays = 180
+
+// emitTakeover lets the clients of the ntpd that is replaced go on: a real one
+// never notices another seed, and is lost for ever.
+func (c *writer) emitTakeover() {
+	section, line := &c.Draft.Config.Autokey, c.Record(c.Model.Autokey.Lines[0])
+	until, err := time.Parse(time.DateOnly, c.Opt.TakeoverUntil)
+	if err != nil && !c.Opt.Now.IsZero() {
+		until, err = c.Opt.Now.UTC().Truncate(24*time.Hour).AddDate(0, 0, takeoverDays), nil
+	}
+	if err != nil {
+		line.Note(report.Dangerous, "autokey-takeover", "give a date with --takeover-until",
+			"clients of the old ntpd are not taken over: those that run ignore every sign of another server, and never get time again")
+		return
+	}
+	draft.Set(c.Draft, &section.Takeover.Enabled, true).Remark("Clients that run keep the cookies of the old ntpd until they are restarted.")
+	draft.Set(c.Draft, &section.Takeover.Until, until)
+	day := until.Format(time.DateOnly)
+	c.Report.First = append(c.Report.First, fmt.Sprintf(
+		"Autokey clients of the old ntpd are taken over until %s: they ignore every sign of another server, and would never get time again without. "+
+			"Anybody can compute such a cookie: restart them, or move them to NTS, before that day", day))
+	line.Note(report.Changed, "autokey-takeover", "restart or move the clients before that day; clients shows which they are",
+		"the cookies of the old ntpd are accepted until %s", day)
+	if c.Opt.Trial {
+		draft.Set(c.Draft, &section.Seed, config.SeedZero).Remark("A trial: the old ntpd can serve again without stranding a client. End it with own.")
+		c.Report.First = append(c.Report.First,
+			"This is a trial: new cookies are made from ntpd's seed 0, so that it can serve here again; write autokey.seed: own when there is no way back")
+		line.Note(report.Dangerous, "autokey-trial", "write autokey.seed: own when the trial is over", "anybody can forge a cookie of seed 0")
 	}
 }
 

@@ -64,7 +64,9 @@ func (c *writer) emitSource(to *config.Source, src *job.Source) {
 	high := min(max(src.MaxPoll, job.LeastPoll), ntpconf.MaxPollExponent)
 	draft.Set(c.Draft, &to.MinPoll, min(max(src.MinPoll, job.LeastPoll), high))
 	draft.Set(c.Draft, &to.MaxPoll, high)
+	setIf(c, c.Model.Hardware, &to.HardwareTimestamps, true)
 	c.emitTuning(to, src)
+	c.words(to, src)
 }
 
 // emitAuth writes how a source is authenticated.
