@@ -96,7 +96,9 @@ func (c *writer) clientRest() {
 			case "broadcastclient", "multicastclient", "enable":
 				r.Note(report.Changed, "gateway", "", "the gateway %s takes the place of broadcasts", strings.Join(c.Opt.Client.Gateways, " "))
 			case "tos", "tinker":
-				c.Lost(s, report.Approximated, job.NamedWords(s), "left at the default of "+c.Opt.Client.Format)
+				if !c.Lost(s, report.Approximated, job.NamedWords(s), "left at the default of "+c.Opt.Client.Format) {
+					r.Raise(report.Folded)
+				}
 			case "makestep", "maxchange", "maxslewrate", "maxdistance", "minsources", "maxclockerror", "leapsectz", "leapseclist", "leapsecmode",
 				"initstepslew", "hwtimestamp", "maxupdateskew", "corrtimeratio", "authselectmode", "local", "driftfile", "leapfile":
 				r.Note(report.Approximated, "client-default", "", "left at the default of %s", c.Opt.Client.Format)
@@ -201,17 +203,17 @@ func (c *writer) clientOthers(m *clientModel) {
 		case "tos":
 			if o, ok := s.Last("minsane"); ok {
 				m.minsane = int(o.Int)
-				c.Ledger.Use(s, "minsane")
+				c.use(s, "minsane")
 			}
 		case "tinker":
 			if o, ok := s.Last("panic"); ok {
 				m.panicAt = o.Number()
 				m.panicOff = s
-				c.Ledger.Use(s, "panic")
+				c.use(s, "panic")
 			}
 			if o, ok := s.Last("step"); ok {
 				m.step, m.stepAt = s, o.Number()
-				c.Ledger.Use(s, "step")
+				c.use(s, "step")
 			}
 		case "leapfile":
 			if spell.PlainName(s.Argument()) {
@@ -232,6 +234,13 @@ func (c *writer) clientOthers(m *clientModel) {
 	}
 	if m.noSteer != nil && c.Opt.Client.Format != "ntpsec" {
 		c.Record(m.noSteer).Note(report.Dangerous, "disable-ntp", "start it in the way that it has for this (chronyd -x)", "%s would steer the clock", c.Opt.Client.Format)
+	}
+}
+
+// use notes a word that the output has; timesyncd has none of them.
+func (c *writer) use(s *syntax.Statement, word string) {
+	if c.Opt.Client.Format != "timesyncd" {
+		c.Ledger.Use(s, word)
 	}
 }
 
@@ -362,7 +371,9 @@ func (c *writer) chronyStep(t *clientText, m *clientModel) {
 	switch {
 	case m.panicOff != nil && m.panicAt > 0:
 		t.put(job.One(m.panicOff), "maxchange", fmt.Sprintf("maxchange %g 1 -1", m.panicAt))
-	case m.panicOff == nil:
+	case m.panicOff != nil:
+		t.put(job.One(m.panicOff), "maxchange", "# No panic threshold: no maxchange.")
+	default:
 		t.put(nil, "", "# ntpd's panic threshold, not at the first update.", "maxchange 1000 1 -1")
 	}
 }

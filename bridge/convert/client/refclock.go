@@ -93,6 +93,19 @@ func (l *clockLine) offset() float64 {
 	return rc.Time1
 }
 
+// leaveOut tells of a clock that is not carried over, and of its fudge lines.
+func (l *clockLine) leaveOut(do, why string) {
+	rc, r := l.src.Refclock, l.c.Record(l.src.Line)
+	if rc.Driver == job.LocalDriver {
+		r.Note(report.Changed, "local-clock", "", "a client does not follow its own clock")
+	} else {
+		r.Note(report.Unsupported, "refclock", do, "%s", why)
+	}
+	for _, s := range rc.Lines {
+		l.c.Record(s).Note(report.Folded, "fudge-left-out", "", "the clock of line %d is left out", l.src.Line.Line)
+	}
+}
+
 // chronyRefclock writes a line of chrony.conf; it returns driver and device.
 func (c *writer) chronyRefclock(l *clockLine) string {
 	rc, r := l.src.Refclock, c.Record(l.src.Line)
@@ -115,14 +128,8 @@ func (c *writer) chronyRefclock(l *clockLine) string {
 			device += ":clear"
 		}
 		l.use("flag2", "flag3", "flag4")
-	case rc.Driver == job.LocalDriver:
-		r.Note(report.Changed, "local-clock", "", "a client does not follow its own clock")
-		for _, s := range rc.Lines {
-			c.Record(s).Note(report.Folded, "fudge-left-out", "", "the clock of line %d is left out", l.src.Line.Line)
-		}
-		return ""
 	default:
-		r.Note(report.Unsupported, "refclock", "read the receiver with gpsd, through SHM", "chronyd has no driver for it")
+		l.leaveOut("read the receiver with gpsd, through SHM", "chronyd has no driver for it")
 		return ""
 	}
 	l.word(true, fmt.Sprintf("poll %d", min(l.src.MinPoll, 6)), "minpoll")
@@ -160,14 +167,14 @@ func (l *clockLine) pulse() string {
 // ntpsecRefclock writes a line of ntpsec's ntp.conf; it returns driver and unit.
 // ntpsec 1.2.3 of Debian has no driver gpsd, and does not start with its name.
 func (c *writer) ntpsecRefclock(l *clockLine) string {
-	rc, r := l.src.Refclock, c.Record(l.src.Line)
+	rc := l.src.Refclock
 	if rc.Driver == 0 && len(l.src.Clocks) > 0 {
 		return c.ntpsecOfChrony(l)
 	}
 	names := map[int]string{job.NMEADriver: "nmea", job.PPSDriver: "pps", job.ShmDriver: "shm", job.GpsdDriver: "shm"}
 	name, unit := names[rc.Driver], rc.Unit
 	if name == "" {
-		r.Note(report.Unsupported, "refclock", "take another daemon for it", "the reference clock is not carried over")
+		l.leaveOut("take another daemon for it", "the reference clock is not carried over")
 		return ""
 	}
 	if rc.Driver == job.GpsdDriver {
