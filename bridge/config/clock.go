@@ -60,6 +60,7 @@ type Clock struct {
 	Ask string `mapstructure:"ask" oneof:"auto chronyd ntpd none"`
 
 	Step ClockStep `mapstructure:"step"`
+	Smooth ClockSmooth `mapstructure:"smooth"`
 	// Panic is the offset above which the clock is left alone and the alarm is
 	// served (ntpd's panic threshold). Default: 1000s. Range: 0s, none, or 1ms
 	// to 876000h.
@@ -102,6 +103,18 @@ type Clock struct {
 	// none; ntsbridge's own is in the state directory.
 	DriftFile string `mapstructure:"drift_file" path:"file"`
 	Leap      Leap   `mapstructure:"leap"`
+}
+
+// ClockSmooth bounds how the served time may move while it follows the system
+// clock after a step or a fast slew. Peers get the clock as it is.
+type ClockSmooth struct {
+	// MaxRatePPM is by how much the rate of the served time may differ from
+	// the true one. Default: 0, the served time is the system clock's. Range: 0
+	// to 2000.
+	MaxRatePPM float64 `mapstructure:"max_rate_ppm" range:"0..2000" unit:"ppm"`
+	// MaxWanderPPM is by how much that difference may change each second.
+	// Default: 0.01. Range: 0.0001 to 100.
+	MaxWanderPPM float64 `mapstructure:"max_wander_ppm" range:"0.0001..100" unit:"ppm/s"`
 }
 
 // ClockStep is when the clock may be stepped (chrony's makestep).

@@ -59,7 +59,9 @@ func (c *Clock) look(now time.Time) *ntp.ClockState {
 }
 
 // publish serves a state of the clock that we steer, at once.
-func (c *Clock) publish(state *ntp.ClockState) { c.tell.OnState(c.toServe(state, time.Now())) }
+func (c *Clock) publish(state *ntp.ClockState) {
+	c.tell.OnState(c.Steering().smoothed(c.toServe(state, time.Now())))
+}
 
 // toServe returns what is served of a state: nothing while it rests on
 // certificates whose dates were not judged yet, and smeared around leap

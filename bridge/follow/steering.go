@@ -34,6 +34,7 @@ type Steering struct {
 	// unchecked is how many first updates do not look at the dates of
 	// certificates.
 	unchecked int
+	smooth    smoothing
 	cancel    context.CancelFunc
 	done      chan struct{}
 
@@ -62,6 +63,7 @@ func newSteering(c steeringConfig) (*Steering, error) {
 	cfg := c.config
 	s := &Steering{steers: cfg.Clock.Mode == config.ClockDiscipline, log: c.log, stats: c.stats, floor: buildTime(), unchecked: cfg.Clock.NoCertTimeCheck,
 		fixed: fixed(cfg, c.precision), asks: selection(&cfg.Clock), done: make(chan struct{}), sources: make(map[string]*Source)}
+	s.smooth.Smoother = clock.Smoother{MaxRate: cfg.Clock.Smooth.MaxRatePPM * 1e-6, MaxWander: cfg.Clock.Smooth.MaxWanderPPM * 1e-6}
 	d := driverConfig(cfg, c.precision)
 	d.Logger, d.LeapTable, d.Measure = c.log, c.leaps.Month, c.noClock || !s.steers
 	if !d.Measure {

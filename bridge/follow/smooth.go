@@ -1,0 +1,47 @@
+package follow
+
+import (
+	"math"
+	"sync"
+	"time"
+
+	"ntsbridge/bridge/clock"
+	"ntsbridge/bridge/ntp"
+)
+
+// smoothing is how the served time follows the system clock.
+type smoothing struct {
+	mu sync.Mutex
+	clock.Smoother
+}
+
+// smoothFrom is how near to the truth the clock must have come before the
+// served time is kept from jumping.
+const smoothFrom = 10 * time.Millisecond
+
+// smoothed returns a state with the served time kept from jumping.
+func (s *Steering) smoothed(state *ntp.ClockState) *ntp.ClockState {
+	if s == nil || s.smooth.MaxRate == 0 {
+		return state
+	}
+	t := s.driver.Tracking()
+	s.smooth.mu.Lock()
+	defer s.smooth.mu.Unlock()
+	c, err := clock.ReadOnlySystem().Read()
+	if err != nil {
+		return state
+	}
+	if !s.smooth.Begun() {
+		if state.Synchronised() && math.Abs(t.SystemOffset) <= smoothFrom.Seconds() {
+			s.smooth.Begin(c)
+		}
+		return state
+	}
+	offset, growth := s.smooth.Update(c, t.Frequency)
+	next := *state
+	since := ntp.TimestampFromTime(time.Unix(0, c.System)).Sub(state.Updated)
+	next.Smear.Offset += time.Duration((offset - growth*since.Seconds()) * 1e9)
+	next.Smear.Rate += growth
+	next.RootDispersion += time.Duration(math.Abs(offset) * 1e9)
+	return &next
+}
