@@ -41,6 +41,8 @@ func referenceConfig(c *config.ReferenceClock) refclock.Config {
 	cfg.Offset, cfg.Delay, cfg.Precision = seconds(c.Offset), c.Delay, c.Precision
 	cfg.Pulse, cfg.Rate = cfg.Pulse || c.PPS, c.Rate
 	cfg.TAI = c.TAI
+	cfg.External, cfg.Channel, cfg.Pin = c.ExternalPPS, c.Channel, c.Pin
+	cfg.Pulse = cfg.Pulse || c.ExternalPPS
 	cfg.Width, cfg.MaxLockAge, cfg.Filter = c.Width, c.MaxLockAge, c.Filter
 	cfg.MaxDispersion, cfg.NoCrossTimestamps = c.MaxDispersion, c.NoCrossTimestamps
 	return cfg

@@ -59,7 +59,7 @@ type Clock struct {
 	// chronyd, ntpd or none. Default: auto.
 	Ask string `mapstructure:"ask" oneof:"auto chronyd ntpd none"`
 
-	Step ClockStep `mapstructure:"step"`
+	Step   ClockStep   `mapstructure:"step"`
 	Smooth ClockSmooth `mapstructure:"smooth"`
 	// Panic is the offset above which the clock is left alone and the alarm is
 	// served (ntpd's panic threshold). Default: 1000s. Range: 0s, none, or 1ms

@@ -123,7 +123,7 @@ const (
 
 // defaultReferenceClock is what a reference clock has where it says nothing.
 func defaultReferenceClock() ReferenceClock {
-	return ReferenceClock{Poll: 4, Rate: 1, MaxLockAge: 2, Filter: 64, Delay: time.Microsecond, Precision: time.Microsecond}
+	return ReferenceClock{Poll: 4, Rate: 1, MaxLockAge: 2, Filter: 64, Pin: -1, Delay: time.Microsecond, Precision: time.Microsecond}
 }
 
 // What Autokey's cookies are made from.

@@ -165,6 +165,14 @@ type ReferenceClock struct {
 	// MaxDispersion drops samples whose readings spread more (chrony's
 	// maxdispersion). Default: 0s, none. Range: 0s to 16s.
 	MaxDispersion time.Duration `mapstructure:"max_dispersion" range:"0s..16s" unit:"time"`
+	// ExternalPPS takes the pulses that a phc stamps on Pin instead of its time
+	// (chrony's extpps); Lock says which clock numbers them. Default: false.
+	ExternalPPS bool `mapstructure:"external_pps"`
+	// Channel stamps them (chrony's channel). Default: 0. Range: 0 to 255.
+	Channel int `mapstructure:"channel" range:"0..255" unit:"number"`
+	// Pin is made the input of the channel (chrony's pin). Default: -1, it is
+	// left as it is. Range: -1 to 255.
+	Pin int `mapstructure:"pin" range:"-1..255" unit:"number"`
 	// NoCrossTimestamps reads a phc without the processor's cross timestamps
 	// (chrony's nocrossts). Default: false.
 	NoCrossTimestamps bool `mapstructure:"no_cross_timestamps"`

@@ -72,6 +72,11 @@ type Config struct {
 	Perm fs.FileMode
 	// Clear takes the falling edge of PPS instead of the rising one.
 	Clear bool
+	// External reads the pulses that PHC stamps on one of its pins instead of
+	// its time (chrony's extpps): on Channel, which Pin becomes the input of; a
+	// pin below 0 is left as it is.
+	External     bool
+	Channel, Pin int
 	// NoCrossTimestamps makes PHC not use precise cross timestamps.
 	NoCrossTimestamps bool
 
@@ -166,7 +171,7 @@ func (c *Config) fill() {
 			c.Precision = 100 * time.Nanosecond
 		}
 	}
-	if c.Driver == PPS {
+	if c.Driver == PPS || c.External {
 		c.Pulse = true
 	}
 }
@@ -204,6 +209,9 @@ func (c *Config) name() string {
 // maxSocketPath is how long the name of a Unix socket may be.
 const maxSocketPath = 107
 
+// maxChannel bounds the channels and pins of a hardware clock.
+const maxChannel = 255
+
 func (c *Config) check() error {
 	fail := func(field, format string, a ...any) error {
 		return fmt.Errorf("refclock %s: %s: %s", c.name(), field, fmt.Sprintf(format, a...))
@@ -234,7 +242,13 @@ func (c *Config) check() error {
 	default:
 		return fmt.Errorf("refclock: driver: %d is none; choose SHM, SOCK, PPS or PHC", c.Driver)
 	}
-	if c.Clear && c.Driver != PPS {
+	if c.External && c.Driver != PHC {
+		return fail("external", "only PHC stamps the pulses of others; remove it")
+	}
+	if c.External && (c.Channel < 0 || c.Channel > maxChannel || c.Pin > maxChannel) {
+		return fail("channel", "channel %d or pin %d is beyond %d", c.Channel, c.Pin, maxChannel)
+	}
+	if c.Clear && c.Driver != PPS && !c.External {
 		return fail("clear", "only PPS has edges to choose from; remove it")
 	}
 	if c.NoCrossTimestamps && c.Driver != PHC {

@@ -76,11 +76,16 @@ func (f ppsFile) fetch() (unix.PPSKInfo, error) {
 type phcFile struct{ device }
 
 // openPHC opens a hardware clock by its path, or that of a network interface.
-func openPHC(name string) (phcDevice, error) {
+func openPHC(name string) (phcDevice, error) { return openPHCFile(name) }
+
+// openExternal does the same for one that stamps pulses.
+func openExternal(name string) (externalDevice, error) { return openPHCFile(name) }
+
+func openPHCFile(name string) (phcFile, error) {
 	if !strings.HasPrefix(name, "/") {
 		path, err := clockOfInterface(name)
 		if err != nil {
-			return nil, fmt.Errorf("network interface %s: %w", name, err)
+			return phcFile{}, fmt.Errorf("network interface %s: %w", name, err)
 		}
 		name = path
 	}
@@ -115,4 +120,29 @@ func (f phcFile) extended(v *unix.PtpSysOffsetExtended) error {
 
 func (f phcFile) plain(v *unix.PtpSysOffset) error {
 	return request(f.device, unix.PTP_SYS_OFFSET, v)
+}
+
+func (f phcFile) capture(channel, pin int, clear bool) error {
+	if pin >= 0 {
+		p := unix.PtpPinDesc{Index: uint32(pin), Func: unix.PTP_PF_EXTTS, Chan: uint32(channel)}
+		if err := request(f.device, unix.PTP_PIN_SETFUNC, &p); err != nil {
+			return fmt.Errorf("pin %d: %w", pin, err)
+		}
+	}
+	r := unix.PtpExttsRequest{Index: uint32(channel), Flags: unix.PTP_ENABLE_FEATURE | unix.PTP_RISING_EDGE}
+	if clear {
+		r.Flags = unix.PTP_ENABLE_FEATURE | unix.PTP_FALLING_EDGE
+	}
+	return request(f.device, unix.PTP_EXTTS_REQUEST, &r)
+}
+
+// pulses implements externalDevice. The kernel hands out whole events.
+func (f phcFile) pulses() ([]unix.PtpExttsEvent, error) {
+	var events [16]unix.PtpExttsEvent
+	const size = int(unsafe.Sizeof(events[0]))
+	n, err := unix.Read(f.fd, unsafe.Slice((*byte)(unsafe.Pointer(&events)), len(events)*size))
+	if err != nil {
+		return nil, err
+	}
+	return events[:n/size], nil
 }

@@ -352,3 +352,57 @@ func TestRealPPS(t *testing.T) {
 		t.Logf("%s: capabilities %#x, %d pulses", path, can, info.Assert_sequence)
 	}
 }
+
+// fakeExternal stamps pulses by a clock of its own.
+type fakeExternal struct {
+	fakePHC
+	asked  [3]int
+	events []unix.PtpExttsEvent
+}
+
+func (f *fakeExternal) capture(channel, pin int, clear bool) error {
+	f.asked = [3]int{channel, pin, 0}
+	if clear {
+		f.asked[2] = 1
+	}
+	return nil
+}
+
+func (f *fakeExternal) pulses() ([]unix.PtpExttsEvent, error) {
+	e := f.events
+	if f.events = nil; e == nil {
+		return nil, unix.EAGAIN
+	}
+	return e, nil
+}
+
+// Pulses that a hardware clock stamped are brought to our clock, whatever time
+// the hardware clock keeps.
+func TestExternalPulses(t *testing.T) {
+	w := &world{}
+	f := &fakeExternal{fakePHC: fakePHC{read: w.read}}
+	d := &externalDriver{phc: phcDriver{cross: true}, channel: 2, pin: 1, access: func() (externalDevice, error) { return f, nil }}
+	f.events = []unix.PtpExttsEvent{{Index: 2}} // of before
+	if err := d.open(); err != nil || f.asked != [3]int{2, 1, 0} {
+		t.Fatal(err, f.asked)
+	}
+	if s, err := d.read(nil); len(s) != 0 || err != nil {
+		t.Errorf("nothing came: %+v %v", s, err)
+	}
+	p := w.read()
+	f.events = []unix.PtpExttsEvent{
+		{T: timeOf(p.System + 37*sec - 250e6), Index: 2},
+		{T: timeOf(p.System), Index: 0}, // another channel
+		{T: unix.PtpClockTime{Nsec: 1 << 31}, Index: 2},
+	}
+	s, err := d.read(nil)
+	if err != nil || len(s) != 2 || !s[0].pulse || s[0].reference != 0 || s[1].reason != reasonMalformed {
+		t.Fatalf("%+v %v", s, err)
+	}
+	if !s[0].onBase || distance(s[0].raw, p.Raw-250e6) > 1e6 {
+		t.Errorf("pulse at %d, want %d", s[0].raw, p.Raw-250e6)
+	}
+	if _, err := New(Config{Driver: PPS, Path: "/dev/pps0", External: true}); err == nil {
+		t.Error("pulses of a device without a clock")
+	}
+}

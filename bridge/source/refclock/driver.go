@@ -31,6 +31,10 @@ func newDriver(c *Config) driver {
 	case PPS:
 		return &ppsDriver{clear: c.Clear, access: func() (ppsDevice, error) { return openPPS(c.Path) }}
 	default:
+		if c.External {
+			return &externalDriver{phc: phcDriver{cross: !c.NoCrossTimestamps}, channel: c.Channel, pin: c.Pin, clear: c.Clear,
+				access: func() (externalDevice, error) { return openExternal(c.Path) }}
+		}
 		return &phcDriver{cross: !c.NoCrossTimestamps, access: func() (phcDevice, error) { return openPHC(c.Path) }}
 	}
 }
