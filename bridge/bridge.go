@@ -31,6 +31,7 @@ type Bridge struct {
 	control *control.Server
 	query   *control.Queries     // of ntpq
 	events  control.SystemEvents // as it shows them
+	options Options
 	started time.Time
 	failed  chan error
 	stop    chan struct{}
@@ -45,6 +46,7 @@ type Bridge struct {
 
 	portsSeen time.Time // of tick's goroutine: when it was looked who shares our ports
 	sharers   atomic.Pointer[[]string]
+	ticked    atomic.Int64 // Unix time of the last tick, ns
 }
 
 // Options are what a start decides beside the configuration.
@@ -52,6 +54,10 @@ type Options struct {
 	// NoClock measures and serves but never touches the system clock, whatever
 	// clock.mode says (chronyd -x).
 	NoClock bool
+	// Reload is what somebody asks for over the control socket: to read the
+	// configuration again and call Bridge.Reload with it. It may be called by
+	// any goroutine. nil: nobody can ask.
+	Reload func() error
 }
 
 // farStep is a step after which the dates of certificates are judged anew.

@@ -32,6 +32,7 @@ func (b *Bridge) reports() control.Sources {
 		AuthData:    func() []control.AuthData { return b.snapshot().AuthDataList() },
 		SelectData:  func() []control.SelectData { return b.snapshot().SelectDataList() },
 		MakeStep:    func() error { return b.clock.Steering().MakeStep() },
+		Reload:      b.options.Reload,
 		Do:          b.do,
 	}
 }

@@ -28,6 +28,7 @@ func (b *Bridge) run() {
 }
 
 func (b *Bridge) tick(now time.Time) {
+	defer func() { b.ticked.Store(time.Now().UnixNano()) }()
 	state := b.clock.Tick(now)
 	if !b.clock.Steers() { // else publish does it
 		b.server.SetClock(state)

@@ -59,3 +59,28 @@ func (b *Bridge) status() *control.Status {
 	}
 	return s
 }
+
+// maxTick is how long ago the last tick may be: one takes milliseconds.
+const maxTick = 10 * time.Second
+
+// Alive reports whether the daemon serves: every worker answers when it is
+// woken, and the clock is looked after. It waits so long at most.
+func (b *Bridge) Alive(patience time.Duration) error {
+	if since := time.Since(time.Unix(0, b.ticked.Load())); since > maxTick {
+		return fmt.Errorf("the clock was not looked after for %v", since)
+	}
+	return b.server.Alive(patience)
+}
+
+// StatusLine is the status in a line, for a service manager.
+func (b *Bridge) StatusLine() string {
+	s := b.status()
+	line := fmt.Sprintf("serving %d addresses, stratum %d", len(s.Addresses), s.Stratum)
+	if s.Stratum == 0 {
+		line = fmt.Sprintf("serving the alarm on %d addresses: the clock is not synchronised", len(s.Addresses))
+	}
+	if n := len(s.Problems); n > 0 {
+		line += fmt.Sprintf("; problems: %d (ntsbridge status)", n)
+	}
+	return line
+}

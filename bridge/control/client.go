@@ -67,6 +67,9 @@ func (c *Client) MakeStep() error {
 	return c.do(http.MethodPost, pathMakeStep, &struct{}{})
 }
 
+// Reload makes the daemon read its configuration again.
+func (c *Client) Reload() error { return c.do(http.MethodPost, pathReload, &struct{}{}) }
+
 func fetch[T any](c *Client, path string) (v T, err error) {
 	err = c.do(http.MethodGet, path, &v)
 	return v, err

@@ -21,6 +21,7 @@ const (
 	pathAuthData    = "/v1/authdata"
 	pathSelectData  = "/v1/selectdata"
 	pathMakeStep    = "/v1/makestep"
+	pathReload      = "/v1/reload"
 	pathCommand     = "/v1/command"
 )
 
@@ -48,6 +49,9 @@ type Sources struct {
 	// MakeStep corrects the clock's offset at once, by a step. nil: the clock
 	// is not ours.
 	MakeStep func() error
+	// Reload reads the configuration again; the error says why all is as it
+	// was. nil: this daemon cannot.
+	Reload func() error
 	// Do does what an operator tells. nil: nothing can be told.
 	Do func(*Command) (done string, err error)
 }
@@ -70,6 +74,7 @@ func (src *Sources) endpoints() []endpoint {
 		{http.MethodGet, pathAuthData, list(src.AuthData)},
 		{http.MethodGet, pathSelectData, list(src.SelectData)},
 		{http.MethodPost, pathMakeStep, src.makeStep},
+		{http.MethodPost, pathReload, src.reload},
 		{http.MethodPost, pathCommand, src.command},
 	}
 }
@@ -131,6 +136,13 @@ func (src *Sources) makeStep(*http.Request) (any, error) {
 		return nil, errNotOurs
 	}
 	return struct{}{}, src.MakeStep()
+}
+
+func (src *Sources) reload(*http.Request) (any, error) {
+	if src.Reload == nil {
+		return nil, errors.New("this daemon does not reload by itself")
+	}
+	return struct{}{}, src.Reload()
 }
 
 // failure is the body of an answer that is none.

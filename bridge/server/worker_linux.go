@@ -28,6 +28,7 @@ type worker struct {
 	stopped time.Time     // when stop was set
 	stopC   chan struct{} // closed with stop
 	once    sync.Once     // for interrupt
+	beat    atomic.Uint64 // counts batches, and what woke the worker
 	done    chan struct{}
 }
 
@@ -62,8 +63,10 @@ func (w *worker) run() {
 			failed = !w.drain()
 			return failed || w.stop.Load()
 		})
-		if !failed {
+		if !failed { // woken by the deadline: to stop, or to show that it lives
 			pause = 0
+			w.beat.Add(1)
+			_ = w.socket.file.SetReadDeadline(time.Time{})
 			continue
 		}
 		pause = min(max(2*pause, time.Millisecond), time.Second)
@@ -105,6 +108,7 @@ func (w *worker) drain() bool {
 		case 0:
 			failures = 0
 			w.serve(n)
+			w.beat.Add(1)
 		case unix.EAGAIN:
 			w.readErrors() // the poller may have woken us for these alone
 			return true

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"syscall"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
@@ -45,7 +46,8 @@ func (f *serveFlags) serve(out io.Writer) error {
 		Level: hclog.LevelFromString(cfg.Log.Level), JSONFormat: cfg.Log.JSON})
 	defer signal.Stop(signals)
 	log.Info(bridge.Version())
-	b, err := bridge.Start(cfg, log, bridge.Options{NoClock: f.noClock})
+	asked := make(chan chan error)
+	b, err := bridge.Start(cfg, log, bridge.Options{NoClock: f.noClock, Reload: func() error { return askReload(asked) }})
 	if err != nil {
 		return err
 	}
@@ -55,30 +57,80 @@ func (f *serveFlags) serve(out io.Writer) error {
 	if f.file == "" {
 		fmt.Fprint(out, b.ClientLines())
 	}
+	return f.attend(b, log, asked)
+}
+
+// statusInterval is how often the service manager is told of a new status.
+const statusInterval = 5 * time.Second
+
+// attend does what signals, the control socket and the service manager want,
+// until one of them ends the daemon.
+func (f *serveFlags) attend(b *bridge.Bridge, log hclog.Logger, asked <-chan chan error) error {
+	n := &notifier{log: log}
+	n.ready(b)
+	status := time.NewTicker(statusInterval)
+	defer status.Stop()
+	watchdog := make(<-chan time.Time) // never
+	interval := watchdogInterval()
+	if interval > 0 {
+		t := time.NewTicker(interval)
+		defer t.Stop()
+		watchdog = t.C
+	}
 	for {
 		select {
 		case s := <-signals:
 			if s != syscall.SIGHUP {
 				log.Info("stopping", "signal", s.String())
+				n.stopping()
 				return b.Close()
 			}
-			f.reload(b, log)
+			_ = f.reload(b, log, n) // the log says why not
+		case answer := <-asked:
+			answer <- f.reload(b, log, n)
+		case <-status.C:
+			n.refresh(b)
+		case <-watchdog:
+			n.feed(b, interval)
 		case err := <-b.Failed():
 			log.Error("stopping", "error", err)
+			n.stopping()
 			return errors.Join(err, b.Close())
 		}
 	}
 }
 
-func (f *serveFlags) reload(b *bridge.Bridge, log hclog.Logger) {
+// reloadPatience is how long somebody who asks for a reload waits.
+const reloadPatience = 4 * time.Second
+
+// askReload asks for a reload and waits for what comes of it.
+func askReload(asked chan<- chan error) error {
+	answer, late := make(chan error, 1), time.After(reloadPatience)
+	select {
+	case asked <- answer:
+	case <-late:
+		return errors.New("the daemon is busy with another change")
+	}
+	select {
+	case err := <-answer:
+		return err
+	case <-late:
+		return errors.New("the reload takes long; the log will say what came of it")
+	}
+}
+
+func (f *serveFlags) reload(b *bridge.Bridge, log hclog.Logger, n *notifier) error {
+	n.reloading()
+	defer n.ready(b)
 	cfg, err := f.load()
 	if err == nil {
 		err = b.Reload(cfg)
 	}
 	if err != nil {
 		log.Error("reload refused, everything goes on as before", "error", err)
-		return
+		return err
 	}
 	log.SetLevel(hclog.LevelFromString(cfg.Log.Level))
 	log.Info("reloaded")
+	return nil
 }
