@@ -12,6 +12,7 @@ import (
 	"ntsbridge/bridge/association"
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
+	"ntsbridge/bridge/fleet"
 	"ntsbridge/bridge/follow"
 	"ntsbridge/bridge/material"
 	"ntsbridge/bridge/nke"
@@ -29,6 +30,7 @@ type Bridge struct {
 	sources *association.Set
 	ke      *nke.Server // nil: NTS is off
 	control *control.Server
+	fleet   *fleet.Fleet
 	query   *control.Queries     // of ntpq
 	events  control.SystemEvents // as it shows them
 	options Options

@@ -41,6 +41,7 @@ func build(cfg *config.Config, previous *parts, log hclog.Logger, now time.Time)
 	}{
 		{"clock.leap", material.NoStart, p.buildLeap},
 		{"rate_limit", material.NoStart, p.buildLimiter},
+		{"fleet.privacy", material.NoStart, p.buildHashKey},
 		{"autokey", material.NotServed, p.buildAutokey},
 		{"nts", material.NoStart, p.buildNTS},
 		{"sources", material.NoStart, p.buildSources},
@@ -50,6 +51,7 @@ func build(cfg *config.Config, previous *parts, log hclog.Logger, now time.Time)
 			set.Find(step.grade, step.option, err)
 		}
 	}
+	p.findNames(previous)
 	if set.Findings.Err() != nil {
 		return nil, set
 	}

@@ -35,7 +35,7 @@ func (b *Bridge) prepare(p *parts) (*change, error) {
 		func() error { return b.updateSignatures(p.autokey) },
 		func() (err error) {
 			if b.ke != nil {
-				c.ke, err = b.ke.Prepare(p.ke)
+				c.ke, err = b.ke.Prepare(b.observed(p.ke))
 			}
 			return err
 		},
@@ -70,6 +70,7 @@ func (b *Bridge) commit(c *change) {
 	if c.ke != nil {
 		c.ke()
 	}
+	b.fleet.SetNames(p.names)
 	b.server.SetState(p.state)
 	state := b.clock.State(time.Now())
 	b.server.SetClock(state)

@@ -6,6 +6,7 @@ import (
 	"ntsbridge/bridge/association"
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
+	"ntsbridge/bridge/fleet/report"
 	"ntsbridge/bridge/follow"
 	"ntsbridge/bridge/material"
 	"ntsbridge/bridge/nke"
@@ -26,6 +27,8 @@ type parts struct {
 	sources       []association.Spec
 	leap          control.LeapTable
 	leaps         follow.LeapConfig
+	names         *report.Names // of clients
+	hashKey       []byte        // that their addresses are hashed under, nil: they are not
 }
 
 func limiterConfig(cfg *config.Config) access.LimiterConfig {

@@ -48,6 +48,7 @@ func reloadable(old, next *config.Config) error {
 	}
 	note("state_dir", old.StateDir == next.StateDir)
 	note("run_dir", old.RunDir == next.RunDir)
+	fixed = append(fixed, differences("fleet", unlabelled(old.Fleet), unlabelled(next.Fleet))...)
 	note("control.socket", old.Control.Socket == next.Control.Socket)
 	note("nts.enabled", old.NTS.Enabled == next.NTS.Enabled)
 	note("nts.listen", !old.NTS.Enabled || slices.Equal(old.NTS.Listen, next.NTS.Listen))
@@ -69,6 +70,12 @@ func steered(c config.Clock) config.Clock {
 	c.Leap = config.Leap{Mode: c.Leap.Mode}
 	c.Ask, c.Stratum, c.RefID, c.MinDispersion, c.MaxError = "", 0, 0, 0, 0 // of the other modes
 	return c
+}
+
+// unlabelled is what the inventory keeps.
+func unlabelled(f config.Fleet) config.Fleet {
+	f.Labels = nil
+	return f
 }
 
 // kept is what the server keeps.

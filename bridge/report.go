@@ -34,6 +34,7 @@ func (b *Bridge) reports() control.Sources {
 		MakeStep:    func() error { return b.clock.Steering().MakeStep() },
 		Reload:      b.options.Reload,
 		Do:          b.do,
+		Inventory:   b.inventoryAnswers(),
 	}
 }
 

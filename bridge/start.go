@@ -10,6 +10,7 @@ import (
 	"ntsbridge/bridge/clock"
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
+	"ntsbridge/bridge/fleet"
 	"ntsbridge/bridge/follow"
 	"ntsbridge/bridge/nke"
 	"ntsbridge/bridge/ntp"
@@ -48,13 +49,18 @@ func (b *Bridge) open(p *parts) (err error) {
 	if b.query, err = b.queries(cfg); err != nil {
 		return err
 	}
+	b.parts.Store(p)
+	if b.fleet, err = fleet.Open(p.fleetConfig(), p.names, b.log.Named("fleet")); err != nil {
+		return err
+	}
+	b.fleet.Run()
 	options := serverOptions(cfg)
+	options.Clients = b.clients()
 	if b.server, err = server.New(options, p.state, unsynchronised); err != nil {
 		return err
 	}
 	b.sources = association.NewSet(association.Environment{UDP: b.server, KernelTimestamps: options.Socket.KernelTimestamps,
 		Leaps: b.clock.LeapSeconds(), Log: b.log.Named("source")})
-	b.parts.Store(p)
 	if b.control, err = control.Listen(cfg.Control.Socket, b.reports(), b.log.Named("control")); err != nil {
 		return err
 	}
@@ -63,7 +69,7 @@ func (b *Bridge) open(p *parts) (err error) {
 		return err
 	}
 	if cfg.NTS.Enabled {
-		if b.ke, err = nke.Listen(p.ke); err != nil {
+		if b.ke, err = nke.Listen(b.observed(p.ke)); err != nil {
 			return errors.Join(err, next.abort())
 		}
 	}
@@ -97,6 +103,9 @@ func (b *Bridge) closeAll() error {
 	}
 	if b.server != nil {
 		errs = append(errs, b.server.Close())
+	}
+	if b.fleet != nil { // it takes what the server saw to the end
+		errs = append(errs, b.fleet.Close())
 	}
 	return errors.Join(append(errs, b.lock.Close())...)
 }

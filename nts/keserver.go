@@ -82,6 +82,24 @@ type Negotiation struct {
 	server *KEServer
 }
 
+// Offered returns the AEADs that a request offers, of those that are known here,
+// in its order; nil if it cannot be read.
+func Offered(msg []byte) (offered []aead.ID) {
+	req, err := parseRequest(msg)
+	if err != nil {
+		return nil
+	}
+	for _, id := range req.aeads {
+		if aead.ID(id).KeyLen() > 0 && len(offered) < maxOffered {
+			offered = append(offered, aead.ID(id))
+		}
+	}
+	return offered
+}
+
+// maxOffered bounds Offered, whatever a client repeats.
+const maxOffered = 8
+
 // Negotiate reads one complete request message. Anything that it does not
 // like becomes an outcome, for which Response has an answer; the error says
 // why, for a log.

@@ -42,6 +42,7 @@ type Config struct {
 	Broadcast  []Broadcast `mapstructure:"broadcast"`
 	Statistics Statistics  `mapstructure:"statistics"`
 	Control    Control     `mapstructure:"control"`
+	Fleet      Fleet       `mapstructure:"fleet"`
 
 	origins origins // of the options that were set
 }

@@ -56,6 +56,7 @@ func Default() *Config {
 		Keys:       Keys{Generate: true},
 		Passive:    Passive{Max: 16},
 		Statistics: Statistics{Rotate: "none", Link: true, Banner: 32},
+		Fleet:      defaultFleet(),
 		Autokey: Autokey{
 			Digest: "MD5",
 			Seed:   SeedOwn,

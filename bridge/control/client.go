@@ -78,16 +78,9 @@ func fetch[T any](c *Client, path string) (v T, err error) {
 func (c *Client) do(method, path string, into any) error { return c.send(method, path, nil, into) }
 
 func (c *Client) send(method, path string, content []byte, into any) error {
-	req, err := http.NewRequest(method, "http://ntsbridge"+path, bytes.NewReader(content))
+	resp, err := c.ask(context.Background(), method, path, content, c.http)
 	if err != nil {
 		return err
-	}
-	resp, err := c.http.Do(req)
-	if errors.Is(err, fs.ErrPermission) {
-		return fmt.Errorf("%w: the control socket is for the owner and the group of %s", cause(err), c.path)
-	}
-	if err != nil {
-		return fmt.Errorf("%w on %s: %w: is ntsbridge running, with this --run-dir (%s)?", ErrNoAnswer, c.path, cause(err), filepath.Dir(c.path))
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswerLen+1))
@@ -105,6 +98,41 @@ func (c *Client) send(method, path string, content []byte, into any) error {
 	return nil
 }
 
+// stream copies an answer of any length.
+func (c *Client) stream(ctx context.Context, method, path string, body []byte, w io.Writer) error {
+	patient := *c.http
+	patient.Timeout = streamTime
+	resp, err := c.ask(ctx, method, path, body, &patient)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<16))
+		return refusal(path, resp, text)
+	}
+	if _, err := io.Copy(w, resp.Body); err != nil {
+		return fmt.Errorf("%s: the answer ends early: %w", c.path, err)
+	}
+	return nil
+}
+
+// ask sends a request; the caller closes the body of the answer.
+func (c *Client) ask(ctx context.Context, method, path string, body []byte, by *http.Client) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://ntsbridge"+path, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	resp, err := by.Do(req)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil, fmt.Errorf("%w: the control socket is for the owner and the group of %s", cause(err), c.path)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w on %s: %w: is ntsbridge running, with this --run-dir (%s)?", ErrNoAnswer, c.path, cause(err), filepath.Dir(c.path))
+	}
+	return resp, nil
+}
+
 // cause is err without the address that the HTTP client made up.
 func cause(err error) error {
 	if inner := errors.Unwrap(err); inner != nil {
@@ -120,6 +148,9 @@ func refusal(path string, resp *http.Response, body []byte) error {
 	var f failure
 	if kind == "application/json" && json.Unmarshal(body, &f) == nil && f.Error != "" {
 		if resp.StatusCode == http.StatusNotFound {
+			if f.Error == ErrNoInventory.Error() {
+				return ErrNoInventory
+			}
 			return ErrNoSources
 		}
 		return errors.New(printable(f.Error))

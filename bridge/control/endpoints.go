@@ -54,6 +54,8 @@ type Sources struct {
 	Reload func() error
 	// Do does what an operator tells. nil: nothing can be told.
 	Do func(*Command) (done string, err error)
+	// Inventory answers about clients.
+	Inventory Inventory
 }
 
 // endpoint is something that the API answers.
@@ -153,6 +155,7 @@ type failure struct {
 // handler serves the endpoints.
 func handler(src *Sources, log hclog.Logger) http.Handler {
 	mux := http.NewServeMux()
+	src.Inventory.mount(mux, log)
 	for _, e := range src.endpoints() {
 		mux.HandleFunc(e.method+" "+e.path, func(w http.ResponseWriter, r *http.Request) {
 			status, body := e.respond(r)

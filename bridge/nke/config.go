@@ -34,6 +34,9 @@ type Config struct {
 	Allow func(netip.Addr) ntp.Reason
 	// Limits of connections.
 	Limits Limits
+	// Observe is told how each connection ended; nil: nobody wants to know. It
+	// must not block.
+	Observe func(Observation)
 	// PollInterval is how often the certificate files are looked at; default
 	// 30 s, negative for never.
 	PollInterval time.Duration

@@ -28,27 +28,33 @@ func (s *Server) serve(conn net.Conn, config *Config, from netip.Addr) {
 	if err := conn.SetDeadline(time.Now().Add(config.Limits.Timeout)); err != nil {
 		return
 	}
+	seen := Observation{From: from, Ending: EndHandshake}
+	defer func() { config.observe(seen) }()
 	session := tls.Server(conn, s.tls)
 	if err := session.HandshakeContext(s.ctx); err != nil {
 		s.handshakeFailed(err, from)
 		return
 	}
 	state := session.ConnectionState()
+	seen.ServerName = state.ServerName != ""
 	if state.NegotiatedProtocol != nts.ALPN {
 		s.tally.handshakeNoALPN.Add(1)
 		s.quiet.debug("client does not speak ntske/1", "client", from.String())
 		return
 	}
+	seen.Ending = EndBroken
 	request, err := readRequest(session, config.Limits.Request)
 	if err != nil && !errors.Is(err, nts.ErrTooLong) {
 		s.exchangeFailed(err, from)
 		return
 	}
-	response := s.answer(config, request, &state, from)
+	seen.Offered = nts.Offered(request)
+	response, outcome := s.answer(config, request, &state, from)
 	if _, err := session.Write(response); err != nil {
 		s.exchangeFailed(err, from)
 		return
 	}
+	seen.Ending = endingOf(outcome)
 	if session.CloseWrite() == nil && conn.SetReadDeadline(time.Now().Add(drainTime)) == nil {
 		_, _ = io.CopyN(io.Discard, session, 4096)
 	}
@@ -77,7 +83,7 @@ func readRequest(r io.Reader, limit int) ([]byte, error) {
 }
 
 // answer makes the response to a request.
-func (s *Server) answer(config *Config, request []byte, state *tls.ConnectionState, from netip.Addr) []byte {
+func (s *Server) answer(config *Config, request []byte, state *tls.ConnectionState, from netip.Addr) ([]byte, nts.Outcome) {
 	n, err := config.KE.Negotiate(request)
 	if err != nil {
 		s.quiet.debug("bad NTS-KE request", "client", from.String(), "error", err)
@@ -93,7 +99,7 @@ func (s *Server) answer(config *Config, request []byte, state *tls.ConnectionSta
 	if n.Outcome == nts.Agreed {
 		s.tally.issued(n.AEAD, len(cookies))
 	}
-	return n.Response(nil, cookies)
+	return n.Response(nil, cookies), n.Outcome
 }
 
 // makeCookies exports the keys and seals them into eight cookies.

@@ -166,6 +166,7 @@ func (s *Server) admit(conn net.Conn) {
 	if config.Allow != nil {
 		if reason := config.Allow(from); reason != ntp.ReasonOK {
 			s.tally.refusedAccess[min(int(reason), ntp.ReasonCount-1)].Add(1)
+			config.observe(Observation{From: from, Ending: EndRefused})
 			_ = conn.Close()
 			return
 		}
@@ -173,6 +174,7 @@ func (s *Server) admit(conn net.Conn) {
 	prefix := config.Limits.prefix(from)
 	if why := s.gate.enter(&config.Limits, prefix, time.Now()); why != admitted {
 		s.refuse(why, prefix)
+		config.observe(Observation{From: from, Ending: EndRefused})
 		_ = conn.Close()
 		return
 	}

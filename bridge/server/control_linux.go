@@ -11,7 +11,8 @@ import (
 )
 
 // controlLen is room for the control messages of one packet: timestamps (64
-// octets with header), packet information (36), receive errors (48).
+// octets with header), packet information (36), type of service (24), receive
+// errors (48).
 const controlLen = 192
 
 // maxPacket is the longest request that is read: header, the longest Autokey
@@ -27,6 +28,8 @@ type ancillary struct {
 	// multicast; invalid: not told.
 	destination netip.Addr
 	ifindex     uint32
+	tos         uint8 // type of service or traffic class, if knowsTOS
+	knowsTOS    bool
 	transmits   uint32 // identifier of a transmit timestamp (error queue)
 	isTX        bool
 }
@@ -54,6 +57,9 @@ func (a *ancillary) take(level, kind int32, data []byte) {
 		if !a.destination.IsMulticast() {
 			a.to = a.destination
 		}
+	case level == unix.IPPROTO_IP && kind == unix.IP_TOS && len(data) >= 1,
+		level == unix.IPPROTO_IPV6 && kind == unix.IPV6_TCLASS && len(data) >= 1:
+		a.tos, a.knowsTOS = data[0], true
 	case len(data) >= 16 && (level == unix.IPPROTO_IP && kind == unix.IP_RECVERR ||
 		level == unix.IPPROTO_IPV6 && kind == unix.IPV6_RECVERR):
 		e := (*sockExtendedErr)(unsafe.Pointer(&data[0]))

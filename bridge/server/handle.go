@@ -268,6 +268,7 @@ func isMSSNTP(req *ntp.Request) bool {
 // finish writes the answer of an opened slot into resp and returns its
 // length, 0 for none. base is the clock's part of the header.
 func (h *handler) finish(s *slot, base *ntp.Header, resp []byte) int {
+	s.sent = 0
 	if s.verdict.Action == ntp.Drop || s.verdict.Action == ntp.Defer {
 		return 0
 	}
@@ -282,6 +283,7 @@ func (h *handler) finish(s *slot, base *ntp.Header, resp []byte) int {
 	hd.Receive = h.clock.Served(s.req.Received)
 	h.depart(s, &hd)
 	hd.Encode(resp)
+	s.sent = hd.Transmit
 	return h.seal(s, resp)
 }
 

@@ -20,9 +20,10 @@ const (
 
 // Options are fixed for the life of a Server.
 type Options struct {
-	Workers     int // per listen address, 1 to 256; 0 is one for each processor that Go may use
-	Batch       int // packets per system call, 1 to 1024; 0 is 32
-	Interleaved int // departures remembered for interleaved mode; 0 is none
+	Workers     int     // per listen address, 1 to 256; 0 is one for each processor that Go may use
+	Batch       int     // packets per system call, 1 to 1024; 0 is 32
+	Interleaved int     // departures remembered for interleaved mode; 0 is none
+	Clients     Clients // the inventory; the zero value is none
 	Socket      SocketOptions
 }
 
@@ -52,8 +53,9 @@ func New(opt Options, state *State, clock *ntp.ClockState) (*Server, error) {
 	if opt.Workers < 1 || opt.Workers > maxWorkers || opt.Batch < 1 || opt.Batch > maxBatch {
 		return nil, fmt.Errorf("workers %d must be 1 to %d and batch %d must be 1 to %d", opt.Workers, maxWorkers, opt.Batch, maxBatch)
 	}
+	opt.Socket.TOS = opt.Clients.Attach != nil
 	s := &Server{opt: opt, groups: make(map[netip.AddrPort][]*worker),
-		shared: shared{store: newTimestampStore(opt.Interleaved), proved: newProved(), zeroSeed: newZeroSeedTable(), started: time.Now()}}
+		shared: shared{store: newTimestampStore(opt.Interleaved), clients: opt.Clients, proved: newProved(), zeroSeed: newZeroSeedTable(), started: time.Now()}}
 	s.state.Store(state)
 	s.clock.Store(clock)
 	s.slow = newSlowLane(&s.shared)

@@ -13,6 +13,7 @@ type shared struct {
 	clock    atomic.Pointer[ntp.ClockState]
 	peering  atomic.Pointer[PeeringHandler]
 	store    *timestampStore
+	clients  Clients // the inventory
 	proved   *proved
 	zeroSeed *zeroSeedTable
 	started  time.Time

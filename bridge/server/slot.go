@@ -44,6 +44,8 @@ type slot struct {
 	nts     *nts.Session     // these two are large and apart, so that the
 	autokey *autokey.Session // slots of a batch lie close together
 	receive ntp.Timestamp    // receive timestamp as sent: the name of this answer
+	sent    ntp.Timestamp    // transmit timestamp of the answer, 0: none
+	judged  bool             // by open, so that it counts for the inventory of clients
 	stampTX bool             // the kernel is to tell when the answer left
 	ifindex uint32           // interface of arrival, for link-local answers
 }

@@ -10,6 +10,7 @@ import (
 
 	"ntsbridge/autokey"
 	"ntsbridge/bridge/access"
+	"ntsbridge/bridge/fleet/feed"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/server/mmsg"
 )
@@ -21,6 +22,7 @@ type slowLane struct {
 	queue *fairQueue[*slowRequest]
 	done  chan struct{}
 	count counters
+	feed  *feed.Feed // to the inventory of clients, nil: off
 }
 
 // slowRequest is a copy of a request; the batch it came in is used again.
@@ -39,7 +41,7 @@ func newSlowLane(srv *shared) *slowLane {
 	for i := range memory {
 		memory[i] = &slowRequest{slot: slot{autokey: new(autokey.Session)}}
 	}
-	return &slowLane{srv: srv, queue: newFairQueue(memory), done: make(chan struct{})}
+	return &slowLane{srv: srv, feed: srv.clients.attach(), queue: newFairQueue(memory), done: make(chan struct{})}
 }
 
 // deferrals is what one client may ask of the slow lane: Autokey's dance is
@@ -92,6 +94,7 @@ func classOf(req *ntp.Request, operation uint8) class {
 // run works until the queue is closed.
 func (l *slowLane) run() {
 	defer close(l.done)
+	defer l.srv.clients.detach(l.feed)
 	h := newHandler(l.srv, &l.count, true)
 	for {
 		r, ok := l.queue.take()
@@ -122,10 +125,15 @@ func (l *slowLane) answer(h *handler, r *slowRequest) {
 	var base ntp.Header
 	h.clock.FillServed(&base, systemTime())
 	n := h.finish(&r.slot, &base, r.answer[:])
+	affordable := n == 0 || l.affords(h, len(r.slot.req.Packet), n)
+	if !affordable {
+		r.slot.verdict, r.slot.sent = drop(r.slot.verdict.Kind, ntp.ReasonBudget), 0
+	}
+	l.tell(&r.slot)
 	if n == 0 {
 		return
 	}
-	if !l.affords(h, len(r.slot.req.Packet), n) {
+	if !affordable {
 		l.count.excessDropped.Add(1)
 		return
 	}

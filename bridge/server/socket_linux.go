@@ -75,6 +75,7 @@ func (s *socket) close() {
 type SocketOptions struct {
 	DSCP             int  // 0 to 63
 	KernelTimestamps bool // receive, and transmit for interleaved clients
+	TOS              bool // tell the type of service or traffic class of requests
 }
 
 // openSocket binds a non-blocking UDP socket with SO_REUSEPORT. alone binds it
@@ -139,6 +140,12 @@ func (s *socket) configure(family int, opt SocketOptions) error {
 	}
 	if err := s.configureTimestamps(set, opt); err != nil {
 		return err
+	}
+	if opt.TOS { // it only helps to guess at programs
+		_ = set(unix.IPPROTO_IP, unix.IP_RECVTOS, 1)
+		if family == unix.AF_INET6 {
+			_ = set(unix.IPPROTO_IPV6, unix.IPV6_RECVTCLASS, 1)
+		}
 	}
 	if family == unix.AF_INET6 {
 		if err := set(unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {

@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ntsbridge/bridge/fleet/feed"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/server/mmsg"
 )
@@ -23,6 +24,7 @@ type worker struct {
 	slots   []slot
 	count   counters
 	base    ntp.Header // the clock's part, for one batch
+	feed    *feed.Feed // to the inventory of clients, nil: off
 	first   bool       // of its address: the one that looks at packets of which all get a copy
 	stop    atomic.Bool
 	stopped time.Time     // when stop was set
@@ -43,6 +45,7 @@ func newWorker(srv *shared, slow *slowLane, s *socket, size int) (*worker, error
 		}
 	}
 	w.handler = newHandler(srv, &w.count, false)
+	w.feed = srv.clients.attach()
 	return w, nil
 }
 
@@ -77,6 +80,7 @@ func (w *worker) run() {
 	}
 	w.drain()
 	w.socket.close()
+	w.srv.clients.detach(w.feed)
 }
 
 // drainTime is how long a worker that is to stop goes on answering what has
@@ -146,6 +150,12 @@ func (w *worker) serve(n int) {
 		}
 	}
 	w.sendAll(queued)
+	if clients := w.feed.Begin(); clients != nil {
+		for i := range n {
+			w.slots[i].noteIn(clients)
+		}
+		w.feed.End(clients)
+	}
 	if w.socket.pending > 0 {
 		w.readErrors()
 	}
@@ -172,7 +182,7 @@ func (w *worker) openSlot(i int, now time.Time) {
 	if a.shared() {
 		if !w.first {
 			w.count.received.Add(^uint64(0))
-			slot.verdict = ntp.Verdict{}
+			slot.verdict, slot.judged = ntp.Verdict{}, false
 			return
 		}
 		destination = a.destination
@@ -182,7 +192,8 @@ func (w *worker) openSlot(i int, now time.Time) {
 		w.count.rxDaemon.Add(1)
 		slot.req.Received = ntp.TimestampFromTime(now)
 	}
-	if w.taken(slot, destination) {
+	slot.req.TOS, slot.req.KnownTOS = a.tos, a.knowsTOS
+	if slot.judged = !w.taken(slot, destination); !slot.judged {
 		return
 	}
 	w.handler.open(slot)

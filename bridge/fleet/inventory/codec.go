@@ -11,6 +11,12 @@ import (
 // Key names a row in a store: the address and how many bits of it count.
 type Key [17]byte
 
+// Stored is a row's record with its key.
+type Stored struct {
+	Key    Key    `json:"key"`
+	Record []byte `json:"record"`
+}
+
 func (c *client) key() (k Key) {
 	copy(k[:], c.addr[:])
 	k[16] = c.bits

@@ -1,8 +1,10 @@
 package inventory
 
 import (
+	"cmp"
 	"math"
 	"net/netip"
+	"slices"
 	"time"
 
 	"ntsbridge/bridge/ntp"
@@ -127,6 +129,33 @@ func (v *Inventory) Read(place int, now uint32, c *Client) bool {
 	}
 	v.read(k, now, c)
 	return true
+}
+
+// Sorted returns the places of the clients that are wanted, the least order
+// first.
+func (v *Inventory) Sorted(now uint32, want func(*Client) (order [2]uint64, ok bool)) []int {
+	type ordered struct {
+		order [2]uint64
+		at    int
+	}
+	var list []ordered
+	var c Client
+	for i := range v.Places() {
+		if !v.Read(i, now, &c) {
+			continue
+		}
+		if order, ok := want(&c); ok {
+			list = append(list, ordered{order, i})
+		}
+	}
+	slices.SortFunc(list, func(a, b ordered) int {
+		return cmp.Or(cmp.Compare(a.order[0], b.order[0]), cmp.Compare(a.order[1], b.order[1]), cmp.Compare(a.at, b.at))
+	})
+	places := make([]int, len(list))
+	for i := range list {
+		places[i] = list[i].at
+	}
+	return places
 }
 
 // Find reads the row of an address.

@@ -1,0 +1,186 @@
+package fleet
+
+import (
+	"cmp"
+	"context"
+	"net/netip"
+	"slices"
+	"time"
+
+	"ntsbridge/bridge/fleet/inventory"
+	"ntsbridge/bridge/fleet/report"
+	"ntsbridge/bridge/fleet/store"
+)
+
+// readShare is how many places are read while the mutex is held.
+const readShare = 2048
+
+// each gives every client to see, some thousand at a time; a client that comes or
+// goes meanwhile may be missed. What see gets is used again.
+func (f *Fleet) each(ctx context.Context, now uint32, see func(at int, c *inventory.Client)) error {
+	var c inventory.Client
+	for place := 0; ; {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		f.mu.Lock()
+		end := min(place+readShare, f.inventory.Places())
+		if place >= end {
+			f.mu.Unlock()
+			return nil
+		}
+		for ; place < end; place++ {
+			if f.inventory.Read(place, now, &c) {
+				see(place, &c)
+			}
+		}
+		f.mu.Unlock()
+	}
+}
+
+// place is a row that is wanted, with what it is sorted by.
+type place struct {
+	order [2]uint64
+	at    int
+}
+
+// Stream gives the rows that a filter wants to emit, in its order. What emit gets
+// is used again.
+func (f *Fleet) Stream(ctx context.Context, filter *report.Filter, emit func(*report.Row) error) error {
+	f.Drain()
+	now := uint32(time.Now().Unix())
+	n := *f.names.Load()
+	f.resolving(ctx, filter, &n)
+	if filter.Address.IsValid() {
+		c, ok := f.Find(filter.Address)
+		if !ok {
+			return nil
+		}
+		return emit(report.NewRow(&c, &n))
+	}
+	places, err := f.places(ctx, filter, &n, now)
+	if err != nil {
+		return err
+	}
+	return f.emit(ctx, places, filter, &n, now, emit)
+}
+
+// places finds the rows that are wanted and puts them in order.
+func (f *Fleet) places(ctx context.Context, filter *report.Filter, n *report.Names, now uint32) (list []place, err error) {
+	err = f.each(ctx, now, func(at int, c *inventory.Client) {
+		if filter.Match(c, n.Labels, now) {
+			list = append(list, place{filter.Order(c, n.Labels), at})
+		}
+	})
+	slices.SortFunc(list, func(a, b place) int {
+		return cmp.Or(cmp.Compare(a.order[0], b.order[0]), cmp.Compare(a.order[1], b.order[1]), cmp.Compare(a.at, b.at))
+	})
+	if filter.Limit > 0 && len(list) > filter.Limit {
+		list = list[:filter.Limit]
+	}
+	return list, err
+}
+
+// emit reads places again, some hundred at a time. One that has another client
+// by now is told as that, if it is wanted too.
+func (f *Fleet) emit(ctx context.Context, places []place, filter *report.Filter, n *report.Names, now uint32, emit func(*report.Row) error) error {
+	clients := make([]inventory.Client, 0, 256)
+	for part := range slices.Chunk(places, cap(clients)) {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		clients = clients[:0]
+		f.mu.Lock()
+		for _, p := range part {
+			clients = clients[:len(clients)+1]
+			if c := &clients[len(clients)-1]; !f.inventory.Read(p.at, now, c) || !filter.Match(c, n.Labels, now) {
+				clients = clients[:len(clients)-1]
+			}
+		}
+		f.mu.Unlock()
+		for i := range clients {
+			if err := emit(report.NewRow(&clients[i], n)); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// Keys returns the keys with who uses them. have are those of the key table.
+func (f *Fleet) Keys(ctx context.Context, have map[uint32]string) ([]*report.Key, error) {
+	f.Drain()
+	k := report.NewKeys(f.names.Load(), have)
+	if err := f.each(ctx, uint32(time.Now().Unix()), func(_ int, c *inventory.Client) { k.Add(c) }); err != nil {
+		return nil, err
+	}
+	return k.Rows(), nil
+}
+
+// gapLeast is the shortest gap in watching that is told, and gapSpan for how long.
+const (
+	gapLeast = 30 * time.Second
+	gapSpan  = 30 * 24 * time.Hour
+)
+
+// Summary returns hosts by their means.
+func (f *Fleet) Summary(ctx context.Context, by string) (*report.Summary, error) {
+	f.Drain()
+	now := time.Now()
+	s, err := report.NewSummary(now, by, f.names.Load())
+	if err != nil {
+		return nil, err
+	}
+	if err := f.each(ctx, uint32(now.Unix()), func(_ int, c *inventory.Client) { s.Add(c) }); err != nil {
+		return nil, err
+	}
+	f.mu.Lock()
+	s.Full, s.Capacity = f.inventory.Full(), f.inventory.Capacity()
+	f.mu.Unlock()
+	s.Lost = f.lost.Load()
+	watched, behind := f.disk.Watched()
+	Watch(s, watched, now)
+	s.Finish()
+	if behind != nil {
+		s.Notes = append(s.Notes, "the store is not up to date: "+behind.Error())
+	}
+	return s, nil
+}
+
+// Watch puts into a summary when watching was.
+func Watch(s *report.Summary, watched []store.Interval, now time.Time) {
+	s.Gaps = []report.Gap{}
+	s.Watched = report.Time(now.Unix())
+	if len(watched) > 0 {
+		s.Watched = report.Time(watched[0].Start)
+	}
+	for _, g := range store.Gaps(watched, gapLeast) {
+		if now.Sub(time.Unix(int64(g.End), 0)) < gapSpan {
+			s.Gaps = append(s.Gaps, report.Gap{From: report.Time(g.Start), To: report.Time(g.End)})
+		}
+	}
+}
+
+// Find returns the row of an address.
+func (f *Fleet) Find(addr netip.Addr) (inventory.Client, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.inventory.Find(addr, uint32(time.Now().Unix()))
+}
+
+// Import merges records, such as of a capture, and returns how many there was no
+// room for.
+func (f *Fleet) Import(list []inventory.Stored) (full int, err error) {
+	for i := range list {
+		f.mu.Lock()
+		noRoom, err := f.inventory.Merge(list[i].Key, list[i].Record)
+		f.mu.Unlock()
+		if err != nil {
+			return full, err
+		}
+		if noRoom {
+			full++
+		}
+	}
+	return full, nil
+}

@@ -1,0 +1,102 @@
+package fleet
+
+import (
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"ntsbridge/bridge/fleet/feed"
+	"ntsbridge/bridge/ntp"
+)
+
+// refusalLog logs refused clients: once per client, reason and hour, and never
+// more than perMinute lines.
+type refusalLog struct {
+	log     hclog.Logger
+	said    map[refusal]struct{}
+	hour    int64
+	waiting []refusal
+	tokens  int
+	minute  int64
+	dropped int
+}
+
+type refusal struct {
+	addr   [16]byte
+	kind   ntp.Kind
+	key    uint32
+	reason ntp.Reason
+}
+
+// Limits of the log.
+const (
+	perMinute = 60
+	maxSaid   = 20_000
+)
+
+func newRefusalLog(log hclog.Logger) *refusalLog {
+	return &refusalLog{log: log, said: make(map[refusal]struct{})}
+}
+
+// note remembers a refused packet for the next flush.
+func (l *refusalLog) note(s *feed.Sighting) {
+	r := refusal{s.Addr, s.Kind, s.Key, s.Reason}
+	if _, said := l.said[r]; said {
+		return
+	}
+	if len(l.said) >= maxSaid {
+		l.dropped++
+		return
+	}
+	l.said[r] = struct{}{}
+	l.waiting = append(l.waiting, r)
+}
+
+// flush writes what is due.
+func (l *refusalLog) flush(now time.Time) {
+	if hour := now.Unix() / 3600; hour != l.hour {
+		l.hour = hour
+		clear(l.said)
+	}
+	if minute := now.Unix() / 60; minute != l.minute {
+		l.minute, l.tokens = minute, perMinute
+		if l.dropped > 0 {
+			l.log.Info("more clients were refused than are logged; `ntsbridge clients --sort refused` lists them", "not_logged", l.dropped)
+			l.dropped = 0
+		}
+	}
+	for _, r := range l.waiting {
+		if l.tokens == 0 {
+			l.dropped++
+			continue
+		}
+		l.tokens--
+		s := feed.Sighting{Addr: r.addr}
+		args := []any{"client", s.Address().String(), "kind", r.kind.String(), "reason", r.reason.String()}
+		if r.kind == ntp.KindSymmetric {
+			args = append(args, "key", r.key)
+		}
+		l.log.Info("client refused", append(args, "remedy", remedies[r.reason])...)
+	}
+	l.waiting = l.waiting[:0]
+}
+
+// remedies say what to do about each reason.
+var remedies = map[ntp.Reason]string{
+	ntp.ReasonMalformed:        "its packets do not frame: look at a capture of it",
+	ntp.ReasonVersion:          "set min_version of its access rule lower, or update the client",
+	ntp.ReasonMode:             "a peer without a symmetric key: add the peer to sources, or give it a key",
+	ntp.ReasonCryptoNAK:        "it does not accept our answers: its key differs from ours",
+	ntp.ReasonDenied:           "an access rule denies it: change access.rules if it is to be served",
+	ntp.ReasonAuthRequired:     "its access rule does not allow this kind of authentication: change kinds of the rule, or move the client",
+	ntp.ReasonRateLimited:      "it asks too often: look at its configuration, or change rate of its access rule",
+	ntp.ReasonUnknownKey:       "the key is not in keys.files, or not in keys.trusted: add it, or change the client's key",
+	ntp.ReasonKeyAddress:       "its access rule or the address list in the key file does not allow this key from there",
+	ntp.ReasonBadMAC:           "the key has another secret or digest there than here",
+	ntp.ReasonNotEnabled:       "this kind of authentication is switched off: autokey.enabled or nts.enabled",
+	ntp.ReasonBadField:         "its extension fields break the protocol: look at a capture of it",
+	ntp.ReasonUnknownCookie:    "its cookie is too old or of another server: NTS clients get new ones by themselves; Autokey clients must be restarted unless the old seed is restored",
+	ntp.ReasonBadAuthenticator: "its NTS packets do not verify: it will ask NTS-KE for new cookies",
+	ntp.ReasonBudget:           "too much public-key work at once: raise autokey.budget if this lasts",
+	ntp.ReasonTooLarge:         "its request leaves no room for an answer",
+}

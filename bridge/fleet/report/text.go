@@ -1,0 +1,200 @@
+package report
+
+import (
+	"encoding/csv"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+	"time"
+)
+
+// String is what tables call a means: "none", "key 5 MD5", "autokey IFF", "nts
+// AES-SIV-CMAC-256".
+func (m *Means) String() string {
+	switch m.Kind {
+	case "symmetric":
+		return strings.TrimSpace(fmt.Sprintf("key %d %s", m.Key, m.Digest))
+	case "autokey":
+		return strings.TrimSpace("autokey " + strings.TrimSpace(m.Scheme+" "+m.Group))
+	case "nts":
+		return strings.TrimSpace("nts " + m.AEAD)
+	}
+	return m.Kind
+}
+
+// Ago is a time as it is told at now: "5s", "12m", "3h", "4d"; "-" for never.
+func Ago(t Time, now time.Time) string {
+	if t == 0 {
+		return "-"
+	}
+	d := max(now.Sub(t.time()), 0)
+	switch {
+	case d < 2*time.Minute:
+		return fmt.Sprintf("%ds", d/time.Second)
+	case d < 2*time.Hour:
+		return fmt.Sprintf("%dm", d/time.Minute)
+	case d < 48*time.Hour:
+		return fmt.Sprintf("%dh", d/time.Hour)
+	}
+	return fmt.Sprintf("%dd", d/(24*time.Hour))
+}
+
+func (m *Means) refusedText() string {
+	reasons := m.reasons()
+	for i, r := range reasons {
+		reasons[i] = fmt.Sprintf("%s %d", r, m.Refused[r])
+	}
+	return strings.Join(reasons, ", ")
+}
+
+func orDash(s string) string {
+	if s == "" {
+		return "-"
+	}
+	return s
+}
+
+func seconds(s float64) string {
+	if s == 0 {
+		return "-"
+	}
+	return strconv.FormatFloat(s, 'f', -1, 64) + "s"
+}
+
+// name is what a row is called: a name where there is one.
+func (r *Row) name() string {
+	if len(r.Names) > 0 {
+		return r.Address + " (" + r.Names[0] + ")"
+	}
+	return r.Address
+}
+
+// tableFormat are the columns of a table; what is too long moves the rest of its
+// line.
+const tableFormat = "%-30s %-18s %-26s %6s %7s %9v %-24s %s\n"
+
+// TableHeader is the first line of a table.
+func TableHeader() string {
+	return fmt.Sprintf(tableFormat, "Client", "Label", "Means", "Last", "Poll", "Answered", "Refused", "Implementation")
+}
+
+// AppendTable appends a line per means.
+func (r *Row) AppendTable(b []byte, now time.Time) []byte {
+	name, lab := r.name(), orDash(r.Label.String())
+	if r.Hosts > 1 {
+		name += fmt.Sprintf(" [%d+ hosts]", r.Hosts)
+	}
+	if r.Addresses > 1 {
+		name += fmt.Sprintf(" [%d addresses]", r.Addresses)
+	}
+	if len(r.Means) == 0 {
+		b = fmt.Appendf(b, tableFormat, name, lab, "nts-ke only", Ago(r.KE.Last, now), "-", 0, "-", "-")
+	}
+	for i := range r.Means {
+		m := &r.Means[i]
+		if i > 0 {
+			name, lab = "", ""
+		}
+		b = fmt.Appendf(b, tableFormat, name, lab, m.String(), Ago(m.Last, now), seconds(m.Poll), m.Answered, orDash(m.refusedText()), orDash(m.Implementation))
+	}
+	return b
+}
+
+// WriteDetail writes everything that is known of one client.
+func WriteDetail(w io.Writer, r *Row, now time.Time) error {
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	line := func(name, format string, args ...any) {
+		fmt.Fprintf(t, "%s\t: %s\n", name, fmt.Sprintf(format, args...))
+	}
+	line("Address", "%s", r.Address)
+	line("Names", "%s", orDash(strings.Join(r.Names, ", ")))
+	line("Label", "%s", orDash(r.Label.String()))
+	if r.Label.Note != "" {
+		line("Note", "%s", r.Label.Note)
+	}
+	line("Seen", "%s to %s (%s ago), as %s", r.First, r.Last, Ago(r.Last, now), r.Rank)
+	line("Implementation", "%s", orDash(r.Implementation))
+	line("Hosts behind it", "%s", r.hostsText())
+	if r.Upstream != nil {
+		line("It follows", "%s, as stratum %d, leap %d, clock set %s ago", r.Upstream.RefID, r.Upstream.Stratum, r.Upstream.Leap, Ago(r.Upstream.Set, now))
+	}
+	if r.KE.Last != 0 {
+		line("NTS-KE", "%d handshakes, %d failures, last %s (%s); AEADs %s; name told: %s", r.KE.Handshakes, r.KE.Failures, r.KE.Last, r.KE.Result,
+			orDash(strings.Join(r.KE.Offered, ", ")), orDash(r.KE.SNI))
+	}
+	for i := range r.Means {
+		m := &r.Means[i]
+		line("Means", "%s", m)
+		line("  seen", "%s to %s (%s ago)", m.First, m.Last, Ago(m.Last, now))
+		line("  answered", "%d, the last %s", m.Answered, m.LastAnswered)
+		line("  refused", "%s; %d in a row now", orDash(m.refusedText()), m.Unanswered)
+		line("  polls", "every %s; versions %s, modes %v, %d to %d octets", seconds(m.Poll), m.Versions, m.Modes, m.Octets[0], m.Octets[1])
+		if m.Kisses > 0 {
+			line("  kisses", "%d, reaction: %s", m.Kisses, m.Reaction)
+		}
+		line("  program", "%s (%s)", orDash(m.Implementation), orDash(m.Evidence))
+	}
+	return t.Flush()
+}
+
+func (r *Row) hostsText() string {
+	s := "one"
+	if r.Hosts > 1 {
+		s = fmt.Sprintf("at least %d", r.Hosts)
+	}
+	if r.Estimate > 1 {
+		s += fmt.Sprintf(", about %d by how often it asks", r.Estimate)
+	}
+	if r.Addresses > 1 {
+		s += fmt.Sprintf(", with about %d addresses", r.Addresses)
+	}
+	return s
+}
+
+// CSVHeader names the columns of CSV.
+var CSVHeader = []string{"address", "names", "owner", "site", "note", "kind", "key", "digest", "scheme", "group", "aead", "first", "last",
+	"answered", "refused", "poll", "implementation", "hosts", "nts_ke_handshakes", "nts_ke_last"}
+
+// WriteCSV writes a line per means.
+func (r *Row) WriteCSV(c *csv.Writer) {
+	stamp := func(t Time) string {
+		if t == 0 {
+			return ""
+		}
+		return t.time().Format(time.RFC3339)
+	}
+	means := r.Means
+	if len(means) == 0 {
+		means = []Means{{}}
+	}
+	for i := range means {
+		m := &means[i]
+		key := ""
+		if m.Key != 0 {
+			key = fmt.Sprint(m.Key)
+		}
+		_ = c.Write([]string{r.Address, strings.Join(r.Names, " "), r.Label.Owner, r.Label.Site, r.Label.Note, m.Kind, key, m.Digest, m.Scheme, m.Group, m.AEAD,
+			stamp(m.First), stamp(m.Last), fmt.Sprint(m.Answered), m.refusedText(), strconv.FormatFloat(m.Poll, 'f', -1, 64), m.Implementation, fmt.Sprint(r.Hosts),
+			fmt.Sprint(r.KE.Handshakes), stamp(r.KE.Last)})
+	}
+}
+
+// ChronyHeader is the head of the table that chronyc's clients prints.
+const ChronyHeader = "Hostname                      NTP   Drop Int IntL Last     Cmd   Drop Int  Last\n" +
+	"===============================================================================\n"
+
+// AppendChrony appends a row as chronyc's clients prints it: packets, dropped,
+// log2 of the interval, and when the last one came.
+func (r *Row) AppendChrony(b []byte, now time.Time) []byte {
+	interval := "-"
+	if r.interval > 0 {
+		n := 0
+		for d := r.interval; d > time.Second*3/2; d /= 2 {
+			n++
+		}
+		interval = fmt.Sprint(n)
+	}
+	return fmt.Appendf(b, "%-25.25s  %6d  %5d  %2s   -  %4s       0      0   -     -\n", r.Address, r.packets(), r.refused(), interval, Ago(r.Last, now))
+}
