@@ -14,12 +14,12 @@ import (
 // Spec is a server to be measured, as given on the command line:
 //
 //	chronyd[,bin=PATH][,root=DIR][,noclientlog][,bound]
-//	ntsbridge[,bin=PATH][,bound]
+//	ntsbridge[,bin=PATH][,bound][,noclients]
 //	echo[,FLAG=VALUE...]
 //	exec:COMMAND
 //
 // root is a directory to chroot into, bound lets the server listen on its one
-// address instead of all, FLAG is a flag of the echo responder. COMMAND has
+// address instead of all, noclients keeps no inventory of clients, FLAG is a flag of the echo responder. COMMAND has
 // its words separated by blanks; {dir} stands for a directory with the files
 // keys (chrony.keys format), server.crt and server.key, {addr} for the
 // address. It must stay in the foreground and serve UDP 123 and TCP 4460.
@@ -31,7 +31,7 @@ type Spec struct {
 
 var specOptions = map[string][]string{
 	"chronyd":   {"bin", "root", "noclientlog", "bound"},
-	"ntsbridge": {"bin", "bound"},
+	"ntsbridge": {"bin", "bound", "noclients"},
 	"echo":      {"wait", "batch", "raw", "drain", "timestamps", "packet-info", "lock"},
 }
 
@@ -178,7 +178,9 @@ nts:
       key: %q
   limits:
     interval: 0s
-`, listen, u.inside+"/"+keysFile, ke, u.inside+"/"+certFile, u.inside+"/"+keyFile)
+fleet:
+  enabled: %v
+`, listen, u.inside+"/"+keysFile, ke, u.inside+"/"+certFile, u.inside+"/"+keyFile, !s.has("noclients"))
 	u.command = []string{s.binary(), "serve", "-c", u.inside + "/ntsbridge.yaml",
 		"--state-dir", u.inside + "/state", "--run-dir", u.inside + "/run"}
 	for _, d := range []string{"state", "run"} {
