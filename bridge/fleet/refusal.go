@@ -13,8 +13,8 @@ import (
 // more than perMinute lines.
 type refusalLog struct {
 	log     hclog.Logger
-	said    map[refusal]struct{}
-	hour    int64
+	said    map[refusal]uint32 // when, NTP seconds
+	swept   uint32             // when old ones were taken out
 	waiting []refusal
 	tokens  int
 	minute  int64
@@ -35,29 +35,36 @@ const (
 )
 
 func newRefusalLog(log hclog.Logger) *refusalLog {
-	return &refusalLog{log: log, said: make(map[refusal]struct{})}
+	return &refusalLog{log: log, said: make(map[refusal]uint32)}
 }
+
+// again is after how long a refusal is logged once more, seconds.
+const again = 3600
 
 // note remembers a refused packet for the next flush.
 func (l *refusalLog) note(s *feed.Sighting) {
-	r := refusal{s.Addr, s.Kind, s.Key, s.Reason}
-	if _, said := l.said[r]; said {
+	r, now := refusal{s.Addr, s.Kind, s.Key, s.Reason}, s.Received.Seconds()
+	if at, said := l.said[r]; said && now-at < again {
 		return
+	}
+	if len(l.said) >= maxSaid && now-l.swept > again/60 {
+		l.swept = now
+		for old, at := range l.said {
+			if now-at >= again {
+				delete(l.said, old)
+			}
+		}
 	}
 	if len(l.said) >= maxSaid {
 		l.dropped++
 		return
 	}
-	l.said[r] = struct{}{}
+	l.said[r] = now
 	l.waiting = append(l.waiting, r)
 }
 
 // flush writes what is due.
 func (l *refusalLog) flush(now time.Time) {
-	if hour := now.Unix() / 3600; hour != l.hour {
-		l.hour = hour
-		clear(l.said)
-	}
 	if minute := now.Unix() / 60; minute != l.minute {
 		l.minute, l.tokens = minute, perMinute
 		if l.dropped > 0 {
