@@ -71,8 +71,11 @@ func (f *Source) record(stats *statlog.Log, m *statlog.Measurement, used bool) {
 	if r.State == discipline.Selected && t.Source == f.id {
 		m.Source.Selected = 6
 	}
-	stats.Measure(m)
 	f.changes()
+	f.told.mu.Lock()
+	m.Source.Event = f.told.last
+	f.told.mu.Unlock()
+	stats.Measure(m)
 	if used && t.Synchronised {
 		stats.Update(f.update(m.At, &t))
 	}
@@ -148,6 +151,7 @@ func (c *Clock) stepped(by time.Duration) {
 type told struct {
 	mu             sync.Mutex
 	events         uint16
+	last           uint8 // of the status word
 	reached, first bool
 }
 
@@ -187,6 +191,7 @@ func (f *Source) event(e peerEvent) {
 	f.told.mu.Lock()
 	defer f.told.mu.Unlock()
 	f.told.events = min(f.told.events+1, 15)
+	f.told.last = uint8(f.told.events<<4 | uint16(e))
 	status := uint16(0x8000) | f.told.events<<4 | uint16(e)
 	if f.told.reached {
 		status |= 0x1000

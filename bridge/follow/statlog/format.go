@@ -56,7 +56,7 @@ func (m *Measurement) measurement() string {
 func (m *Measurement) statistics() string {
 	s := &m.Source
 	return fmt.Sprintf("%s %-15s %10.3e %10.3e %10.3e %10.3e %10.3e %7.1e %3d %3d %3d %5.2f\n", m.At.UTC().Format(chronyTime), m.name(),
-		s.Jitter, -s.Estimate, s.Deviation, s.Frequency, s.Skew, 0.0, s.Samples, 0, 0, 0.0)
+		s.Jitter, 0-s.Estimate, s.Deviation, s.Frequency, s.Skew, 0.0, s.Samples, 0, 0, 0.0)
 }
 
 // refclock is a line of chronyd's refclocks.log: a sample that was made of
@@ -91,7 +91,7 @@ func mjd(t time.Time) string {
 // ppm, jitter, wander in ppm and the exponent of the time constant. Offset and
 // correction are positive where the clock is slow.
 func (u *Update) loopstats() string {
-	return fmt.Sprintf("%s %.9f %.3f %.9f %.6f %d\n", mjd(u.At), -u.Offset, -u.Frequency*1e6, u.Jitter, u.Skew*1e6, u.Poll)
+	return fmt.Sprintf("%s %.9f %.3f %.9f %.6f %d\n", mjd(u.At), 0-u.Offset, 0-u.Frequency*1e6, u.Jitter, u.Skew*1e6, u.Poll)
 }
 
 // clockAddress is what ntpd calls a reference clock: its driver's address.
@@ -103,7 +103,7 @@ func (m *Measurement) clockAddress() string {
 }
 
 // status is ntpd's status word of a peer: configured, authenticated, reached,
-// how it is selected.
+// how it is selected, how many events there were and which was the last.
 func (m *Measurement) status() int {
 	status := 0x80
 	if m.Authenticated {
@@ -112,7 +112,7 @@ func (m *Measurement) status() int {
 	if m.Source.Reach {
 		status |= 0x10
 	}
-	return (status | int(m.Source.Selected&7)) << 8
+	return (status|int(m.Source.Selected&7))<<8 | int(m.Source.Event)
 }
 
 // peerstats is a line of ntpd's peerstats.

@@ -60,8 +60,8 @@ func TestFormsOfRealPrograms(t *testing.T) {
 			t.Errorf("%s: heading\n%s\n%s", name, heading, real[1])
 		}
 	}
-	clock := Measurement{At: moment, Name: "127.127.1.0", Delay: 0, Spread: 7.937500030, Source: Source{Jitter: 60e-9, Reach: true, Selected: 0}}
-	if got, want := clock.peerstats(), strings.Replace(recorded(t, "peerstats")[0], "9014", "9000", 1); !strings.HasPrefix(want, "61373 48573.802") || got != want {
+	clock := Measurement{At: moment, Name: "127.127.1.0", Delay: 0, Spread: 7.937500030, Source: Source{Jitter: 60e-9, Reach: true, Event: 0x14}}
+	if got, want := clock.peerstats(), recorded(t, "peerstats")[0]; !strings.HasPrefix(want, "61373 48573.802") || got != want {
 		t.Errorf("peerstats:\n%s%s", got, want)
 	}
 	raw := Measurement{At: time.Date(2026, 11, 29, 13, 29, 34, 799_000_000, time.UTC), Address: loopback, Local: loopback,
@@ -70,6 +70,10 @@ func TestFormsOfRealPrograms(t *testing.T) {
 	want := strings.Replace(recorded(t, "rawstats")[0], " 16777216.000000 ", " 0.000000 ", 1) // theirs is the wrong byte order
 	if got := raw.rawstats(); got != want {
 		t.Errorf("rawstats:\n%s%s", got, want)
+	}
+	loop := Update{At: time.Date(2026, 11, 29, 13, 58, 19, 648_000_000, time.UTC), Jitter: 60e-9, Poll: 3}
+	if got, want := loop.loopstats(), recorded(t, "loopstats")[0]; got != want {
+		t.Errorf("loopstats:\n%s%s", got, want)
 	}
 	if got := u.loopstats(); got != "61373 48573.802 0.000000024 -2.837 0.000000000 64.294000 0\n" {
 		t.Errorf("loopstats: %s", got)

@@ -40,6 +40,7 @@ type Source struct {
 	Jitter    float64 // s
 	Selected  byte    // ntpd's selection code, 0 to 7
 	Reach     bool
+	Event     uint8 // ntpd's: their number, up to 15, and the code of the last, four bits each
 }
 
 // Update is the clock after an update.
