@@ -58,7 +58,8 @@ func TestCommands(t *testing.T) {
 	told(control.Command{Name: control.CommandRefresh})
 
 	port := int(server.Addresses()[0].Port())
-	told(control.Command{Name: control.CommandAdd, Source: "127.0.0.3", Options: map[string]any{"port": port, "minpoll": 1, "maxpoll": 1, "iburst": true}})
+	told(control.Command{Name: control.CommandAdd, Source: "127.0.0.3", Options: map[string]any{"port": port,
+		"minpoll": 1, "maxpoll": 1, "iburst": true}})
 	names := func() (all []string) {
 		for _, s := range client.snapshot().SourceList() {
 			all = append(all, s.Name)

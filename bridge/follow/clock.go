@@ -2,6 +2,7 @@ package follow
 
 import (
 	"errors"
+	"fmt"
 	"reflect"
 	"sync"
 	"sync/atomic"
@@ -185,6 +186,12 @@ func (c *Clock) Close() error {
 	observer.Close()
 	c.stats.Load().Close()
 	return err
+}
+
+// stepped passes on that the system clock was stepped.
+func (c *Clock) stepped(by time.Duration) {
+	systemEvent(c.stats.Load(), systemStep, fmt.Sprintf("clock_step %+.6f s", by.Seconds()))
+	c.tell.OnStep(by)
 }
 
 // Statistics returns the files of measurements; nil: none is written.

@@ -78,9 +78,9 @@ func (c *Clock) toServe(state *ntp.ClockState, now time.Time) *ntp.ClockState {
 func (c *Clock) logState(s *ntp.ClockState) {
 	log := c.options.Log
 	if c.synced {
-		c.event(systemSynchronised, "clock_sync")
+		systemEvent(c.stats.Load(), systemSynchronised, "clock_sync")
 	} else {
-		c.event(systemNoPeer, "no_system_peer")
+		systemEvent(c.stats.Load(), systemNoPeer, "no_system_peer")
 	}
 	switch disciplines := c.config != nil && c.config.Clock.Mode == config.ClockDiscipline; {
 	case c.config == nil:

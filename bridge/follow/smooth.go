@@ -19,25 +19,21 @@ type smoothing struct {
 // served time is kept from jumping.
 const smoothFrom = 10 * time.Millisecond
 
-// smoothed returns a state with the served time kept from jumping.
-func (s *Steering) smoothed(state *ntp.ClockState) *ntp.ClockState {
-	if s == nil || s.smooth.MaxRate == 0 {
-		return state
-	}
-	t := s.driver.Tracking()
-	s.smooth.mu.Lock()
-	defer s.smooth.mu.Unlock()
+// apply returns a state with the served time kept from jumping.
+func (s *smoothing) apply(state *ntp.ClockState, t *clock.TrackingReport) *ntp.ClockState {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	c, err := clock.ReadOnlySystem().Read()
 	if err != nil {
 		return state
 	}
-	if !s.smooth.Begun() {
+	if !s.Begun() {
 		if state.Synchronised() && math.Abs(t.SystemOffset) <= smoothFrom.Seconds() {
-			s.smooth.Begin(c)
+			s.Begin(c)
 		}
 		return state
 	}
-	offset, growth := s.smooth.Update(c, t.Frequency)
+	offset, growth := s.Update(c, t.Frequency)
 	next := *state
 	since := ntp.TimestampFromTime(time.Unix(0, c.System)).Sub(state.Updated)
 	next.Smear.Offset += time.Duration((offset - growth*since.Seconds()) * 1e9)

@@ -8,6 +8,7 @@ import (
 
 	"ntsbridge/bridge/clock"
 	"ntsbridge/bridge/clock/discipline"
+	"ntsbridge/bridge/follow/statlog"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/source"
 	"ntsbridge/bridge/source/refclock"
@@ -53,7 +54,7 @@ func (s *Steering) Add(name string, cfg discipline.SourceConfig, info clock.Sour
 		f.name = info.Name + " " + info.Address.String()
 	}
 	s.sources[key] = f
-	f.event(peerMobilize)
+	f.told.event(f.steering.stats.Load(), f.name, peerMobilize)
 	return f, nil
 }
 
@@ -80,7 +81,7 @@ func (f *Source) forget() {
 	defer s.mu.Unlock()
 	if f.users == 0 && s.sources[f.key] == f {
 		delete(s.sources, f.key)
-		f.event(peerDemobilize)
+		f.told.event(f.steering.stats.Load(), f.name, peerDemobilize)
 		s.driver.RemoveSource(f.id)
 	}
 }
@@ -133,9 +134,7 @@ func (f *Source) Sample(x source.Sample, provisional bool) {
 		Leap: h.Leap, Stratum: h.Stratum, Loop: x.Loop, Smeared: smearing(h),
 		RootDelay: h.RootDelay.Duration().Seconds(), RootDispersion: h.RootDispersion.Duration().Seconds(),
 	})
-	if stats := f.steering.stats.Load(); stats != nil {
-		f.record(stats, exchangeRecord(&x, pivot), used)
-	}
+	f.record(func() *statlog.Measurement { return exchangeRecord(&x, pivot) }, used)
 }
 
 // Reading takes in a measurement of a reference clock. An exchange without
@@ -147,8 +146,33 @@ func (f *Source) Reading(s *refclock.Sample, delay time.Duration) {
 	at := s.Reference()
 	used := f.use(discipline.Sample{Source: f.id, T1: discipline.Instant(s.Raw), T4: discipline.Instant(s.Raw), T2: at, T3: at,
 		Leap: s.Leap, Stratum: s.Stratum, RootDelay: delay.Seconds(), RootDispersion: s.Dispersion.Seconds()})
-	if stats := f.steering.stats.Load(); stats != nil {
-		f.record(stats, readingRecord(s, delay), used)
+	f.record(func() *statlog.Measurement { return readingRecord(s, delay) }, used)
+}
+
+// record writes a measurement, if any are written.
+func (f *Source) record(measured func() *statlog.Measurement, used bool) {
+	stats := f.steering.stats.Load()
+	if stats == nil {
+		return
+	}
+	r, ok := f.Report()
+	if !ok {
+		return
+	}
+	f.changes()
+	now := followedNow{source: r, clock: f.steering.driver.Tracking(), sources: f.steering.selected(), accepted: used}
+	now.first = r.State == discipline.Selected && now.clock.Source == f.id
+	record(stats, measured(), &now, &f.told)
+}
+
+// changes tells the files whether the source is reached and followed.
+func (f *Source) changes() {
+	if f == nil || f.steering.stats.Load() == nil {
+		return
+	}
+	if r, ok := f.Report(); ok {
+		first := r.State == discipline.Selected && f.steering.driver.Tracking().Source == f.id
+		f.told.changes(f.steering.stats.Load(), f.name, r.Reach != 0, first)
 	}
 }
 
@@ -186,10 +210,10 @@ func (f *Source) Kiss(k *source.KissError) {
 	switch {
 	case f == nil:
 	case k.Code == "RATE": // the association's schedule obeys
-		f.event(peerRate)
+		f.told.event(f.steering.stats.Load(), f.name, peerRate)
 		f.steering.log.Warn("source asks to be asked less often (kiss code RATE)", "source", f.name)
 	default:
-		f.event(peerDenied)
+		f.told.event(f.steering.stats.Load(), f.name, peerDenied)
 		f.steering.driver.Denied(f.id)
 	}
 }

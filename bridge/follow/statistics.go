@@ -1,7 +1,6 @@
 package follow
 
 import (
-	"fmt"
 	"math"
 	"sync"
 	"time"
@@ -55,55 +54,45 @@ func readingRecord(s *refclock.Sample, delay time.Duration) *statlog.Measurement
 // selections are ntpd's codes for how a source is selected.
 var selections = map[discipline.SelectState]byte{discipline.Falseticker: 1, discipline.Excluded: 2, discipline.Selected: 4}
 
+// followedNow is what is known of a source and of the clock after a measurement.
+type followedNow struct {
+	source   clock.SourceReport
+	clock    clock.TrackingReport
+	first    bool // the source is the one that the clock follows first
+	sources  int  // that are followed
+	accepted bool // the measurement was
+}
+
 // record writes a measurement and, where the clock follows it, the update.
-func (f *Source) record(stats *statlog.Log, m *statlog.Measurement, used bool) {
-	r, ok := f.Report()
-	if !ok {
-		return
-	}
-	t := f.steering.driver.Tracking()
-	m.Name, m.Address, m.Accepted, m.Poll = r.Info.Name, r.Info.Address, used, int8(r.Poll)
+func record(stats *statlog.Log, m *statlog.Measurement, now *followedNow, events *told) {
+	r, t := &now.source, &now.clock
+	m.Name, m.Address, m.Accepted, m.Poll = r.Info.Name, r.Info.Address, now.accepted, int8(r.Poll)
 	if r.Info.Refclock != "" {
 		m.Name = r.Info.Refclock
 	}
 	m.Source = statlog.Source{Samples: r.Samples, Deviation: r.Deviation, Estimate: r.Offset, Frequency: t.Residual, Skew: r.Skew,
-		Jitter: r.Jitter, Selected: selections[r.State], Reach: r.Reach != 0}
-	if r.State == discipline.Selected && t.Source == f.id {
+		Jitter: r.Jitter, Selected: selections[r.State], Reach: r.Reach != 0, Event: events.lastEvent()}
+	if now.first {
 		m.Source.Selected = 6
 	}
-	f.changes()
-	f.told.mu.Lock()
-	m.Source.Event = f.told.last
-	f.told.mu.Unlock()
 	stats.Measure(m)
-	if used && t.Synchronised {
-		stats.Update(f.update(m.At, &t))
+	if now.accepted && t.Synchronised {
+		u := update(m.At, t)
+		u.Sources = now.sources
+		stats.Update(u)
 	}
 }
 
 // update is what there is to say of the clock.
-func (f *Source) update(at time.Time, t *clock.TrackingReport) *statlog.Update {
+func update(at time.Time, t *clock.TrackingReport) *statlog.Update {
 	u := &statlog.Update{At: at, Name: t.Selected.Name, Address: t.Selected.Address, Leap: t.Status.Leap, Stratum: t.Stratum,
-		Frequency: t.Frequency, Skew: t.Skew, Offset: t.SystemOffset, Sources: f.steering.selected(), Deviation: t.Deviation,
+		Frequency: t.Frequency, Skew: t.Skew, Offset: t.SystemOffset, Deviation: t.Deviation,
 		Remaining: -t.SystemOffset, RootDelay: t.RootDelay, RootDispersion: t.RootDispersion,
 		Bound: math.Abs(t.SystemOffset) + t.Distance(), Jitter: t.RMSOffset, Poll: t.Poll}
 	if t.Selected.Refclock != "" {
 		u.Name = t.Selected.Refclock
 	}
 	return u
-}
-
-// selected returns how many sources are followed.
-func (s *Steering) selected() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	n := 0
-	for _, f := range s.sources {
-		if r, ok := f.Report(); ok && r.State == discipline.Selected {
-			n++
-		}
-	}
-	return n
 }
 
 // peerEvent is an event of a peer as ntpd counts them.
@@ -132,19 +121,13 @@ const (
 	statusAlarm        = 0xc000
 )
 
-// event tells protostats of an event of the system.
-func (c *Clock) event(code uint16, text string) {
+// systemEvent tells protostats of an event of the system.
+func systemEvent(stats *statlog.Log, code uint16, text string) {
 	status := statusAlarm | 0x10 | code
 	if code == systemSynchronised {
 		status = statusNTP | 0x10 | code
 	}
-	c.stats.Load().Event(time.Now(), "0.0.0.0", status, code, text)
-}
-
-// stepped passes on that the system clock was stepped.
-func (c *Clock) stepped(by time.Duration) {
-	c.event(systemStep, fmt.Sprintf("clock_step %+.6f s", by.Seconds()))
-	c.tell.OnStep(by)
+	stats.Event(time.Now(), "0.0.0.0", status, code, text)
 }
 
 // told is what protostats was told of a source.
@@ -155,56 +138,46 @@ type told struct {
 	reached, first bool
 }
 
+// lastEvent is the low octet of ntpd's status word.
+func (t *told) lastEvent() uint8 {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.last
+}
+
 // changes tells protostats when a source is reached, or not any more, and when
 // it becomes the one that is followed first.
-func (f *Source) changes() {
-	if f == nil || f.steering.stats.Load() == nil {
-		return
-	}
-	r, ok := f.Report()
-	if !ok {
-		return
-	}
-	reached := r.Reach != 0
-	first := f.steering.driver.Tracking().Source == f.id && r.State == discipline.Selected
-	f.told.mu.Lock()
-	was := [2]bool{f.told.reached, f.told.first}
-	f.told.reached, f.told.first = reached, first
-	f.told.mu.Unlock()
+func (t *told) changes(stats *statlog.Log, name string, reached, first bool) {
+	t.mu.Lock()
+	wasReached, wasFirst := t.reached, t.first
+	t.reached, t.first = reached, first
+	t.mu.Unlock()
 	switch {
-	case reached && !was[0]:
-		f.event(peerReachable)
-	case !reached && was[0]:
-		f.event(peerUnreachable)
+	case reached && !wasReached:
+		t.event(stats, name, peerReachable)
+	case !reached && wasReached:
+		t.event(stats, name, peerUnreachable)
 	}
-	if first && !was[1] {
-		f.event(peerSystem)
+	if first && !wasFirst {
+		t.event(stats, name, peerSystem)
 	}
 }
 
 // event tells protostats of an event.
-func (f *Source) event(e peerEvent) {
-	stats := f.steering.stats.Load()
+func (t *told) event(stats *statlog.Log, name string, e peerEvent) {
 	if stats == nil {
 		return
 	}
-	f.told.mu.Lock()
-	defer f.told.mu.Unlock()
-	f.told.events = min(f.told.events+1, 15)
-	f.told.last = uint8(f.told.events<<4 | uint16(e))
-	status := uint16(0x8000) | f.told.events<<4 | uint16(e)
-	if f.told.reached {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.events = min(t.events+1, 15)
+	t.last = uint8(t.events<<4 | uint16(e))
+	status := uint16(0x8000) | uint16(t.last)
+	if t.reached {
 		status |= 0x1000
 	}
-	if f.told.first {
+	if t.first {
 		status |= 0x0600
 	}
-	stats.Event(time.Now(), f.name, status, uint16(e)|0x80, peerEvents[e])
-}
-
-// Crypto tells cryptostats what happened to the authentication of a source.
-func (s *Steering) Crypto(address, text string) {
-	if s != nil {
-		s.stats.Load().Crypto(time.Now(), address, text)
-	}
+	stats.Event(time.Now(), name, status, uint16(e)|0x80, peerEvents[e])
 }

@@ -18,7 +18,8 @@ func TestMeasurementsAreWritten(t *testing.T) {
 	c := silent(t)
 	cfg := testConfig(t, config.ClockDiscipline)
 	dir := t.TempDir()
-	cfg.Statistics = config.Statistics{Dir: dir, Files: []string{"measurements", "statistics", "peerstats", "rawstats", "loopstats", "tracking"}, Rotate: "none"}
+	cfg.Statistics = config.Statistics{Dir: dir, Files: []string{"measurements", "statistics", "peerstats", "rawstats",
+		"loopstats", "tracking"}, Rotate: "none"}
 	commit(t, c, cfg, LeapConfig{}, time.Now())
 	f, err := c.Steering().Add("one", discipline.SourceConfig{MinPoll: 4, MaxPoll: 4},
 		clock.SourceInfo{Name: "ntp.example.net", Address: netip.MustParseAddr("192.0.2.1")})

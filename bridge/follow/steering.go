@@ -61,8 +61,9 @@ type steeringConfig struct {
 // clock and does not touch the clock itself yet.
 func newSteering(c steeringConfig) (*Steering, error) {
 	cfg := c.config
-	s := &Steering{steers: cfg.Clock.Mode == config.ClockDiscipline, log: c.log, stats: c.stats, floor: buildTime(), unchecked: cfg.Clock.NoCertTimeCheck,
-		fixed: fixed(cfg, c.precision), asks: selection(&cfg.Clock), done: make(chan struct{}), sources: make(map[string]*Source)}
+	s := &Steering{steers: cfg.Clock.Mode == config.ClockDiscipline, log: c.log, stats: c.stats, floor: buildTime(),
+		unchecked: cfg.Clock.NoCertTimeCheck,
+		fixed:     fixed(cfg, c.precision), asks: selection(&cfg.Clock), done: make(chan struct{}), sources: make(map[string]*Source)}
 	s.smooth.Smoother = clock.Smoother{MaxRate: cfg.Clock.Smooth.MaxRatePPM * 1e-6, MaxWander: cfg.Clock.Smooth.MaxWanderPPM * 1e-6}
 	d := driverConfig(cfg, c.precision)
 	d.Logger, d.LeapTable, d.Measure = c.log, c.leaps.Month, c.noClock || !s.steers
@@ -219,6 +220,35 @@ func (s *Steering) Report() (clock.TrackingReport, bool) {
 	return s.driver.Tracking(), true
 }
 
+// smoothed returns a state with the served time kept from jumping.
+func (s *Steering) smoothed(state *ntp.ClockState) *ntp.ClockState {
+	if s == nil || s.smooth.MaxRate == 0 {
+		return state
+	}
+	t := s.driver.Tracking()
+	return s.smooth.apply(state, &t)
+}
+
+// Crypto tells cryptostats what happened to the authentication of a source.
+func (s *Steering) Crypto(address, text string) {
+	if s != nil {
+		s.stats.Load().Crypto(time.Now(), address, text)
+	}
+}
+
+// selected returns how many sources are followed.
+func (s *Steering) selected() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n := 0
+	for _, f := range s.sources {
+		if r, ok := s.driver.Source(f.id); ok && r.State == discipline.Selected {
+			n++
+		}
+	}
+	return n
+}
+
 // SetTime sets the clock by hand.
 func (s *Steering) SetTime(to time.Time) error {
 	if s == nil {
@@ -264,5 +294,6 @@ func (s *Steering) SystemClock() refclock.SystemClock {
 		return refclock.SystemClock{}
 	}
 	t := s.driver.Tracking()
-	return refclock.SystemClock{Synchronised: t.Synchronised, Offset: seconds(-t.SystemOffset), Bound: seconds(t.Distance()), Leap: t.Status.Leap}
+	return refclock.SystemClock{Synchronised: t.Synchronised, Offset: seconds(-t.SystemOffset),
+		Bound: seconds(t.Distance()), Leap: t.Status.Leap}
 }

@@ -17,9 +17,11 @@ func newCommands() []*cobra.Command {
 	return []*cobra.Command{
 		tell("online [SOURCE]", "Ask a source again, or all", "Let the running daemon ask a source again that was taken offline, or all of them.",
 			cobra.MaximumNArgs(1), func(c *control.Command, args []string) error { c.Name = control.CommandOnline; return about(c, args) }),
-		tell("offline [SOURCE]", "Do not ask a source any more, or all", "Make the running daemon not ask a source, or any, until it is online again or the daemon\nstarts anew. SOURCE is its name in the configuration, or its address.",
+		tell("offline [SOURCE]", "Do not ask a source any more, or all",
+			"Make the running daemon not ask a source, or any, until it is online again or the daemon\nstarts anew. SOURCE is its name in the configuration, or its address.",
 			cobra.MaximumNArgs(1), func(c *control.Command, args []string) error { c.Name = control.CommandOffline; return about(c, args) }),
-		tell("burst GOOD/MAX [SOURCE]", "Ask a source several times now, or all", "Make the running daemon ask up to MAX times, 2 s apart, until GOOD samples came.",
+		tell("burst GOOD/MAX [SOURCE]", "Ask a source several times now, or all",
+			"Make the running daemon ask up to MAX times, 2 s apart, until GOOD samples came.",
 			cobra.RangeArgs(1, 2), burst),
 		tell("refresh", "Look up the names of sources again", "Let the running daemon look up the names of its sources, and leave addresses that they do not\nhave any more.",
 			cobra.NoArgs, func(c *control.Command, _ []string) error { c.Name = control.CommandRefresh; return nil }),

@@ -29,9 +29,12 @@ var (
 // With the values of a real program's line ours is the same, octet by octet.
 func TestFormsOfRealPrograms(t *testing.T) {
 	h := ntp.Header{Version: 4, Mode: ntp.ModeServer, Stratum: 3, Poll: -1, ReferenceID: 0x7f7f0101}
-	m := Measurement{At: moment, Address: loopback, Header: h, Offset: -2.649e-06, Delay: 8.430e-06, Spread: 1.636e-07, Poll: -1, Accepted: true,
-		TX: 'K', RX: 'K', Source: Source{Samples: 3, Jitter: 7.924e-07, Estimate: -3.630e-06, Deviation: 8.463e-07, Frequency: 4.821e-06, Skew: 3.750e-03}}
-	u := Update{At: moment, Address: loopback, Stratum: 4, Frequency: 2.837e-6, Skew: 64.294e-6, Offset: -2.396e-08, Sources: 1, Deviation: 4.364e-07,
+	m := Measurement{At: moment, Address: loopback, Header: h, Offset: -2.649e-06, Delay: 8.430e-06, Spread: 1.636e-07,
+		Poll: -1, Accepted: true,
+		TX: 'K', RX: 'K', Source: Source{Samples: 3, Jitter: 7.924e-07, Estimate: -3.630e-06, Deviation: 8.463e-07,
+			Frequency: 4.821e-06, Skew: 3.750e-03}}
+	u := Update{At: moment, Address: loopback, Stratum: 4, Frequency: 2.837e-6, Skew: 64.294e-6, Offset: -2.396e-08,
+		Sources: 1, Deviation: 4.364e-07,
 		Remaining: -3.636e-06, RootDelay: 8.821e-06, RootDispersion: 1.313e-05, Bound: 7.681e-01}
 	for _, c := range []struct {
 		file    string
@@ -60,7 +63,8 @@ func TestFormsOfRealPrograms(t *testing.T) {
 			t.Errorf("%s: heading\n%s\n%s", name, heading, real[1])
 		}
 	}
-	clock := Measurement{At: moment, Name: "127.127.1.0", Delay: 0, Spread: 7.937500030, Source: Source{Jitter: 60e-9, Reach: true, Event: 0x14}}
+	clock := Measurement{At: moment, Name: "127.127.1.0", Delay: 0, Spread: 7.937500030, Source: Source{Jitter: 60e-9,
+		Reach: true, Event: 0x14}}
 	if got, want := clock.peerstats(), recorded(t, "peerstats")[0]; !strings.HasPrefix(want, "61373 48573.802") || got != want {
 		t.Errorf("peerstats:\n%s%s", got, want)
 	}
@@ -81,7 +85,8 @@ func TestFormsOfRealPrograms(t *testing.T) {
 }
 
 func allFiles() []string {
-	return []string{Measurements, Statistics, Tracking, Refclocks, Loopstats, Peerstats, Rawstats, Clockstats, Sysstats, Protostats, Cryptostats}
+	return []string{Measurements, Statistics, Tracking, Refclocks, Loopstats, Peerstats, Rawstats, Clockstats, Sysstats,
+		Protostats, Cryptostats}
 }
 
 func TestFiles(t *testing.T) {
@@ -116,7 +121,8 @@ func TestFiles(t *testing.T) {
 	if m := read("measurements.log.20261129"); strings.Count(m, "Date (UTC)") != 2 || strings.Count(m, "\n") != 9 {
 		t.Errorf("headings each two lines:\n%s", m)
 	}
-	for _, name := range []string{"tracking.log", "loopstats", "protostats", "sysstats", "clockstats", "cryptostats", "peerstats", "rawstats", "refclocks.log", "statistics.log"} {
+	for _, name := range []string{"tracking.log", "loopstats", "protostats", "sysstats", "clockstats", "cryptostats",
+		"peerstats", "rawstats", "refclocks.log", "statistics.log"} {
 		if first, second, link := read(name+".20261129"), read(name+".20261130"), read(name); link != second || first == second {
 			t.Errorf("%s:\n%s\n%s\n%s", name, first, second, link)
 		}
