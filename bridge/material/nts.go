@@ -71,23 +71,34 @@ func (k *loader) certificate(path string, f nke.Files, read func(string) ([]byte
 	if k.config.Has(path) {
 		path += ".cert"
 	}
-	k.validity(path, chain[0])
+	for _, c := range loaded.Complaints(k.opt.Now)[0] {
+		switch {
+		case c.Some:
+			k.find(Warning, path, "%s", c.Text)
+		case c.Dated:
+			k.findDated(NotServed, path, "%s", c.Text)
+		default:
+			k.find(NotServed, path, "%s", c.Text)
+		}
+	}
+	k.validity(path, chain)
 	k.chain(path, chain[0], len(chain))
 	return chain[0]
 }
 
-// validity compares a certificate with the clock.
-func (k *loader) validity(path string, leaf *x509.Certificate) {
-	left := leaf.NotAfter.Sub(k.opt.Now)
-	// Certificates of a few days are renewed late in their lives.
-	soon := min(21*day, leaf.NotAfter.Sub(leaf.NotBefore)/3)
-	switch {
-	case left < 0:
-		k.findDated(NotServed, path, "expired on %s; clients refuse it, renew it", leaf.NotAfter.UTC().Format(time.DateOnly))
-	case k.opt.Now.Before(leaf.NotBefore):
-		k.findDated(NotServed, path, "is not valid before %s; wait, or set the clock right", leaf.NotBefore.UTC().Format(time.RFC3339))
-	case left < soon:
-		k.find(Warning, path, "expires in %d days, on %s; renew it", left/day, leaf.NotAfter.UTC().Format(time.DateOnly))
+// validity says which certificate of a chain ends soon, if it is not over.
+func (k *loader) validity(path string, chain []*x509.Certificate) {
+	for i, c := range chain {
+		left := c.NotAfter.Sub(k.opt.Now)
+		// Certificates of a few days are renewed late in their lives.
+		soon := min(21*day, c.NotAfter.Sub(c.NotBefore)/3)
+		name := ""
+		if i > 0 {
+			name = fmt.Sprintf("certificate %d of the file (%s) ", i+1, c.Subject)
+		}
+		if left >= 0 && left < soon && !k.opt.Now.Before(c.NotBefore) {
+			k.findDated(Warning, path, "%sexpires in %d days, on %s; renew it", name, left/day, c.NotAfter.UTC().Format(time.DateOnly))
+		}
 	}
 }
 

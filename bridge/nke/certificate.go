@@ -46,6 +46,7 @@ type Certificates struct {
 type pair struct {
 	files Files
 	cert  tls.Certificate
+	cut   bool // the last block of the file is cut off
 }
 
 // Broken is a certificate that cannot be used.
@@ -126,9 +127,7 @@ func loadPair(f Files, read func(string) ([]byte, error)) (pair, error) {
 			return pair{}, fmt.Errorf("nke: private key: %w", err)
 		}
 	}
-	key = slices.Clone(key)
-	defer clear(key)
-	c, err := tls.X509KeyPair(cert, key)
+	c, cut, err := parsePair(cert, key)
 	if err != nil {
 		return pair{}, fmt.Errorf("nke: certificate %s with key %s: %w", f.Certificate, f.Key, err)
 	}
@@ -140,7 +139,7 @@ func loadPair(f Files, read func(string) ([]byte, error)) (pair, error) {
 	if err := checkLeaf(c.Leaf); err != nil {
 		return pair{}, fmt.Errorf("nke: certificate %s: %w", f.Certificate, err)
 	}
-	return pair{f, c}, nil
+	return pair{f, c, cut}, nil
 }
 
 // checkLeaf refuses certificates that no client accepts in TLS 1.3.
