@@ -141,7 +141,9 @@ func TestComplaints(t *testing.T) {
 			}
 			continue
 		}
-		found := func(x nke.Complaint) bool { return strings.Contains(x.Text, c.want) && x.Dated == c.dated && x.Some == c.some }
+		found := func(x nke.Complaint) bool {
+			return strings.Contains(x.Text, c.want) && x.Dated == c.dated && x.Some == c.some
+		}
 		if !slices.ContainsFunc(list, found) {
 			t.Errorf("%s: %v, want %q", c.name, list, c.want)
 		}

@@ -70,14 +70,58 @@ func (s *Server) complain() {
 	}
 }
 
-// poll reloads if a file is another one than at the last attempt. A failed
-// attempt is repeated only when something changes again: certificate and key
-// are rarely replaced at the same instant.
+// poll reloads if a file is another one than at the last attempt, or that
+// attempt failed some time ago, and tells of certificates that end.
 func (s *Server) poll() {
 	s.reload.Lock()
 	defer s.reload.Unlock()
+	now := time.Now()
 	if !slices.Equal(s.seen, stampsOf(s.config.Load().Certificates)) {
-		_ = s.load()
+		s.backOff = 0
+	} else if s.lastError.Load() == nil || now.Before(s.again) {
+		s.warnAhead(now)
+		return
+	}
+	_ = s.load()
+	s.backOff = min(max(2*s.backOff, firstBackOff), lastBackOff)
+	s.again = now.Add(s.backOff)
+	s.warnAhead(now)
+}
+
+// A load that failed is repeated when the files change, and by itself: what was
+// wrong may be somewhere else, such as a directory that was not mounted.
+const (
+	firstBackOff = time.Minute
+	lastBackOff  = time.Hour
+)
+
+// warnDays are how many days before the end of a certificate the log says so.
+var warnDays = []int{0, 1, 7, 30}
+
+// warnAhead tells, once for each of warnDays, that a certificate ends. What
+// lives for a short time is renewed late, so it is not told before the last
+// third of its life.
+func (s *Server) warnAhead(now time.Time) {
+	for _, c := range s.certs.Load().Status(now) {
+		left := c.NotAfter.Sub(now)
+		if left > c.NotAfter.Sub(c.NotBefore)/3 {
+			continue
+		}
+		i := slices.IndexFunc(warnDays, func(days int) bool { return left <= time.Duration(days)*24*time.Hour })
+		key := c.Files.Certificate + c.NotAfter.String()
+		if told, ok := s.told[key]; i < 0 || ok && told <= i {
+			continue
+		}
+		if s.told == nil {
+			s.told = make(map[string]int)
+		}
+		s.told[key] = i
+		log := s.config.Load().Logger
+		if i == 0 {
+			log.Error("certificate has ended, and clients refuse it: renew it", "certificate", c.Files.Certificate, "names", c.Names, "end", c.NotAfter.UTC())
+		} else {
+			log.Warn("certificate ends soon: renew it", "certificate", c.Files.Certificate, "names", c.Names, "days", c.DaysLeft, "end", c.NotAfter.UTC())
+		}
 	}
 }
 

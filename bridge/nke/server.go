@@ -21,8 +21,11 @@ type Server struct {
 	certs     atomic.Pointer[Certificates]
 	lastError atomic.Pointer[string] // of the last reload; empty when it went well
 
-	reload sync.Mutex // one reload at a time
-	seen   []stamp    // of the last attempt to load; guarded by reload
+	reload  sync.Mutex     // one reload at a time
+	seen    []stamp        // of the last attempt to load; guarded by reload, as the next ones
+	again   time.Time      // when a failed load is repeated
+	told    map[string]int // index into warnDays of what the log was told of a certificate
+	backOff time.Duration
 
 	tls       *tls.Config
 	gate      *gate
@@ -63,7 +66,22 @@ func Listen(config Config) (*Server, error) {
 		s.wait.Go(func() { s.accept(l) })
 	}
 	s.wait.Go(s.watch)
+	s.announce()
 	return s, nil
+}
+
+// announce says in the log where NTS-KE is served, with which certificates.
+func (s *Server) announce() {
+	log := s.config.Load().Logger
+	for _, a := range s.Addrs() {
+		log.Info("serving NTS-KE", "address", a.String())
+	}
+	for _, c := range s.certs.Load().Status(time.Now()) {
+		log.Info("certificate", "file", c.Files.Certificate, "names", c.Names, "issuer", c.Issuer, "key", c.Key, "days_left", c.DaysLeft)
+	}
+	s.reload.Lock()
+	defer s.reload.Unlock()
+	s.warnAhead(time.Now())
 }
 
 func (s *Server) open(addrs []netip.AddrPort) error {
