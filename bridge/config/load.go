@@ -86,13 +86,3 @@ func (c *Config) Has(path string) bool {
 	_, ok := c.origins[path]
 	return ok
 }
-
-// parent cuts the last name or index off a path.
-func parent(path string) string {
-	for i := len(path) - 1; i >= 0; i-- {
-		if path[i] == '.' || path[i] == '[' {
-			return path[:i]
-		}
-	}
-	return ""
-}

@@ -1,7 +1,10 @@
 package config
 
 import (
+	"bytes"
+	"errors"
 	"fmt"
+	"io"
 	"reflect"
 	"strings"
 
@@ -162,4 +165,22 @@ func join(path, name string) string {
 		return name
 	}
 	return path + "." + name
+}
+
+// parse returns the first and only document; nil if there is none.
+func (r *reader) parse(data []byte) *yaml.Node {
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	var doc, second yaml.Node
+	if err := decoder.Decode(&doc); err != nil {
+		if !errors.Is(err, io.EOF) {
+			r.problems = append(r.problems, syntaxProblem(r.file, err))
+		}
+		return nil
+	}
+	if err := decoder.Decode(&second); err == nil {
+		r.note(second.Line, "", "a second document begins here; delete the line ---")
+	} else if !errors.Is(err, io.EOF) {
+		r.problems = append(r.problems, syntaxProblem(r.file, err))
+	}
+	return doc.Content[0]
 }

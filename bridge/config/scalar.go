@@ -164,24 +164,3 @@ func format(v reflect.Value) string {
 	}
 	return fmt.Sprint(v.Interface())
 }
-
-// Range is what an option may be.
-type Range struct {
-	Path      string // with [] for any item of a list
-	Low, High string // as a file says it
-}
-
-// Ranges returns the ranges of all options that have one.
-func Ranges() []Range {
-	c := Default()
-	c.Access.Rules, c.RateLimit.Limits = []AccessRule{defaultRule()}, []Limit{defaultLimit("")}
-	c.Sources, c.ReferenceClocks = []Source{defaultSource()}, []ReferenceClock{defaultReferenceClock()}
-	c.Broadcast = []Broadcast{defaultBroadcast()}
-	var all []Range
-	walk(reflect.ValueOf(c).Elem(), "", func(f field, _ reflect.Value) {
-		if low, high, ok := strings.Cut(f.tag.Get("range"), ".."); ok {
-			all = append(all, Range{strings.ReplaceAll(f.path, "[0]", "[]"), low, high})
-		}
-	})
-	return all
-}

@@ -1,33 +1,11 @@
 package config
 
 import (
-	"bytes"
-	"errors"
-	"io"
 	"reflect"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
 )
-
-// Origin is where an option stands.
-type Origin struct {
-	File string // or $VARIABLE, or --flag
-	Line int    // from 1; 0 if there is none
-}
-
-// origins are those of options, by path.
-type origins map[string]Origin
-
-func (o origins) of(path string) Origin {
-	for path != "" {
-		if at, ok := o[path]; ok {
-			return at
-		}
-		path = parent(path)
-	}
-	return Origin{}
-}
 
 // Tree is what one text says: a file, a variable of the environment or a flag.
 type Tree struct {
@@ -87,13 +65,6 @@ func ReadOption(name, dir, path, text string) (*Tree, any) {
 	return t, nil
 }
 
-// at makes all origins those of a text without lines.
-func (o origins) at(name string) {
-	for path := range o {
-		o[path] = Origin{File: name}
-	}
-}
-
 // nodeOf makes the YAML node of an option that stands by itself.
 func nodeOf(f field, text string) *yaml.Node {
 	var doc yaml.Node
@@ -124,40 +95,4 @@ func nest(path string, v any) map[string]any {
 		v = nest(rest, v)
 	}
 	return map[string]any{name: v}
-}
-
-// Options returns the paths of the options that a variable or a flag can set:
-// all but those inside lists.
-func Options() []string {
-	var paths []string
-	walk(reflect.ValueOf(Config{}), "", func(f field, _ reflect.Value) { paths = append(paths, f.path) })
-	return paths
-}
-
-// optionAt finds the option at a path of Options.
-func optionAt(path string) (found field, ok bool) {
-	walk(reflect.ValueOf(Config{}), "", func(f field, _ reflect.Value) {
-		if f.path == path {
-			found, ok = f, true
-		}
-	})
-	return found, ok
-}
-
-// parse returns the first and only document; nil if there is none.
-func (r *reader) parse(data []byte) *yaml.Node {
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	var doc, second yaml.Node
-	if err := decoder.Decode(&doc); err != nil {
-		if !errors.Is(err, io.EOF) {
-			r.problems = append(r.problems, syntaxProblem(r.file, err))
-		}
-		return nil
-	}
-	if err := decoder.Decode(&second); err == nil {
-		r.note(second.Line, "", "a second document begins here; delete the line ---")
-	} else if !errors.Is(err, io.EOF) {
-		r.problems = append(r.problems, syntaxProblem(r.file, err))
-	}
-	return doc.Content[0]
 }

@@ -9,19 +9,6 @@ import (
 	"ntsbridge/bridge/config"
 )
 
-// Served is a row of the table of who is served how.
-type Served struct {
-	Name       string   `json:"name"`
-	Network    string   `json:"network"`
-	FromNTP    bool     `json:"source_port_123"` // only for requests from port 123
-	Kinds      []string `json:"kinds"`           // that are answered, as far as they are enabled
-	Keys       string   `json:"keys,omitempty"`  // identifiers that are answered
-	MinVersion int      `json:"min_version"`
-	Refused    string   `json:"refused"` // what the others get: nothing, DENY, RSTR
-	Rate       string   `json:"rate"`    // limit in words, or none
-	Query      bool     `json:"query"`
-}
-
 // Report is what check has to say.
 type Report struct {
 	File     string   `json:"file"`

@@ -8,7 +8,6 @@ import (
 	"ntsbridge/autokey/keyfile"
 	"ntsbridge/bridge/access"
 	"ntsbridge/bridge/clock/leap"
-	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/nke"
 	"ntsbridge/bridge/statedir"
 	"ntsbridge/symkey"
@@ -69,51 +68,21 @@ type Options struct {
 	Running *statedir.Store // of what runs: a file of value that has vanished comes from there; nil at a start
 }
 
-// Load loads what a resolved configuration names. It changes nothing. What is
-// wrong is in the findings; their Err says whether serve would start.
-func Load(cfg *config.Config, opt Options) *Set {
-	k := &loader{Set: &Set{finder: finder{config: cfg}}, opt: opt}
-	if !k.open() {
-		return k.Set
-	}
-	k.accessTable()
-	k.keys()
-	k.autokey()
-	k.nts()
-	k.leapTable()
-	k.sources()
-	k.referenceClocks()
-	k.clock()
-	k.servedRules()
-	for _, notice := range k.Store.Notices() {
-		k.findIn(Warning, k.Store.Path(""), 0, notice)
-	}
-	return k.Set
-}
-
 // loader makes a Set.
 type loader struct {
 	*Set
 	opt Options
 }
 
-// open opens the state directory.
-func (k *loader) open() bool {
-	var err error
-	if k.config.StateDir == "" {
-		k.find(NoStart, "state_dir", "there is no home directory for the default, and a directory for everybody is not safe; write one, or use --state-dir")
-		return false
-	}
-	if k.Store, err = statedir.Open(k.config.StateDir, k.opt.Running); err != nil {
-		k.find(NoStart, "state_dir", "%v", err)
-		return false
-	}
-	return true
-}
-
-func (k *loader) accessTable() {
-	var err error
-	if k.Access, err = k.config.AccessTable(); err != nil {
-		k.find(NoStart, "access", "%v", err)
-	}
+// Served is a row of the table of who is served how.
+type Served struct {
+	Name       string   `json:"name"`
+	Network    string   `json:"network"`
+	FromNTP    bool     `json:"source_port_123"` // only for requests from port 123
+	Kinds      []string `json:"kinds"`           // that are answered, as far as they are enabled
+	Keys       string   `json:"keys,omitempty"`  // identifiers that are answered
+	MinVersion int      `json:"min_version"`
+	Refused    string   `json:"refused"` // what the others get: nothing, DENY, RSTR
+	Rate       string   `json:"rate"`    // limit in words, or none
+	Query      bool     `json:"query"`
 }
