@@ -51,7 +51,7 @@ func (s *Server) precheck(req *ntp.Request) ntp.Reason {
 	case len(p)-l.MAC < 4+16:
 		return ntp.ReasonBadMAC
 	case s.group && !groupRequests(p, l):
-		return ntp.ReasonBadField
+		return ntp.ReasonNoGroup
 	}
 	return ntp.ReasonOK
 }

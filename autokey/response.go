@@ -357,7 +357,7 @@ func (a *association) installIdentity(m Moment, msg *Message) error {
 	}
 	if err := a.verifier.Verify(challenge, msg.Value); err != nil {
 		return messageError(op, EventID, "the server does not have the key of group %.64q, or the group file is damaged (exports of "+
-			"ntp-keygen -e are): %w", a.cfg.Ident, err)
+			"ntp-keygen -e are; `keygen repair` mends them): %w", a.cfg.Ident, err)
 	}
 	a.identified(m)
 	return nil

@@ -44,6 +44,7 @@ type Bridge struct {
 	inForce  sync.Mutex // what is replaced in parts, with its announcement; held for moments
 	parts    atomic.Pointer[parts]
 	takeover takeoverWatch    // of tick
+	groups   groupWatch       // likewise
 	counted  systemStatistics // likewise
 
 	portsSeen time.Time // of tick's goroutine: when it was looked who shares our ports

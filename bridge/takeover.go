@@ -104,6 +104,29 @@ func (w *takeoverWatch) refused(now time.Time, clients func(time.Time) []server.
 		"set autokey.takeover with a date, or restart their ntpd", addresses(list))
 }
 
+// groupWatch warns of Autokey clients without a group, which a host that has one
+// drops without a word, as ntpd does.
+type groupWatch struct {
+	looked, warned time.Time
+	told           uint64 // requests
+}
+
+// look returns what is to be warned of now; dropped counts the requests.
+func (w *groupWatch) look(now time.Time, host string, dropped func() uint64) string {
+	if now.Sub(w.looked) < time.Minute {
+		return ""
+	}
+	w.looked = now
+	n := dropped()
+	if n == w.told || now.Sub(w.warned) < seedPause {
+		return ""
+	}
+	n, w.told, w.warned = n-min(w.told, n), n, now
+	_, group, _ := strings.Cut(host, "@")
+	return fmt.Sprintf("Autokey: %d requests of hosts without a group were dropped: this host is %s, which answers names with a group only, as "+
+		"ntpd does; make the clients' files with keygen -i %s, or this host's without -i", n, host, group)
+}
+
 // addresses counts clients and names the first of them.
 func addresses(list []server.ZeroSeedClient) string {
 	var b strings.Builder

@@ -89,3 +89,25 @@ func TestTakeoverMissing(t *testing.T) {
 		t.Errorf("trial: %q", got)
 	}
 }
+
+// Dropped requests of hosts without a group are told of once an hour.
+func TestGroupWatch(t *testing.T) {
+	now := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
+	var w groupWatch
+	n := uint64(0)
+	count := func() uint64 { return n }
+	if text := w.look(now, "tick@site", count); text != "" {
+		t.Errorf("nothing dropped: %q", text)
+	}
+	n = 3
+	if text := w.look(now.Add(time.Minute), "tick@site", count); !strings.Contains(text, "3 requests") || !strings.Contains(text, "keygen -i site") {
+		t.Errorf("%q", text)
+	}
+	n = 5
+	if text := w.look(now.Add(2*time.Minute), "tick@site", count); text != "" {
+		t.Errorf("a minute later: %q", text)
+	}
+	if text := w.look(now.Add(2*time.Hour), "tick@site", count); !strings.Contains(text, "2 requests") {
+		t.Errorf("two hours later: %q", text)
+	}
+}

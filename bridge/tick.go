@@ -46,6 +46,11 @@ func (b *Bridge) tick(now time.Time) {
 	for _, text := range b.takeover.look(now, &p.cfg.Autokey, b.server.ZeroSeed) {
 		b.log.Warn(text)
 	}
+	if p.autokey != nil {
+		if text := b.groups.look(now, p.autokeyConfig.Host.Name, b.groupless); text != "" {
+			b.log.Warn(text)
+		}
+	}
 }
 
 // relay gives out what the Autokey client side has fetched.
@@ -80,4 +85,14 @@ func (b *Bridge) updateSignatures(a *autokey.Server) error {
 		return nil
 	}
 	return a.SignatureUpdate(ntp.TimestampFromTime(time.Now()))
+}
+
+// groupless counts the Autokey requests that were dropped for a name without a
+// group.
+func (b *Bridge) groupless() (n uint64) {
+	c := b.server.Counters()
+	for version := range c.Packets[ntp.KindAutokey] {
+		n += c.Packets[ntp.KindAutokey][version][ntp.ReasonNoGroup]
+	}
+	return n
 }

@@ -25,4 +25,5 @@ func ExampleLoadHost() {
 	// tick@grp md5WithRSAEncryption IFF: true trusted: true
 	// ntpkey_host_tick weak-key
 	// ntpkey_cert_tick weak-digest
+	// ntpkey_cert_tick group
 }

@@ -2,6 +2,7 @@ package keyfile
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"ntsbridge/bridge/ntp"
@@ -29,6 +30,8 @@ const (
 	FindDSASign       = "dsa-sign-key"         // sign key that crashes ntpd
 	FindPassword      = "default-password"     // files encrypted with the host name
 	FindUntrusted     = "untrusted"            // neither trusted nor private: clients need a trail
+	FindNoIdentity    = "no-identity-key"      // a group is asked for, and there is no key of it
+	FindGroup         = "group"                // the name has a group: only names with one are answered
 	FindSecretOutside = "secret-in-group-file" // group file that has more than a client needs
 )
 
@@ -82,10 +85,41 @@ func (l *loader) judge() {
 		l.find(name, FindUntrusted, "neither trusted (-T) nor private (-P): clients can use this host only once a trusted host has "+
 			"signed its certificate")
 	}
+	if _, group, grouped := strings.Cut(cert.Subject, "@"); grouped && cert.Trusted {
+		l.find(name, FindGroup, groupRule(group))
+	}
+	l.judgeIdent()
 	if l.encrypted != "" && l.opt.Password == l.opt.Host {
 		l.find(l.encrypted, FindPassword, "the password is the host name, which anybody can guess")
 	}
 	l.judgeValidity(name, cert)
+}
+
+// groupRule is what follows from a group in a host's name.
+func groupRule(group string) string {
+	return fmt.Sprintf("the host's name has the group %.64q: clients whose own name has none are dropped without a word, as ntpd does; "+
+		"make their files with keygen -i %.64s", group, group)
+}
+
+// judgeIdent says that a group was named, and no identity scheme is offered.
+func (l *loader) judgeIdent() {
+	h := l.host
+	if l.opt.Ident == l.opt.Host || h.IFF != nil || h.GQ != nil || h.MV != nil || h.Certificate.Private {
+		return
+	}
+	for _, f := range h.Findings {
+		if f.Code == FindIncomplete {
+			return // it says why
+		}
+	}
+	text := "there is no ntpkey_iffkey_%[1]s, ntpkey_gqkey_%[1]s or ntpkey_mvkey_%[1]s: TC alone is offered, which proves nothing"
+	for _, kind := range []string{"iffkey", "gqkey", "mvkey"} {
+		if _, err := readFile(l.fsys, "ntpkey_"+kind+"_"+l.opt.Host); err == nil {
+			text += fmt.Sprintf("; ntpkey_%s_%.64s is there, as ntp-keygen links it: leave the group name out here", kind, l.opt.Host)
+			break
+		}
+	}
+	l.find("ntpkey_iffkey_"+l.opt.Ident, FindNoIdentity, fmt.Sprintf(text, l.opt.Ident))
 }
 
 func (l *loader) judgeValidity(name string, cert *Certificate) {
@@ -96,8 +130,8 @@ func (l *loader) judgeValidity(name string, cert *Certificate) {
 	case now.Before(cert.NotBefore):
 		l.find(name, FindNotYetValid, "valid from "+cert.NotBefore.UTC().Format(day))
 	case now.After(cert.NotAfter):
-		l.find(name, FindExpired, "expired on "+cert.NotAfter.UTC().Format(day)+"; make a new one with ntp-keygen")
+		l.find(name, FindExpired, "expired on "+cert.NotAfter.UTC().Format(day)+"; `keygen renew` makes a new one")
 	case cert.NotAfter.Sub(now) < expirySoon:
-		l.find(name, FindExpiresSoon, "expires on "+cert.NotAfter.UTC().Format(day)+"; make a new one with ntp-keygen")
+		l.find(name, FindExpiresSoon, "expires on "+cert.NotAfter.UTC().Format(day)+"; `keygen renew` makes a new one")
 	}
 }

@@ -110,7 +110,7 @@ func TestLoadHost(t *testing.T) {
 				t.Errorf("schemes %q, want %q", got, want)
 			}
 			for _, f := range h.Findings {
-				if f.Code != FindWeakKey && f.Code != FindWeakDigest {
+				if f.Code != FindWeakKey && f.Code != FindWeakDigest && f.Code != FindGroup {
 					findings = append(findings, f.Code)
 				}
 				if f.Text == "" || !strings.HasPrefix(f.File, "ntpkey_") {
@@ -298,5 +298,23 @@ func TestLoadHostCertificates(t *testing.T) {
 	}
 	if _, err = put(signed, stamp); !errors.Is(err, ErrCertificate) || !errors.Is(err, ErrSignature) {
 		t.Errorf("certificate with a signature of another key: %v", err)
+	}
+}
+
+// A group that is named without a key of it, and a name with a group, are
+// told; the key that ntp-keygen linked by the host is found.
+func TestFindingsOfGroups(t *testing.T) {
+	for _, c := range []struct{ dir, ident, code, text string }{
+		{"keys/iff-b512", "site", FindNoIdentity, "ntpkey_iffkey_tick is there"},
+		{"keys/tc-rsa512-md5", "site", FindNoIdentity, "no ntpkey_iffkey_site"},
+		{"keys/iff-group", "", FindGroup, "keygen -i grp"},
+	} {
+		h, err := LoadHost(os.DirFS(filepath.Join("testdata", c.dir)), HostOptions{Host: "tick", Ident: c.ident, Password: "serverpw"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(h.Findings, func(f Finding) bool { return f.Code == c.code && strings.Contains(f.Text, c.text) }) {
+			t.Errorf("%s: %+v", c.dir, h.Findings)
+		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 // Remedies for files that ntp-keygen writes, but nobody can use.
 const (
 	iffExport = "an export of ntp-keygen -e as PKCS #8, which has no place for the public value v; " +
-		"write it as traditional DSA PRIVATE KEY from the server's key file"
+		"`keygen repair --server-key FILE` mends it with the server's key file"
 	mvExport = "PKCS #8, which has no place for the public value; " +
 		"write a traditional DSA PRIVATE KEY from the numbers that ntp-keygen -d printed when it made the key"
 )

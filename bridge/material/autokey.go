@@ -171,7 +171,7 @@ func gradeOfCode(code string) Grade {
 	switch code {
 	case keyfile.FindExpired, keyfile.FindNotYetValid, keyfile.FindKeyMismatch:
 		return NotServed
-	case keyfile.FindWeakKey, keyfile.FindWeakDigest, keyfile.FindPassword:
+	case keyfile.FindWeakKey, keyfile.FindWeakDigest, keyfile.FindPassword, keyfile.FindGroup:
 		return Note
 	}
 	return Warning

@@ -53,6 +53,7 @@ const (
 	ReasonBudget                  // costly operation over its budget
 	ReasonTooLarge                // answer would be longer than allowed
 	ReasonMulticastSource         // source address that cannot be answered
+	ReasonNoGroup                 // Autokey request of a host without a group to one that has one
 	ReasonNTPDCookie              // Autokey cookie of an ntpd, whose seed is 0, outside a takeover
 	ReasonCount            = iota
 )
@@ -60,7 +61,7 @@ const (
 var reasonNames = [ReasonCount]string{
 	"ok", "short", "malformed", "version", "mode", "crypto-nak", "denied", "auth-required",
 	"rate-limited", "unknown-key", "key-address", "bad-mac", "not-enabled", "bad-field",
-	"unknown-cookie", "bad-authenticator", "budget", "too-large", "bad-source", "ntpd-cookie",
+	"unknown-cookie", "bad-authenticator", "budget", "too-large", "bad-source", "no-group", "ntpd-cookie",
 }
 
 // String returns the reason's name as used in logs and counters.

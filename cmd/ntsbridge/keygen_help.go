@@ -19,7 +19,10 @@ A fresh site:
                 keygen -i GROUP --password-file pw --export-password-file pw > ntpkey_mvkey_HOST
                 keygen -e --mv-client 1 -i GROUP --password-file pw > ntpkey_mvpar_GROUP
   PC            keygen -P --password-file pw; copy host key and certificate to the clients
-  client        keygen --password-file pw; put ntpkey_{iff,gq,mv}par_GROUP beside it
+  client        keygen -i GROUP --password-file pw; put ntpkey_{iff,gq,mv}par_GROUP
+                beside it. Of a server without -i: keygen --password-file pw
+A server made with -i has the name HOST@GROUP, and then drops every client
+whose own name has no group, without a word, as ntpd does: clients want -i, too.
 ntp.conf of the server: "crypto pw PASSWORD"; with -q for another host the
 password of that host. Of a client: "server HOST autokey ident GROUP".
 
