@@ -134,6 +134,19 @@ func (b *Bridge) inventoryAnswers() control.Inventory {
 		}}
 }
 
+// mruClients is how many clients mrulist tells, those seen last.
+const mruClients = 100_000
+
+// recentClients are the clients as ntpq's mrulist shows them.
+func (b *Bridge) recentClients() []control.MRUEntry {
+	recent := b.fleet.Recent(mruClients)
+	list := make([]control.MRUEntry, len(recent))
+	for i, r := range recent {
+		list[i] = control.MRUEntry{Addr: r.Addr, First: r.First, Last: r.Last, Count: r.Count, Mode: r.Mode, Version: r.Version}
+	}
+	return list
+}
+
 func keysOf(t *symkey.Table) map[uint32]string {
 	have := make(map[uint32]string, t.Len())
 	for k := range t.All() {

@@ -54,6 +54,9 @@ func (b *Bridge) open(p *parts) (err error) {
 		return err
 	}
 	b.fleet.Run()
+	if cfg.Fleet.Enabled {
+		b.query.SetMRU(b.recentClients)
+	}
 	options := serverOptions(cfg)
 	options.Clients = b.clients()
 	if b.server, err = server.New(options, p.state, unsynchronised); err != nil {

@@ -27,7 +27,12 @@ type Queries struct {
 	source  QuerySource
 	sources *access.Limiter
 	total   *access.Limiter
+	mru     mruList
 }
+
+// SetMRU makes mrulist answer from a list, in any order. It must be called
+// before the first query.
+func (q *Queries) SetMRU(list func() []MRUEntry) { q.mru.read = list }
 
 // NewQueries returns the answerer from a source.
 func NewQueries(source QuerySource) (*Queries, error) {
@@ -41,7 +46,11 @@ func NewQueries(source QuerySource) (*Queries, error) {
 	}
 	c.Clients = 1
 	total, err := access.NewLimiter(c)
-	return &Queries{source: source, sources: sources, total: total}, err
+	q := &Queries{source: source, sources: sources, total: total}
+	if _, err := rand.Read(q.mru.secret[:]); err != nil {
+		return nil, err
+	}
+	return q, err
 }
 
 // Admit implements server.Query.
@@ -53,7 +62,7 @@ func (q *Queries) Admit(mono int64, req *ntp.Request) bool {
 // Answer implements server.Query.
 func (q *Queries) Answer(now ntp.Timestamp, mono int64, clock *ntp.ClockState, req *ntp.Request) ([][]byte, ntp.Reason) {
 	from := req.From.Addr()
-	answer := Respond(q.source, now, clock, req.Packet)
+	answer := q.respond(now, clock, req)
 	if len(answer) == 0 {
 		return nil, ntp.ReasonMalformed
 	}
@@ -61,6 +70,20 @@ func (q *Queries) Answer(now ntp.Timestamp, mono int64, clock *ntp.ClockState, r
 		return nil, ntp.ReasonRateLimited
 	}
 	return answer, ntp.ReasonOK
+}
+
+// respond answers mrulist, which depends on who asks, or anything else.
+func (q *Queries) respond(now ntp.Timestamp, clock *ntp.ClockState, req *ntp.Request) [][]byte {
+	ask, e, ok := parseQuery(req.Packet)
+	operation := ask.head.REMOp & operationMask
+	if !ok || e != errNone || operation != opReadMRU && operation != opRequestNonce {
+		return Respond(q.source, now, clock, req.Packet)
+	}
+	w := newQueryWriter(&ask.head, clock.Leap)
+	if e := q.mru.answer(w, &ask, now, req.From.Addr()); e != errNone {
+		return [][]byte{w.failure(e)}
+	}
+	return w.finish()
 }
 
 // allow takes tokens for packets of an answer.

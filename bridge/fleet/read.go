@@ -10,6 +10,7 @@ import (
 	"ntsbridge/bridge/fleet/inventory"
 	"ntsbridge/bridge/fleet/report"
 	"ntsbridge/bridge/fleet/store"
+	"ntsbridge/bridge/ntp"
 )
 
 // readShare is how many places are read while the mutex is held.
@@ -184,3 +185,42 @@ func (f *Fleet) Import(list []inventory.Stored) (full int, err error) {
 	}
 	return full, nil
 }
+
+// Recent is a client as lists of the most recently used show it.
+type Recent struct {
+	Addr        netip.AddrPort
+	First, Last ntp.Timestamp
+	Count       uint64
+	Mode        ntp.Mode
+	Version     uint8
+}
+
+// Recent returns clients that have an address of their own, at most so many: those
+// seen last.
+func (f *Fleet) Recent(most int) []Recent {
+	f.Drain()
+	var list []Recent
+	_ = f.each(context.Background(), uint32(time.Now().Unix()), func(_ int, c *inventory.Client) {
+		if !c.Prefix.IsValid() || !c.Prefix.IsSingleIP() || len(c.Means) == 0 {
+			return
+		}
+		r := Recent{First: stamp(c.First), Last: stamp(c.Last)}
+		var last uint32
+		for i := range c.Means {
+			m := &c.Means[i]
+			r.Count += uint64(m.Answered) + m.Refusals()
+			if m.Last >= last {
+				last, r.Mode, r.Version = m.Last, m.Mode, m.Version
+				r.Addr = netip.AddrPortFrom(c.Prefix.Addr(), m.Port)
+			}
+		}
+		list = append(list, r)
+	})
+	if len(list) > most {
+		slices.SortFunc(list, func(a, b Recent) int { return cmp.Compare(b.Last, a.Last) })
+		list = list[:most]
+	}
+	return list
+}
+
+func stamp(seconds uint32) ntp.Timestamp { return ntp.TimestampFromUnix(int64(seconds), 0) }

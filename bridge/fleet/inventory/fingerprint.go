@@ -31,6 +31,7 @@ const (
 	ntpdatePrecision = -6
 	chronyPrecision  = 32 // also ntpsec's
 	sntpPoll         = 8
+	dscp             = 0xfc // of the type of service
 
 	shortOne = 1 << 16 // 1 s in short format
 
@@ -89,10 +90,10 @@ func (p *print) program(kind ntp.Kind) (name, why string) {
 		return Arduino, "reference identifier 1N14"
 	case p.prec < 0:
 		return p.withPrecision()
-	case p.prec == chronyPrecision && p.version() == 4 && p.poll == 0:
-		return Ntpsec, "precision 32, poll field 0"
+	case p.prec == chronyPrecision && p.version() == 4 && p.poll == 0 && (p.port == 123 || p.has(printTOS) && p.tos&dscp == 0xb8):
+		return Ntpsec, "precision 32, poll field 0, port 123 or DSCP 46"
 	case p.prec == chronyPrecision && p.version() == 4:
-		return Chrony, "precision 32, poll field set"
+		return Chrony, "precision 32" // poll field 0 too, if it polls each second
 	case p.prec == 0:
 		return p.withoutPrecision(kind)
 	}
@@ -135,7 +136,6 @@ func (p *print) withoutPrecision(kind ntp.Kind) (name, why string) {
 
 // byPort tells those apart that leave every field 0, by what lies below NTP.
 func (p *print) byPort() (name, why string) {
-	const dscp = 0xfc
 	tos := p.tos & dscp
 	if !p.has(printTOS) {
 		tos = 0

@@ -70,6 +70,10 @@ type Means struct {
 	Kissed     uint32
 	Reaction   string // to kisses: "", "pending", "ignored", "slower", "silent"
 
+	Port    uint16 // of its last packet
+	Mode    ntp.Mode
+	Version uint8
+
 	refused [reasonSlots]Refusal
 	gap     time.Duration // median of eight, 0: not known
 }
@@ -229,7 +233,7 @@ func (m *means) read(now uint32, o *Means) {
 	*o = Means{Kind: m.kind, Key: m.key, Scheme: m.scheme, MAC: m.mac, Proved: m.flags&meansProved != 0,
 		First: m.first, Last: m.last, Served: m.served, Answered: m.answered, Unanswered: m.unanswered,
 		Versions: versionNames[m.versions], Modes: m.modes, MinOctets: m.minOctets, MaxOctets: m.maxOctets,
-		Kisses: m.kisses, Kissed: m.kissed}
+		Kisses: m.kisses, Kissed: m.kissed, Port: m.print.port, Mode: m.print.mode(), Version: m.print.version()}
 	for i, r := range m.refused {
 		o.refused[i] = Refusal{reasonOf(r), r & reasonMask}
 	}
