@@ -186,7 +186,7 @@ func TestInventoryNamesEverybody(t *testing.T) {
 		{host: hosts["chrony46-nts30"], program: "chrony", means: "nts 30"},
 		{host: hosts["ntpsec-cmac"], program: "ntpsec", means: "symmetric 3"},
 		{host: hosts["ntpsec-nts"], program: "ntpsec", means: "nts 15"},
-		{host: hosts["ntpd-rs-nts"], program: "ntpd-rs", means: "nts 17"},
+		{host: hosts["ntpd-rs-nts"], program: "ntpd-rs", means: "nts 15"},
 	}
 	bridge, run := Program{Path: s.Server.(*bridge).program.Path}, filepath.Join(s.host.Dir, "run")
 	live := func() (map[string]seenClient, error) {
