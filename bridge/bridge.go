@@ -31,8 +31,9 @@ type Bridge struct {
 	ke      *nke.Server // nil: NTS is off
 	control *control.Server
 	fleet   *fleet.Fleet
-	query   *control.Queries     // of ntpq
-	events  control.SystemEvents // as it shows them
+	chronyc *control.ChronySocket // nil: it could not be made
+	query   *control.Queries      // of ntpq
+	events  control.SystemEvents  // as it shows them
 	options Options
 	started time.Time
 	failed  chan error

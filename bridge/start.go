@@ -67,6 +67,7 @@ func (b *Bridge) open(p *parts) (err error) {
 	if b.control, err = control.Listen(cfg.Control.Socket, b.reports(), b.log.Named("control")); err != nil {
 		return err
 	}
+	b.answerChronyc(cfg)
 	next, err := b.prepare(p)
 	if err != nil {
 		return err
@@ -101,6 +102,7 @@ func (b *Bridge) closeAll() error {
 	if b.control != nil {
 		errs = append(errs, b.control.Close())
 	}
+	errs = append(errs, b.chronyc.Close())
 	if b.ke != nil {
 		errs = append(errs, b.ke.Close())
 	}

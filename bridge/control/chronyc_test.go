@@ -1,9 +1,7 @@
 package control
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"fmt"
 	"io"
 	"math"
@@ -145,13 +143,6 @@ func TestChronycShowsTheSame(t *testing.T) {
 	}
 }
 
-// The numbers of chrony's command protocol, version 6.
-const (
-	askSources, askSource, askTracking, askStats, askName, askAuth, askSelect = 14, 15, 33, 34, 65, 67, 69
-	tellSources, tellSource, tellTracking, tellStats, tellName                = 2, 3, 5, 6, 19
-	tellAuth, tellSelect                                                      = 20, 23
-)
-
 // serve answers chronyc about a world until the test ends.
 func (w *world) serve(t *testing.T) (port int) {
 	t.Helper()
@@ -167,185 +158,23 @@ func (w *world) serve(t *testing.T) (port int) {
 			if err != nil {
 				return
 			}
-			clear(request[n:])
-			c.WriteToUDPAddrPort(w.answer(request), from)
+			c.WriteToUDPAddrPort(w.answer(request[:n]), from)
 		}
 	}()
 	return c.LocalAddr().(*net.UDPAddr).Port
 }
 
 func (w *world) answer(request []byte) []byte {
-	command, sequence := binary.BigEndian.Uint16(request[4:]), request[8:12]
-	index := int(binary.BigEndian.Uint32(request[20:]))
-	kind, body := uint16(0), wire{}
-	switch command {
-	case askSources:
-		kind = tellSources
-		body.put(uint32(len(w.sources)), uint32(0))
-	case askSource:
-		kind = tellSource
-		body.source(&w.sources[index])
-	case askTracking:
-		kind = tellTracking
-		body.tracking(&w.tracking)
-	case askStats:
-		kind = tellStats
-		body.stats(&w.stats[index])
-	case askName:
-		kind = tellName
-		body.put(w.nameOf(request[20:40]))
-	case askAuth:
-		kind = tellAuth
-		body.auth(w.authOf(request[20:40]))
-	case askSelect:
-		kind = tellSelect
-		body.selects(&w.selects[index])
-	}
-	head := wire{}
-	head.put(uint8(6), uint8(2), uint16(0), command, kind, [4]uint16{}, sequence, [2]uint32{})
-	return append(head.Bytes(), body.Bytes()...)
-}
-
-func (w *world) nameOf(address []byte) (name [256]byte) {
-	for _, s := range w.sources {
-		if bytes.Equal(wireAddress(s.Name, s.Address), address) && s.Name != s.Address {
-			copy(name[:], s.Name)
-		}
-	}
-	return name
-}
-
-func (w *world) authOf(address []byte) *AuthData {
-	for i := range w.auth {
-		if bytes.Equal(wireAddress(w.auth[i].Name, w.auth[i].Address), address) {
-			return &w.auth[i]
-		}
-	}
-	return &AuthData{}
-}
-
-// wire writes chrony's structures.
-type wire struct{ bytes.Buffer }
-
-func (b *wire) put(fields ...any) {
-	for _, f := range fields {
-		if err := binary.Write(b, binary.BigEndian, f); err != nil {
-			panic(err)
-		}
-	}
-}
-
-// floats writes numbers in chrony's format.
-func (b *wire) floats(all ...float64) {
-	for _, v := range all {
-		b.put(wireFloat(v))
-	}
-}
-
-const wireFraction = 24 // bits of the coefficient beside its sign
-
-// wireFloat returns a number in chrony's format: 7 bits of exponent, 25 of
-// coefficient.
-func wireFloat(v float64) uint32 {
-	fraction, exponent := math.Frexp(v)
-	c := int32(math.Round(math.Ldexp(fraction, wireFraction)))
-	if c == 0 {
-		return 0
-	}
-	if c == 1<<wireFraction || c == -1<<wireFraction {
-		c, exponent = c/2, exponent+1
-	}
-	return uint32(exponent+1)<<25 | uint32(c)&(1<<25-1)
+	return RespondChrony(func() *ChronyReports {
+		return &ChronyReports{Tracking: &w.tracking, Sources: w.sources, SourceStats: w.stats, AuthData: w.auth, SelectData: w.selects}
+	}, request)
 }
 
 // coarse is a number as chrony's format keeps it, so that rounding is not what
 // is compared.
 func coarse(v float64) float64 {
 	fraction, exponent := math.Frexp(v)
-	return math.Ldexp(math.Round(math.Ldexp(fraction, wireFraction)), exponent-wireFraction)
-}
-
-// wireAddress returns an address; a reference clock's letters stand for one.
-func wireAddress(name, address string) []byte {
-	var b wire
-	a, err := netip.ParseAddr(address)
-	switch {
-	case err != nil:
-		b.put(letters(name), [12]byte{}, uint16(1), uint16(0))
-	case a.Is4():
-		b.put(a.As4(), [12]byte{}, uint16(1), uint16(0))
-	default:
-		b.put(a.As16(), uint16(2), uint16(0))
-	}
-	return b.Bytes()
-}
-
-func letters(name string) (b [4]byte) {
-	copy(b[:], name)
-	return b
-}
-
-func (b *wire) source(s *Source) {
-	modes := []SourceMode{ModeServer, ModePeer, ModeReferenceClock}
-	states := []SourceState{StateSelected, StateUnusable, StateFalseticker, StateTooVariable, StateCombined, StateNotCombined}
-	b.put(wireAddress(s.Name, s.Address), int16(s.Poll), uint16(s.Stratum), uint16(slices.Index(states, s.State)),
-		uint16(slices.Index(modes, s.Mode)), uint16(0), uint16(s.Reach), uint32(s.LastRx))
-	b.floats(s.Measured, s.Offset, s.Error)
-	b.put(uint32(0))
-}
-
-func (b *wire) stats(s *SourceStats) {
-	if s.Address == "" {
-		b.put(letters(s.Name), [20]byte{})
-	} else {
-		b.put(uint32(0), wireAddress(s.Name, s.Address))
-	}
-	b.put(uint32(s.Samples), uint32(0), uint32(s.Span))
-	b.floats(s.Deviation, s.Frequency, s.Skew, s.Offset, 0)
-	b.put(uint32(0))
-}
-
-func (b *wire) auth(a *AuthData) {
-	modes := []AuthMode{AuthNone, AuthSymmetric, AuthNTS}
-	b.put(uint16(max(slices.Index(modes, a.Mode), 0)), a.Type, a.KeyID, uint16(a.KeyLength), uint16(a.Attempts), uint32(a.Last),
-		uint16(a.Cookies), uint16(a.CookieLength), uint16(a.NAKs), uint16(0), uint32(0))
-}
-
-func (b *wire) selects(s *SelectData) {
-	if s.Address == "" {
-		b.put(letters(s.Name), [20]byte{})
-	} else {
-		b.put(uint32(0), wireAddress(s.Name, s.Address))
-	}
-	authenticated := uint8(0)
-	if s.Authenticated {
-		authenticated = 1
-	}
-	b.put(s.State[0], authenticated, uint8(s.Leap), uint8(0), s.Configured.bits(), s.Effective.bits(), uint32(s.LastRx))
-	b.floats(*s.Score, s.Low, s.High)
-	b.put(uint32(0))
-}
-
-func (o Options) bits() (v uint16) {
-	for i, set := range []bool{o.NoSelect, o.Prefer, o.Trust, o.Require} {
-		if set {
-			v |= 1 << i
-		}
-	}
-	return v
-}
-
-func (b *wire) tracking(t *Tracking) {
-	b.put(uint32(t.ReferenceID))
-	if t.ReferenceAddress == "" {
-		b.put([20]byte{})
-	} else {
-		b.put(wireAddress("", t.ReferenceAddress))
-	}
-	at := t.referenceUnix()
-	b.put(uint16(t.Stratum), uint16(t.Leap), uint32(at.Unix()>>32), uint32(at.Unix()), uint32(at.Nanosecond()))
-	b.floats(-t.SystemOffset, t.LastOffset, t.RMSOffset, t.Frequency, t.Residual, t.Skew, t.RootDelay, t.RootDispersion, t.UpdateInterval)
-	b.put(uint32(0))
+	return math.Ldexp(math.Round(math.Ldexp(fraction, chronyFraction)), exponent-chronyFraction)
 }
 
 // worlds are what is shown: everything usual, and everything that columns may

@@ -182,3 +182,47 @@ func TestClockItself(t *testing.T) {
 		t.Errorf("not synchronised: %d", n)
 	}
 }
+
+// Of two sources that differ nobody can tell which is wrong until the third is
+// heard, or is known not to answer.
+func TestFirstSeconds(t *testing.T) {
+	two := func(third SourceSnapshot) *Snapshot {
+		s := everything()
+		s.Sources = []SourceSnapshot{s.Sources[0], s.Sources[1], third}
+		for i := range 2 {
+			f := *s.Sources[i].Follow
+			f.State, f.Rule = discipline.Falseticker, discipline.NoMajority
+			s.Sources[i].Follow = &f
+		}
+		return s
+	}
+	awaited := SourceSnapshot{ID: 3, Name: "third.example", HostMode: ntp.ModeClient}
+	for _, c := range []struct {
+		name   string
+		change func(*SourceSnapshot)
+		state  SourceState
+		letter string
+		tally  Selection
+	}{
+		{"not asked yet", func(*SourceSnapshot) {}, StateUnusable, "W", SelectReject},
+		{"asked", func(s *SourceSnapshot) { s.Status = &source.Status{Counts: source.Counts{Sent: 1}} }, StateUnusable, "W", SelectReject},
+		{"silent", func(s *SourceSnapshot) { s.Status = &source.Status{Counts: source.Counts{Sent: 9}} }, StateFalseticker, "x", SelectFalsetick},
+		{"refused", func(s *SourceSnapshot) { s.Why = "no such host" }, StateFalseticker, "x", SelectFalsetick},
+		{"never followed", func(s *SourceSnapshot) { s.Options.NoSelect = true }, StateFalseticker, "x", SelectFalsetick},
+	} {
+		third := awaited
+		c.change(&third)
+		s := two(third)
+		for i := range 2 {
+			if got := s.SourceList()[i].State; got != c.state {
+				t.Errorf("%s: state %s, want %s", c.name, got, c.state)
+			}
+			if got := s.SelectDataList()[i].State; got != c.letter {
+				t.Errorf("%s: letter %s, want %s", c.name, got, c.letter)
+			}
+			if got := s.Associations()[i].Status.Selection; got != c.tally {
+				t.Errorf("%s: tally %d, want %d", c.name, got, c.tally)
+			}
+		}
+	}
+}

@@ -111,6 +111,9 @@ func (s *Snapshot) tally(from *SourceSnapshot, v *Association) {
 	if from.Clock == nil {
 		v.HostPoll = uint8(max(f.Poll, 0))
 	}
+	if s.waits(f) {
+		v.Status.Selection = SelectReject
+	}
 	if f.State == discipline.Selected && s.follows(f) {
 		v.Status.Selection = SelectSystemPeer
 	}

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"slices"
 	"time"
 
 	"ntsbridge/autokey"
@@ -113,6 +114,9 @@ func (s *Snapshot) source(from *SourceSnapshot) Source {
 	if why := whyNot(&f.SourceStatus); f.State != discipline.Unusable || v.Why == "" {
 		v.Why = why
 	}
+	if s.waits(f) {
+		v.State, v.Why = StateUnusable, "waits until more sources have answered: no majority can be told yet"
+	}
 	if f.Age >= 0 {
 		v.LastRx = int64(f.Age.Seconds())
 	}
@@ -120,6 +124,23 @@ func (s *Snapshot) source(from *SourceSnapshot) Source {
 		v.Offset, v.Error = s.ahead(f), f.Distance
 	}
 	return v
+}
+
+// firstRequests is how many requests without an answer make a source one that
+// the others do not wait for any more.
+const firstRequests = 4
+
+// waits reports whether a source is outvoted only because others were not heard
+// yet: with two that differ nobody can tell which is wrong.
+func (s *Snapshot) waits(f *FollowedByClock) bool {
+	if f.State != discipline.Falseticker || f.Rule != discipline.NoMajority {
+		return false
+	}
+	return slices.ContainsFunc(s.Sources, func(o SourceSnapshot) bool {
+		heard := o.Follow != nil && o.Follow.Samples > 0
+		asked := o.Status != nil && (o.Status.Err != nil || o.Status.Sent >= firstRequests)
+		return o.timed() && !heard && !asked && o.Why == "" && !o.Options.NoSelect && o.Clock == nil
+	})
 }
 
 // measured fills in what the last measurement said.
@@ -184,8 +205,11 @@ func (s *Snapshot) selectData(from *SourceSnapshot) SelectData {
 	if f == nil {
 		return v
 	}
-	if v.State = selectLetters[f.State]; line.State == StateSelected {
+	switch v.State = selectLetters[f.State]; {
+	case line.State == StateSelected:
 		v.State = "*"
+	case s.waits(f):
+		v.State = "W"
 	}
 	if f.Samples > 0 {
 		v.Low, v.High = s.ahead(f)-f.Distance, s.ahead(f)+f.Distance
