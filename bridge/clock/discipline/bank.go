@@ -27,9 +27,11 @@ const (
 	// startFrequency is the deviation of an unknown oscillator's frequency,
 	// s/s: data sheets promise 100 ppm and less.
 	startFrequency = 100e-6
-	// maxFrequency bounds the frequency of any hypothesis, s/s: 500 ppm is
-	// what the kernel can correct, the rest is for the estimate to pass over.
-	maxFrequency = 550e-6
+	// beyondDrift and beyondPart are by how much a hypothesis may be beyond the
+	// largest frequency that is corrected, s/s and as a part of it: the
+	// estimate is to pass over it, or one could not tell.
+	beyondDrift = 50e-6
+	beyondPart  = 0.1
 	// strikesOut is how many samples in a row must contradict all hypotheses
 	// on the same side before the clock is believed to have jumped. One may
 	// be an accident, two a coincidence.
@@ -63,14 +65,19 @@ type bank struct {
 	strikes int     // contradicting samples in a row, signed by their side
 	agreed  float64 // time of the last sample that did not contradict
 	samples int
+	limit   float64 // of any hypothesis' frequency, s/s
 }
+
+// newBank returns a bank for oscillators whose frequency is corrected up to a
+// limit, s/s.
+func newBank(maxDrift float64) *bank { return &bank{limit: maxDrift*(1+beyondPart) + beyondDrift} }
 
 // newOwnBank returns the bank of one source: each wander with each family.
 // Each hypothesis must live through the past on its own: were the families
 // mixed in each filter, a wrong one could spoil the state by which the right
 // one is judged.
-func newOwnBank() *bank {
-	b := &bank{}
+func newOwnBank(maxDrift float64) *bank {
+	b := newBank(maxDrift)
 	for _, w := range ownWanders {
 		for f := range families {
 			b.members = append(b.members, &hypothesis{kalman: newKalman(w), noise: f})
@@ -80,8 +87,8 @@ func newOwnBank() *bank {
 }
 
 // newJointBank returns the bank which all selected sources feed.
-func newJointBank() *bank {
-	b := &bank{}
+func newJointBank(maxDrift float64) *bank {
+	b := newBank(maxDrift)
 	for _, w := range wanders {
 		b.members = append(b.members, &hypothesis{kalman: newKalman(w), noise: families})
 	}
@@ -225,7 +232,7 @@ func (b *bank) average() {
 			m.weight = math.Inf(-1)
 			continue
 		}
-		m.mean[frequency] = min(max(m.mean[frequency], -maxFrequency), maxFrequency)
+		m.mean[frequency] = min(max(m.mean[frequency], -b.limit), b.limit)
 		if m.weight > leastWeight {
 			m.share = math.Exp(m.weight)
 			sum += m.share

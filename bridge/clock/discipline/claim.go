@@ -21,7 +21,26 @@ type claim struct {
 
 // growth is how fast the error may grow without our seeing it.
 func (c *claim) growth() float64 {
-	return max(c.config.Drift, driftDeviations*math.Sqrt(c.joint.yVar))
+	return max(c.config.Drift, driftDeviations*math.Sqrt(c.joint.yVar), c.youngGrowth())
+}
+
+// youngGrowth is what the first samples leave open of an oscillator of which
+// nothing was known before: the prior is for usual ones. What bounds the error
+// at two times bounds the frequency between them.
+func (c *claim) youngGrowth() float64 {
+	if c.joint.restored {
+		return 0
+	}
+	least := c.config.MaxDrift
+	for _, s := range c.survivors {
+		if s.veteran {
+			return 0
+		}
+		if y, bound, ok := s.slope(); ok {
+			least = min(least, math.Abs(y-c.joint.y)+bound)
+		}
+	}
+	return least
 }
 
 // bound returns how far the joint estimate may be from the truth by one

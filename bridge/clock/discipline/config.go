@@ -31,6 +31,10 @@ type Config struct {
 	// StartSlew bounds it until the first offset is corrected, s/s; 0:
 	// MaxSlew. Above 500e-6 it needs the kernel's tick; chrony's is 0.0833.
 	StartSlew float64
+	// MaxDrift bounds the frequency of the oscillator that is believed and
+	// corrected, s/s (10e-3; chrony's maxdrift). Beyond 500e-6 the kernel's
+	// tick does it. An oscillator beyond it is not called synchronised.
+	MaxDrift float64
 	// Selection may change while the discipline runs.
 	Selection
 	// MinDispersion is the least root dispersion served, s: the precision of
@@ -67,14 +71,15 @@ type Selection struct {
 func DefaultConfig() Config {
 	return Config{
 		StepThreshold: 1, StepUpdates: 3, StepOut: 300, Panic: 1000,
-		MaxSlew: 500e-6, MinDispersion: 1e-6, Drift: 15e-6,
+		MaxSlew: 500e-6, MaxDrift: 10e-3, MinDispersion: 1e-6, Drift: 15e-6,
 		StampNoise: 50e-9, PollGrowth: 1.28, ForeignTolerance: 50e-6,
 		Selection: Selection{MaxDistance: 3, MinSources: 1},
 	}
 }
 
-// maxTickSlew is what the kernel's tick can do, s/s: 10 %, less a reserve.
-const maxTickSlew = 0.09
+// maxTickRate is what the kernel's tick can do, s/s: 10 %. The frequency comes
+// first, a slew has what is left.
+const maxTickRate = 0.1
 
 func (c *Config) check() error {
 	for _, f := range []struct {
@@ -83,8 +88,9 @@ func (c *Config) check() error {
 		from, upTo float64
 	}{
 		{"StepThreshold", c.StepThreshold, 0, 1e9}, {"StepOut", c.StepOut, 0, 1e6},
-		{"Panic", c.Panic, 1e-3, 1e10}, {"MaxSlew", c.MaxSlew, 1e-9, maxTickSlew},
-		{"StartSlew", c.StartSlew, 0, maxTickSlew}, {"MaxDistance", c.MaxDistance, 1e-6, 16},
+		{"Panic", c.Panic, 1e-3, 1e10}, {"MaxSlew", c.MaxSlew, 1e-9, maxTickRate},
+		{"StartSlew", c.StartSlew, 0, maxTickRate}, {"MaxDistance", c.MaxDistance, 1e-6, 16},
+		{"MaxDrift", c.MaxDrift, 1e-6, maxTickRate / 2},
 		{"MinDispersion", c.MinDispersion, 0, 16}, {"Drift", c.Drift, 1e-9, 1e-2},
 		{"StampNoise", c.StampNoise, 1e-9, 1}, {"PollGrowth", c.PollGrowth, 1.001, 100},
 		{"ForeignTolerance", c.ForeignTolerance, 1e-7, 1},

@@ -40,8 +40,6 @@ const (
 	startDone  = 1e-4
 	// frequencyDeviations bounds a change of the frequency.
 	frequencyDeviations = 5
-	// frequencyLimit is what we correct of the oscillator, s/s (adjtimex).
-	frequencyLimit = 500e-6
 )
 
 // controller is the control loop.
@@ -55,6 +53,7 @@ type controller struct {
 
 	trustworthy bool // a selected sample has come since start, step or gap
 	panicked    bool
+	beyond      bool // the oscillator is beyond MaxDrift
 	panicSpent  bool
 
 	running   bool
@@ -93,6 +92,7 @@ func (c *controller) decide(r Reading) Action {
 		return Action{Rate: c.baseRate()}
 	}
 	c.follow(at)
+	c.limited()
 	c.persist(e, at)
 	if c.joint.fresh {
 		c.updates++
@@ -111,18 +111,33 @@ func (c *controller) decide(r Reading) Action {
 func (c *controller) idleRate(r Reading) float64 {
 	switch {
 	case c.joint.startYVar < startFrequency*startFrequency:
-		return -min(max(c.joint.startY, -frequencyLimit), frequencyLimit)
+		return -c.within(c.joint.startY)
 	case c.running:
 		return c.command.Rate
 	}
-	return min(max(r.Rate, -frequencyLimit), frequencyLimit)
+	return c.within(r.Rate)
+}
+
+// within bounds a frequency by what is corrected.
+func (c *controller) within(y float64) float64 {
+	return min(max(y, -c.config.MaxDrift), c.config.MaxDrift)
+}
+
+// limited notes whether the oscillator is beyond what is corrected: then the
+// clock drifts away from us, whatever we know of it.
+func (c *controller) limited() {
+	beyond := c.joint.started && math.Abs(c.joint.y) > c.config.MaxDrift
+	if beyond && !c.beyond {
+		c.journal.event(EventDriftLimit, c.joint.y)
+	}
+	c.beyond = beyond
 }
 
 // baseRate is the rate that stops the system clock from drifting. The
 // frequency is in error per second of the base, not of true time, so no
 // quotient 1/(1+y) enters: at 450 ppm it would be wrong by 0.2 ppm.
 func (c *controller) baseRate() float64 {
-	return -min(max(c.y, -frequencyLimit), frequencyLimit)
+	return -c.within(c.y)
 }
 
 // follow takes over the estimate's frequency, but not by more than was
@@ -130,6 +145,9 @@ func (c *controller) baseRate() float64 {
 func (c *controller) follow(at float64) {
 	_, y := c.joint.estimate(at)
 	limit := frequencyDeviations * c.yBound
+	if c.joint.corrected {
+		limit, c.joint.corrected = math.Inf(1), false
+	}
 	c.y += min(max(y-c.y, -limit), limit)
 	c.yBound = math.Sqrt(c.joint.yVar)
 }
@@ -148,6 +166,7 @@ func (c *controller) slew(e, at float64) float64 {
 		}
 		limit = max(limit, c.config.StartSlew)
 	}
+	limit = min(limit, maxTickRate-math.Abs(c.baseRate()))
 	return min(max(e/max(t, 1), -limit), limit)
 }
 
@@ -215,7 +234,7 @@ func (c *controller) step(e float64) Action {
 // exit returns what to leave behind: the frequency, and no slew.
 func (c *controller) exit() Action {
 	if !c.started {
-		return Action{Rate: min(max(c.command.Rate, -frequencyLimit), frequencyLimit)}
+		return Action{Rate: c.within(c.command.Rate)}
 	}
 	return Action{Rate: c.baseRate()}
 }

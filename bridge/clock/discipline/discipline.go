@@ -35,7 +35,7 @@ func New(c Config) (*Discipline, error) {
 		return nil, err
 	}
 	d := &Discipline{config: c}
-	d.joint = jointFilter{bank: newJointBank(), roster: &d.roster, journal: &d.journal, startYVar: startFrequency * startFrequency}
+	d.joint = jointFilter{bank: newJointBank(c.MaxDrift), config: &d.config, roster: &d.roster, journal: &d.journal, startYVar: startFrequency * startFrequency}
 	d.polling = polling{config: &d.config, roster: &d.roster, joint: &d.joint}
 	d.selection = selection{config: &d.config, roster: &d.roster, polling: &d.polling, joint: &d.joint, gather: gathering, held: true, why: NobodyUsable}
 	d.claim = claim{config: &d.config, joint: &d.joint}
@@ -55,7 +55,7 @@ func (d *Discipline) AddSource(id SourceID, c SourceConfig) error {
 		d.poll = c.MinPoll
 	}
 	d.poll = min(d.poll, c.MinPoll)
-	d.sources = append(d.sources, newSource(id, c))
+	d.sources = append(d.sources, newSource(id, c, d.config.MaxDrift))
 	return nil
 }
 
@@ -73,7 +73,7 @@ func (d *Discipline) Sample(x Sample) Verdict {
 	if s == nil || s.refused {
 		return UnknownSource
 	}
-	verdict := x.examine(s.last, &d.config, s.deviation(&d.config))
+	verdict := x.examine(s.last, &d.config, s.deviation(&d.config), d.mostFrequency(s))
 	if verdict == Disordered || verdict == NegativeDelay {
 		return verdict
 	}
@@ -97,7 +97,8 @@ func (d *Discipline) take(s *source, x *Sample) {
 		d.begin(x)
 	}
 	at := d.seconds(x.T1) + x.T4.since(x.T1)/2
-	delay := x.T4.since(x.T1)*(1-d.frequencyNow(s)) - float64(x.T3-x.T2)/1e9
+	round, turn := x.T4.since(x.T1), float64(x.T3-x.T2)/1e9
+	delay := round*(1-d.frequencyNow(s)) - turn
 	offset := float64(middle(int64(x.T1), int64(x.T4))-middle(x.T2, x.T3)-d.epoch)/1e9 -
 		s.config.Asymmetry*delay - s.config.Offset.Seconds()
 	s.header = *x
@@ -108,7 +109,7 @@ func (d *Discipline) take(s *source, x *Sample) {
 		d.joint.rerouted(s, c)
 	}
 	k := kept{
-		at: at, delay: delay, path: s.path, distance: max(delay, 0)/2 + s.upstream() + 4*s.deviation(&d.config),
+		at: at, round: round, turn: turn, delay: delay, path: s.path, distance: max(delay, 0)/2 + s.upstream() + 4*s.deviation(&d.config),
 		sample: sample{offset: offset, noise: s.variance(&d.config), misled: max(delay/2, leastRange) + s.upstream()},
 	}
 	s.judge(&k, &d.config)
@@ -146,6 +147,14 @@ func (d *Discipline) allYoung() bool {
 		}
 	}
 	return true
+}
+
+// mostFrequency bounds what the oscillator's frequency can be.
+func (d *Discipline) mostFrequency(s *source) float64 {
+	if d.joint.started || s.veteran {
+		return math.Abs(d.frequencyNow(s)) + startFrequency
+	}
+	return d.config.MaxDrift + startFrequency
 }
 
 // frequencyNow is the best estimate of the frequency for a source's delays.
@@ -247,14 +256,14 @@ func (d *Discipline) expire(r Reading) {
 // force stays.
 func (d *Discipline) reset() {
 	for _, s := range d.sources {
-		s.forget()
+		s.forget(d.config.MaxDrift)
 		s.state = Unusable
 	}
-	d.joint.bank, d.joint.slots = newJointBank(), d.joint.slots[:0]
+	d.joint.bank, d.joint.slots = newJointBank(d.config.MaxDrift), d.joint.slots[:0]
 	d.selected, d.claim.survivors, d.claim.candidates = d.selected[:0], d.claim.survivors[:0], d.claim.candidates[:0]
 	d.begun, d.trustworthy, d.started, d.joint.fresh = false, false, false, false
 	d.gather = gathering
-	d.joint.startY, d.joint.startYVar = d.y, 1e-12
+	d.joint.startY, d.joint.startYVar, d.joint.restored = d.y, 1e-12, true
 }
 
 // Poll returns the poll exponent that suits a source now, log2 s, within its

@@ -25,11 +25,14 @@ const reconciled = 1.0 / 8
 // jointFilter is the filter that all selected sources feed.
 type jointFilter struct {
 	*bank
+	config    *Config
 	roster    *roster
 	journal   *journal
 	slots     []*path // which path each bias state belongs to
 	startY    float64 // frequency to start with
 	startYVar float64
+	restored  bool      // they are of the last run, or of a past that counts
+	corrected bool      // startY, of an oscillator beyond what was expected: the last estimate was worth nothing
 	priors    []float64 // weights of the wanders to start with; nil: equal
 	fresh     bool      // fed since the last tick
 	fedAt     float64   // s
@@ -55,7 +58,7 @@ func (j *jointFilter) begin(each int) {
 		j.replay = s.keptSamples(j.replay, each)
 	}
 	slices.SortFunc(j.replay, func(a, b keptOf) int { return cmp.Compare(a.at, b.at) })
-	j.bank, j.slots = newJointBank(), j.slots[:0]
+	j.bank, j.slots = newJointBank(j.config.MaxDrift), j.slots[:0]
 	for _, s := range j.roster.sources {
 		s.path.slot, s.strikes, s.against = -1, 0, 0
 		if s.former != nil {
@@ -63,6 +66,9 @@ func (j *jointFilter) begin(each int) {
 		}
 	}
 	first := &j.replay[0]
+	if y := first.source.startY; !j.restored && y != j.startY {
+		j.startY, j.corrected = y, true
+	}
 	j.bank.start(first.at, first.sample.offset, math.Sqrt(first.sample.half*first.sample.half+first.sample.noise), j.startY, j.startYVar)
 	for i, w := range j.priors {
 		j.members[i].weight = max(w/2, leastWeight) // half believed: the machine may have changed
@@ -90,6 +96,11 @@ func (j *jointFilter) restart() {
 			best = s
 		}
 	}
+	if !best.veteran { // there is no other world yet
+		j.begin(recentSamples)
+		return
+	}
+	j.restored = true
 	j.startY, j.startYVar = best.own.y, best.own.yVar+1e-14
 	j.begin(1)
 }

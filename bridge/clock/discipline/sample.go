@@ -63,13 +63,14 @@ const (
 )
 
 // examine checks what needs no history but the last sample of the source.
-func (s *Sample) examine(last Instant, c *Config, noise float64) Verdict {
+// frequency is what the oscillator's can be at most, s/s.
+func (s *Sample) examine(last Instant, c *Config, noise, frequency float64) Verdict {
 	round, turn := s.T4.since(s.T1), float64(s.T3-s.T2)/1e9
 	distance := s.RootDelay/2 + s.RootDispersion
 	switch {
 	case s.T2 < -maxTime || s.T3 > maxTime || s.T1 <= last || s.T4 < s.T1 || s.T3 < s.T2 || round > maxExchange || turn > maxTurnaround:
 		return Disordered
-	case round-turn < -(8*noise + maxFrequency*round):
+	case round-turn < -(8*noise + frequency*round):
 		return NegativeDelay
 	case s.Leap == ntp.LeapUnknown || s.Stratum == 0 && s.T1 != s.T4 || s.Stratum >= ntp.StratumUnsynchronised-1:
 		return NotSynchronised

@@ -30,13 +30,14 @@ func (d *Discipline) Save(r Reading) (Saved, bool) {
 // Restore starts with what was saved, before the first sample. What is out of
 // range is ignored, and it says so by false.
 func (d *Discipline) Restore(s Saved, now int64) bool {
-	if d.begun || !(math.Abs(s.Frequency) <= frequencyLimit) || !(s.Variance >= 0) || math.IsInf(s.Variance, 0) {
+	if d.begun || !(math.Abs(s.Frequency) <= d.config.MaxDrift) || !(s.Variance >= 0) || math.IsInf(s.Variance, 0) {
 		return false
 	}
 	variance := s.Variance + doubt*doubt
 	if d.weighted(s.Weights) {
 		variance += d.walk() * max(float64(now-s.At)/1e9, 0)
 	}
+	d.joint.restored = true
 	d.joint.startY, d.joint.startYVar = s.Frequency, min(variance, startFrequency*startFrequency)
 	return true
 }

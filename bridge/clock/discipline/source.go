@@ -14,6 +14,8 @@ const recentSamples = 8
 // kept is an accepted sample with what bounds its truth.
 type kept struct {
 	at       float64 // s of the base
+	round    float64 // s of the base: from sending to arrival
+	turn     float64 // s: of it at the source
 	delay    float64 // s
 	sample   sample
 	path     *path
@@ -86,6 +88,7 @@ type source struct {
 	config SourceConfig
 
 	own      *bank
+	startY   float64 // frequency that the bank was started with
 	path     *path   // the route in use
 	former   *path   // the one before
 	observed float64 // variance of the innovations of its own bank, s^2
@@ -113,15 +116,15 @@ type source struct {
 	interval struct{ lo, hi float64 }
 }
 
-func newSource(id SourceID, c SourceConfig) *source {
+func newSource(id SourceID, c SourceConfig, maxDrift float64) *source {
 	s := &source{id: id, config: c, leastNow: c.MinPoll, last: math.MinInt64}
-	s.forget()
+	s.forget(maxDrift)
 	return s
 }
 
 // forget drops all that was measured.
-func (s *source) forget() {
-	s.own, s.path, s.former = newOwnBank(), &path{slot: -1}, nil
+func (s *source) forget(maxDrift float64) {
+	s.own, s.path, s.former, s.startY = newOwnBank(maxDrift), &path{slot: -1}, nil, 0
 	s.count, s.strikes, s.observed, s.against, s.veteran = 0, 0, 0, 0, false
 }
 
@@ -239,11 +242,65 @@ func (s *source) learn(c *Config) {
 		s.teach(s.latest(), s.deviation(c))
 		return
 	}
+	y := s.farFrequency()
+	for range mostStarts {
+		s.remeasure(y)
+		s.replay(c)
+		if y = s.own.y; math.Abs(y-s.startY) < startAgain*startFrequency {
+			return
+		}
+	}
+}
+
+// A young source's filter is started anew from the frequency that it found
+// where that is so far from the one before that the prior drew it there too
+// slowly: startAgain of the prior's deviations. The oscillators of boards and
+// virtual machines are up to 2000 ppm off.
+const (
+	startAgain = 2
+	mostStarts = 3
+)
+
+// replay feeds the source's own bank with all that is kept.
+func (s *source) replay(c *Config) {
 	s.own.started = false
 	for i := range s.count {
 		k := &s.recent[i]
 		s.judge(k, c)
 		s.observe(k)
+	}
+}
+
+// slope is the frequency that the kept samples of a young source show, and how
+// far it may be wrong by what bounds each: false with fewer than two.
+func (s *source) slope() (y, bound float64, ok bool) {
+	if s.count < 2 || s.veteran {
+		return 0, 0, false
+	}
+	first, last := &s.recent[0], s.latest()
+	t := last.at - first.at
+	return (last.sample.offset - first.sample.offset) / t, (first.distance + last.distance) / t, true
+}
+
+// farFrequency is the frequency of an oscillator that is certainly beyond what
+// the prior expects; else 0.
+func (s *source) farFrequency() float64 {
+	if y, bound, ok := s.slope(); ok && math.Abs(y) > bound+startAgain*startFrequency {
+		return min(max(y, -s.own.limit), s.own.limit)
+	}
+	return 0
+}
+
+// remeasure computes all delays anew for another frequency.
+func (s *source) remeasure(y float64) {
+	if y == s.startY || s.former != nil {
+		return
+	}
+	s.startY, s.path.window = y, delayWindow{}
+	for i := range s.count {
+		k := &s.recent[i]
+		k.delay = k.round*(1-s.startY) - k.turn
+		s.path.window.add(k.at, k.delay)
 	}
 }
 
@@ -254,7 +311,7 @@ func (s *source) latest() *kept { return &s.recent[(s.count-1)%recentSamples] }
 func (s *source) observe(k *kept) {
 	z := &k.sample
 	if !s.own.started {
-		s.own.start(k.at, z.offset, math.Sqrt(z.half*z.half+z.noise), 0, startFrequency*startFrequency)
+		s.own.start(k.at, z.offset, math.Sqrt(z.half*z.half+z.noise), s.startY, startFrequency*startFrequency)
 		s.observed = z.spread
 		return
 	}

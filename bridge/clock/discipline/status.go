@@ -52,7 +52,7 @@ func (d *Discipline) Status(r Reading) Status {
 	honest := best.header.RootDispersion + deviation + d.config.Drift*max(at-best.lastAt, 0)
 	st.RootDispersion = max(total-st.RootDelay/2, honest, d.config.MinDispersion)
 	st.Source, st.Reference = best.id, d.instant(d.joint.fedAt)
-	if d.trustworthy && !d.panicked && st.Distance() <= d.config.MaxDistance {
+	if d.trustworthy && !d.panicked && !d.beyond && st.Distance() <= d.config.MaxDistance {
 		st.Synchronised, st.Leap, st.Stratum = true, d.leap, best.header.Stratum+1
 	}
 	st.RootDispersion = min(st.RootDispersion, maxDispersion)
@@ -75,13 +75,14 @@ type Tracking struct {
 	Foreign        int  // changes of the clock by others
 	Held           bool // nobody may be followed,
 	Why            Rule // then: by this rule
+	Beyond         bool // the oscillator is beyond Config.MaxDrift
 }
 
 // Tracking returns the report at a reading.
 func (d *Discipline) Tracking(r Reading) Tracking {
 	t := Tracking{
 		Status: d.Status(r), LastOffset: d.joint.residual, RMSOffset: d.stats.rms, UpdateInterval: d.stats.interval,
-		Poll: d.poll, Updates: d.updates, Steps: d.steps, Foreign: d.foreign, Held: d.selection.held, Why: d.selection.why,
+		Poll: d.poll, Updates: d.updates, Steps: d.steps, Foreign: d.foreign, Held: d.selection.held, Why: d.selection.why, Beyond: d.beyond,
 	}
 	if !d.joint.started {
 		return t

@@ -142,7 +142,7 @@ func (a *auditor) Tick(r Reading) Command {
 	if a.ticks <= 302 {
 		limit = max(limit, a.policy.StartSlew)
 	}
-	if !(math.Abs(c.Rate) <= limit+500e-6+1e-9) {
+	if !(math.Abs(c.Rate) <= limit+a.policy.MaxDrift+1e-9) {
 		a.fault("rate", "%v", c.Rate)
 	}
 	a.step(c, before, after)

@@ -27,6 +27,7 @@ func Field() []Fielded {
 	var list []Fielded
 	list = append(list, clocksGoWrong()...)
 	list = append(list, oneSidedQueues()...)
+	list = append(list, farOscillators()...)
 	return list
 }
 
@@ -96,6 +97,25 @@ func clocksGoWrong() []Fielded {
 	list := []Fielded{
 		{Scenario: wrong, Worst: 200e-6}, {Scenario: roll, Worst: 200e-6}, {Scenario: preferred, Worst: 1e-3},
 		{Scenario: keys, Worst: 200e-6}, {Scenario: dead, Worst: 300e-6}, {Scenario: mute, Worst: 300e-6}, {Scenario: bad, Worst: 300e-6},
+	}
+	return list
+}
+
+// farOscillators are those of boards and virtual machines, beyond the 500 ppm
+// of the kernel's frequency.
+func farOscillators() []Fielded {
+	var list []Fielded
+	for _, x := range []struct {
+		name string
+		y    float64
+	}{{"f+490ppm", 490e-6}, {"f+530ppm", 530e-6}, {"f+600ppm", 600e-6}, {"f+1000ppm", 1000e-6}, {"f-800ppm", -800e-6}, {"f+1944ppm", 1944e-6}, {"f-5000ppm", -5000e-6}} {
+		s := three(x.name)
+		s.Length, s.Oscillator.Frequency = 30000, x.y
+		f := Fielded{Scenario: s, Chrony: 20e-6, Most: 10.4e-6, Honest: 1.5}
+		if math.Abs(x.y) > 1000e-6 {
+			f.Chrony = 0 // not measured
+		}
+		list = append(list, f)
 	}
 	return list
 }
