@@ -107,7 +107,7 @@ func TestDriftFiles(t *testing.T) {
 func TestBrokenFiles(t *testing.T) {
 	w := newWorld(t, 1)
 	w.config.DriftFile = filepath.Join(w.dir, "drift")
-	for path, text := range map[string]string{w.config.StateFile: `{"version":1,"frequency_ppm":700,"synchronised":"2026-01-01T00:00:00Z"}`, w.config.DriftFile: "fast\n"} {
+	for path, text := range map[string]string{w.config.StateFile: `{"version":1,"frequency_ppm":700000,"synchronised":"2026-01-01T00:00:00Z"}`, w.config.DriftFile: "fast\n"} {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -116,7 +116,7 @@ func TestBrokenFiles(t *testing.T) {
 		t.Errorf("state %+v, %v: what is in range counts", s, err)
 	}
 	w.must(time.Hour)
-	w.wantLogged("state of the clock is not used", "700 ppm is out of range", "drift file is not used")
+	w.wantLogged("state of the clock is not used", "700000 ppm is out of range", "drift file is not used")
 	w.wantWithin(1e-3)
 	if s, err := clock.ReadState(w.config.StateFile); err != nil || !s.Known {
 		t.Errorf("not mended: %+v, %v", s, err)

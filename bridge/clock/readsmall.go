@@ -21,8 +21,8 @@ func readSmall(path string, most int64) ([]byte, error) {
 }
 
 func checkFrequency(frequency, skew float64) error {
-	if !(math.Abs(frequency) <= maxFrequency) {
-		return fmt.Errorf("frequency %.6g ppm is out of range, -500 to 500", frequency*1e6)
+	if !(math.Abs(frequency) <= maxRate) {
+		return fmt.Errorf("frequency %.6g ppm is out of range, -100000 to 100000", frequency*1e6)
 	}
 	if !(skew >= 0 && skew <= mostSkew) {
 		return fmt.Errorf("skew %.6g ppm is out of range, 0 to 1000", skew*1e6)

@@ -108,6 +108,12 @@ func (d *Driver) explain(e discipline.Event, c Clocks) {
 		d.log.Warn("the estimate of the clock's error left what the sources agree on: it is made anew", "seconds", e.Value)
 	case discipline.EventGap:
 		d.log.Warn("the machine slept or was paused: sources are asked anew", "seconds", e.Value)
+	case discipline.EventDriftLimit:
+		if d.limits.allow("drift", c.Raw) {
+			d.log.Error("the oscillator is off by more than is corrected: the clock runs away and is served as unsynchronised; "+
+				"raise clock.max_drift_ppm, or find out what is wrong with the machine", "ppm", e.Value*1e6,
+				"max_drift_ppm", d.config.Discipline.MaxDrift*1e6)
+		}
 	case discipline.EventNumeric:
 		d.log.Error("an estimate of the clock's error was no number: all estimates are made anew, the rate stays")
 	default:

@@ -81,6 +81,11 @@ type Clock struct {
 	// the clock is right soon; the default is chrony's. Default: 83333. Range: 1
 	// to 90000.
 	StartSlewPPM float64 `mapstructure:"start_slew_ppm" range:"1..90000" unit:"ppm"`
+	// MaxDriftPPM is the largest frequency error of the oscillator that is
+	// corrected (chrony's maxdrift); of one beyond it the alarm is served.
+	// Boards and virtual machines are off by up to 2000. Default: 10000. Range:
+	// 1 to 50000.
+	MaxDriftPPM float64 `mapstructure:"max_drift_ppm" range:"1..50000" unit:"ppm"`
 	// MinSources is how many sources must agree. Default: 1. Range: 1 to 64.
 	MinSources int `mapstructure:"min_sources" range:"1..64" unit:"sources"`
 	// AuthSelect is how authenticated and other servers go together (chrony's

@@ -42,6 +42,7 @@ func Default() *Config {
 			Panic:            1000 * time.Second,
 			MaxSlewPPM:       500,
 			StartSlewPPM:     83333,
+			MaxDriftPPM:      10000,
 			MinSources:       1,
 			AuthSelect:       "mix",
 			Leap:             Leap{Table: "auto", Mode: "system", Shape: "linear", Placement: "around"},

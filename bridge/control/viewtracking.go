@@ -66,6 +66,8 @@ func held(r *clock.TrackingReport, panic time.Duration) string {
 		return "the offset is beyond clock.panic"
 	case r.Held:
 		return heldBy[r.Why]
+	case r.Beyond:
+		return "the oscillator is beyond clock.max_drift_ppm"
 	case r.Alarm:
 		return "another program steers the clock"
 	}

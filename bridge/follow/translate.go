@@ -34,6 +34,7 @@ func driverConfig(cfg *config.Config, precision int8) clock.DriverConfig {
 		d.Panic = (876000 * time.Hour).Seconds() // a century is no limit
 	}
 	d.MaxSlew, d.StartSlew = c.MaxSlewPPM*1e-6, c.StartSlewPPM*1e-6
+	d.MaxDrift = c.MaxDriftPPM * 1e-6
 	d.Selection = selection(c)
 	d.Drift = c.DriftPPM * 1e-6
 	d.MinDispersion = math.Ldexp(1, int(precision))

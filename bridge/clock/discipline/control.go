@@ -38,8 +38,6 @@ const (
 	startLeast = 30.0
 	startPhase = 300.0
 	startDone  = 1e-4
-	// frequencyDeviations bounds a change of the frequency.
-	frequencyDeviations = 5
 )
 
 // controller is the control loop.

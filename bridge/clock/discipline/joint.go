@@ -14,6 +14,9 @@ const maxSlots = 32
 // others before its bias is believed to have changed.
 const biasStrikes = 4
 
+// frequencyDeviations bounds a change of the frequency.
+const frequencyDeviations = 5
+
 // quarrelsome is by how much the variance between a source and the others must
 // exceed what their own banks expect before it counts.
 const quarrelsome = 4
@@ -66,6 +69,9 @@ func (j *jointFilter) begin(each int) {
 		}
 	}
 	first := &j.replay[0]
+	if j.refuted(first.source) {
+		j.restored, j.corrected, j.startY, j.startYVar, j.priors = false, true, 0, startFrequency*startFrequency, nil
+	}
 	if y := first.source.startY; !j.restored && y != j.startY {
 		j.startY, j.corrected = y, true
 	}
@@ -84,6 +90,14 @@ func (j *jointFilter) begin(each int) {
 	for i := range j.replay[1:] {
 		j.feed(j.replay[i+1].source, &j.replay[i+1].kept)
 	}
+}
+
+// refuted tells whether the first samples of a source show that the frequency
+// of the last run is not that of this one: another machine, or another host of
+// a virtual one.
+func (j *jointFilter) refuted(s *source) bool {
+	y, bound, ok := s.slope()
+	return j.restored && ok && math.Abs(y-j.startY) > bound+frequencyDeviations*math.Sqrt(j.startYVar)
 }
 
 // restart starts the filter anew from what the selected sources say
