@@ -22,7 +22,8 @@ const (
 	// oneSidedOdds is the log of the odds of a one-sided family against each of
 	// the others, at the start and for ever: it must win by that.
 	oneSidedOdds = -4
-	// possible is the least probability of a family for the joint filter.
+	// possible is the least probability of a family that the joint filter
+	// looks at: each has a tail for what does not fit.
 	possible = 1e-4
 	// startFrequency is the deviation of an unknown oscillator's frequency,
 	// s/s: data sheets promise 100 ppm and less.
@@ -304,8 +305,10 @@ func (b *bank) familyWeights() (weights [families]float64) {
 	for _, m := range b.members {
 		weights[m.noise] += m.share
 	}
-	for f := range weights { // none is ever impossible
-		weights[f] = max(weights[f], possible)
+	for f, w := range weights {
+		if w < possible { // what has no say costs time
+			weights[f] = 0
+		}
 	}
 	return weights
 }

@@ -109,7 +109,7 @@ func (s *sample) judgeAll(weights *[families]float64, m, a float64) verdict {
 	var c mixture
 	flat := 0.0
 	for f, weight := range weights {
-		if weight < 1e-6 {
+		if weight == 0 {
 			continue
 		}
 		v := s.judge(family(f), m, a)
@@ -130,11 +130,10 @@ func (s *sample) truncated(v, a float64) (density, shift, shrink float64) {
 	variance := a + soft*soft + s.noise
 	deviation := math.Sqrt(variance)
 	lo, hi := (v-s.half)/deviation, (v+s.half)/deviation
-	z := between(lo, hi)
+	z, p, q := interval(lo, hi)
 	if z < 1e-12 {
 		return 0, 0, 0
 	}
-	p, q := normalDensity(lo), normalDensity(hi)
 	d := (p - q) / z
 	ratio := 1 + (lo*p-hi*q)/z - d*d
 	ratio = min(max(ratio, 1e-6), 1)
@@ -192,10 +191,10 @@ func (s *sample) tilted(c *mixture, weight float64, f family, v, a float64) {
 	if hi < 0 {                  // all divided by exp(-hi^2/2), which may be 0
 		r := math.Exp((hi*hi - lo*lo) / 2)
 		z = (scaledErfc(-hi/math.Sqrt2) - r*scaledErfc(-lo/math.Sqrt2)) / 2
-		p, q = r*(1/(math.Sqrt2*math.SqrtPi)), 1/(math.Sqrt2*math.SqrtPi)
+		p, q = r*invSqrt2Pi, invSqrt2Pi
 		density = math.Exp(-(v + h) * (v + h) / (2 * variance))
 	} else {
-		z, p, q = between(lo, hi), normalDensity(lo), normalDensity(hi)
+		z, p, q = interval(lo, hi)
 		density = math.Exp(-(v+h)/short + pull*pull/2)
 	}
 	if !(z > 1e-200) {
@@ -205,26 +204,6 @@ func (s *sample) tilted(c *mixture, weight float64, f family, v, a float64) {
 	d := (p - q) / z
 	ratio := min(max(1+(lo*p-hi*q)/z-d*d, 1e-6), 1)
 	c.add(weight*density, side*(pull+d)/deviation, (1-ratio)/variance)
-}
-
-// scaledErfc is exp(x^2) erfc(x) for x at least 0.
-func scaledErfc(x float64) float64 {
-	if x < 10 {
-		return math.Exp(x*x) * math.Erfc(x)
-	}
-	q := 1 / (2 * x * x)
-	return (1 - q*(1-q*(3-15*q))) / (x * math.SqrtPi)
-}
-
-func normalDensity(u float64) float64 { return math.Exp(-u*u/2) * (1 / (math.Sqrt2 * math.SqrtPi)) }
-
-// between returns the probability that a standard normal variable lies
-// between lo and hi, without cancellation in the tails.
-func between(lo, hi float64) float64 {
-	if hi < 0 {
-		lo, hi = -hi, -lo
-	}
-	return (math.Erfc(lo/math.Sqrt2) - math.Erfc(hi/math.Sqrt2)) / 2
 }
 
 // mixture collects components and matches the moments of their posterior.
@@ -242,7 +221,7 @@ func (c *mixture) add(density, shift, shrink float64) {
 // normal adds a normal component.
 func (c *mixture) normal(weight, v, a, variance float64) {
 	s := a + variance
-	c.add(weight*normalDensity(v/math.Sqrt(s))/math.Sqrt(s), v/s, 1/s)
+	c.add(weight*invSqrt2Pi*math.Exp(-v*v/(2*s))/math.Sqrt(s), v/s, 1/s)
 }
 
 // heavy adds a normal component with its tail.
