@@ -33,10 +33,11 @@ var outvoted = map[discipline.Rule]string{
 	discipline.ByTrusted:  "disagrees with the majority of the sources with trust",
 	discipline.ByAuthenticated: "disagrees with the majority of authenticated servers and reference clocks, " +
 		"which are trusted beside other servers (clock.auth_select: mix)",
-	discipline.NoMajority: "no majority of sources agrees",
-	discipline.ByOption:   "noselect",
-	discipline.ByMode:     "not authenticated (clock.auth_select)",
-	discipline.BySmear:    "smears leap seconds, other sources do not",
+	discipline.NoMajority:   "no majority of sources agrees",
+	discipline.ByOption:     "noselect",
+	discipline.ByMode:       "not authenticated (clock.auth_select)",
+	discipline.BySmear:      "smears leap seconds, other sources do not",
+	discipline.EnoughBetter: "agrees, but enough sources of less asymmetry and noise are followed",
 }
 
 // whyNot says why a source is not followed.

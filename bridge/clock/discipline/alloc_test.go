@@ -1,6 +1,9 @@
 package discipline
 
-import "testing"
+import (
+	"math"
+	"testing"
+)
 
 // In steady state neither a sample nor a tick allocates.
 func TestSteadyStateDoesNotAllocate(t *testing.T) {
@@ -77,7 +80,7 @@ func TestMemoryIsBounded(t *testing.T) {
 	}
 	for name, n := range map[string]int{
 		"claim": cap(r.d.claim.candidates), "survivors": cap(r.d.claim.survivors), "candidates": cap(r.d.selection.candidates), "replay": cap(r.d.joint.replay),
-		"opinions": cap(r.d.joint.opinions), "leanings": cap(r.d.joint.leanings), "events": cap(r.d.events),
+		"borders": cap(r.d.borders), "views": cap(r.d.views), "opinions": cap(r.d.joint.opinions), "leanings": cap(r.d.joint.leanings), "events": cap(r.d.events),
 	} {
 		if n > 2*maxEvents {
 			t.Errorf("%s holds %d", name, n)
@@ -88,14 +91,38 @@ func TestMemoryIsBounded(t *testing.T) {
 
 func BenchmarkSampleOneSource(b *testing.B)    { benchmarkSample(b, 1) }
 func BenchmarkSampleEightSources(b *testing.B) { benchmarkSample(b, 8) }
-func BenchmarkSampleManySources(b *testing.B)  { benchmarkSample(b, 32) }
+func BenchmarkSample32Sources(b *testing.B)    { benchmarkSample(b, 32) }
+func BenchmarkSample64Sources(b *testing.B)    { benchmarkSample(b, 64) }
+func BenchmarkSample128Sources(b *testing.B)   { benchmarkSample(b, 128) }
 
 func benchmarkSample(b *testing.B, n int) {
 	r := newRig(b, DefaultConfig(), sources(n)...)
-	r.run(20000) // windows of delays are full
+	r.run(4000)
 	b.ReportAllocs()
 	for i := 0; b.Loop(); i++ {
 		r.advance(r.now + 1e9)
 		r.d.Sample(r.sample(r.servers[i%n]))
+	}
+}
+
+// BenchmarkStart128Sources is the first minute, when all is young.
+func BenchmarkStart128Sources(b *testing.B) {
+	for b.Loop() {
+		r := newRig(b, DefaultConfig(), sources(128)...)
+		r.run(60)
+	}
+}
+
+// BenchmarkSample128Quarrelling has sources whose intervals overlap while their
+// estimates do not.
+func BenchmarkSample128Quarrelling(b *testing.B) {
+	r := newRig(b, DefaultConfig(), sources(128)...)
+	for i, s := range r.servers {
+		s.delay, s.offset = 100e-3, 40e-3*math.Sin(float64(i))
+	}
+	r.run(1000)
+	for i := 0; b.Loop(); i++ {
+		r.advance(r.now + 1e9)
+		r.d.Sample(r.sample(r.servers[i%128]))
 	}
 }

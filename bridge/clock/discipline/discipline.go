@@ -139,10 +139,16 @@ func (d *Discipline) fuse(s *source, k *kept) {
 	d.stats.update(k.at, d.joint.residual)
 }
 
-// allYoung tells whether nothing but young sources has been used.
+// mostReplayed bounds the samples of which the joint filter is made anew at each
+// sample while all sources are young: with many sources the first samples of
+// one matter less.
+const mostReplayed = 64
+
+// allYoung tells whether nothing but young sources has been used, and not many.
 func (d *Discipline) allYoung() bool {
+	samples := 0
 	for _, s := range d.sources {
-		if s.veteran {
+		if samples += s.count; s.veteran || samples > mostReplayed {
 			return false
 		}
 	}

@@ -6,9 +6,14 @@ import (
 	"slices"
 )
 
-// maxSlots bounds the bias states of the joint filter. Paths beyond it are
-// measured and vote, but do not feed the filter.
+// maxSlots bounds the bias states of the joint filter, whose work grows with
+// their square. Where more sources agree, those of least asymmetry and noise
+// feed it; the others are measured, vote, and say so (EnoughBetter).
 const maxSlots = 32
+
+// muchBetter is by which factor the variance that a source adds must be less
+// than that of one that feeds the filter, to take its place.
+const muchBetter = 4
 
 // biasStrikes is how many samples in a row one source must contradict the
 // others before its bias is believed to have changed.
@@ -124,7 +129,9 @@ func (j *jointFilter) feed(s *source, k *kept) {
 	slot := k.path.slot
 	if slot < 0 {
 		if slot = j.newSlot(k.path, s.asymmetry()); slot < 0 {
-			return
+			if slot = j.displace(s); slot < 0 {
+				return
+			}
 		}
 	}
 	weights := s.own.familyWeights()
@@ -249,6 +256,31 @@ func (j *jointFilter) newSlot(p *path, asymmetry float64) int {
 	}
 	j.slots[slot], p.slot = p, slot
 	return slot
+}
+
+// displace gives a source the place of the worst that feeds the filter, if that
+// is much worse; else -1.
+func (j *jointFilter) displace(s *source) int {
+	var worst *source
+	for _, o := range j.roster.sources {
+		if o.path.slot >= 0 && (worst == nil || o.burden() > worst.burden()) {
+			worst = o
+		}
+	}
+	if worst == nil || worst.burden() < muchBetter*s.burden() {
+		return -1
+	}
+	worst.path.slot = -1
+	if worst.former != nil {
+		worst.former.slot = -1
+	}
+	return j.newSlot(s.path, s.asymmetry())
+}
+
+// burden is the variance that a source adds to what it says.
+func (s *source) burden() float64 {
+	a := s.asymmetry()
+	return a*a + s.observed
 }
 
 // freeSlot returns a slot that no path uses, len(j.slots) for a new one, or

@@ -44,7 +44,8 @@ type selection struct {
 	why        Rule      // then
 	counted    int       // of how many a majority is needed
 	candidates []*source // that may be selected now
-	opinions   []opinion // scratch
+	borders    []border  // scratch
+	views      []view    // scratch
 }
 
 // choose selects the sources to be followed at a time. Without a strict
@@ -230,33 +231,52 @@ func (c *selection) expected(at float64) int {
 	return n
 }
 
+// border is an edge of a candidate's interval.
+type border struct {
+	x    float64
+	ends bool
+}
+
 // intersection returns the interval in which most of the counting candidates'
 // intervals overlap, and how many do. Of several such intervals it takes the
 // one nearest to where we are: a selection that could as well be another must
-// not move the clock.
+// not move the clock. Before anything is known it takes the narrowest.
 func (c *selection) intersection(at float64) (lo, hi float64, most int) {
 	here, nearest := 0.0, 0.0
 	if c.joint.started {
 		here, _ = c.joint.estimate(at)
 	}
-	for _, s := range c.candidates { // the best overlap begins at some lower edge
-		if !s.counts {
+	c.borders = c.borders[:0]
+	for _, s := range c.candidates {
+		if s.counts {
+			c.borders = append(c.borders, border{s.interval.lo, false}, border{s.interval.hi, true})
+		}
+	}
+	slices.SortFunc(c.borders, func(a, b border) int {
+		if a.x == b.x && a.ends != b.ends { // intervals that touch overlap
+			if b.ends {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(a.x, b.x)
+	})
+	depth, from := 0, 0.0
+	for i, b := range c.borders {
+		if !b.ends {
+			depth, from = depth+1, b.x
 			continue
 		}
-		from, upTo, depth := s.interval.lo, math.Inf(1), 0
-		for _, o := range c.candidates {
-			if o.counts && o.interval.lo <= from && o.interval.hi >= from {
-				depth++
-				upTo = min(upTo, o.interval.hi)
+		if depth >= most && i > 0 && !c.borders[i-1].ends { // the end of an overlap that began last
+			away := b.x - from
+			if c.joint.started {
+				away = max(from-here, here-b.x, 0)
+			}
+			if depth > most || away < nearest {
+				lo, hi, most, nearest = from, b.x, depth, away
 			}
 		}
-		away := upTo - from
-		if c.joint.started {
-			away = max(from-here, here-upTo, 0)
-		}
-		if depth > most || depth == most && away < nearest {
-			lo, hi, most, nearest = from, upTo, depth, away
-		}
+		depth--
 	}
 	return lo, hi, most
 }
@@ -265,36 +285,51 @@ func (c *selection) intersection(at float64) (lo, hi float64, most int) {
 // the others than asymmetry and noise explain, the worst first. Those who
 // judge are at least three, and most of those that agreed stay.
 func (c *selection) dropInconsistent(at float64) {
-	for most := (len(c.roster.selected) - 1) / 2; most > 0 && len(c.roster.selected) > 3; most-- {
+	most := (len(c.roster.selected) - 1) / 2
+	if most == 0 || len(c.roster.selected) <= 3 {
+		return
+	}
+	c.views = c.views[:0]
+	for _, s := range c.roster.selected {
+		x, _ := s.own.estimate(at)
+		c.views = append(c.views, view{s, opinion{x, c.scatter(s, at)}})
+	}
+	slices.SortFunc(c.views, func(a, b view) int { return cmp.Compare(a.x, b.x) })
+	for ; most > 0 && len(c.views) > 3; most-- {
 		worst, excess := -1, float64(inconsistency)
-		for i := range c.roster.selected {
-			if e := c.disagreement(i, at); e > excess {
+		for i := range c.views {
+			if e := disagreement(c.views, i); e > excess {
 				worst, excess = i, e
 			}
 		}
 		if worst < 0 {
-			return
+			break
 		}
-		c.roster.selected[worst].state, c.roster.selected[worst].rule = Inconsistent, ByMajority
-		c.roster.selected = slices.Delete(c.roster.selected, worst, worst+1)
+		s := c.views[worst].source
+		s.state, s.rule = Inconsistent, ByMajority
+		c.views = slices.Delete(c.views, worst, worst+1)
 	}
+	c.roster.selected = slices.DeleteFunc(c.roster.selected, func(s *source) bool { return s.state != Selected })
 }
 
-// disagreement returns how many deviations a selected source is from the
-// median of the others.
-func (c *selection) disagreement(i int, at float64) float64 {
-	s := c.roster.selected[i]
-	c.opinions = c.opinions[:0]
-	for _, o := range c.roster.selected {
-		if o != s {
-			x, _ := o.own.estimate(at)
-			c.opinions = append(c.opinions, opinion{x, c.scatter(o, at)})
+// view is the opinion of a source.
+type view struct {
+	source *source
+	opinion
+}
+
+// disagreement returns how many deviations a source is from the median of the
+// others, of views in order.
+func disagreement(views []view, i int) float64 {
+	n := len(views) - 1
+	other := func(k int) opinion { // the k-th without the i-th
+		if k >= i {
+			k++
 		}
+		return views[k].opinion
 	}
-	slices.SortFunc(c.opinions, func(a, b opinion) int { return cmp.Compare(a.x, b.x) })
-	low, high := c.opinions[(len(c.opinions)-1)/2], c.opinions[len(c.opinions)/2]
-	x, _ := s.own.estimate(at)
-	return math.Abs(x-(low.x+high.x)/2) / math.Hypot(c.scatter(s, at), max(low.scatter, high.scatter))
+	low, high := other((n-1)/2), other(n/2)
+	return math.Abs(views[i].x-(low.x+high.x)/2) / math.Hypot(views[i].scatter, max(low.scatter, high.scatter))
 }
 
 // scatter is the deviation of a source's estimate from the truth.

@@ -4,6 +4,8 @@ import (
 	"math"
 	"testing"
 
+	"pgregory.net/rapid"
+
 	"ntsbridge/bridge/ntp"
 )
 
@@ -428,4 +430,62 @@ func TestStallSilencesNobody(t *testing.T) {
 			t.Errorf("error %v", r.system)
 		}
 	}
+}
+
+// The sweep finds what counting at each lower edge finds.
+func TestIntersectionIsTheObviousOne(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		r := newRig(&testing.T{}, DefaultConfig(), poll4)
+		c := &r.d.selection
+		c.candidates = nil
+		for range rapid.IntRange(1, 12).Draw(t, "sources") {
+			s := &source{counts: rapid.IntRange(0, 5).Draw(t, "counts") > 0}
+			s.interval.lo = float64(rapid.IntRange(-10, 10).Draw(t, "lo"))
+			s.interval.hi = s.interval.lo + float64(rapid.IntRange(0, 8).Draw(t, "width"))
+			c.candidates = append(c.candidates, s)
+		}
+		lo, hi, most := 0.0, 0.0, 0
+		for _, s := range c.candidates {
+			if !s.counts {
+				continue
+			}
+			depth, upTo := 0, math.Inf(1)
+			for _, o := range c.candidates {
+				if o.counts && o.interval.lo <= s.interval.lo && o.interval.hi >= s.interval.lo {
+					depth, upTo = depth+1, min(upTo, o.interval.hi)
+				}
+			}
+			if depth > most || depth == most && upTo-s.interval.lo < hi-lo {
+				lo, hi, most = s.interval.lo, upTo, depth
+			}
+		}
+		gotLo, gotHi, got := c.intersection(0)
+		if got != most || gotHi-gotLo != hi-lo {
+			t.Fatalf("%v to %v with %d, want %v to %v with %d", gotLo, gotHi, got, lo, hi, most)
+		}
+	})
+}
+
+// Of more sources than the joint filter holds the best feed it, whenever they
+// came, and the others say so.
+func TestTheBestOfManyFeedTheClock(t *testing.T) {
+	r := newRig(t, DefaultConfig(), sources(maxSlots+8)...)
+	for i, s := range r.servers {
+		s.delay = 40e-3
+		if i >= maxSlots {
+			s.delay = 200e-6
+		}
+	}
+	r.run(600)
+	for i := range r.servers {
+		st, _ := r.d.Source(SourceID(i), r.rawNow())
+		if i >= maxSlots && st.State != Selected {
+			t.Errorf("near source %d is %v, %q", i, st.State, st.Rule)
+		}
+		if st.State != Selected && st.Rule != EnoughBetter {
+			t.Errorf("source %d is %v, %q", i, st.State, st.Rule)
+		}
+	}
+	r.honest(t)
+	r.synchronised(t, true)
 }

@@ -40,13 +40,14 @@ const (
 	TooFew               // fewer agree than Config.MinSources
 	RequiredMissing      // none of those required agrees
 	NobodyUsable         // there is no candidate
+	EnoughBetter         // agrees, but enough sources of less asymmetry and noise feed the clock
 )
 
 var ruleNames = [...]string{
 	"", "most sources say otherwise", "most trusted sources say otherwise",
 	"most authenticated servers and reference clocks say otherwise (auth_select mix)",
 	"no majority of sources agrees", "noselect", "not authenticated", "smears leap seconds, others do not",
-	"fewer sources agree than min_sources", "no required source agrees", "no source is usable",
+	"fewer sources agree than min_sources", "no required source agrees", "no source is usable", "enough better sources are followed",
 }
 
 // String returns the rule in words.

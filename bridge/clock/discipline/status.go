@@ -125,6 +125,9 @@ func (d *Discipline) Source(id SourceID, now Instant) (SourceStatus, bool) {
 	if s.count == 0 {
 		return st, true
 	}
+	if s.state == Selected && d.joint.started && s.path.slot < 0 && len(d.joint.slots) == maxSlots {
+		st.State, st.Rule = NotPreferred, EnoughBetter
+	}
 	at := d.seconds(now)
 	x, _ := d.joint.estimate(at)
 	own, _ := s.own.estimate(at)
