@@ -108,6 +108,8 @@ func (d *Driver) explain(e discipline.Event, c Clocks) {
 		d.log.Warn("the estimate of the clock's error left what the sources agree on: it is made anew", "seconds", e.Value)
 	case discipline.EventGap:
 		d.log.Warn("the machine slept or was paused: sources are asked anew", "seconds", e.Value)
+	case discipline.EventFastSlew:
+		d.log.Warn("the system clock is far off: it is slewed fast, and served as unsynchronised meanwhile", "seconds", e.Value)
 	case discipline.EventDriftLimit:
 		if d.limits.allow("drift", c.Raw) {
 			d.log.Error("the oscillator is off by more than is corrected: the clock runs away and is served as unsynchronised; "+

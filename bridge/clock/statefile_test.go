@@ -32,7 +32,7 @@ func TestStateRoundTrip(t *testing.T) {
 // worth keeping when the frequency is not.
 func TestStateOutOfRange(t *testing.T) {
 	for _, c := range []struct{ name, text, err string }{
-		{"frequency", `{"version":1,"frequency_ppm":501,"synchronised":"2026-07-14T11:59:59Z"}`, "501 ppm"},
+		{"frequency", `{"version":1,"frequency_ppm":100001,"synchronised":"2026-07-14T11:59:59Z"}`, "100001 ppm"},
 		{"skew", `{"version":1,"frequency_ppm":5,"skew_ppm":-1,"synchronised":"2026-07-14T11:59:59Z"}`, "skew"},
 		{"weights", `{"version":1,"frequency_ppm":5,"weights":[0.5],"synchronised":"2026-07-14T11:59:59Z"}`, "weight 0.5"},
 		{"kernel", `{"version":1,"kernel_ppm":1e9,"synchronised":"2026-07-14T11:59:59Z"}`, "kernel_ppm"},

@@ -78,8 +78,10 @@ type Clock struct {
 	// Default: 500. Range: 1 to 90000, which is what the kernel can do.
 	MaxSlewPPM float64 `mapstructure:"max_slew_ppm" range:"1..90000" unit:"ppm"`
 	// StartSlewPPM is the same until the first offset is corrected, so that
-	// the clock is right soon; the default is chrony's. Default: 83333. Range: 1
-	// to 90000.
+	// the clock is right soon, and later where the clock is far off: after a
+	// suspend, when somebody set it, or by the word of several sources. Then
+	// the alarm is served meanwhile. The default is chrony's. Default: 83333.
+	// Range: 1 to 90000.
 	StartSlewPPM float64 `mapstructure:"start_slew_ppm" range:"1..90000" unit:"ppm"`
 	// MaxDriftPPM is the largest frequency error of the oscillator that is
 	// corrected (chrony's maxdrift); of one beyond it the alarm is served.

@@ -28,8 +28,10 @@ type Config struct {
 	// MaxSlew bounds the rate at which an offset is corrected, beside the
 	// frequency, s/s (500e-6).
 	MaxSlew float64
-	// StartSlew bounds it until the first offset is corrected, s/s; 0:
-	// MaxSlew. Above 500e-6 it needs the kernel's tick; chrony's is 0.0833.
+	// StartSlew bounds it until the first offset is corrected, and later where
+	// the clock slept, somebody set it, or it is far off by the word of several
+	// sources: then it is not called synchronised meanwhile. s/s; 0: MaxSlew.
+	// Above 500e-6 it needs the kernel's tick; chrony's is 0.0833.
 	StartSlew float64
 	// MaxDrift bounds the frequency of the oscillator that is believed and
 	// corrected, s/s (10e-3; chrony's maxdrift). Beyond 500e-6 the kernel's

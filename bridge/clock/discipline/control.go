@@ -32,6 +32,14 @@ const (
 	// startCorrection is the same at the start, as a part of the time since
 	// then: what is known at first is worth little.
 	startCorrection = 0.25
+	// farAfter is what at the usual rate would take longer counts as far off, s:
+	// then the clock is slewed as fast as at the start, and called
+	// unsynchronised meanwhile.
+	farAfter = 60.0
+	// farSamples must say so, of two sources where two are followed. The word
+	// of one alone must stand for farAlone, s: it may be the one that jumped.
+	farSamples = 3
+	farAlone   = 900.0
 	// startPhase bounds the time of large slews after the start, s. They end
 	// earlier where the offset is below startDone, s, but not before
 	// startLeast, s: the first answers may have been delayed.
@@ -66,7 +74,10 @@ type controller struct {
 	updates   int  // with new samples, since the start
 	foreign   int  // times that somebody else was at the clock
 	steps     int
-	large     persistence
+	large     persistence // above the step threshold
+	far       persistence // so large that it would be slewed for minutes
+	hurry     bool        // slews may be as fast as at the start
+	hurrying  bool        // and one is
 }
 
 // persistence follows an offset above the step threshold.
@@ -78,6 +89,8 @@ type persistence struct {
 
 // decide computes the action.
 func (c *controller) decide(r Reading) Action {
+	slewing := c.hurrying
+	c.hurrying = false
 	if !c.joint.started {
 		return Action{Rate: c.idleRate(r)}
 	}
@@ -91,7 +104,8 @@ func (c *controller) decide(r Reading) Action {
 	}
 	c.follow(at)
 	c.limited()
-	c.persist(e, at)
+	c.large.follow(c.config.StepThreshold > 0 && math.Abs(e) > c.config.StepThreshold, at, c.joint)
+	c.hasten(e, at)
 	if c.joint.fresh {
 		c.updates++
 		c.trustworthy = true
@@ -101,7 +115,7 @@ func (c *controller) decide(r Reading) Action {
 	if step {
 		return c.step(e)
 	}
-	return Action{Rate: c.baseRate() - c.slew(e, at)}
+	return Action{Rate: c.baseRate() - c.slew(e, at, slewing)}
 }
 
 // idleRate is the rate before anything is known: the one saved, or that
@@ -150,8 +164,9 @@ func (c *controller) follow(at float64) {
 	c.yBound = math.Sqrt(c.joint.yVar)
 }
 
-// slew returns the rate at which an offset is corrected.
-func (c *controller) slew(e, at float64) float64 {
+// slew returns the rate at which an offset is corrected. hurrying says that it
+// was a fast one until now.
+func (c *controller) slew(e, at float64, hurrying bool) float64 {
 	noise := math.Sqrt(c.joint.tracked.now / max(c.joint.yVar, 1e-24))
 	t := min(correctionTime*c.polling.interval(), longestCorrection, noiseCorrection*noise, startCorrection*(at-c.began))
 	if known := certainDeviations * c.joint.tracking(max(at-c.joint.at, 0)); math.Abs(e) > known {
@@ -164,8 +179,16 @@ func (c *controller) slew(e, at float64) float64 {
 		}
 		limit = max(limit, c.config.StartSlew)
 	}
+	usual := limit
+	if c.hurry {
+		limit = max(limit, c.config.StartSlew)
+	}
 	limit = min(limit, maxTickRate-math.Abs(c.baseRate()))
-	return min(max(e/max(t, 1), -limit), limit)
+	rate := min(max(e/max(t, 1), -limit), limit)
+	if c.hurrying = math.Abs(rate) > usual; c.hurrying && !hurrying {
+		c.journal.event(EventFastSlew, e)
+	}
+	return rate
 }
 
 // panic tells whether an offset is beyond what we may touch. It ends when the
@@ -182,10 +205,9 @@ func (c *controller) panic(e float64) bool {
 	return beyond
 }
 
-// persist follows how long the offset has been large, and by whom.
-func (c *controller) persist(e, at float64) {
-	p := &c.large
-	if c.config.StepThreshold == 0 || math.Abs(e) <= c.config.StepThreshold {
+// follow notes whether an offset is large, and by whom.
+func (p *persistence) follow(large bool, at float64, j *jointFilter) {
+	if !large {
 		p.samples = 0
 		clear(p.sources)
 		return
@@ -193,12 +215,28 @@ func (c *controller) persist(e, at float64) {
 	if p.samples == 0 {
 		p.since = at
 	}
-	if c.joint.fresh {
+	if j.fresh {
 		p.samples++
 		if p.sources == nil {
 			p.sources = map[SourceID]bool{}
 		}
-		p.sources[c.joint.fedBy] = true
+		p.sources[j.fedBy] = true
+	}
+}
+
+// hasten decides whether an offset may be slewed as fast as at the start: it is
+// far beyond what is known, and either not of the sources' making (somebody set
+// the clock, or it slept), or witnessed.
+func (c *controller) hasten(e, at float64) {
+	usual := c.config.MaxSlew * farAfter
+	certain := certainDeviations * c.joint.tracking(max(at-c.joint.at, 0))
+	c.far.follow(math.Abs(e) > max(usual, certain), at, c.joint)
+	witnessed := c.far.samples >= farSamples && (len(c.far.sources) >= 2 || at-c.far.since >= farAlone)
+	switch {
+	case math.Abs(e) < c.config.MaxSlew*certainCorrection && c.joint.fresh:
+		c.hurry = false
+	case witnessed:
+		c.hurry = true
 	}
 }
 
@@ -248,6 +286,7 @@ func (c *controller) watch(r Reading) {
 	tolerance := c.config.ForeignTolerance + 1e-6*math.Abs(elapsed)
 	if math.Abs(moved) > tolerance {
 		c.foreign++
+		c.hurry = true
 		c.journal.event(EventForeignChange, moved)
 	} else if math.Abs(r.Rate-c.command.Rate) > 1e-9 {
 		c.foreign++

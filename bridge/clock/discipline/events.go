@@ -14,6 +14,7 @@ const (
 	EventForeignChange                  // the system clock was moved by Value, not by us
 	EventForeignRate                    // the rate was changed by Value s/s, not by us
 	EventGap                            // the base stood still for Value
+	EventFastSlew                       // the offset Value is slewed fast, and the clock not called synchronised meanwhile
 	EventDriftLimit                     // the oscillator is off by Value s/s, more than is corrected
 	EventNumeric                        // an estimate was no number; started anew
 )

@@ -11,6 +11,7 @@ import "math"
 func (d *Discipline) Gap(now Instant, lost, uncertain float64) {
 	d.event(EventGap, lost)
 	d.trustworthy, d.running, d.ticking, d.joint.fresh = false, false, false, false
+	d.hurry = true
 	at := 0.0
 	if d.begun { // else the frame, and its zero, come with the first answer
 		at = d.seconds(now)

@@ -631,3 +631,50 @@ func TestDelayOfAFarOscillatorIsNotNegative(t *testing.T) {
 		r.advance(r.now + 1e8)
 	}
 }
+
+// A pause that no clock shows leaves an offset that would be slewed for hours at
+// the usual rate: by the word of several sources it goes as fast as at the
+// start, and nothing is called synchronised meanwhile; by that of one alone not
+// for a quarter of an hour.
+func TestFarOffsetsAreSlewedFast(t *testing.T) {
+	for n, within := range map[int]int{3: 300, 2: 300, 1: 1500} {
+		c := DefaultConfig()
+		c.StartSlew = 0.0833
+		r := newRig(t, c, sources(n)...)
+		r.run(2000)
+		r.pause(3)
+		for i := range within {
+			r.rates = nil
+			r.run(1)
+			if st := r.status(); st.Synchronised && i > 100 {
+				r.honest(t)
+				if math.Abs(r.rates[0]+r.y) > c.MaxSlew*1.01 {
+					t.Fatalf("%d sources: rate %v while synchronised", n, r.rates[0])
+				}
+			}
+			if n == 1 && i == 600 && math.Abs(r.system) < 2.5 {
+				t.Errorf("error %v: one source alone was followed fast", r.system)
+			}
+		}
+		if math.Abs(r.system) > 1e-3 || len(r.steps) > 0 || r.count(EventFastSlew) == 0 {
+			t.Errorf("%d sources: error %v after %d s, steps %v", n, r.system, within, r.steps)
+		}
+		r.synchronised(t, true)
+	}
+}
+
+// Who sets the clock, or sleeps, leaves an offset that is not of the sources'
+// making: it is slewed fast with one source, too.
+func TestWhoSetTheClockIsCorrectedFast(t *testing.T) {
+	c := DefaultConfig()
+	c.StartSlew = 0.0833
+	r := newRig(t, c, poll4)
+	r.run(2000)
+	r.system += 0.2
+	r.run(30)
+	if math.Abs(r.system) > 1e-3 {
+		t.Errorf("error %v after 30 s", r.system)
+	}
+	r.run(20)
+	r.synchronised(t, true)
+}

@@ -52,7 +52,7 @@ func (d *Discipline) Status(r Reading) Status {
 	honest := best.header.RootDispersion + deviation + d.config.Drift*max(at-best.lastAt, 0)
 	st.RootDispersion = max(total-st.RootDelay/2, honest, d.config.MinDispersion)
 	st.Source, st.Reference = best.id, d.instant(d.joint.fedAt)
-	if d.trustworthy && !d.panicked && !d.beyond && st.Distance() <= d.config.MaxDistance {
+	if d.trustworthy && !d.panicked && !d.beyond && !d.hurrying && st.Distance() <= d.config.MaxDistance {
 		st.Synchronised, st.Leap, st.Stratum = true, d.leap, best.header.Stratum+1
 	}
 	st.RootDispersion = min(st.RootDispersion, maxDispersion)

@@ -139,7 +139,7 @@ func (a *auditor) Tick(r Reading) Command {
 		a.ticks++
 	}
 	limit := a.policy.MaxSlew
-	if a.ticks <= 302 {
+	if a.ticks <= 302 || !after.Synchronised {
 		limit = max(limit, a.policy.StartSlew)
 	}
 	if !(math.Abs(c.Rate) <= limit+a.policy.MaxDrift+1e-9) {

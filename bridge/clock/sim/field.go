@@ -28,6 +28,7 @@ func Field() []Fielded {
 	list = append(list, clocksGoWrong()...)
 	list = append(list, oneSidedQueues()...)
 	list = append(list, farOscillators()...)
+	list = append(list, standstills()...)
 	return list
 }
 
@@ -118,6 +119,53 @@ func farOscillators() []Fielded {
 		list = append(list, f)
 	}
 	return list
+}
+
+// standstills are pauses of virtual machines that no clock shows, sleeps that
+// the kernel tells of, migrations to other hosts, and guest tools that set the
+// clock.
+func standstills() []Fielded {
+	event := func(name string, events ...Event) *Scenario {
+		s := three(name)
+		s.Events = events
+		s.Lost = func(t float64) bool { // until the sources were heard
+			for _, e := range events {
+				if over := float64(e.At + e.Duration); e.Kind == Pause && t >= float64(e.At) && t < over+300 {
+					return true
+				}
+			}
+			return false
+		}
+		return s
+	}
+	migrated := event("migration", Event{At: 20000, Kind: Pause, Duration: 2})
+	migrated.Oscillator.Trend = func(t float64) float64 { return -35e-6 * step(t-20000) }
+	tools := event("vmtools")
+	for at := 12000; at < 60000; at += 3600 {
+		tools.Events = append(tools.Events, Event{At: at, Kind: SetClock, Value: 0.2})
+	}
+	alone := event("backup3s1", Event{At: 20000, Kind: Pause, Duration: 3})
+	alone.Servers = alone.Servers[:1]
+	prefer := event("pause600prefer", Event{At: 20000, Kind: Pause, Duration: 600})
+	prefer.Servers[0].Role.Prefer = true
+	ntpdLike := func(c *discipline.Config) {
+		c.StepThreshold, c.StepUpdates, c.StepAnyTime, c.StepOut = 0.128, 1, true, 300
+	}
+	one := three("server1s")
+	one.Servers = one.Servers[:1]
+	one.Servers[0].Offset = during(30000, 30600, 1)
+	one.Lost = func(t float64) bool { return t >= 30000 && t < 33000 }
+	return []Fielded{
+		{Scenario: one, Chrony: 106e-3, Most: 31e-3},
+		{Scenario: event("backup3s", Event{At: 20000, Kind: Pause, Duration: 3}, Event{At: 40000, Kind: Pause, Duration: 3}), Event: 40003, Settle: 371, ChronyS: 371},
+		{Scenario: event("pause1s", Event{At: 20000, Kind: Pause, Duration: 1}), Event: 20001, Settle: 350},
+		{Scenario: alone, Event: 20000, Settle: 1300, ChronyS: 371}, // it may be the source that jumped
+		{Scenario: event("snapshot10m", Event{At: 20000, Kind: Pause, Duration: 600}), Event: 20600, Settle: 7372, ChronyS: 7372},
+		{Scenario: migrated, Event: 20000, Settle: 371, ChronyS: 371},
+		{Scenario: event("resume", Event{At: 20000, Kind: Suspend, Duration: 7200, Value: 0.4}), Event: 27200, Settle: 120},
+		{Scenario: tools, Event: 58800, Settle: 354, ChronyS: 354},
+		{Scenario: prefer, Event: 20600, Settle: 500, Policy: ntpdLike},
+	}
 }
 
 // Failures returns what a run misses of what is accepted.

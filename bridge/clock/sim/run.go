@@ -148,8 +148,7 @@ func (w *world) happen() {
 			w.suspend(e)
 			w.client.Suspended(w.clock.readRaw(), float64(e.Duration))
 		case Pause:
-			e.Value = -float64(e.Duration)
-			w.suspend(e)
+			w.pause(e)
 		case Join:
 			w.client.(Adaptable).Join(e.Server)
 			w.next[e.Server] = w.clock.now + second/3
@@ -179,6 +178,14 @@ func (w *world) suspend(e Event) {
 	for i := range w.next {
 		w.next[i] = max(w.next[i], w.clock.now+second/2)
 	}
+}
+
+// pause lets true time pass while both clocks stand still, and nobody tells.
+func (w *world) pause(e Event) {
+	raw, system := w.clock.raw, w.clock.system
+	e.Value = 0
+	w.suspend(e)
+	w.clock.raw, w.clock.system = raw-float64(e.Duration), system-float64(e.Duration)
 }
 
 func (w *world) reading() Reading {
