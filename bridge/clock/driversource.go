@@ -146,7 +146,7 @@ type TrackingReport struct {
 	discipline.Tracking
 	State     *ntp.ClockState // as served
 	System    time.Time       // system clock at the report
-	Selected  SourceInfo      // the source State is about; zero for none
+	Selected  SourceInfo      // the source that is followed before others; zero for none, also while State still names the last one
 	Fallback  bool            // the fallback stratum is served
 	Refused   bool            // by MaxChange
 	Alarm     bool            // somebody else steers the clock
@@ -169,7 +169,7 @@ func (d *Driver) Tracking() TrackingReport {
 		Fallback: d.local.active, Refused: d.refusal.active, Alarm: d.foreign.alarm, Kernel: c.Kernel, Corrected: c.Rate,
 	}
 	t.Foreign = d.foreign.count
-	if s := d.sources[t.Source]; s != nil && d.synced {
+	if s := d.sources[t.Source]; s != nil && d.synced && !t.Held {
 		t.Selected = s.info
 	}
 	if d.leap.kind != ntp.LeapNone && !d.leap.done {

@@ -32,6 +32,9 @@ func (s *Snapshot) Tracking() *Tracking {
 	t.UpdateInterval, t.Poll = r.UpdateInterval, r.Poll
 	t.Updates, t.Steps, t.Foreign = uint64(r.Updates), uint64(r.Steps), uint64(r.Foreign)
 	t.Held = held(r, s.Panic)
+	if t.Held != "" && r.Synchronised && !r.Fallback {
+		t.Held += "; what is served rests on what was known before, and its root distance grows"
+	}
 	if !s.Steers || !state.Synchronised() {
 		return t
 	}

@@ -44,6 +44,9 @@ type hypothesis struct {
 	*kalman
 	noise family  // families: what the source's own bank learned
 	share float64 // probability: 0 for those that have no say
+	// Of branches: the size of the jump looked for, s/s, and the log of the
+	// odds against it.
+	jump, against float64
 }
 
 // odds is the log of those of the hypothesis before any sample.
@@ -51,7 +54,7 @@ func (h *hypothesis) odds() float64 {
 	if h.noise == upward || h.noise == downward {
 		return oneSidedOdds
 	}
-	return 0
+	return h.against
 }
 
 // bank is a set of hypotheses, averaged by how well they predicted.
@@ -67,6 +70,10 @@ type bank struct {
 	agreed  float64 // time of the last sample that did not contradict
 	samples int
 	limit   float64 // of any hypothesis' frequency, s/s
+	// permanent is how many members are no branches. jumped says that a branch
+	// was believed since somebody asked.
+	permanent int
+	jumped    bool
 }
 
 // newBank returns a bank for oscillators whose frequency is corrected up to a
@@ -84,6 +91,7 @@ func newOwnBank(maxDrift float64) *bank {
 			b.members = append(b.members, &hypothesis{kalman: newKalman(w), noise: f})
 		}
 	}
+	b.permanent = len(b.members)
 	return b
 }
 
@@ -93,6 +101,7 @@ func newJointBank(maxDrift float64) *bank {
 	for _, w := range wanders {
 		b.members = append(b.members, &hypothesis{kalman: newKalman(w), noise: families})
 	}
+	b.addBranches()
 	return b
 }
 
@@ -147,7 +156,7 @@ func (b *bank) weigh(s *sample, bias int, weights *[families]float64) (innovatio
 		innovation += prior * (s.offset - mean)
 		total += prior * v.density
 		wild += prior * v.density * v.wild
-		m.weight = forgetting*m.weight + (1-forgetting)*m.odds() + math.Log(v.density+1e-300)
+		m.weight = forgetting*m.weight + (1-forgetting)*(m.odds()-m.against) + math.Log(v.density+1e-300)
 		best = max(best, m.weight)
 	}
 	b.samples++
@@ -157,6 +166,7 @@ func (b *bank) weigh(s *sample, bias int, weights *[families]float64) (innovatio
 	if b.samples%reviveAfter == 0 {
 		b.revive()
 	}
+	b.branch()
 	return innovation, wild / max(total, 1e-300)
 }
 
@@ -165,7 +175,7 @@ func (b *bank) weigh(s *sample, bias int, weights *[families]float64) (innovatio
 func (b *bank) revive() {
 	for f := range families + 1 {
 		best := -1
-		for i, m := range b.members {
+		for i, m := range b.members[:b.permanent] {
 			if m.noise == f && (best < 0 || m.weight > b.members[best].weight) {
 				best = i
 			}
@@ -175,7 +185,7 @@ func (b *bank) revive() {
 		}
 		top := b.members[best]
 		top.weight = max(top.weight, leastFamily)
-		for _, m := range b.members {
+		for _, m := range b.members[:b.permanent] {
 			if m.noise == f && m.weight <= top.weight+leastWeight {
 				m.adopt(top.kalman)
 				m.weight = top.weight + leastWeight
@@ -226,7 +236,7 @@ func (b *bank) shift(by float64) {
 
 // average computes the averages and mends what went wrong.
 func (b *bank) average() {
-	sum := 0.0
+	sum, best := 0.0, b.bestWeight()
 	for _, m := range b.members {
 		m.share = 0
 		if !m.sound() {
@@ -234,7 +244,7 @@ func (b *bank) average() {
 			continue
 		}
 		m.mean[frequency] = min(max(m.mean[frequency], -b.limit), b.limit)
-		if m.weight > leastWeight {
+		if m.weight > leastWeight && !m.voiceless(best) {
 			m.share = math.Exp(m.weight)
 			sum += m.share
 		}

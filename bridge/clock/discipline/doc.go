@@ -14,6 +14,10 @@
 //   - How the oscillator wanders and how a path's noise is distributed is not
 //     configured but averaged over hypotheses by how well they predict
 //     (dynamic model averaging, Raftery et al. 2010; bank.go).
+//   - Links that queue in one direction are families of noise of their own, with
+//     a learned mean of what the other direction adds (noise.go, source.go).
+//   - Frequencies that jump are looked for by branches of the joint filter
+//     (branches.go).
 //   - All selected sources feed one filter, sample by sample, each path with
 //     an unknown asymmetry of its own (joint.go), so that a source that comes
 //     or goes does not move the clock.
@@ -22,10 +26,10 @@
 //     to it: steps, slews, panic).
 //
 // Selection is Marzullo's intersection with a strict majority (selection.go);
-// the bound of the error that is served is distance.go's. A driver feeds
+// the bound of the error that is served is claim.go's. A driver feeds
 // Sample, Missed, Asked, Denied, Gap, ArmLeap and LeapApplied, calls
-// Tick once a second and does what it says, asks Next when to ask a source
-// again, and publishes Status.
+// Tick once a second and does what it says, asks Poll how often to ask a
+// source, and publishes Status.
 //
 // It does not authenticate packets, does not match answers to requests, and
 // knows no protocol but the four timestamps and the header's fields.

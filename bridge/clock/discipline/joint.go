@@ -216,6 +216,7 @@ func (j *jointFilter) contradicted(s *source, k *kept, innovation float64, weigh
 	case out && 2*against > len(j.roster.selected):
 		j.journal.event(EventClockJumped, innovation)
 		j.jump(innovation)
+		j.jumped = true
 		j.observe(k.at, k.sample, k.path.slot, weights)
 	case s.strikes*side >= biasStrikes:
 		j.journal.event(EventPathChanged, innovation)

@@ -52,6 +52,10 @@ func (p *polling) adapt() {
 		return
 	}
 	p.restless()
+	if jumped := p.joint.jumped; jumped {
+		p.poll, p.patience, p.joint.jumped = least, 0, false
+		return
+	}
 	if math.Abs(p.joint.residual) > alarming*math.Hypot(p.joint.tracked.deviation(p.interval()), p.residualDeviation()) {
 		p.poll, p.patience = max(p.poll-1, least), 0
 		return

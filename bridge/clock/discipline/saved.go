@@ -21,7 +21,7 @@ func (d *Discipline) Save(r Reading) (Saved, bool) {
 	}
 	_, y := d.joint.estimate(d.seconds(r.Raw))
 	s := Saved{Frequency: y, Variance: d.joint.yVar, At: r.System}
-	for _, m := range d.joint.members {
+	for _, m := range d.joint.members[:d.joint.permanent] {
 		s.Weights = append(s.Weights, m.weight)
 	}
 	return s, true
@@ -44,7 +44,7 @@ func (d *Discipline) Restore(s Saved, now int64) bool {
 
 // weighted takes over the weights of hypotheses, if they are ours.
 func (d *Discipline) weighted(weights []float64) bool {
-	if len(weights) != len(d.joint.members) {
+	if len(weights) != d.joint.permanent {
 		return false
 	}
 	for _, w := range weights {
@@ -53,7 +53,7 @@ func (d *Discipline) weighted(weights []float64) bool {
 		}
 	}
 	d.joint.priors = append([]float64(nil), weights...)
-	for i, m := range d.joint.members {
+	for i, m := range d.joint.members[:d.joint.permanent] {
 		m.weight = max(weights[i], leastWeight)
 	}
 	return true
@@ -62,7 +62,7 @@ func (d *Discipline) weighted(weights []float64) bool {
 // walk is the average variance of the frequency's walk in a second.
 func (d *Discipline) walk() float64 {
 	sum, walk := 0.0, 0.0
-	for _, m := range d.joint.members {
+	for _, m := range d.joint.members[:d.joint.permanent] {
 		w := math.Exp(m.weight)
 		sum += w
 		walk += w * m.wander.frequency * m.wander.frequency

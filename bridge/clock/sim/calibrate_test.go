@@ -52,6 +52,9 @@ func TestWander(t *testing.T) {
 // within 7 %, and the two filters that use the delay must reach what the same
 // filters reached in an independent simulator of the same model within 10 %.
 func TestLimits(t *testing.T) {
+	if testing.Short() {
+		t.Skip("fifteen seeds of each")
+	}
 	for _, c := range []struct {
 		name    string
 		a, b, c float64 // us

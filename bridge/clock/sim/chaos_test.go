@@ -236,10 +236,18 @@ func recoverable(s *Scenario) float64 {
 	return worst + 1e-4 + 5*s.Oscillator.Wander*math.Pow(poll, 1.5) + 2e-6*poll
 }
 
+// some is how many runs there are: in a short test at most a few.
+func some(runs, few int) int {
+	if testing.Short() {
+		return min(runs, few)
+	}
+	return runs
+}
+
 // TestChaos lives through chaotic scenarios.
 func TestChaos(t *testing.T) {
 	failed, unsynchronised := 0, 0
-	for i := range uint64(*chaosRuns) {
+	for i := range uint64(some(*chaosRuns, 6)) {
 		seed := *randomSeed + i
 		c := Chaos(seed)
 		a := newAuditor(c)

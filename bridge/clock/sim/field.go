@@ -22,6 +22,9 @@ type Fielded struct {
 	Policy  func(*discipline.Config)
 }
 
+// fastField are those that every test run lives through, with one seed.
+var fastField = []string{"gps1sprefer", "docsis", "lanoneside", "f+1000ppm", "f-5000ppm", "backup3s", "migration", "vmtools"}
+
 // Field returns the scenarios from the field.
 func Field() []Fielded {
 	var list []Fielded

@@ -48,11 +48,7 @@ func minority(seed uint64) *Scenario {
 // TestMinorityMovesNothing holds the clock to what the honest sources' delays
 // leave unknown, whatever fewer than half of the sources say, at any poll.
 func TestMinorityMovesNothing(t *testing.T) {
-	runs := *chaosRuns
-	if testing.Short() {
-		runs = min(runs, 12)
-	}
-	for i := range uint64(runs) {
+	for i := range uint64(some(*chaosRuns, 6)) {
 		seed := *randomSeed + i
 		s := minority(seed)
 		r := Run(s, NewProduct(s), seed)

@@ -20,6 +20,9 @@ var (
 
 // TestFastScenarios holds the discipline to its targets in short scenarios.
 func TestFastScenarios(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the medians of seven seeds")
+	}
 	for _, s := range Fast() {
 		r := Measure(s, SeedsFor(s), chronyLike())
 		for _, f := range r.Failures() {
@@ -31,7 +34,8 @@ func TestFastScenarios(t *testing.T) {
 // TestHardScenarios holds it to the bound, and to a return to good time, where
 // clocks and networks misbehave.
 func TestHardScenarios(t *testing.T) {
-	for _, s := range Hard() {
+	list := Hard()
+	for _, s := range list[:some(len(list), 6)] {
 		r := Run(s, NewProduct(s), 1)
 		if r.Excess > 1 {
 			t.Errorf("%s: error %.2f times the claimed bound at %d s", s.Name, r.Excess, r.ExcessAt)
@@ -45,12 +49,28 @@ func TestHardScenarios(t *testing.T) {
 	}
 }
 
+// TestFieldScenarios holds it to what is accepted of what was seen in the field,
+// with some tolerance for the luck of one seed.
+func TestFieldScenarios(t *testing.T) {
+	for _, f := range Field() {
+		if !slices.Contains(fastField, f.Name) || testing.Short() && f.Length > 80000 {
+			continue
+		}
+		f.Most *= 1.7
+		f.Honest *= 2
+		r := f.Measure(1, chronyLike())
+		for _, missed := range append(r.Failures(), f.Failures(&r)...) {
+			t.Errorf("%s: %s", f.Name, missed)
+		}
+	}
+}
+
 // The first answers may be the delayed ones: after 100 s of the start among
 // spikes the clock must be near all the same.
 func TestStartAmongSpikes(t *testing.T) {
 	s := find(t, "spikes")
 	s.Length, s.WarmUp = 400, 100
-	for seed := range uint64(200) {
+	for seed := range uint64(some(200, 20)) {
 		r := Run(s, NewProduct(s), seed+1)
 		if m := r.Metrics(s); m.Max > 10e-3 || r.Excess > 1 {
 			t.Errorf("seed %d: error %v, %.2f times the claimed bound", seed+1, m.Max, r.Excess)
