@@ -153,6 +153,7 @@ func (s *ServerStats) addKE(ke *nke.Counters) {
 	count("refused-limit", ke.RefusedTotal)
 	count("refused-prefix-limit", ke.RefusedPerPrefix)
 	count("refused-rate", ke.RefusedRate)
+	count("put-out", ke.Evicted)
 	count("handshake-timeout", ke.HandshakeTimeout)
 	count("handshake-closed", ke.HandshakeClosed)
 	count("handshake-alert", ke.HandshakeAlert)

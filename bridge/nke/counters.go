@@ -18,6 +18,7 @@ type Counters struct {
 	RefusedTotal     uint64                  // limit of connections
 	RefusedPerPrefix uint64                  // limit of connections of a prefix
 	RefusedRate      uint64                  // rate of a prefix
+	Evicted          uint64                  // put out, under pressure, for one that came later
 
 	// Handshakes that failed.
 	HandshakeTimeout uint64 // not done in time
@@ -39,7 +40,8 @@ type Counters struct {
 type tally struct {
 	accepted                                         atomic.Uint64
 	refusedAccess                                    [ntp.ReasonCount]atomic.Uint64
-	refusedTotal, refusedPerPrefix, refusedRate      atomic.Uint64
+	refusedTotal, refusedPerPrefix                   atomic.Uint64
+	refusedRate, evicted                             atomic.Uint64
 	handshakeTimeout, handshakeClosed                atomic.Uint64
 	handshakeAlert, handshakeFailed, handshakeNoALPN atomic.Uint64
 	outcomes                                         [nts.OutcomeCount]atomic.Uint64
@@ -69,6 +71,7 @@ func (s *Server) Counters() Counters {
 		RefusedTotal:     t.refusedTotal.Load(),
 		RefusedPerPrefix: t.refusedPerPrefix.Load(),
 		RefusedRate:      t.refusedRate.Load(),
+		Evicted:          t.evicted.Load(),
 		HandshakeTimeout: t.handshakeTimeout.Load(),
 		HandshakeClosed:  t.handshakeClosed.Load(),
 		HandshakeAlert:   t.handshakeAlert.Load(),

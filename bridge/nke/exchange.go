@@ -21,7 +21,7 @@ import (
 const drainTime = time.Second
 
 // serve does the handshake and the exchange of one connection.
-func (s *Server) serve(conn net.Conn, config *Config, from netip.Addr) {
+func (s *Server) serve(conn visitor, config *Config, from netip.Addr) {
 	defer conn.Close()
 	// Close must not wait for slow clients.
 	defer context.AfterFunc(s.ctx, func() { _ = conn.Close() })()
@@ -55,6 +55,7 @@ func (s *Server) serve(conn net.Conn, config *Config, from netip.Addr) {
 		return
 	}
 	seen.Ending = endingOf(outcome)
+	conn.gate.completed(&config.Limits, conn.visit)
 	if session.CloseWrite() == nil && conn.SetReadDeadline(time.Now().Add(drainTime)) == nil {
 		_, _ = io.CopyN(io.Discard, session, 4096)
 	}

@@ -289,7 +289,6 @@ func TestLimits(t *testing.T) {
 		limits nke.Limits
 		count  func(nke.Counters) uint64
 	}{
-		{"total", nke.Limits{Connections: 2, Rate: -1}, func(c nke.Counters) uint64 { return c.RefusedTotal }},
 		{"prefix", nke.Limits{ConnectionsPerPrefix: 2, Rate: -1}, func(c nke.Counters) uint64 { return c.RefusedPerPrefix }},
 		{"rate", nke.Limits{Rate: 1e-6, Burst: 2}, func(c nke.Counters) uint64 { return c.RefusedRate }},
 	} {

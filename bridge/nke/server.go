@@ -55,6 +55,9 @@ func Listen(config Config) (*Server, error) {
 		// ntpsec reads the response in one go and so needs it in one record.
 		DynamicRecordSizingDisabled: true,
 		GetCertificate: func(hello *tls.ClientHelloInfo) (*tls.Certificate, error) {
+			if v, ok := hello.Conn.(visitor); ok {
+				v.gate.greeted(v.visit)
+			}
 			return s.certs.Load().choose(hello)
 		},
 	}
@@ -171,6 +174,13 @@ func (s *Server) accept(l net.Listener) {
 	}
 }
 
+// visitor is a connection with its place in the gate.
+type visitor struct {
+	net.Conn
+	gate  *gate
+	visit *visit
+}
+
 // admit serves a connection in the background, or closes it.
 func (s *Server) admit(conn net.Conn) {
 	s.tally.accepted.Add(1)
@@ -189,16 +199,19 @@ func (s *Server) admit(conn net.Conn) {
 			return
 		}
 	}
-	prefix := config.Limits.prefix(from)
-	if why := s.gate.enter(&config.Limits, prefix, time.Now()); why != admitted {
-		s.refuse(why, prefix)
+	visit, why := s.gate.enter(&config.Limits, from, time.Now(), func() {
+		s.tally.evicted.Add(1)
+		go conn.Close()
+	})
+	if why != admitted {
+		s.refuse(why, config.Limits.prefix(from))
 		config.observe(Observation{From: from, Ending: EndRefused})
 		_ = conn.Close()
 		return
 	}
 	s.wait.Go(func() {
-		defer s.gate.leave(prefix)
-		s.serve(conn, config, from)
+		defer s.gate.leave(visit)
+		s.serve(visitor{conn, s.gate, visit}, config, from)
 	})
 }
 
