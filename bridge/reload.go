@@ -49,6 +49,8 @@ func reloadable(old, next *config.Config) error {
 	note("state_dir", old.StateDir == next.StateDir)
 	note("run_dir", old.RunDir == next.RunDir)
 	fixed = append(fixed, differences("fleet", unlabelled(old.Fleet), unlabelled(next.Fleet))...)
+	note("user", old.User == next.User)
+	note("sandbox", old.Sandbox == next.Sandbox)
 	note("control.socket", old.Control.Socket == next.Control.Socket)
 	note("nts.enabled", old.NTS.Enabled == next.NTS.Enabled)
 	note("nts.listen", !old.NTS.Enabled || slices.Equal(old.NTS.Listen, next.NTS.Listen))

@@ -20,6 +20,14 @@ type Config struct {
 	// empty, which is $RUNTIME_DIRECTORY (systemd), /run/ntsbridge as root, or
 	// $XDG_RUNTIME_DIR/ntsbridge.
 	RunDir string `mapstructure:"run_dir" path:"dir"`
+	// User is who the daemon becomes, started as root, once it has opened what
+	// needs root. Default: empty, which is ntsbridge if there is such a user.
+	User string `mapstructure:"user"`
+	// Sandbox restricts the daemon to the files that this file names
+	// (Landlock) and to the system calls of a time server (seccomp): off, log
+	// (the kernel logs other system calls and lets them pass) or enforce.
+	// Default: enforce, where the kernel has it.
+	Sandbox string `mapstructure:"sandbox" oneof:"off log enforce"`
 
 	// ReadableSecrets uses private keys and key files that everybody can read;
 	// else they are refused. Default: false.

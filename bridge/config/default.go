@@ -21,7 +21,8 @@ const (
 // Default returns the configuration of an empty file.
 func Default() *Config {
 	return &Config{
-		Log: Log{Level: "info"},
+		Sandbox: "enforce",
+		Log:     Log{Level: "info"},
 		Server: Server{
 			Batch:        32,
 			DSCP:         46,

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -13,6 +14,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"ntsbridge/bridge"
+	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/confine"
 )
 
 // serveFlags are the flags of serve.
@@ -50,6 +53,9 @@ func (f *serveFlags) serve(out io.Writer) error {
 	b, err := bridge.Start(cfg, log, bridge.Options{NoClock: f.noClock, Reload: func() error { return askReload(asked) }})
 	if err != nil {
 		return err
+	}
+	if err := f.confine(cfg, log); err != nil {
+		return errors.Join(err, b.Close())
 	}
 	for _, a := range b.Addresses() {
 		log.Info("serving", "ntp", a.String())
@@ -98,6 +104,20 @@ func (f *serveFlags) attend(b *bridge.Bridge, log hclog.Logger, asked <-chan cha
 			return errors.Join(err, b.Close())
 		}
 	}
+}
+
+// confine gives up what only a start needs.
+func (f *serveFlags) confine(cfg *config.Config, log hclog.Logger) error {
+	report, err := confine.Enter(confine.NewPlan(cfg, f.file, cfg.Clock.Mode == config.ClockDiscipline && !f.noClock))
+	for _, note := range report.Notes {
+		log.Warn("confinement", "note", note)
+	}
+	if err != nil {
+		return fmt.Errorf("confinement: %w; sandbox: off leaves the sandbox out, user: root stays root", err)
+	}
+	log.Info("confined", "user", report.User, "capabilities", strings.Join(report.Capabilities, " "),
+		"landlock", report.Landlock, "seccomp", report.Seccomp)
+	return nil
 }
 
 // reloadPatience is how long somebody who asks for a reload waits.
