@@ -5,6 +5,8 @@
 # make quick      what a change needs before it is shown: format, vet, unit tests
 #                 without the slow ones; under 30 s on two cores
 # make fuzz       each fuzz target for FUZZTIME
+# make attack     floods in namespaces, and what legitimate clients get meanwhile
+#                 (root; 2 min)
 # make bench      all benchmarks
 # make sim        the clock discipline in all simulated scenarios, as a table
 #                 beside chronyd's and ntpd's figures, judged
@@ -33,7 +35,7 @@ packages = $(shell $(GO) list ./... | grep -v '/bridge/interop$$')
 concurrent = $(shell grep -rlE '^[[:space:]]+go [[:alpha:]]|[.]Go\b' --include='*.go' . \
 	| grep -v '/bridge/interop/\|/testdata/' | xargs -r -n 1 dirname | sort -u)
 
-.PHONY: build run test quick check format lines deadcode unit race compiler peers interop interop-long real-clock fuzz bench sim sim-random sim-chaos clean
+.PHONY: build run test quick check format lines deadcode unit race compiler peers interop interop-long real-clock fuzz attack bench sim sim-random sim-chaos clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ntsbridge ./cmd/ntsbridge
@@ -101,6 +103,10 @@ fuzz:
 			echo "$$p $$f"; $(GO) test -run '^$$' -fuzz "^$$f\$$" -fuzztime $(FUZZTIME) $$p; \
 		done; \
 	done
+
+attack: build
+	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ntpload ./cmd/ntpload
+	bin/ntpload attack --server ntsbridge,bin=bin/ntsbridge,limited
 
 bench:
 	$(GO) test -run '^$$' -bench . -benchmem $(packages)

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -60,13 +61,28 @@ func Establish(ctx context.Context, address string, config *tls.Config, id aead.
 	return n, nil
 }
 
+// EstablishFrom makes one association from an address that only a route makes
+// the machine's.
+func EstablishFrom(ctx context.Context, from netip.Addr, address string, config *tls.Config, id aead.ID) (*NTS, error) {
+	local := net.TCPAddrFromAddrPort(netip.AddrPortFrom(from, 0))
+	s, err := establishBy(ctx, &net.Dialer{LocalAddr: local, Control: FreeBind}, address, config, id)
+	if err != nil {
+		return nil, err
+	}
+	return &NTS{id: id, sessions: []*session{s}}, nil
+}
+
 func establish(ctx context.Context, address string, config *tls.Config, id aead.ID) (*session, error) {
+	return establishBy(ctx, nil, address, config, id)
+}
+
+func establishBy(ctx context.Context, dialer *net.Dialer, address string, config *tls.Config, id aead.ID) (*session, error) {
 	ctx, cancel := context.WithTimeout(ctx, establishTimeout)
 	defer cancel()
 	config = config.Clone()
 	config.MinVersion = tls.VersionTLS13
 	config.NextProtos = []string{nts.ALPN}
-	conn, err := (&tls.Dialer{Config: config}).DialContext(ctx, "tcp", address)
+	conn, err := (&tls.Dialer{NetDialer: dialer, Config: config}).DialContext(ctx, "tcp", address)
 	if err != nil {
 		return nil, err
 	}

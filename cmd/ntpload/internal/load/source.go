@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -39,7 +40,7 @@ type source struct {
 }
 
 func newSource(server netip.AddrPort, from netip.Addr, index, window int, maker Maker) (*source, error) {
-	fd, err := dial(server, from)
+	fd, err := Dial(server, from)
 	if err != nil {
 		return nil, err
 	}
@@ -58,10 +59,10 @@ func newSource(server netip.AddrPort, from netip.Addr, index, window int, maker 
 	return s, nil
 }
 
-// dial returns a non-blocking socket connected to the server, bound to from
+// Dial returns a non-blocking socket connected to the server, bound to from
 // where valid, even if the address is not the machine's (a route to it as
 // local is needed).
-func dial(server netip.AddrPort, from netip.Addr) (int, error) {
+func Dial(server netip.AddrPort, from netip.Addr) (int, error) {
 	family := unix.AF_INET
 	if server.Addr().Is6() {
 		family = unix.AF_INET6
@@ -82,6 +83,16 @@ func dial(server netip.AddrPort, from netip.Addr) (int, error) {
 		return -1, fmt.Errorf("connect to %s: %w", server, err)
 	}
 	return fd, nil
+}
+
+// FreeBind lets a socket be bound to an address that only a route makes the
+// machine's; it is a net.Dialer's Control.
+func FreeBind(_, _ string, c syscall.RawConn) error {
+	var err error
+	if e := c.Control(func(fd uintptr) { err = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_FREEBIND, 1) }); e != nil {
+		return e
+	}
+	return err
 }
 
 func sockaddr(a netip.AddrPort) unix.Sockaddr {

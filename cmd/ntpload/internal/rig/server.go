@@ -14,7 +14,7 @@ import (
 // Spec is a server to be measured, as given on the command line:
 //
 //	chronyd[,bin=PATH][,root=DIR][,noclientlog][,bound]
-//	ntsbridge[,bin=PATH][,bound][,noclients]
+//	ntsbridge[,bin=PATH][,bound][,noclients][,limited]
 //	echo[,FLAG=VALUE...]
 //	exec:COMMAND
 //
@@ -31,7 +31,7 @@ type Spec struct {
 
 var specOptions = map[string][]string{
 	"chronyd":   {"bin", "root", "noclientlog", "bound"},
-	"ntsbridge": {"bin", "bound", "noclients"},
+	"ntsbridge": {"bin", "bound", "noclients", "limited"},
 	"echo":      {"wait", "batch", "raw", "drain", "timestamps", "packet-info", "lock"},
 }
 
@@ -154,6 +154,19 @@ func (s Spec) chronyd(u *setup) error {
 	return os.WriteFile(filepath.Join(u.dir, "chrony.conf"), []byte(strings.Join(lines, "\n")+"\n"), 0o600)
 }
 
+// limited is what an attacked ntsbridge has beside: a rate limit of twice what
+// its clients ask, which lets nothing through above it, and queries for all.
+const limited = `access:
+  default:
+    rate: strict
+    query: true
+rate_limit:
+  limits:
+    - name: strict
+      interval: 500ms
+      leak: 0
+`
+
 // ntsbridge serves the system clock whatever the kernel says of it.
 func (s Spec) ntsbridge(u *setup) error {
 	listen, ke := "0.0.0.0:123", "0.0.0.0:4460"
@@ -181,6 +194,9 @@ nts:
 fleet:
   enabled: %v
 `, listen, u.inside+"/"+keysFile, ke, u.inside+"/"+certFile, u.inside+"/"+keyFile, !s.has("noclients"))
+	if s.has("limited") {
+		text += limited
+	}
 	u.command = []string{s.binary(), "serve", "-c", u.inside + "/ntsbridge.yaml",
 		"--state-dir", u.inside + "/state", "--run-dir", u.inside + "/run"}
 	for _, d := range []string{"state", "run"} {

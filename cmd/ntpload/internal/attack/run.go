@@ -1,0 +1,94 @@
+//go:build linux
+
+package attack
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"ntsbridge/symkey"
+)
+
+// Config is an attack on one server.
+type Config struct {
+	Server netip.AddrPort
+	From   netip.Prefix // of clients and attackers, routed to this namespace
+	Key    *symkey.Key
+	TLS    *tls.Config
+	Time   time.Duration // of each flood
+	Asks   int           // of each client during a flood
+	Rate   int           // packets a second of the floods at the full rate
+	Only   string        // floods whose name contains it
+}
+
+// ErrHurt says that a flood cost those who proved themselves their service.
+var ErrHurt = errors.New("a flood cost authenticated clients more than one answer in twenty")
+
+// Run runs every flood and prints a line for each.
+func Run(ctx context.Context, c Config, w io.Writer) error {
+	victims, err := c.victims(ctx)
+	if err != nil {
+		return err
+	}
+	fmt.Fprintf(w, "%-15s", "flood")
+	for _, v := range victims {
+		fmt.Fprintf(w, " %8s", v.name)
+	}
+	fmt.Fprintln(w)
+	hurt := false
+	for _, f := range floods {
+		if !strings.Contains(f.name, c.Only) {
+			continue
+		}
+		shares, err := c.under(ctx, f, victims)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(w, "%-15s", f.name)
+		for i, v := range victims {
+			fmt.Fprintf(w, " %8s", fmt.Sprintf("%d/%d", shares[i], c.Asks))
+			hurt = hurt || v.held && shares[i] < c.Asks*95/100
+		}
+		fmt.Fprintf(w, "  %s\n", f.what)
+	}
+	if hurt {
+		return ErrHurt
+	}
+	return nil
+}
+
+// under counts the answers of each client during a flood.
+func (c *Config) under(ctx context.Context, f flood, victims []*client) ([]int, error) {
+	flooding, stop := context.WithTimeout(ctx, c.Time+30*time.Second)
+	defer stop()
+	var floods, clients sync.WaitGroup
+	floods.Go(func() { f.run(flooding, c, victims) })
+	defer floods.Wait()
+	defer stop()
+	shares := make([]int, len(victims))
+	for i, v := range victims {
+		clients.Go(func() {
+			ticker := time.NewTicker(c.Time / time.Duration(c.Asks))
+			defer ticker.Stop()
+			for range c.Asks {
+				select {
+				case <-ctx.Done():
+					return
+				case <-ticker.C:
+				}
+				if v.ask(ctx, v) {
+					shares[i]++
+				}
+			}
+		})
+	}
+	clients.Wait()
+	return shares, ctx.Err()
+}
