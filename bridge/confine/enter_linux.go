@@ -142,7 +142,7 @@ func giveTo(dir string, uid, gid int) error {
 		if err != nil {
 			return nil // gone
 		}
-		if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Uid == 0 && st.Nlink == 1 || e.IsDir() {
+		if st, ok := info.Sys().(*syscall.Stat_t); ok && st.Uid == 0 && (st.Nlink == 1 || e.IsDir()) {
 			return os.Lchown(name, uid, gid)
 		}
 		return nil

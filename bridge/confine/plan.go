@@ -40,7 +40,7 @@ func NewPlan(cfg *config.Config, file string, clock bool) Plan {
 	for i := range cfg.ReferenceClocks {
 		p.Write = append(p.Write, directoryOf(cfg.ReferenceClocks[i].Device)...)
 	}
-	for _, name := range []string{cfg.StateDir, cfg.RunDir} {
+	for _, name := range []string{cfg.StateDir, cfg.RunDir, cfg.Statistics.Dir} {
 		if name != "" {
 			p.Write = append(p.Write, name)
 		}
