@@ -281,6 +281,45 @@ func TestVariablesAreDescribed(t *testing.T) {
 	}
 }
 
+// A promise of the threat model is held by a test that exists.
+func TestPromisesHaveTests(t *testing.T) {
+	tree := os.DirFS("..")
+	model, err := fs.ReadFile(tree, "configs/threats.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	missing := make(map[string]bool)
+	for _, name := range regexp.MustCompile(`\bTest[A-Z]\w+`).FindAllString(string(model), -1) {
+		missing["func "+name+"("] = true
+	}
+	if len(missing) < 10 {
+		t.Errorf("%d tests are named", len(missing))
+	}
+	err = fs.WalkDir(tree, ".", func(name string, e fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case e.IsDir() && (name == "bin" || name == ".peers" || name == ".git"):
+			return fs.SkipDir
+		case !strings.HasSuffix(name, "_test.go"):
+			return nil
+		}
+		text, err := fs.ReadFile(tree, name)
+		for f := range missing {
+			if strings.Contains(string(text), f) {
+				delete(missing, f)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for f := range missing {
+		t.Errorf("configs/threats.md names %s), which is nowhere", f)
+	}
+}
+
 func TestArchitectureCheckerFindsBreaches(t *testing.T) {
 	for _, c := range []struct {
 		name, file, text string

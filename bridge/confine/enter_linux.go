@@ -69,20 +69,17 @@ func (p Plan) becomeUser(r *Report) error {
 	if os.Geteuid() != 0 {
 		return nil
 	}
-	name := p.User
-	if name == "" {
-		name = defaultUser
-	}
-	u, err := user.Lookup(name)
+	u, err := p.account()
 	switch {
-	case errors.As(err, new(user.UnknownUserError)) && p.User == "":
+	case err != nil:
+		return err
+	case u == nil && p.User == "":
 		r.Notes = append(r.Notes, "there is no user "+defaultUser+": the process stays root, with few capabilities; make one (useradd -r "+defaultUser+") or set user")
 		return nil
-	case err != nil:
-		return fmt.Errorf("user %s: %w", name, err)
-	case u.Uid == "0":
+	case u == nil:
 		return nil
 	}
+	name := u.Username
 	uid, gid, groups, err := identity(u)
 	if err != nil {
 		return fmt.Errorf("user %s: %w", name, err)
@@ -102,6 +99,43 @@ func (p Plan) becomeUser(r *Report) error {
 	}
 	r.User = name
 	return keepMemory() // another user makes the process dumpable again
+}
+
+// account returns the user to become, nil for none: there is no default user,
+// or root is named.
+func (p Plan) account() (*user.User, error) {
+	name := p.User
+	if name == "" {
+		name = defaultUser
+	}
+	u, err := user.Lookup(name)
+	switch {
+	case errors.As(err, new(user.UnknownUserError)) && p.User == "":
+		return nil, nil
+	case err != nil:
+		return nil, fmt.Errorf("user %s: %w", name, err)
+	case u.Uid == "0":
+		return nil, nil
+	}
+	return u, nil
+}
+
+// Owner returns the number of the user that the process will become, 0 if it
+// stays what it is. Directories that an earlier start gave to that user are
+// its own.
+func (p Plan) Owner() int {
+	if os.Geteuid() != 0 {
+		return 0
+	}
+	u, err := p.account()
+	if err != nil || u == nil {
+		return 0
+	}
+	uid, err := strconv.Atoi(u.Uid)
+	if err != nil {
+		return 0
+	}
+	return uid
 }
 
 func identity(u *user.User) (uid, gid int, groups []int, err error) {

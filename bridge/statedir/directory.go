@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync/atomic"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -52,6 +53,13 @@ func checkParent(path string) error {
 	}
 }
 
+// user is whom the daemon becomes once it has started as root, 0 for nobody.
+var user atomic.Int64
+
+// BelongsTo says that directories may also belong to the user with this number,
+// whom the daemon becomes.
+func BelongsTo(uid int) { user.Store(int64(uid)) }
+
 // owned refuses a directory that somebody else could plant files in.
 func owned(path string, info fs.FileInfo) error {
 	mode := info.Mode()
@@ -59,7 +67,7 @@ func owned(path string, info fs.FileInfo) error {
 		return fmt.Errorf("directory %s can be written by others (mode %04o): they could plant secrets there; chmod go-w it, or choose another",
 			path, mode.Perm())
 	}
-	if s, ok := info.Sys().(*syscall.Stat_t); ok && s.Uid != 0 && int(s.Uid) != os.Geteuid() {
+	if s, ok := info.Sys().(*syscall.Stat_t); ok && s.Uid != 0 && int(s.Uid) != os.Geteuid() && int64(s.Uid) != user.Load() {
 		return fmt.Errorf("directory %s belongs to user %d, not to this one (%d) or root: it could plant secrets there; chown it, or choose another",
 			path, s.Uid, os.Geteuid())
 	}

@@ -5,7 +5,9 @@ import (
 	"github.com/spf13/pflag"
 
 	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/confine"
 	"ntsbridge/bridge/material"
+	"ntsbridge/bridge/statedir"
 )
 
 // configFlags name a configuration. Those that are bound to options go over
@@ -39,10 +41,14 @@ const fallbackStratum = 10
 // load reads the configuration, or takes the embedded default, and resolves
 // it.
 func (f *configFlags) load() (*config.Config, error) {
-	return material.ReadConfig(material.Input{File: f.file, Flags: f.bound,
+	cfg, err := material.ReadConfig(material.Input{File: f.file, Flags: f.bound,
 		Default: func(c *config.Config) {
 			if !c.Has("clock.fallback_stratum") {
 				c.Clock.FallbackStratum = fallbackStratum
 			}
 		}})
+	if err == nil { // what an earlier start gave away is no stranger's
+		statedir.BelongsTo(confine.Plan{User: cfg.User}.Owner())
+	}
+	return cfg, err
 }
