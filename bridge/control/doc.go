@@ -2,9 +2,8 @@
 // a local API over a Unix socket (HTTP with JSON), which the other commands
 // use, and the read-only part of mode 6 (RFC 9327), which ntpq speaks, as ntpd
 // 4.2.8p15 answers it. All that can be changed is the clock, by a step, over
-// the socket. RespondChrony is the reading
-// half of chronyc's protocol, on a socket of its own; metrics have their place
-// here.
+// the socket, and what an operator tells. RespondChrony is the reading half of
+// chronyc's protocol, on a socket of its own. Metrics have their place here.
 //
 // The reports on the clock and its sources are those of chronyc 4.6, with its
 // columns, units and signs; as text they are what it prints. Whoever owns
