@@ -134,6 +134,7 @@ type ClockStep struct {
 	Updates int `mapstructure:"updates" range:"0..1000000" unit:"updates"`
 	// AnyTime allows steps later too, after the offset stood for stepout.
 	// Default: false.
+	// Three answers must say so, of two sources where three are followed.
 	AnyTime bool `mapstructure:"any_time"`
 	// Stepout is how long it must have stood (ntpd's tinker stepout). Default:
 	// 300s. Range: 0s to 24h.
