@@ -132,6 +132,9 @@ func finish(c *job.Job, output []byte) *Result {
 	if len(c.Report.Questions) > 0 {
 		output = nil
 	}
+	if c.Parsed != nil {
+		c.Report.Host = c.Host()
+	}
 	c.Report.Written = output != nil
 	c.Report.Finish()
 	res := &Result{Report: c.Report, Output: output, restricts: c.Model.Restricts}

@@ -27,7 +27,9 @@ type convertFlags struct {
 	takeoverUntil           string
 	trial                   bool
 	daemonOptions           string
-	lost                    string
+	lost, answers           string
+	targetDir               string
+	decided                 map[string]convert.Lost
 	addresses               []string
 	clientFormat, ca, step  string
 	gateways                []string
@@ -78,7 +80,7 @@ dangerous or not understood.`,
 	flags.StringVarP(&f.output, "output", "o", "", "write the configuration to `FILE`")
 	flags.StringVar(&f.outDir, "out-dir", "", "write configurations and reports below `DIR`")
 	flags.StringVar(&f.report, "report", "", "write the report to `FILE`")
-	flags.StringVar(&f.reportFormat, "report-format", "text", "`FORMAT` of the report: text or json")
+	flags.StringVar(&f.reportFormat, "report-format", "text", "`FORMAT` of the report: text or json; of the summary of --out-dir also csv")
 	flags.StringVar(&f.root, "root", "", "`DIR` that is the host's root, for the files that the input names (default: what stands before /etc in its name)")
 	flags.StringVar(&f.hostname, "hostname", "", "`NAME` of the host, for Autokey's files")
 	flags.StringVar(&f.keysDir, "keysdir", "", "`DIR` of Autokey's files that ntpd was compiled with")
@@ -90,10 +92,12 @@ dangerous or not understood.`,
 	flags.BoolVar(&f.trial, "trial", false, "write autokey.seed: zero-compatible, with which the old ntpd can serve again without stranding a client")
 	flags.StringVar(&f.daemonOptions, "daemon-options", "", "command line that the daemon is started with, such as '-g' (default: looked for among the host's files) (`OPTIONS`)")
 	flags.StringVar(&f.lost, "lost", "", "what counts where the old daemon lost a word of security: stop, running or intended (`WHAT`)")
+	flags.StringVar(&f.answers, "answers", "", "`FILE` with answers to questions, a line CODE = WHAT each, as --lost has them; the summary of --out-dir lists the codes")
+	flags.StringVar(&f.targetDir, "target-dir", "", "`DIR` in which the target will have the files with keys and passwords (default: where they are written)")
 	flags.StringVar(&f.clientFormat, "client-format", "", "write a client's configuration: "+strings.Join(convert.ClientFormats, ", ")+" (`FORMAT`)")
 	flags.StringArrayVar(&f.gateways, "gateway", nil, "`NAME` of the server for clients; may be repeated")
 	flags.StringVar(&f.ca, "ca", "", "`FILE` with the certificates that clients trust")
-	flags.StringVar(&f.step, "step", "nts", "how clients authenticate: nts, or key for a step in between (`STEP`)")
+	flags.StringVar(&f.step, "step", "nts", "how clients authenticate: nts, key for a step in between, or mixed: key where there is one, else nts (`STEP`)")
 	flags.BoolVar(&f.strict, "strict", false, "end with status 3 if anything is unsupported, dangerous or not understood")
 	flags.IntVar(&f.jobs, "jobs", 0, "`NUMBER` of conversions at the same time (default: one per processor)")
 	return cmd
@@ -110,6 +114,9 @@ func (f *convertFlags) run(args []string) error {
 	}
 	if f.outDir != "" {
 		return f.fleet(args)
+	}
+	if f.output != "" && sameFile(f.output, args[0]) || f.report != "" && sameFile(f.report, args[0]) {
+		return usageError("%s is the input, and would be overwritten: name another file", args[0])
 	}
 	if len(args) != 1 {
 		return usageError("several inputs need --out-dir DIR")
@@ -132,9 +139,9 @@ func (f *convertFlags) check() error {
 	}
 	err := errors.Join(
 		oneOf("from", f.from, "auto", "ntp", "ntpsec", "chrony"),
-		oneOf("report-format", f.reportFormat, "text", "json"),
+		oneOf("report-format", f.reportFormat, "text", "json", "csv"),
 		oneOf("lost", f.lost, "", "stop", "running", "intended"),
-		oneOf("step", f.step, "nts", "key"),
+		oneOf("step", f.step, "nts", "key", "mixed"),
 		oneOf("client-format", f.clientFormat, append([]string{""}, convert.ClientFormats...)...))
 	switch {
 	case err != nil:
@@ -147,6 +154,8 @@ func (f *convertFlags) check() error {
 		return usageError("--client-format needs --gateway NAME, the server that the clients are to use")
 	case f.clientFormat == "" && (len(f.gateways) > 0 || f.ca != ""):
 		return usageError("--gateway and --ca go with --client-format")
+	case f.reportFormat == "csv" && f.outDir == "":
+		return usageError("--report-format csv is for the summary of --out-dir")
 	case f.outDir != "" && (f.output != "" || f.report != ""):
 		return usageError("--out-dir takes the place of -o and --report")
 	}
@@ -162,6 +171,9 @@ func (f *convertFlags) check() error {
 		if _, err := time.Parse(time.DateOnly, f.takeoverUntil); err != nil {
 			return usageError("--takeover-until %s: write a date such as 2027-12-31", f.takeoverUntil)
 		}
+	}
+	if err := f.readAnswers(); err != nil {
+		return err
 	}
 	return f.parseAddresses()
 }
@@ -196,6 +208,9 @@ func (f *convertFlags) options(output string) (convert.Options, error) {
 		return opt, err
 	}
 	secret = strings.TrimSuffix(secret, filepath.Ext(secret))
+	if f.targetDir != "" {
+		secret = filepath.Join("/", f.targetDir, filepath.Base(secret))
+	}
 	for path, to := range map[string]*string{f.ntsCert: &opt.NTSCert, f.ntsKey: &opt.NTSKey} {
 		if path == "" {
 			continue
@@ -206,13 +221,15 @@ func (f *convertFlags) options(output string) (convert.Options, error) {
 	}
 	opt.PasswordFile = secret + ".autokey-password"
 	if f.clientFormat != "" {
-		opt.Client = &convert.ClientOptions{Format: f.clientFormat, Gateways: f.gateways, CA: f.ca, Key: f.step == "key", KeyFile: secret + ".keys"}
+		opt.Client = &convert.ClientOptions{Format: f.clientFormat, Gateways: f.gateways, CA: f.ca, Key: f.step == "key", Mixed: f.step == "mixed", KeyFile: secret + ".keys"}
 	}
-	switch f.lost {
-	case "running":
-		opt.Decide = func(account.Question) convert.Lost { return convert.LostRunning }
-	case "intended":
-		opt.Decide = func(account.Question) convert.Lost { return convert.LostIntended }
+	if f.lost != "" || len(f.decided) > 0 {
+		opt.Decide = func(q account.Question) convert.Lost {
+			if answer, ok := f.decided[q.Code]; ok {
+				return answer
+			}
+			return lostWords[f.lost]
+		}
 	}
 	return opt, nil
 }
@@ -246,7 +263,7 @@ func (f *convertFlags) single(name string) error {
 		return usageError("there is a secret, which goes into a file of its own: name the output with -o FILE")
 	}
 	for _, s := range res.Secrets {
-		if err := writeFile(s.Name, s.Content, 0o600); err != nil {
+		if err := writeFile(f.local(s.Name, f.output), s.Content, 0o600); err != nil {
 			return err
 		}
 	}
@@ -305,4 +322,54 @@ func (f *convertFlags) verdict(r *account.Report) error {
 		fmt.Fprintf(f.errOut, "ntsbridge: %s: converted with losses, see the report\n", r.Input)
 	}
 	return nil
+}
+
+// lostWords are the answers to questions.
+var lostWords = map[string]convert.Lost{"": convert.LostStop, "stop": convert.LostStop, "running": convert.LostRunning, "intended": convert.LostIntended}
+
+// readAnswers reads the file of --answers.
+func (f *convertFlags) readAnswers() error {
+	if f.answers == "" {
+		return nil
+	}
+	data, err := os.ReadFile(f.answers)
+	if err != nil {
+		return err
+	}
+	f.decided = make(map[string]convert.Lost)
+	n := 0
+	for line := range strings.Lines(string(data)) {
+		n++
+		line, _, _ = strings.Cut(line, "#")
+		if line = strings.TrimSpace(line); line == "" {
+			continue
+		}
+		code, word, ok := strings.Cut(line, "=")
+		code, word = strings.TrimSpace(code), strings.TrimSpace(word)
+		answer, known := lostWords[word]
+		if !ok || !known || code == "" || word == "" {
+			return usageError("%s:%d: write CODE = stop, running or intended", f.answers, n)
+		}
+		f.decided[code] = answer
+	}
+	return nil
+}
+
+// sameFile reports whether two names are of one file.
+func sameFile(a, b string) bool {
+	x, err := os.Stat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Stat(b)
+	return err == nil && os.SameFile(x, y) && x.Mode().IsRegular()
+}
+
+// local returns where a file with a secret is written: beside the output, if
+// the configuration has the name that it will have on the target.
+func (f *convertFlags) local(name, output string) string {
+	if f.targetDir == "" {
+		return name
+	}
+	return filepath.Join(filepath.Dir(output), filepath.Base(name))
 }

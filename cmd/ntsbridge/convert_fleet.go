@@ -54,12 +54,15 @@ func (f *convertFlags) fleet(args []string) error {
 		return err
 	}
 	summary.Finish()
-	if f.reportFormat == "json" {
+	switch f.reportFormat {
+	case "json":
 		encoder := json.NewEncoder(f.out)
 		encoder.SetEscapeHTML(false)
 		encoder.SetIndent("", "  ")
 		err = encoder.Encode(summary)
-	} else {
+	case "csv":
+		err = summary.WriteCSV(f.out)
+	default:
 		err = summary.WriteText(f.out, f.outColour)
 	}
 	if err != nil {
@@ -105,7 +108,7 @@ func collect(args []string) ([]fleetItem, error) {
 			continue
 		}
 		err = filepath.WalkDir(arg, func(name string, e fs.DirEntry, err error) error {
-			if err != nil || !e.Type().IsRegular() || filepath.Ext(name) != ".conf" {
+			if err != nil || !e.Type().IsRegular() || filepath.Ext(name) != ".conf" || fragment(name) {
 				return err
 			}
 			rel, err := filepath.Rel(arg, name)
@@ -127,6 +130,23 @@ func collect(args []string) ([]fleetItem, error) {
 		return nil, usageError("no file *.conf in %s", strings.Join(args, " "))
 	}
 	return items, nil
+}
+
+// fragment reports whether a file is a part of another configuration: it lies in
+// a directory of such parts, beside the file that includes them.
+func fragment(name string) bool {
+	dir := filepath.Dir(name)
+	switch filepath.Base(dir) {
+	case "conf.d", "sources.d", "ntp.d", "chrony.d":
+	default:
+		return false
+	}
+	for _, whole := range []string{"chrony.conf", "ntp.conf"} {
+		if _, err := os.Stat(filepath.Join(filepath.Dir(dir), whole)); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // localName returns the name of an input below the output directory: as it
@@ -197,7 +217,12 @@ func (f *convertFlags) fleetItem(number int, item fleetItem, b *batch) fleetResu
 	}
 	r := fleetResult{number: number, report: res.Report}
 	var text strings.Builder
-	if r.err = f.formatReport(&text, res.Report, false); r.err != nil {
+	if f.reportFormat == "csv" {
+		r.err = res.Report.WriteText(&text, false)
+	} else {
+		r.err = f.formatReport(&text, res.Report, false)
+	}
+	if r.err != nil {
 		return r
 	}
 	ending := ".report.txt"
@@ -209,11 +234,16 @@ func (f *convertFlags) fleetItem(number int, item fleetItem, b *batch) fleetResu
 		r.output = output
 		r.err = b.write(output, res.Output, 0o644)
 	}
+	written := []string{r.output}
 	for _, s := range res.Secrets {
 		if r.err == nil {
-			r.err = b.write(s.Name, s.Content, 0o600)
+			name := f.local(s.Name, output)
+			written = append(written, name)
+			r.err = b.write(name, s.Content, 0o600)
 		}
 	}
+	stem := strings.TrimSuffix(output, filepath.Ext(output))
+	b.remove([]string{output, stem + ".autokey-password", stem + ".keys"}, written)
 	return r
 }
 
@@ -223,6 +253,26 @@ type batch struct {
 	mutex sync.Mutex
 	names []string
 	dirs  map[string]bool
+	stale []string // of an earlier conversion, that is no more
+}
+
+// remove notes files of an earlier conversion that this one does not write: a
+// host that is blocked by now must not keep what was made of it before.
+func (b *batch) remove(names, written []string) {
+	absolute := func(name string) string {
+		full, err := filepath.Abs(name)
+		if err != nil {
+			return name
+		}
+		return full
+	}
+	b.mutex.Lock()
+	defer b.mutex.Unlock()
+	for _, name := range names {
+		if name = absolute(name); !slices.ContainsFunc(written, func(w string) bool { return w != "" && absolute(w) == name }) {
+			b.stale = append(b.stale, name)
+		}
+	}
 }
 
 // temporary is the name under which a file waits.
@@ -281,6 +331,11 @@ func (b *batch) commit(dir string) error {
 	for _, name := range b.names {
 		if err := os.Rename(temporary(name), name); err != nil {
 			b.discard()
+			return err
+		}
+	}
+	for _, name := range b.stale {
+		if err := os.Remove(name); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}

@@ -48,6 +48,11 @@ type clientServer struct {
 // none, for which the report has the reason.
 func Write(work *job.Job) []byte {
 	c := &writer{work}
+	if o := c.Opt.Client; o.Mixed {
+		mixed := *o
+		mixed.Key = c.hasKey() && o.Format != "ntpd-rs" && o.Format != "timesyncd"
+		c.Opt.Client = &mixed
+	}
 	m := &clientModel{nts: !c.Opt.Client.Key, minPoll: 6, maxPoll: 10}
 	if len(c.Opt.Client.Gateways) == 0 {
 		c.Report.Note(report.Error, "no-gateway", "name it with --gateway", "there is no gateway to point at")
@@ -173,6 +178,14 @@ func (c *writer) watchOnly() {
 		class, text = report.Dangerous, fmt.Sprintf("every source has noselect: the clock followed none of them, and %s will follow the gateway", f)
 	}
 	c.Report.Note(class, "noselect", "take noselect off the gateway's line if the clock should follow it", "%s", text)
+}
+
+// hasKey reports whether a source has a symmetric key that can be used.
+func (c *writer) hasKey() bool {
+	return c.Model.Keys != nil && slices.ContainsFunc(c.Model.Sources, func(src *job.Source) bool {
+		return src.Key != 0 && c.Model.TrustSet.Contains(src.Key) &&
+			slices.ContainsFunc(c.Model.Keys.Keys, func(k *symkey.Key) bool { return k.ID() == src.Key })
+	})
 }
 
 // clientKey finds the key that the client shares with the gateway.
@@ -337,9 +350,19 @@ func (c *writer) chronyClient(m *clientModel) string {
 		c.Record(m.leap).Note(report.Approximated, "leap-list", "uncomment the line where chronyd is new enough", "the leap second list is written as a comment: chronyd before 4.6 does not start with leapseclist")
 		t.put(job.One(m.leap), "leapseclist", "# leapseclist "+m.leapFile)
 	}
+	c.ownDrift("/var/lib/chrony/drift")
 	t.put(c.All("driftfile"), "driftfile", "driftfile /var/lib/chrony/drift", "rtcsync", "# This host serves nobody.", "port 0", "cmdport 0")
 	c.servesNobody()
 	return t.String()
+}
+
+// ownDrift tells of a drift file that is another one.
+func (c *writer) ownDrift(name string) {
+	for _, s := range c.All("driftfile") {
+		if s.Argument() != name {
+			c.Record(s).Note(report.Folded, "driftfile", "", "the frequency is measured anew, and kept in %s: the files of two daemons differ", name)
+		}
+	}
 }
 
 // servesNobody notes that a client does not answer others any more.

@@ -51,8 +51,6 @@ func (c *writer) ntpsecClient(m *clientModel) string {
 			case "maxdist", "mindist", "floor", "ceiling":
 				tos += " " + o.Name + " " + strconv.FormatFloat(o.Number(), 'g', -1, 64)
 				c.Ledger.Use(s, o.Name)
-			case "minclock":
-				c.Ledger.Use(s, o.Name)
 			}
 		}
 	}
@@ -81,6 +79,7 @@ func (c *writer) ntpsecClient(m *clientModel) string {
 		t.put(job.One(m.leap), "leapfile", "leapfile "+m.leapFile)
 	}
 	t.put(c.All("driftfile"), "driftfile", "driftfile /var/lib/ntpsec/ntp.drift")
+	c.ownDrift("/var/lib/ntpsec/ntp.drift")
 	t.put(c.All("restrict"), "restrict", "# This host serves nobody; its sources are heard.",
 		"restrict default ignore", "restrict source nomodify noquery", "restrict 127.0.0.1", "restrict ::1")
 	c.servesNobody()
@@ -109,6 +108,9 @@ func (c *writer) rustClient(m *clientModel) string {
 			continue
 		}
 		r.Note(report.Unsupported, "refclock-pps", "uncomment the lines, if ntpd-rs was built with pps", "PPS is written as a comment: ntpd-rs as Debian builds it does not start with it")
+		for _, s := range src.Refclock.Lines {
+			c.Lost(s, report.Unsupported, job.NamedWords(s), "ntpd-rs has no counterpart")
+		}
 		t.put(append(job.One(src.Line), src.Refclock.Lines...), "source", "# [[source]]", `# mode = "pps"`,
 			"# path = "+strconv.Quote(fmt.Sprintf("/dev/pps%d", src.Refclock.Unit)), "# precision = 0.000001")
 	}

@@ -93,6 +93,21 @@ func (l *clockLine) offset() float64 {
 	return rc.Time1
 }
 
+// offsetWord writes the correction of a clock, which is one of time1 and time2.
+func (l *clockLine) offsetWord(name string) string {
+	offset := l.offset()
+	if offset == l.src.Refclock.Time1 {
+		l.use("time1")
+	}
+	if offset == l.src.Refclock.Time2 {
+		l.use("time2")
+	}
+	if offset == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" %s %g", name, offset)
+}
+
 // leaveOut tells of a clock that is not carried over, and of its fudge lines.
 func (l *clockLine) leaveOut(do, why string) {
 	rc, r := l.src.Refclock, l.c.Record(l.src.Line)
@@ -117,17 +132,15 @@ func (c *writer) chronyRefclock(l *clockLine) string {
 	switch {
 	case shared:
 		device = fmt.Sprintf("refclock SHM %d", unit)
-		l.word(false, "", "flag1", "flag3", "flag4")
 		if rc.Time2 != 0 && rc.Driver == job.ShmDriver {
 			r.Note(report.Approximated, "shm-time2", "", "a reference clock that is off by more than time2 (%g s) is judged by selection", rc.Time2)
 		}
-		l.use("time2")
 	case rc.Driver == job.PPSDriver:
 		device = "refclock PPS " + l.pulse()
 		if rc.Flags[2] == 1 {
 			device += ":clear"
 		}
-		l.use("flag2", "flag3", "flag4")
+		l.use("flag2")
 	default:
 		l.leaveOut("read the receiver with gpsd, through SHM", "chronyd has no driver for it")
 		return ""
@@ -136,8 +149,7 @@ func (c *writer) chronyRefclock(l *clockLine) string {
 	if l.src.Line.Flag("maxpoll") && l.src.MaxPoll == l.src.MinPoll {
 		l.use("maxpoll")
 	}
-	offset := l.offset()
-	l.word(offset != 0, fmt.Sprintf("offset %g", offset), "time1")
+	l.WriteString(l.offsetWord("offset"))
 	l.word(rc.Refid != "" && spell.All(rc.Refid, spell.IsRefID), "refid "+rc.Refid, "refid")
 	l.word(rc.Stratum > 0, fmt.Sprintf("stratum %d", rc.Stratum), "stratum")
 	l.word(l.src.NoSelect, "noselect", "noselect")
@@ -183,12 +195,14 @@ func (c *writer) ntpsecRefclock(l *clockLine) string {
 	device := fmt.Sprintf("refclock %s unit %d", name, unit)
 	l.word(true, fmt.Sprintf("minpoll %d", l.src.MinPoll), "minpoll")
 	l.word(l.src.Line.Flag("maxpoll"), fmt.Sprintf("maxpoll %d", l.src.MaxPoll), "maxpoll")
-	offset := rc.Time1
 	if rc.Driver == job.GpsdDriver {
-		offset = l.offset()
+		l.WriteString(l.offsetWord("time1"))
+	} else {
+		l.word(rc.Time1 != 0, fmt.Sprintf("time1 %g", rc.Time1), "time1")
 	}
-	l.word(offset != 0, fmt.Sprintf("time1 %g", offset), "time1")
-	l.word(rc.Time2 != 0 && rc.Driver != job.GpsdDriver, fmt.Sprintf("time2 %g", rc.Time2), "time2")
+	if rc.Driver != job.GpsdDriver {
+		l.word(rc.Time2 != 0, fmt.Sprintf("time2 %g", rc.Time2), "time2")
+	}
 	l.word(rc.Refid != "" && spell.All(rc.Refid, spell.IsRefID), "refid "+rc.Refid, "refid")
 	l.word(rc.Stratum >= 0, fmt.Sprintf("stratum %d", rc.Stratum), "stratum")
 	for i := 1; i <= 4; i++ {

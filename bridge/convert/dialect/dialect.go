@@ -39,10 +39,18 @@ func Detect(data []byte) Guess {
 	case v.template != "":
 		return Guess{Class: report.Error, Code: "dialect", Why: fmt.Sprintf("this is a template, not a configuration: it has %s in line %d", v.template, v.templateLine),
 			Do: "render it first, or choose --from ntp if it is none"}
+	case v.rust > 0 && v.ntp == 0:
+		return Guess{Class: report.Error, Code: "dialect", Why: "this is a configuration of ntpd-rs", Do: "give the ntp.conf or chrony.conf"}
 	case v.timesyncd > 0 && v.ntp == 0:
 		return Guess{Class: report.Error, Code: "dialect", Why: "this is a configuration of systemd-timesyncd", Do: "give the ntp.conf or chrony.conf"}
 	case v.openntpd > v.ntp:
 		return Guess{Class: report.Error, Code: "dialect", Why: "this is a configuration of OpenNTPD", Do: "give the ntp.conf or chrony.conf"}
+	case v.ntp+v.chrony+v.common == 0 && v.junk > 0:
+		return Guess{Class: report.Error, Code: "dialect", Why: fmt.Sprintf("this is no configuration of time: none of its %d lines begins with a word of ntpd or chronyd", v.junk),
+			Do: "give the ntp.conf or chrony.conf, or choose --from ntp"}
+	case v.ntp+v.chrony+v.common == 0:
+		return Guess{Class: report.Error, Code: "empty", Why: "there is no setting in it: that is no configuration to go by",
+			Do: "give the right file, or choose --from ntp for what ntpd does without one, which is to answer everybody"}
 	case v.chrony > 0 && v.chrony > v.ntp:
 		return Guess{Dialect: "chrony"}
 	case v.junk > 2*(v.ntp+v.common) && v.junk > 3:
@@ -57,12 +65,12 @@ func Detect(data []byte) Guess {
 }
 
 type votes struct {
-	number                   int
-	ntp, chrony, common      int
-	timesyncd, openntpd      int
-	junk                     int
-	template, ntpsec         string
-	templateLine, ntpsecLine int
+	number                    int
+	ntp, chrony, common       int
+	timesyncd, openntpd, rust int
+	junk                      int
+	template, ntpsec          string
+	templateLine, ntpsecLine  int
 }
 
 func (v *votes) line(line string) {
@@ -87,6 +95,8 @@ func (v *votes) line(line string) {
 		v.ntp++
 	case isChrony || strings.IndexByte("!;%", first[0]) >= 0:
 		v.chrony++
+	case strings.HasPrefix(first, "[[source") || first == "[source-defaults]" || first == "[synchronization]" || first == "[[server]]":
+		v.rust++
 	case strings.HasPrefix(first, "NTP=") || first == "[Time]" || strings.HasPrefix(first, "FallbackNTP="):
 		v.timesyncd++
 	case first == "servers" || first == "sensor" || first == "constraint" || first == "constraints" || first == "query" || first == "listen":

@@ -91,6 +91,9 @@ type ClientOptions struct {
 	// Key keeps the client's symmetric key for a step in between, in place of
 	// NTS.
 	Key bool
+	// Mixed keeps the key where there is one that can be used, and takes NTS
+	// else.
+	Mixed bool
 	// KeyFile is the name that the output gives the file with that key.
 	KeyFile string
 }

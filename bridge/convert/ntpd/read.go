@@ -18,6 +18,7 @@ import (
 func Read(work *job.Job) bool {
 	c := &reader{Job: work}
 	c.CommandLine()
+	c.fromDHCP()
 	c.parse(nil)
 	if c.Parsed.Fatal != "" {
 		c.Account(c.syntaxError)
@@ -42,6 +43,16 @@ func Read(work *job.Job) bool {
 	}
 	c.build()
 	return true
+}
+
+// fromDHCP tells of the file that Debian's start script takes in place of
+// /etc/ntp.conf, with the servers that DHCP named.
+func (c *reader) fromDHCP() {
+	for _, name := range []string{"/run/ntp.conf.dhcp", "/var/lib/ntp/ntp.conf.dhcp"} {
+		if c.In.Files != nil && c.In.Path == "/etc/ntp.conf" && !c.Missing(name) {
+			c.Report.Note(report.Dangerous, "dhcp", "convert "+name+" instead", "%s is there: ntpd runs with it, and not with this file", name)
+		}
+	}
 }
 
 // parse reads the configuration, with some lines replaced.

@@ -6,8 +6,9 @@ package report
 import (
 	"cmp"
 	"fmt"
-	"ntsbridge/bridge/convert/spell"
 	"slices"
+
+	"ntsbridge/bridge/convert/spell"
 )
 
 // Class says what became of a line.
@@ -109,6 +110,9 @@ type Report struct {
 	Access *Comparison `json:"access,omitempty"`
 	// Sources is the account of the sources of time.
 	Sources *SourceComparison `json:"sources,omitempty"`
+	// Host is what a migration has to know of the host; nil if nothing of it
+	// could be read.
+	Host *Host `json:"host,omitempty"`
 	// Counts are the numbers of lines by class.
 	Counts map[Class]int `json:"counts"`
 	// Written reports whether there is an output.

@@ -1,12 +1,11 @@
 package report
 
 import (
-	"cmp"
 	"fmt"
 	"io"
-	"ntsbridge/bridge/convert/spell"
-	"slices"
 	"strings"
+
+	"ntsbridge/bridge/convert/spell"
 )
 
 // Escape sequences of terminals.
@@ -193,108 +192,4 @@ func (r *Report) everyLine(w *textWriter) {
 		}
 		w.line("  %s:%d: %s %s%s", spell.Printable(rec.File), rec.Line, w.styled(rec.Class.style(), fmt.Sprintf("%-12s", rec.Class)), rec.Text, became)
 	}
-}
-
-// Summary is the account of many conversions.
-type Summary struct {
-	Files    int             `json:"files"`
-	Outcomes map[Outcome]int `json:"outcomes"`
-	Lines    map[Class]int   `json:"lines"`
-	// Findings are counted by code: in how many files each occurs.
-	Findings []FindingCount `json:"findings"`
-	Results  []FileOutcome  `json:"results"`
-
-	codes map[string]*FindingCount
-}
-
-// FindingCount is how many files have a finding.
-type FindingCount struct {
-	Code  string `json:"code"`
-	Class Class  `json:"class"`
-	Files int    `json:"files"`
-	Text  string `json:"text"` // of the first one
-}
-
-// FileOutcome is the verdict on a file.
-type FileOutcome struct {
-	Input   string  `json:"input"`
-	Output  string  `json:"output,omitempty"` // name of the file that was written
-	Outcome Outcome `json:"outcome"`
-}
-
-// NewSummary returns an empty one.
-func NewSummary() *Summary {
-	return &Summary{Outcomes: map[Outcome]int{}, Lines: map[Class]int{}, codes: map[string]*FindingCount{}}
-}
-
-// Add takes a report in; the order of adding decides the order of the results.
-func (s *Summary) Add(r *Report, output string) {
-	s.Files++
-	s.Outcomes[r.Outcome()]++
-	s.Results = append(s.Results, FileOutcome{r.Input, output, r.Outcome()})
-	here := make(map[string]bool)
-	count := func(f Finding) {
-		c := s.codes[f.Code]
-		if c == nil {
-			c = &FindingCount{Code: f.Code, Class: f.Class, Text: f.Text}
-			s.codes[f.Code] = c
-		}
-		if f.Class.Rank() > c.Class.Rank() {
-			c.Class = f.Class
-		}
-		if !here[f.Code] {
-			here[f.Code] = true
-			c.Files++
-		}
-	}
-	for _, f := range r.Findings {
-		count(f)
-	}
-	for _, q := range r.Questions {
-		count(Finding{Class: Dangerous, Code: q.Code, Text: q.Written})
-	}
-	for _, l := range r.Lines {
-		s.Lines[l.Class]++
-		for _, f := range l.Findings {
-			count(f)
-		}
-	}
-}
-
-// Finish sorts the findings: the most frequent first.
-func (s *Summary) Finish() {
-	s.Findings = s.Findings[:0]
-	for _, c := range s.codes {
-		s.Findings = append(s.Findings, *c)
-	}
-	slices.SortFunc(s.Findings, func(a, b FindingCount) int {
-		return cmp.Or(cmp.Compare(b.Files, a.Files), cmp.Compare(b.Class.Rank(), a.Class.Rank()), cmp.Compare(a.Code, b.Code))
-	})
-}
-
-// WriteText prints the summary as a table.
-func (s *Summary) WriteText(out io.Writer, colour bool) error {
-	w := &textWriter{colour: colour}
-	w.line("%s", w.styled(StyleBold, fmt.Sprintf("%d configurations", s.Files)))
-	for _, o := range []Outcome{Clean, Noted, Lossy, Blocked, Rejected} {
-		w.line("  %7d  %-9s %s", s.Outcomes[o], o, outcomeText[o])
-	}
-	w.line("\n%s", w.styled(StyleBold, "Findings, by the number of files that have them"))
-	for _, f := range s.Findings {
-		w.line("  %7d  %s %-22s %s", f.Files, w.styled(f.Class.style(), fmt.Sprintf("%-12s", f.Class)), f.Code, f.Text)
-	}
-	var bad []FileOutcome
-	for _, r := range s.Results {
-		if r.Outcome == Blocked || r.Outcome == Rejected {
-			bad = append(bad, r)
-		}
-	}
-	if len(bad) > 0 {
-		w.line("\n%s", w.styled(StyleRed, "Not converted"))
-		for _, r := range bad {
-			w.line("  %-9s %s", r.Outcome, spell.Printable(r.Input))
-		}
-	}
-	_, err := io.WriteString(out, w.String())
-	return err
 }

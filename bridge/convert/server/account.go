@@ -2,10 +2,12 @@ package server
 
 import (
 	"slices"
+	"strings"
 
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/convert/job"
 	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/syntax"
 )
 
 // sourceWords are the words of a source, of all dialects, by the option that
@@ -74,4 +76,62 @@ func (c *writer) words(to *config.Source, src *job.Source) {
 		}
 	}
 	c.Lost(src.Line, report.Unsupported, src.Words, "there is no such option")
+}
+
+// clockWords accounts for the words of a reference clock and of its fudge lines,
+// each on the line that has it.
+func (c *writer) clockWords(src *job.Source) {
+	if src.Refclock.Driver == 0 {
+		return // of chronyd, whose words were spoken of when they were read
+	}
+	r := c.Record(src.Line)
+	for _, s := range append([]*syntax.Statement{src.Line}, src.Refclock.Lines...) {
+		words := job.NamedWords(s)
+		for _, o := range s.Options {
+			if clockWord(src, o) || slices.ContainsFunc(r.Findings, func(f report.Finding) bool { return slices.Contains(said[o.Name], f.Code) }) {
+				c.Ledger.Use(s, o.Name)
+			}
+		}
+		c.Lost(s, report.Folded, slices.DeleteFunc(slices.Clone(words), func(w string) bool { return !slices.Contains(meaningless, w) }),
+			"it is about the program that reads the clock, or about statistics")
+		c.Lost(s, report.Approximated, words, "a clock of this kind has no such option")
+	}
+}
+
+// meaningless are words of reference clocks of which nothing is needed here.
+var meaningless = []string{"flag3", "flag4", "minjitter", "mode", "baud", "subtype", "holdover"}
+
+// clockWord reports whether a word became an option of a clock that is written,
+// or says what holds anyway.
+func clockWord(src *job.Source, o syntax.Option) bool {
+	any := func(used func(config.ReferenceClock) bool) bool { return slices.ContainsFunc(src.Clocks, used) }
+	switch o.Name {
+	case "":
+		return true
+	case "minpoll", "unit":
+		return true
+	case "path", "ppspath":
+		return any(func(k config.ReferenceClock) bool { return strings.HasSuffix(k.Device, o.Text) })
+	case "maxpoll":
+		return src.MaxPoll == src.MinPoll
+	case "prefer":
+		return any(func(k config.ReferenceClock) bool { return k.Prefer })
+	case "noselect":
+		return any(func(k config.ReferenceClock) bool { return k.NoSelect })
+	case "true":
+		return any(func(k config.ReferenceClock) bool { return k.Trust })
+	case "refid":
+		return any(func(k config.ReferenceClock) bool { return k.RefID != 0 })
+	case "stratum":
+		return any(func(k config.ReferenceClock) bool { return k.Stratum == int(o.Int) })
+	case "time1", "time2":
+		return o.Number() == 0 || any(func(k config.ReferenceClock) bool { return k.Offset == o.Number() })
+	case "flag1":
+		return o.Int == 0 || src.Refclock.Driver == job.NMEADriver
+	case "flag2":
+		return o.Int == 0 || any(func(k config.ReferenceClock) bool { return k.Clear })
+	case "flag3", "flag4", "minjitter", "mode":
+		return o.Number() == 0
+	}
+	return false
 }

@@ -122,6 +122,7 @@ func (c *writer) emitClocks() {
 			continue
 		}
 		lines := append([]*syntax.Statement{src.Line}, src.Refclock.Lines...)
+		c.clockWords(src)
 		for _, clock := range src.Clocks {
 			c.emitReference(draft.Add(c.Draft, section, clock, lines...))
 		}

@@ -1,0 +1,114 @@
+package job
+
+import (
+	"fmt"
+	"slices"
+
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/restrict"
+	"ntsbridge/bridge/convert/spell"
+)
+
+// Host says what a migration has to know: how the host authenticates, whom it
+// asks and serves, and what its clock should run next.
+func (c *Job) Host() *report.Host {
+	h := &report.Host{AsClient: []string{}, AsServer: []string{}, Upstreams: []string{}, Format: "chrony", Step: "nts"}
+	for _, src := range c.Model.Sources {
+		if src.Refclock != nil || src.Kind == "broadcast" || src.Dead != "" && !src.Revived {
+			continue
+		}
+		host, _ := src.HostPort()
+		h.Upstreams = append(h.Upstreams, spell.Printable(host))
+		h.AsClient = append(h.AsClient, c.authentication(src))
+		if src.Key != 0 {
+			h.Keys = append(h.Keys, src.Key)
+		}
+	}
+	for _, list := range []*[]string{&h.AsClient, &h.Upstreams} {
+		slices.Sort(*list)
+		*list = slices.Compact(*list)
+	}
+	slices.Sort(h.Keys)
+	h.Keys = slices.Compact(h.Keys)
+	c.served(h)
+	c.recommend(h)
+	return h
+}
+
+func (c *Job) authentication(src *Source) string {
+	switch {
+	case src.Nts:
+		return "nts"
+	case src.Autokey && src.Ident != "":
+		return "autokey (ident)"
+	case src.Autokey:
+		return "autokey (TC)"
+	case src.Key == 0:
+		return "plain"
+	case c.Model.Keys != nil:
+		for _, k := range c.Model.Keys.Keys {
+			if k.ID() == src.Key {
+				return fmt.Sprintf("key %d (%s)", src.Key, k.Algorithm())
+			}
+		}
+	}
+	return fmt.Sprintf("key %d (unknown)", src.Key)
+}
+
+// served says whom the host serves, and how.
+func (c *Job) served(h *report.Host) {
+	for i, rule := range c.Model.Rules {
+		if !rule.Service.Serve {
+			continue
+		}
+		if i == 0 {
+			h.Serves = true
+			h.Networks = append(h.Networks, "0.0.0.0/0", "::/0")
+		}
+		for _, p := range rule.Prefixes {
+			if !p.Addr().IsLoopback() {
+				h.Serves = true
+				h.Networks = append(h.Networks, p.String())
+			}
+		}
+	}
+	if !h.Serves {
+		return
+	}
+	if !slices.ContainsFunc(c.Model.Rules, func(r restrict.Rule) bool { return r.Service.Serve && r.Service.Auth }) || len(c.Model.Rules) > 1 {
+		h.AsServer = append(h.AsServer, "plain")
+	}
+	if c.Model.Keys != nil && !c.Model.KeysRejected {
+		for _, k := range c.Model.Keys.Keys {
+			if c.Model.TrustSet.Contains(k.ID()) {
+				h.AsServer = append(h.AsServer, fmt.Sprintf("key %d (%s)", k.ID(), k.Algorithm()))
+			}
+		}
+	}
+	if c.Model.Autokey.Enabled {
+		h.AsServer = append(h.AsServer, "autokey")
+	}
+	if c.Model.Nts {
+		h.AsServer = append(h.AsServer, "nts")
+	}
+}
+
+// recommend says what the host's clock should run next.
+func (c *Job) recommend(h *report.Host) {
+	h.Reason = "chronyd has NTS and every setting that clients use"
+	if c.Dialect == "ntpsec" {
+		h.Format, h.Reason = "ntpsec", "it runs ntpsec already, which has NTS"
+	}
+	for _, src := range c.Model.Sources {
+		if src.Refclock != nil && src.Refclock.Driver == NMEADriver {
+			h.Format, h.Reason = "ntpsec", "ntpsec reads its NMEA receiver, which chronyd does not"
+		}
+	}
+	if len(h.Keys) > 0 && !slices.Contains(h.AsClient, "nts") {
+		h.Step = "key"
+		h.Reason += "; it has a key, which the gateway can accept until NTS is there"
+	}
+	if h.Serves && len(h.Networks) > 0 {
+		h.Reason += "; it serves others: point them at the gateway first"
+	}
+}
