@@ -160,7 +160,7 @@ var chronyMappings = []mapping{
 	{"smoothtime", "allow\nserver a\nsmoothtime 400 0.01", nil, []string{"smear"}, "smoothtime"},
 	{"local", "allow\nserver a\nlocal stratum 8 orphan", []string{"fallback_stratum: 8", "orphan: true"}, nil, "local-clock"},
 	{"local alone", "allow\nlocal", []string{"mode: local", "stratum: 10"}, nil, "local-clock"},
-	{"local activate", "allow\nserver a\nlocal activate 0.1 distance 0.5", []string{"fallback_stratum: 10"}, nil, "local-activate"},
+	{"local activate", "allow\nserver a\nlocal activate 0.1 distance 0.5", []string{"fallback_stratum: 10"}, nil, "local-clock"},
 	{"tuning", "allow\nserver a\ncombinelimit 0", nil, nil, "tuning"},
 	{"rtcsync", "allow\nserver a\nrtcsync", nil, nil, ""},
 

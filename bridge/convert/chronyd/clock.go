@@ -234,6 +234,7 @@ func (c *reader) local() {
 	}
 	r := c.Record(s)
 	stratum, orphan := 10.0, false
+	clock := c.Clock()
 	bad := ""
 	shifted := &syntax.Statement{File: s.File, Line: s.Line, Options: append([]syntax.Option{{}}, s.Options...)}
 	c.words(shifted, func(word string) (byte, func(float64)) {
@@ -242,17 +243,14 @@ func (c *reader) local() {
 			return 'i', func(v float64) { stratum = v }
 		case "orphan":
 			return 'f', func(float64) { orphan = true }
-		case "distance", "waitsynced", "waitunsynced":
-			return 'd', func(float64) {
-				r.Note(report.Approximated, "local-distance", "", "%s: the fallback begins when the clock is not synchronised any more", word)
-			}
+		case "distance":
+			return 'd', func(v float64) { draft.Set(c.Draft, &clock.FallbackDistance, job.Seconds(v, 1e-6, 16), s) }
 		case "activate":
-			return 'd', func(v float64) {
-				if v > 0 {
-					r.Note(report.Dangerous, "local-activate", "leave fallback_stratum out, if this host may start without its sources",
-						"activate: the fallback is served even before the clock was set for the first time")
-				}
-			}
+			return 'd', func(v float64) { draft.Set(c.Draft, &clock.FallbackActivate, job.Seconds(v, 0, 16), s) }
+		case "waitsynced":
+			return 'd', func(v float64) { draft.Set(c.Draft, &clock.FallbackWait, job.Seconds(v, 0, 240*3600), s) }
+		case "waitunsynced":
+			return 'd', func(v float64) { draft.Set(c.Draft, &clock.FallbackWaitStart, job.Seconds(v, 0, 240*3600), s) }
 		}
 		return 0, nil
 	}, func(why string) { bad = why })

@@ -21,10 +21,9 @@ var clockOptions = map[string]option{
 	"precision": {kind: 'd'}, "pps": {kind: 'f'}, "tai": {kind: 'f'},
 	"prefer": {kind: 'f'}, "noselect": {kind: 'f'}, "trust": {kind: 'f'}, "require": {kind: 'f'},
 	"refid": {kind: 's'}, "lock": {kind: 's'},
-	"maxdispersion": {kind: 'd', note: weighing}, "filter": {kind: 'i', note: weighing}, "minsamples": {kind: 'i', note: weighing},
-	"maxsamples": {kind: 'i', note: weighing}, "maxlockage": {kind: 'i', note: weighing},
+	"maxdispersion": {kind: 'd'}, "filter": {kind: 'i'}, "maxlockage": {kind: 'i'}, "width": {kind: 'd'},
+	"minsamples": {kind: 'i', note: weighing}, "maxsamples": {kind: 'i', note: weighing},
 	"maxunreach": {kind: 'i', note: sourceOptions["maxunreach"].note},
-	"width":      {kind: 'd', note: disposition{report.Unsupported, "refclock-width", "pulses are not told apart by their width", "let the driver see one edge only"}},
 	"local":      {kind: 'f', note: disposition{report.Unsupported, "refclock-local", "a reference clock does not stabilise the system clock without being followed", ""}},
 }
 
@@ -98,7 +97,7 @@ func (c *reader) driver(src *job.Source, out *config.ReferenceClock, options []s
 				r.Note(report.Folded, "shm-perm", "", "perm=%s is the program's that makes the segment", spell.Printable(value))
 			}
 		case name == "nocrossts" && out.Driver == "phc":
-			r.Note(report.Folded, "phc-crossts", "", "how the clock is read is worked out by itself")
+			out.NoCrossTimestamps = true
 		default:
 			src.Left = "its option " + spell.Printable(o) + " has no counterpart"
 			r.Note(report.Unsupported, "refclock-option", "", "the clock is left out: %s", src.Left)
@@ -174,6 +173,14 @@ func setClockWord(o *config.ReferenceClock, word, text string, v float64) {
 		o.Trust = true
 	case "require":
 		o.Require = true
+	case "maxdispersion":
+		o.MaxDispersion = job.Seconds(v, 0, 16)
+	case "filter":
+		o.Filter = int(job.Within(v, 1, 256))
+	case "maxlockage":
+		o.MaxLockAge = int(job.Within(v, 1, 1e6))
+	case "width":
+		o.Width = job.Seconds(v, 0, 1)
 	case "refid":
 		o.RefID = job.RefID(text)
 	case "lock":

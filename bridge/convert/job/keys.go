@@ -98,7 +98,7 @@ func (c *Job) keyFindings(r *report.Record) {
 			r.Note(report.Dangerous, "weak-key", "make a new key, for example of type AES128CMAC", "key %d: %s", k.ID(), text)
 		}
 		if len(k.Addresses()) > 0 {
-			r.Note(report.Changed, "key-addresses", "", "key %d has an address list: ntpd checked it for servers only, here it holds for clients too", k.ID())
+			r.Note(report.Folded, "key-addresses", "", "key %d has an address list, of those who may serve time under it, as in ntpd: clients are not refused by it", k.ID())
 		}
 	}
 	if unused > 0 && c.Model.Trust != nil {

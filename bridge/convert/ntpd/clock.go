@@ -167,7 +167,7 @@ func (c *reader) buildTos(st *thresholds) {
 			case "maxclock":
 				c.Model.MaxClock, c.Model.MaxClockLine = int(min(max(o.Int, 1), 1000)), s
 			default:
-				c.tosOther(r, o)
+				c.tosOther(s, r, o)
 			}
 		}
 	}
@@ -181,10 +181,11 @@ func (c *reader) minSane(s *syntax.Statement, n int64) {
 }
 
 // tosOther tells of the options that the discipline does not have.
-func (c *reader) tosOther(r *report.Record, o syntax.Option) {
+func (c *reader) tosOther(s *syntax.Statement, r *report.Record, o syntax.Option) {
 	switch o.Name {
 	case "orphanwait":
-		r.Note(report.Approximated, "orphanwait", "", "the fallback begins when the last source is lost, not after a time of its own")
+		draft.Set(c.Draft, &c.Clock().FallbackWait, job.Seconds(o.Number(), 0, 240*3600), s)
+		draft.Set(c.Draft, &c.Clock().FallbackWaitStart, job.Seconds(o.Number(), 0, 240*3600), s)
 	case "minclock", "mindist":
 		r.Note(report.Folded, "tos-cluster", "", "sources that agree are weighed by their errors: none has to be dropped")
 	case "floor", "ceiling":

@@ -67,6 +67,10 @@ func (c *writer) emitFallback(steers bool) {
 func (c *writer) dropSteering() {
 	clock, standard := c.Clock(), config.Default().Clock
 	lines := slices.Concat(
+		draft.Drop(c.Draft, &clock.FallbackDistance, standard.FallbackDistance),
+		draft.Drop(c.Draft, &clock.FallbackActivate, standard.FallbackActivate),
+		draft.Drop(c.Draft, &clock.FallbackWait, standard.FallbackWait),
+		draft.Drop(c.Draft, &clock.FallbackWaitStart, standard.FallbackWaitStart),
 		draft.Drop(c.Draft, &clock.Step, standard.Step),
 		draft.Drop(c.Draft, &clock.Panic, standard.Panic),
 		draft.Drop(c.Draft, &clock.PanicOnce, standard.PanicOnce),

@@ -147,7 +147,11 @@ func (c *writer) emitReference(to *config.ReferenceClock) {
 	setIf(c, to.Precision != standard.Precision, &to.Precision, to.Precision)
 	setIf(c, to.Lock != 0, &to.Lock, to.Lock)
 	setIf(c, to.Rate != standard.Rate, &to.Rate, to.Rate)
-	for _, flag := range []*bool{&to.Clear, &to.PPS, &to.TAI, &to.Prefer, &to.NoSelect, &to.Trust, &to.Require} {
+	setIf(c, to.Width != standard.Width, &to.Width, to.Width)
+	setIf(c, to.MaxLockAge != standard.MaxLockAge, &to.MaxLockAge, to.MaxLockAge)
+	setIf(c, to.Filter != standard.Filter, &to.Filter, to.Filter)
+	setIf(c, to.MaxDispersion != standard.MaxDispersion, &to.MaxDispersion, to.MaxDispersion)
+	for _, flag := range []*bool{&to.NoCrossTimestamps, &to.Clear, &to.PPS, &to.TAI, &to.Prefer, &to.NoSelect, &to.Trust, &to.Require} {
 		setIf(c, *flag, flag, true)
 	}
 }
