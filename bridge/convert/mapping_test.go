@@ -125,8 +125,8 @@ var chronyMappings = []mapping{
 	{"pool", "allow\npool p maxsources 6", []string{"mode: pool", "max_sources: 6"}, nil, ""},
 	{"nts", "allow\nserver a nts ntsport 4461", []string{"auth: nts", "nts_port: 4461"}, nil, ""},
 	{"nts certificates", "allow\nnosystemcert\nntstrustedcerts /etc/ca.pem\nntstrustedcerts 1 /etc/one.pem\nserver a nts\nserver b nts certset 1",
-		[]string{"trusted_certificates: /etc/ca.pem", "trusted_certificates: /etc/one.pem"}, nil, ""},
-	{"nts certificates beside the system's", "allow\nntstrustedcerts /etc/ca.pem\nserver a nts", []string{"trusted_certificates: /etc/ca.pem"}, nil, "certset-system"},
+		[]string{"trusted_certificates: [/etc/ca.pem]", "trusted_certificates: [/etc/one.pem]"}, nil, ""},
+	{"nts certificates beside the system's", "allow\nntstrustedcerts /etc/ca.pem\nserver a nts", []string{"trusted_certificates: [system, /etc/ca.pem]"}, nil, ""},
 	{"nts set is empty", "allow\nserver a nts certset 3\n" + follow1, nil, []string{"- server: a"}, "certset"},
 	{"key", "allow\nkeyfile /etc/chrony.keys\nserver a key 5", []string{"auth: symmetric", "key: 5"}, nil, ""},
 	{"key absent", "allow\nkeyfile /etc/chrony.keys\nserver a key 6\n" + follow1, nil, []string{"- server: a"}, "source-key"},
@@ -181,8 +181,8 @@ var chronyMappings = []mapping{
 
 // ntpsecMappings are of ntpsec's ntp.conf.
 var ntpsecMappings = []mapping{
-	{"nts", "server a:4461 nts ca /etc/ca.pem aead AES_SIV_CMAC_512", []string{"- server: a", "auth: nts", "nts_port: 4461", "trusted_certificates: /etc/ca.pem", "aeads: [AES-SIV-CMAC-512]"}, nil, ""},
-	{"ca for all", "nts ca /etc/ca.pem\nserver a nts", []string{"trusted_certificates: /etc/ca.pem"}, nil, ""},
+	{"nts", "server a:4461 nts ca /etc/ca.pem aead AES_SIV_CMAC_512", []string{"- server: a", "auth: nts", "nts_port: 4461", "trusted_certificates: [/etc/ca.pem]", "aeads: [AES-SIV-CMAC-512]"}, nil, ""},
+	{"ca for all", "nts ca /etc/ca.pem\nserver a nts", []string{"trusted_certificates: [/etc/ca.pem]"}, nil, ""},
 	{"noval", "server a nts noval", []string{"auth: nts"}, nil, "nts-noval"},
 	{"bias", "server a bias 0.001", []string{"offset: 0.001"}, nil, ""},
 	{"peer", "peer a", []string{"- server: a"}, []string{"mode: peer"}, ""},

@@ -16,7 +16,7 @@ import (
 
 // unwritten are the options that no conversion writes, and why.
 var unwritten = map[string]string{
-	"state_dir": "the old daemon had no such directory", "run_dir": "the old daemon had no such directory",
+	"state_dir": "the old daemon had no such directory", "readable_secrets": "never weakened by a conversion", "run_dir": "the old daemon had no such directory",
 	"log.level": "the old daemon's logs have other levels", "log.json": "the old daemon had no such logs",
 	"server.workers": "about this machine", "server.batch": "about this machine", "server.timestamping": "the default is what ntpd and chronyd have",
 	"server.interleaved.enabled": "answers are as clients ask", "server.interleaved.entries": "about this machine",
@@ -128,8 +128,8 @@ func TestEveryOption(t *testing.T) {
 		convert("allow\nserver other.example.org\nntsservercert /c\nntsserverkey /k\n"+strings.TrimSpace(line), "chrony", Options{})
 	}
 	convert("allow\nserver a\nlocal stratum 9 orphan distance 0.1 activate 0.2 waitsynced 10 waitunsynced 20\n"+
-		"refclock SHM 0 refid GPS pps maxdispersion 0.1 filter 32\nrefclock PPS /dev/pps0 lock GPS width 0.1 maxlockage 4 require\nrefclock PHC /dev/ptp0:nocrossts", "chrony", Options{})
-	convert("interface listen eth0\nmru maxmem 4096\nserver a", "ntp", Options{})
+		"refclock SHM 0 refid GPS pps maxdispersion 0.1 filter 32\nrefclock PPS /dev/pps0 lock GPS width 0.1 maxlockage 4 require\nrefclock PHC /dev/ptp0:nocrossts\nlog tracking\nlogdir /l\nlogbanner 10", "chrony", Options{})
+	convert("interface listen eth0\nmru maxmem 4096\nserver a\nstatsdir /s\nstatistics loopstats\nfilegen loopstats type week nolink", "ntp", Options{})
 	convert("server [fd95::1]:4461 nts aead AES_SIV_CMAC_256 bias 0.1\nnts enable cert /c key /k", "ntpsec", Options{})
 	convert("broadcast 224.0.1.1 key 5 version 3 ttl 2\nkeys /etc/ntp.keys\ntrustedkey 5\nserver 127.127.1.0", "ntp", Options{})
 	paths(reflect.TypeFor[config.Config](), "", func(path string) {

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"ntsbridge/bridge/convert/chronyconf"
+	"ntsbridge/bridge/convert/draft"
 	"ntsbridge/bridge/convert/job"
 	"ntsbridge/bridge/convert/report"
 	"ntsbridge/bridge/convert/restrict"
@@ -43,21 +44,19 @@ var ChronyDirectives = map[string]disposition{
 	"dumpdir": dump, "dumponexit": dump,
 	"bindcmdaddress": command, "bindcmddevice": command, "cmdallow": command, "cmddeny": command, "cmdport": command, "cmdratelimit": command,
 	"commandkey": command, "generatecommandkey": command, "opencommands": command,
-	"binddevice":       {report.Dangerous, "binddevice", "the server is not bound to a network interface", "give its addresses with bindaddress, or bind the unit with a firewall"},
-	"hwtimestamp":      {},
-	"hwtstimeout":      {report.Obsolete, "hwtimestamp", "it goes with hwtimestamp", ""},
-	"ptpport":          {report.Unsupported, "ptp", "NTP over PTP is not offered", ""},
-	"ptpdomain":        {report.Unsupported, "ptp", "NTP over PTP is not offered", ""},
-	"ntpsigndsocket":   {report.Unsupported, "mssntp", "signed answers to Windows domain members are not offered", "leave the domain's clients on chronyd for now"},
-	"ntsdumpdir":       {},
-	"ntscachedir":      ntsCache,
-	"ntsprocesses":     {report.Folded, "nts-processes", "NTS-KE runs in the same process on all processors", ""},
-	"ntsratelimit":     {report.Approximated, "nts-rate", "nts.limits has limits of its own", "check nts.limits"},
-	"noclientlog":      {report.Obsolete, "clientlog", "the list of clients cannot be abused here", ""},
-	"maxtxbuffers":     {report.Obsolete, "buffers", "there are no such buffers", ""},
-	"log":              {report.Changed, "statistics", "no statistics files are written", "read ntsbridge tracking, sources and sourcestats --json where these files were read"},
-	"logbanner":        {report.Obsolete, "log", "there are no such log files", ""},
-	"logdir":           {report.Obsolete, "log", "there are no such log files", ""},
+	"binddevice":     {report.Dangerous, "binddevice", "the server is not bound to a network interface", "give its addresses with bindaddress, or bind the unit with a firewall"},
+	"hwtimestamp":    {},
+	"hwtstimeout":    {report.Obsolete, "hwtimestamp", "it goes with hwtimestamp", ""},
+	"ptpport":        {report.Unsupported, "ptp", "NTP over PTP is not offered", ""},
+	"ptpdomain":      {report.Unsupported, "ptp", "NTP over PTP is not offered", ""},
+	"ntpsigndsocket": {report.Unsupported, "mssntp", "signed answers to Windows domain members are not offered", "leave the domain's clients on chronyd for now"},
+	"ntsdumpdir":     {},
+	"ntscachedir":    ntsCache,
+	"ntsprocesses":   {report.Folded, "nts-processes", "NTS-KE runs in the same process on all processors", ""},
+	"ntsratelimit":   {report.Approximated, "nts-rate", "nts.limits has limits of its own", "check nts.limits"},
+	"noclientlog":    {report.Obsolete, "clientlog", "the list of clients cannot be abused here", ""},
+	"maxtxbuffers":   {report.Obsolete, "buffers", "there are no such buffers", ""},
+	"log":            {}, "logbanner": {}, "logdir": {},
 	"logchange":        {report.Obsolete, "log", "the program that steers the clock tells of jumps", ""},
 	"mailonchange":     {report.Unsupported, "mail", "no mail is sent", "watch ntsbridge tracking --json instead"},
 	"pidfile":          {report.Obsolete, "pidfile", "the service manager knows the process", ""},
@@ -126,6 +125,8 @@ func (c *reader) statements() {
 				continue
 			}
 			c.apply(r, ntsCache)
+		case "log", "logbanner", "logdir":
+			c.logs(s)
 		case "hwtimestamp":
 			m.Hardware = true
 			r.Into("sources")
@@ -176,4 +177,37 @@ func (c *reader) keys(s *syntax.Statement) {
 		return
 	}
 	c.Record(s).Note(report.Kept, "chrony-trust", "", "chronyd trusts every key of its file")
+}
+
+// logs keeps chronyd's files with statistics.
+func (c *reader) logs(s *syntax.Statement) {
+	section, r := &c.Draft.Config.Statistics, c.Record(s)
+	dir := c.LastOf("logdir")
+	if dir == nil || len(c.All("log")) == 0 || !spell.PlainPath(dir.Argument()) {
+		r.Note(report.Obsolete, "log", "", "chronyd writes no such files without log and logdir")
+		return
+	}
+	switch s.Word {
+	case "logdir":
+		draft.Set(c.Draft, &section.Dir, job.Absolute(dir.Argument()), dir)
+	case "logbanner":
+		if v, ok := chronyconf.Number('i', s.Argument()); ok {
+			draft.Set(c.Draft, &section.Banner, int(job.Within(v, 0, 1e6)), s)
+		}
+	case "log":
+		files := section.Files
+		for _, o := range s.Options {
+			switch word := strings.TrimPrefix(spell.AsciiLower(o.Text), "raw"); word {
+			case "measurements", "statistics", "tracking", "refclocks":
+				if !slices.Contains(files, word) {
+					files = append(files, word)
+				}
+			default:
+				r.Note(report.Unsupported, "log", "", "there is no log of %s", word)
+			}
+		}
+		if len(files) > 0 {
+			draft.Set(c.Draft, &section.Files, files, s)
+		}
+	}
 }

@@ -186,25 +186,22 @@ func (c *reader) authority(src *job.Source) string {
 	case len(files) == 0 && src.CertSet != 0:
 		src.Dead = fmt.Sprintf("set %d of certificates is empty", src.CertSet)
 		r.Note(report.Error, "certset", "add ntstrustedcerts", "%s", src.Dead)
+		return ""
 	case len(files) == 0 && len(c.All("nosystemcert")) > 0:
 		src.Dead = "no certificate is trusted"
 		r.Note(report.Error, "certset", "add ntstrustedcerts, or delete nosystemcert", "%s", src.Dead)
+		return ""
 	case len(files) == 0:
 		return ""
-	case len(files) > 1:
-		r.Note(report.Unsupported, "certset-files", "put the certificates into one file", "one file of certificates is trusted, %s, and not the %d others", files[0], len(files)-1)
 	case src.CertSet == 0 && len(c.All("nosystemcert")) == 0:
-		r.Note(report.Approximated, "certset-system", "add the system's certificates to the file, if this server needs them",
-			"the certificates in %s are trusted in place of the system's, not beside them", files[0])
+		files = append([]string{systemTrust}, files...) // beside them
 	}
-	if len(files) == 0 {
-		return ""
-	}
-	if c.Directory(files[0]) {
-		r.Note(report.Approximated, "nts-ca-directory", "put the certificates into one file", "%s is a directory, and a file is needed", files[0])
-	}
-	return files[0]
+	src.Trust = files
+	return files[len(files)-1]
 }
+
+// systemTrust stands for the certificates of the system.
+const systemTrust = "system"
 
 // choice checks how a source may be chosen, and what a peer has.
 func (c *reader) choice(src *job.Source) {

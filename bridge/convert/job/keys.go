@@ -29,7 +29,7 @@ func (c *Job) ReadKeys(r *report.Record) {
 	data, err := c.Read(c.Model.KeyFile.Argument())
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		r.Note(report.Error, "keys-missing", "make the file, or delete the line", "%s is not there: ntpd had no keys", c.Model.KeyPath)
+		r.Note(report.Error, "keys-missing", "make the file, or delete the line", "%s is not there: %s had no keys", c.Model.KeyPath, c.Daemon())
 		c.Model.KeysRejected = true
 		return
 	case err != nil:
@@ -53,7 +53,7 @@ func (c *Job) ReadKeys(r *report.Record) {
 	if err != nil {
 		c.Model.KeysRejected = true
 		r.Note(report.Error, "keys-rejected", "correct the keys file, and convert again: every client with a key was refused until now",
-			"with this keys file ntpd authenticates nothing, since it rejects it as a whole; %d keys could be read", len(c.Model.Keys.Readable))
+			"with this keys file %s authenticates nothing, since it rejects it as a whole; %d keys could be read", c.Daemon(), len(c.Model.Keys.Readable))
 	}
 }
 
@@ -116,7 +116,7 @@ func (c *Job) UsableKey(id uint32) (ok bool, why string) {
 	case !m.TrustSet.Contains(id):
 		return false, fmt.Sprintf("key %d is not trusted", id)
 	case m.KeysRejected:
-		return false, "ntpd loads no key from the keys file"
+		return false, "no key is loaded from the keys file"
 	case m.Keys == nil:
 		return true, ""
 	}

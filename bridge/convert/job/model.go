@@ -104,6 +104,8 @@ type Source struct {
 	Dead string
 	// Words are the names of the options that its line has.
 	Words []string
+	// Trust are the files of certificates to trust with NTS; none: Ca.
+	Trust []string
 	// Revived is set if it becomes a source all the same: what the daemon shut
 	// out by a mistake of its configuration was meant to be one.
 	Revived bool

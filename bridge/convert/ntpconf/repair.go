@@ -38,6 +38,9 @@ func Repair(line string) (fixed string, ok bool) {
 	if len(list) == 0 || len(list) > 64 {
 		return "", false
 	}
+	if Known(list[0]) && !slices.Contains(Repairable, list[0]) {
+		return "", false // it is what it says
+	}
 	list[0] = spell.Meant(list[0], Repairable)
 	options := FieldsOf(OptionWords[Canonical(list[0])])
 	if list[0] == "" {

@@ -142,6 +142,9 @@ func (c *reader) restrictNowhere(s *syntax.Statement, t restrict.Target) {
 		r.Did = "nothing"
 		fixed, _ := ntpconf.Repair(c.Text(s))
 		do := "delete the line"
+		if fixed == strings.Join(spell.Words(c.Text(s)), " ") {
+			fixed, do = "", "write a mask such as 255.255.255.0, or delete the line"
+		}
 		if fixed != "" && !strings.Contains(fixed, "/") {
 			do = "if it should count, write: " + spell.Show(fixed)
 		}

@@ -211,6 +211,9 @@ func (c *reader) lostAddress(s *syntax.Statement) (question, bool) {
 	if !have.LaxerThan(want) {
 		return question{}, false
 	}
+	if slices.ContainsFunc(c.All("pool"), func(p *syntax.Statement) bool { return p.Address == s.Address }) {
+		return question{}, false // nobody can say which addresses a pool has
+	}
 	mark := s.Place()
 	q := question{mark: mark}
 	q.File, q.Line, q.Text = c.Parsed.Files[s.File].Name, s.Line, spell.Show(c.Text(s))

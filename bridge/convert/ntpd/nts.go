@@ -32,8 +32,6 @@ func (c *reader) ntpsecOptions(src *job.Source) {
 	if src.Ca != "" && !spell.PlainPath(src.Ca) {
 		src.Left = "ca is no name of a file"
 		r.Note(report.Error, "file-name", "give a name", "%s", src.Left)
-	} else if src.Ca != "" && c.Directory(job.Absolute(src.Ca)) {
-		r.Note(report.Approximated, "nts-ca-directory", "put the certificates into one file", "%s is a directory, and a file is needed", job.Absolute(src.Ca))
 	}
 	if o, ok := s.Last("bias"); ok {
 		src.Offset = o.Number()

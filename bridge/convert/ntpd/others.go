@@ -17,9 +17,6 @@ var others = map[string]disposition{
 	"logfile":         {report.Folded, "log", "messages go to standard error and the journal", ""},
 	"logconfig":       {report.Folded, "log", "log.level says how much is told", ""},
 	"pidfile":         {report.Obsolete, "pidfile", "the service manager knows the process", ""},
-	"statsdir":        {report.Changed, "statistics", "no statistics files are written", "read ntsbridge tracking, sources and sourcestats --json where these files were read"},
-	"statistics":      {report.Changed, "statistics", "no statistics files are written", "read ntsbridge tracking, sources and sourcestats --json where these files were read"},
-	"filegen":         {report.Obsolete, "filegen", "there are no statistics files to rotate", ""},
 	"saveconfigdir":   {report.Obsolete, "saveconfigdir", "the configuration is not changed over the network", ""},
 	"setvar":          {report.Obsolete, "setvar", "variables of ntpq's protocol are not set", ""},
 	"trap":            {report.Unsupported, "trap", "traps are not sent", "watch ntsbridge tracking --json instead"},
@@ -65,6 +62,7 @@ var switches = map[string]struct{ on, off disposition }{
 
 // buildOthers accounts for what has no place of its own.
 func (c *reader) buildOthers() {
+	c.buildStatistics()
 	for _, s := range c.Parsed.Statements {
 		r := c.Record(s)
 		switch s.Word {

@@ -81,7 +81,11 @@ func (c *writer) emitAuth(to *config.Source, src *job.Source) {
 			number, _ := strconv.Atoi(port)
 			draft.Set(c.Draft, &to.NTSPort, number)
 		}
-		setIf(c, spell.PlainPath(src.Ca), &to.TrustedCertificates, []string{job.Absolute(src.Ca)})
+		trust := src.Trust
+		if len(trust) == 0 && spell.PlainPath(src.Ca) {
+			trust = []string{job.Absolute(src.Ca)}
+		}
+		setIf(c, len(trust) > 0, &to.TrustedCertificates, trust)
 		setIf(c, len(src.Aeads) > 0, &to.AEADs, src.Aeads)
 	case src.Key != 0:
 		draft.Set(c.Draft, &to.Auth, ntp.KindSymmetric)

@@ -156,7 +156,14 @@ func PlainName(s string) bool {
 }
 
 // PlainPath is plainName for file names, which may have blanks.
-func PlainPath(s string) bool { return s != "" && PlainName(strings.ReplaceAll(s, " ", "_")) }
+func PlainPath(s string) bool {
+	return s != "" && PlainName(strings.ReplaceAll(s, " ", "_")) && !windowsPath(s)
+}
+
+// windowsPath reports whether a name begins with a drive's letter.
+func windowsPath(s string) bool {
+	return len(s) > 2 && 'a' <= s[0]|0x20 && s[0]|0x20 <= 'z' && s[1] == ':' && (s[2] == '\\' || s[2] == '/')
+}
 
 // Words splits a line as an operator reads it: without the comment, quotes
 // kept together and taken off.

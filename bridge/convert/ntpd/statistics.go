@@ -1,0 +1,81 @@
+package ntpd
+
+import (
+	"slices"
+	"strings"
+
+	"ntsbridge/bridge/convert/draft"
+	"ntsbridge/bridge/convert/job"
+	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/spell"
+	"ntsbridge/bridge/convert/syntax"
+)
+
+// statisticsFiles are those of ntpd that the server writes too.
+var statisticsFiles = strings.Fields("loopstats peerstats rawstats clockstats sysstats protostats cryptostats")
+
+// buildStatistics keeps the files with statistics: of the names in statistics
+// and filegen, in the directory of statsdir, begun anew as filegen says, which
+// without a line is every day.
+func (c *reader) buildStatistics() {
+	var files []string
+	var lines []*syntax.Statement
+	add := func(s *syntax.Statement, name string) {
+		switch {
+		case !slices.Contains(statisticsFiles, name):
+			c.Record(s).Note(report.Unsupported, "statistics", "", "there is no file %s", spell.Printable(name))
+		case !slices.Contains(files, name):
+			files = append(files, name)
+		}
+	}
+	for _, s := range c.All("statistics") {
+		lines = append(lines, s)
+		for _, o := range s.Options {
+			add(s, o.Name)
+		}
+	}
+	rotate, link := "day", true
+	for _, s := range c.All("filegen") {
+		lines = append(lines, s)
+		if s.Flag("enable") && !slices.Contains(files, s.Address) {
+			add(s, s.Address)
+		}
+		if s.Flag("disable") {
+			files = slices.DeleteFunc(files, func(f string) bool { return f == s.Address })
+		}
+		switch kind := s.Value("type"); kind {
+		case "":
+		case "none", "day", "week", "month", "year":
+			rotate = kind
+		default:
+			c.Record(s).Note(report.Approximated, "filegen", "", "a file is begun anew every day, not by %s", kind)
+		}
+		if s.Flag("nolink") {
+			link = false
+		}
+		if s.Flag("file") {
+			c.Record(s).Note(report.Approximated, "filegen", "", "the file is named %s", s.Address)
+		}
+	}
+	dir := c.LastOf("statsdir")
+	switch {
+	case len(files) == 0 && dir != nil:
+		c.Record(dir).Note(report.Folded, "statistics-off", "", "no statistics are asked for")
+		fallthrough
+	case len(files) == 0:
+		for _, s := range lines {
+			c.Record(s).Raise(report.Folded)
+		}
+		return
+	case dir == nil || !spell.PlainPath(dir.Argument()):
+		for _, s := range lines {
+			c.Record(s).Note(report.Changed, "statistics", "write statistics.dir", "without statsdir, ntpd writes below /var/NTP; here nothing is written then")
+		}
+		return
+	}
+	section := &c.Draft.Config.Statistics
+	draft.Set(c.Draft, &section.Dir, job.Absolute(dir.Argument()), dir)
+	draft.Set(c.Draft, &section.Files, files, lines...)
+	draft.Set(c.Draft, &section.Rotate, rotate, c.All("filegen")...)
+	draft.Set(c.Draft, &section.Link, link)
+}
