@@ -53,7 +53,7 @@ func (c *reader) buildStatistics() {
 		if s.Flag("nolink") {
 			link = false
 		}
-		if s.Flag("file") {
+		if s.Flag("file") && s.Value("file") != s.Address {
 			c.Record(s).Note(report.Approximated, "filegen", "", "the file is named %s", s.Address)
 		}
 	}
