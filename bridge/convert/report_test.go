@@ -156,6 +156,9 @@ func TestTimesyncd(t *testing.T) {
 
 // TestMemory bounds what hostile input makes the process hold.
 func TestMemory(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	for name, data := range hostileInputs() {
 		files := fstest.MapFS{"self": {Data: data}}
 		res := Convert(Input{Name: "x", Data: data, Files: files}, Options{Dialect: "ntp"})
