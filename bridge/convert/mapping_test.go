@@ -157,7 +157,7 @@ var chronyMappings = []mapping{
 	{"leap list", "allow\nserver a\nleapseclist /usr/share/zoneinfo/leap-seconds.list", []string{"file: /usr/share/zoneinfo/leap-seconds.list"}, nil, ""},
 	{"smear", "allow\nserver a\nleapsecmode slew\nmaxslewrate 1000\nsmoothtime 400 0.001024 leaponly", []string{"smear: 62500s", "shape: cosine", "placement: after", "mode: slew"}, nil, "leap-smear"},
 	{"smear at the limit of frequency", "allow\nserver a\nsmoothtime 20 0.001 leaponly", []string{"smear: 70000s"}, nil, "leap-smear"},
-	{"smoothtime", "allow\nserver a\nsmoothtime 400 0.01", nil, []string{"smear"}, "smoothtime"},
+	{"smoothtime", "allow\nserver a\nsmoothtime 400 0.01", []string{"max_rate_ppm: 400", "max_wander_ppm: 0.01"}, []string{"smear"}, ""},
 	{"local", "allow\nserver a\nlocal stratum 8 orphan", []string{"fallback_stratum: 8", "orphan: true"}, nil, "local-clock"},
 	{"local alone", "allow\nlocal", []string{"mode: local", "stratum: 10"}, nil, "local-clock"},
 	{"local activate", "allow\nserver a\nlocal activate 0.1 distance 0.5", []string{"fallback_stratum: 10"}, nil, "local-clock"},

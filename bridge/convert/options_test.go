@@ -30,6 +30,7 @@ var unwritten = map[string]string{
 	"autokey.seed_file": "the default is right", "nts.names": "those of the certificate", "nts.port": "the default is right",
 	"nts.cookies.secret_file": "the default is right", "nts.cookies.kept": "the default is right",
 	"reference_clocks[].external_pps": "chronyd's extpps leaves its clock out, and says so", "reference_clocks[].channel": "as external_pps",
+	"user": "the unit's to say", "sandbox": "never weakened by a conversion",
 	"reference_clocks[].pin": "chronyd's extpps leaves its clock out", "sources[].group": "broadcasts of servers that nobody named are not followed", "broadcast[].port": "no counterpart",
 	"keys.files[].strict_addresses": "ntpd signs for every client",
 }

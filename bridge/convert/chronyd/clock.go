@@ -93,6 +93,9 @@ func (c *reader) steering() {
 			c.Record(s).Note(report.Error, "file-name", "give a name", "that is no name of a file")
 		}
 	}
+	if s, v := c.value("maxdrift", 1); s != nil {
+		draft.Set(c.Draft, &clock.MaxDriftPPM, job.Within(v[0], 1, 50000), s)
+	}
 	c.leap()
 	c.smear()
 }
@@ -204,8 +207,9 @@ func (c *reader) smear() {
 	r := c.Record(s)
 	only := len(s.Options) > 2 && spell.AsciiLower(s.Options[2].Text) == "leaponly"
 	if !only {
-		r.Note(report.Unsupported, "smoothtime", "point clients that need it at a server of their own",
-			"served time is not smoothed, but for leap seconds: clients see corrections as they are made")
+		smooth := &c.Clock().Smooth
+		draft.Set(c.Draft, &smooth.MaxRatePPM, job.Within(v[0], 0, 2000), s)
+		draft.Set(c.Draft, &smooth.MaxWanderPPM, job.Within(v[1], 0.0001, 100), s)
 		return
 	}
 	frequency, wander := v[0]*1e-6, v[1]*1e-6

@@ -28,7 +28,7 @@ var ChronyDirectives = map[string]disposition{
 	"authselectmode": {}, "driftfile": {}, "leapsectz": {}, "leapseclist": {}, "leapsecmode": {}, "smoothtime": {}, "bindacqaddress": {},
 	"ntstrustedcerts": {}, "nosystemcert": {},
 
-	"combinelimit": tuning, "corrtimeratio": tuning, "fallbackdrift": tuning, "maxdrift": tuning, "maxjitter": tuning, "maxsamples": tuning,
+	"combinelimit": tuning, "corrtimeratio": tuning, "fallbackdrift": tuning, "maxdrift": {}, "maxjitter": tuning, "maxsamples": tuning,
 	"maxupdateskew": tuning, "minsamples": tuning, "reselectdist": tuning, "stratumweight": tuning, "clockprecision": tuning,
 	"maxstratum":      {report.Unsupported, "maxstratum", "sources are not refused for their stratum", "name only sources of the strata that are wanted"},
 	"minstratum":      {report.Unsupported, "minstratum", "sources are not refused for their stratum", "name only sources of the strata that are wanted"},

@@ -71,6 +71,8 @@ func (c *writer) dropSteering() {
 		draft.Drop(c.Draft, &clock.FallbackActivate, standard.FallbackActivate),
 		draft.Drop(c.Draft, &clock.FallbackWait, standard.FallbackWait),
 		draft.Drop(c.Draft, &clock.FallbackWaitStart, standard.FallbackWaitStart),
+		draft.Drop(c.Draft, &clock.MaxDriftPPM, standard.MaxDriftPPM),
+		draft.Drop(c.Draft, &clock.Smooth, standard.Smooth),
 		draft.Drop(c.Draft, &clock.Step, standard.Step),
 		draft.Drop(c.Draft, &clock.Panic, standard.Panic),
 		draft.Drop(c.Draft, &clock.PanicOnce, standard.PanicOnce),
