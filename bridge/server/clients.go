@@ -57,20 +57,3 @@ func (s *slot) noteIn(t *feed.Table) {
 	}
 	t.Note(&s.req, &s.verdict, s.sent, association)
 }
-
-// tell tells of a request that the slow lane has answered.
-func (l *slowLane) tell(s *slot) {
-	t := l.feed.Begin()
-	if t == nil {
-		return
-	}
-	s.judged = true
-	s.noteIn(t)
-	l.feed.End(t)
-	if l.srv.clients.Autokey == nil || s.verdict.Kind != ntp.KindAutokey {
-		return
-	}
-	if host, group, ok := feed.AutokeyName(s.req.Packet); ok {
-		l.srv.clients.Autokey(s.req.From.Addr(), s.req.Received, host, group)
-	}
-}

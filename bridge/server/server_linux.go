@@ -124,6 +124,14 @@ func closeAll(workers []*worker) {
 	}
 }
 
+// Sharers returns the sockets of other programs that get packets of our
+// addresses at the moment, by address.
+func (s *Server) Sharers() []Sharer { return sharers(s.Addresses()) }
+
+// ZeroSeed returns the addresses seen since a time with Autokey cookies of seed
+// 0, as ntpd gives them out, sorted: at most 4096, the latest.
+func (s *Server) ZeroSeed(since time.Time) []ZeroSeedClient { return s.zeroSeed.since(since) }
+
 // Addresses returns the listen addresses, sorted.
 func (s *Server) Addresses() []netip.AddrPort {
 	s.mu.Lock()

@@ -31,13 +31,9 @@ func (s Sharer) String() string {
 	return s.Process
 }
 
-// Sharers returns the sockets of other programs that get packets of our
-// addresses at the moment, by address.
-func (s *Server) Sharers() []Sharer { return s.sharers(s.Addresses()) }
-
 // sharers looks at /proc/net, which has the sockets of our network namespace.
 // What cannot be read has none.
-func (s *Server) sharers(addresses []netip.AddrPort) (found []Sharer) {
+func sharers(addresses []netip.AddrPort) (found []Sharer) {
 	for _, name := range []string{"/proc/thread-self/net/udp", "/proc/thread-self/net/udp6"} {
 		f, err := os.Open(name)
 		if err != nil {

@@ -213,3 +213,20 @@ func (r *slowRequest) send(n int) syscall.Errno {
 	_, _, errno := syscall.Syscall(unix.SYS_SENDMSG, uintptr(r.socket.fd), uintptr(unsafe.Pointer(&msg)), unix.MSG_DONTWAIT)
 	return errno
 }
+
+// tell tells of a request that the slow lane has answered.
+func (l *slowLane) tell(s *slot) {
+	t := l.feed.Begin()
+	if t == nil {
+		return
+	}
+	s.judged = true
+	s.noteIn(t)
+	l.feed.End(t)
+	if l.srv.clients.Autokey == nil || s.verdict.Kind != ntp.KindAutokey {
+		return
+	}
+	if host, group, ok := feed.AutokeyName(s.req.Packet); ok {
+		l.srv.clients.Autokey(s.req.From.Addr(), s.req.Received, host, group)
+	}
+}

@@ -53,15 +53,14 @@ func (t *zeroSeedTable) note(a netip.Addr, now time.Time, refused bool) {
 	s.clients[place] = ZeroSeedClient{a, now, refused}
 }
 
-// ZeroSeed returns the addresses seen since a time with Autokey cookies of seed
-// 0, as ntpd gives them out, sorted: at most 4096, the latest.
-func (s *Server) ZeroSeed(since time.Time) []ZeroSeedClient {
+// since returns the addresses seen since a time, sorted.
+func (t *zeroSeedTable) since(at time.Time) []ZeroSeedClient {
 	var list []ZeroSeedClient
-	for i := range s.zeroSeed.sets {
-		set := &s.zeroSeed.sets[i]
+	for i := range t.sets {
+		set := &t.sets[i]
 		set.mu.Lock()
 		for _, c := range set.clients {
-			if c.Address.IsValid() && !c.Seen.Before(since) {
+			if c.Address.IsValid() && !c.Seen.Before(at) {
 				list = append(list, c)
 			}
 		}
