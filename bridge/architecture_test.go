@@ -30,7 +30,8 @@ var topLevel = []string{
 
 // pureTrees are the directories whose packages take time, randomness and bytes
 // as arguments.
-var pureTrees = []string{"autokey", "symkey", "nts", "bridge/ntp", "bridge/config", "bridge/convert", "bridge/clock/discipline", "bridge/clock/sim", "bridge/clock/leap", "bridge/fleet/feed", "bridge/fleet/inventory"}
+var pureTrees = []string{"autokey", "symkey", "nts", "bridge/ntp", "bridge/config", "bridge/convert", "bridge/clock/discipline",
+	"bridge/clock/sim", "bridge/clock/leap", "bridge/fleet/feed", "bridge/fleet/inventory"}
 
 // authenticators never import one another, and of bridge only bridge/ntp.
 var authenticators = []string{"autokey", "symkey", "nts"}
@@ -325,13 +326,16 @@ func TestArchitectureCheckerFindsBreaches(t *testing.T) {
 		name, file, text string
 		want             string // part of the only breach; empty: none
 	}{
-		{"clean pure package", "nts/a.go", `package nts; import ("net/netip"; "time"; "ntsbridge/bridge/ntp"); var _ netip.Addr; func f(now time.Time) ntp.Mode { return 0 }`, ""},
+		{"clean pure package", "nts/a.go",
+			`package nts; import ("net/netip"; "time"; "ntsbridge/bridge/ntp"); var _ netip.Addr; func f(now time.Time) ntp.Mode { return 0 }`,
+			""},
 		{"own subpackage", "nts/a.go", `package nts; import _ "ntsbridge/nts/aead"`, ""},
 		{"sockets", "symkey/a.go", `package symkey; import _ "net"`, "imports net:"},
 		{"sockets below net", "autokey/identity/a.go", `package identity; import _ "net/http"`, "imports net/http:"},
 		{"system", "nts/a.go", `package nts; import _ "os/exec"`, "imports os/exec:"},
 		{"log", "bridge/ntp/a.go", `package ntp; import _ "log/slog"`, "imports log/slog:"},
-		{"hclog", "bridge/convert/a.go", `package convert; import _ "github.com/hashicorp/go-hclog"`, "imports github.com/hashicorp/go-hclog:"},
+		{"hclog", "bridge/convert/a.go", `package convert; import _ "github.com/hashicorp/go-hclog"`,
+			"imports github.com/hashicorp/go-hclog:"},
 		{"randomness", "nts/a.go", `package nts; import _ "crypto/rand"`, "imports crypto/rand:"},
 		{"clock", "autokey/a.go", `package autokey; import "time"; var t = time.Now`, "autokey/a.go:1:41: uses time.Now"},
 		{"clock renamed", "autokey/a.go", `package autokey; import c "time"; func f() { <-c.After(1) }`, "uses time.After"},
@@ -350,7 +354,8 @@ func TestArchitectureCheckerFindsBreaches(t *testing.T) {
 		{"live object", "bridge/control/a.go", `package control; import "ntsbridge/bridge/server"; var s *server.Server`, "no live object"},
 		{"counters", "bridge/control/a.go", `package control; import "ntsbridge/bridge/server"; var s *server.Counters`, ""},
 		{"associations", "bridge/control/a.go", `package control; import _ "ntsbridge/bridge/association"`, "only the composition root"},
-		{"associations from follow", "bridge/follow/a.go", `package follow; import _ "ntsbridge/bridge/association"`, "only the composition root"},
+		{"associations from follow", "bridge/follow/a.go", `package follow; import _ "ntsbridge/bridge/association"`,
+			"only the composition root"},
 		{"associations from the root", "bridge/a.go", `package bridge; import _ "ntsbridge/bridge/association"`, ""},
 		{"follow from below", "bridge/clock/a.go", `package clock; import _ "ntsbridge/bridge/follow"`, "never back"},
 		{"follow from an association", "bridge/association/a.go", `package association; import _ "ntsbridge/bridge/follow"`, ""},

@@ -24,7 +24,8 @@ func TestChronyClient(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if k, ok := reply.(*chrony.ReplyTracking); !ok || k.Stratum != 11 || k.LeapStatus != 0 || k.CurrentCorrection > 0.1 || k.CurrentCorrection < -0.1 {
+	if k, ok := reply.(*chrony.ReplyTracking); !ok || k.Stratum != 11 || k.LeapStatus != 0 || k.CurrentCorrection > 0.1 ||
+		k.CurrentCorrection < -0.1 {
 		t.Errorf("tracking %+v", reply)
 	}
 	if reply, err = asker.Communicate(chrony.NewSourcesPacket()); err != nil {

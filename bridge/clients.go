@@ -45,7 +45,8 @@ func (p *parts) buildHashKey(hclog.Logger, time.Time) (err error) {
 	if !p.cfg.Fleet.Enabled || p.cfg.Fleet.Privacy.Addresses != config.AddressesHash {
 		return nil
 	}
-	p.hashKey, _, err = p.set.Store.Load(statedir.File{What: "key that addresses are hashed under", Path: filepath.Join(p.cfg.StateDir, "inventory.key"),
+	p.hashKey, _, err = p.set.Store.Load(statedir.File{What: "key that addresses are hashed under",
+		Path: filepath.Join(p.cfg.StateDir, "inventory.key"),
 		Mode: statedir.Secret, Loss: "clients of before are not found again under their hashes",
 		Make: func() ([]byte, error) {
 			key := make([]byte, hashKeyLen)
@@ -53,7 +54,8 @@ func (p *parts) buildHashKey(hclog.Logger, time.Time) (err error) {
 			return key, err
 		}})
 	if err == nil && len(p.hashKey) != hashKeyLen {
-		err = fmt.Errorf("the key that addresses are hashed under has %d octets and not %d: restore inventory.key, or delete it and inventory.db", len(p.hashKey), hashKeyLen)
+		err = fmt.Errorf("the key that addresses are hashed under has %d octets and not %d: restore inventory.key, or delete it and inventory.db",
+			len(p.hashKey), hashKeyLen)
 	}
 	return err
 }

@@ -31,7 +31,8 @@ func (b *Bridge) do(c *control.Command) (done string, err error) {
 		return whom + ": not asked any more", b.sources.SetOnline(c.Source, false)
 	case control.CommandBurst:
 		if c.Good < 1 || c.Max < c.Good || c.Max > maxBurst {
-			return "", fmt.Errorf("a burst of %d samples in %d requests: both must be 1 to %d, and not fewer requests than samples", c.Good, c.Max, maxBurst)
+			return "", fmt.Errorf("a burst of %d samples in %d requests: both must be 1 to %d, and not fewer requests than samples",
+				c.Good, c.Max, maxBurst)
 		}
 		return fmt.Sprintf("%s: up to %d requests", whom, c.Max), b.sources.Burst(c.Source, c.Good, c.Max)
 	case control.CommandRefresh:

@@ -23,11 +23,14 @@ func (b *Bridge) ClientLines() string {
 		writeNTSLines(&s, cfg, name, port)
 	}
 	if port != config.PortNTP {
-		fmt.Fprintf(&s, "# Plain and symmetric-key clients of ntpd and ntpsec cannot use port %d; run as root for port %d.\n", port, config.PortNTP)
+		fmt.Fprintf(&s, "# Plain and symmetric-key clients of ntpd and ntpsec cannot use port %d; run as root for port %d.\n", port,
+			config.PortNTP)
 		fmt.Fprintf(&s, "# chrony with a symmetric key, or without:\n")
 	} else {
-		fmt.Fprintf(&s, "# ntpd and ntpsec with a symmetric key (ntp.conf; copy %s to /etc/ntp.keys, owner only), or without:\n", material.GeneratedKeyFile(cfg))
-		fmt.Fprintf(&s, "keys /etc/ntp.keys\ntrustedkey %d\nserver %s iburst key %d\n", material.GeneratedKeyID, name, material.GeneratedKeyID)
+		fmt.Fprintf(&s, "# ntpd and ntpsec with a symmetric key (ntp.conf; copy %s to /etc/ntp.keys, owner only), or without:\n",
+			material.GeneratedKeyFile(cfg))
+		fmt.Fprintf(&s, "keys /etc/ntp.keys\ntrustedkey %d\nserver %s iburst key %d\n", material.GeneratedKeyID, name,
+			material.GeneratedKeyID)
 		fmt.Fprintf(&s, "server %s iburst\n", name)
 		fmt.Fprintf(&s, "# chrony with a symmetric key, or without:\n")
 	}
@@ -35,7 +38,8 @@ func (b *Bridge) ClientLines() string {
 	if port != config.PortNTP {
 		option = fmt.Sprintf(" port %d", port)
 	}
-	fmt.Fprintf(&s, "server %s iburst%s key %d   # keyfile: the key of %s, as type AES128 with HEX:\n", name, option, material.GeneratedKeyID, material.GeneratedKeyFile(cfg))
+	fmt.Fprintf(&s, "server %s iburst%s key %d   # keyfile: the key of %s, as type AES128 with HEX:\n", name, option,
+		material.GeneratedKeyID, material.GeneratedKeyFile(cfg))
 	fmt.Fprintf(&s, "server %s iburst%s\n", name, option)
 	return s.String()
 }
@@ -54,7 +58,8 @@ func writeNTSLines(s *strings.Builder, cfg *config.Config, name string, port uin
 	fmt.Fprintf(s, "# chrony with NTS (chrony.conf; copy %s to the client):\n", ca)
 	fmt.Fprintf(s, "ntstrustedcerts /etc/chrony/ntsbridge.crt\nserver %s iburst nts%s\n", name, options)
 	fmt.Fprintf(s, "# ntpsec with NTS (ntp.conf):\nserver %s iburst nts ca /etc/ntpsec/ntsbridge.crt\n", keHost)
-	fmt.Fprintf(s, "# ntpd-rs with NTS (ntp.toml):\n[[source]]\nmode = \"nts\"\naddress = \"%s\"\ncertificate-authority = \"/etc/ntpd-rs/ntsbridge.crt\"\n", keHost)
+	fmt.Fprintf(s, "# ntpd-rs with NTS (ntp.toml):\n[[source]]\nmode = \"nts\"\naddress = \"%s\"\ncertificate-authority = \"/etc/ntpd-rs/ntsbridge.crt\"\n",
+		keHost)
 }
 
 // ntpPort returns the port of the first address.

@@ -80,7 +80,8 @@ func TestPassiveAssociation(t *testing.T) {
 // shownSources are the associations that ntpq is shown, without the clock that
 // is served.
 func shownSources(b *Bridge) []control.Association {
-	return slices.DeleteFunc(b.snapshot().Associations(), func(a control.Association) bool { return a.Source.Addr() == netip.MustParseAddr("127.127.1.0") })
+	return slices.DeleteFunc(b.snapshot().Associations(),
+		func(a control.Association) bool { return a.Source.Addr() == netip.MustParseAddr("127.127.1.0") })
 }
 
 func trustAll(t *testing.T, cfg *config.Config) {

@@ -19,7 +19,8 @@ func TestQueryFromThisHost(t *testing.T) {
 	defer b.Close()
 	for range 2 {
 		p := exchange(t, b, readSystem)
-		if len(p) < 12 || p[0] != 0x16 || p[1] != 0x82 || !strings.Contains(string(p), `version="ntsbridge `) || !strings.Contains(string(p), "stratum=10,") {
+		if len(p) < 12 || p[0] != 0x16 || p[1] != 0x82 || !strings.Contains(string(p), `version="ntsbridge `) ||
+			!strings.Contains(string(p), "stratum=10,") {
 			t.Fatalf("answer %q", p)
 		}
 		if p[5] != 0x10|byte(control.EventClockSync) {

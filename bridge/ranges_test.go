@@ -159,7 +159,8 @@ func TestPairsOfEnds(t *testing.T) {
 
 // What crashed the daemon once.
 func TestClockOutOfRange(t *testing.T) {
-	for _, e := range []end{{"clock.max_slew_ppm", "100000"}, {"clock.start_slew_ppm", "90001"}, {"clock.drift_ppm", "0"}, {"clock.panic", "500us"}} {
+	for _, e := range []end{{"clock.max_slew_ppm", "100000"}, {"clock.start_slew_ppm", "90001"}, {"clock.drift_ppm", "0"},
+		{"clock.panic", "500us"}} {
 		if _, err := with(t, t.TempDir(), e); err == nil || !strings.Contains(err.Error(), e.path) {
 			t.Errorf("%v: %v", e, err)
 		}

@@ -161,7 +161,8 @@ func TestVanishedSecrets(t *testing.T) {
 	}
 	for link, file := range map[string]string{"host": "RSAhost_tick", "cert": "RSA-MD5cert_tick", "iffkey": "IFFkey_grp"} {
 		file = "ntpkey_" + file + ".4004289237"
-		if err := errors.Join(os.Chmod(filepath.Join(keys, file), 0o600), os.Symlink(file, filepath.Join(keys, "ntpkey_"+link+"_tick"))); err != nil {
+		if err := errors.Join(os.Chmod(filepath.Join(keys, file), 0o600),
+			os.Symlink(file, filepath.Join(keys, "ntpkey_"+link+"_tick"))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -204,7 +205,8 @@ func TestVanishedSecrets(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := Start(cfg, nullLogger, Options{})
-	for _, want := range []string{"autokey.seed is gone", "cookies.secret is gone", "ntp.keys is gone", "restore it from a backup", "files-made"} {
+	for _, want := range []string{"autokey.seed is gone", "cookies.secret is gone", "ntp.keys is gone", "restore it from a backup",
+		"files-made"} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in %v", want, err)
 		}

@@ -65,7 +65,8 @@ func (b *Bridge) ServerStats() *control.ServerStats {
 // queries are what ntpq asks. Of the configuration they depend on what a reload
 // cannot change.
 func (b *Bridge) queries(cfg *config.Config) (*control.Queries, error) {
-	l := &control.LocalSource{Version: Version(), ClockSource: control.SourceOther, Events: &b.events, Leap: b.leapShown, Autokey: b.autokeyShown,
+	l := &control.LocalSource{Version: Version(), ClockSource: control.SourceOther, Events: &b.events, Leap: b.leapShown,
+		Autokey: b.autokeyShown,
 		Tracking: func() *control.Tracking {
 			if !b.clock.Steers() {
 				return nil

@@ -106,9 +106,10 @@ func TestSourcesThatCannotBe(t *testing.T) {
 		source config.Source
 		want   string
 	}{
-		"key not trusted":    {config.Source{Server: "a", Auth: ntp.KindSymmetric, Key: 99}, "key 99"},
-		"no Autokey files":   {config.Source{Server: "a", Auth: ntp.KindAutokey}, "keysdir"},
-		"no certificates":    {config.Source{Server: "a", Auth: ntp.KindNTS, TrustedCertificates: []string{filepath.Join(dir, "ca.pem")}}, "ca.pem"},
+		"key not trusted":  {config.Source{Server: "a", Auth: ntp.KindSymmetric, Key: 99}, "key 99"},
+		"no Autokey files": {config.Source{Server: "a", Auth: ntp.KindAutokey}, "keysdir"},
+		"no certificates": {config.Source{Server: "a", Auth: ntp.KindNTS, TrustedCertificates: []string{filepath.Join(dir, "ca.pem")}},
+			"ca.pem"},
 		"empty certificates": {config.Source{Server: "a", Auth: ntp.KindNTS, TrustedCertificates: []string{os.DevNull}}, "no certificate"},
 	} {
 		cfg := testConfig(t, dir)

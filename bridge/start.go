@@ -27,7 +27,8 @@ func Start(cfg *config.Config, log hclog.Logger, options Options) (*Bridge, erro
 	if err != nil {
 		return nil, err
 	}
-	b := &Bridge{log: log, lock: lock, options: options, started: time.Now(), stop: make(chan struct{}), done: make(chan struct{}), failed: make(chan error, 1)}
+	b := &Bridge{log: log, lock: lock, options: options, started: time.Now(), stop: make(chan struct{}), done: make(chan struct{}),
+		failed: make(chan error, 1)}
 	precision := clock.MeasurePrecision(func() int64 { return time.Now().UnixNano() })
 	b.clock = follow.New(follow.Options{Precision: precision, NoClock: options.NoClock, Log: log}, follow.Functions{
 		OnState: b.publish, OnStep: b.stepped, OnDoubt: b.doubted, OnSynchronised: b.synchronised, OnFailure: b.fail})

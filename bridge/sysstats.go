@@ -30,7 +30,8 @@ func (s *systemStatistics) write(now time.Time, to *statlog.Log, c func() *serve
 	line := sum
 	line.At, line.Uptime = now, now.Sub(s.began)
 	for _, f := range []struct{ line, last *uint64 }{
-		{&line.Received, &s.last.Received}, {&line.Answered, &s.last.Answered}, {&line.Current, &s.last.Current}, {&line.Older, &s.last.Older},
+		{&line.Received, &s.last.Received}, {&line.Answered, &s.last.Answered}, {&line.Current, &s.last.Current},
+		{&line.Older, &s.last.Older},
 		{&line.Denied, &s.last.Denied}, {&line.BadForm, &s.last.BadForm}, {&line.BadAuth, &s.last.BadAuth},
 		{&line.Declined, &s.last.Declined}, {&line.Limited, &s.last.Limited}, {&line.Kissed, &s.last.Kissed},
 	} {

@@ -100,7 +100,8 @@ func TestGroupWatch(t *testing.T) {
 		t.Errorf("nothing dropped: %q", text)
 	}
 	n = 3
-	if text := w.look(now.Add(time.Minute), "tick@site", count); !strings.Contains(text, "3 requests") || !strings.Contains(text, "keygen -i site") {
+	if text := w.look(now.Add(time.Minute), "tick@site", count); !strings.Contains(text, "3 requests") ||
+		!strings.Contains(text, "keygen -i site") {
 		t.Errorf("%q", text)
 	}
 	n = 5

@@ -37,7 +37,8 @@ func (b *Bridge) watchPorts(now time.Time) {
 // status tells what this daemon is and what is the matter with it.
 func (b *Bridge) status() *control.Status {
 	state := b.clock.State(time.Now())
-	s := &control.Status{Started: b.started, Addresses: b.Addresses(), Leap: state.Leap, Associations: len(b.sources.Snapshot()), Problems: []string{}}
+	s := &control.Status{Started: b.started, Addresses: b.Addresses(), Leap: state.Leap, Associations: len(b.sources.Snapshot()),
+		Problems: []string{}}
 	if state.Synchronised() {
 		s.Stratum, s.ReferenceID = state.Stratum, control.ReferenceID(state.ReferenceID)
 	}

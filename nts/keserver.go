@@ -37,7 +37,8 @@ func NewKEServer(aeads []aead.ID, server string, port uint16) (*KEServer, error)
 		return nil, err
 	}
 	if server != "" && !validServer([]byte(server)) {
-		return nil, fmt.Errorf("nts: %q is neither an IP address nor a host name of at most %d ASCII letters, digits, dots and hyphens", server, maxServerName)
+		return nil, fmt.Errorf("nts: %q is neither an IP address nor a host name of at most %d ASCII letters, digits, dots and hyphens",
+			server, maxServerName)
 	}
 	return &KEServer{slices.Clone(aeads), server, port}, nil
 }

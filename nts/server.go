@@ -48,7 +48,8 @@ func (s *Server) SetRing(r *Ring) { s.ring.Store(r) }
 func (s *Server) Ring() *Ring { return s.ring.Load() }
 
 // Open verifies a request that was classified as NTS and prepares the cookies
-// of the answer in sess. The verdict tells the AEAD. Answer is to be followed by Seal, NTSNAK by NAK.
+// of the answer in sess. The verdict tells the AEAD. Answer is to be followed
+// by Seal, NTSNAK by NAK.
 func (s *Server) Open(req *ntp.Request, sess *Session) ntp.Verdict {
 	sess.reset()
 	v := ntp.Verdict{Action: ntp.Drop, Kind: ntp.KindNTS}

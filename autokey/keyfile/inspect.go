@@ -330,13 +330,15 @@ func (i *Inspection) certificateFindings(c *Certificate) {
 		i.find(FindWeakDigest, fmt.Sprintf("signed with %v; -c RSA-SHA256 makes better ones", c.NID))
 	}
 	if !c.Trusted && !c.Private {
-		i.find(FindUntrusted, "neither trusted (-T) nor private (-P): clients can use this host only once a trusted host has signed its certificate")
+		i.find(FindUntrusted,
+			"neither trusted (-T) nor private (-P): clients can use this host only once a trusted host has signed its certificate")
 	}
 	if _, group, grouped := strings.Cut(c.Subject, "@"); grouped {
 		i.find(FindGroup, groupRule(group))
 	}
 	if c.GQPublic != nil && octets(c.GQPublic) > maxGQBits/8 {
-		i.find(FindGQTooLarge, fmt.Sprintf("GQ public value of %d octets, clients of ntpd 4.2.8 manage %d", octets(c.GQPublic), maxGQBits/8))
+		i.find(FindGQTooLarge, fmt.Sprintf("GQ public value of %d octets, clients of ntpd 4.2.8 manage %d", octets(c.GQPublic),
+			maxGQBits/8))
 	}
 }
 

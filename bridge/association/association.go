@@ -57,7 +57,8 @@ type association struct {
 }
 
 func newAssociation(s *shared, spec *Spec, f *finder, id uint16) *association {
-	a := &association{shared: s, spec: spec, mode: spec.mode(), finder: f, id: id, restart: make(chan struct{}, 1), renew: make(chan struct{}, 1)}
+	a := &association{shared: s, spec: spec, mode: spec.mode(), finder: f, id: id, restart: make(chan struct{}, 1),
+		renew: make(chan struct{}, 1)}
 	if spec.Err != nil {
 		a.lost.Store(&spec.Err)
 	}

@@ -151,7 +151,8 @@ func TestFallbackAtTheStart(t *testing.T) {
 	w.config.Fallback = clock.Fallback{Stratum: 10, Wait: time.Hour, WaitStart: 3 * time.Minute}
 	w.must(5 * time.Minute)
 	for _, s := range w.states {
-		if early, late := s.at < int64(179*time.Second), s.at > int64(181*time.Second); early && s.Stratum == 10 || late && s.Stratum != 10 {
+		if early, late := s.at < int64(179*time.Second), s.at > int64(181*time.Second); early && s.Stratum == 10 || late &&
+			s.Stratum != 10 {
 			t.Fatalf("after %v: stratum %d", time.Duration(s.at), s.Stratum)
 		}
 	}

@@ -64,7 +64,8 @@ func TestLeapSeconds(t *testing.T) {
 				w := leapWorld(t, kind, true)
 				w.config.Leap = c.mode
 				w.after(89*time.Minute, func() {
-					if w.ins != (c.mode == clock.LeapSystem && kind == ntp.LeapInsert) || w.del != (c.mode == clock.LeapSystem && kind == ntp.LeapDelete) {
+					if w.ins != (c.mode == clock.LeapSystem && kind == ntp.LeapInsert) ||
+						w.del != (c.mode == clock.LeapSystem && kind == ntp.LeapDelete) {
 						t.Errorf("kernel armed: insert %v, delete %v", w.ins, w.del)
 					}
 					if w.driver.State().Leap != kind || w.driver.Tracking().Leap != kind {

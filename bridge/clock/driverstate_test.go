@@ -107,7 +107,8 @@ func TestDriftFiles(t *testing.T) {
 func TestBrokenFiles(t *testing.T) {
 	w := newWorld(t, 1)
 	w.config.DriftFile = filepath.Join(w.dir, "drift")
-	for path, text := range map[string]string{w.config.StateFile: `{"version":1,"frequency_ppm":700000,"synchronised":"2026-01-01T00:00:00Z"}`, w.config.DriftFile: "fast\n"} {
+	for path, text := range map[string]string{w.config.StateFile: `{"version":1,"frequency_ppm":700000,"synchronised":"2026-01-01T00:00:00Z"}`,
+		w.config.DriftFile: "fast\n"} {
 		if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}

@@ -34,7 +34,8 @@ func (d *Driver) restore(c Clocks) {
 	if s.At.IsZero() {
 		s.At = time.Unix(0, c.System).Add(-unknownAge)
 	}
-	ok := d.d.Restore(discipline.Saved{Frequency: s.Frequency, Variance: s.Skew * s.Skew, Weights: s.Weights, At: s.At.UnixNano()}, c.System)
+	ok := d.d.Restore(discipline.Saved{Frequency: s.Frequency, Variance: s.Skew * s.Skew, Weights: s.Weights, At: s.At.UnixNano()},
+		c.System)
 	if ok {
 		d.log.Info("the clock starts with the frequency of the last run", "ppm", s.Frequency*1e6, "skew_ppm", s.Skew*1e6, "file", from)
 	}

@@ -36,7 +36,8 @@ var daemons = map[string]func(arguments []string) bool{
 	"ntp-daemon":      nil, // ntpd-rs's
 	"systemd-timesyn": nil,
 	"phc2sys":         steersRealtime,
-	"ptp4l":           func(a []string) bool { return slices.ContainsFunc(a, option('S')) }, // software timestamps: no clock but the system's
+	"ptp4l":           func(a []string) bool { return slices.ContainsFunc(a, option('S')) },
+	// software timestamps: no clock but the system's
 }
 
 // option matches an argument that has a single-letter option, alone or among a

@@ -55,7 +55,8 @@ func TestOtherDaemon(t *testing.T) {
 			if owns := errors.As(err, &found); owns != c.owns {
 				t.Fatalf("%v", err)
 			}
-			if c.owns && (found.PID != 812 || !strings.Contains(err.Error(), c.comm) || !strings.Contains(err.Error(), "clock.mode: observe")) {
+			if c.owns && (found.PID != 812 || !strings.Contains(err.Error(), c.comm) ||
+				!strings.Contains(err.Error(), "clock.mode: observe")) {
 				t.Errorf("%v", err)
 			}
 		})

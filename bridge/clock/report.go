@@ -83,7 +83,8 @@ func (d *Driver) panics(offset float64) error {
 			"and set the clock by hand or allow one large step at the start", ErrPanic, offset, threshold)
 	}
 	d.log.Error("the system clock is left alone and not served: by its sources it is wrong by more than the panic threshold; "+
-		"see that they are right, and set the clock by hand or restart with one large step allowed", "seconds", offset, "threshold", threshold)
+		"see that they are right, and set the clock by hand or restart with one large step allowed", "seconds", offset, "threshold",
+		threshold)
 	return nil
 }
 

@@ -27,7 +27,8 @@ func TestServedState(t *testing.T) {
 	}{
 		{"observe, kernel synchronised", observe, synced, ntp.LeapInsert, 3, 20 * time.Millisecond, true},
 		{"observe, kernel not synchronised", observe, unsynced, ntp.LeapUnknown, 16, 16 * time.Second, false},
-		{"observe, error too large", observe, Kernel{Synchronised: true, MaxError: 2 * time.Second}, ntp.LeapUnknown, 16, 2 * time.Second, false},
+		{"observe, error too large", observe, Kernel{Synchronised: true, MaxError: 2 * time.Second}, ntp.LeapUnknown, 16, 2 * time.Second,
+			false},
 		{"observe, least dispersion", observe, Kernel{Synchronised: true}, ntp.LeapNone, 3, time.Millisecond, true},
 		{"fallback to local stratum", fallback, unsynced, ntp.LeapNone, 10, time.Millisecond, true},
 		{"fallback not needed", fallback, synced, ntp.LeapInsert, 3, 20 * time.Millisecond, true},
@@ -37,7 +38,8 @@ func TestServedState(t *testing.T) {
 			s := Served{Policy: c.policy}
 			got := s.Update(c.kernel, 1<<40)
 			if got.Leap != c.leap || got.Stratum != c.stratum || got.RootDispersion != c.dispersion || got.Synchronised() != c.synced {
-				t.Errorf("got leap %d stratum %d dispersion %v synchronised %v", got.Leap, got.Stratum, got.RootDispersion, got.Synchronised())
+				t.Errorf("got leap %d stratum %d dispersion %v synchronised %v", got.Leap, got.Stratum, got.RootDispersion,
+					got.Synchronised())
 			}
 		})
 	}

@@ -106,7 +106,8 @@ type Server struct {
 	Interleaved  Interleaved `mapstructure:"interleaved"`
 }
 
-// Interleaved is the server's side of interleaved mode (draft-ietf-ntp-interleaved-modes).
+// Interleaved is the server's side of interleaved mode
+// (draft-ietf-ntp-interleaved-modes).
 type Interleaved struct {
 	// Enabled answers requests in interleaved mode. Default: true.
 	Enabled bool `mapstructure:"enabled"`

@@ -48,7 +48,8 @@ func defaultOf(f field, v reflect.Value) string {
 		return "one, `default`"
 	case f.typ.Kind() == reflect.Slice && f.typ.Elem().Kind() == reflect.Struct && !isScalar(f.typ.Elem()):
 		return "empty"
-	case v.IsZero() && (f.typ.Kind() == reflect.Slice || f.typ.Kind() == reflect.String || isTime(f.typ) || isAddress(f.typ) || f.typ == reflect.TypeFor[RefID]()):
+	case v.IsZero() && (f.typ.Kind() == reflect.Slice || f.typ.Kind() == reflect.String || isTime(f.typ) || isAddress(f.typ) ||
+		f.typ == reflect.TypeFor[RefID]()):
 		return "empty"
 	case f.typ.Kind() == reflect.Slice:
 		return "`" + strings.Trim(format(v), "[]") + "`"
@@ -160,7 +161,8 @@ func TestCommentsNameDefaults(t *testing.T) {
 		}
 		source = append(source, text...)
 	}
-	fields := regexp.MustCompile(`((?:\t// .*\n)*)(?:\t\w+ .*\n)*?\t\w+ .*mapstructure:"(\w+)"(.*)`).FindAllStringSubmatch(string(source), -1)
+	fields := regexp.MustCompile(`((?:\t// .*\n)*)(?:\t\w+ .*\n)*?\t\w+ .*mapstructure:"(\w+)"(.*)`).FindAllStringSubmatch(string(source),
+		-1)
 	if len(fields) < 60 {
 		t.Fatalf("only %d options found", len(fields))
 	}

@@ -36,7 +36,8 @@ func parse(t *testing.T, text string) *Config {
 }
 
 func TestNothingIsTheDefault(t *testing.T) {
-	for _, text := range []string{"", "\n", "# only a comment\n", "---\n", "{}", "server:\nnts:\n  # port: 1\n", "access:\n  default:\n  rules:\n    []\n"} {
+	for _, text := range []string{"", "\n", "# only a comment\n", "---\n", "{}", "server:\nnts:\n  # port: 1\n",
+		"access:\n  default:\n  rules:\n    []\n"} {
 		if d := diff(Default(), parse(t, text)); d != "" {
 			t.Errorf("%q: not the default (-want +got):\n%s", text, d)
 		}
@@ -388,10 +389,12 @@ func TestMessagesNameFileAndLineAndNoSecret(t *testing.T) {
 // The origin of an option is the text that set it last; a later list replaces
 // an earlier one with its problems.
 func TestAssemble(t *testing.T) {
-	first := Read("a.yaml", "/a", []byte("log: {level: bad}\nserver: {workers: 2, batch: 3}\nautokey: {leap_file: leap}\nkeys: {files: [{path: x, format: odd}, {path: x}], trusted: [1]}\n"))
+	first := Read("a.yaml", "/a",
+		[]byte("log: {level: bad}\nserver: {workers: 2, batch: 3}\nautokey: {leap_file: leap}\nkeys: {files: [{path: x, format: odd}, {path: x}], trusted: [1]}\n"))
 	second := Read("b.yaml", "/b", []byte("\nserver:\n  workers: 4\nkeys: {files: [{path: y}]}\nlog: {level: warn}\n"))
 	values := map[string]any{"server": map[string]any{"workers": 4, "batch": 3}, "autokey": first.Values["autokey"],
-		"keys": map[string]any{"files": second.Values["keys"].(map[string]any)["files"], "trusted": first.Values["keys"].(map[string]any)["trusted"]}}
+		"keys": map[string]any{"files": second.Values["keys"].(map[string]any)["files"],
+			"trusted": first.Values["keys"].(map[string]any)["trusted"]}}
 	c, err := Assemble(values, first, second)
 	if c != nil || !strings.Contains(err.Error(), "a.yaml:1: log.level") {
 		t.Errorf("a problem of the first text: %v", err)
@@ -450,7 +453,8 @@ func TestValidate(t *testing.T) {
 	c.Server.Batch, c.Log.Level, c.Clock.Panic = 5000, "loud", 500*time.Microsecond
 	c.Clock.Mode = ClockDiscipline
 	err := c.Validate()
-	for _, want := range []string{"server.batch: 5000 is out of range", "log.level: \"loud\"", "clock.mode: discipline needs sources", "clock.panic: "} {
+	for _, want := range []string{"server.batch: 5000 is out of range", "log.level: \"loud\"", "clock.mode: discipline needs sources",
+		"clock.panic: "} {
 		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in %v", want, err)
 		}

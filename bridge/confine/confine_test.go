@@ -34,7 +34,8 @@ func child(dir string) {
 		}
 		os.Stdout.WriteString(what + "=" + verdict + "\n")
 	}
-	p := Plan{User: "root", Sandbox: SandboxEnforce, Read: append(slices.Clone(systemFiles), filepath.Join(dir, "named")), Write: []string{filepath.Join(dir, "state")}}
+	p := Plan{User: "root", Sandbox: SandboxEnforce, Read: append(slices.Clone(systemFiles), filepath.Join(dir, "named")),
+		Write: []string{filepath.Join(dir, "state")}}
 	r, err := Enter(p)
 	say("enter", err)
 	for _, note := range r.Notes {

@@ -74,7 +74,8 @@ func (p Plan) becomeUser(r *Report) error {
 	case err != nil:
 		return err
 	case u == nil && p.User == "":
-		r.Notes = append(r.Notes, "there is no user "+defaultUser+": the process stays root, with few capabilities; make one (useradd -r "+defaultUser+") or set user")
+		r.Notes = append(r.Notes,
+			"there is no user "+defaultUser+": the process stays root, with few capabilities; make one (useradd -r "+defaultUser+") or set user")
 		return nil
 	case u == nil:
 		return nil

@@ -22,7 +22,8 @@ type Plan struct {
 // systemFiles are what the resolver, TLS, the time zone and the looks at other
 // daemons read.
 var systemFiles = []string{"/etc", "/usr/share/zoneinfo", "/usr/share/ca-certificates", "/usr/local/share/ca-certificates",
-	"/usr/lib/ssl", "/usr/lib/locale", "/run/systemd", "/run/resolvconf", "/run/NetworkManager", "/run/chrony", "/proc", "/sys", "/var/lib/ca-certificates"}
+	"/usr/lib/ssl", "/usr/lib/locale", "/run/systemd", "/run/resolvconf", "/run/NetworkManager", "/run/chrony", "/proc", "/sys",
+	"/var/lib/ca-certificates"}
 
 // NewPlan returns the plan for a configuration. file is its name, empty if it
 // has none; user and sandbox are the options.

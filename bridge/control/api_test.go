@@ -37,8 +37,10 @@ func TestReportsOverTheAPI(t *testing.T) {
 		w.tracking.ReferenceTime = w.tracking.ReferenceTime.UTC()
 		stepped := 0
 		c := listen(t, Sources{
-			Tracking: func() *Tracking { return &w.tracking }, Sources: func() []Source { return w.sources }, SourceStats: func() []SourceStats { return w.stats },
-			AuthData: func() []AuthData { return w.auth }, SelectData: func() []SelectData { return w.selects }, MakeStep: func() error { stepped++; return nil },
+			Tracking: func() *Tracking { return &w.tracking }, Sources: func() []Source { return w.sources },
+			SourceStats: func() []SourceStats { return w.stats },
+			AuthData:    func() []AuthData { return w.auth }, SelectData: func() []SelectData { return w.selects },
+			MakeStep: func() error { stepped++; return nil },
 		})
 		same := func(want, got any, err error) {
 			t.Helper()
@@ -79,7 +81,8 @@ func TestNumbersWithoutValue(t *testing.T) {
 		t.Fatal(err)
 	}
 	var text strings.Builder
-	if err := WriteSources(&text, sources, ReportOptions{}); err != nil || !strings.HasSuffix(text.String(), "     -        -[   +0ns] +/-      -\n") {
+	if err := WriteSources(&text, sources, ReportOptions{}); err != nil ||
+		!strings.HasSuffix(text.String(), "     -        -[   +0ns] +/-      -\n") {
 		t.Errorf("%q, %v", text.String(), err)
 	}
 	if !math.IsNaN(list[0].Offset) || !math.IsNaN(tracking.RMSOffset) {
@@ -112,7 +115,8 @@ func TestDaemonWithoutSources(t *testing.T) {
 			t.Errorf("step: %v", err)
 		}
 	}
-	c := listen(t, Sources{Sources: func() []Source { return []Source{} }, MakeStep: func() error { return errors.New("no estimate\x1b yet") }})
+	c := listen(t, Sources{Sources: func() []Source { return []Source{} },
+		MakeStep: func() error { return errors.New("no estimate\x1b yet") }})
 	if list, err := c.Sources(); err != nil || list == nil || len(list) != 0 {
 		t.Errorf("empty list: %v, %v", list, err)
 	}
@@ -142,7 +146,8 @@ func TestOtherDaemons(t *testing.T) {
 		answer     http.HandlerFunc
 	}{
 		{"older", "is older than this command", http.NotFound},
-		{"method", "is older than this command", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusMethodNotAllowed) }},
+		{"method", "is older than this command",
+			func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusMethodNotAllowed) }},
 		{"failing", "503", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) }},
 		{"no JSON", "cannot be understood", func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte("time is an illusion")) }},
 		{"another type", "cannot be understood", func(w http.ResponseWriter, _ *http.Request) { w.Write([]byte(`7`)) }},
@@ -166,7 +171,8 @@ func TestOtherDaemons(t *testing.T) {
 func TestNoDaemon(t *testing.T) {
 	c := NewClient(filepath.Join(t.TempDir(), "none"))
 	for name, err := range requests(c) {
-		if !errors.Is(err, ErrNoAnswer) || !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "is ntsbridge running") || strings.Contains(err.Error(), "http://") {
+		if !errors.Is(err, ErrNoAnswer) || !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "is ntsbridge running") ||
+			strings.Contains(err.Error(), "http://") {
 			t.Errorf("%s: %v", name, err)
 		}
 	}

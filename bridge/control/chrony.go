@@ -88,7 +88,8 @@ func RespondChrony(reports func() *ChronyReports, request []byte) []byte {
 		return reply(chronyVersion, tellNothing, nil)
 	case command > lastCommand:
 		return reply(chronyInvalid, tellNothing, nil)
-	case !slices.Contains([]uint16{askSources, askSource, askTracking, askStats, askActivity, askServer, askData, askName, askAuth, askSelect}, command):
+	case !slices.Contains([]uint16{askSources, askSource, askTracking, askStats, askActivity, askServer, askData, askName, askAuth,
+		askSelect}, command):
 		return reply(chronyUnauth, tellNothing, nil)
 	case len(request) < chronyReplyLen:
 		return reply(chronyLength, tellNothing, nil)[:len(request)]

@@ -21,7 +21,8 @@ import (
 func reported() *ChronyReports {
 	s := everything()
 	s.Sources = s.Sources[:7] // chronyc has no word for the others
-	return s.Chrony(&ServerStats{NTPReceived: 1 << 33, KEAccepted: 12, Authenticated: 34, TimestampsHeld: 5, TimestampSpan: 6, KernelRXTimestamps: 78})
+	return s.Chrony(&ServerStats{NTPReceived: 1 << 33, KEAccepted: 12, Authenticated: 34, TimestampsHeld: 5, TimestampSpan: 6,
+		KernelRXTimestamps: 78})
 }
 
 // TestChronycOnTheSocket asks by the real chronyc of Debian 12 (4.3) and 13
@@ -35,7 +36,8 @@ func TestChronycOnTheSocket(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "chronyd.sock")
 		// Not in a root of its own: both sides need the same paths for sockets.
 		library := filepath.Join(peers, release, "lib/x86_64-linux-gnu")
-		chronyc := []string{filepath.Join(library, "ld-linux-x86-64.so.2"), "--library-path", library + ":" + filepath.Join(peers, release, "usr/lib/x86_64-linux-gnu"),
+		chronyc := []string{filepath.Join(library, "ld-linux-x86-64.so.2"), "--library-path",
+			library + ":" + filepath.Join(peers, release, "usr/lib/x86_64-linux-gnu"),
 			filepath.Join(peers, release, "usr/bin/chronyc"), "-N", "-h", path}
 		s, err := ListenChrony(path, reported, hclog.NewNullLogger())
 		if err != nil {
@@ -60,7 +62,8 @@ func TestChronycOnTheSocket(t *testing.T) {
 		if err := r.Tracking.WriteText(&tracking, o); err != nil {
 			t.Fatal(err)
 		}
-		compareLines(t, release+" sources", strings.ReplaceAll(sources.String(), "-0ns", "+0ns"), strings.ReplaceAll(ask("sources", "-a"), "-0ns", "+0ns"))
+		compareLines(t, release+" sources", strings.ReplaceAll(sources.String(), "-0ns", "+0ns"),
+			strings.ReplaceAll(ask("sources", "-a"), "-0ns", "+0ns"))
 		compareLines(t, release+" tracking", tracking.String(), ask("tracking"))
 		for command, words := range map[string][]string{
 			"sourcestats": {"time.example", "12", "400"},
@@ -68,8 +71,10 @@ func TestChronycOnTheSocket(t *testing.T) {
 			"authdata":    {"NTS     2   30  128", "SK     7   13  128"},
 			"activity":    {"200 OK\n6 sources online\n0 sources offline", "1 sources with unknown address"},
 			"serverstats": {"NTP packets received       : " + wide, "NTS-KE connections accepted: 12", "Authenticated NTP packets  : 34"},
-			"ntpdata": {"Remote address  : 192.0.2.1 (C0000201)", "Remote port     : 123", "Stratum         : 1", "Poll interval   : 6 (64 seconds)",
-				"Peer delay      : 0.002000000 seconds", "Offset          : -0.000020000 seconds", "NTP tests       : 111 111 1111", "Authenticated   : Yes"},
+			"ntpdata": {"Remote address  : 192.0.2.1 (C0000201)", "Remote port     : 123", "Stratum         : 1",
+				"Poll interval   : 6 (64 seconds)",
+				"Peer delay      : 0.002000000 seconds", "Offset          : -0.000020000 seconds", "NTP tests       : 111 111 1111",
+				"Authenticated   : Yes"},
 		} {
 			out := ask(command)
 			for _, want := range words {
@@ -78,7 +83,8 @@ func TestChronycOnTheSocket(t *testing.T) {
 				}
 			}
 		}
-		if out, _ := exec.Command(chronyc[0], append(slices.Clone(chronyc[1:]), "makestep")...).CombinedOutput(); !strings.Contains(string(out), "501 Not authorised") {
+		if out, _ := exec.Command(chronyc[0], append(slices.Clone(chronyc[1:]),
+			"makestep")...).CombinedOutput(); !strings.Contains(string(out), "501 Not authorised") {
 			t.Errorf("%s makestep: %s", release, out)
 		}
 		if err := s.Close(); err != nil {
@@ -108,7 +114,8 @@ func FuzzRespondChrony(f *testing.F) {
 		if reply == nil {
 			return
 		}
-		if len(reply) > max(len(request), chronyReplyLen) || !bytes.Equal(reply[16:20], request[8:12]) || !bytes.Equal(reply[4:6], request[4:6]) {
+		if len(reply) > max(len(request), chronyReplyLen) || !bytes.Equal(reply[16:20], request[8:12]) ||
+			!bytes.Equal(reply[4:6], request[4:6]) {
 			t.Errorf("%x is answered by %x", request, reply)
 		}
 	})

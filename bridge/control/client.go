@@ -128,7 +128,8 @@ func (c *Client) ask(ctx context.Context, method, path string, body []byte, by *
 		return nil, fmt.Errorf("%w: the control socket is for the owner and the group of %s", cause(err), c.path)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("%w on %s: %w: is ntsbridge running, with this --run-dir (%s)?", ErrNoAnswer, c.path, cause(err), filepath.Dir(c.path))
+		return nil, fmt.Errorf("%w on %s: %w: is ntsbridge running, with this --run-dir (%s)?", ErrNoAnswer, c.path, cause(err),
+			filepath.Dir(c.path))
 	}
 	return resp, nil
 }

@@ -209,7 +209,8 @@ func TestStatusWords(t *testing.T) {
 		key, reachable bool
 		want           uint16
 	}{
-		{PeerStatus{Configured: true, Authentic: true, Selection: SelectSystemPeer, EventCount: 1, Event: PeerSystemPeer}, true, true, 0xf61a},
+		{PeerStatus{Configured: true, Authentic: true, Selection: SelectSystemPeer, EventCount: 1, Event: PeerSystemPeer}, true, true,
+			0xf61a},
 		{PeerStatus{Configured: true, Selection: SelectSystemPeer, EventCount: 1, Event: PeerSystemPeer}, false, true, 0x961a},
 		{PeerStatus{Configured: true, EventCount: 1, Event: PeerMobilized}, false, false, 0x8011},
 		{PeerStatus{Configured: true, Broadcast: true, EventCount: 1, Event: PeerMobilized}, true, false, 0xc811},

@@ -23,9 +23,12 @@ func following() *LocalSource {
 	states := []SourceState{StateCombined, StateSelected, StateNotCombined, StateFalseticker, StateTooVariable, StateUnusable}
 	var list []Association
 	for i, s := range states {
-		list = append(list, Association{ID: uint16(100 + i), Source: netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}), 123),
-			Destination: netip.MustParseAddrPort("192.0.2.99:123"), HostMode: ntp.ModeClient, PeerMode: ntp.ModeServer, Stratum: 2, ReferenceID: 0xc6336401,
-			HostPoll: 6, PeerPoll: 6, Reach: 0o377, SinceReceived: 17, Offset: -1500 * time.Microsecond, Delay: 2 * time.Millisecond, Jitter: 250 * time.Microsecond,
+		list = append(list, Association{ID: uint16(100 + i), Source: netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i + 1)}),
+			123),
+			Destination: netip.MustParseAddrPort("192.0.2.99:123"), HostMode: ntp.ModeClient, PeerMode: ntp.ModeServer, Stratum: 2,
+			ReferenceID: 0xc6336401,
+			HostPoll:    6, PeerPoll: 6, Reach: 0o377, SinceReceived: 17, Offset: -1500 * time.Microsecond, Delay: 2 * time.Millisecond,
+			Jitter: 250 * time.Microsecond,
 			Status: PeerStatus{Configured: true, Selection: s.Selection(false), Event: PeerReachable}})
 	}
 	return &LocalSource{Version: "ntsbridge", Processor: "x86_64", OS: "Linux/1", ClockSource: SourceOther,
@@ -111,7 +114,8 @@ func TestNtpqShowsTheDiscipline(t *testing.T) {
 		}
 	}()
 	root := filepath.Join(peers, "bullseye")
-	ntpq := exec.CommandContext(t.Context(), filepath.Join(root, "usr/bin/ntpq"), "-n", "-c", "peers", "-c", "associations", "-c", "rv", "127.0.0.1")
+	ntpq := exec.CommandContext(t.Context(), filepath.Join(root, "usr/bin/ntpq"), "-n", "-c", "peers", "-c", "associations", "-c", "rv",
+		"127.0.0.1")
 	ntpq.Env = []string{"LD_LIBRARY_PATH=" + filepath.Join(root, "usr/lib/x86_64-linux-gnu")}
 	out, err := ntpq.CombinedOutput()
 	if err != nil {

@@ -33,7 +33,8 @@ func tick(t testing.TB) *LocalSource {
 
 func ticking(t testing.TB) (*LocalSource, *autokey.Server) {
 	t.Helper()
-	host, err := keyfile.LoadHost(os.DirFS(filepath.Join("testdata", "mode6", "tick")), keyfile.HostOptions{Host: "tick", Password: "serverpw"})
+	host, err := keyfile.LoadHost(os.DirFS(filepath.Join("testdata", "mode6", "tick")),
+		keyfile.HostOptions{Host: "tick", Password: "serverpw"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -92,7 +93,8 @@ func TestLocalSourceBeforeSynchronisation(t *testing.T) {
 	clock := localClock()
 	clock.Leap, clock.Stratum, clock.ReferenceID = ntp.LeapUnknown, ntp.StratumUnsynchronised, 0
 	text, first := systemText(t, l, clock)
-	for _, want := range []string{"leap=3,\r\nstratum=16,", "refid=INIT,", "flags=0x80021,", `cert="tick tick 0x1"`, "clock=0x00000005.00000000", "peer=0"} {
+	for _, want := range []string{"leap=3,\r\nstratum=16,", "refid=INIT,", "flags=0x80021,", `cert="tick tick 0x1"`,
+		"clock=0x00000005.00000000", "peer=0"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in %q", want, text)
 		}
@@ -112,7 +114,8 @@ func TestLocalSourceWithoutAutokey(t *testing.T) {
 	clock := localClock()
 	clock.ReferenceID = ntp.KissCode("LOCL")
 	text, first := systemText(t, l, clock)
-	if !strings.Contains(text, "refid=LOCL,") || strings.Contains(text, "flags=") || strings.Contains(text, "cert=") || strings.Contains(text, "tai=") {
+	if !strings.Contains(text, "refid=LOCL,") || strings.Contains(text, "flags=") || strings.Contains(text, "cert=") ||
+		strings.Contains(text, "tai=") {
 		t.Errorf("%q", text)
 	}
 	if first[4] != 0x07 || first[5] != 0 {
@@ -184,7 +187,8 @@ func TestOtherHostsAreBounded(t *testing.T) {
 	if n, refused := flood(2*time.Hour, 10*time.Second, "127.0.0.1"); refused || n < 1000*300 {
 		t.Errorf("this host got %d octets (refused: %v)", n, refused)
 	}
-	if answer, reason := q.Answer(0, 0, localClock(), &ntp.Request{Packet: request[:8], From: netip.MustParseAddrPort("[::1]:123")}); answer != nil || reason != ntp.ReasonMalformed {
+	if answer, reason := q.Answer(0, 0, localClock(),
+		&ntp.Request{Packet: request[:8], From: netip.MustParseAddrPort("[::1]:123")}); answer != nil || reason != ntp.ReasonMalformed {
 		t.Errorf("8 octets: %d packets, %v", len(answer), reason)
 	}
 }

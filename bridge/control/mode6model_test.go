@@ -249,7 +249,8 @@ func (s *SystemVariables) learn(t *testing.T, name, value string) {
 	case "cert":
 		f := strings.Fields(v.text())
 		flags := scan{t, name, f[2]}.uint()
-		s.Autokey.Certificates = append(s.Autokey.Certificates, CertificateVariables{Subject: f[0], Issuer: f[1], Flags: CertificateFlags(flags)})
+		s.Autokey.Certificates = append(s.Autokey.Certificates, CertificateVariables{Subject: f[0], Issuer: f[1],
+			Flags: CertificateFlags(flags)})
 	case "until":
 		s.Autokey.Certificates[len(s.Autokey.Certificates)-1].Until = v.date()
 	case "bcastdelay", "authdelay": // not shown here

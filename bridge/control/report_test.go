@@ -15,8 +15,10 @@ import (
 // TestNamesEndAsInChronyc compares with chronyc where it resolved names of
 // several lengths itself.
 func TestNamesEndAsInChronyc(t *testing.T) {
-	w := world{tracking: Tracking{ReferenceID: 0xC0000203, Stratum: 3, SystemOffset: coarse(6.523e-6), LastOffset: coarse(6.747e-6), RMSOffset: coarse(35.822e-6),
-		Frequency: coarse(3.225), Residual: coarse(0.0004), Skew: coarse(0.129), RootDelay: coarse(0.013639022), RootDispersion: coarse(0.001100737), UpdateInterval: coarse(64.2)}}
+	w := world{tracking: Tracking{ReferenceID: 0xC0000203, Stratum: 3, SystemOffset: coarse(6.523e-6), LastOffset: coarse(6.747e-6),
+		RMSOffset: coarse(35.822e-6),
+		Frequency: coarse(3.225), Residual: coarse(0.0004), Skew: coarse(0.129), RootDelay: coarse(0.013639022),
+		RootDispersion: coarse(0.001100737), UpdateInterval: coarse(64.2)}}
 	one := 1.0
 	const letters = "abcdefghijklmnopqrstuvwxyz0123456789"
 	for i, n := range []int{19, 20, 21, 22, 23, 24, 26, 36} {
@@ -24,7 +26,8 @@ func TestNamesEndAsInChronyc(t *testing.T) {
 		if i == 2 {
 			w.tracking.ReferenceName, w.tracking.ReferenceAddress = name, address
 		}
-		w.sources = append(w.sources, Source{Mode: ModeServer, State: StateSelected, Name: name, Address: address, Stratum: 1, Poll: 6, Reach: 0o377, LastRx: 3})
+		w.sources = append(w.sources, Source{Mode: ModeServer, State: StateSelected, Name: name, Address: address, Stratum: 1, Poll: 6,
+			Reach: 0o377, LastRx: 3})
 		w.stats = append(w.stats, SourceStats{Name: name, Address: address, Samples: 1, Span: 1})
 		w.auth = append(w.auth, AuthData{Name: name, Address: address, Last: -1})
 		w.selects = append(w.selects, SelectData{State: "*", Name: name, Address: address, Authenticated: true, LastRx: 3, Score: &one})
@@ -50,10 +53,13 @@ func TestOurColumns(t *testing.T) {
 	for i := range w.sources {
 		w.sources[i].Why, w.selects[i].Why, w.selects[i].Score = whys[i], whys[i], nil
 	}
-	w.sources = append(w.sources, Source{Mode: "?", State: "?", Name: "unresolved.example.net", LastRx: -1, Error: math.Inf(1), Measured: math.NaN()})
+	w.sources = append(w.sources, Source{Mode: "?", State: "?", Name: "unresolved.example.net", LastRx: -1, Error: math.Inf(1),
+		Measured: math.NaN()})
 	w.selects = append(w.selects, SelectData{State: "nonsense", Name: "b\u00fccher.example", LastRx: -1, Leap: ntp.Leap(9)})
-	w.auth = append(w.auth, AuthData{Name: "old.example.net", Address: "192.0.2.200", Mode: AuthAutokey, KeyLength: 32, Type: 1, Last: 3600, CookieLength: 4, LegacySigned: true})
-	w.tracking.Poll, w.tracking.Updates, w.tracking.Steps, w.tracking.Foreign, w.tracking.Held = 6, 1234, 1, 2, "the offset is beyond the panic threshold"
+	w.auth = append(w.auth, AuthData{Name: "old.example.net", Address: "192.0.2.200", Mode: AuthAutokey, KeyLength: 32, Type: 1,
+		Last: 3600, CookieLength: 4, LegacySigned: true})
+	w.tracking.Poll, w.tracking.Updates, w.tracking.Steps, w.tracking.Foreign, w.tracking.Held = 6, 1234, 1, 2,
+		"the offset is beyond the panic threshold"
 	var got strings.Builder
 	for _, o := range []ReportOptions{{Legend: true, Why: true}, {Why: true, Addresses: true}, {CSV: true, Why: true, Legend: true}} {
 		fmt.Fprintf(&got, "# %+v\n", o)

@@ -89,7 +89,8 @@ of the source, with corrections since [as measured] +/- bound of the error
 	},
 	text: func(s *Source, o *ReportOptions) string {
 		return fmt.Sprintf("%c%c %-27s  %2d  %2d   %3o  %4s  %7s[%7s] +/- %6s%s", s.Mode.sign(), s.State.sign(), o.name(s.Name, s.Address),
-			s.Stratum, s.Poll, s.Reach, formatAge(s.LastRx), formatSigned(s.Offset), formatSigned(s.Measured), formatSpan(s.Error), o.because(s.Why))
+			s.Stratum, s.Poll, s.Reach, formatAge(s.LastRx), formatSigned(s.Offset), formatSigned(s.Measured), formatSpan(s.Error),
+			o.because(s.Why))
 	},
 }
 
@@ -107,7 +108,8 @@ Offset: how far this host's clock is ahead of the source.  Std Dev: of the sampl
 `,
 	heading: "Name/IP Address            NP  NR  Span  Frequency  Freq Skew  Offset  Std Dev",
 	csv: func(s *SourceStats, o *ReportOptions) string {
-		return fmt.Sprintf("%s,%d,0,%d,%.3f,%.3f,%.9f,%.9f", o.name(s.Name, s.Address), s.Samples, csvAge(s.Span), s.Frequency, s.Skew, s.Offset, s.Deviation)
+		return fmt.Sprintf("%s,%d,0,%d,%.3f,%.3f,%.9f,%.9f", o.name(s.Name, s.Address), s.Samples, csvAge(s.Span), s.Frequency, s.Skew,
+			s.Offset, s.Deviation)
 	},
 	text: func(s *SourceStats, o *ReportOptions) string {
 		return fmt.Sprintf("%-25s %3d %3d  %4s %s %s %8s  %6s", o.name(s.Name, s.Address), s.Samples, 0, formatAge(s.Span),
@@ -134,7 +136,8 @@ new ones.  NAK: refusals since the last request.  Cook: cookies.  CLen: their oc
 			csvAge(a.Last), a.Attempts, a.NAKs, a.Cookies, a.CookieLength)
 	},
 	text: func(a *AuthData, o *ReportOptions) string {
-		return fmt.Sprintf("%-27s %4s %5d %4d %4d %4s %4d %4d %4d %4d", o.name(a.Name, a.Address), a.Mode.word(), a.KeyID, a.Type, a.KeyLength,
+		return fmt.Sprintf("%-27s %4s %5d %4d %4d %4s %4d %4d %4d %4d", o.name(a.Name, a.Address), a.Mode.word(), a.KeyID, a.Type,
+			a.KeyLength,
 			formatAge(a.Last), a.Attempts, a.NAKs, a.Cookies, a.CookieLength)
 	},
 }

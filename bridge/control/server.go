@@ -38,7 +38,8 @@ func Listen(path string, src Sources, log hclog.Logger) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
-	s := &Server{http: &http.Server{Handler: handler(&src, log), ConnContext: withAsker, ReadTimeout: 5 * time.Second, WriteTimeout: 5 * time.Second,
+	s := &Server{http: &http.Server{Handler: handler(&src, log), ConnContext: withAsker, ReadTimeout: 5 * time.Second,
+		WriteTimeout:   5 * time.Second,
 		MaxHeaderBytes: 16 << 10}, done: make(chan struct{}), path: path}
 	go func() {
 		defer close(s.done)

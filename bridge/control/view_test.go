@@ -32,7 +32,8 @@ func asked(addr string, kind ntp.Kind, offset time.Duration) *source.Status {
 		Counts: source.Counts{Sent: 40, Received: 39, Refused: 1},
 		Last: &source.Sample{At: at, T4: at, Offset: offset, Delay: 2 * time.Millisecond, Dispersion: 10 * time.Microsecond, Kind: kind,
 			Header: ntp.Header{Version: 4, Mode: ntp.ModeServer, Stratum: 1, Poll: 6, Precision: -25, ReferenceID: ntp.KissCode("GPS\x00"),
-				RootDelay: ntp.ShortFromDuration(time.Millisecond), RootDispersion: ntp.ShortFromDuration(2 * time.Millisecond), Reference: at}}}
+				RootDelay: ntp.ShortFromDuration(time.Millisecond), RootDispersion: ntp.ShortFromDuration(2 * time.Millisecond),
+				Reference: at}}}
 	s.Recent = source.Recent{s.Last, {Delay: 3 * time.Millisecond, Offset: offset + time.Millisecond, Dispersion: 20 * time.Microsecond}}
 	return s
 }
@@ -51,35 +52,46 @@ func everything() *Snapshot {
 	served := &ntp.ClockState{Stratum: 2, Precision: -25, ReferenceID: best.ReferenceID(), Drift: 15e-6,
 		Reference: ntp.TimestampFromTime(viewed.Add(-10 * time.Second)), Updated: ntp.TimestampFromTime(viewed.Add(-time.Second)),
 		RootDelay: 3 * time.Millisecond, RootDispersion: 2 * time.Millisecond}
-	tracking := &clock.TrackingReport{Selected: best, Tracking: discipline.Tracking{SystemOffset: 20e-6, LastOffset: -15e-6, RMSOffset: 25e-6,
+	tracking := &clock.TrackingReport{Selected: best, Tracking: discipline.Tracking{SystemOffset: 20e-6, LastOffset: -15e-6,
+		RMSOffset: 25e-6,
 		Frequency: 10e-6, Residual: -0.5e-6, Skew: 0.1e-6, UpdateInterval: 16, Poll: 6, Updates: 30, Steps: 1}}
 	tracking.Synchronised, tracking.RootDelay, tracking.RootDispersion = true, 3e-3, 2.015e-3
 	return &Snapshot{At: viewed, Uptime: time.Hour, Served: served, Clock: tracking, Steers: true, Panic: 1000 * time.Second,
 		Sources: []SourceSnapshot{
-			{ID: 1, Name: "time.example", HostMode: ntp.ModeClient, MinPoll: 6, Status: asked("192.0.2.1", ntp.KindNone, -20*time.Microsecond),
+			{ID: 1, Name: "time.example", HostMode: ntp.ModeClient, MinPoll: 6,
+				Status: asked("192.0.2.1", ntp.KindNone, -20*time.Microsecond),
 				Follow: thought(discipline.Selected, best, 1e-6), Options: Options{Prefer: true}},
 			{ID: 2, Name: "pool.example", Pool: true, HostMode: ntp.ModeClient, Status: asked("2001:db8::2", ntp.KindNone, 0),
 				Follow: thought(discipline.Selected, selected("2001:db8::2"), -3e-6)},
-			{ID: 3, Name: "peer.example", HostMode: ntp.ModeSymmetricActive, Auth: ntp.KindSymmetric, KeyID: 7, Algorithm: "AES128CMAC", KeyBits: 128,
-				Status: asked("192.0.2.3", ntp.KindSymmetric, time.Millisecond), Follow: thought(discipline.NotPreferred, selected("192.0.2.3"), 1e-3)},
+			{ID: 3, Name: "peer.example", HostMode: ntp.ModeSymmetricActive, Auth: ntp.KindSymmetric, KeyID: 7, Algorithm: "AES128CMAC",
+				KeyBits: 128,
+				Status:  asked("192.0.2.3", ntp.KindSymmetric, time.Millisecond),
+				Follow:  thought(discipline.NotPreferred, selected("192.0.2.3"), 1e-3)},
 			{ID: 4, Name: "nts.example", HostMode: ntp.ModeClient, Auth: ntp.KindNTS, Status: asked("192.0.2.4", ntp.KindNTS, time.Second),
-				NTS:    &source.NTSStatus{KeyID: 2, AEAD: aead.AES128GCMSIV, KeyLen: 128, LastKE: 50 * time.Minute, Cookies: 8, CookieLen: 100, NAKs: 1},
+				NTS: &source.NTSStatus{KeyID: 2, AEAD: aead.AES128GCMSIV, KeyLen: 128, LastKE: 50 * time.Minute, Cookies: 8,
+					CookieLen: 100, NAKs: 1},
 				Follow: thought(discipline.Falseticker, selected("192.0.2.4"), 1)},
-			{ID: 5, Name: "old.example", HostMode: ntp.ModeClient, Auth: ntp.KindAutokey, Ident: "group", Status: asked("192.0.2.5", ntp.KindAutokey, 0),
-				Local: netip.MustParseAddr("192.0.2.100"), Follow: thought(discipline.Inconsistent, selected("192.0.2.5"), 0),
+			{ID: 5, Name: "old.example", HostMode: ntp.ModeClient, Auth: ntp.KindAutokey, Ident: "group",
+				Status: asked("192.0.2.5", ntp.KindAutokey, 0),
+				Local:  netip.MustParseAddr("192.0.2.100"), Follow: thought(discipline.Inconsistent, selected("192.0.2.5"), 0),
 				Autokey: &autokey.State{Host: "old", Status: autokey.Status(autokey.FlagCOOK | autokey.FlagENAB)}},
 			{ID: 6, Name: "gone.example", HostMode: ntp.ModeClient, MinPoll: 4, Why: "name resolution: no such host"},
 			{ID: 7, Name: "mute.example", HostMode: ntp.ModeClient, Options: Options{NoSelect: true}, Status: &source.Status{
 				Server: netip.MustParseAddrPort("192.0.2.7:123"), Poll: 6, Err: errors.New("connection refused")},
-				Follow: &FollowedByClock{SourceReport: clock.SourceReport{Age: -1, SourceStatus: discipline.SourceStatus{State: discipline.Unusable, Poll: 6}}}},
-			{ID: 8, Name: "192.0.2.255", HostMode: ntp.ModeBroadcast, TTL: 3, Auth: ntp.KindSymmetric, KeyID: 7, Algorithm: "MD5", KeyBits: 80,
-				Status: &source.Status{Server: netip.MustParseAddrPort("192.0.2.255:123"), Kind: ntp.KindSymmetric, Poll: 6}},
+				Follow: &FollowedByClock{SourceReport: clock.SourceReport{Age: -1,
+					SourceStatus: discipline.SourceStatus{State: discipline.Unusable, Poll: 6}}}},
+			{ID: 8, Name: "192.0.2.255", HostMode: ntp.ModeBroadcast, TTL: 3, Auth: ntp.KindSymmetric, KeyID: 7, Algorithm: "MD5",
+				KeyBits: 80,
+				Status:  &source.Status{Server: netip.MustParseAddrPort("192.0.2.255:123"), Kind: ntp.KindSymmetric, Poll: 6}},
 			{ID: 9, Name: "PPS0", HostMode: ntp.ModeClient, Options: Options{Trust: true},
 				Follow: thought(discipline.Selected, clock.SourceInfo{Name: "PPS0", Refclock: "PPS0"}, 0),
-				Clock: &ClockSnapshot{ReferenceID: ntp.KissCode("PPS0"), Delay: time.Microsecond, Status: refclock.Status{Name: "PPS /dev/pps0",
-					RefID: "PPS0", Poll: 4, Open: true, Reach: 0o17, Last: &refclock.Sample{Offset: 300, Dispersion: 200, Deviation: 100}}}},
-			{ID: 10, Name: "192.0.2.10", HostMode: ntp.ModeSymmetricPassive, Ephemeral: true, Auth: ntp.KindSymmetric, KeyID: 9, Algorithm: "SHA1",
-				KeyBits: 160, Status: asked("192.0.2.10", ntp.KindSymmetric, 0)},
+				Clock: &ClockSnapshot{ReferenceID: ntp.KissCode("PPS0"), Delay: time.Microsecond,
+					Status: refclock.Status{Name: "PPS /dev/pps0",
+						RefID: "PPS0", Poll: 4, Open: true, Reach: 0o17, Last: &refclock.Sample{Offset: 300, Dispersion: 200,
+							Deviation: 100}}}},
+			{ID: 10, Name: "192.0.2.10", HostMode: ntp.ModeSymmetricPassive, Ephemeral: true, Auth: ntp.KindSymmetric, KeyID: 9,
+				Algorithm: "SHA1",
+				KeyBits:   160, Status: asked("192.0.2.10", ntp.KindSymmetric, 0)},
 		}}
 }
 
@@ -162,11 +174,13 @@ func TestClockItself(t *testing.T) {
 	}
 	a := list[0]
 	if a.Source.Addr() != netip.MustParseAddr("127.127.1.0") || a.Stratum != 3 || a.ReferenceID != ntp.KissCode("LOCL") ||
-		a.Status.word(a.signed(), true) != 0x961a || a.clockSource() != SourceLocal || a.HostPoll == 0 || a.PeerPoll == 0 || a.Reach != 0o377 {
+		a.Status.word(a.signed(), true) != 0x961a || a.clockSource() != SourceLocal || a.HostPoll == 0 || a.PeerPoll == 0 ||
+		a.Reach != 0o377 {
 		t.Errorf("local: %+v", a)
 	}
 	s.Local, served.ReferenceID, served.RootDelay = false, 0xc0000201, time.Millisecond
-	if a := s.Associations()[0]; a.ReferenceID != 0xc0000201 || a.ReferenceClock || a.Stratum != 3 || a.RootDelay != time.Millisecond || a.clockSource() != SourceOther {
+	if a := s.Associations()[0]; a.ReferenceID != 0xc0000201 || a.ReferenceClock || a.Stratum != 3 || a.RootDelay != time.Millisecond ||
+		a.clockSource() != SourceOther {
 		t.Errorf("of another program: %+v", a)
 	}
 	s.Sources = []SourceSnapshot{{ID: 1, Name: "a", HostMode: ntp.ModeClient}}
@@ -206,7 +220,8 @@ func TestFirstSeconds(t *testing.T) {
 	}{
 		{"not asked yet", func(*SourceSnapshot) {}, StateUnusable, "W", SelectReject},
 		{"asked", func(s *SourceSnapshot) { s.Status = &source.Status{Counts: source.Counts{Sent: 1}} }, StateUnusable, "W", SelectReject},
-		{"silent", func(s *SourceSnapshot) { s.Status = &source.Status{Counts: source.Counts{Sent: 9}} }, StateFalseticker, "x", SelectFalsetick},
+		{"silent", func(s *SourceSnapshot) { s.Status = &source.Status{Counts: source.Counts{Sent: 9}} }, StateFalseticker, "x",
+			SelectFalsetick},
 		{"refused", func(s *SourceSnapshot) { s.Why = "no such host" }, StateFalseticker, "x", SelectFalsetick},
 		{"never followed", func(s *SourceSnapshot) { s.Options.NoSelect = true }, StateFalseticker, "x", SelectFalsetick},
 	} {

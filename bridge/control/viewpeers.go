@@ -62,7 +62,8 @@ const (
 )
 
 func (s *Snapshot) association(from *SourceSnapshot) Association {
-	v := Association{ID: from.ID, NTS: from.Auth == ntp.KindNTS, ReferenceID: ntp.KissCode("INIT"), SourceName: from.Name, HostMode: from.HostMode, TTL: from.TTL,
+	v := Association{ID: from.ID, NTS: from.Auth == ntp.KindNTS, ReferenceID: ntp.KissCode("INIT"), SourceName: from.Name,
+		HostMode: from.HostMode, TTL: from.TTL,
 		HostPoll: uint8(max(from.MinPoll, 0)), Stratum: ntp.StratumUnsynchronised, Leap: ntp.LeapUnknown,
 		Status: PeerStatus{Configured: !from.Ephemeral, Event: PeerMobilized, EventCount: 1, Broadcast: from.HostMode == ntp.ModeBroadcast}}
 	if from.HostMode == ntp.ModeBroadcast {

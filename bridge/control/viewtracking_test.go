@@ -18,8 +18,10 @@ func TestHeldNamesTheReason(t *testing.T) {
 		words string
 	}{
 		{"nothing", clock.TrackingReport{}, time.Second, ""},
-		{"no majority", clock.TrackingReport{Tracking: discipline.Tracking{Held: true, Why: discipline.NoMajority, SystemOffset: 0.5}}, time.Second, "majority"},
-		{"required", clock.TrackingReport{Tracking: discipline.Tracking{Held: true, Why: discipline.RequiredMissing}}, time.Second, "auth_select"},
+		{"no majority", clock.TrackingReport{Tracking: discipline.Tracking{Held: true, Why: discipline.NoMajority, SystemOffset: 0.5}},
+			time.Second, "majority"},
+		{"required", clock.TrackingReport{Tracking: discipline.Tracking{Held: true, Why: discipline.RequiredMissing}}, time.Second,
+			"auth_select"},
 		{"panic", clock.TrackingReport{Tracking: discipline.Tracking{SystemOffset: -2}}, time.Second, "clock.panic"},
 		{"no panic threshold", clock.TrackingReport{Tracking: discipline.Tracking{SystemOffset: -2}}, 0, ""},
 		{"refused", clock.TrackingReport{Tracking: discipline.Tracking{SystemOffset: 2}, Refused: true}, time.Second, "max_change"},

@@ -41,7 +41,8 @@ func naive(l *restrict.List, from netip.AddrPort) *restrict.Entry {
 func drawRestricts(t *rapid.T) string {
 	var b strings.Builder
 	for range rapid.IntRange(0, 12).Draw(t, "lines") {
-		what := rapid.SampledFrom([]string{"default", "-4 default", "-6 default", "10.0.0.0", "10.1.0.0", "10.1.2.0", "10.1.2.3", "10.255.255.255", "2001:db8::", "2001:db8::1", "0.0.0.0"}).Draw(t, "address")
+		what := rapid.SampledFrom([]string{"default", "-4 default", "-6 default", "10.0.0.0", "10.1.0.0", "10.1.2.0", "10.1.2.3",
+			"10.255.255.255", "2001:db8::", "2001:db8::1", "0.0.0.0"}).Draw(t, "address")
 		b.WriteString("restrict " + what)
 		masks := []string{"", "255.0.0.0", "255.255.0.0", "255.255.255.0", "255.255.255.252", "255.0.255.0", "0.0.0.0", "0.255.0.0"}
 		if strings.Contains(what, "2001") {
@@ -78,10 +79,12 @@ func TestAccessProperty(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 30 {
-			a := netip.AddrFrom4([4]byte{rapid.SampledFrom([]byte{0, 10, 11}).Draw(t, "a"), rapid.SampledFrom([]byte{0, 1, 2, 255}).Draw(t, "b"),
+			a := netip.AddrFrom4([4]byte{rapid.SampledFrom([]byte{0, 10, 11}).Draw(t, "a"),
+				rapid.SampledFrom([]byte{0, 1, 2, 255}).Draw(t, "b"),
 				rapid.SampledFrom([]byte{0, 2, 3, 255}).Draw(t, "c"), rapid.SampledFrom([]byte{0, 1, 3, 255}).Draw(t, "d")})
 			if rapid.Bool().Draw(t, "ipv6") {
-				a = netip.MustParseAddr(rapid.SampledFrom([]string{"::", "2001:db8::", "2001:db8::1", "2001:db8:0:1::", "2001:db9::"}).Draw(t, "address"))
+				a = netip.MustParseAddr(rapid.SampledFrom([]string{"::", "2001:db8::", "2001:db8::1", "2001:db8:0:1::",
+					"2001:db9::"}).Draw(t, "address"))
 			}
 			at := netip.AddrPortFrom(a, rapid.SampledFrom([]uint16{123, 5000}).Draw(t, "port"))
 			e := naive(res.restricts, at)

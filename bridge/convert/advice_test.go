@@ -10,12 +10,14 @@ import (
 // nothing about another daemon.
 func TestAdvice(t *testing.T) {
 	for _, c := range []struct{ name, dialect, conf, has, hasNot string }{
-		{"mask", "ntp", "restrict 10.0.0.0 mask 255.255.0.256 nomodify", "write a mask such as", "write: restrict 10.0.0.0 mask 255.255.0.256"},
+		{"mask", "ntp", "restrict 10.0.0.0 mask 255.255.0.256 nomodify", "write a mask such as",
+			"write: restrict 10.0.0.0 mask 255.255.0.256"},
 		{"setvar", "ntp", "setvar pw=X", "", "server pw"},
 		{"windows", "ntp", `driftfile C:\ntp\drift`, "no name of a file", "/C:"},
 		{"windows keys", "ntp", "keys C:/ntp/keys\ntrustedkey 5", "no name of a file", "/C:"},
 		{"chrony's keys", "chrony", "keyfile /none\nserver a key 5\nallow", "chronyd had no keys", "ntpd had"},
-		{"pool", "ntp", "restrict default noquery\npool p.example.org\nrestrict p.example.org noserve noquery", "p.example.org is a time source", "To be decided"},
+		{"pool", "ntp", "restrict default noquery\npool p.example.org\nrestrict p.example.org noserve noquery",
+			"p.example.org is a time source", "To be decided"},
 		{"ntpd-rs", "", "[[source]]\nmode = \"server\"\naddress = \"a\"\n[synchronization]\n", "ntpd-rs", "OpenNTPD"},
 		{"resolv.conf", "", "nameserver 192.0.2.1\n", "no configuration of time", "open"},
 		{"sysctl.conf", "", "net.ipv4.ip_forward=1\nvm.swappiness=10\n", "no configuration of time", "open"},

@@ -52,7 +52,8 @@ type Result struct {
 // Convert converts one configuration. It never fails: what is wrong is in the
 // report.
 func Convert(in Input, opt Options) *Result {
-	c := &job.Job{In: in, Opt: opt, Report: &report.Report{Input: in.Name, Output: "ntsbridge", Lines: []*report.Record{}, Findings: []report.Finding{}}, Draft: draft.New()}
+	c := &job.Job{In: in, Opt: opt, Report: &report.Report{Input: in.Name, Output: "ntsbridge", Lines: []*report.Record{},
+		Findings: []report.Finding{}}, Draft: draft.New()}
 	if opt.Client != nil {
 		c.Report.Output = opt.Client.Format
 	}
@@ -126,7 +127,8 @@ func finish(c *job.Job, output []byte) *Result {
 		case len(r.Became) > 0:
 			r.Class = report.Kept
 		case c.Dialect != "chrony" && c.Parsed != nil && !spell.IsComment(c.Parsed.Files[r.Index].Lines[r.Line-1]):
-			r.Note(report.Error, "not-a-command", "correct the lines above", "%s does not read this line as a command of its own", c.Daemon())
+			r.Note(report.Error, "not-a-command", "correct the lines above", "%s does not read this line as a command of its own",
+				c.Daemon())
 		}
 	}
 	if len(c.Report.Questions) > 0 {

@@ -19,7 +19,8 @@ func corpusFiles(t testing.TB) (files []string) {
 	t.Helper()
 	dirs := []string{"testdata/ntp.conf", "testdata/chrony.conf"}
 	if dir := os.Getenv(corpusVariable); dir != "" {
-		dirs = append(dirs, dir, filepath.Join(filepath.Dir(dir), "chrony.conf"), filepath.Join(dir, "hostile"), filepath.Join(dir, "templates"))
+		dirs = append(dirs, dir, filepath.Join(filepath.Dir(dir), "chrony.conf"), filepath.Join(dir, "hostile"),
+			filepath.Join(dir, "templates"))
 	}
 	for _, dir := range dirs {
 		found, _ := filepath.Glob(filepath.Join(dir, "*.conf"))
@@ -51,7 +52,8 @@ func checkResult(t testing.TB, in Input, res *Result) {
 				t.Fatalf("%s: line %d comes as number %d", in.Name, r.Line, seen[r.File])
 			}
 		}
-		if r.Class == report.Comment && res.Report.Dialect != "" && res.Report.Dialect != "chrony" && r.File == in.Name && !spell.IsComment(lines[r.Line-1]) {
+		if r.Class == report.Comment && res.Report.Dialect != "" && res.Report.Dialect != "chrony" && r.File == in.Name &&
+			!spell.IsComment(lines[r.Line-1]) {
 			t.Errorf("%s:%d: not accounted for: %s", r.File, r.Line, r.Text)
 		}
 	}
@@ -81,7 +83,8 @@ func TestCorpusConverts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, decide := range []func(report.Question) Lost{nil, func(report.Question) Lost { return LostRunning }, func(report.Question) Lost { return LostIntended }} {
+		for _, decide := range []func(report.Question) Lost{nil, func(report.Question) Lost { return LostRunning },
+			func(report.Question) Lost { return LostIntended }} {
 			in := Input{Name: name, Data: data, Files: fstest.MapFS{}}
 			res := Convert(in, Options{PasswordFile: "/pw", Decide: decide})
 			checkResult(t, in, res)

@@ -142,9 +142,12 @@ func randomConf(r *rand.Rand) []byte {
 	odd := []string{"1", "5", "-1", "0", "300", "1.5", "0x10", "a", "127.127.1.0", "10.0.0.0", "255.0.0.0", "true",
 		`"quoted word"`, `"key"`, "=", "(", ")", "|", ",", "...", "-4", "-6", "-4x", "#c", "x#y", `""`, "KEY", "3000000000", "ä",
 		"1e3", "+", "-", "a=b", `" "`, `a"b"c`, "\"open", "\r", "\t", "\v"}
-	groups := []string{ntpconf.AssociationFlags, ntpconf.AssociationNumbers, ntpconf.CryptoStrings, ntpconf.TosIntegers, ntpconf.TosNumbers, ntpconf.StatisticsNames, ntpconf.FilegenTypes,
-		ntpconf.FilegenFlags, ntpconf.DiscardIntegers, ntpconf.MruIntegers, ntpconf.RestrictFlags, ntpconf.FudgeFlags, ntpconf.RlimitIntegers, ntpconf.SystemSwitches, ntpconf.TinkerNumbers,
-		ntpconf.ResetCounters, ntpconf.InterfaceActions, ntpconf.InterfaceClasses, "file type", "mask default source ippeerlimit", "ident", "refid stratum time1"}
+	groups := []string{ntpconf.AssociationFlags, ntpconf.AssociationNumbers, ntpconf.CryptoStrings, ntpconf.TosIntegers,
+		ntpconf.TosNumbers, ntpconf.StatisticsNames, ntpconf.FilegenTypes,
+		ntpconf.FilegenFlags, ntpconf.DiscardIntegers, ntpconf.MruIntegers, ntpconf.RestrictFlags, ntpconf.FudgeFlags,
+		ntpconf.RlimitIntegers, ntpconf.SystemSwitches, ntpconf.TinkerNumbers,
+		ntpconf.ResetCounters, ntpconf.InterfaceActions, ntpconf.InterfaceClasses, "file type", "mask default source ippeerlimit",
+		"ident", "refid stratum time1"}
 	var b strings.Builder
 	for range 1 + r.IntN(40) {
 		group := strings.Fields(groups[r.IntN(len(groups))])

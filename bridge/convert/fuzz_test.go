@@ -99,7 +99,8 @@ func FuzzChrony(f *testing.F) {
 		if len(data) > 1<<13 {
 			return
 		}
-		in := Input{Name: "fuzz.conf", Data: data, Files: fstest.MapFS{"etc/chrony.keys": {Data: data}, "i": {Data: data[:min(len(data), 100)]}}}
+		in := Input{Name: "fuzz.conf", Data: data, Files: fstest.MapFS{"etc/chrony.keys": {Data: data},
+			"i": {Data: data[:min(len(data), 100)]}}}
 		checkResult(t, in, Convert(in, Options{Dialect: "chrony"}))
 	})
 }
@@ -109,7 +110,8 @@ func hostileInputs() map[string][]byte {
 	many := func(line string, n int) []byte { return []byte(strings.Repeat(line, n)) }
 	restricts := new(strings.Builder)
 	for i := range 20000 {
-		restricts.WriteString("restrict 10." + string(rune('0'+i%10)) + "." + itoa(i/250%250) + "." + itoa(i%250) + " mask 255.255.255.255 notrust\n")
+		restricts.WriteString("restrict 10." + string(rune('0'+i%10)) + "." + itoa(i/250%250) + "." + itoa(i%250) +
+			" mask 255.255.255.255 notrust\n")
 	}
 	return map[string][]byte{
 		"includes itself":  many("includefile /self\n", 2000),

@@ -140,7 +140,8 @@ func TestGoldenClients(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				in := Input{Name: "site.conf", Data: []byte(site), Files: siteFiles}
 				res := Convert(in, Options{Decide: running, Client: &ClientOptions{
-					Format: format, Gateways: []string{"gw1.example.org", "gw2.example.org"}, CA: "/etc/site-ca.pem", Key: key, KeyFile: "/etc/client.keys"}})
+					Format: format, Gateways: []string{"gw1.example.org", "gw2.example.org"}, CA: "/etc/site-ca.pem", Key: key,
+					KeyFile: "/etc/client.keys"}})
 				golden(t, "client-"+name+".txt", string(res.Output))
 				golden(t, "client-"+name+".report.txt", text(t, res.Report))
 				if key != (len(res.Secrets) == 1) {

@@ -65,7 +65,8 @@ func TestLostWords(t *testing.T) {
 			}
 			opt.Decide = running
 			res = Convert(in, opt)
-			if res.Output == nil || res.Report.Outcome() != report.Lossy || !strings.Contains(text(t, res.Report), "as the operator decided") {
+			if res.Output == nil || res.Report.Outcome() != report.Lossy ||
+				!strings.Contains(text(t, res.Report), "as the operator decided") {
 				t.Errorf("running: outcome %s", res.Report.Outcome())
 			}
 			opt.Decide = func(report.Question) Lost { return LostIntended }

@@ -41,8 +41,10 @@ const (
 
 // ntpMappings are of ntp.conf.
 var ntpMappings = []mapping{
-	{"server", "server a.example.org", []string{"mode: discipline", "- server: a.example.org", "minpoll: 6", "maxpoll: 10"}, []string{"iburst", "auth:"}, ""},
-	{"server options", "server a iburst burst minpoll 4 maxpoll 8 version 3 prefer", []string{"minpoll: 4", "maxpoll: 8", "version: 3", "iburst: true", "burst: true", "prefer: true"}, nil, ""},
+	{"server", "server a.example.org", []string{"mode: discipline", "- server: a.example.org", "minpoll: 6", "maxpoll: 10"},
+		[]string{"iburst", "auth:"}, ""},
+	{"server options", "server a iburst burst minpoll 4 maxpoll 8 version 3 prefer",
+		[]string{"minpoll: 4", "maxpoll: 8", "version: 3", "iburst: true", "burst: true", "prefer: true"}, nil, ""},
 	{"maxpoll alone", "server a maxpoll 4", []string{"minpoll: 4", "maxpoll: 4"}, nil, ""},
 	{"noselect", "server a noselect\n" + follow1, []string{"noselect: true"}, nil, ""},
 	{"only noselect", "server a noselect", []string{"mode: observe", "noselect: true"}, []string{"mode: discipline"}, "no-source"},
@@ -60,7 +62,8 @@ var ntpMappings = []mapping{
 	{"peer with key", ntpKeysUse + "peer a key 5", []string{"mode: peer", "auth: symmetric", "key: 5"}, nil, ""},
 	{"peer", "peer a", []string{"- server: a"}, []string{"mode: peer"}, "peer"},
 	{"same twice", "server a iburst\nserver a prefer", []string{"iburst: true"}, []string{"prefer"}, ""},
-	{"broadcast with key", ntpKeysUse + "broadcast 192.0.2.255 key 5 minpoll 7\n" + follow1, []string{`destination: "192.0.2.255"`, "key: 5", "poll: 7"}, []string{"ttl"}, ""},
+	{"broadcast with key", ntpKeysUse + "broadcast 192.0.2.255 key 5 minpoll 7\n" + follow1,
+		[]string{`destination: "192.0.2.255"`, "key: 5", "poll: 7"}, []string{"ttl"}, ""},
 	{"multicast", ntpKeysUse + "broadcast 224.0.1.1 key 5 ttl 4\n" + follow1, []string{`destination: "224.0.1.1"`, "ttl: 128"}, nil, ""},
 	{"multicast with hops", ntpKeysUse + "ttl 1 7\nbroadcast 224.0.1.1 key 5 ttl 1\n" + follow1, []string{"ttl: 7"}, nil, ""},
 	{"broadcast", "broadcast 192.0.2.255\n" + follow1, nil, []string{"destination"}, "broadcast"},
@@ -69,7 +72,8 @@ var ntpMappings = []mapping{
 	{"manycastclient", "manycastclient 224.0.1.1\n" + follow1, nil, []string{"224.0.1.1\n"}, "manycast"},
 	{"manycastserver", "manycastserver 224.0.1.1\n" + follow1, nil, nil, "manycastserver"},
 
-	{"defaults", follow1, []string{"threshold: 0.128s", "updates: 1", "any_time: true", "stepout: 300s", "panic: 1000s", "panic_once: true", "max_distance: 1.5s"}, nil, ""},
+	{"defaults", follow1, []string{"threshold: 0.128s", "updates: 1", "any_time: true", "stepout: 300s", "panic: 1000s",
+		"panic_once: true", "max_distance: 1.5s"}, nil, ""},
 	{"step", follow1 + "tinker step 0.4 stepout 900", []string{"threshold: 0.4s", "stepout: 900s"}, nil, ""},
 	{"stepout too short", follow1 + "tinker stepout 10", []string{"stepout: 300s"}, nil, ""},
 	{"step 0", follow1 + "tinker step 0", []string{"threshold: 0s"}, []string{"any_time"}, ""},
@@ -93,20 +97,27 @@ var ntpMappings = []mapping{
 	{"leap file missing", follow1 + "leapfile /etc/none.list", nil, []string{"none.list"}, "leapfile-missing"},
 	{"leap file without source", "leapfile /etc/leap.list", []string{"file: /etc/leap.list", "mode: observe"}, nil, "no-source"},
 	{"smear off", follow1 + "leapsmearinterval 0", nil, []string{"smear"}, "value"},
-	{"disable ntp", follow1 + "disable ntp\ndriftfile /d", []string{"mode: observe", "server: other.example.org"}, []string{"drift_file", "threshold"}, "disable-ntp"},
+	{"disable ntp", follow1 + "disable ntp\ndriftfile /d", []string{"mode: observe", "server: other.example.org"},
+		[]string{"drift_file", "threshold"}, "disable-ntp"},
 	{"disable kernel", follow1 + "disable kernel stats monitor", []string{"mode: discipline"}, nil, ""},
-	{"local clock", follow1 + "server 127.127.1.0\nfudge 127.127.1.0 stratum 10", []string{"mode: discipline", "fallback_stratum: 11"}, []string{"127.127"}, "local-clock"},
+	{"local clock", follow1 + "server 127.127.1.0\nfudge 127.127.1.0 stratum 10", []string{"mode: discipline", "fallback_stratum: 11"},
+		[]string{"127.127"}, "local-clock"},
 	{"local clock alone", "server 127.127.1.0", []string{"mode: local", "stratum: 6"}, []string{"fallback"}, "local-only"},
 	{"local clock, noselect", follow1 + "server 127.127.1.0 noselect", nil, []string{"fallback"}, ""},
 
-	{"shm", "server 127.127.28.1 mode 1 minpoll 4 prefer\nfudge 127.127.28.1 time1 0.130 refid GPS stratum 1", []string{"driver: shm", "unit: 1", "refid: GPS", "stratum: 1", "poll: 4", "offset: 0.13", "prefer: true"}, nil, ""},
+	{"shm", "server 127.127.28.1 mode 1 minpoll 4 prefer\nfudge 127.127.28.1 time1 0.130 refid GPS stratum 1",
+		[]string{"driver: shm", "unit: 1", "refid: GPS", "stratum: 1", "poll: 4", "offset: 0.13", "prefer: true"}, nil, ""},
 	{"shm public", "server 127.127.28.2", []string{"unit: 2"}, nil, "shm-public"},
 	{"shm private", "server 127.127.28.2 mode 1", []string{"unit: 2"}, nil, ""},
 	{"shm without limit", "server 127.127.28.0\nfudge 127.127.28.0 flag1 1", []string{"unit: 0"}, nil, "shm-no-limit"},
-	{"pps", "server 127.127.22.1 minpoll 4\nserver a prefer\nfudge 127.127.22.1 flag2 1 flag3 1 time1 0.001", []string{"driver: pps", "device: /dev/pps1", "clear: true", "offset: 0.001", "offset: 0.001\nclear: true\nprefer: true"}, []string{"\nlock:"}, "pps-prefer"},
+	{"pps", "server 127.127.22.1 minpoll 4\nserver a prefer\nfudge 127.127.22.1 flag2 1 flag3 1 time1 0.001",
+		[]string{"driver: pps", "device: /dev/pps1", "clear: true", "offset: 0.001", "offset: 0.001\nclear: true\nprefer: true"},
+		[]string{"\nlock:"}, "pps-prefer"},
 	{"pps without prefer", "server 127.127.22.0\n" + follow1, []string{"device: /dev/pps0"}, []string{"clear"}, "pps-no-prefer"},
-	{"nmea", "server 127.127.20.0 prefer\nfudge 127.127.20.0 flag1 1 time1 0.01 time2 0.4", []string{"unit: 1", "offset: 0.01", "unit: 0", "offset: 0.4", "noselect: true"}, nil, "refclock-nmea"},
-	{"gpsd", "server 127.127.46.0\nserver 127.127.46.128\nfudge 127.127.46.0 time2 0.1", []string{"unit: 0", "unit: 1", "offset: 0.1"}, nil, "refclock-gpsd"},
+	{"nmea", "server 127.127.20.0 prefer\nfudge 127.127.20.0 flag1 1 time1 0.01 time2 0.4",
+		[]string{"unit: 1", "offset: 0.01", "unit: 0", "offset: 0.4", "noselect: true"}, nil, "refclock-nmea"},
+	{"gpsd", "server 127.127.46.0\nserver 127.127.46.128\nfudge 127.127.46.0 time2 0.1", []string{"unit: 0", "unit: 1", "offset: 0.1"},
+		nil, "refclock-gpsd"},
 	{"parse", "server 127.127.8.0\n" + follow1, nil, []string{"reference_clocks:"}, "refclock"},
 	{"no driver", "server 127.127.99.0\n" + follow1, nil, []string{"reference_clocks:"}, "dead-source"},
 	{"offset of days", "server 127.127.28.0\nfudge 127.127.28.0 time1 86400", nil, []string{"offset"}, "fudge-offset"},
@@ -114,10 +125,13 @@ var ntpMappings = []mapping{
 
 // chronyMappings are of chrony.conf.
 var chronyMappings = []mapping{
-	{"server", "server a", []string{"mode: discipline", "- server: a", "threshold: 0s", "panic: 0s", "max_slew_ppm: 83333.333", "action: deny"}, []string{"auth:"}, ""},
+	{"server", "server a", []string{"mode: discipline", "- server: a", "threshold: 0s", "panic: 0s", "max_slew_ppm: 83333.333",
+		"action: deny"}, []string{"auth:"}, ""},
 	{"options", "allow\nserver a minpoll 4 maxpoll 5 iburst burst prefer trust require xleave presend 6 offset 0.001 asymmetry 0.1 maxdelay 0.3 maxdelayratio 2 maxdelaydevratio 4 minstratum 3 port 11123 version 3 ipv4",
-		[]string{"minpoll: 4", "maxpoll: 5", "iburst: true", "burst: true", "prefer: true", "trust: true", "require: true", "interleaved: true", "presend: 6", "offset: 0.001",
-			"asymmetry: 0.1", "max_delay: 0.3s", "max_delay_ratio: 2", "max_delay_dev_ratio: 4", "min_stratum: 3", "port: 11123", "version: 3", "family: ipv4"}, nil, ""},
+		[]string{"minpoll: 4", "maxpoll: 5", "iburst: true", "burst: true", "prefer: true", "trust: true", "require: true",
+			"interleaved: true", "presend: 6", "offset: 0.001",
+			"asymmetry: 0.1", "max_delay: 0.3s", "max_delay_ratio: 2", "max_delay_dev_ratio: 4", "min_stratum: 3", "port: 11123",
+			"version: 3", "family: ipv4"}, nil, ""},
 	{"case", "ALLOW\nServer a IBURST", []string{"iburst: true"}, nil, ""},
 	{"maxpoll alone", "allow\nserver a maxpoll 4", []string{"minpoll: 6", "maxpoll: 6"}, nil, ""},
 	{"short polls", "allow\nserver a minpoll -3 maxpoll 1", []string{"minpoll: -3", "maxpoll: 1"}, nil, ""},
@@ -126,7 +140,8 @@ var chronyMappings = []mapping{
 	{"nts", "allow\nserver a nts ntsport 4461", []string{"auth: nts", "nts_port: 4461"}, nil, ""},
 	{"nts certificates", "allow\nnosystemcert\nntstrustedcerts /etc/ca.pem\nntstrustedcerts 1 /etc/one.pem\nserver a nts\nserver b nts certset 1",
 		[]string{"trusted_certificates: [/etc/ca.pem]", "trusted_certificates: [/etc/one.pem]"}, nil, ""},
-	{"nts certificates beside the system's", "allow\nntstrustedcerts /etc/ca.pem\nserver a nts", []string{"trusted_certificates: [system, /etc/ca.pem]"}, nil, ""},
+	{"nts certificates beside the system's", "allow\nntstrustedcerts /etc/ca.pem\nserver a nts",
+		[]string{"trusted_certificates: [system, /etc/ca.pem]"}, nil, ""},
 	{"nts set is empty", "allow\nserver a nts certset 3\n" + follow1, nil, []string{"- server: a"}, "certset"},
 	{"key", "allow\nkeyfile /etc/chrony.keys\nserver a key 5", []string{"auth: symmetric", "key: 5"}, nil, ""},
 	{"key absent", "allow\nkeyfile /etc/chrony.keys\nserver a key 6\n" + follow1, nil, []string{"- server: a"}, "source-key"},
@@ -137,25 +152,33 @@ var chronyMappings = []mapping{
 	{"peer with nts", "allow\npeer a nts\n" + follow1, nil, []string{"- server: a"}, "peer-nts"},
 	{"copy", "allow\nserver a copy", nil, nil, "copy"},
 	{"weighing", "allow\nserver a filter 3 maxsamples 10", nil, nil, "weighing"},
-	{"bindacqaddress", "allow\nbindacqaddress 192.0.2.1\nserver 198.51.100.1\nserver 2001:db8::1", []string{`local_address: "192.0.2.1"`}, []string{"family"}, ""},
-	{"bindacqaddress and names", "allow\nbindacqaddress 192.0.2.1\nserver a", []string{`local_address: "192.0.2.1"`, "family: ipv4"}, nil, "bindacqaddress"},
+	{"bindacqaddress", "allow\nbindacqaddress 192.0.2.1\nserver 198.51.100.1\nserver 2001:db8::1", []string{`local_address: "192.0.2.1"`},
+		[]string{"family"}, ""},
+	{"bindacqaddress and names", "allow\nbindacqaddress 192.0.2.1\nserver a", []string{`local_address: "192.0.2.1"`, "family: ipv4"}, nil,
+		"bindacqaddress"},
 
 	{"makestep", "allow\nserver a\nmakestep 0.1 3", []string{"threshold: 0.1s", "updates: 3"}, []string{"any_time"}, ""},
-	{"makestep always", "allow\nserver a\nmakestep 0.1 -1", []string{"threshold: 0.1s", "any_time: true", "stepout: 0s"}, nil, "makestep-always"},
+	{"makestep always", "allow\nserver a\nmakestep 0.1 -1", []string{"threshold: 0.1s", "any_time: true", "stepout: 0s"}, nil,
+		"makestep-always"},
 	{"makestep never", "allow\nserver a\nmakestep 1 0", []string{"threshold: 0s"}, nil, ""},
 	{"makestep is wrong", "allow\nserver a\nmakestep x", []string{"threshold: 0s"}, nil, "chrony-value"},
 	{"initstepslew", "allow\nserver a\ninitstepslew 30 b", []string{"threshold: 30s", "updates: 1"}, nil, "initstepslew"},
 	{"maxchange", "allow\nserver a\nmaxchange 1000 1 2", []string{"panic: 0s", "max_change: 1000s"}, nil, "maxchange"},
 	{"maxchange from the start", "allow\nserver a\nmaxchange 1000 0 2", []string{"panic: 1000s"}, []string{"max_change"}, "maxchange"},
 	{"maxslewrate", "allow\nserver a\nmaxslewrate 1000", []string{"max_slew_ppm: 1000", "start_slew_ppm: 1000"}, nil, ""},
-	{"limits", "allow\nserver a\nmaxdistance 1\nminsources 2\nmaxclockerror 0.5", []string{"max_distance: 1s", "min_sources: 2", "drift_ppm: 0.5"}, nil, ""},
+	{"limits", "allow\nserver a\nmaxdistance 1\nminsources 2\nmaxclockerror 0.5",
+		[]string{"max_distance: 1s", "min_sources: 2", "drift_ppm: 0.5"}, nil, ""},
 	{"authselectmode", "allow\nserver a nts\nauthselectmode require", []string{"auth_select: require"}, nil, ""},
-	{"required without authentication", "allow\nserver a require\nserver b nts\nauthselectmode require", []string{"auth_select: require"}, []string{"require: true"}, ""},
+	{"required without authentication", "allow\nserver a require\nserver b nts\nauthselectmode require", []string{"auth_select: require"},
+		[]string{"require: true"}, ""},
 	{"nocerttimecheck", "allow\nserver a nts\nnocerttimecheck 1", []string{"nocerttimecheck: 1"}, nil, "nocerttimecheck"},
 	{"drift file", "allow\nserver a\ndriftfile /var/lib/chrony/drift", []string{"drift_file: /var/lib/chrony/drift"}, nil, ""},
-	{"leap zone", "allow\nserver a\nleapsectz right/UTC\nleapsecmode slew", []string{"file: /usr/share/zoneinfo/right/UTC", "mode: slew"}, nil, ""},
-	{"leap list", "allow\nserver a\nleapseclist /usr/share/zoneinfo/leap-seconds.list", []string{"file: /usr/share/zoneinfo/leap-seconds.list"}, nil, ""},
-	{"smear", "allow\nserver a\nleapsecmode slew\nmaxslewrate 1000\nsmoothtime 400 0.001024 leaponly", []string{"smear: 62500s", "shape: cosine", "placement: after", "mode: slew"}, nil, "leap-smear"},
+	{"leap zone", "allow\nserver a\nleapsectz right/UTC\nleapsecmode slew", []string{"file: /usr/share/zoneinfo/right/UTC", "mode: slew"},
+		nil, ""},
+	{"leap list", "allow\nserver a\nleapseclist /usr/share/zoneinfo/leap-seconds.list",
+		[]string{"file: /usr/share/zoneinfo/leap-seconds.list"}, nil, ""},
+	{"smear", "allow\nserver a\nleapsecmode slew\nmaxslewrate 1000\nsmoothtime 400 0.001024 leaponly",
+		[]string{"smear: 62500s", "shape: cosine", "placement: after", "mode: slew"}, nil, "leap-smear"},
 	{"smear at the limit of frequency", "allow\nserver a\nsmoothtime 20 0.001 leaponly", []string{"smear: 70000s"}, nil, "leap-smear"},
 	{"smoothtime", "allow\nserver a\nsmoothtime 400 0.01", []string{"max_rate_ppm: 400", "max_wander_ppm: 0.01"}, []string{"smear"}, ""},
 	{"local", "allow\nserver a\nlocal stratum 8 orphan", []string{"fallback_stratum: 8", "orphan: true"}, nil, "local-clock"},
@@ -166,10 +189,14 @@ var chronyMappings = []mapping{
 
 	{"shm", "allow\nrefclock SHM 0 refid GPS offset 0.1 delay 0.2 precision 1e-3 poll 3 noselect\nrefclock PPS /dev/pps0 lock GPS rate 5 dpoll -3 prefer trust",
 		[]string{"driver: shm", "unit: 0", "refid: GPS", "offset: 0.1", "delay: 0.2s", "precision: 0.001s", "poll: 3", "noselect: true",
-			"driver: pps", "device: /dev/pps0", "lock: GPS", "rate: 5", "driver_poll: -3", "refid: PPS1", "prefer: true", "trust: true"}, nil, ""},
-	{"default names", "allow\nrefclock SHM 3\nrefclock PPS /dev/pps0 lock SHM0", []string{"refid: SHM0", "lock: SHM0", "refid: PPS1"}, nil, ""},
-	{"sock", "allow\nrefclock SOCK /var/run/chrony.ttyS0.sock refid GPS", []string{"driver: sock", "device: /var/run/chrony.ttyS0.sock"}, nil, ""},
-	{"phc", "allow\nrefclock PHC /dev/ptp0 poll 0 dpoll -2 offset -37 tai", []string{"driver: phc", "device: /dev/ptp0", "poll: 0", "driver_poll: -2", "offset: -37", "tai: true"}, nil, ""},
+			"driver: pps", "device: /dev/pps0", "lock: GPS", "rate: 5", "driver_poll: -3", "refid: PPS1", "prefer: true", "trust: true"},
+		nil, ""},
+	{"default names", "allow\nrefclock SHM 3\nrefclock PPS /dev/pps0 lock SHM0", []string{"refid: SHM0", "lock: SHM0", "refid: PPS1"},
+		nil, ""},
+	{"sock", "allow\nrefclock SOCK /var/run/chrony.ttyS0.sock refid GPS", []string{"driver: sock", "device: /var/run/chrony.ttyS0.sock"},
+		nil, ""},
+	{"phc", "allow\nrefclock PHC /dev/ptp0 poll 0 dpoll -2 offset -37 tai",
+		[]string{"driver: phc", "device: /dev/ptp0", "poll: 0", "driver_poll: -2", "offset: -37", "tai: true"}, nil, ""},
 	{"phc of an interface", "allow\nserver a\nrefclock PHC eth0", nil, []string{"phc"}, "refclock-phc-interface"},
 	{"edge", "allow\nserver a\nrefclock PPS /dev/pps1:clear", []string{"clear: true", "device: /dev/pps1"}, nil, ""},
 	{"perm", "allow\nserver a\nrefclock SHM 1:perm=0666", []string{"unit: 1"}, nil, "shm-public"},
@@ -181,12 +208,14 @@ var chronyMappings = []mapping{
 
 // ntpsecMappings are of ntpsec's ntp.conf.
 var ntpsecMappings = []mapping{
-	{"nts", "server a:4461 nts ca /etc/ca.pem aead AES_SIV_CMAC_512", []string{"- server: a", "auth: nts", "nts_port: 4461", "trusted_certificates: [/etc/ca.pem]", "aeads: [AES-SIV-CMAC-512]"}, nil, ""},
+	{"nts", "server a:4461 nts ca /etc/ca.pem aead AES_SIV_CMAC_512", []string{"- server: a", "auth: nts", "nts_port: 4461",
+		"trusted_certificates: [/etc/ca.pem]", "aeads: [AES-SIV-CMAC-512]"}, nil, ""},
 	{"ca for all", "nts ca /etc/ca.pem\nserver a nts", []string{"trusted_certificates: [/etc/ca.pem]"}, nil, ""},
 	{"noval", "server a nts noval", []string{"auth: nts"}, nil, "nts-noval"},
 	{"bias", "server a bias 0.001", []string{"offset: 0.001"}, nil, ""},
 	{"peer", "peer a", []string{"- server: a"}, []string{"mode: peer"}, ""},
-	{"refclock", "refclock shm unit 1 refid GPS time1 0.1 minpoll 4 prefer", []string{"driver: shm", "unit: 1", "refid: GPS", "offset: 0.1", "poll: 4", "prefer: true"}, nil, ""},
+	{"refclock", "refclock shm unit 1 refid GPS time1 0.1 minpoll 4 prefer",
+		[]string{"driver: shm", "unit: 1", "refid: GPS", "offset: 0.1", "poll: 4", "prefer: true"}, nil, ""},
 	{"pps device", "refclock pps ppspath /dev/gpspps0 prefer\nserver a prefer", []string{"device: /dev/gpspps0", "prefer: true"}, nil, ""},
 	{"generic", "refclock generic unit 0\nserver a", nil, []string{"reference_clocks:"}, "refclock"},
 }
@@ -264,7 +293,8 @@ func associationsOf(c *config.Config) (list []association) {
 		})
 	}
 	for _, k := range c.ReferenceClocks {
-		a := association{Server: k.Device, Mode: k.Driver, MinPoll: k.Poll, MaxPoll: k.Poll, Prefer: k.Prefer, NoSelect: k.NoSelect, Trust: k.Trust}
+		a := association{Server: k.Device, Mode: k.Driver, MinPoll: k.Poll, MaxPoll: k.Poll, Prefer: k.Prefer, NoSelect: k.NoSelect,
+			Trust: k.Trust}
 		if k.Driver == config.DriverSHM {
 			a.Server = fmt.Sprint(k.Unit)
 		}
@@ -275,7 +305,8 @@ func associationsOf(c *config.Config) (list []association) {
 
 // TestProof changes options of a result, which the comparison must see.
 func TestProof(t *testing.T) {
-	in := Input{Name: "x.conf", Data: []byte(ntpBase + ntpKeysUse + "server a key 5 iburst\nserver b prefer\nserver 127.127.28.0\nbroadcast 192.0.2.255 key 5\ntos orphan 7\n"), Files: mappingFiles}
+	in := Input{Name: "x.conf", Data: []byte(ntpBase + ntpKeysUse +
+		"server a key 5 iburst\nserver b prefer\nserver 127.127.28.0\nbroadcast 192.0.2.255 key 5\ntos orphan 7\n"), Files: mappingFiles}
 	res := Convert(in, Options{Dialect: "ntp"})
 	read := func() *config.Config {
 		c, err := config.Parse("out.yaml", "/", res.Output)

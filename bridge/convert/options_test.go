@@ -16,29 +16,36 @@ import (
 
 // unwritten are the options that no conversion writes, and why.
 var unwritten = map[string]string{
-	"state_dir": "the old daemon had no such directory", "readable_secrets": "never weakened by a conversion", "run_dir": "the old daemon had no such directory",
+	"state_dir": "the old daemon had no such directory", "readable_secrets": "never weakened by a conversion",
+	"run_dir":   "the old daemon had no such directory",
 	"log.level": "the old daemon's logs have other levels", "log.json": "the old daemon had no such logs",
-	"server.workers": "about this machine", "server.batch": "about this machine", "server.timestamping": "the default is what ntpd and chronyd have",
+	"server.workers": "about this machine", "server.batch": "about this machine",
+	"server.timestamping":        "the default is what ntpd and chronyd have",
 	"server.interleaved.enabled": "answers are as clients ask", "server.interleaved.entries": "about this machine",
 	"clock.refid": "ntpd's LOCAL driver has the default", "clock.min_dispersion": "no counterpart", "clock.max_error": "no counterpart",
-	"clock.ask": "found out by itself", "clock.panic_exit": "ntpd exits; what follows is the operator's to decide", "clock.leap.table": "the default is what chronyd has",
+	"clock.ask": "found out by itself", "clock.panic_exit": "ntpd exits; what follows is the operator's to decide",
+	"clock.leap.table":    "the default is what chronyd has",
 	"access.default.name": "for messages", "access.default.kiss": "neither daemon sends one", "access.default.keys": "no counterpart",
 	"access.rules[].name": "for messages", "access.rules[].kiss": "neither daemon sends one", "access.rules[].keys": "no counterpart",
-	"access.default.prefixes": "must stay unset", "access.default.source_port_123": "must stay unset", "access.default.kinds": "as access.rules[].kinds",
+	"access.default.prefixes": "must stay unset", "access.default.source_port_123": "must stay unset",
+	"access.default.kinds":       "as access.rules[].kinds",
 	"access.default.min_version": "as access.rules[].min_version",
 	"rate_limit.ipv4_prefix":     "both daemons count addresses", "rate_limit.ipv6_prefix": "both daemons count addresses",
 	"autokey.seed_file": "the default is right", "nts.names": "those of the certificate", "nts.port": "the default is right",
 	"nts.cookies.secret_file": "the default is right", "nts.cookies.kept": "the default is right",
-	"reference_clocks[].external_pps": "chronyd's extpps leaves its clock out, and says so", "reference_clocks[].channel": "as external_pps",
-	"user": "the unit's to say", "sandbox": "never weakened by a conversion",
-	"reference_clocks[].pin": "chronyd's extpps leaves its clock out", "sources[].group": "broadcasts of servers that nobody named are not followed", "broadcast[].port": "no counterpart",
+	"reference_clocks[].external_pps": "chronyd's extpps leaves its clock out, and says so",
+	"reference_clocks[].channel":      "as external_pps",
+	"user":                            "the unit's to say", "sandbox": "never weakened by a conversion",
+	"reference_clocks[].pin": "chronyd's extpps leaves its clock out",
+	"sources[].group":        "broadcasts of servers that nobody named are not followed", "broadcast[].port": "no counterpart",
 	"keys.files[].strict_addresses": "ntpd signs for every client",
 }
 
 // unwrittenBelow are sections of which nothing is written.
 var unwrittenBelow = map[string]string{
-	"autokey.budget": "about this machine", "nts.limits": "about this machine, but for connections", "passive": "symmetric associations that others begin are the operator's to allow",
-	"fleet": "the migration is begun by the operator", "control": "for the commands of this host",
+	"autokey.budget": "about this machine", "nts.limits": "about this machine, but for connections",
+	"passive": "symmetric associations that others begin are the operator's to allow",
+	"fleet":   "the migration is begun by the operator", "control": "for the commands of this host",
 }
 
 // paths returns the options of a section, lists with [] behind their name.
@@ -130,12 +137,17 @@ func TestEveryOption(t *testing.T) {
 		convert("allow\nserver other.example.org\nntsservercert /c\nntsserverkey /k\n"+strings.TrimSpace(line), "chrony", Options{})
 	}
 	convert("allow\nserver a\nlocal stratum 9 orphan distance 0.1 activate 0.2 waitsynced 10 waitunsynced 20\n"+
-		"refclock SHM 0 refid GPS pps maxdispersion 0.1 filter 32\nrefclock PPS /dev/pps0 lock GPS width 0.1 maxlockage 4 require\nrefclock PHC /dev/ptp0:nocrossts\nlog tracking\nlogdir /l\nlogbanner 10", "chrony", Options{})
-	convert("interface listen eth0\nmru maxmem 4096\nserver a\nstatsdir /s\nstatistics loopstats\nfilegen loopstats type week nolink", "ntp", Options{})
+		"refclock SHM 0 refid GPS pps maxdispersion 0.1 filter 32\nrefclock PPS /dev/pps0 lock GPS width 0.1 maxlockage 4 require\nrefclock PHC /dev/ptp0:nocrossts\nlog tracking\nlogdir /l\nlogbanner 10",
+		"chrony", Options{})
+	convert("interface listen eth0\nmru maxmem 4096\nserver a\nstatsdir /s\nstatistics loopstats\nfilegen loopstats type week nolink",
+		"ntp", Options{})
 	convert("server [fd95::1]:4461 nts aead AES_SIV_CMAC_256 bias 0.1\nnts enable cert /c key /k", "ntpsec", Options{})
 	convert("broadcast 224.0.1.1 key 5 version 3 ttl 2\nkeys /etc/ntp.keys\ntrustedkey 5\nserver 127.127.1.0", "ntp", Options{})
 	paths(reflect.TypeFor[config.Config](), "", func(path string) {
-		below := slices.ContainsFunc(slices.Collect(mapKeys(unwrittenBelow)), func(section string) bool { return strings.HasPrefix(path, section+".") })
+		below := slices.ContainsFunc(slices.Collect(mapKeys(unwrittenBelow)), func(section string) bool {
+			return strings.HasPrefix(path,
+				section+".")
+		})
 		switch {
 		case seen[path] && unwritten[path] != "":
 			t.Errorf("%s is written, and in the list of those that are not", path)
@@ -181,7 +193,8 @@ func TestSizes(t *testing.T) {
 		{"server a noselect\nserver b", "server gw iburst minpoll 6 maxpoll 10 nts"},
 		{"refclock shm unit 1 noselect prefer", "refclock shm unit 1 minpoll 6 prefer noselect"},
 	} {
-		res := Convert(Input{Name: "x.conf", Data: []byte(c.conf + "\n")}, Options{Dialect: "ntpsec", Client: &ClientOptions{Format: "ntpsec", Gateways: []string{"gw"}}})
+		res := Convert(Input{Name: "x.conf", Data: []byte(c.conf + "\n")},
+			Options{Dialect: "ntpsec", Client: &ClientOptions{Format: "ntpsec", Gateways: []string{"gw"}}})
 		if !slices.Contains(strings.Split(string(res.Output), "\n"), c.want) {
 			t.Errorf("%s: lacks %q:\n%s", c.conf, c.want, res.Output)
 		}

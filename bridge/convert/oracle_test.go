@@ -182,7 +182,8 @@ func (k keptSource) is(a association) bool {
 		mode = "client" // reported as dangerous
 	}
 	_, iburst := k.options["iburst"]
-	return a.Server == k.address && a.Mode == mode && a.Auth == auth && a.Key == key && a.MinPoll == minPoll && a.MaxPoll == maxPoll && a.IBurst == iburst
+	return a.Server == k.address && a.Mode == mode && a.Auth == auth && a.Key == key && a.MinPoll == minPoll && a.MaxPoll == maxPoll &&
+		a.IBurst == iburst
 }
 
 // TestSourcesKept compares the sources that ntpd kept of each file with those
@@ -231,7 +232,10 @@ func TestSourcesKept(t *testing.T) {
 				same++
 			case k.word == "broadcast" && strings.Contains(string(res.Output), strconv.Quote(k.address)):
 				same++
-			case slices.ContainsFunc(res.Report.Sources.LeftOut, func(l report.LeftOut) bool { return l.Source == k.address && l.Why != "" }):
+			case slices.ContainsFunc(res.Report.Sources.LeftOut, func(l report.LeftOut) bool {
+				return l.Source == k.address &&
+					l.Why != ""
+			}):
 				left++
 			case slices.Contains(codes(res.Report, report.Folded), "unpeered"):
 				left++

@@ -50,17 +50,20 @@ func TestReportForPrograms(t *testing.T) {
 // TestColour wants the same text with and without colours, and no escape
 // sequence of a hostile file in either.
 func TestColour(t *testing.T) {
-	in := Input{Name: "x\x1b[2J\nclock: {mode: local}.conf", Data: []byte("server a\x1b[31mb.example.org\n# \x1b]0;title\x07\nrestrict default ignore\nbogus\x9b31m\n")}
+	in := Input{Name: "x\x1b[2J\nclock: {mode: local}.conf",
+		Data: []byte("server a\x1b[31mb.example.org\n# \x1b]0;title\x07\nrestrict default ignore\nbogus\x9b31m\n")}
 	res := Convert(in, Options{Dialect: "ntp"})
 	var plain, coloured strings.Builder
 	if res.Report.WriteText(&plain, false) != nil || res.Report.WriteText(&coloured, true) != nil {
 		t.Fatal("not written")
 	}
-	if strings.Contains(plain.String(), "\x1b") || strings.Contains(string(res.Output), "\x1b") || strings.Contains(plain.String(), "\u009b") {
+	if strings.Contains(plain.String(), "\x1b") || strings.Contains(string(res.Output), "\x1b") ||
+		strings.Contains(plain.String(), "\u009b") {
 		t.Errorf("%q", plain.String())
 	}
 	stripped := coloured.String()
-	for _, style := range []string{report.StyleRed, report.StyleYellow, report.StyleGreen, report.StyleDim, report.StyleBold, report.StyleEnd} {
+	for _, style := range []string{report.StyleRed, report.StyleYellow, report.StyleGreen, report.StyleDim, report.StyleBold,
+		report.StyleEnd} {
 		stripped = strings.ReplaceAll(stripped, style, "")
 	}
 	if stripped != plain.String() || stripped == coloured.String() {
@@ -74,7 +77,8 @@ func TestSummaryFirst(t *testing.T) {
 	in := Input{Name: "site.conf", Data: []byte(site), Files: siteFiles}
 	got := text(t, Convert(in, Options{PasswordFile: "/p", Decide: running}).Report)
 	at := -1
-	for _, part := range []string{"site.conf\n  lossy:", "\nError\n", "\nDangerous\n", "\nApproximated\n", "\nChanged\n", "\nObsolete\n", "\nFolded\n", "\nEvery line\n"} {
+	for _, part := range []string{"site.conf\n  lossy:", "\nError\n", "\nDangerous\n", "\nApproximated\n", "\nChanged\n", "\nObsolete\n",
+		"\nFolded\n", "\nEvery line\n"} {
 		i := strings.Index(got, part)
 		if i <= at {
 			t.Errorf("%q is at %d, want after %d", part, i, at)
@@ -133,7 +137,8 @@ func parseINI(t *testing.T, data string) map[string]string {
 func TestTimesyncd(t *testing.T) {
 	for _, name := range corpusFiles(t) {
 		in := readInput(t, name)
-		res := Convert(in, Options{Decide: running, Client: &ClientOptions{Format: "timesyncd", Gateways: []string{"gw1.example.org", "gw2.example.org"}}})
+		res := Convert(in, Options{Decide: running, Client: &ClientOptions{Format: "timesyncd",
+			Gateways: []string{"gw1.example.org", "gw2.example.org"}}})
 		if res.Output == nil {
 			continue
 		}
@@ -193,7 +198,8 @@ func TestNamedTraps(t *testing.T) {
 		tested = append(tested, c.want)
 	}
 	for trap, code := range map[string]string{
-		"Autokey without ident": "autokey-no-ident", "group that cannot verify": "autokey-group", "group is missing": "autokey-group-missing", "MD5 keys": "weak-key",
+		"Autokey without ident": "autokey-no-ident", "group that cannot verify": "autokey-group",
+		"group is missing": "autokey-group-missing", "MD5 keys": "weak-key",
 		"trusted but absent": "trusted-absent", "notrust": "notrust", "mode 6 open": "queries-open", "IPv6 open": "ipv6-open",
 		"LOCAL prefer": "local-prefer", "LOCAL stratum": "local-stratum", "LOCAL alone": "local-only", "unknown refclock": "dead-source",
 		"driver not offered": "refclock", "line lost": "line-lost", "words lost": "words-lost", "trusted but unused": "trusted-unused",

@@ -135,7 +135,8 @@ func TestSourcesAreServed(t *testing.T) {
 	if got := servedTo(t, res, "10.9.0.3"); !strings.HasPrefix(got, "no time") {
 		t.Errorf("another host has %s", got)
 	}
-	named := Convert(Input{Name: "ntp.conf", Data: []byte("restrict default ignore\nrestrict source nomodify\nserver a.example.org\n")}, Options{Dialect: "ntp"})
+	named := Convert(Input{Name: "ntp.conf", Data: []byte("restrict default ignore\nrestrict source nomodify\nserver a.example.org\n")},
+		Options{Dialect: "ntp"})
 	if a := named.Report.Access; len(a.Names) != 1 || strings.Contains(text(t, named.Report), "for every address (") {
 		t.Errorf("%+v", a)
 	}
@@ -144,7 +145,8 @@ func TestSourcesAreServed(t *testing.T) {
 // TestInterfaceFields are the inputs of the field with rules about interfaces.
 func TestInterfaceFields(t *testing.T) {
 	for file, want := range map[string][]string{
-		"iface-listen-one.conf": {"192.0.2.1:123", "127.0.0.1:123", "[::1]:123"}, "ifw.conf": {"10.9.0.1:123", "127.0.0.1:123", "[::1]:123"},
+		"iface-listen-one.conf": {"192.0.2.1:123", "127.0.0.1:123", "[::1]:123"},
+		"ifw.conf":              {"10.9.0.1:123", "127.0.0.1:123", "[::1]:123"},
 	} {
 		var got []string
 		for _, l := range field(t, file, Options{}).Config.Server.Listen {
@@ -163,7 +165,8 @@ func TestStartOfDaemon(t *testing.T) {
 	for options, want := range map[string]string{
 		"-I eth0": "eth0:123", "-I 192.0.2.7": "192.0.2.7:123", "-4": "0.0.0.0:123", "-6 -g": "[::]:123", "-4 -I eth0": "eth0/ipv4:123",
 	} {
-		res := Convert(Input{Name: "ntp.conf", Data: []byte(ntpBase + "server a\n"), Files: fstest.MapFS{"etc/default/ntp": {Data: []byte("NTPD_OPTS='" + options + "'\n")}}}, Options{Dialect: "ntp"})
+		res := Convert(Input{Name: "ntp.conf", Data: []byte(ntpBase + "server a\n"),
+			Files: fstest.MapFS{"etc/default/ntp": {Data: []byte("NTPD_OPTS='" + options + "'\n")}}}, Options{Dialect: "ntp"})
 		if res.Config == nil || !slices.ContainsFunc(res.Config.Server.Listen, func(l config.Listen) bool { return l.String() == want }) {
 			t.Errorf("%s: %v\n%s", options, res.Report.Questions, res.Output)
 			continue
@@ -192,7 +195,8 @@ func TestSmear(t *testing.T) {
 // TestRateLimitKod keeps the limit of chronyd 4.6's syntax.
 func TestRateLimitKod(t *testing.T) {
 	res := field(t, "chrony-ratelimit-kod.conf", Options{})
-	if r := res.Config.RateLimit; len(r.Limits) != 1 || !r.Limits[0].Kiss || r.Limits[0].Interval.Seconds() != 4 || res.Config.Access.Rules[0].Rate != r.Limits[0].Name {
+	if r := res.Config.RateLimit; len(r.Limits) != 1 || !r.Limits[0].Kiss || r.Limits[0].Interval.Seconds() != 4 ||
+		res.Config.Access.Rules[0].Rate != r.Limits[0].Name {
 		t.Errorf("%s", res.Output)
 	}
 	off := Convert(Input{Name: "chrony.conf", Data: []byte("allow\nratelimit interval 2 kod 0\n")}, Options{Dialect: "chrony"})

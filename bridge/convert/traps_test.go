@@ -113,7 +113,8 @@ func TestAutokeyFiles(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer tree.Close()
-			in := Input{Name: "ntp.conf", Data: []byte("crypto host " + c.host + " pw " + c.pw + "\nkeysdir /" + c.dir + "\n"), Files: tree.FS()}
+			in := Input{Name: "ntp.conf", Data: []byte("crypto host " + c.host + " pw " + c.pw + "\nkeysdir /" + c.dir + "\n"),
+				Files: tree.FS()}
 			res := Convert(in, Options{Dialect: "ntp", PasswordFile: "/pw", Now: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)})
 			checkResult(t, in, res)
 			if found := codes(res.Report, report.Dangerous); !slices.Contains(found, c.want) {
@@ -130,7 +131,8 @@ func TestAutokeyFiles(t *testing.T) {
 func TestCommandLine(t *testing.T) {
 	files := fstest.MapFS{"etc/default/ntp": {Data: []byte("# x\nNTPD_OPTS='-g -t 7 -x'\n")}}
 	res := Convert(Input{Name: "ntp.conf", Data: []byte("restrict default noquery\n"), Files: files}, Options{})
-	if got := text(t, res.Report); !strings.Contains(got, "starts ntpd with -t (one more trusted key)") || strings.Contains(got, "with -g") {
+	if got := text(t, res.Report); !strings.Contains(got, "starts ntpd with -t (one more trusted key)") ||
+		strings.Contains(got, "with -g") {
 		t.Error(got)
 	}
 }
@@ -146,7 +148,8 @@ func TestStarted(t *testing.T) {
 		{"etc/rc.conf", "ntpd_enable=\"YES\"\nntpd_sync_on_start=\"YES\"\n", "ntp", "known -g"},
 		{"etc/rc.conf", "ntpd_flags=\"-p /x -f /var/db/ntpd.drift\"\n", "ntp", "known -f"},
 		{"usr/lib/systemd/system/ntpd.service", "[Service]\nExecStart=/usr/sbin/ntpd -u ntp:ntp --panicgate $OPTIONS\n", "ntp", "known -g"},
-		{"etc/systemd/system/ntp.service.d/over.conf", "[Service]\nExecStart=\nExecStart=-/usr/sbin/ntpd -n -g -c /etc/ntp.conf\n", "ntp", "known -g"},
+		{"etc/systemd/system/ntp.service.d/over.conf", "[Service]\nExecStart=\nExecStart=-/usr/sbin/ntpd -n -g -c /etc/ntp.conf\n", "ntp",
+			"known -g"},
 		{"etc/systemd/system/ntp.service", "[Service]\nExecStart=/usr/bin/something -g\n", "ntp", ""},
 		{"etc/default/chrony", "DAEMON_OPTS=\"-F 1 -x\"\n", "chrony", "known never"},
 		{"etc/default/chrony", "DAEMON_OPTS=\"-g\"\n", "ntp", ""},
@@ -158,7 +161,8 @@ func TestStarted(t *testing.T) {
 		for _, option := range []struct {
 			name string
 			on   bool
-		}{{"known", conv.Start.Known}, {"-g", conv.Start.PanicOnce}, {"-x", conv.Start.SlewOnly}, {"-f", conv.Start.Drift != ""}, {"never", conv.Start.Never != ""}} {
+		}{{"known", conv.Start.Known}, {"-g", conv.Start.PanicOnce}, {"-x", conv.Start.SlewOnly}, {"-f", conv.Start.Drift != ""},
+			{"never", conv.Start.Never != ""}} {
 			if option.on {
 				got = append(got, option.name)
 			}
@@ -177,7 +181,8 @@ func TestChronySources(t *testing.T) {
 	in := Input{Name: "chrony.conf", Data: []byte(conf), Files: files}
 	res := Convert(in, Options{})
 	checkResult(t, in, res)
-	for _, want := range []string{"server: a.example.org\n    auth: symmetric\n    key: 5", "server: b.example.org\n    auth: nts\n    nts_port: 4461",
+	for _, want := range []string{"server: a.example.org\n    auth: symmetric\n    key: 5",
+		"server: b.example.org\n    auth: nts\n    nts_port: 4461",
 		"server: c.example.org", "server: d.example.org\n    minpoll: -2\n    maxpoll: 3", "format: chrony", "trusted: [all]"} {
 		if !strings.Contains(string(res.Output), want) {
 			t.Errorf("lacks %q:\n%s", want, res.Output)

@@ -89,7 +89,8 @@ func TestFromWorkerToReaderAndStore(t *testing.T) {
 	if rows := list(t, f, report.Filter{}); len(rows) != 75 || rows[0].Address != "10.0.0.0" {
 		t.Fatalf("%d rows", len(rows))
 	}
-	if rows := list(t, f, report.Filter{Kinds: []string{"none"}, Limit: 3}); len(rows) != 3 || rows[0].Address != "10.0.0.25" || len(rows[0].Means) != 2 {
+	if rows := list(t, f, report.Filter{Kinds: []string{"none"}, Limit: 3}); len(rows) != 3 || rows[0].Address != "10.0.0.25" ||
+		len(rows[0].Means) != 2 {
 		t.Errorf("%+v", rows)
 	}
 	r, v := request(99, ntp.KindNTS, 0, ntp.ReasonOK)
@@ -253,14 +254,16 @@ func BenchmarkMillion(b *testing.B) {
 		b.Fatal(err)
 	}
 	f := &Fleet{inventory: v, refusals: newRefusalLog(hclog.NewNullLogger())}
-	f.names.Store(&report.Names{Digest: func(uint32) string { return "SHA1" }, AEAD: func(uint16) string { return "AEAD_AES_SIV_CMAC_256" }})
+	f.names.Store(&report.Names{Digest: func(uint32) string { return "SHA1" },
+		AEAD: func(uint16) string { return "AEAD_AES_SIV_CMAC_256" }})
 	var s feed.Sighting
 	see := func(n uint32, at time.Time) {
 		kind, key := ntp.KindNTS, uint32(15)
 		if n%10 < 3 {
 			kind, key = ntp.KindSymmetric, 5
 		}
-		s = feed.Sighting{Addr: hostAddr(n).As16(), Received: ntp.TimestampFromTime(at), Sent: ntp.TimestampFromTime(at), Kind: kind, Key: key, Count: 1,
+		s = feed.Sighting{Addr: hostAddr(n).As16(), Received: ntp.TimestampFromTime(at), Sent: ntp.TimestampFromTime(at), Kind: kind,
+			Key: key, Count: 1,
 			Octets: 68, Port: uint16(n), Action: ntp.Answer}
 		s.Header[0], s.Header[2], s.Header[3] = 4<<3|3, 6, 32
 		v.See(&s)

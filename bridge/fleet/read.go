@@ -84,7 +84,8 @@ func (f *Fleet) places(ctx context.Context, filter *report.Filter, n *report.Nam
 
 // emit reads places again, some hundred at a time. One that has another client
 // by now is told as that, if it is wanted too.
-func (f *Fleet) emit(ctx context.Context, places []place, filter *report.Filter, n *report.Names, now uint32, emit func(*report.Row) error) error {
+func (f *Fleet) emit(ctx context.Context, places []place, filter *report.Filter, n *report.Names, now uint32,
+	emit func(*report.Row) error) error {
 	clients := make([]inventory.Client, 0, 256)
 	for part := range slices.Chunk(places, cap(clients)) {
 		if err := ctx.Err(); err != nil {

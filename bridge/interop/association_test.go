@@ -90,7 +90,8 @@ func (r role) run(ctx context.Context) error {
 		return err
 	}
 	var err error
-	if p.port, err = listen([]netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:123"), netip.MustParseAddrPort("[::]:123")}, p.respond); err != nil {
+	if p.port, err = listen([]netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:123"), netip.MustParseAddrPort("[::]:123")},
+		p.respond); err != nil {
 		return err
 	}
 	defer p.port.Close()
@@ -290,7 +291,8 @@ func (p *parts) respond(packet source.Packet) bool {
 	if !ok {
 		return false
 	}
-	h := ntp.Header{Version: req.Header.Version, Mode: ntp.ModeServer, Poll: req.Header.Poll, Origin: req.Header.Transmit, Receive: packet.Received}
+	h := ntp.Header{Version: req.Header.Version, Mode: ntp.ModeServer, Poll: req.Header.Poll, Origin: req.Header.Transmit,
+		Receive: packet.Received}
 	p.clock.State().Fill(&h, p.clock.Now())
 	h.Transmit = p.clock.Now()
 	h.Encode(resp)
@@ -306,7 +308,8 @@ func (p *parts) open(req *ntp.Request) (seal func([]byte) int, ok bool) {
 	if p.keys != nil {
 		req.Layout = ntp.Classify(req.Packet, p.keys)
 		v, key := p.keys.Open(req, scratch)
-		return func(resp []byte) int { return key.Seal(resp, ntp.HeaderLen, len(req.Packet)-req.Layout.MAC-4, scratch) }, v.Action == ntp.Answer
+		return func(resp []byte) int { return key.Seal(resp, ntp.HeaderLen, len(req.Packet)-req.Layout.MAC-4, scratch) },
+			v.Action == ntp.Answer
 	}
 	req.Layout = ntp.Classify(req.Packet, (*symkey.Table)(nil))
 	v := p.server.Open(req.Received, true, req, &p.sess, true)
@@ -376,7 +379,8 @@ func TestSymmetricPeers(t *testing.T) {
 	t.Parallel()
 	n := NewNetwork(t)
 	host := map[string]*Host{}
-	for _, name := range []string{"ntpd-a", "ours-a", "ntpd-p", "ours-p", "ntpd-6", "ours-6", "ntpd-s", "ours-s", "left", "right", "called", "caller"} {
+	for _, name := range []string{"ntpd-a", "ours-a", "ntpd-p", "ours-p", "ntpd-6", "ours-6", "ntpd-s", "ours-s", "left", "right",
+		"called", "caller"} {
 		host[name] = n.Host(name)
 	}
 	n.Names()
@@ -386,7 +390,8 @@ func TestSymmetricPeers(t *testing.T) {
 	}
 	auto := func(h *Host, kind string, peer *Host) role {
 		keygen(h, "-p", serverPassword, "-T")
-		return role{Kind: kind, Peer: peer.IPv4, Local: h.IPv4, KeysDir: filepath.Join(h.Dir, "autokey"), Host: h.Name, Password: serverPassword, Poll: 3}
+		return role{Kind: kind, Peer: peer.IPv4, Local: h.IPv4, KeysDir: filepath.Join(h.Dir, "autokey"), Host: h.Name,
+			Password: serverPassword, Poll: 3}
 	}
 	peered(host["ntpd-a"], "peer ours-a key 1 minpoll 3 maxpoll 3")
 	peered(host["ntpd-p"], "")

@@ -179,7 +179,8 @@ func TestChaosLiar(t *testing.T) {
 			return nil
 		}}, Condition{"ntpq", func() error {
 			out, err := ntpq(f.Host, "127.0.0.1", "as")
-			if err != nil || strings.Count(out, "sys.peer") != 1 || strings.Count(out, "candidate") != 1 || strings.Count(out, "falsetick") != 1 {
+			if err != nil || strings.Count(out, "sys.peer") != 1 || strings.Count(out, "candidate") != 1 ||
+				strings.Count(out, "falsetick") != 1 {
 				return fmt.Errorf("shows %v: %s", err, out)
 			}
 			return nil
@@ -265,7 +266,8 @@ func TestChaosNoMajority(t *testing.T) {
 		}
 	}
 	c.relays[0].Set(Mischief{})
-	Await(t, chaosLimit, append(before.states(c.names, "combined", "combined", "falseticker"), after.states(c.names, "combined", "combined", "falseticker")...)...)
+	Await(t, chaosLimit, append(before.states(c.names, "combined", "combined", "falseticker"),
+		after.states(c.names, "combined", "combined", "falseticker")...)...)
 	Await(t, chaosLimit, w.serves(ntp.LeapNone, 4), never.serves(ntp.LeapNone, 4))
 	w.end(before)
 	never.end(after)
@@ -278,11 +280,14 @@ func TestChaosPackets(t *testing.T) {
 	c := newChaos(t, 8, "client")
 	h := c.clients[0]
 	h.Write("keys", ntpKeys)
-	for i, m := range []Mischief{{}, {Repeat: 2, Replay: 4}, {Reorder: true, Repeat: 1}, {Drop: 0.2, Up: time.Millisecond, Down: time.Millisecond}, // are used
-		{Late: 2100 * time.Millisecond, Lie: time.Second}, {BadMAC: true}, {Kiss: "DENY", Blindly: true}, {Foreign: true, Lie: time.Second}} { // are not
+	for i, m := range []Mischief{{}, {Repeat: 2, Replay: 4}, {Reorder: true, Repeat: 1},
+		{Drop: 0.2, Up: time.Millisecond, Down: time.Millisecond}, // are used
+		{Late: 2100 * time.Millisecond, Lie: time.Second}, {BadMAC: true}, {Kiss: "DENY", Blindly: true},
+		{Foreign: true, Lie: time.Second}} { // are not
 		c.relays[i].Set(m)
 	}
-	f := startFollower(h, followerYAML("auth_select: ignore", fmt.Sprintf("keys: {files: [{path: %q, format: ntp}], trusted: [all]}\n", filepath.Join(h.Dir, "keys"))+
+	f := startFollower(h, followerYAML("auth_select: ignore", fmt.Sprintf("keys: {files: [{path: %q, format: ntp}], trusted: [all]}\n",
+		filepath.Join(h.Dir, "keys"))+
 		sourcesOf(c.names, "", "", "", "", "", "auth: symmetric, key: 3", "", "")))
 	used, unused := c.names[:4], c.names[4:]
 	var asked []Condition

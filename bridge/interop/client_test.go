@@ -145,12 +145,14 @@ func rearrangedGQ(server *Host, ident string) (client string) {
 		if err != nil {
 			server.t.Fatal(err)
 		}
-		return fmt.Sprintf("# %s.%d\n# rearranged\n\n%s", name, file.Filestamp, pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: der}))
+		return fmt.Sprintf("# %s.%d\n# rearranged\n\n%s", name, file.Filestamp,
+			pem.EncodeToMemory(&pem.Block{Type: "RSA PRIVATE KEY", Bytes: der}))
 	}
 	if err := os.Remove(path); err != nil {
 		server.t.Fatal(err)
 	}
-	server.Write("autokey/ntpkey_gqkey_"+server.Name, form("ntpkey_gqkey_"+server.Name, key.N, key.U, key.B, key.U, key.Public(), one, one, one))
+	server.Write("autokey/ntpkey_gqkey_"+server.Name, form("ntpkey_gqkey_"+server.Name, key.N, key.U, key.B, key.U, key.Public(), one,
+		one, one))
 	return form("ntpkey_gqpar_"+ident, key.N, key.B, key.B, one, one, one, one, one)
 }
 
@@ -213,7 +215,8 @@ func TestClientOfNTPD(t *testing.T) {
 	classicServer(mv, "")
 	classicServer(host["grouped"], "")
 	mid.Write("drift", "0.000\n")
-	mid.Write("ntp.conf", fmt.Sprintf("server tick autokey iburst minpoll 3 maxpoll 3\nkeysdir /mnt/autokey\ncrypto pw %s\n%s", serverPassword, ntpdConf))
+	mid.Write("ntp.conf", fmt.Sprintf("server tick autokey iburst minpoll 3 maxpoll 3\nkeysdir /mnt/autokey\ncrypto pw %s\n%s",
+		serverPassword, ntpdConf))
 	mid.Start("ntpd", NTPD, "-n", "-g", "-c", "/mnt/ntp.conf")
 
 	args := func(more ...string) []string { return autokeyArgs(client, "client", clientPassword, more...) }
@@ -236,7 +239,8 @@ func TestClientOfNTPD(t *testing.T) {
 		measured("MV", client, withFlags("0x87f83", "group"), args("--ident", "mvgroup", "mv")...),
 		measured("MV over IPv6", client, withFlags("0x87f83", "group"), args("--ident", "mvgroup", mv.IPv6.String())...),
 		measured("PC", host["client-pc"], withFlags("0x87f13", "PC"), autokeyArgs(host["client-pc"], "pc", serverPassword, "pc")...),
-		measured("trail", client, withFlags("0x87f03", "TC", "client mid 0x4", "tick tick 0x5", "mid tick 0x6", "client client 0x0"), args("mid")...),
+		measured("trail", client, withFlags("0x87f03", "TC", "client mid 0x4", "tick tick 0x5", "mid tick 0x6", "client client 0x0"),
+			args("mid")...),
 		measured("MD5 key", client, nil, append(key("keys", 1), "tick")...),
 		measured("CMAC key over IPv6", client, nil, append(key("keys", 3), tick.IPv6.String())...),
 		fails("stranger's group", client, "does not have the key of group", args("--ident", "stranger", "tick")...),

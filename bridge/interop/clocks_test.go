@@ -154,7 +154,8 @@ func TestReferenceClockStops(t *testing.T) {
 	n.Names()
 	const unit = 214
 	stop := every(t, 200*time.Millisecond, sharedMemory(t, unit))
-	f := startFollower(client, followerYAML("drift_ppm: 500, max_distance: 10ms", fmt.Sprintf("reference_clocks: [{driver: shm, unit: %d, refid: SHMS, poll: 1}]\n", unit)))
+	f := startFollower(client, followerYAML("drift_ppm: 500, max_distance: 10ms",
+		fmt.Sprintf("reference_clocks: [{driver: shm, unit: %d, refid: SHMS, poll: 1}]\n", unit)))
 	const name = "SHMS"
 	Await(t, chaosLimit, f.line(name, "", (*sourceLine).good))
 	w := f.watch(probe)
@@ -225,7 +226,8 @@ func observeServed(t *testing.T) (chronyd *Daemon, f *follower, serves func(stra
 	if err := os.MkdirAll(filepath.Join(h.Dir, "run"), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	h.Write("chrony.conf", "local stratum 5\nport 0\ncmdport 323\nbindcmdaddress 127.0.0.1\nbindcmdaddress /mnt/run/chronyd.sock\npidfile /mnt/run/chronyd.pid\n")
+	h.Write("chrony.conf",
+		"local stratum 5\nport 0\ncmdport 323\nbindcmdaddress 127.0.0.1\nbindcmdaddress /mnt/run/chronyd.sock\npidfile /mnt/run/chronyd.pid\n")
 	chronyd = h.Start("chronyd", Chronyd46, "-d", "-x", "-u", "root", "-f", "/mnt/chrony.conf")
 	f = startFollower(h, "log: {level: debug}\nclock: {mode: observe, ask: chronyd, stratum: 9}\nnts: {enabled: false}\n")
 	serves = func(stratum uint8, id uint32) Condition {
@@ -275,7 +277,8 @@ func TestWaitSync(t *testing.T) {
 		!strings.Contains(err.Error(), "not synchronised after 3 tries") || !strings.Contains(out, "try: 3") {
 		t.Errorf("%v: %s", err, out)
 	}
-	if out, err := f.run("makestep"); err == nil || !strings.Contains(err.Error(), "exit status 1") || !strings.Contains(err.Error(), "--no-clock") {
+	if out, err := f.run("makestep"); err == nil || !strings.Contains(err.Error(), "exit status 1") ||
+		!strings.Contains(err.Error(), "--no-clock") {
 		t.Errorf("makestep: %v: %s", err, out)
 	}
 	c.relays[0].Set(Mischief{})

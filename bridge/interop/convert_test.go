@@ -192,7 +192,8 @@ func (c *converted) Start() {
 	name := filepath.Join(h.Dir, "old.conf")
 	h.Write("old.conf", strings.ReplaceAll(oldServer, "/mnt/", h.Dir+"/"))
 	yaml := filepath.Join(h.Dir, "new.yaml")
-	report := runConvert(h.t, "--root", "/", "--hostname", h.Name, "--takeover-until", time.Now().Add(48*time.Hour).UTC().Format(time.DateOnly),
+	report := runConvert(h.t, "--root", "/", "--hostname", h.Name, "--takeover-until",
+		time.Now().Add(48*time.Hour).UTC().Format(time.DateOnly),
 		"--nts-cert", filepath.Join(h.Dir, ntsName+".crt"), "--nts-key", filepath.Join(h.Dir, ntsName+".key"), "-o", yaml, name)
 	for _, want := range []string{"the same as before for every address", "crypto pw ********"} {
 		if !strings.Contains(report, want) {
@@ -222,7 +223,8 @@ func TestConvertedServer(t *testing.T) {
 	}
 	s.Server = &converted{b}
 	hosts := map[string]*Host{}
-	for _, name := range []string{"ntpd-iff", "ntpd-iff-ipv6", "ntpd-none", "ntpd-sha1", "ntpd-cmac", "refused-ipv6", "chrony-nts", "ntpd-rs-nts"} {
+	for _, name := range []string{"ntpd-iff", "ntpd-iff-ipv6", "ntpd-none", "ntpd-sha1", "ntpd-cmac", "refused-ipv6", "chrony-nts",
+		"ntpd-rs-nts"} {
 		hosts[name] = s.Host(name)
 	}
 	s.Names()
@@ -297,7 +299,8 @@ func TestConvertedCorpus(t *testing.T) {
 		{"ntpsec", ".ntpsec.conf", []Program{NTPsecNTPD}, []string{"-n", "-u", "nobody-at-all", "-c", "/mnt/read"}, "syntax error"},
 	} {
 		out := filepath.Join(h.Dir, c.format)
-		runConvert(t, "--client-format", c.format, "--gateway", "gateway", "--ca", "/mnt/ca.pem", "--lost", "running", "--out-dir", out, corpus)
+		runConvert(t, "--client-format", c.format, "--gateway", "gateway", "--ca", "/mnt/ca.pem", "--lost", "running", "--out-dir", out,
+			corpus)
 		files, err := filepath.Glob(filepath.Join(out, "*"+c.ending))
 		if err != nil || len(files) < 200 {
 			t.Fatalf("%d files: %v", len(files), err)

@@ -180,7 +180,8 @@ func served(clients []*Client, times int, reach uint8) []Condition {
 			}
 			seen[a.Received] = true
 			if len(seen) <= times || a.Reach&reach != reach {
-				return fmt.Errorf("took time %d times, reach %o, auth %s, flags %#x; want %d times, reach with %o", len(seen)-1, a.Reach, a.Auth, a.Flags, times, reach)
+				return fmt.Errorf("took time %d times, reach %o, auth %s, flags %#x; want %d times, reach with %o", len(seen)-1, a.Reach,
+					a.Auth, a.Flags, times, reach)
 			}
 			return nil
 		}})

@@ -54,7 +54,8 @@ func (m seenMeans) String() string {
 	case "autokey":
 		return "autokey " + m.Scheme
 	case "nts":
-		return "nts " + map[string]string{"AEAD_AES_SIV_CMAC_256": "15", "AEAD_AES_128_GCM_SIV": "30", "AEAD_AES_SIV_CMAC_512": "17"}[m.AEAD]
+		return "nts " + map[string]string{"AEAD_AES_SIV_CMAC_256": "15", "AEAD_AES_128_GCM_SIV": "30",
+			"AEAD_AES_SIV_CMAC_512": "17"}[m.AEAD]
 	}
 	return m.Kind
 }
@@ -168,7 +169,8 @@ func TestInventoryNamesEverybody(t *testing.T) {
 		good = append(good, c.Condition())
 	}
 	Await(t, limit, good...)
-	for program, name := range map[string]string{"openntpd": "openntpd.pcap", "busybox": "busybox-plain.pcap", "ntpdig": "oneshot-ntpdig.pcap", "systemd-timesyncd": "timesyncd.pcap"} {
+	for program, name := range map[string]string{"openntpd": "openntpd.pcap", "busybox": "busybox-plain.pcap",
+		"ntpdig": "oneshot-ntpdig.pcap", "systemd-timesyncd": "timesyncd.pcap"} {
 		replayClient(t, hosts["recorded"], s.host, program, name)
 	}
 
@@ -205,7 +207,8 @@ func TestInventoryNamesEverybody(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		if r := rows[hosts["wrong-key"].IPv4.String()]; len(r.Means) != 1 || r.Means[0].Answered != 0 || r.Means[0].Refused["bad-mac"] == 0 {
+		if r := rows[hosts["wrong-key"].IPv4.String()]; len(r.Means) != 1 || r.Means[0].Answered != 0 ||
+			r.Means[0].Refused["bad-mac"] == 0 {
 			return fmt.Errorf("the client with the wrong key: %+v", r)
 		}
 		return told(rows, true)
@@ -233,7 +236,8 @@ func TestInventoryNamesEverybody(t *testing.T) {
 			return err
 		}
 		c := rows[hosts["chrony43-sha1"].IPv4.String()]
-		if len(c.Means) != 2 || c.Means[0].String() != "nts 15" || c.Means[1].String() != "symmetric 2" || !c.Means[0].Last.After(c.Means[1].Last) {
+		if len(c.Means) != 2 || c.Means[0].String() != "nts 15" || c.Means[1].String() != "symmetric 2" ||
+			!c.Means[0].Last.After(c.Means[1].Last) {
 			return fmt.Errorf("%+v, want NTS now and the key silent", c)
 		}
 		return nil
@@ -293,7 +297,10 @@ func replayClient(t *testing.T, from, to *Host, program, capture string) {
 				if err != nil {
 					return err
 				}
-				if err := raw.Control(func(fd uintptr) { _ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_TOS, int(ip.TOS)) }); err != nil {
+				if err := raw.Control(func(fd uintptr) {
+					_ = unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_TOS,
+						int(ip.TOS))
+				}); err != nil {
 					return err
 				}
 			}

@@ -29,8 +29,10 @@ type keygenPair struct {
 
 var keygenPairs = []keygenPair{
 	{name: "tc", server: []string{"-T"}, flags: 0x87f03},
-	{name: "tc2048", server: []string{"-T", "--oldest-peer", "4.2.8"}, client: []string{"--oldest-peer", "4.2.8", "--pkcs8"}, flags: 0x29c7f03},
-	{name: "tc4096", server: []string{"-T", "-m", "4096", "-c", "sha512", "-C", "aes-256-cbc"}, client: []string{"-S", "RSA", "-m", "1024", "-c", "RSA-SHA1"}, flags: 0x29e7f03},
+	{name: "tc2048", server: []string{"-T", "--oldest-peer", "4.2.8"}, client: []string{"--oldest-peer", "4.2.8", "--pkcs8"},
+		flags: 0x29c7f03},
+	{name: "tc4096", server: []string{"-T", "-m", "4096", "-c", "sha512", "-C", "aes-256-cbc"},
+		client: []string{"-S", "RSA", "-m", "1024", "-c", "RSA-SHA1"}, flags: 0x29e7f03},
 	{name: "pc", server: []string{"-P"}, pc: true, flags: 0x87f13},
 	{name: "iff", server: []string{"-T", "-I"}, scheme: "iff", flags: 0x87f23},
 	{name: "iff2048", server: []string{"-T", "-I", "-b", "2048", "--pkcs8"}, scheme: "iff", flags: 0x87f23},
@@ -276,7 +278,8 @@ func reconfigure(t *testing.T, client, server *Host) {
 	if _, err := strconv.Atoi(key[0]); err != nil {
 		t.Fatal(err)
 	}
-	for _, order := range []string{"unpeer " + server.IPv4.String(), fmt.Sprintf("server %s autokey iburst minpoll 3 maxpoll 3", server.Name)} {
+	for _, order := range []string{"unpeer " + server.IPv4.String(), fmt.Sprintf("server %s autokey iburst minpoll 3 maxpoll 3",
+		server.Name)} {
 		out, err := client.Output(ctx, NTPQ, "-n", "-c", "keyid "+key[0], "-c", "passwd "+key[2], "-c", ":config "+order, "127.0.0.1")
 		if err != nil || !strings.Contains(out, "Config Succeeded") {
 			t.Fatalf("%s: %v %s", order, err, out)

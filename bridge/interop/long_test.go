@@ -43,7 +43,8 @@ var broadcastAddress = netip.MustParseAddr("10.123.0.255")
 func hears(h *Host) {
 	h.t.Helper()
 	if err := h.Do(func() error {
-		return ip(fmt.Sprintf("addr del %[1]s/24 dev eth0\naddr add %[1]s/24 brd %[2]s dev eth0\nroute add 224.0.0.0/4 dev eth0\n", h.IPv4, broadcastAddress))
+		return ip(fmt.Sprintf("addr del %[1]s/24 dev eth0\naddr add %[1]s/24 brd %[2]s dev eth0\nroute add 224.0.0.0/4 dev eth0\n",
+			h.IPv4, broadcastAddress))
 	}); err != nil {
 		h.t.Fatal(err)
 	}

@@ -82,7 +82,8 @@ sources:
 		return f.line(name, "is a "+mode, func(s *sourceLine) bool { return s.Mode == mode && s.Reach != 0 && (s.good() || !good) })
 	}
 	Await(t, peeringLimit,
-		mode("peer", "peer", true), mode(six.IPv6.String(), "peer", true), mode("caster", "server", true), mode(caller.IPv4.String(), "peer", false),
+		mode("peer", "peer", true), mode(six.IPv6.String(), "peer", true), mode("caster", "server", true),
+		mode(caller.IPv4.String(), "peer", false),
 		f.auth("peer", "has its key", func(a *credential) bool { return a.Mode == "symmetric" && a.KeyID == 3 }),
 		f.auth(caller.IPv4.String(), "has its key", func(a *credential) bool { return a.Mode == "symmetric" && a.KeyID == 1 }),
 		f.holds("tracking", func(k *tracking) bool { return k.Leap == 0 && k.Stratum == 5 && math.Abs(k.SystemOffset) < 0.01 }),
@@ -98,7 +99,8 @@ func TestKissCodes(t *testing.T) {
 	n.Names()
 	chronyServer(good, Chronyd46)
 	limited.Write("drift", "0.000\n")
-	limited.Write("ntp.conf", localClock+"disable kernel\ndriftfile /mnt/drift\nrestrict 127.0.0.1\nrestrict default limited kod\ndiscard average 4 minimum 2\n")
+	limited.Write("ntp.conf",
+		localClock+"disable kernel\ndriftfile /mnt/drift\nrestrict 127.0.0.1\nrestrict default limited kod\ndiscard average 4 minimum 2\n")
 	limited.Start("ntpd", NTPD, "-n", "-g", "-c", "/mnt/ntp.conf")
 	// Over IPv4 alone: on [::] ntpd-rs sees mapped addresses, which no IPv4 filter
 	// of a list matches.
@@ -152,7 +154,8 @@ func (f *follower) asks(t *testing.T, server *Host, more int) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	Await(t, chaosLimit, counted("more requests", server, Chronyd46, func(now chronyCounts) bool { return now.Received >= c.Received+more }))
+	Await(t, chaosLimit, counted("more requests", server, Chronyd46,
+		func(now chronyCounts) bool { return now.Received >= c.Received+more }))
 }
 
 // statistic is a line of ntsbridge sourcestats --json.
@@ -193,7 +196,8 @@ func TestReloadGoesOn(t *testing.T) {
 	names := []string{server.IPv4.String(), "chrony"}
 	Await(t, chaosLimit, f.combined(names...)...)
 	w := f.watch(probe)
-	Await(t, chaosLimit, w.serves(ntp.LeapNone, 4), counted("requests", server, Chronyd46, func(c chronyCounts) bool { return c.Received >= 12 }))
+	Await(t, chaosLimit, w.serves(ntp.LeapNone, 4),
+		counted("requests", server, Chronyd46, func(c chronyCounts) bool { return c.Received >= 12 }))
 	before, err := f.statistics()
 	if err != nil {
 		t.Fatal(err)

@@ -87,7 +87,8 @@ func TestNtpqShowsTheServerAsNtpd(t *testing.T) {
 	if flags := got["flags"]; len(flags) != 2 || flags[0] != "0x80023" {
 		t.Errorf("flags %q, want 0x80023 twice", flags)
 	}
-	for _, name := range []string{"version", "processor", "system", "leap", "stratum", "precision", "rootdelay", "rootdisp", "refid", "reftime", "clock", "peer"} {
+	for _, name := range []string{"version", "processor", "system", "leap", "stratum", "precision", "rootdelay", "rootdisp", "refid",
+		"reftime", "clock", "peer"} {
 		if len(got[name]) != 1 || len(want[name]) != 1 {
 			t.Errorf("%s=%q of ntsbridge, %q of ntpd", name, got[name], want[name])
 		}

@@ -94,7 +94,8 @@ func TestNTSKeysOverRestarts(t *testing.T) {
 		filepath.Join(client.Dir, "ca.pem")))
 	f := startFollower(client, yaml)
 	once := func(least int) Condition {
-		return counted("one key establishment", server, Chronyd46, func(c chronyCounts) bool { return c.KE == 1 && c.Authenticated >= least })
+		return counted("one key establishment", server, Chronyd46,
+			func(c chronyCounts) bool { return c.KE == 1 && c.Authenticated >= least })
 	}
 	Await(t, chaosLimit, append(f.combined("chrony"), once(3))...)
 	f.Stop()
@@ -135,7 +136,8 @@ func TestNTSNegotiation(t *testing.T) {
 	}
 	ca.issue(old, expiredName, time.Now().Add(-time.Hour))
 	client.Write("ca.pem", ca.pem())
-	chronyServer(server, Chronyd46, "ntsserverkey /mnt/chrony.key", "ntsservercert /mnt/chrony.crt", "ntsntpserver "+relayHost.IPv4.String(),
+	chronyServer(server, Chronyd46, "ntsserverkey /mnt/chrony.key", "ntsservercert /mnt/chrony.crt",
+		"ntsntpserver "+relayHost.IPv4.String(),
 		"ntsserverkey /mnt/expired.key", "ntsservercert /mnt/expired.crt")
 	chronyServer(plain, Chronyd46, "ntsserverkey /mnt/plain.key", "ntsservercert /mnt/plain.crt")
 	relay := relayHost.Relay(server.IPv4)

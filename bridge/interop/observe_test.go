@@ -54,7 +54,8 @@ func TestObserve(t *testing.T) {
 	local.Start("chronyd", Chronyd46, "-d", "-x", "-u", "_chrony", "-f", "/mnt/chrony.conf")
 	follower.Write("chrony.conf", fmt.Sprintf("server %s iburst minpoll -1 maxpoll 0\npidfile /run/chronyd.pid\n", local.IPv4))
 	follower.Start("chronyd", Chronyd46, "-d", "-x", "-u", "root", "-f", "/mnt/chrony.conf")
-	lost.Write("chrony.conf", fmt.Sprintf("server %s\nbindcmdaddress 127.0.0.1\npidfile /run/chronyd.pid\n", netip.AddrFrom4([4]byte{10, 123, 0, 250})))
+	lost.Write("chrony.conf", fmt.Sprintf("server %s\nbindcmdaddress 127.0.0.1\npidfile /run/chronyd.pid\n",
+		netip.AddrFrom4([4]byte{10, 123, 0, 250})))
 	lost.Start("chronyd", Chronyd43, "-d", "-x", "-u", "root", "-f", "/mnt/chrony.conf")
 	ntpdClient(classic, local.IPv4.String(), "", "restrict 127.0.0.1\n")
 	ntpsecClient(sec, local.IPv4.String(), "")
@@ -93,10 +94,12 @@ func TestObserve(t *testing.T) {
 	}
 	alarm := expected{observe.Chronyd, ntp.LeapUnknown, 0, 0}
 	Await(t, 2*time.Minute,
-		check("chronyd's own clock, its own user, Unix socket", local, Chronyd46, socket, expected{observe.Chronyd, ntp.LeapNone, 5, localReference}),
+		check("chronyd's own clock, its own user, Unix socket", local, Chronyd46, socket,
+			expected{observe.Chronyd, ntp.LeapNone, 5, localReference}),
 		check("chronyd's own clock, UDP", local, Chronyd46, udp, expected{observe.Chronyd, ntp.LeapNone, 5, localReference}),
 		check("chronyd with a server, Unix socket", follower, Chronyd46, socket, expected{observe.Chronyd, ntp.LeapNone, 6, upstream}),
-		check("chronyd with a server, IPv6", follower, Chronyd46, observe.Config{Chrony: udp.Chrony[1:]}, expected{observe.Chronyd, ntp.LeapNone, 6, upstream}),
+		check("chronyd with a server, IPv6", follower, Chronyd46, observe.Config{Chrony: udp.Chrony[1:]},
+			expected{observe.Chronyd, ntp.LeapNone, 6, upstream}),
 		check("chronyd 4.3 without a server", lost, Chronyd43, udp, alarm),
 		check("ntpd with a server", classic, NTPD, mode6, expected{observe.NTPD, ntp.LeapNone, 6, upstream}),
 		check("ntpsec with a server", sec, NTPsecNTPD, mode6, expected{observe.NTPsec, ntp.LeapNone, 6, upstream}),

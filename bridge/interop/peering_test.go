@@ -118,7 +118,8 @@ func associated(h *Host, with string, hmode, pmodes string, flags uint32) Condit
 				return nil
 			}
 		}
-		return fmt.Errorf("no such association that is reached and authentic, peer mode %s, flags %#x: %s", pmodes, flags, strings.Join(seen, "\n"))
+		return fmt.Errorf("no such association that is reached and authentic, peer mode %s, flags %#x: %s", pmodes, flags,
+			strings.Join(seen, "\n"))
 	}}
 }
 
@@ -186,8 +187,9 @@ func TestBroadcasts(t *testing.T) {
 	ear, mear, mear6, deaf := n.Host("ear"), n.Host("mear"), n.Host("mear6"), n.Host("deaf")
 	n.Names()
 	withBroadcast(t, real, ear, mear)
-	startPeerNTPD(real, "1 2 3", localClock+"broadcast "+network4+" key 1 minpoll 3 maxpoll 3\nbroadcast "+group4+" key 1 minpoll 3 maxpoll 3\n"+
-		"broadcast "+group6+" key 1 minpoll 3 maxpoll 3\n")
+	startPeerNTPD(real, "1 2 3",
+		localClock+"broadcast "+network4+" key 1 minpoll 3 maxpoll 3\nbroadcast "+group4+" key 1 minpoll 3 maxpoll 3\n"+
+			"broadcast "+group6+" key 1 minpoll 3 maxpoll 3\n")
 	keyed := func(key int) string { return fmt.Sprintf("auth: symmetric\n    key: %d", key) }
 	startPeering(gate, 4, sourceYAML("real", "broadcast", keyed(1))+
 		broadcastYAML("destination: "+network4+", key: 3", "destination: "+group4+", key: 2, ttl: 5", `destination: "`+group6+`", key: 2`))
@@ -234,7 +236,8 @@ func TestAutokeyPeersAndBroadcasts(t *testing.T) {
 		keygen(h, "-p", serverPassword)
 	}
 	realEar.Write("autokey/ntpkey_iffpar_"+serverName, group)
-	startPeerNTPD(real, "1", localClock+"keysdir /mnt/autokey\ncrypto pw "+serverPassword+"\nbroadcast "+network4+" autokey minpoll 3 maxpoll 3\n")
+	startPeerNTPD(real, "1",
+		localClock+"keysdir /mnt/autokey\ncrypto pw "+serverPassword+"\nbroadcast "+network4+" autokey minpoll 3 maxpoll 3\n")
 	autokeyPeering(left, 4, sourceYAML("right", "peer", "auth: autokey")+broadcastYAML("destination: "+network4+", auth: autokey"))
 	autokeyPeering(right, 4, sourceYAML("left", "peer", "auth: autokey"))
 	autokeyPeering(ear, 4, sourceYAML("left", "broadcast", "auth: autokey"))

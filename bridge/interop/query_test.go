@@ -201,7 +201,8 @@ func TestQueryCauses(t *testing.T) {
 		caused("no NTP server", client, source.CauseUDPRefused, "", nts("via-refused")...),
 		caused("no common AEAD", client, source.CauseKEAEAD, "", nts("good", "--aead", "17")...),
 		caused("no NTS-KE", client, source.CauseTCPRefused, "", nts("classic")...),
-		caused("other authority", client, source.CauseUnknownAuthority, "interop", "--auth", "nts", "--ca", filepath.Join(client.Dir, "stranger.pem"), "good"),
+		caused("other authority", client, source.CauseUnknownAuthority, "interop", "--auth", "nts", "--ca",
+			filepath.Join(client.Dir, "stranger.pem"), "good"),
 		caused("other name", client, source.CauseCertificateName, `"good"`, nts("alias")...),
 		caused("TCP filtered", client, source.CauseTCPFiltered, "", nts("hole")...),
 		caused("UDP filtered", client, source.CauseUDPFiltered, "", "hole"),
@@ -241,7 +242,8 @@ func TestProbeRealServers(t *testing.T) {
 	for name, h := range hosts {
 		for _, size := range []int{76, 228, 1024} {
 			Await(t, clientLimit, Condition{fmt.Sprintf("%s, %d octets", name, size), func() error {
-				cfg := source.ProbeConfig{Server: netip.AddrPortFrom(h.IPv4, ntpPort), Size: size, Kind: ntp.KindSymmetric, Wait: 300 * time.Millisecond}
+				cfg := source.ProbeConfig{Server: netip.AddrPortFrom(h.IPv4, ntpPort), Size: size, Kind: ntp.KindSymmetric,
+					Wait: 300 * time.Millisecond}
 				var r source.ProbeResult
 				err := client.Do(func() error { r = source.Probe(context.Background(), cfg); return nil })
 				if err == nil && (!r.Plain || r.Passed != size) {

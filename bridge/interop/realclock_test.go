@@ -62,7 +62,9 @@ func (r *rig) again(offset time.Duration) {
 func (r *rig) chronyd() *Daemon {
 	chronyd := Chronyd46
 	chronyd.SetsClock = true
-	r.client.Write("chrony.conf", fmt.Sprintf("server %s iburst minpoll 4 maxpoll 4\nmakestep 1 3\nbindcmdaddress /mnt/chronyd.sock\npidfile /mnt/chronyd.pid\n", r.server.IPv4))
+	r.client.Write("chrony.conf",
+		fmt.Sprintf("server %s iburst minpoll 4 maxpoll 4\nmakestep 1 3\nbindcmdaddress /mnt/chronyd.sock\npidfile /mnt/chronyd.pid\n",
+			r.server.IPv4))
 	return r.client.Start("chronyd", chronyd, "-d", "-u", "root", "-f", r.client.Path(chronyd, "chrony.conf"))
 }
 
@@ -168,7 +170,8 @@ func TestRealClock(t *testing.T) {
 	}
 	var kernel unix.Timex
 	state, err := unix.Adjtimex(&kernel)
-	if err != nil || state == unix.TIME_ERROR || kernel.Status&(unix.STA_UNSYNC|unix.STA_PLL|unix.STA_FLL) != 0 || kernel.Maxerror > 100_000 {
+	if err != nil || state == unix.TIME_ERROR || kernel.Status&(unix.STA_UNSYNC|unix.STA_PLL|unix.STA_FLL) != 0 ||
+		kernel.Maxerror > 100_000 {
 		t.Errorf("the kernel says state %d, status %#x, maxerror %d us: %v", state, kernel.Status, kernel.Maxerror, err)
 	}
 	daemon.Stop()

@@ -82,7 +82,8 @@ func (r *Reference) answer(conn *net.UDPConn) {
 		sent := timebase.Read().Raw
 		answer := ntp.Header{Version: h.Version, Mode: ntp.ModeServer, Stratum: 1, Poll: h.Poll, Precision: -23,
 			ReferenceID: ntp.KissCode("TRUE"), Origin: h.Transmit,
-			Reference: unixStamp(r.Clock.At(sent) - 1e9), Receive: unixStamp(r.Clock.At(arrived + up)), Transmit: unixStamp(r.Clock.At(sent - down))}
+			Reference: unixStamp(r.Clock.At(sent) - 1e9), Receive: unixStamp(r.Clock.At(arrived + up)),
+			Transmit: unixStamp(r.Clock.At(sent - down))}
 		answer.Encode(p[:])
 		if _, err := conn.WriteToUDPAddrPort(p[:ntp.HeaderLen], from); err != nil {
 			return

@@ -102,7 +102,8 @@ func TestLongTrialAndBack(t *testing.T) {
 		if c.Count("autokey", "ntpd-cookie") == 0 {
 			return errors.New("no cookie of an ntpd was counted")
 		}
-		if log := b.daemon.Log(); !strings.Contains(log, "these clients were ntpd's") || !strings.Contains(log, hosts["ntpd-tc"].IPv4.String()) {
+		if log := b.daemon.Log(); !strings.Contains(log, "these clients were ntpd's") ||
+			!strings.Contains(log, hosts["ntpd-tc"].IPv4.String()) {
 			return errors.New("the log does not name them")
 		}
 		return nil
@@ -165,7 +166,8 @@ func TestKissesHeeded(t *testing.T) {
 		hosts[name] = s.Host(name)
 	}
 	s.Names()
-	s.Server.(*bridge).edit("keys:\n  files", "access: {default: {rate: few}}\nrate_limit: {limits: [{name: few, interval: 1m, burst: 2, leak: 0}]}\nkeys:\n  files")
+	s.Server.(*bridge).edit("keys:\n  files",
+		"access: {default: {rate: few}}\nrate_limit: {limits: [{name: few, interval: 1m, burst: 2, leak: 0}]}\nkeys:\n  files")
 	s.Start()
 	ntpdClient(hosts["ntpd"], serverName, "", "")
 	ntpsecClient(hosts["ntpsec"], serverName, "")

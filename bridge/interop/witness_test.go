@@ -112,7 +112,8 @@ func (w *witness) believe(f *follower) {
 	if math.Abs(k.SystemOffset) > k.distance() {
 		w.mu.Lock()
 		defer w.mu.Unlock()
-		w.wrong = append(w.wrong, fmt.Sprintf("the clock is right, and tracking says it is off by %v s with a root distance of %v s", k.SystemOffset, k.distance()))
+		w.wrong = append(w.wrong, fmt.Sprintf("the clock is right, and tracking says it is off by %v s with a root distance of %v s",
+			k.SystemOffset, k.distance()))
 	}
 }
 

@@ -187,7 +187,8 @@ func TestCheckGuessedName(t *testing.T) {
 	s.certificate("other", now.Add(60*day), true, "other.example")
 	r := s.check("nts:\n  listen: [\"127.0.0.1:65124\"]\n  certificates: [{cert: other.crt, key: other.key}]\n")
 	expect(t, r, "error, not served, warning")
-	expect(t, r, "note", "note: nts.names[0]: no certificate covers \"tick\"", "note: is self-signed", "note: nts.cookies.secret_file", "note: keys.generate")
+	expect(t, r, "note", "note: nts.names[0]: no certificate covers \"tick\"", "note: is self-signed", "note: nts.cookies.secret_file",
+		"note: keys.generate")
 }
 
 func TestCheckPermissions(t *testing.T) {
@@ -216,7 +217,8 @@ func TestCheckListen(t *testing.T) {
 	}
 	defer busy.Close()
 	r := s.check(fmt.Sprintf("nts: {listen: [\"%v\", \"198.51.100.99:65124\"]}\n", busy.Addr()))
-	expect(t, r, "error, not served, warning", "error: nts.listen[0]: tcp port 127.0.0.1:", "error: nts.listen[1]: no interface of this machine")
+	expect(t, r, "error, not served, warning", "error: nts.listen[0]: tcp port 127.0.0.1:",
+		"error: nts.listen[1]: no interface of this machine")
 }
 
 func TestCheckRules(t *testing.T) {

@@ -53,10 +53,12 @@ func (k *loader) discipline() {
 	if total := authenticated + others + clocks; total < c.MinSources {
 		k.find(NotServed, "clock.min_sources", "%d sources must agree and there are %d; lower it, or add sources", c.MinSources, total)
 	} else if total == 2 {
-		k.find(Warning, "sources", "of two sources that disagree nobody can tell the wrong one: then the clock follows neither; add a third, or four")
+		k.find(Warning, "sources",
+			"of two sources that disagree nobody can tell the wrong one: then the clock follows neither; add a third, or four")
 	}
 	if authenticated == 0 && clocks == 0 {
-		k.find(Warning, "sources", "no source is authenticated: whoever can forge packets can set the clock; use auth: nts or a symmetric key")
+		k.find(Warning, "sources",
+			"no source is authenticated: whoever can forge packets can set the clock; use auth: nts or a symmetric key")
 	}
 	if c.AuthSelect == "require" && authenticated == 0 && clocks == 0 {
 		k.find(NotServed, "clock.auth_select", "require needs an authenticated source, and there is none; add one, or write mix")

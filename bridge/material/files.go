@@ -45,13 +45,15 @@ func (k *loader) stat(path, name string) (os.FileInfo, bool) {
 	info, err := os.Stat(name)
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		k.find(NotServed, path, "%s is not there; correct the name (relative ones start at the directory of the configuration) or make the file", name)
+		k.find(NotServed, path,
+			"%s is not there; correct the name (relative ones start at the directory of the configuration) or make the file", name)
 	case err != nil:
 		k.find(NotServed, path, "%v", err)
 	case !info.Mode().IsRegular():
 		k.find(NotServed, path, "%s is not a file", name)
 	case unix.Access(name, unix.R_OK) != nil:
-		k.find(NotServed, path, "%s cannot be read by this user (%d); chown it to the daemon's user, or run the check as that one", name, os.Geteuid())
+		k.find(NotServed, path, "%s cannot be read by this user (%d); chown it to the daemon's user, or run the check as that one", name,
+			os.Geteuid())
 	default:
 		return info, true
 	}

@@ -31,7 +31,8 @@ func Load(cfg *config.Config, opt Options) *Set {
 func (k *loader) open() bool {
 	var err error
 	if k.config.StateDir == "" {
-		k.find(NoStart, "state_dir", "there is no home directory for the default, and a directory for everybody is not safe; write one, or use --state-dir")
+		k.find(NoStart, "state_dir",
+			"there is no home directory for the default, and a directory for everybody is not safe; write one, or use --state-dir")
 		return false
 	}
 	if k.Store, err = statedir.Open(k.config.StateDir, k.opt.Running); err != nil {

@@ -47,7 +47,8 @@ func (k *trial) followed(listen []config.Listen) {
 			continue
 		}
 		if now, err := netif.Addresses([]config.Listen{l}); err == nil && len(now) == 0 {
-			k.find(NotServed, fmt.Sprintf("server.listen[%d]", i), "%v: this host has no such address now; it is listened on when it comes", l)
+			k.find(NotServed, fmt.Sprintf("server.listen[%d]", i),
+				"%v: this host has no such address now; it is listened on when it comes", l)
 		}
 	}
 }
@@ -72,7 +73,8 @@ type trial struct {
 func (k *trial) directories() {
 	for _, d := range []struct{ path, name string }{{"state_dir", k.config.StateDir}, {"run_dir", k.config.RunDir}} {
 		if d.name == "" {
-			k.find(NoStart, d.path, "there is no home directory for the default, and a directory for everybody is not safe; write one, or use --%s",
+			k.find(NoStart, d.path,
+				"there is no home directory for the default, and a directory for everybody is not safe; write one, or use --%s",
 				strings.ReplaceAll(d.path, "_", "-"))
 			continue
 		}
@@ -95,7 +97,8 @@ func (k *trial) directories() {
 func (k *trial) socket() {
 	path := k.config.Control.Socket
 	if len(path) > maxSocketPath {
-		k.find(NoStart, "control.socket", "%s has %d octets, and a socket's path at most %d; choose a shorter run directory, or control.socket",
+		k.find(NoStart, "control.socket",
+			"%s has %d octets, and a socket's path at most %d; choose a shorter run directory, or control.socket",
 			path, len(path), maxSocketPath)
 		return
 	}
@@ -124,9 +127,11 @@ func (k *trial) listen(path, network string, addresses []netip.AddrPort) {
 		case errors.Is(err, syscall.EADDRINUSE) && k.running:
 			k.find(Note, at, "%s port %v is in use, by the running daemon most likely", network, a)
 		case errors.Is(err, syscall.EADDRINUSE):
-			k.find(NoStart, at, "%s port %v is in use by another program; stop it (ss -lnp shows which), or choose another address", network, a)
+			k.find(NoStart, at, "%s port %v is in use by another program; stop it (ss -lnp shows which), or choose another address",
+				network, a)
 		case errors.Is(err, syscall.EACCES):
-			k.find(NoStart, at, "this user (%d) may not open %s port %v; run as root, or with CAP_NET_BIND_SERVICE as the unit file does", os.Geteuid(), network, a)
+			k.find(NoStart, at, "this user (%d) may not open %s port %v; run as root, or with CAP_NET_BIND_SERVICE as the unit file does",
+				os.Geteuid(), network, a)
 		case errors.Is(err, syscall.EADDRNOTAVAIL):
 			k.find(NoStart, at, "no interface of this machine has the address of %v; see \"ip address\"", a)
 		default:

@@ -135,7 +135,8 @@ func (k *loader) selfMade() []nke.Files {
 	key, _, err := k.Store.Load(statedir.File{Path: f.Key, What: "private key of NTS", Mode: statedir.Secret, Make: nke.NewKey, Loss: loss})
 	var cert []byte
 	if err == nil {
-		cert, k.Made.Certificate, err = k.Store.Load(statedir.File{Path: f.Certificate, What: "certificate of NTS", Mode: statedir.Public, Loss: loss,
+		cert, k.Made.Certificate, err = k.Store.Load(statedir.File{Path: f.Certificate, What: "certificate of NTS", Mode: statedir.Public,
+			Loss: loss,
 			Make: func() ([]byte, error) { return nke.NewSelfSigned(key, selfSignedNames(k.config), k.opt.Now) }})
 	}
 	if err != nil {
@@ -145,7 +146,8 @@ func (k *loader) selfMade() []nke.Files {
 	texts := map[string][]byte{f.Key: key, f.Certificate: cert}
 	if k.certificate("nts.generate", f, func(path string) ([]byte, error) { return texts[path], nil }) == nil {
 		k.find(NotServed, "nts.generate", "the certificate made by an earlier start cannot be used: restore %s and %s from a backup, "+
-			"or delete both and their lines in %s to have new ones made, which every NTS client then needs", f.Certificate, f.Key, k.Store.Marker())
+			"or delete both and their lines in %s to have new ones made, which every NTS client then needs", f.Certificate, f.Key,
+			k.Store.Marker())
 	}
 	return []nke.Files{f}
 }

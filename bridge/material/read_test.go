@@ -50,7 +50,8 @@ func TestReadConfig(t *testing.T) {
 	if err := flags.Parse([]string{"--log-level=debug"}); err != nil {
 		t.Fatal(err)
 	}
-	in := Input{File: filepath.Join(dir, "c.yaml"), Flags: map[string]*pflag.Flag{"log.level": flags.Lookup("log-level"), "run_dir": flags.Lookup("run-dir")}}
+	in := Input{File: filepath.Join(dir, "c.yaml"), Flags: map[string]*pflag.Flag{"log.level": flags.Lookup("log-level"),
+		"run_dir": flags.Lookup("run-dir")}}
 	c, err := ReadConfig(in)
 	if err != nil {
 		t.Fatal(err)
@@ -80,12 +81,14 @@ func TestReadConfigErrors(t *testing.T) {
 	if !errors.As(err, &problems) || len(problems) != 3 {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"c.yaml:1: server.workers", "conf.d/a.yaml:2: bogus", "$NTSBRIDGE_SERVER_BATCH: server.batch: 5000 is out of range"} {
+	for _, want := range []string{"c.yaml:1: server.workers", "conf.d/a.yaml:2: bogus",
+		"$NTSBRIDGE_SERVER_BATCH: server.batch: 5000 is out of range"} {
 		if !strings.Contains(err.Error(), want) {
 			t.Errorf("%q is not in %v", want, err)
 		}
 	}
-	if _, err := ReadConfig(Input{File: filepath.Join(dir, "none")}); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "convert") {
+	if _, err := ReadConfig(Input{File: filepath.Join(dir, "none")}); !errors.Is(err, fs.ErrNotExist) ||
+		!strings.Contains(err.Error(), "convert") {
 		t.Errorf("a missing file: %v", err)
 	}
 	if err := os.Truncate(filepath.Join(dir, "c.yaml"), maxConfigLen+1); err != nil {

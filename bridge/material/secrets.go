@@ -34,7 +34,8 @@ func cookieSecret(store *statedir.Store, path string) (secret []byte, made bool,
 	secret, err = hex.DecodeString(strings.TrimSpace(string(text)))
 	if err != nil || len(secret) < secretLen {
 		return nil, false, fmt.Errorf("%s has %d octets and wants at least %d hex digits and nothing else; restore it from another gateway, "+
-			"or delete it and its line in %s: every NTS client then does one new key establishment", path, len(text), 2*secretLen, store.Marker())
+			"or delete it and its line in %s: every NTS client then does one new key establishment", path, len(text), 2*secretLen,
+			store.Marker())
 	}
 	return secret, made, nil
 }
@@ -68,7 +69,8 @@ func seeds(store *statedir.Store, path string) (seeds []autokey.Seed, err error)
 		seeds = append(seeds, autokey.Seed(binary.BigEndian.Uint32(b)))
 	}
 	if len(seeds) == 0 {
-		return nil, fmt.Errorf("%s is empty; restore it, or delete it and its line in %s, and restart all Autokey clients", path, store.Marker())
+		return nil, fmt.Errorf("%s is empty; restore it, or delete it and its line in %s, and restart all Autokey clients", path,
+			store.Marker())
 	}
 	return seeds, nil
 }

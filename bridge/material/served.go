@@ -39,8 +39,9 @@ func (k *loader) rule(path string, a *config.AccessRule, skip map[netip.Prefix]b
 		}
 	}
 	if a.Kiss != "none" {
-		k.find(Note, path+".kiss", "ntpd-rs and the like stop asking for good at a kiss code, until somebody restarts them, and OpenNTPD waits "+
-			"for an hour; write none while a client there may be wanted back")
+		k.find(Note, path+".kiss",
+			"ntpd-rs and the like stop asking for good at a kiss code, until somebody restarts them, and OpenNTPD waits "+
+				"for an hour; write none while a client there may be wanted back")
 	}
 	if a.Action == config.ActionDeny {
 		return

@@ -85,7 +85,8 @@ func (k *loader) groups(ident string) (digest autokey.Digest, groups []*keyfile.
 		}
 	}
 	if len(groups) == 0 {
-		return digest, nil, fmt.Errorf("keysdir %s has no group file ntpkey_{iff,gq,mv}par_%s; get it from the group's server", a.KeysDir, ident)
+		return digest, nil, fmt.Errorf("keysdir %s has no group file ntpkey_{iff,gq,mv}par_%s; get it from the group's server", a.KeysDir,
+			ident)
 	}
 	return digest, groups, nil
 }
@@ -110,7 +111,8 @@ func (k *loader) referenceClocks() {
 		path := fmt.Sprintf("reference_clocks[%d].device", i)
 		switch {
 		case c.Driver == config.DriverSOCK && len(c.Device) > maxSocketPath:
-			k.find(NotServed, path, "%s has %d octets, and a socket's path at most %d; choose a shorter one", c.Device, len(c.Device), maxSocketPath)
+			k.find(NotServed, path, "%s has %d octets, and a socket's path at most %d; choose a shorter one", c.Device, len(c.Device),
+				maxSocketPath)
 		case c.Driver != config.DriverPPS && c.Driver != config.DriverPHC:
 		default:
 			if _, err := os.Stat(c.Device); err != nil {

@@ -260,9 +260,11 @@ func problem(p pair, now time.Time) string {
 	leaf := p.cert.Leaf
 	switch {
 	case now.After(leaf.NotAfter):
-		return fmt.Sprintf("certificate %s expired on %s: clients refuse it, renew it", p.files.Certificate, leaf.NotAfter.Format(time.DateOnly))
+		return fmt.Sprintf("certificate %s expired on %s: clients refuse it, renew it", p.files.Certificate,
+			leaf.NotAfter.Format(time.DateOnly))
 	case now.Before(leaf.NotBefore):
-		return fmt.Sprintf("certificate %s is not valid before %s: check the clock", p.files.Certificate, leaf.NotBefore.Format(time.DateOnly))
+		return fmt.Sprintf("certificate %s is not valid before %s: check the clock", p.files.Certificate,
+			leaf.NotBefore.Format(time.DateOnly))
 	}
 	if info, err := os.Stat(p.files.Key); err == nil && info.Mode().Perm()&0o007 != 0 {
 		return fmt.Sprintf("private key %s can be read or written by everybody: chmod o= it", p.files.Key)

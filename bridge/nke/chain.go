@@ -48,9 +48,11 @@ func judge(chain []*x509.Certificate, now time.Time) []Complaint {
 func judgeDates(name string, c *x509.Certificate, now time.Time) []Complaint {
 	switch {
 	case now.After(c.NotAfter):
-		return []Complaint{{Text: fmt.Sprintf("%sexpired on %s; clients refuse it, renew it", name, c.NotAfter.UTC().Format(time.DateOnly)), Dated: true}}
+		return []Complaint{{Text: fmt.Sprintf("%sexpired on %s; clients refuse it, renew it", name,
+			c.NotAfter.UTC().Format(time.DateOnly)), Dated: true}}
 	case now.Before(c.NotBefore):
-		return []Complaint{{Text: fmt.Sprintf("%sis not valid before %s; wait, or set the clock right", name, c.NotBefore.UTC().Format(time.RFC3339)), Dated: true}}
+		return []Complaint{{Text: fmt.Sprintf("%sis not valid before %s; wait, or set the clock right", name,
+			c.NotBefore.UTC().Format(time.RFC3339)), Dated: true}}
 	}
 	return nil
 }
@@ -66,7 +68,8 @@ func judgeLeaf(leaf *x509.Certificate) (list []Complaint) {
 		if !selfSigned {
 			some += " and others"
 		}
-		list = append(list, Complaint{Some: true, Text: "it is the certificate of an authority, and " + some + " refuse one as a server's; have a server's certificate issued"})
+		list = append(list, Complaint{Some: true, Text: "it is the certificate of an authority, and " + some +
+			" refuse one as a server's; have a server's certificate issued"})
 	}
 	if key, ok := leaf.PublicKey.(*ecdsa.PublicKey); ok && key.Curve == elliptic.P521() {
 		list = append(list, Complaint{Some: true, Text: "its key is on P-521, which ntpd-rs and others do not know; use P-256"})
@@ -77,7 +80,8 @@ func judgeLeaf(leaf *x509.Certificate) (list []Complaint) {
 // judgeIssuer looks whether a certificate of the file issued the one before.
 func judgeIssuer(name string, child, c *x509.Certificate) []Complaint {
 	if !bytes.Equal(child.RawIssuer, c.RawSubject) {
-		return []Complaint{{Text: fmt.Sprintf("%sis not the issuer of the one before, which is %s; put the issuer there, or delete it", name, child.Issuer)}}
+		return []Complaint{{Text: fmt.Sprintf("%sis not the issuer of the one before, which is %s; put the issuer there, or delete it",
+			name, child.Issuer)}}
 	}
 	if c.BasicConstraintsValid && !c.IsCA || c.KeyUsage != 0 && c.KeyUsage&x509.KeyUsageCertSign == 0 {
 		return []Complaint{{Text: name + "may not issue certificates; clients refuse what it signed"}}

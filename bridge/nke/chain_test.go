@@ -35,8 +35,9 @@ func issue(t testing.TB, name string, by *issued, curve elliptic.Curve, change f
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name}, BasicConstraintsValid: true,
-		NotBefore: judged.AddDate(-1, 0, 0), NotAfter: judged.AddDate(1, 0, 0), KeyUsage: x509.KeyUsageDigitalSignature}
+	c := &x509.Certificate{SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: name},
+		BasicConstraintsValid: true,
+		NotBefore:             judged.AddDate(-1, 0, 0), NotAfter: judged.AddDate(1, 0, 0), KeyUsage: x509.KeyUsageDigitalSignature}
 	if strings.HasPrefix(name, "ca") {
 		c.IsCA, c.KeyUsage = true, x509.KeyUsageCertSign
 	} else {
@@ -119,8 +120,10 @@ func TestComplaints(t *testing.T) {
 		{"alone", leaf, leaf.pem(), "", false, false},
 		{"expired", gone, gone.pem() + mid.pem(), "expired on 2026-10-31", true, false},
 		{"intermediate expired", byOver, byOver.pem() + over.pem(), "certificate 2 of the file (CN=ca over) expired", true, false},
-		{"intermediate early", byEarly, byEarly.pem() + early.pem(), "certificate 2 of the file (CN=ca early) is not valid before", true, false},
-		{"second is not the issuer", leaf, leaf.pem() + root.pem(), "is not the issuer of the one before, which is CN=ca mid", false, false},
+		{"intermediate early", byEarly, byEarly.pem() + early.pem(), "certificate 2 of the file (CN=ca early) is not valid before", true,
+			false},
+		{"second is not the issuer", leaf, leaf.pem() + root.pem(), "is not the issuer of the one before, which is CN=ca mid", false,
+			false},
 		{"order of the others", leaf, leaf.pem() + root.pem() + mid.pem(), "is not the issuer", false, false},
 		{"issuer of another key", leaf, leaf.pem() + twin.pem(), "did not sign it", false, false},
 		{"issuer is none", byPlain, byPlain.pem() + plain.pem(), "may not issue certificates", false, false},
@@ -202,7 +205,9 @@ func TestForms(t *testing.T) {
 		{"key and certificate in one file", cert, key + cert, 1, ""},
 		{"wrong order", root.pem() + cert, key, 0, "wrong order: the key belongs to certificate 2"},
 		{"encrypted key", cert, "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n", 0, "is encrypted"},
-		{"old encrypted key", cert, "-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END EC PRIVATE KEY-----\n", 0, "is encrypted"},
+		{"old encrypted key", cert,
+			"-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END EC PRIVATE KEY-----\n", 0,
+			"is encrypted"},
 		{"first block cut off", cert[:100], key, 0, "cut off"},
 		{"key of another", cert, (&issued{key: other}).keyPEM(t), 0, "private key"},
 		{"nothing", "", "", 0, "failed to find"},

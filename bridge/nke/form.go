@@ -58,7 +58,8 @@ func parsePair(cert, key []byte) (c tls.Certificate, cut bool, err error) {
 		return c, cut, nil
 	}
 	if n := ownerOf(list, key); n > 0 {
-		return c, cut, fmt.Errorf("wrong order: the key belongs to certificate %d of the file; put that one first, then the one that issued it, and so on", n+1)
+		return c, cut, fmt.Errorf("wrong order: the key belongs to certificate %d of the file; put that one first, then the one that issued it, and so on",
+			n+1)
 	}
 	for _, b := range list {
 		if b.Type != "CERTIFICATE" {

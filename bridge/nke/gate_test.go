@@ -196,7 +196,8 @@ func TestGateBounds(t *testing.T) {
 				}
 			}
 			if g.connections() > l.Connections || unfinished != want || active != g.connections() || len(g.known) > l.Prefixes {
-				t.Fatalf("%d connections, %d unfinished of %d, %d active, %d known", g.connections(), unfinished, want, active, len(g.known))
+				t.Fatalf("%d connections, %d unfinished of %d, %d active, %d known", g.connections(), unfinished, want, active,
+					len(g.known))
 			}
 		}
 		for _, v := range inside {

@@ -503,7 +503,8 @@ func TestSelfSigned(t *testing.T) {
 		t.Fatal(err)
 	}
 	st := c.Status(now.AddDate(0, 0, 1))[0]
-	if strings.Join(st.Names, " ") != "nts.test 192.0.2.1 2001:db8::1" || st.Key != "ECDSA P-256" || st.DaysLeft < 3650 || st.Problem != "" {
+	if strings.Join(st.Names, " ") != "nts.test 192.0.2.1 2001:db8::1" || st.Key != "ECDSA P-256" || st.DaysLeft < 3650 ||
+		st.Problem != "" {
 		t.Errorf("%+v", st)
 	}
 	if st := c.Status(now.AddDate(11, 0, 0))[0]; st.DaysLeft >= 0 || !strings.Contains(st.Problem, "expired") {
@@ -538,7 +539,8 @@ func write(t *testing.T, template *x509.Certificate, pub, key any) nke.Files {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for path, b := range map[string]*pem.Block{f.Certificate: {Type: "CERTIFICATE", Bytes: der}, f.Key: {Type: "PRIVATE KEY", Bytes: pkcs8}} {
+	for path, b := range map[string]*pem.Block{f.Certificate: {Type: "CERTIFICATE", Bytes: der},
+		f.Key: {Type: "PRIVATE KEY", Bytes: pkcs8}} {
 		if err := os.WriteFile(path, pem.EncodeToMemory(b), 0o600); err != nil {
 			t.Fatal(err)
 		}

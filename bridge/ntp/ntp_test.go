@@ -140,7 +140,8 @@ func TestClassify(t *testing.T) {
 		{"SHA1 of an unknown low key", packet(4, mac(6, 20)), Layout{Kind: KindSymmetric, MAC: 48, KeyID: 6}},
 		{"high key of the table is not Autokey's", packet(4, mac(70000, 20)), Layout{Kind: KindSymmetric, MAC: 48, KeyID: 70000}},
 		{"high key outside the table is Autokey's", packet(4, mac(70001, 20)), Layout{Kind: KindAutokey, MAC: 48, KeyID: 70001}},
-		{"Autokey with a field of 8 octets", packet(3, mac(70001, 16), [2]int{0x0204, 8}), Layout{Kind: KindAutokey, MAC: 56, KeyID: 70001, Fields: 1}},
+		{"Autokey with a field of 8 octets", packet(3, mac(70001, 16), [2]int{0x0204, 8}),
+			Layout{Kind: KindAutokey, MAC: 56, KeyID: 70001, Fields: 1}},
 		{"key behind a field", packet(4, mac(5, 16), [2]int{0x7777, 16}), Layout{Kind: KindSymmetric, MAC: 64, KeyID: 5, Fields: 1}},
 		{"crypto-NAK", packet(4, mac(0, 0)), Layout{Kind: KindSymmetric, MAC: 48, Defect: ReasonCryptoNAK}},
 		{"key identifier alone", packet(4, mac(5, 0)), Layout{Kind: KindSymmetric, MAC: 48, KeyID: 5}},
@@ -155,7 +156,8 @@ func TestClassify(t *testing.T) {
 		{"field of length 0", packet(4, append([]byte{1, 4, 0, 0}, make([]byte, 28)...)), Layout{Defect: ReasonMalformed, MAC: 80}},
 		{"field of length 5", packet(4, append([]byte{1, 4, 0, 5}, make([]byte, 28)...)), Layout{Defect: ReasonMalformed, MAC: 80}},
 		{"field beyond the end", packet(4, append([]byte{1, 4, 0, 36}, make([]byte, 28)...)), Layout{Defect: ReasonMalformed, MAC: 80}},
-		{"field of length 4 leaves a MAC, as ntpd reads it", packet(4, append([]byte{2, 2, 0, 4}, make([]byte, 24)...)), Layout{Kind: KindSymmetric, MAC: 52, Fields: 1}},
+		{"field of length 4 leaves a MAC, as ntpd reads it", packet(4, append([]byte{2, 2, 0, 4}, make([]byte, 24)...)),
+			Layout{Kind: KindSymmetric, MAC: 52, Fields: 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got := Classify(c.packet, keys)
@@ -180,9 +182,11 @@ func b(r Reason) uint8 {
 }
 
 func TestClassifyNTSFields(t *testing.T) {
-	p := packet(4, nil, [2]int{0x0104, 36}, [2]int{0x0204, 104}, [2]int{0x0304, 104}, [2]int{0x0304, 104}, [2]int{0x0404, 40}, [2]int{0x0204, 28})
+	p := packet(4, nil, [2]int{0x0104, 36}, [2]int{0x0204, 104}, [2]int{0x0304, 104}, [2]int{0x0304, 104}, [2]int{0x0404, 40},
+		[2]int{0x0204, 28})
 	l := Classify(p, keyTable{})
-	if l.UniqueIdentifier != (Field{0x0104, 48, 36}) || l.Cookie != (Field{0x0204, 84, 104}) || l.Authenticator != (Field{0x0404, 396, 40}) {
+	if l.UniqueIdentifier != (Field{0x0104, 48, 36}) || l.Cookie != (Field{0x0204, 84, 104}) ||
+		l.Authenticator != (Field{0x0404, 396, 40}) {
 		t.Errorf("fields %+v", l)
 	}
 	if l.Cookies != 1 || l.Placeholders != 2 {

@@ -84,7 +84,8 @@ func TestFillServed(t *testing.T) {
 			c.state.FillServed(&h, at)
 			c.state.Fill(&plain, at)
 			if h.Leap != c.leap || h.Stratum != c.stratum || h.ReferenceID != c.id || h.Reference.Sub(plain.Reference) != c.moved {
-				t.Errorf("leap %d stratum %d id %#x, reference moved by %v", h.Leap, h.Stratum, h.ReferenceID, h.Reference.Sub(plain.Reference))
+				t.Errorf("leap %d stratum %d id %#x, reference moved by %v", h.Leap, h.Stratum, h.ReferenceID,
+					h.Reference.Sub(plain.Reference))
 			}
 			if plain.ReferenceID != 7 || plain.Reference != c.state.Reference {
 				t.Errorf("peers see the smear: %+v", plain)

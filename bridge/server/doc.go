@@ -6,7 +6,8 @@
 // address (SO_REUSEPORT). It drains its socket with system calls that never
 // block and go around the scheduler, works through the batch in two passes
 // (open: everything that needs no timestamp; finish: header, transmit
-// timestamp, seal), sends the batch, and waits in Go's poller. Configuration and clock reach it as immutable
+// timestamp, seal), sends the batch, and waits in Go's poller. Configuration
+// and clock reach it as immutable
 // snapshots behind atomic pointers; counters are the worker's own. Autokey
 // requests that need public-key work go to one slow lane with a bounded queue,
 // so that they cannot hold up the other kinds.

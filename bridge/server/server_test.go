@@ -18,7 +18,8 @@ func testState(t testing.TB, rules ...access.Rule) *State {
 	t.Helper()
 	if len(rules) == 0 {
 		for _, p := range []string{"0.0.0.0/0", "::/0"} {
-			rules = append(rules, access.Rule{Prefix: netip.MustParsePrefix(p), Action: access.Allow, Kinds: access.AllKinds, MinVersion: 1})
+			rules = append(rules, access.Rule{Prefix: netip.MustParsePrefix(p), Action: access.Allow, Kinds: access.AllKinds,
+				MinVersion: 1})
 		}
 	}
 	table, err := access.NewTable(rules)
@@ -125,7 +126,8 @@ func TestAnswersEveryVersion(t *testing.T) {
 				t.Errorf("%v version %d mode %d: answer %+v", a, q.version, q.mode, h)
 			}
 			if h.Receive < before || h.Transmit < h.Receive || after < h.Transmit {
-				t.Errorf("%v: timestamps out of order: sent %d, received %d, transmitted %d, back %d", a, before, h.Receive, h.Transmit, after)
+				t.Errorf("%v: timestamps out of order: sent %d, received %d, transmitted %d, back %d", a, before, h.Receive, h.Transmit,
+					after)
 			}
 		}
 	}
@@ -151,7 +153,8 @@ func TestSilence(t *testing.T) {
 		{"private mode", request(4, ntp.ModePrivate, 1), ntp.ReasonMode},
 		{"mode 0 in version 4", request(4, ntp.ModeReserved, 1), ntp.ReasonMode},
 		{"odd length", append(request(4, ntp.ModeClient, 1), 1), ntp.ReasonMalformed},
-		{"field beyond the end", append(request(4, ntp.ModeClient, 1), append([]byte{1, 4, 0, 200}, make([]byte, 28)...)...), ntp.ReasonMalformed},
+		{"field beyond the end", append(request(4, ntp.ModeClient, 1), append([]byte{1, 4, 0, 200}, make([]byte, 28)...)...),
+			ntp.ReasonMalformed},
 		{"crypto-NAK", nak, ntp.ReasonCryptoNAK},
 		{"longer than any request", append(request(4, ntp.ModeClient, 1), make([]byte, 3000)...), ntp.ReasonMalformed},
 	} {
@@ -207,7 +210,8 @@ func TestAccessRules(t *testing.T) {
 	rule := func(prefix string) access.Rule {
 		return access.Rule{Prefix: netip.MustParsePrefix(prefix), Action: access.Allow, Kinds: access.AllKinds, MinVersion: 1}
 	}
-	open, silent, kissed, signed, four := rule("127.0.0.0/8"), rule("127.0.1.0/24"), rule("127.0.2.0/24"), rule("127.0.3.0/24"), rule("127.0.4.0/24")
+	open, silent, kissed, signed, four := rule("127.0.0.0/8"), rule("127.0.1.0/24"), rule("127.0.2.0/24"), rule("127.0.3.0/24"),
+		rule("127.0.4.0/24")
 	silent.Action = access.Deny
 	kissed.Action, kissed.Kiss = access.Deny, access.KissDeny
 	signed.Kinds, signed.Kiss = access.KindsOf(ntp.KindNTS), access.KissRestrict
@@ -227,7 +231,8 @@ func TestAccessRules(t *testing.T) {
 	if from("127.0.1.5", 4) != nil {
 		t.Error("denied client got an answer")
 	}
-	if h := decode(t, from("127.0.2.5", 4)); h.Stratum != 0 || h.ReferenceID != ntp.KissCode("DENY") || h.Leap != ntp.LeapUnknown || h.Origin != 9 {
+	if h := decode(t, from("127.0.2.5", 4)); h.Stratum != 0 || h.ReferenceID != ntp.KissCode("DENY") || h.Leap != ntp.LeapUnknown ||
+		h.Origin != 9 {
 		t.Errorf("kiss code DENY: %+v", h)
 	}
 	if h := decode(t, from("127.0.3.5", 4)); h.Stratum != 0 || h.ReferenceID != ntp.KissCode("RSTR") {

@@ -162,7 +162,8 @@ func TestParseAncillary(t *testing.T) {
 	}
 	stamps := [3][2]int64{{1_790_000_000, 5}, {}, {7, 9}}
 	raw := (*[48]byte)(unsafe.Pointer(&stamps))[:]
-	extended := unix.SockExtendedErr{Errno: uint32(unix.ENOMSG), Origin: unix.SO_EE_ORIGIN_TIMESTAMPING, Info: unix.SCM_TSTAMP_SND, Data: 42}
+	extended := unix.SockExtendedErr{Errno: uint32(unix.ENOMSG), Origin: unix.SO_EE_ORIGIN_TIMESTAMPING, Info: unix.SCM_TSTAMP_SND,
+		Data: 42}
 	told := (*[16]byte)(unsafe.Pointer(&extended))[:]
 	for _, kind := range []int32{unix.SO_TIMESTAMPING_NEW, unix.SO_TIMESTAMPING} {
 		for _, level := range []int32{unix.IPPROTO_IP, unix.IPPROTO_IPV6} {

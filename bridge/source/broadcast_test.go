@@ -32,7 +32,8 @@ func newHeard(t *testing.T) *heard {
 		t.Fatal(err)
 	}
 	h.client, err = NewBroadcastClient(BroadcastClientConfig{
-		Server: netip.MustParseAddrPort("192.0.2.1:123"), Auth: SymmetricBroadcast{auth}, NoExchange: true, Delay: 4 * time.Millisecond, Clock: h.clock,
+		Server: netip.MustParseAddrPort("192.0.2.1:123"), Auth: SymmetricBroadcast{auth}, NoExchange: true, Delay: 4 * time.Millisecond,
+		Clock: h.clock,
 	})
 	if err != nil {
 		t.Fatal(err)

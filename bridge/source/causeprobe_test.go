@@ -48,7 +48,8 @@ func TestProbe(t *testing.T) {
 		{"up to 90", upTo(90), 1000, ntp.KindNTS, ProbeResult{Plain: true, Passed: 76, Lost: 92}, CauseSizeFilter, "up to 76"},
 		{"up to 467", upTo(467), 1000, ntp.KindNTS, ProbeResult{Plain: true, Passed: 228, Lost: 468}, CauseSizeFilter, "up to 228"},
 		{"with MAC", upTo(48), 68, ntp.KindSymmetric, ProbeResult{Plain: true, Passed: 48, Lost: 76}, CauseSizeFilter, "ours have 68"},
-		{"long answers lost", answer, 228, ntp.KindNTS, ProbeResult{Plain: true, Passed: 228, NAK: true}, CauseSizeFilter, "do not come back"},
+		{"long answers lost", answer, 228, ntp.KindNTS, ProbeResult{Plain: true, Passed: 228, NAK: true}, CauseSizeFilter,
+			"do not come back"},
 		{"no NTS", func(q []byte, h *ntp.Header) []byte {
 			if l := ntp.Classify(q, noKeys{}); l.Kind == ntp.KindNTS {
 				return nil
@@ -127,7 +128,8 @@ func TestProbeSecondAnswer(t *testing.T) {
 // frame.
 func TestProbeRequests(t *testing.T) {
 	for _, octets := range append(sizes[1:], 1232) {
-		if l := ntp.Classify(padded(octets), noKeys{}); len(padded(octets)) != octets || l.Defect != ntp.ReasonOK || l.Kind != ntp.KindNone {
+		if l := ntp.Classify(padded(octets), noKeys{}); len(padded(octets)) != octets || l.Defect != ntp.ReasonOK ||
+			l.Kind != ntp.KindNone {
 			t.Errorf("%d: %+v", octets, l)
 		}
 	}

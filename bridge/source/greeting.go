@@ -38,7 +38,8 @@ func (h *Hub) Greet(p Packet, auth Authenticator, clock Clock) error {
 	if age := now.Sub(heard.Origin); age >= 0 && age <= greetingAge && heard.Origin == h.greeting(heard.Origin, p.From.Addr()) {
 		return nil
 	}
-	ours := ntp.Header{Version: heard.Version, Mode: ntp.ModeSymmetricPassive, Poll: heard.Poll, Origin: heard.Transmit, Receive: p.Received}
+	ours := ntp.Header{Version: heard.Version, Mode: ntp.ModeSymmetricPassive, Poll: heard.Poll, Origin: heard.Transmit,
+		Receive: p.Received}
 	clock.State().Fill(&ours, now)
 	ours.Transmit = h.greeting(now, p.From.Addr())
 	var packet [maxPacket]byte

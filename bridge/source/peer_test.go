@@ -78,7 +78,8 @@ func newSide(t *testing.T, clock *fakeClock, mode ntp.Mode) *side {
 	}
 	s := &side{wire: new(wire), clock: clock}
 	s.Peer, err = NewPeer(PeerConfig{
-		Peer: netip.MustParseAddrPort("192.0.2.1:123"), Mode: mode, Auth: auth, Clock: clock, Port: s.wire, Polling: Polling{MinPoll: schedule.DefaultMinPoll, MaxPoll: schedule.DefaultMaxPoll},
+		Peer: netip.MustParseAddrPort("192.0.2.1:123"), Mode: mode, Auth: auth, Clock: clock, Port: s.wire,
+		Polling: Polling{MinPoll: schedule.DefaultMinPoll, MaxPoll: schedule.DefaultMaxPoll},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -116,7 +116,8 @@ func TestLost(t *testing.T) {
 func TestTemporaryFilesAreRemoved(t *testing.T) {
 	dir, elsewhere, n := t.TempDir(), t.TempDir(), 0
 	left := []string{filepath.Join(dir, ".nts.key.new-123"), filepath.Join(elsewhere, ".seed.new-9")}
-	kept := []string{filepath.Join(dir, ".hidden"), filepath.Join(dir, "a.new-1"), filepath.Join(dir, ".x.new-y"), filepath.Join(elsewhere, ".theirs.new-9")}
+	kept := []string{filepath.Join(dir, ".hidden"), filepath.Join(dir, "a.new-1"), filepath.Join(dir, ".x.new-y"),
+		filepath.Join(elsewhere, ".theirs.new-9")}
 	for _, path := range append(left, kept...) {
 		if err := os.WriteFile(path, []byte("secret"), 0o600); err != nil {
 			t.Fatal(err)

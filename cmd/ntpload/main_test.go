@@ -28,7 +28,8 @@ func TestRunAgainstEcho(t *testing.T) {
 			var out bytes.Buffer
 			root := newRoot()
 			root.SetOut(&out)
-			root.SetArgs([]string{"run", "--server", address, "--ready", "5s", "--time", "20ms", "--warmup", "5ms", "--sockets", "4", "--format", "json"})
+			root.SetArgs([]string{"run", "--server", address, "--ready", "5s", "--time", "20ms", "--warmup", "5ms", "--sockets", "4",
+				"--format", "json"})
 			if err := root.Execute(); err != nil {
 				t.Error(err)
 			}

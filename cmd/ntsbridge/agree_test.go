@@ -238,15 +238,19 @@ func TestCheckAndServeAgree(t *testing.T) {
 		{"nothing", "", nil, fine},
 		{"unknown option", "bogus: 1\n", nil, noStart},
 		{"key file missing", "keys: {files: [{path: none}], trusted: [all]}\n", nil, notServed},
-		{"key file rejected", "keys: {files: [{path: k, format: ntp}], trusted: [all]}\n", func(g *ground) { g.write("k", "x MD5 y\n") }, notServed},
+		{"key file rejected", "keys: {files: [{path: k, format: ntp}], trusted: [all]}\n", func(g *ground) { g.write("k", "x MD5 y\n") },
+			notServed},
 		{"key file a directory", "keys: {files: [{path: .}], trusted: [all]}\n", nil, notServed},
 		{"key of a source unknown", "sources: [{server: 127.0.0.1, auth: symmetric, key: 9}]\n", nil, notServed},
-		{"trusted certificates empty", "sources: [{server: 127.0.0.1, auth: nts, trusted_certificates: ca}]\n", func(g *ground) { g.write("ca", "") }, notServed},
+		{"trusted certificates empty", "sources: [{server: 127.0.0.1, auth: nts, trusted_certificates: ca}]\n",
+			func(g *ground) { g.write("ca", "") }, notServed},
 		{"trusted certificates missing", "sources: [{server: 127.0.0.1, auth: nts, trusted_certificates: ca}]\n", nil, notServed},
 		{"autokey source, empty keysdir", autokeySource, func(g *ground) { g.mkdir("crypto"); g.write("pw", "x\n") }, notServed},
 		{"autokey source, no keysdir", autokeySource, nil, notServed},
-		{"autokey on, empty keysdir", "autokey: {enabled: true, keysdir: crypto, host: tick}\n", func(g *ground) { g.mkdir("crypto") }, notServed},
-		{"autokey on, certificate of another year", "autokey: {enabled: true, keysdir: crypto, host: tick, password_file: pw}\n", (*ground).keySet, fine},
+		{"autokey on, empty keysdir", "autokey: {enabled: true, keysdir: crypto, host: tick}\n", func(g *ground) { g.mkdir("crypto") },
+			notServed},
+		{"autokey on, certificate of another year", "autokey: {enabled: true, keysdir: crypto, host: tick, password_file: pw}\n",
+			(*ground).keySet, fine},
 		{"autokey on, wrong password", "autokey: {enabled: true, keysdir: crypto, host: tick, password_file: pw}\n",
 			func(g *ground) { g.keySet(); g.write("pw", "wrong\n") }, notServed},
 		{"autokey seed broken", "autokey: {enabled: true, keysdir: crypto, host: tick, password_file: pw, seed_file: seed}\n",
@@ -286,7 +290,8 @@ func TestCheckAndServeAgree(t *testing.T) {
 			g.certificate("c2", "k2", now, now.AddDate(1, 0, 0))
 		}, notServed},
 		{"certificate missing", "nts: {names: [srv], certificates: [{cert: c, key: k}]}\n", nil, notServed},
-		{"certificate no PEM", "nts: {names: [srv], certificates: [{cert: c, key: k}]}\n", func(g *ground) { g.write("c", "x"); g.write("k", "x") }, notServed},
+		{"certificate no PEM", "nts: {names: [srv], certificates: [{cert: c, key: k}]}\n",
+			func(g *ground) { g.write("c", "x"); g.write("k", "x") }, notServed},
 		{"key file readable by all", "keys: {files: [{path: k}], trusted: [all]}\n", func(g *ground) {
 			g.write("k", "1 SHA1 0123456789abcdef0123456789abcdef01234567\n")
 			if err := os.Chmod(filepath.Join(g.dir, "k"), 0o644); err != nil {
@@ -311,11 +316,17 @@ func TestCheckAndServeAgree(t *testing.T) {
 			g.keySet()
 			g.write("state/files-made", filepath.Join(g.dir, "state", "autokey.seed")+"\n")
 		}, noStart},
-		{"cookie secret lost", "", func(g *ground) { g.write("state/files-made", filepath.Join(g.dir, "state", "cookies.secret")+"\n") }, noStart},
+		{"cookie secret lost", "", func(g *ground) { g.write("state/files-made", filepath.Join(g.dir, "state", "cookies.secret")+"\n") },
+			noStart},
 		{"port in use", "", func(g *ground) { g.env = append(g.env, "NTSBRIDGE_SERVER_LISTEN="+busyUDP(g.t)) }, noStart},
-		{"NTS-KE port in use", "", func(g *ground) { g.env = append(g.env, "NTSBRIDGE_NTS_LISTEN="+busyTCP(g.t).Addr().String()) }, noStart},
+		{"NTS-KE port in use", "", func(g *ground) { g.env = append(g.env, "NTSBRIDGE_NTS_LISTEN="+busyTCP(g.t).Addr().String()) },
+			noStart},
 		{"address of nobody", "", func(g *ground) { g.env = append(g.env, "NTSBRIDGE_SERVER_LISTEN=198.51.100.99:12345") }, noStart},
-		{"no capability for the port", "", func(g *ground) { g.uid = nobody; g.env = append(g.env, "NTSBRIDGE_SERVER_LISTEN=127.0.0.1:123") }, noStart},
+		{"no capability for the port", "", func(g *ground) {
+			g.uid = nobody
+			g.env = append(g.env,
+				"NTSBRIDGE_SERVER_LISTEN=127.0.0.1:123")
+		}, noStart},
 		{"state directory not writable", "", func(g *ground) { g.uid = nobody; g.mkdir("state") }, noStart},
 		{"state directory cannot be made", "", func(g *ground) {
 			g.uid = nobody
@@ -335,12 +346,15 @@ func TestCheckAndServeAgree(t *testing.T) {
 			}
 		}, noStart},
 		{"no home", "", func(g *ground) {
-			g.uid, g.env, g.args = nobody, []string{"HOME=", "XDG_STATE_HOME=", "XDG_RUNTIME_DIR=", "STATE_DIRECTORY=", "RUNTIME_DIRECTORY=", "NTSBRIDGE_STATE_DIR=", "NTSBRIDGE_RUN_DIR="}, nil
+			g.uid, g.env, g.args = nobody, []string{"HOME=", "XDG_STATE_HOME=", "XDG_RUNTIME_DIR=", "STATE_DIRECTORY=",
+				"RUNTIME_DIRECTORY=", "NTSBRIDGE_STATE_DIR=", "NTSBRIDGE_RUN_DIR="}, nil
 		}, noStart},
 		{"socket path too long", "", func(g *ground) { g.args = []string{"--run-dir", g.mkdir(strings.Repeat("long-", 25))} }, noStart},
 		{"control socket a file", "", func(g *ground) { g.write("run/control.sock", "") }, noStart},
-		{"discipline without CAP_SYS_TIME", "clock: {mode: discipline}\nsources: [{server: 127.0.0.1}]\n", func(g *ground) { g.uid = nobody }, noStart},
-		{"reference clocks of one refid", "reference_clocks: [{driver: sock, device: s1, refid: GPS}, {driver: sock, device: s2, refid: GPS}]\n", nil, noStart},
+		{"discipline without CAP_SYS_TIME", "clock: {mode: discipline}\nsources: [{server: 127.0.0.1}]\n",
+			func(g *ground) { g.uid = nobody }, noStart},
+		{"reference clocks of one refid",
+			"reference_clocks: [{driver: sock, device: s1, refid: GPS}, {driver: sock, device: s2, refid: GPS}]\n", nil, noStart},
 		{"name of a server that is none", "sources: [{server: \"[fd95::1]:4460\"}]\n", nil, fine},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -422,7 +436,8 @@ func (g *ground) agree(want grade) {
 	}
 	for _, f := range report.Findings {
 		// What check says is what the log says.
-		if (f.Grade == material.NotServed || f.Grade == material.NoStart) && f.Path != "" && started == (f.Grade == material.NotServed) && !strings.Contains(log, firstWords(f.Text)) {
+		if (f.Grade == material.NotServed || f.Grade == material.NoStart) && f.Path != "" && started == (f.Grade == material.NotServed) &&
+			!strings.Contains(log, firstWords(f.Text)) {
 			t.Errorf("%q is not in the log:\n%s", f.Text, log)
 		}
 	}

@@ -15,21 +15,30 @@ import (
 // newCommands are what can be told to the running daemon, by chronyc's words.
 func newCommands() []*cobra.Command {
 	return []*cobra.Command{
-		tell("online [SOURCE]", "Ask a source again, or all", "Let the running daemon ask a source again that was taken offline, or all of them.",
+		tell("online [SOURCE]", "Ask a source again, or all",
+			"Let the running daemon ask a source again that was taken offline, or all of them.",
 			cobra.MaximumNArgs(1), func(c *control.Command, args []string) error { c.Name = control.CommandOnline; return about(c, args) }),
 		tell("offline [SOURCE]", "Do not ask a source any more, or all",
 			"Make the running daemon not ask a source, or any, until it is online again or the daemon\nstarts anew. SOURCE is its name in the configuration, or its address.",
-			cobra.MaximumNArgs(1), func(c *control.Command, args []string) error { c.Name = control.CommandOffline; return about(c, args) }),
+			cobra.MaximumNArgs(1), func(c *control.Command, args []string) error {
+				c.Name = control.CommandOffline
+				return about(c,
+					args)
+			}),
 		tell("burst GOOD/MAX [SOURCE]", "Ask a source several times now, or all",
 			"Make the running daemon ask up to MAX times, 2 s apart, until GOOD samples came.",
 			cobra.RangeArgs(1, 2), burst),
-		tell("refresh", "Look up the names of sources again", "Let the running daemon look up the names of its sources, and leave addresses that they do not\nhave any more.",
+		tell("refresh", "Look up the names of sources again",
+			"Let the running daemon look up the names of its sources, and leave addresses that they do not\nhave any more.",
 			cobra.NoArgs, func(c *control.Command, _ []string) error { c.Name = control.CommandRefresh; return nil }),
-		tell("add SOURCE [OPTION=VALUE]...", "Add a source", "Add a source to the running daemon until its next reload or restart. The options are those of\nsources[] in the configuration, as in: ntsbridge add ntp.example.net iburst=true auth=nts",
+		tell("add SOURCE [OPTION=VALUE]...", "Add a source",
+			"Add a source to the running daemon until its next reload or restart. The options are those of\nsources[] in the configuration, as in: ntsbridge add ntp.example.net iburst=true auth=nts",
 			cobra.MinimumNArgs(1), add),
-		tell("delete SOURCE", "Delete a source", "Delete a source from the running daemon until its next reload or restart. SOURCE is its name in\nthe configuration.",
+		tell("delete SOURCE", "Delete a source",
+			"Delete a source from the running daemon until its next reload or restart. SOURCE is its name in\nthe configuration.",
 			cobra.ExactArgs(1), func(c *control.Command, args []string) error { c.Name = control.CommandDelete; return about(c, args) }),
-		tell("settime TIME", "Set the clock by hand", "Let the running daemon set the clock, while it follows no source. TIME is as in\n2006-01-02T15:04:05Z or, in local time, 2006-01-02 15:04:05.",
+		tell("settime TIME", "Set the clock by hand",
+			"Let the running daemon set the clock, while it follows no source. TIME is as in\n2006-01-02T15:04:05Z or, in local time, 2006-01-02 15:04:05.",
 			cobra.RangeArgs(1, 2), setTime),
 	}
 }

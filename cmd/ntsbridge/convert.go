@@ -81,23 +81,32 @@ dangerous or not understood.`,
 	flags.StringVar(&f.outDir, "out-dir", "", "write configurations and reports below `DIR`")
 	flags.StringVar(&f.report, "report", "", "write the report to `FILE`")
 	flags.StringVar(&f.reportFormat, "report-format", "text", "`FORMAT` of the report: text or json; of the summary of --out-dir also csv")
-	flags.StringVar(&f.root, "root", "", "`DIR` that is the host's root, for the files that the input names (default: what stands before /etc in its name)")
+	flags.StringVar(&f.root, "root", "",
+		"`DIR` that is the host's root, for the files that the input names (default: what stands before /etc in its name)")
 	flags.StringVar(&f.hostname, "hostname", "", "`NAME` of the host, for Autokey's files")
 	flags.StringVar(&f.keysDir, "keysdir", "", "`DIR` of Autokey's files that ntpd was compiled with")
-	flags.StringArrayVar(&f.addresses, "address", nil, "addresses of a host or network interface, `NAME=ADDRESS[,ADDRESS]`; may be repeated")
+	flags.StringArrayVar(&f.addresses, "address", nil,
+		"addresses of a host or network interface, `NAME=ADDRESS[,ADDRESS]`; may be repeated")
 	flags.StringVar(&f.ntsCert, "nts-cert", "", "serve NTS with the certificate in `FILE`")
 	flags.StringVar(&f.ntsKey, "nts-key", "", "and its key in `FILE`")
 	flags.BoolVar(&f.ntsSelfSigned, "nts-self-signed", false, "serve NTS with a certificate that is made on first start")
-	flags.StringVar(&f.takeoverUntil, "takeover-until", "", "accept cookies of the replaced ntpd until `DATE` (2006-01-02; default: 180 days from now)")
-	flags.BoolVar(&f.trial, "trial", false, "write autokey.seed: zero-compatible, with which the old ntpd can serve again without stranding a client")
-	flags.StringVar(&f.daemonOptions, "daemon-options", "", "command line that the daemon is started with, such as '-g' (default: looked for among the host's files) (`OPTIONS`)")
+	flags.StringVar(&f.takeoverUntil, "takeover-until", "",
+		"accept cookies of the replaced ntpd until `DATE` (2006-01-02; default: 180 days from now)")
+	flags.BoolVar(&f.trial, "trial", false,
+		"write autokey.seed: zero-compatible, with which the old ntpd can serve again without stranding a client")
+	flags.StringVar(&f.daemonOptions, "daemon-options", "",
+		"command line that the daemon is started with, such as '-g' (default: looked for among the host's files) (`OPTIONS`)")
 	flags.StringVar(&f.lost, "lost", "", "what counts where the old daemon lost a word of security: stop, running or intended (`WHAT`)")
-	flags.StringVar(&f.answers, "answers", "", "`FILE` with answers to questions, a line CODE = WHAT each, as --lost has them; the summary of --out-dir lists the codes")
-	flags.StringVar(&f.targetDir, "target-dir", "", "`DIR` in which the target will have the files with keys and passwords (default: where they are written)")
-	flags.StringVar(&f.clientFormat, "client-format", "", "write a client's configuration: "+strings.Join(convert.ClientFormats, ", ")+" (`FORMAT`)")
+	flags.StringVar(&f.answers, "answers", "",
+		"`FILE` with answers to questions, a line CODE = WHAT each, as --lost has them; the summary of --out-dir lists the codes")
+	flags.StringVar(&f.targetDir, "target-dir", "",
+		"`DIR` in which the target will have the files with keys and passwords (default: where they are written)")
+	flags.StringVar(&f.clientFormat, "client-format", "", "write a client's configuration: "+strings.Join(convert.ClientFormats,
+		", ")+" (`FORMAT`)")
 	flags.StringArrayVar(&f.gateways, "gateway", nil, "`NAME` of the server for clients; may be repeated")
 	flags.StringVar(&f.ca, "ca", "", "`FILE` with the certificates that clients trust")
-	flags.StringVar(&f.step, "step", "nts", "how clients authenticate: nts, key for a step in between, or mixed: key where there is one, else nts (`STEP`)")
+	flags.StringVar(&f.step, "step", "nts",
+		"how clients authenticate: nts, key for a step in between, or mixed: key where there is one, else nts (`STEP`)")
 	flags.BoolVar(&f.strict, "strict", false, "end with status 3 if anything is unsupported, dangerous or not understood")
 	flags.IntVar(&f.jobs, "jobs", 0, "`NUMBER` of conversions at the same time (default: one per processor)")
 	return cmd
@@ -221,7 +230,8 @@ func (f *convertFlags) options(output string) (convert.Options, error) {
 	}
 	opt.PasswordFile = secret + ".autokey-password"
 	if f.clientFormat != "" {
-		opt.Client = &convert.ClientOptions{Format: f.clientFormat, Gateways: f.gateways, CA: f.ca, Key: f.step == "key", Mixed: f.step == "mixed", KeyFile: secret + ".keys"}
+		opt.Client = &convert.ClientOptions{Format: f.clientFormat, Gateways: f.gateways, CA: f.ca, Key: f.step == "key",
+			Mixed: f.step == "mixed", KeyFile: secret + ".keys"}
 	}
 	if f.lost != "" || len(f.decided) > 0 {
 		opt.Decide = func(q account.Question) convert.Lost {
@@ -325,7 +335,8 @@ func (f *convertFlags) verdict(r *account.Report) error {
 }
 
 // lostWords are the answers to questions.
-var lostWords = map[string]convert.Lost{"": convert.LostStop, "stop": convert.LostStop, "running": convert.LostRunning, "intended": convert.LostIntended}
+var lostWords = map[string]convert.Lost{"": convert.LostStop, "stop": convert.LostStop, "running": convert.LostRunning,
+	"intended": convert.LostIntended}
 
 // readAnswers reads the file of --answers.
 func (f *convertFlags) readAnswers() error {

@@ -77,7 +77,8 @@ func (f *convertFlags) fleetVerdict(s *account.Summary) error {
 	case bad > 0:
 		return fmt.Errorf("%d of %d configurations are not converted", bad, s.Files)
 	case f.strict && s.Outcomes[account.Lossy] > 0:
-		return &statusError{exitFindings, fmt.Errorf("%d of %d configurations are converted with losses", s.Outcomes[account.Lossy], s.Files)}
+		return &statusError{exitFindings, fmt.Errorf("%d of %d configurations are converted with losses", s.Outcomes[account.Lossy],
+			s.Files)}
 	}
 	return nil
 }
@@ -122,7 +123,8 @@ func collect(args []string) ([]fleetItem, error) {
 	seen := make(map[string]string)
 	for _, item := range items {
 		if first, ok := seen[item.output]; ok {
-			return nil, usageError("%s and %s would be written to the same name: give a directory above both, or convert them one by one", first, item.input)
+			return nil, usageError("%s and %s would be written to the same name: give a directory above both, or convert them one by one",
+				first, item.input)
 		}
 		seen[item.output] = item.input
 	}
@@ -205,7 +207,8 @@ func (f *convertFlags) work(items []fleetItem, b *batch, take func(fleetResult))
 }
 
 // outputEnding is that of a configuration by client format.
-var outputEnding = map[string]string{"": ".yaml", "chrony": ".chrony.conf", "ntpsec": ".ntpsec.conf", "ntpd-rs": ".ntp.toml", "timesyncd": ".timesyncd.conf"}
+var outputEnding = map[string]string{"": ".yaml", "chrony": ".chrony.conf", "ntpsec": ".ntpsec.conf", "ntpd-rs": ".ntp.toml",
+	"timesyncd": ".timesyncd.conf"}
 
 // fleetItem converts one item and writes its files under temporary names.
 func (f *convertFlags) fleetItem(number int, item fleetItem, b *batch) fleetResult {

@@ -208,7 +208,8 @@ func explain(w io.Writer, path string, r *capture.Report) {
 }
 
 // printInventory prints the clients of an inventory as `clients` does.
-func printInventory(out io.Writer, v *inventory.Inventory, f *fleetreport.Filter, n *fleetreport.Names, format string, now time.Time) error {
+func printInventory(out io.Writer, v *inventory.Inventory, f *fleetreport.Filter, n *fleetreport.Names, format string,
+	now time.Time) error {
 	w, err := fleetreport.NewWriter(out, format, now)
 	if err != nil {
 		return err

@@ -176,7 +176,8 @@ func newStatusCommand() *cobra.Command {
 
 func newTrackingCommand() *cobra.Command {
 	cmd, f := newReportCommand("tracking", "Print how well the clock is known",
-		"Print what the running daemon knows of the clock, as chronyc's tracking: what it follows, how\nfar off the clock is, how fast it runs, and the bounds of its error.", trackingReport.run)
+		"Print what the running daemon knows of the clock, as chronyc's tracking: what it follows, how\nfar off the clock is, how fast it runs, and the bounds of its error.",
+		trackingReport.run)
 	cmd.Flags().BoolVarP(&f.options.Legend, "verbose", "v", false, "print what chronyc does not have, too")
 	return cmd
 }
@@ -200,14 +201,16 @@ func newSourcesCommand() *cobra.Command {
 
 func newSourceStatsCommand() *cobra.Command {
 	cmd, f := newReportCommand("sourcestats", "Print what was estimated from each source",
-		"Print what the running daemon estimated from each source alone, as chronyc's sourcestats.\nNR is always 0: it belongs to a method that is not used here.", sourceStatsReport.run)
+		"Print what the running daemon estimated from each source alone, as chronyc's sourcestats.\nNR is always 0: it belongs to a method that is not used here.",
+		sourceStatsReport.run)
 	addLegendFlag(cmd, f)
 	return cmd
 }
 
 func newAuthDataCommand() *cobra.Command {
 	cmd, f := newReportCommand("authdata", "Print how the sources are authenticated",
-		"Print how the sources of the running daemon are authenticated, as chronyc's authdata. Mode AK\nis Autokey: legacy-signed, which nobody should take for authenticated.", authDataReport.run)
+		"Print how the sources of the running daemon are authenticated, as chronyc's authdata. Mode AK\nis Autokey: legacy-signed, which nobody should take for authenticated.",
+		authDataReport.run)
 	addLegendFlag(cmd, f)
 	return cmd
 }

@@ -76,17 +76,21 @@ func daemonOf(ts *testscript.TestScript, neg bool, args []string) {
 
 func fullReports() control.Sources {
 	tracking := &control.Tracking{ReferenceID: 0xC0000201, ReferenceName: "ntp1.example.net", ReferenceAddress: "192.0.2.1", Stratum: 3,
-		ReferenceTime: time.Date(2026, 11, 22, 3, 4, 5, 0, time.UTC), SystemOffset: -6.523e-6, Frequency: 3.225, Skew: 0.129, UpdateInterval: 64.2, Poll: 6}
+		ReferenceTime: time.Date(2026, 11, 22, 3, 4, 5, 0, time.UTC), SystemOffset: -6.523e-6, Frequency: 3.225, Skew: 0.129,
+		UpdateInterval: 64.2, Poll: 6}
 	sources := []control.Source{
-		{Mode: control.ModeServer, State: control.StateSelected, Name: "ntp1.example.net", Address: "192.0.2.1", Stratum: 2, Poll: 6, Reach: 0o377, LastRx: 23, Offset: -12e-6, Measured: -923e-9, Error: 43e-3},
-		{Mode: control.ModePeer, State: control.StateFalseticker, Name: "a-very-long-name-of-a-server.example.net", Address: "2001:db8::7b", Stratum: 2, Poll: 6, Reach: 0o17, LastRx: 1202,
+		{Mode: control.ModeServer, State: control.StateSelected, Name: "ntp1.example.net", Address: "192.0.2.1", Stratum: 2, Poll: 6,
+			Reach: 0o377, LastRx: 23, Offset: -12e-6, Measured: -923e-9, Error: 43e-3},
+		{Mode: control.ModePeer, State: control.StateFalseticker, Name: "a-very-long-name-of-a-server.example.net",
+			Address: "2001:db8::7b", Stratum: 2, Poll: 6, Reach: 0o17, LastRx: 1202,
 			Offset: 1.2, Measured: 1.2, Error: 9e-3, Why: "disagrees with the majority"},
 	}
 	return control.Sources{
 		Tracking: func() *control.Tracking { return tracking },
 		Sources:  func() []control.Source { return sources },
 		SourceStats: func() []control.SourceStats {
-			return []control.SourceStats{{Name: "ntp1.example.net", Samples: 11, Span: 2760, Frequency: -0.001, Skew: 0.045, Offset: 1e-6, Deviation: 25e-6}}
+			return []control.SourceStats{{Name: "ntp1.example.net", Samples: 11, Span: 2760, Frequency: -0.001, Skew: 0.045, Offset: 1e-6,
+				Deviation: 25e-6}}
 		},
 		AuthData: func() []control.AuthData {
 			return []control.AuthData{{Name: "old.example.net", Mode: control.AuthAutokey, KeyLength: 32, Last: -1, LegacySigned: true}}

@@ -158,7 +158,8 @@ func (w *waitSync) print(try uint, done bool, t *control.Tracking, failed error)
 		}
 		err = json.NewEncoder(w.out).Encode(line)
 	case failed == nil:
-		_, err = fmt.Fprintf(w.out, "try: %d, refid: %v, correction: %.9f, skew: %.3f\n", try, t.ReferenceID, math.Abs(t.SystemOffset), t.Skew)
+		_, err = fmt.Fprintf(w.out, "try: %d, refid: %v, correction: %.9f, skew: %.3f\n", try, t.ReferenceID, math.Abs(t.SystemOffset),
+			t.Skew)
 	case errors.Is(failed, control.ErrNoAnswer):
 		_, err = fmt.Fprintf(w.errOut, "try: %d, %v\n", try, failed)
 	}

@@ -79,8 +79,10 @@ func TestMemoryIsBounded(t *testing.T) {
 		}
 	}
 	for name, n := range map[string]int{
-		"claim": cap(r.d.claim.candidates), "survivors": cap(r.d.claim.survivors), "candidates": cap(r.d.selection.candidates), "replay": cap(r.d.joint.replay),
-		"borders": cap(r.d.borders), "views": cap(r.d.views), "opinions": cap(r.d.joint.opinions), "leanings": cap(r.d.joint.leanings), "events": cap(r.d.events),
+		"claim": cap(r.d.claim.candidates), "survivors": cap(r.d.claim.survivors), "candidates": cap(r.d.selection.candidates),
+		"replay":  cap(r.d.joint.replay),
+		"borders": cap(r.d.borders), "views": cap(r.d.views), "opinions": cap(r.d.joint.opinions), "leanings": cap(r.d.joint.leanings),
+		"events": cap(r.d.events),
 	} {
 		if n > 2*maxEvents {
 			t.Errorf("%s holds %d", name, n)

@@ -6,7 +6,8 @@ import (
 )
 
 // A frequency that jumps after a quiet time is believed within some samples, the
-// poll interval becomes the shortest at once where a branch believed it, and what is saved has no branches.
+// poll interval becomes the shortest at once where a branch believed it, and
+// what is saved has no branches.
 func TestFrequencyJumpIsBelieved(t *testing.T) {
 	for _, by := range []float64{0.3e-6, -2e-6, 10e-6} {
 		r := newRig(t, DefaultConfig(), SourceConfig{MinPoll: 4, MaxPoll: 8})

@@ -35,11 +35,14 @@ func New(c Config) (*Discipline, error) {
 		return nil, err
 	}
 	d := &Discipline{config: c}
-	d.joint = jointFilter{bank: newJointBank(c.MaxDrift), config: &d.config, roster: &d.roster, journal: &d.journal, startYVar: startFrequency * startFrequency}
+	d.joint = jointFilter{bank: newJointBank(c.MaxDrift), config: &d.config, roster: &d.roster, journal: &d.journal,
+		startYVar: startFrequency * startFrequency}
 	d.polling = polling{config: &d.config, roster: &d.roster, joint: &d.joint}
-	d.selection = selection{config: &d.config, roster: &d.roster, polling: &d.polling, joint: &d.joint, gather: gathering, held: true, why: NobodyUsable}
+	d.selection = selection{config: &d.config, roster: &d.roster, polling: &d.polling, joint: &d.joint, gather: gathering, held: true,
+		why: NobodyUsable}
 	d.claim = claim{config: &d.config, joint: &d.joint}
-	d.controller = controller{config: &d.config, frame: &d.frame, roster: &d.roster, joint: &d.joint, polling: &d.polling, journal: &d.journal}
+	d.controller = controller{config: &d.config, frame: &d.frame, roster: &d.roster, joint: &d.joint, polling: &d.polling,
+		journal: &d.journal}
 	return d, nil
 }
 

@@ -134,7 +134,8 @@ func TestMixes(t *testing.T) {
 		modes = modes[:1]
 	}
 	for _, mode := range modes {
-		for _, n := range [][kinds]int{{4, 0, 0, 1}, {3, 1, 1, 1}, {4, 0, 3, 1}, {1, 1, 1, 1}, {0, 2, 1, 1}, {2, 0, 1, 2}, {1, 0, 0, 1}, {0, 0, 1, 1}} {
+		for _, n := range [][kinds]int{{4, 0, 0, 1}, {3, 1, 1, 1}, {4, 0, 3, 1}, {1, 1, 1, 1}, {0, 2, 1, 1}, {2, 0, 1, 2}, {1, 0, 0, 1},
+			{0, 0, 1, 1}} {
 			for _, lies := range [][kinds]float64{together, apart} {
 				for code := range 81 {
 					m := &mix{n: n, mode: mode, lies: lies}

@@ -75,7 +75,8 @@ func TestVerdictsAreNumbers(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	scale := func() float64 { return math.Exp(40 * (random.Float64() - 0.7)) }
 	for range 20000 {
-		s := &sample{half: scale(), noise: scale(), spread: scale(), observed: scale(), misled: scale(), short: [2]float64{scale(), scale()}}
+		s := &sample{half: scale(), noise: scale(), spread: scale(), observed: scale(), misled: scale(),
+			short: [2]float64{scale(), scale()}}
 		v, a := (random.Float64()-0.5)*scale(), scale()
 		for f := range families {
 			got := s.judge(f, v, a)

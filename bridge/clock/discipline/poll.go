@@ -98,7 +98,8 @@ func (p *polling) longest() float64 {
 	information := 0.0
 	for _, s := range p.roster.selected {
 		weights := s.own.familyWeights()
-		v := (weights[bounded]+weights[upward]+weights[downward])*boundedWorth*s.observed + weights[scaled]*scaledWorth*s.observed + (weights[spread]+weights[observed])*s.observed
+		v := (weights[bounded]+weights[upward]+weights[downward])*boundedWorth*s.observed + weights[scaled]*scaledWorth*s.observed +
+			(weights[spread]+weights[observed])*s.observed
 		information += 1 / (v + 1e-20)
 	}
 	return math.Cbrt(gain * gain * gain * gain / (information * math.Exp(p.wander)))

@@ -71,7 +71,8 @@ func TestAnySample(t *testing.T) {
 			x := Sample{
 				Source: SourceID(rapid.IntRange(0, 3).Draw(t, "source")),
 				T1:     Instant(raw - rapid.Int64Range(-1e6, 20e9).Draw(t, "round")), T4: Instant(raw),
-				T2: system + rapid.Int64().Draw(t, "offset")/(1<<rapid.IntRange(0, 60).Draw(t, "scale")), Stratum: uint8(rapid.IntRange(0, 17).Draw(t, "stratum")),
+				T2:        system + rapid.Int64().Draw(t, "offset")/(1<<rapid.IntRange(0, 60).Draw(t, "scale")),
+				Stratum:   uint8(rapid.IntRange(0, 17).Draw(t, "stratum")),
 				RootDelay: any64.Draw(t, "root delay"), RootDispersion: any64.Draw(t, "root dispersion"),
 				Leap: ntp.Leap(rapid.IntRange(0, 3).Draw(t, "leap")),
 			}

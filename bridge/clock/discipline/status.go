@@ -82,7 +82,8 @@ type Tracking struct {
 func (d *Discipline) Tracking(r Reading) Tracking {
 	t := Tracking{
 		Status: d.Status(r), LastOffset: d.joint.residual, RMSOffset: d.stats.rms, UpdateInterval: d.stats.interval,
-		Poll: d.poll, Updates: d.updates, Steps: d.steps, Foreign: d.foreign, Held: d.selection.held, Why: d.selection.why, Beyond: d.beyond,
+		Poll: d.poll, Updates: d.updates, Steps: d.steps, Foreign: d.foreign, Held: d.selection.held, Why: d.selection.why,
+		Beyond: d.beyond,
 	}
 	if !d.joint.started {
 		return t

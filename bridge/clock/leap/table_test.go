@@ -214,7 +214,8 @@ func TestMonth(t *testing.T) {
 
 func TestWarning(t *testing.T) {
 	table := parse(t, "/x/list", file(t, "leap-seconds.list"))
-	for now, want := range map[string]string{"2026-11-22": "", "2027-06-10": "expires on 2027-06-28", "2027-06-28": "expired on 2027-06-28"} {
+	for now, want := range map[string]string{"2026-11-22": "", "2027-06-10": "expires on 2027-06-28",
+		"2027-06-28": "expired on 2027-06-28"} {
 		got := table.Warning(date(now))
 		if (got == "") != (want == "") || !strings.Contains(got, want) || want != "" && !strings.Contains(got, "/x/list") {
 			t.Errorf("%s: %q", now, got)

@@ -159,7 +159,8 @@ func fromTracking(t *chrony.Tracking) (*State, error) {
 	dispersion, ok2 := duration(t.RootDispersion)
 	offset, ok3 := duration(math.Abs(t.CurrentCorrection))
 	if !ok1 || !ok2 || !ok3 {
-		return nil, fmt.Errorf("chronyd: root delay %v s, root dispersion %v s, offset %v s", t.RootDelay, t.RootDispersion, t.CurrentCorrection)
+		return nil, fmt.Errorf("chronyd: root delay %v s, root dispersion %v s, offset %v s", t.RootDelay, t.RootDispersion,
+			t.CurrentCorrection)
 	}
 	s := &State{Program: Chronyd, Leap: ntp.Leap(t.LeapStatus), Stratum: uint8(t.Stratum), ReferenceID: t.RefID,
 		RootDelay: delay, RootDispersion: dispersion + offset, Offset: offset}

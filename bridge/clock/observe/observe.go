@@ -26,7 +26,8 @@ type Config struct {
 // DefaultConfig asks whoever may be on this host, at the usual places.
 func DefaultConfig() Config {
 	loopback := func(port uint16) []netip.AddrPort {
-		return []netip.AddrPort{netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port), netip.AddrPortFrom(netip.IPv6Loopback(), port)}
+		return []netip.AddrPort{netip.AddrPortFrom(netip.AddrFrom4([4]byte{127, 0, 0, 1}), port),
+			netip.AddrPortFrom(netip.IPv6Loopback(), port)}
 	}
 	return Config{ChronySocket: "/run/chrony/chronyd.sock", Chrony: loopback(323), NTPD: loopback(123)}
 }

@@ -220,7 +220,8 @@ func TestLimits(t *testing.T) {
 }
 
 func TestConfig(t *testing.T) {
-	for _, c := range []Config{{MinPoll: -7}, {MaxPoll: 18}, {MinPoll: 6, MaxPoll: 5}, {BurstLen: -1}, {BurstInterval: -1}, {BurstGood: -1}} {
+	for _, c := range []Config{{MinPoll: -7}, {MaxPoll: 18}, {MinPoll: 6, MaxPoll: 5}, {BurstLen: -1}, {BurstInterval: -1},
+		{BurstGood: -1}} {
 		if _, err := New(c); err == nil {
 			t.Errorf("%+v: accepted", c)
 		}

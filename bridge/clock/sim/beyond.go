@@ -69,7 +69,8 @@ func Beyond() []Judged {
 	for _, x := range []struct {
 		name              string
 		frequency, offset float64
-	}{{"start-10s", 100e-6, -10}, {"start1s", 20e-6, 1}, {"start1001ms", -20e-6, -1.001}, {"start400ms", 20e-6, 0.4}, {"start-400ms", -200e-6, -0.4}, {"f-200ppm", -200e-6, 1e-3}, {"f450ppm", 450e-6, 1e-3}} {
+	}{{"start-10s", 100e-6, -10}, {"start1s", 20e-6, 1}, {"start1001ms", -20e-6, -1.001}, {"start400ms", 20e-6, 0.4},
+		{"start-400ms", -200e-6, -0.4}, {"f-200ppm", -200e-6, 1e-3}, {"f450ppm", 450e-6, 1e-3}} {
 		s := starting(x.name, x.frequency, x.offset)
 		add(s, Riccati(ofJitter(50e-6), 64, quiet), 0.8, 0)
 	}
@@ -84,7 +85,8 @@ func Beyond() []Judged {
 		name              string
 		amplitude, period float64
 		most              float64
-	}{{"sine600", 0.2e-6, 600, 40e-6}, {"sine1800", 0.5e-6, 1800, 40e-6}, {"sine7200", 1e-6, 7200, 40e-6}, {"sine43200", 3e-6, 43200, 40e-6}} {
+	}{{"sine600", 0.2e-6, 600, 40e-6}, {"sine1800", 0.5e-6, 1800, 40e-6}, {"sine7200", 1e-6, 7200, 40e-6},
+		{"sine43200", 3e-6, 43200, 40e-6}} {
 		s := usual(x.name, 6, 120000, 16000, symmetric(100e-6, 50e-6))
 		s.Oscillator.Wander = 1e-10
 		s.Oscillator.Trend = func(t float64) float64 { return x.amplitude * math.Sin(2*math.Pi*t/x.period) }
@@ -98,7 +100,8 @@ func Beyond() []Judged {
 	autoLAN := usual("auto-lan", 4, 160000, 32000, symmetric(100e-6, 50e-6))
 	autoLAN.MaxPoll = 10
 	add(autoLAN, 0, 20e-6, 0)
-	autoFour := usual("auto-wan4", 6, 160000, 32000, symmetric(10e-3, 1e-3), symmetric(12e-3, 1e-3), symmetric(15e-3, 1e-3), symmetric(20e-3, 1e-3))
+	autoFour := usual("auto-wan4", 6, 160000, 32000, symmetric(10e-3, 1e-3), symmetric(12e-3, 1e-3), symmetric(15e-3, 1e-3),
+		symmetric(20e-3, 1e-3))
 	autoFour.MaxPoll = 10
 	add(autoFour, 0, 120e-6, 0)
 	autoSine := sine()
@@ -118,7 +121,8 @@ func lopsided() *Scenario {
 
 // lopsided5 has two such of five.
 func lopsided5() *Scenario {
-	s := usual("asym5", 6, 80000, 32000, symmetric(10e-3, 1e-3), symmetric(10e-3, 1e-3), symmetric(10e-3, 1e-3), symmetric(10e-3, 1e-3), symmetric(10e-3, 1e-3))
+	s := usual("asym5", 6, 80000, 32000, symmetric(10e-3, 1e-3), symmetric(10e-3, 1e-3), symmetric(10e-3, 1e-3), symmetric(10e-3, 1e-3),
+		symmetric(10e-3, 1e-3))
 	s.Servers[1].Down.Base += 5e-3
 	s.Servers[2].Down.Base += 4e-3
 	return s
@@ -245,7 +249,8 @@ func stratum2() *Scenario {
 // serverChanged has one server of n whose clock is another one's, 1 ms away,
 // after half of the run.
 func serverChanged(name string, n int) *Scenario {
-	s := usual(name, 6, 80000, 16000, symmetric(2e-3, 100e-6), symmetric(3e-3, 100e-6), symmetric(4e-3, 100e-6), symmetric(3e-3, 100e-6), symmetric(3.5e-3, 100e-6))
+	s := usual(name, 6, 80000, 16000, symmetric(2e-3, 100e-6), symmetric(3e-3, 100e-6), symmetric(4e-3, 100e-6), symmetric(3e-3, 100e-6),
+		symmetric(3.5e-3, 100e-6))
 	s.Servers = s.Servers[:n]
 	s.Servers[0].Offset = func(t float64) float64 { return 1e-3 * step(t-40000) }
 	s.Windows = []Window{{"before", 30000, 40000}, {"after", 42000, 80000}}

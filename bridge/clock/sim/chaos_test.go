@@ -266,7 +266,8 @@ func TestChaos(t *testing.T) {
 		case !r.Synchronised && c.mustRecover():
 			t.Errorf("chaos %d: not synchronised at the end of %d s, calm since %d s", seed, c.Length, c.Calm)
 		case c.mustRecover() && c.timeTo(r, a.policy.MaxSlew) && late > 3*recoverable(c.Scenario):
-			t.Errorf("chaos %d: error %v at the end of %d s, calm since %d s; want %v", seed, late, c.Length, c.Calm, 3*recoverable(c.Scenario))
+			t.Errorf("chaos %d: error %v at the end of %d s, calm since %d s; want %v", seed, late, c.Length, c.Calm,
+				3*recoverable(c.Scenario))
 		default:
 			continue
 		}

@@ -76,7 +76,8 @@ func NoisyScenarios() []Noisy {
 // for them there are no anchors.
 func Hard() []*Scenario {
 	return []*Scenario{
-		square("square", 0.2e-6, 5), square("thermal", 5e-6, 4), ramp(), reroute("reroute1", 1), reroute("reroute3", 3), tails(), intermittent(),
+		square("square", 0.2e-6, 5), square("thermal", 5e-6, 4), ramp(), reroute("reroute1", 1), reroute("reroute3", 3), tails(),
+		intermittent(),
 		unequal(), subtle(), stubborn(), refclock(), jumpyServer(), wobbly(), daily(), slept(), meddled(), stalled(),
 		restless(), mixed(), pool(),
 	}
@@ -161,7 +162,8 @@ func unequal() *Scenario {
 
 // subtle has a wrong server whose error of 5 ms hides in its delay.
 func subtle() *Scenario {
-	s := usual("subtle", 6, 120000, 24000, symmetric(10e-3, 500e-6), symmetric(12e-3, 500e-6), symmetric(11e-3, 500e-6), symmetric(9e-3, 500e-6))
+	s := usual("subtle", 6, 120000, 24000, symmetric(10e-3, 500e-6), symmetric(12e-3, 500e-6), symmetric(11e-3, 500e-6),
+		symmetric(9e-3, 500e-6))
 	s.Servers[3].Offset = func(t float64) float64 {
 		if t > 50000 {
 			return 5e-3
@@ -173,7 +175,8 @@ func subtle() *Scenario {
 
 // stubborn has two liars of five that agree with each other, from the start.
 func stubborn() *Scenario {
-	s := usual("liars", 6, 80000, 16000, symmetric(5e-3, 500e-6), symmetric(6e-3, 500e-6), symmetric(7e-3, 500e-6), symmetric(1e-3, 100e-6), symmetric(1e-3, 100e-6))
+	s := usual("liars", 6, 80000, 16000, symmetric(5e-3, 500e-6), symmetric(6e-3, 500e-6), symmetric(7e-3, 500e-6),
+		symmetric(1e-3, 100e-6), symmetric(1e-3, 100e-6))
 	lie := func(float64) float64 { return -0.2 }
 	s.Servers[3].Offset, s.Servers[4].Offset = lie, lie
 	return s

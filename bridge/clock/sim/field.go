@@ -112,7 +112,8 @@ func farOscillators() []Fielded {
 	for _, x := range []struct {
 		name string
 		y    float64
-	}{{"f+490ppm", 490e-6}, {"f+530ppm", 530e-6}, {"f+600ppm", 600e-6}, {"f+1000ppm", 1000e-6}, {"f-800ppm", -800e-6}, {"f+1944ppm", 1944e-6}, {"f-5000ppm", -5000e-6}} {
+	}{{"f+490ppm", 490e-6}, {"f+530ppm", 530e-6}, {"f+600ppm", 600e-6}, {"f+1000ppm", 1000e-6}, {"f-800ppm", -800e-6},
+		{"f+1944ppm", 1944e-6}, {"f-5000ppm", -5000e-6}} {
 		s := three(x.name)
 		s.Length, s.Oscillator.Frequency = 30000, x.y
 		f := Fielded{Scenario: s, Chrony: 20e-6, Most: 10.4e-6, Honest: 1.5}
@@ -160,7 +161,8 @@ func standstills() []Fielded {
 	one.Lost = func(t float64) bool { return t >= 30000 && t < 33000 }
 	return []Fielded{
 		{Scenario: one, Chrony: 106e-3, Most: 31e-3},
-		{Scenario: event("backup3s", Event{At: 20000, Kind: Pause, Duration: 3}, Event{At: 40000, Kind: Pause, Duration: 3}), Event: 40003, Settle: 371, ChronyS: 371},
+		{Scenario: event("backup3s", Event{At: 20000, Kind: Pause, Duration: 3}, Event{At: 40000, Kind: Pause, Duration: 3}),
+			Event: 40003, Settle: 371, ChronyS: 371},
 		{Scenario: event("pause1s", Event{At: 20000, Kind: Pause, Duration: 1}), Event: 20001, Settle: 350},
 		{Scenario: alone, Event: 20000, Settle: 1300, ChronyS: 371}, // it may be the source that jumped
 		{Scenario: event("snapshot10m", Event{At: 20000, Kind: Pause, Duration: 600}), Event: 20600, Settle: 7372, ChronyS: 7372},

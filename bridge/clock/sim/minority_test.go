@@ -60,7 +60,8 @@ func TestMinorityMovesNothing(t *testing.T) {
 		poll := math.Exp2(float64(s.MaxPoll))
 		limit += 1e-4 + 5*s.Oscillator.Wander*math.Pow(poll, 1.5) + 1e-6*poll
 		if _, worst := rms(r.Error[s.WarmUp:]); worst > limit || r.Excess > 1 {
-			t.Errorf("seed %d, poll %d to %d: error %v, honest delays allow %v; %.2f times the bound", seed, s.MinPoll, s.MaxPoll, worst, limit, r.Excess)
+			t.Errorf("seed %d, poll %d to %d: error %v, honest delays allow %v; %.2f times the bound", seed, s.MinPoll, s.MaxPoll, worst,
+				limit, r.Excess)
 		}
 	}
 }

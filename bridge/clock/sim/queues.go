@@ -75,8 +75,10 @@ func oneSidedQueues() []Fielded {
 		flips("flip3", 3, 2561e-6, 282e-6),
 		{Scenario: wlan(), Chrony: 193e-6, Most: 55e-6, Honest: 1.5},
 		{Scenario: evening(), Chrony: 270e-6, Most: 123e-6, Honest: 1.5},
-		{Scenario: wan("twoway2", oneSided(10e-3, 10e-3, exponential(2e-3), exponential(1e-3))), Chrony: 292e-6, Most: 69.5e-6, Honest: 1.5},
-		{Scenario: wan("twoway4", oneSided(10e-3, 10e-3, exponential(4e-3), exponential(1e-3))), Chrony: 489e-6, Most: 91.5e-6, Honest: 1.5},
+		{Scenario: wan("twoway2", oneSided(10e-3, 10e-3, exponential(2e-3), exponential(1e-3))), Chrony: 292e-6, Most: 69.5e-6,
+			Honest: 1.5},
+		{Scenario: wan("twoway4", oneSided(10e-3, 10e-3, exponential(4e-3), exponential(1e-3))), Chrony: 489e-6, Most: 91.5e-6,
+			Honest: 1.5},
 	}
 }
 
@@ -100,7 +102,8 @@ func flips(name string, n int, chrony, most float64) Fielded {
 // wlan has three servers behind a radio that waits for others.
 func wlan() *Scenario {
 	server := func(base float64) Server {
-		return oneSided(base, base, sum(exponential(0.4e-3), sometimes(0.1, 0, uniform(10e-3))), sum(exponential(0.4e-3), sometimes(0.8, 0, exponential(5e-3))))
+		return oneSided(base, base, sum(exponential(0.4e-3), sometimes(0.1, 0, uniform(10e-3))),
+			sum(exponential(0.4e-3), sometimes(0.8, 0, exponential(5e-3))))
 	}
 	return usual("wlan", 6, 160000, 32000, server(5e-3), server(6e-3), server(8e-3))
 }

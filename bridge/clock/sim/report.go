@@ -67,7 +67,8 @@ const Header = "scenario        RMS us (lowest..highest)     max us  freq ppb   
 // Row is the result as a line, beside the anchors.
 func (r *Result) Row() string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%-14s %7.2f (%7.2f..%8.2f) %9.1f %9.1f", r.Scenario.Name, r.RMS*1e6, r.Lowest*1e6, r.Highest*1e6, r.Max*1e6, r.Frequency*1e9)
+	fmt.Fprintf(&b, "%-14s %7.2f (%7.2f..%8.2f) %9.1f %9.1f", r.Scenario.Name, r.RMS*1e6, r.Lowest*1e6, r.Highest*1e6, r.Max*1e6,
+		r.Frequency*1e9)
 	for _, c := range r.Converged {
 		if c == Never {
 			b.WriteString("      -")

@@ -56,7 +56,8 @@ func Run(s *Scenario, client Client, seed uint64) *Record {
 	w := &world{
 		scenario: s, client: client, events: s.Events,
 		clock: newClock(s.Oscillator, s.Offset, stream(seed, streamWander)),
-		polls: stream(seed, streamPolls), stamps: stream(seed, streamStamps), repeats: stream(seed, streamRepeat), tardy: stream(seed, streamTardy),
+		polls: stream(seed, streamPolls), stamps: stream(seed, streamStamps), repeats: stream(seed, streamRepeat),
+		tardy:  stream(seed, streamTardy),
 		second: second,
 	}
 	w.record.Error = make([]float64, 0, s.Length+1)

@@ -202,7 +202,8 @@ func adaptive(t *testing.T) {
 		r := measured(s, policy)
 		missed := r.Failures()
 		if r.RMS > target.RMS || r.Packets > target.Packets {
-			missed = append(missed, fmt.Sprintf("%.0f us with %.0f packets, target %.0f with %.0f", r.RMS*1e6, r.Packets, target.RMS*1e6, target.Packets))
+			missed = append(missed, fmt.Sprintf("%.0f us with %.0f packets, target %.0f with %.0f", r.RMS*1e6, r.Packets, target.RMS*1e6,
+				target.Packets))
 		}
 		fmt.Fprintf(os.Stdout, "growth %.2f: ", target.Growth)
 		report(t, &r, missed)

@@ -17,7 +17,9 @@ import (
 var arguments = func() map[string]string {
 	m := map[string]string{
 		"makestep": "di", "maxchange": "dii", "fallbackdrift": "ii", "smoothtime": "dd|s", "leapsectz": "s", "leapseclist": "s",
-		"log": "|*", "ratelimit": "|*", "ntsratelimit": "|*", "cmdratelimit": "|*", "driftfile": "s|si", "allow": "|ss", "deny": "|ss", "broadcast": "is|i", "initstepslew": "d|*", "mailonchange": "sd", "ntstrustedcerts": "s|s", "include": "s", "confdir": "s|*", "sourcedir": "s|*",
+		"log": "|*", "ratelimit": "|*", "ntsratelimit": "|*", "cmdratelimit": "|*", "driftfile": "s|si", "allow": "|ss", "deny": "|ss",
+		"broadcast": "is|i", "initstepslew": "d|*", "mailonchange": "sd", "ntstrustedcerts": "s|s", "include": "s", "confdir": "s|*",
+		"sourcedir":   "s|*",
 		"hwtimestamp": "s|*", "ntsaeads": "|iiiiiiii", "tempcomp": "sd|*",
 	}
 	for kinds, words := range map[string]string{

@@ -54,7 +54,8 @@ func (p *parser) file(name string, data []byte, by, byLine, depth int) {
 			s.Options = append(s.Options, syntax.Option{Kind: syntax.ValueString, Text: w})
 		}
 		if !Known(s.Word) {
-			p.result.Diagnostics = append(p.result.Diagnostics, syntax.Diagnostic{File: index, Line: i + 1, At: i + 1, Syntax: true, Text: "syntax error, unexpected " + spell.Show(list[0])})
+			p.result.Diagnostics = append(p.result.Diagnostics, syntax.Diagnostic{File: index, Line: i + 1, At: i + 1, Syntax: true,
+				Text: "syntax error, unexpected " + spell.Show(list[0])})
 			continue
 		}
 		p.result.Statements = append(p.result.Statements, s)

@@ -70,7 +70,8 @@ func (c *reader) access() {
 		c.Model.Limited = c.Model.Limited || rule.Service.Limited && !rule.Service.Kod
 	}
 	if !served {
-		c.Report.Note(report.Folded, "client-only", "add allow lines, or access rules, for the clients", "chronyd serves nobody without allow: neither does the output")
+		c.Report.Note(report.Folded, "client-only", "add allow lines, or access rules, for the clients",
+			"chronyd serves nobody without allow: neither does the output")
 	}
 	if table, err := restrict.Table(rules, restrict.DefaultLimits()); err == nil {
 		c.Report.Access = restrict.Compare(l, table)
@@ -135,7 +136,9 @@ func (c *reader) limited() (f restrict.Set) {
 			f &^= restrict.FlagKod
 			if rate, _ := chronyconf.Number('i', s.Options[i+1].Text); rate != 0 {
 				f |= restrict.FlagKod
-				c.Record(s).Note(report.Approximated, "ratelimit-kod", "", "kod %g: kiss codes go to each client once in an interval and second at most, and not to every %g. refused request", rate, math.Exp2(rate))
+				c.Record(s).Note(report.Approximated, "ratelimit-kod", "",
+					"kod %g: kiss codes go to each client once in an interval and second at most, and not to every %g. refused request",
+					rate, math.Exp2(rate))
 			}
 		}
 	}
@@ -152,7 +155,8 @@ func (c *reader) listen(off bool) {
 	for _, s := range c.All("bindaddress") {
 		a, err := netip.ParseAddr(s.Argument())
 		if err != nil {
-			c.Record(s).Note(report.Dangerous, "bindaddress", "give an address", "%s is no address: everything is listened on", spell.Printable(s.Argument()))
+			c.Record(s).Note(report.Dangerous, "bindaddress", "give an address", "%s is no address: everything is listened on",
+				spell.Printable(s.Argument()))
 			continue
 		}
 		m.Listen.Addresses = append(m.Listen.Addresses, config.Listen{AddrPort: netip.AddrPortFrom(a, uint16(port))})

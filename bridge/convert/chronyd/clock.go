@@ -41,7 +41,8 @@ func (c *reader) value(word string, wanted int) (*syntax.Statement, []float64) {
 	}
 	list, ok := numbersOf(s, wanted)
 	if !ok {
-		c.Record(s).Note(report.Error, "chrony-value", "write the values that chrony.conf(5) names", "chronyd does not start: %s wants %d numbers", word, wanted)
+		c.Record(s).Note(report.Error, "chrony-value", "write the values that chrony.conf(5) names",
+			"chronyd does not start: %s wants %d numbers", word, wanted)
 		return nil, nil
 	}
 	return s, list
@@ -107,7 +108,8 @@ func (c *reader) steps() {
 	start := c.LastOf("initstepslew")
 	if s == nil && start != nil {
 		if t, ok := numbersOf(start, 1); ok {
-			c.Record(start).Note(report.Approximated, "initstepslew", "write makestep", "the first update may step, by all sources and not only by those named here")
+			c.Record(start).Note(report.Approximated, "initstepslew", "write makestep",
+				"the first update may step, by all sources and not only by those named here")
 			draft.Set(c.Draft, &step.Threshold, job.Seconds(t[0], 0, job.Longest), start)
 			draft.Set(c.Draft, &step.Updates, 1)
 			return
@@ -136,7 +138,8 @@ func (c *reader) steps() {
 	draft.Set(c.Draft, &step.Updates, 3, s)
 	draft.Set(c.Draft, &step.AnyTime, true, s)
 	draft.Set(c.Draft, &step.Stepout, 0, s)
-	c.Record(s).Note(report.Approximated, "makestep-always", "write a limit, such as 3", "after the start a step needs several samples, and two sources if there are three: a single one may be wrong")
+	c.Record(s).Note(report.Approximated, "makestep-always", "write a limit, such as 3",
+		"after the start a step needs several samples, and two sources if there are three: a single one may be wrong")
 }
 
 // change writes maxchange: without it, chronyd follows any offset.
@@ -148,7 +151,8 @@ func (c *reader) change() {
 		return
 	}
 	r := c.Record(s)
-	r.Note(report.Changed, "maxchange", "", "larger offsets are left alone, and the alarm is served; chronyd ignores some of them, and then exits")
+	r.Note(report.Changed, "maxchange", "",
+		"larger offsets are left alone, and the alarm is served; chronyd ignores some of them, and then exits")
 	if v[1] <= 0 {
 		draft.Set(c.Draft, &clock.Panic, job.Seconds(v[0], 1e-9, job.Longest), s)
 		return
@@ -156,7 +160,8 @@ func (c *reader) change() {
 	draft.Set(c.Draft, &clock.Panic, 0, s)
 	draft.Set(c.Draft, &clock.MaxChange, job.Seconds(v[0], 1e-9, job.Longest), s)
 	if v[1] > 1 {
-		r.Note(report.Approximated, "maxchange-start", "", "the limit counts from the first correction on, not from that number %g on", v[1])
+		r.Note(report.Approximated, "maxchange-start", "", "the limit counts from the first correction on, not from that number %g on",
+			v[1])
 	}
 }
 
@@ -190,7 +195,8 @@ func (c *reader) leapFile(s *syntax.Statement, name string) {
 		// The root that was given has no such files at all.
 		draft.Set(c.Draft, &c.Clock().Leap.File, job.Absolute(name), s)
 	case c.Missing(name):
-		r.Note(report.Changed, "leapfile-missing", "install the file, or delete the line", "%s is not there, and is left out; leap seconds are those that the system or the sources know", name)
+		r.Note(report.Changed, "leapfile-missing", "install the file, or delete the line",
+			"%s is not there, and is left out; leap seconds are those that the system or the sources know", name)
 	default:
 		draft.Set(c.Draft, &c.Clock().Leap.File, job.Absolute(name), s)
 	}
@@ -227,7 +233,8 @@ func (c *reader) smear() {
 		r.Note(report.Approximated, "smear-ignore", "", "leapsecmode ignore with a smear becomes slew")
 	}
 	r.Note(report.Dangerous, "leap-smear", "change all servers of a client at once; never mix servers that smear differently",
-		"the smear is as long as chronyd's (%gs), but a cosine and no spline: during it, the two differ", job.Seconds(math.Round(length), 1, 48*3600).Seconds())
+		"the smear is as long as chronyd's (%gs), but a cosine and no spline: during it, the two differ",
+		job.Seconds(math.Round(length), 1, 48*3600).Seconds())
 }
 
 // local reads local.

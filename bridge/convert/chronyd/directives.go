@@ -30,33 +30,40 @@ var ChronyDirectives = map[string]disposition{
 
 	"combinelimit": tuning, "corrtimeratio": tuning, "fallbackdrift": tuning, "maxdrift": {}, "maxjitter": tuning, "maxsamples": tuning,
 	"maxupdateskew": tuning, "minsamples": tuning, "reselectdist": tuning, "stratumweight": tuning, "clockprecision": tuning,
-	"maxstratum":      {report.Unsupported, "maxstratum", "sources are not refused for their stratum", "name only sources of the strata that are wanted"},
-	"minstratum":      {report.Unsupported, "minstratum", "sources are not refused for their stratum", "name only sources of the strata that are wanted"},
-	"tempcomp":        {report.Unsupported, "tempcomp", "the temperature is not made up for; the frequency is followed as it changes", ""},
-	"manual":          {report.Unsupported, "manual", "time is not set by hand", "set the clock before the start, or use local"},
-	"acquisitionport": {report.Changed, "acquisitionport", "each request leaves from a port of its own, which is safer", "let the firewall pass answers from port 123"},
-	"bindacqdevice":   {report.Unsupported, "bindacqdevice", "requests are not bound to a network interface", "give its address with bindacqaddress, or route them"},
-	"refresh":         {report.Folded, "refresh", "names are looked up again by themselves", ""},
-	"ntsrefresh":      {report.Folded, "nts-refresh", "keys of NTS are made anew by themselves", ""},
+	"maxstratum": {report.Unsupported, "maxstratum", "sources are not refused for their stratum",
+		"name only sources of the strata that are wanted"},
+	"minstratum": {report.Unsupported, "minstratum", "sources are not refused for their stratum",
+		"name only sources of the strata that are wanted"},
+	"tempcomp": {report.Unsupported, "tempcomp", "the temperature is not made up for; the frequency is followed as it changes", ""},
+	"manual":   {report.Unsupported, "manual", "time is not set by hand", "set the clock before the start, or use local"},
+	"acquisitionport": {report.Changed, "acquisitionport", "each request leaves from a port of its own, which is safer",
+		"let the firewall pass answers from port 123"},
+	"bindacqdevice": {report.Unsupported, "bindacqdevice", "requests are not bound to a network interface",
+		"give its address with bindacqaddress, or route them"},
+	"refresh":    {report.Folded, "refresh", "names are looked up again by themselves", ""},
+	"ntsrefresh": {report.Folded, "nts-refresh", "keys of NTS are made anew by themselves", ""},
 
 	"rtcautotrim": clockDevice, "rtcdevice": clockDevice, "rtcfile": clockDevice, "rtconutc": clockDevice, "hwclockfile": clockDevice,
 	"rtcsync": {report.Folded, "rtcsync", "the kernel sets the hardware clock while the clock is synchronised", ""},
 	"dumpdir": dump, "dumponexit": dump,
-	"bindcmdaddress": command, "bindcmddevice": command, "cmdallow": command, "cmddeny": command, "cmdport": command, "cmdratelimit": command,
-	"commandkey": command, "generatecommandkey": command, "opencommands": command,
-	"binddevice":     {report.Dangerous, "binddevice", "the server is not bound to a network interface", "give its addresses with bindaddress, or bind the unit with a firewall"},
-	"hwtimestamp":    {},
-	"hwtstimeout":    {report.Obsolete, "hwtimestamp", "it goes with hwtimestamp", ""},
-	"ptpport":        {report.Unsupported, "ptp", "NTP over PTP is not offered", ""},
-	"ptpdomain":      {report.Unsupported, "ptp", "NTP over PTP is not offered", ""},
-	"ntpsigndsocket": {report.Unsupported, "mssntp", "signed answers to Windows domain members are not offered", "leave the domain's clients on chronyd for now"},
-	"ntsdumpdir":     {},
-	"ntscachedir":    ntsCache,
-	"ntsprocesses":   {report.Folded, "nts-processes", "NTS-KE runs in the same process on all processors", ""},
-	"ntsratelimit":   {report.Approximated, "nts-rate", "nts.limits has limits of its own", "check nts.limits"},
-	"noclientlog":    {report.Obsolete, "clientlog", "the list of clients cannot be abused here", ""},
-	"maxtxbuffers":   {report.Obsolete, "buffers", "there are no such buffers", ""},
-	"log":            {}, "logbanner": {}, "logdir": {},
+	"bindcmdaddress": command, "bindcmddevice": command, "cmdallow": command, "cmddeny": command, "cmdport": command,
+	"cmdratelimit": command,
+	"commandkey":   command, "generatecommandkey": command, "opencommands": command,
+	"binddevice": {report.Dangerous, "binddevice", "the server is not bound to a network interface",
+		"give its addresses with bindaddress, or bind the unit with a firewall"},
+	"hwtimestamp": {},
+	"hwtstimeout": {report.Obsolete, "hwtimestamp", "it goes with hwtimestamp", ""},
+	"ptpport":     {report.Unsupported, "ptp", "NTP over PTP is not offered", ""},
+	"ptpdomain":   {report.Unsupported, "ptp", "NTP over PTP is not offered", ""},
+	"ntpsigndsocket": {report.Unsupported, "mssntp", "signed answers to Windows domain members are not offered",
+		"leave the domain's clients on chronyd for now"},
+	"ntsdumpdir":   {},
+	"ntscachedir":  ntsCache,
+	"ntsprocesses": {report.Folded, "nts-processes", "NTS-KE runs in the same process on all processors", ""},
+	"ntsratelimit": {report.Approximated, "nts-rate", "nts.limits has limits of its own", "check nts.limits"},
+	"noclientlog":  {report.Obsolete, "clientlog", "the list of clients cannot be abused here", ""},
+	"maxtxbuffers": {report.Obsolete, "buffers", "there are no such buffers", ""},
+	"log":          {}, "logbanner": {}, "logdir": {},
 	"logchange":        {report.Obsolete, "log", "the program that steers the clock tells of jumps", ""},
 	"mailonchange":     {report.Unsupported, "mail", "no mail is sent", "watch ntsbridge tracking --json instead"},
 	"pidfile":          {report.Obsolete, "pidfile", "the service manager knows the process", ""},
@@ -68,7 +75,8 @@ var ChronyDirectives = map[string]disposition{
 }
 
 var (
-	tuning      = disposition{report.Approximated, "tuning", "the discipline works out by itself how sources are weighed and the clock is steered", ""}
+	tuning = disposition{report.Approximated, "tuning",
+		"the discipline works out by itself how sources are weighed and the clock is steered", ""}
 	clockDevice = disposition{report.Obsolete, "rtc", "the kernel keeps the hardware clock", ""}
 	dump        = disposition{report.Obsolete, "dumpdir", "measurements are not kept over a restart", ""}
 	ntsCache    = disposition{report.Folded, "nts-cache", "keys and cookies of sources are kept in state_dir over a restart", ""}
@@ -79,13 +87,16 @@ var (
 func (c *reader) syntax() {
 	c.Bad = make(map[*syntax.Statement]bool)
 	for _, s := range c.Parsed.Statements {
-		if i := slices.IndexFunc(s.Options, func(o syntax.Option) bool { return strings.HasPrefix(o.Text, "#") }); i >= 0 && s.Word != "log" {
-			c.Record(s).Note(report.Error, "chrony-comment", "put the comment on a line of its own", "chronyd takes # behind a directive for an argument, and does not start")
+		if i := slices.IndexFunc(s.Options, func(o syntax.Option) bool { return strings.HasPrefix(o.Text, "#") }); i >= 0 &&
+			s.Word != "log" {
+			c.Record(s).Note(report.Error, "chrony-comment", "put the comment on a line of its own",
+				"chronyd takes # behind a directive for an argument, and does not start")
 			s.Options = s.Options[:i]
 		}
 		problem := chronyconf.Problem(s)
 		if problem != "" {
-			c.Record(s).Note(report.Error, "chrony-value", "correct or delete the line", "chronyd does not start: %s; the line is left out", problem)
+			c.Record(s).Note(report.Error, "chrony-value", "correct or delete the line",
+				"chronyd does not start: %s; the line is left out", problem)
 		}
 		c.Bad[s] = problem != ""
 	}
@@ -121,7 +132,8 @@ func (c *reader) statements() {
 			clocks++
 		case "ntsdumpdir":
 			if len(c.All("ntsservercert")) > 0 {
-				c.apply(r, disposition{report.Changed, "nts-keys", "cookies of the old server are not known here: its NTS clients ask for new ones by themselves", ""})
+				c.apply(r, disposition{report.Changed, "nts-keys",
+					"cookies of the old server are not known here: its NTS clients ask for new ones by themselves", ""})
 				continue
 			}
 			c.apply(r, ntsCache)
@@ -130,7 +142,8 @@ func (c *reader) statements() {
 		case "hwtimestamp":
 			m.Hardware = true
 			r.Into("sources")
-			r.Note(report.Approximated, "hwtimestamp", "", "sources are measured with the network card's timestamps, where it has them; answers to clients have the kernel's")
+			r.Note(report.Approximated, "hwtimestamp", "",
+				"sources are measured with the network card's timestamps, where it has them; answers to clients have the kernel's")
 		case "bindacqaddress":
 			if _, err := netip.ParseAddr(s.Argument()); err != nil {
 				r.Note(report.Error, "bindacqaddress", "give an address", "%s is no address", spell.Printable(s.Argument()))
@@ -141,7 +154,8 @@ func (c *reader) statements() {
 			}
 			r.Raise(report.Folded)
 		case "broadcast":
-			c.apply(r, disposition{report.Dangerous, "broadcast", "chronyd's broadcasts have no authentication, and are not sent any more: clients that listen for them lose their time",
+			c.apply(r, disposition{report.Dangerous, "broadcast",
+				"chronyd's broadcasts have no authentication, and are not sent any more: clients that listen for them lose their time",
 				"give them server lines, or a broadcast with a key"})
 		case "include", "confdir", "sourcedir":
 			r.Note(report.Folded, "include", "", "what the files have is converted with their own lines")
@@ -169,7 +183,8 @@ func (c *reader) keys(s *syntax.Statement) {
 	}
 	m.KeyFile, m.KeyPath = s, job.Absolute(s.Argument())
 	if !strings.HasPrefix(s.Argument(), "/") {
-		c.Record(s).Note(report.Approximated, "relative-name", "write an absolute name", "the name is relative to the directory in which chronyd was started, taken to be /")
+		c.Record(s).Note(report.Approximated, "relative-name", "write an absolute name",
+			"the name is relative to the directory in which chronyd was started, taken to be /")
 	}
 	m.TrustSet = symkey.TrustAll
 	c.ReadKeys(c.Record(s))

@@ -34,7 +34,8 @@ func Read(work *job.Job) {
 
 // syntaxError tells of a word that chronyd does not know.
 func (c *reader) syntaxError(r *report.Record, _ syntax.Diagnostic) {
-	r.Note(report.Error, "unknown-directive", "delete or correct the line", "chronyd does not know this directive, and does not start with it")
+	r.Note(report.Error, "unknown-directive", "delete or correct the line",
+		"chronyd does not know this directive, and does not start with it")
 }
 
 // reader reads chrony.conf.

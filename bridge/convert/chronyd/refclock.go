@@ -24,7 +24,8 @@ var clockOptions = map[string]option{
 	"maxdispersion": {kind: 'd'}, "filter": {kind: 'i'}, "maxlockage": {kind: 'i'}, "width": {kind: 'd'},
 	"minsamples": {kind: 'i', note: weighing}, "maxsamples": {kind: 'i', note: weighing},
 	"maxunreach": {kind: 'i', note: sourceOptions["maxunreach"].note},
-	"local":      {kind: 'f', note: disposition{report.Unsupported, "refclock-local", "a reference clock does not stabilise the system clock without being followed", ""}},
+	"local": {kind: 'f', note: disposition{report.Unsupported, "refclock-local",
+		"a reference clock does not stabilise the system clock without being followed", ""}},
 }
 
 // refclockLine reads a reference clock. number is how many stand above.
@@ -69,7 +70,8 @@ func (c *reader) driver(src *job.Source, out *config.ReferenceClock, options []s
 	case "sock", "pps", "phc":
 		if out.Driver == "phc" && spell.PlainName(out.Device) && !strings.HasPrefix(out.Device, "/") {
 			src.Left = "the PTP clock of a network interface has to be named by its device"
-			r.Note(report.Unsupported, "refclock-phc-interface", "write the device: ethtool -T "+spell.Printable(out.Device)+" tells it", "%s", src.Left)
+			r.Note(report.Unsupported, "refclock-phc-interface", "write the device: ethtool -T "+spell.Printable(out.Device)+" tells it",
+				"%s", src.Left)
 			return
 		}
 		if !spell.PlainPath(out.Device) {
@@ -92,7 +94,8 @@ func (c *reader) driver(src *job.Source, out *config.ReferenceClock, options []s
 			out.Clear = true
 		case name == "perm" && out.Driver == "shm":
 			if v, err := strconv.ParseUint(value, 8, 32); err == nil && v&0o022 != 0 {
-				r.Note(report.Dangerous, "shm-public", "use a socket (driver sock)", "perm=%s opens the shared memory to other users, who can set this host's time", spell.Printable(value))
+				r.Note(report.Dangerous, "shm-public", "use a socket (driver sock)",
+					"perm=%s opens the shared memory to other users, who can set this host's time", spell.Printable(value))
 			} else {
 				r.Note(report.Folded, "shm-perm", "", "perm=%s is the program's that makes the segment", spell.Printable(value))
 			}
@@ -128,7 +131,8 @@ func (c *reader) clockWords(src *job.Source, out *config.ReferenceClock) bool {
 		}
 		if !ok {
 			src.Dead = fmt.Sprintf("it does not take %s", strings.TrimSpace(spell.Printable(word)+" "+spell.Printable(text)))
-			r.Note(report.Error, "chrony-option", "correct or delete the word", "chronyd does not start: %s; the line is left out", src.Dead)
+			r.Note(report.Error, "chrony-option", "correct or delete the word", "chronyd does not start: %s; the line is left out",
+				src.Dead)
 			return false
 		}
 		if o.note.Class != "" {
@@ -207,7 +211,8 @@ func (c *reader) locks() {
 	for _, src := range c.Model.Sources {
 		for i := range src.Clocks {
 			if names[src.Clocks[i].RefID] {
-				c.Record(src.Line).Note(report.Error, "refid", "give each clock a refid of its own", "chronyd does not start with two clocks named %s", src.Clocks[i].RefID)
+				c.Record(src.Line).Note(report.Error, "refid", "give each clock a refid of its own",
+					"chronyd does not start with two clocks named %s", src.Clocks[i].RefID)
 				src.Clocks[i].RefID = 0
 			}
 			names[src.Clocks[i].RefID] = true
@@ -217,7 +222,8 @@ func (c *reader) locks() {
 		for i := range src.Clocks {
 			out := &src.Clocks[i]
 			if out.Lock != 0 && (!names[out.Lock] || out.Lock == out.RefID) {
-				c.Record(src.Line).Note(report.Approximated, "refclock-lock", "write the refid of the clock that numbers the seconds", "there is no clock %s to lock to: the system clock numbers the seconds", out.Lock)
+				c.Record(src.Line).Note(report.Approximated, "refclock-lock", "write the refid of the clock that numbers the seconds",
+					"there is no clock %s to lock to: the system clock numbers the seconds", out.Lock)
 				out.Lock = 0
 			}
 		}

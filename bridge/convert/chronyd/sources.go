@@ -52,11 +52,14 @@ var sourceOptions = map[string]option{
 
 	"maxdelayquant": {'d', nil, weighing}, "mindelay": {'d', nil, weighing}, "filter": {'i', nil, weighing},
 	"minsamples": {'i', nil, weighing}, "maxsamples": {'i', nil, weighing}, "polltarget": {'i', nil, weighing},
-	"maxunreach":   {'i', nil, disposition{report.Approximated, "maxunreach", "a source that is not reached is followed as long as its error is small enough", ""}},
-	"offline":      {'f', nil, disposition{report.Changed, "offline", "the source is asked from the start on: there is no command to go online", ""}},
+	"maxunreach": {'i', nil, disposition{report.Approximated, "maxunreach",
+		"a source that is not reached is followed as long as its error is small enough", ""}},
+	"offline": {'f', nil, disposition{report.Changed, "offline",
+		"the source is asked from the start on: there is no command to go online", ""}},
 	"auto_offline": {'f', nil, disposition{report.Folded, "auto-offline", "a source that cannot be reached is asked again by itself", ""}},
-	"copy":         {'f', nil, disposition{report.Unsupported, "copy", "the server's stratum and identifier are not taken over: this host is one stratum below", ""}},
-	"extfield":     {'x', nil, disposition{report.Folded, "extfield", "the extension field is not sent", ""}},
+	"copy": {'f', nil, disposition{report.Unsupported, "copy",
+		"the server's stratum and identifier are not taken over: this host is one stratum below", ""}},
+	"extfield": {'x', nil, disposition{report.Folded, "extfield", "the extension field is not sent", ""}},
 }
 
 var weighing = disposition{report.Approximated, "weighing", "how samples are collected and weighed is worked out by itself", ""}
@@ -133,9 +136,11 @@ func (c *reader) words(s *syntax.Statement, known func(word string) (byte, func(
 // takes minpoll for both.
 func (c *reader) polls(src *job.Source) {
 	src.MaxPoll = max(src.MaxPoll, src.MinPoll)
-	low, high := min(max(src.MinPoll, job.LeastPoll), ntpconf.MaxPollExponent), min(max(src.MaxPoll, job.LeastPoll), ntpconf.MaxPollExponent)
+	low, high := min(max(src.MinPoll, job.LeastPoll), ntpconf.MaxPollExponent),
+		min(max(src.MaxPoll, job.LeastPoll), ntpconf.MaxPollExponent)
 	if low != src.MinPoll || high != src.MaxPoll {
-		c.Record(src.Line).Note(report.Approximated, "poll", "", "poll exponents are %d to %d: there are %d to %d", low, high, job.LeastPoll, ntpconf.MaxPollExponent)
+		c.Record(src.Line).Note(report.Approximated, "poll", "", "poll exponents are %d to %d: there are %d to %d", low, high,
+			job.LeastPoll, ntpconf.MaxPollExponent)
 		src.MinPoll, src.MaxPoll = low, high
 	}
 }
@@ -148,7 +153,8 @@ func (c *reader) auth(src *job.Source) {
 	}
 	if src.Kind == "peer" && src.Nts {
 		src.Dead = "NTS is not for peers"
-		r.Note(report.Error, "peer-nts", "write server", "chronyd does not use NTS with a peer; it is not used without authentication either")
+		r.Note(report.Error, "peer-nts", "write server",
+			"chronyd does not use NTS with a peer; it is not used without authentication either")
 		return
 	}
 	if src.Nts {
@@ -159,7 +165,8 @@ func (c *reader) auth(src *job.Source) {
 	if src.Key != 0 {
 		if ok, why := c.UsableKey(src.Key); !ok && (c.Model.KeyFile != nil || c.Opt.Client == nil) {
 			src.Dead = why
-			r.Note(report.Dangerous, "source-key", "correct the key", "chronyd cannot use this source: %s; it is not used without authentication either", why)
+			r.Note(report.Dangerous, "source-key", "correct the key",
+				"chronyd cannot use this source: %s; it is not used without authentication either", why)
 		}
 	}
 	if src.NtsPort != 0 {
@@ -215,7 +222,8 @@ func (c *reader) choice(src *job.Source) {
 		src.Version = 4
 	}
 	if src.Require && !src.Nts && src.Key == 0 && c.authSelect() == "require" {
-		r.Note(report.Folded, "require-without-auth", "delete the word", "authselectmode require never uses this source, and it cannot be required")
+		r.Note(report.Folded, "require-without-auth", "delete the word",
+			"authselectmode require never uses this source, and it cannot be required")
 		src.Require = false
 	}
 	for _, v := range []struct {
@@ -244,7 +252,8 @@ func (c *reader) choice(src *job.Source) {
 	src.Xleave, src.Presend = false, 0
 	if src.Key == 0 && src.Dead == "" {
 		src.Kind = "server"
-		r.Note(report.Dangerous, "peer", "give both a symmetric key; or, if the other host takes its time from this one, give it a server line",
+		r.Note(report.Dangerous, "peer",
+			"give both a symmetric key; or, if the other host takes its time from this one, give it a server line",
 			"a peer without authentication becomes a plain source here: the other host cannot take time by this association any more")
 	}
 }
@@ -276,7 +285,8 @@ func (c *reader) bind(src *job.Source) {
 			continue
 		case err != nil && src.Family == "":
 			src.Family = family
-			c.Record(s).Note(report.Approximated, "bindacqaddress", "", "sources that are named are asked over the family of this address only")
+			c.Record(s).Note(report.Approximated, "bindacqaddress", "",
+				"sources that are named are asked over the family of this address only")
 		}
 		src.Local = a
 		c.Record(s).Into("sources")

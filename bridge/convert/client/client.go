@@ -99,12 +99,14 @@ func (c *writer) clientRest() {
 			case "crypto", "keysdir", "automax", "revoke", "ident":
 				r.Note(report.Changed, "autokey-over", "", "this host has no Autokey any more")
 			case "broadcastclient", "multicastclient", "enable":
-				r.Note(report.Changed, "gateway", "", "the gateway %s takes the place of broadcasts", strings.Join(c.Opt.Client.Gateways, " "))
+				r.Note(report.Changed, "gateway", "", "the gateway %s takes the place of broadcasts",
+					strings.Join(c.Opt.Client.Gateways, " "))
 			case "tos", "tinker":
 				if !c.Lost(s, report.Approximated, job.NamedWords(s), "left at the default of "+c.Opt.Client.Format) {
 					r.Raise(report.Folded)
 				}
-			case "makestep", "maxchange", "maxslewrate", "maxdistance", "minsources", "maxclockerror", "leapsectz", "leapseclist", "leapsecmode",
+			case "makestep", "maxchange", "maxslewrate", "maxdistance", "minsources", "maxclockerror", "leapsectz", "leapseclist",
+				"leapsecmode",
 				"initstepslew", "hwtimestamp", "maxupdateskew", "corrtimeratio", "authselectmode", "local", "driftfile", "leapfile":
 				r.Note(report.Approximated, "client-default", "", "left at the default of %s", c.Opt.Client.Format)
 			case "manycastserver", "trap", "ntpsigndsocket", "phone":
@@ -142,10 +144,12 @@ func (c *writer) clientSources(m *clientModel) (authenticated bool) {
 		if (src.Key != 0 || src.Autokey) && with == "NTS" {
 			text = ", which is safer than what it was"
 		}
-		r.Note(report.Changed, "gateway", "", "the gateway %s takes its place, with %s%s", strings.Join(c.Opt.Client.Gateways, " "), with, text)
+		r.Note(report.Changed, "gateway", "", "the gateway %s takes its place, with %s%s", strings.Join(c.Opt.Client.Gateways, " "), with,
+			text)
 		r.Into("server")
 		if src.Kind == "broadcast" {
-			r.Note(report.Dangerous, "broadcast", "point them at the gateway", "this host sends no broadcasts any more: those who listen lose their time")
+			r.Note(report.Dangerous, "broadcast", "point them at the gateway",
+				"this host sends no broadcasts any more: those who listen lose their time")
 			continue
 		}
 		network++
@@ -175,7 +179,8 @@ func (c *writer) watchOnly() {
 	text := "every source has noselect: the clock followed none of them, and the gateway has noselect too"
 	class := report.Changed
 	if f := c.Opt.Client.Format; f == "ntpd-rs" || f == "timesyncd" {
-		class, text = report.Dangerous, fmt.Sprintf("every source has noselect: the clock followed none of them, and %s will follow the gateway", f)
+		class, text = report.Dangerous,
+			fmt.Sprintf("every source has noselect: the clock followed none of them, and %s will follow the gateway", f)
 	}
 	c.Report.Note(class, "noselect", "take noselect off the gateway's line if the clock should follow it", "%s", text)
 }
@@ -205,7 +210,8 @@ func (c *writer) clientKey(m *clientModel) bool {
 			}
 		}
 	}
-	c.Report.Note(report.Error, "no-key", "use NTS, or give the host's root directory with --root", "no source of this file has a symmetric key that can be used")
+	c.Report.Note(report.Error, "no-key", "use NTS, or give the host's root directory with --root",
+		"no source of this file has a symmetric key that can be used")
 	return false
 }
 
@@ -242,11 +248,13 @@ func (c *writer) clientOthers(m *clientModel) {
 		c.ofChrony(m)
 	}
 	if m.minsane > len(c.Opt.Client.Gateways) {
-		c.Report.Note(report.Approximated, "minsane", "name more gateways", "tos minsane %d is lowered to the number of gateways, %d", m.minsane, len(c.Opt.Client.Gateways))
+		c.Report.Note(report.Approximated, "minsane", "name more gateways", "tos minsane %d is lowered to the number of gateways, %d",
+			m.minsane, len(c.Opt.Client.Gateways))
 		m.minsane = len(c.Opt.Client.Gateways)
 	}
 	if m.noSteer != nil && c.Opt.Client.Format != "ntpsec" {
-		c.Record(m.noSteer).Note(report.Dangerous, "disable-ntp", "start it in the way that it has for this (chronyd -x)", "%s would steer the clock", c.Opt.Client.Format)
+		c.Record(m.noSteer).Note(report.Dangerous, "disable-ntp", "start it in the way that it has for this (chronyd -x)",
+			"%s would steer the clock", c.Opt.Client.Format)
 	}
 }
 
@@ -347,11 +355,13 @@ func (c *writer) chronyClient(m *clientModel) string {
 	}
 	c.chronyStep(t, m)
 	if m.leap != nil {
-		c.Record(m.leap).Note(report.Approximated, "leap-list", "uncomment the line where chronyd is new enough", "the leap second list is written as a comment: chronyd before 4.6 does not start with leapseclist")
+		c.Record(m.leap).Note(report.Approximated, "leap-list", "uncomment the line where chronyd is new enough",
+			"the leap second list is written as a comment: chronyd before 4.6 does not start with leapseclist")
 		t.put(job.One(m.leap), "leapseclist", "# leapseclist "+m.leapFile)
 	}
 	c.ownDrift("/var/lib/chrony/drift")
-	t.put(c.All("driftfile"), "driftfile", "driftfile /var/lib/chrony/drift", "rtcsync", "# This host serves nobody.", "port 0", "cmdport 0")
+	t.put(c.All("driftfile"), "driftfile", "driftfile /var/lib/chrony/drift", "rtcsync", "# This host serves nobody.", "port 0",
+		"cmdport 0")
 	c.servesNobody()
 	return t.String()
 }
@@ -360,7 +370,8 @@ func (c *writer) chronyClient(m *clientModel) string {
 func (c *writer) ownDrift(name string) {
 	for _, s := range c.All("driftfile") {
 		if s.Argument() != name {
-			c.Record(s).Note(report.Folded, "driftfile", "", "the frequency is measured anew, and kept in %s: the files of two daemons differ", name)
+			c.Record(s).Note(report.Folded, "driftfile", "",
+				"the frequency is measured anew, and kept in %s: the files of two daemons differ", name)
 		}
 	}
 }
@@ -368,7 +379,8 @@ func (c *writer) ownDrift(name string) {
 // servesNobody notes that a client does not answer others any more.
 func (c *writer) servesNobody() {
 	for _, s := range c.All("restrict") {
-		c.Record(s).Note(report.Changed, "serves-nobody", "point its clients at the gateway", "this host answers nobody any more, so that it needs no restrictions")
+		c.Record(s).Note(report.Changed, "serves-nobody", "point its clients at the gateway",
+			"this host answers nobody any more, so that it needs no restrictions")
 	}
 }
 

@@ -40,7 +40,8 @@ func (c *writer) ntpsecClient(m *clientModel) string {
 		if !c.keySecret(m.key, symkey.AppendNTPKeysLine) {
 			return ""
 		}
-		t.put(slices.Concat(job.One(c.Model.KeyFile), job.One(c.Model.Trust)), "keys", "keys "+c.Opt.Client.KeyFile, fmt.Sprintf("trustedkey %d", m.key.ID()))
+		t.put(slices.Concat(job.One(c.Model.KeyFile), job.One(c.Model.Trust)), "keys", "keys "+c.Opt.Client.KeyFile,
+			fmt.Sprintf("trustedkey %d", m.key.ID()))
 	}
 	c.putClocks(t, m, c.ntpsecRefclock)
 	// With one source, ntpd's defaults for many would never set the clock.
@@ -104,10 +105,12 @@ func (c *writer) rustClient(m *clientModel) string {
 	for _, src := range m.clocks {
 		r := c.Record(src.Line)
 		if src.Refclock.Driver != 22 || src.Dead != "" {
-			r.Note(report.Unsupported, "refclock", "let gpsd write to a socket, and add a source with mode sock", "ntpd-rs has no driver for it")
+			r.Note(report.Unsupported, "refclock", "let gpsd write to a socket, and add a source with mode sock",
+				"ntpd-rs has no driver for it")
 			continue
 		}
-		r.Note(report.Unsupported, "refclock-pps", "uncomment the lines, if ntpd-rs was built with pps", "PPS is written as a comment: ntpd-rs as Debian builds it does not start with it")
+		r.Note(report.Unsupported, "refclock-pps", "uncomment the lines, if ntpd-rs was built with pps",
+			"PPS is written as a comment: ntpd-rs as Debian builds it does not start with it")
 		for _, s := range src.Refclock.Lines {
 			c.Lost(s, report.Unsupported, job.NamedWords(s), "ntpd-rs has no counterpart")
 		}
@@ -116,7 +119,8 @@ func (c *writer) rustClient(m *clientModel) string {
 	}
 	low := min(max(m.minPoll, 4), 17)
 	high := min(max(m.maxPoll, low), 17)
-	t.put(nil, "", "[source-defaults]", fmt.Sprintf("poll-interval-limits = { min = %d, max = %d }", low, high), fmt.Sprintf("initial-poll-interval = %d", low))
+	t.put(nil, "", "[source-defaults]", fmt.Sprintf("poll-interval-limits = { min = %d, max = %d }", low, high),
+		fmt.Sprintf("initial-poll-interval = %d", low))
 	if low != m.minPoll || high != m.maxPoll {
 		c.Report.Note(report.Approximated, "poll", "", "poll exponents are %d to %d: ntpd-rs has 4 to 17", low, high)
 	}
@@ -156,9 +160,11 @@ func tomlFloat(v float64) string {
 // timesyncdClient writes a timesyncd.conf. That daemon authenticates nothing;
 // a client that had authentication does not lose it in silence.
 func (c *writer) timesyncdClient(m *clientModel, authenticated bool) string {
-	c.Report.Note(report.Dangerous, "no-authentication", "take chrony, ntpsec or ntpd-rs where time matters", "systemd-timesyncd has neither NTS nor keys: anybody on the path can set this client's time")
+	c.Report.Note(report.Dangerous, "no-authentication", "take chrony, ntpsec or ntpd-rs where time matters",
+		"systemd-timesyncd has neither NTS nor keys: anybody on the path can set this client's time")
 	if authenticated {
-		q := report.Question{File: c.Parsed.Files[0].Name, Line: m.was[0].Line, Text: spell.Show(c.Text(m.was[0])), Code: "lost-authentication",
+		q := report.Question{File: c.Parsed.Files[0].Name, Line: m.was[0].Line, Text: spell.Show(c.Text(m.was[0])),
+			Code:    "lost-authentication",
 			Written: "sources with authentication", Running: "systemd-timesyncd cannot authenticate",
 			Do: "take another daemon, or choose --lost running to go without authentication"}
 		if c.Opt.Decide == nil || c.Opt.Decide(q) != job.LostRunning {
@@ -175,7 +181,8 @@ func (c *writer) timesyncdClient(m *clientModel, authenticated bool) string {
 	}
 	t := c.newClientText("timesyncd.conf of systemd-timesyncd")
 	t.put(m.was, "NTP", "[Time]", "NTP="+strings.Join(names, " "), "FallbackNTP=",
-		fmt.Sprintf("PollIntervalMinSec=%d", 1<<min(max(m.minPoll, 4), 17)), fmt.Sprintf("PollIntervalMaxSec=%d", 1<<min(max(m.maxPoll, m.minPoll, 5), 17)))
+		fmt.Sprintf("PollIntervalMinSec=%d", 1<<min(max(m.minPoll, 4), 17)), fmt.Sprintf("PollIntervalMaxSec=%d",
+			1<<min(max(m.maxPoll, m.minPoll, 5), 17)))
 	c.servesNobody()
 	for _, s := range slices.Concat(c.All("driftfile"), job.One(m.leap)) {
 		c.Record(s).Note(report.Obsolete, "client", "", "systemd-timesyncd keeps that by itself")

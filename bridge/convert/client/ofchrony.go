@@ -62,11 +62,13 @@ func (c *writer) ofChrony(m *clientModel) {
 	}
 	if s, v, ok := c.number("makestep"); ok && v > 0 {
 		m.step, m.stepAt = s, v
-		c.Record(s).Note(report.Approximated, "makestep", "", "larger offsets are stepped, at the start and later; %s has no number of updates for it", c.Opt.Client.Format)
+		c.Record(s).Note(report.Approximated, "makestep", "",
+			"larger offsets are stepped, at the start and later; %s has no number of updates for it", c.Opt.Client.Format)
 	}
 	if s, v, ok := c.number("maxchange"); ok && v > 0 {
 		m.panicOff, m.panicAt = s, v
-		c.Record(s).Note(report.Approximated, "maxchange", "", "a larger offset ends %s; how many are left alone first has no counterpart", c.Opt.Client.Format)
+		c.Record(s).Note(report.Approximated, "maxchange", "",
+			"a larger offset ends %s; how many are left alone first has no counterpart", c.Opt.Client.Format)
 	}
 	if s, v, ok := c.number("maxdistance"); ok && v > 0 && c.Opt.Client.Format == "ntpsec" {
 		m.maxDistance, m.maxDistanceAt = s, v

@@ -77,7 +77,8 @@ func (l *clockLine) shmOf() (unit int, ok bool) {
 		if rc.Flags[1] == 1 && rc.Driver == job.NMEADriver || rc.Driver == job.GpsdDriver && rc.Unit >= 128 {
 			unit++ // the pulse
 		}
-		r.Note(report.Approximated, "refclock-gpsd", fmt.Sprintf("run gpsd -n for the receiver, and check with ntpshmmon that unit %d comes", unit),
+		r.Note(report.Approximated, "refclock-gpsd",
+			fmt.Sprintf("run gpsd -n for the receiver, and check with ntpshmmon that unit %d comes", unit),
 			"the receiver is read by gpsd, which passes its time on in shared memory, unit %d", unit)
 		return unit, true
 	}
@@ -133,7 +134,8 @@ func (c *writer) chronyRefclock(l *clockLine) string {
 	case shared:
 		device = fmt.Sprintf("refclock SHM %d", unit)
 		if rc.Time2 != 0 && rc.Driver == job.ShmDriver {
-			r.Note(report.Approximated, "shm-time2", "", "a reference clock that is off by more than time2 (%g s) is judged by selection", rc.Time2)
+			r.Note(report.Approximated, "shm-time2", "", "a reference clock that is off by more than time2 (%g s) is judged by selection",
+				rc.Time2)
 		}
 	case rc.Driver == job.PPSDriver:
 		device = "refclock PPS " + l.pulse()
@@ -240,8 +242,10 @@ func (c *writer) ntpsecOfChrony(l *clockLine) string {
 	l.word(clock.NoSelect, "noselect")
 	l.word(clock.Trust, "true")
 	standard := config.DefaultReferenceClock()
-	for word, lost := range map[string]bool{"lock": clock.Lock != 0, "delay": clock.Delay != standard.Delay, "precision": clock.Precision != standard.Precision,
-		"rate": clock.Rate != standard.Rate, "pps": clock.PPS, "tai": clock.TAI, "require": clock.Require, "dpoll": clock.DriverPoll != 0} {
+	for word, lost := range map[string]bool{"lock": clock.Lock != 0, "delay": clock.Delay != standard.Delay,
+		"precision": clock.Precision != standard.Precision,
+		"rate":      clock.Rate != standard.Rate, "pps": clock.PPS, "tai": clock.TAI, "require": clock.Require,
+		"dpoll": clock.DriverPoll != 0} {
 		if lost {
 			c.Lost(l.src.Line, report.Approximated, []string{word}, "ntpsec has no counterpart")
 		}

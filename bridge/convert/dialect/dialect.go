@@ -37,29 +37,36 @@ func Detect(data []byte) Guess {
 	}
 	switch {
 	case v.template != "":
-		return Guess{Class: report.Error, Code: "dialect", Why: fmt.Sprintf("this is a template, not a configuration: it has %s in line %d", v.template, v.templateLine),
-			Do: "render it first, or choose --from ntp if it is none"}
+		return Guess{Class: report.Error, Code: "dialect",
+			Why: fmt.Sprintf("this is a template, not a configuration: it has %s in line %d", v.template, v.templateLine),
+			Do:  "render it first, or choose --from ntp if it is none"}
 	case v.rust > 0 && v.ntp == 0:
-		return Guess{Class: report.Error, Code: "dialect", Why: "this is a configuration of ntpd-rs", Do: "give the ntp.conf or chrony.conf"}
+		return Guess{Class: report.Error, Code: "dialect", Why: "this is a configuration of ntpd-rs",
+			Do: "give the ntp.conf or chrony.conf"}
 	case v.timesyncd > 0 && v.ntp == 0:
-		return Guess{Class: report.Error, Code: "dialect", Why: "this is a configuration of systemd-timesyncd", Do: "give the ntp.conf or chrony.conf"}
+		return Guess{Class: report.Error, Code: "dialect", Why: "this is a configuration of systemd-timesyncd",
+			Do: "give the ntp.conf or chrony.conf"}
 	case v.openntpd > v.ntp:
-		return Guess{Class: report.Error, Code: "dialect", Why: "this is a configuration of OpenNTPD", Do: "give the ntp.conf or chrony.conf"}
+		return Guess{Class: report.Error, Code: "dialect", Why: "this is a configuration of OpenNTPD",
+			Do: "give the ntp.conf or chrony.conf"}
 	case v.ntp+v.chrony+v.common == 0 && v.junk > 0:
-		return Guess{Class: report.Error, Code: "dialect", Why: fmt.Sprintf("this is no configuration of time: none of its %d lines begins with a word of ntpd or chronyd", v.junk),
-			Do: "give the ntp.conf or chrony.conf, or choose --from ntp"}
+		return Guess{Class: report.Error, Code: "dialect",
+			Why: fmt.Sprintf("this is no configuration of time: none of its %d lines begins with a word of ntpd or chronyd", v.junk),
+			Do:  "give the ntp.conf or chrony.conf, or choose --from ntp"}
 	case v.ntp+v.chrony+v.common == 0:
 		return Guess{Class: report.Error, Code: "empty", Why: "there is no setting in it: that is no configuration to go by",
 			Do: "give the right file, or choose --from ntp for what ntpd does without one, which is to answer everybody"}
 	case v.chrony > 0 && v.chrony > v.ntp:
 		return Guess{Dialect: "chrony"}
 	case v.junk > 2*(v.ntp+v.common) && v.junk > 3:
-		return Guess{Class: report.Error, Code: "dialect", Why: "this is no ntp.conf or chrony.conf: most lines begin with words of neither",
-			Do: "give the right file, or choose --from ntp"}
+		return Guess{Class: report.Error, Code: "dialect",
+			Why: "this is no ntp.conf or chrony.conf: most lines begin with words of neither",
+			Do:  "give the right file, or choose --from ntp"}
 	case v.ntpsec != "":
 		return Guess{Dialect: "ntpsec", Class: report.Dangerous, Code: "dialect-ntpsec",
-			Why: fmt.Sprintf("read as ntpsec's, for %s in line %d; if ntpd 4.2.8 ran with it, that word was ignored", v.ntpsec, v.ntpsecLine),
-			Do:  "find out which daemon ran it; choose --from ntp if it was ntpd 4.2.8"}
+			Why: fmt.Sprintf("read as ntpsec's, for %s in line %d; if ntpd 4.2.8 ran with it, that word was ignored", v.ntpsec,
+				v.ntpsecLine),
+			Do: "find out which daemon ran it; choose --from ntp if it was ntpd 4.2.8"}
 	}
 	return Guess{Dialect: "ntp", Unsure: v.ntp == 0}
 }
@@ -99,7 +106,8 @@ func (v *votes) line(line string) {
 		v.rust++
 	case strings.HasPrefix(first, "NTP=") || first == "[Time]" || strings.HasPrefix(first, "FallbackNTP="):
 		v.timesyncd++
-	case first == "servers" || first == "sensor" || first == "constraint" || first == "constraints" || first == "query" || first == "listen":
+	case first == "servers" || first == "sensor" || first == "constraint" || first == "constraints" || first == "query" ||
+		first == "listen":
 		v.openntpd++
 	default:
 		v.junk++
@@ -137,8 +145,10 @@ var xntpWords = map[string]string{
 	"authdelay":    "a correction of xntp3", "clientperiod": "a setting of xntp3", "clientlimit": "a rate limit of xntp3",
 	"maxskew": "a setting of xntp3", "precision": "a setting of xntp3, measured by now", "resolver": "a helper program of xntp3",
 	"monitor": "xntp3's form of enable monitor", "slewalways": "Solaris' form of tinker step 0", "pps": "a device of xntp3 and HP-UX",
-	"minpoll": "an option of server, no directive", "maxpoll": "an option of server, no directive", "wander_threshold": "an old name of nonvolatile",
-	"multicast": "an old word", "dispersion": "an option of tinker, no directive", "select": "a setting of xntp3", "peer_clear_digest_early": "an option of enable",
+	"minpoll": "an option of server, no directive", "maxpoll": "an option of server, no directive",
+	"wander_threshold": "an old name of nonvolatile",
+	"multicast":        "an old word", "dispersion": "an option of tinker, no directive", "select": "a setting of xntp3",
+	"peer_clear_digest_early": "an option of enable",
 }
 
 // ForeignWord tells what a directive is that ntpd does not know; why is empty

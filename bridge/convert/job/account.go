@@ -50,9 +50,11 @@ func (c *Job) unread(m syntax.Missing) {
 	name := spell.Printable(m.Name)
 	switch {
 	case m.TooDeep:
-		r.Note(report.Error, "include-depth", "put the content into the file itself", "%s is not read: ntpd does not include files more than %d deep", name, syntax.MaxIncludeDepth)
+		r.Note(report.Error, "include-depth", "put the content into the file itself",
+			"%s is not read: ntpd does not include files more than %d deep", name, syntax.MaxIncludeDepth)
 	case errors.Is(m.Err, syntax.ErrUnknownHost):
-		r.Note(report.Dangerous, "include-unknown", "give the host's root directory with --root", "%s is not at hand: what it sets is missing here", name)
+		r.Note(report.Dangerous, "include-unknown", "give the host's root directory with --root",
+			"%s is not at hand: what it sets is missing here", name)
 	case errors.Is(m.Err, fs.ErrNotExist):
 		r.Note(report.Changed, "include-missing", "delete the line", "%s is not there; ntpd goes on without it", name)
 	default:
@@ -72,11 +74,13 @@ func (c *Job) unreadLines() {
 		for f := end.File; f > 0 && !behind; f = c.Parsed.Files[f].By {
 			behind = r.Index == c.Parsed.Files[f].By && r.Line > c.Parsed.Files[f].ByLine
 		}
-		if !behind || spell.IsComment(c.Parsed.Files[r.Index].Lines[r.Line-1]) || len(c.StatementsOn(syntax.Place{File: r.Index, Line: r.Line})) > 0 {
+		if !behind || spell.IsComment(c.Parsed.Files[r.Index].Lines[r.Line-1]) ||
+			len(c.StatementsOn(syntax.Place{File: r.Index, Line: r.Line})) > 0 {
 			continue
 		}
 		n++
-		r.Note(report.Dangerous, "never-read", "delete what stops ntpd, if these lines are meant to count", "ntpd never reads this line: see %s:%d", c.Parsed.Files[end.File].Name, end.Line)
+		r.Note(report.Dangerous, "never-read", "delete what stops ntpd, if these lines are meant to count",
+			"ntpd never reads this line: see %s:%d", c.Parsed.Files[end.File].Name, end.Line)
 		r.Did = "nothing"
 	}
 	if r := c.Records[syntax.Place{File: end.File, Line: end.Line}]; r != nil && n > 0 {

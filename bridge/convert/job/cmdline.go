@@ -27,7 +27,8 @@ var unitDirs = []string{"etc/systemd/system", "usr/lib/systemd/system", "lib/sys
 var startOptions = map[string]string{
 	"-A": "disable auth", "--authnoreq": "disable auth", "-b": "broadcastclient", "--bcastsync": "broadcastclient",
 	"-t": "one more trusted key", "--trustedkey": "one more trusted key",
-	"-L": "no virtual interfaces", "--novirtualips": "no virtual interfaces", "-c": "another configuration file", "--configfile": "another configuration file",
+	"-L": "no virtual interfaces", "--novirtualips": "no virtual interfaces", "-c": "another configuration file",
+	"--configfile": "another configuration file",
 }
 
 // valued are the short options of ntpd that take a value.

@@ -75,7 +75,8 @@ func (c *Job) served(h *report.Host) {
 	if !h.Serves {
 		return
 	}
-	if !slices.ContainsFunc(c.Model.Rules, func(r restrict.Rule) bool { return r.Service.Serve && r.Service.Auth }) || len(c.Model.Rules) > 1 {
+	if !slices.ContainsFunc(c.Model.Rules, func(r restrict.Rule) bool { return r.Service.Serve && r.Service.Auth }) ||
+		len(c.Model.Rules) > 1 {
 		h.AsServer = append(h.AsServer, "plain")
 	}
 	if c.Model.Keys != nil && !c.Model.KeysRejected {

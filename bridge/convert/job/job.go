@@ -123,7 +123,8 @@ func (c *Job) Quote(s *syntax.Statement) []string {
 	for i := begin; i < s.Line-1; i++ {
 		list = append(list, strings.TrimSpace(strings.TrimLeft(spell.Show(f.Lines[i]), " \t#")))
 	}
-	return append(list, fmt.Sprintf("%s:%d: %s", spell.Printable(path.Base(f.Name)), s.Line, strings.TrimSpace(spell.Show(f.Lines[s.Line-1]))))
+	return append(list, fmt.Sprintf("%s:%d: %s", spell.Printable(path.Base(f.Name)), s.Line,
+		strings.TrimSpace(spell.Show(f.Lines[s.Line-1]))))
 }
 
 // All returns the statements of the given words in file order.
@@ -248,7 +249,8 @@ func (c *Job) Differences() {
 		}
 	}
 	c.Report.Note(class, "access-differs", "read the list of differences",
-		"the access rules are %s than the restrict lines for some addresses, such as %s: %s before, %s now", what, d[0].Address, d[0].Old, d[0].New)
+		"the access rules are %s than the restrict lines for some addresses, such as %s: %s before, %s now", what, d[0].Address, d[0].Old,
+		d[0].New)
 }
 
 // Became notes on lines where they went, if that is no option of their own.

@@ -29,7 +29,8 @@ func (c *Job) ReadKeys(r *report.Record) {
 	data, err := c.Read(c.Model.KeyFile.Argument())
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		r.Note(report.Error, "keys-missing", "make the file, or delete the line", "%s is not there: %s had no keys", c.Model.KeyPath, c.Daemon())
+		r.Note(report.Error, "keys-missing", "make the file, or delete the line", "%s is not there: %s had no keys", c.Model.KeyPath,
+			c.Daemon())
 		c.Model.KeysRejected = true
 		return
 	case err != nil:
@@ -53,7 +54,8 @@ func (c *Job) ReadKeys(r *report.Record) {
 	if err != nil {
 		c.Model.KeysRejected = true
 		r.Note(report.Error, "keys-rejected", "correct the keys file, and convert again: every client with a key was refused until now",
-			"with this keys file %s authenticates nothing, since it rejects it as a whole; %d keys could be read", c.Daemon(), len(c.Model.Keys.Readable))
+			"with this keys file %s authenticates nothing, since it rejects it as a whole; %d keys could be read", c.Daemon(),
+			len(c.Model.Keys.Readable))
 	}
 }
 
@@ -98,7 +100,8 @@ func (c *Job) keyFindings(r *report.Record) {
 			r.Note(report.Dangerous, "weak-key", "make a new key, for example of type AES128CMAC", "key %d: %s", k.ID(), text)
 		}
 		if len(k.Addresses()) > 0 {
-			r.Note(report.Folded, "key-addresses", "", "key %d has an address list, of those who may serve time under it, as in ntpd: clients are not refused by it", k.ID())
+			r.Note(report.Folded, "key-addresses", "",
+				"key %d has an address list, of those who may serve time under it, as in ntpd: clients are not refused by it", k.ID())
 		}
 	}
 	if unused > 0 && c.Model.Trust != nil {

@@ -27,7 +27,10 @@ func (c *Job) PlanSources() {
 		case src.Kind == "broadcast":
 			continue
 		case src.Refclock != nil:
-			src.Clocks = slices.DeleteFunc(src.Clocks, func(o config.ReferenceClock) bool { return c.twice(seen, src, fmt.Sprint(o.Driver, o.Unit, o.Device)) })
+			src.Clocks = slices.DeleteFunc(src.Clocks, func(o config.ReferenceClock) bool {
+				return c.twice(seen, src,
+					fmt.Sprint(o.Driver, o.Unit, o.Device))
+			})
 			if len(src.Clocks) == 0 {
 				src.Left = "it is there already"
 				continue
@@ -112,5 +115,6 @@ func (c *Job) CompareSources() {
 }
 
 func (c *Job) leftOut(src *Source) report.LeftOut {
-	return report.LeftOut{File: c.Parsed.Files[src.Line.File].Name, Line: src.Line.Line, Source: spell.Printable(src.Address), Why: src.Left}
+	return report.LeftOut{File: c.Parsed.Files[src.Line.File].Name, Line: src.Line.Line, Source: spell.Printable(src.Address),
+		Why: src.Left}
 }

@@ -78,7 +78,8 @@ func (p *parser) simulate(word string) bool {
 // simulatorStuck notes that the rest of the file is read as a simulator's.
 func (p *parser) simulatorStuck() bool {
 	if p.result.Ends == nil {
-		p.result.Ends = &syntax.End{File: p.place.File, Line: p.place.Line, Text: "a simulator block with a mistake: from here on ntpd ends commands at semicolons instead of lines"}
+		p.result.Ends = &syntax.End{File: p.place.File, Line: p.place.Line,
+			Text: "a simulator block with a mistake: from here on ntpd ends commands at semicolons instead of lines"}
 	}
 	return false
 }

@@ -131,7 +131,8 @@ func (p *parser) command() bool {
 // stopped notes where reading ended if that is not the end of the file.
 func (p *parser) stopped(f *inputFile) {
 	if f.off < len(f.data) && p.result.Ends == nil {
-		p.result.Ends = &syntax.End{File: f.index, Line: f.line, Text: "a NUL character: ntpd ignores everything after it, without a message"}
+		p.result.Ends = &syntax.End{File: f.index, Line: f.line,
+			Text: "a NUL character: ntpd ignores everything after it, without a message"}
 	}
 }
 

@@ -13,7 +13,8 @@ import (
 
 // OptionWords are the words that a directive takes as options.
 var OptionWords = map[string]string{
-	"server": AssociationFlags + " " + AssociationNumbers + " ident nts", "restrict": RestrictFlags + " serverresponse fuzz mask ippeerlimit default source",
+	"server":    AssociationFlags + " " + AssociationNumbers + " ident nts",
+	"restrict":  RestrictFlags + " serverresponse fuzz mask ippeerlimit default source",
 	"interface": InterfaceActions + " " + InterfaceClasses, "crypto": CryptoStrings + " ident revoke",
 	"tos": TosIntegers + " " + TosNumbers + " cohort basedate", "tinker": TinkerNumbers,
 	"enable": SystemSwitches, "disable": SystemSwitches, "discard": DiscardIntegers, "mru": MruIntegers,

@@ -130,7 +130,8 @@ func (c *reader) restrictSource(l *restrict.List, s *syntax.Statement) {
 	l.Source = s
 	r.Note(report.Folded, "restrict-source", "", "sources have no access rule here: what they send is judged by the source itself")
 	if !restrict.FlagsOf(s).Has(restrict.FlagNoQuery) && c.defaultFlags().Has(restrict.FlagNoQuery) {
-		r.Note(report.Changed, "source-queries", "", "ntpd let every time source query it, since this line lacks noquery while the default has it; they may not any more")
+		r.Note(report.Changed, "source-queries", "",
+			"ntpd let every time source query it, since this line lacks noquery while the default has it; they may not any more")
 	}
 }
 
@@ -154,7 +155,8 @@ func (c *reader) restrictNowhere(s *syntax.Statement, t restrict.Target) {
 			"%s is a time source: it needs no access rule to be one", spell.Printable(s.Address))
 	default:
 		r.Note(report.Dangerous, "restrict-name", "say which addresses it has: --address "+spell.Printable(s.Address)+"=ADDRESS",
-			"no name server is asked: without the address of %s there is no rule for it, and it falls under the default", spell.Printable(s.Address))
+			"no name server is asked: without the address of %s there is no rule for it, and it falls under the default",
+			spell.Printable(s.Address))
 	}
 }
 
@@ -176,23 +178,27 @@ func (c *reader) restrictFlags(s *syntax.Statement, f restrict.Set) {
 		r.Note(report.Error, "epeer", "delete the word", "ntpd aborts when it applies the flag epeer")
 	}
 	if f.Has(restrict.FlagKod) && !f.Has(restrict.FlagLimited) {
-		r.Note(report.Folded, "kod-alone", "add limited if a rate limit was meant", "kod without limited does nothing in ntpd: there was no rate limit")
+		r.Note(report.Folded, "kod-alone", "add limited if a rate limit was meant",
+			"kod without limited does nothing in ntpd: there was no rate limit")
 	}
 	if f.Has(restrict.FlagNoTrust) {
 		r.Note(report.Changed, "notrust", "",
 			"notrust makes authentication a must for requests from there (and NTS counts); before ntpd 4.2 it only meant not to use these hosts as sources")
 	}
 	if f.Has(restrict.FlagMSSNTP) {
-		r.Note(report.Unsupported, "mssntp", "leave the domain's clients on Samba's ntpd for now", "signed answers to Windows domain members (mssntp) are not offered")
+		r.Note(report.Unsupported, "mssntp", "leave the domain's clients on Samba's ntpd for now",
+			"signed answers to Windows domain members (mssntp) are not offered")
 	}
 	if f.Has(restrict.FlagFlake | restrict.FlagFuzz) {
 		r.Note(report.Changed, "restrict-odd", "", "flake and serverresponse fuzz are not offered: answers are complete")
 	}
 	if f.Has(restrict.FlagLimited) && c.Dialect == "ntp" {
-		r.Note(report.Approximated, "limited", "", "the rate limit is a bucket of %d requests in place of ntpd's average", restrict.LimitBurst)
+		r.Note(report.Approximated, "limited", "", "the rate limit is a bucket of %d requests in place of ntpd's average",
+			restrict.LimitBurst)
 	}
 	if !f.Has(restrict.FlagIgnore|restrict.FlagNoModify) && !f.Has(restrict.FlagNoQuery) && c.controlled() {
-		r.Note(report.Changed, "modify", "", "without nomodify ntpd takes changes of its settings over the network, with the controlkey; here they are never taken")
+		r.Note(report.Changed, "modify", "",
+			"without nomodify ntpd takes changes of its settings over the network, with the controlkey; here they are never taken")
 	}
 	if o, ok := s.Last("ippeerlimit"); ok {
 		r.Note(report.Folded, "ippeerlimit", "", "ippeerlimit %s: strangers never make associations here", o.Text)
@@ -238,7 +244,8 @@ func (c *reader) buildLimits() {
 
 func (c *reader) average(r *report.Record, log2 int64) {
 	if log2 < 0 || log2 > 16 {
-		r.Note(report.Error, "discard-average", "write 0 to 16", "discard average %d is a power of two in seconds out of every use; the default %d is written", log2, restrict.DefaultAverage)
+		r.Note(report.Error, "discard-average", "write 0 to 16",
+			"discard average %d is a power of two in seconds out of every use; the default %d is written", log2, restrict.DefaultAverage)
 		return
 	}
 	c.Model.Limits.Interval = time.Second << log2
@@ -293,7 +300,8 @@ func (c *reader) buildListen() {
 	}
 	family := map[string]string{"-4": config.FamilyIPv4, "-6": config.FamilyIPv6}[c.Start.Family]
 	m.Listen.Addresses = restrict.OnlyFamily(m.Listen.Addresses, family)
-	c.Report.Note(report.Folded, "one-family", "", "ntpd %s: %s only, for what is listened on and for sources that have a name", c.Start.Family, family)
+	c.Report.Note(report.Folded, "one-family", "", "ntpd %s: %s only, for what is listened on and for sources that have a name",
+		c.Start.Family, family)
 }
 
 // twoKindsOfRules asks about rules of the command line beside those of the file.

@@ -143,7 +143,8 @@ func (c *reader) autokeyFiles() {
 	a := &c.Model.Autokey
 	r := c.Record(a.Lines[0])
 	if c.In.Files == nil {
-		r.Note(report.Dangerous, "autokey-unread", "give the host's root directory with --root", "Autokey's files are not at hand: they are not checked")
+		r.Note(report.Dangerous, "autokey-unread", "give the host's root directory with --root",
+			"Autokey's files are not at hand: they are not checked")
 		return
 	}
 	opt := keyfile.HostOptions{Host: a.Host, Ident: a.Ident, Password: a.Pw, Now: c.Opt.Now}
@@ -151,7 +152,8 @@ func (c *reader) autokeyFiles() {
 		opt.Host = c.Opt.Hostname
 	}
 	if opt.Host == "" {
-		r.Note(report.Dangerous, "autokey-host", "give the name with --hostname", "without crypto host the files have the name of the host, which is not known: they are not checked")
+		r.Note(report.Dangerous, "autokey-host", "give the name with --hostname",
+			"without crypto host the files have the name of the host, which is not known: they are not checked")
 		return
 	}
 	dir, err := fs.Sub(c.In.Files, job.Rooted(a.Dir))
@@ -174,7 +176,8 @@ func (c *reader) autokeyFiles() {
 		r.Note(autokeyFindingClass(f.Code), "autokey-"+f.Code, "", "%s: %s", path.Join(a.Dir, f.File), f.Text)
 	}
 	if a.Ident == "" && (h.IFF != nil || h.GQ != nil || h.MV != nil) {
-		r.Note(report.Folded, "autokey-schemes", "", "%s offers an identity scheme; clients use it only with ident on their server line", h.Name)
+		r.Note(report.Folded, "autokey-schemes", "", "%s offers an identity scheme; clients use it only with ident on their server line",
+			h.Name)
 	}
 	if h.IFF == nil && h.GQ == nil && h.MV == nil && !h.Certificate.Private {
 		r.Note(report.Dangerous, "autokey-tc", "move to NTS", "no identity scheme: with TC a client believes whoever answers first")
@@ -219,7 +222,8 @@ func (c *reader) groupTraps(s *job.Source) {
 		}
 	}
 	if found == 0 {
-		r.Note(report.Dangerous, "autokey-group-missing", "get the group file ntpkey_iffpar_"+spell.Printable(s.Ident)+" from the server, or move to NTS",
+		r.Note(report.Dangerous, "autokey-group-missing",
+			"get the group file ntpkey_iffpar_"+spell.Printable(s.Ident)+" from the server, or move to NTS",
 			"there is no group file for ident %s in %s: this is TC in silence", spell.Printable(s.Ident), c.Model.Autokey.Dir)
 	}
 }

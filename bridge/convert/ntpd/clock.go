@@ -19,7 +19,8 @@ type thresholds struct {
 
 // buildClock works out how ntpd steers the clock.
 func (c *reader) buildClock() {
-	st := thresholds{forward: job.DefaultStep, back: job.DefaultStep, stepout: job.DefaultStepout, panic: job.DefaultPanic, distance: job.DefaultDistance}
+	st := thresholds{forward: job.DefaultStep, back: job.DefaultStep, stepout: job.DefaultStepout, panic: job.DefaultPanic,
+		distance: job.DefaultDistance}
 	if c.Start.SlewOnly {
 		st.forward, st.back = job.SlewOnlyStep, job.SlewOnlyStep
 	}
@@ -38,7 +39,8 @@ func (c *reader) buildClock() {
 	}
 	c.setSteps(&st)
 	c.setPanic(&st)
-	draft.Set(c.Draft, &c.Clock().MaxDistance, job.Seconds(st.distance, 0.001, 16), st.distanceLine).Remark("%s", given(st.distanceLine, "ntpd's default."))
+	draft.Set(c.Draft, &c.Clock().MaxDistance, job.Seconds(st.distance, 0.001, 16), st.distanceLine).Remark("%s",
+		given(st.distanceLine, "ntpd's default."))
 	if st.distance > 16 || st.distance < 0.001 {
 		c.Record(st.distanceLine).Note(report.Approximated, "maxdist", "", "the root distance is bounded by 1 ms and 16 s")
 	}
@@ -96,7 +98,8 @@ func (c *reader) setPanic(st *thresholds) {
 	switch {
 	case st.panic <= 0:
 		draft.Set(c.Draft, &clock.Panic, 0, st.panicLine)
-		c.Record(st.panicLine).Note(report.Dangerous, "panic-off", "delete it, and write clock.panic_once: true, which allows one large step at the start",
+		c.Record(st.panicLine).Note(report.Dangerous, "panic-off",
+			"delete it, and write clock.panic_once: true, which allows one large step at the start",
 			"panic 0 lets the sources move the clock by any amount at any time")
 		return
 	case st.panicLine != nil:
@@ -117,7 +120,8 @@ func (c *reader) setPanic(st *thresholds) {
 	if c.Start.Known || !c.Steers() {
 		return
 	}
-	c.Report.Note(report.Changed, "panic-once", "give ntpd's command line with --daemon-options '-g', or the host's root directory with --root",
+	c.Report.Note(report.Changed, "panic-once",
+		"give ntpd's command line with --daemon-options '-g', or the host's root directory with --root",
 		"how ntpd was started is not known: without -g it exits if the clock is off by more than the panic threshold at the start, and here the alarm is served then")
 }
 
@@ -143,7 +147,8 @@ func (c *reader) buildTinker(s *syntax.Statement, st *thresholds) {
 				r.Note(report.Approximated, "dispersion", "", "the dispersion is bounded by 500 ppm")
 			}
 		case "freq":
-			r.Note(report.Approximated, "freq", "", "the frequency is measured anew at the first start, in place of the %s ppm given", spell.Printable(o.Text))
+			r.Note(report.Approximated, "freq", "", "the frequency is measured anew at the first start, in place of the %s ppm given",
+				spell.Printable(o.Text))
 		case "huffpuff":
 			r.Note(report.Approximated, "huffpuff", "", "answers are weighed by their delay always: no filter has to be asked for")
 		default:
@@ -176,7 +181,8 @@ func (c *reader) buildTos(st *thresholds) {
 func (c *reader) minSane(s *syntax.Statement, n int64) {
 	draft.Set(c.Draft, &c.Clock().MinSources, int(min(max(n, 1), 64)), s)
 	if n < 1 || n > 64 {
-		c.Record(s).Note(report.Approximated, "minsane", "", "tos minsane is bounded by 1 and 64: with 0 ntpd would set the clock without any source that agrees")
+		c.Record(s).Note(report.Approximated, "minsane", "",
+			"tos minsane is bounded by 1 and 64: with 0 ntpd would set the clock without any source that agrees")
 	}
 }
 
@@ -193,7 +199,8 @@ func (c *reader) tosOther(s *syntax.Statement, r *report.Record, o syntax.Option
 			r.Note(report.Obsolete, "tos-"+o.Name, "", "tos %s %d refuses nothing", o.Name, o.Int)
 			return
 		}
-		r.Note(report.Unsupported, "tos-"+o.Name, "name only sources of the strata that are wanted", "sources are not refused for their stratum (tos %s %d)", o.Name, o.Int)
+		r.Note(report.Unsupported, "tos-"+o.Name, "name only sources of the strata that are wanted",
+			"sources are not refused for their stratum (tos %s %d)", o.Name, o.Int)
 	case "cohort":
 		r.Note(report.Folded, "tos-cohort", "", "sources of the same stratum are followed as others are")
 	default:
@@ -255,7 +262,8 @@ func (c *reader) buildLeapFile() {
 	}
 	name := job.Absolute(s.Argument())
 	if c.Missing(name) {
-		r.Note(report.Changed, "leapfile-missing", "get the list, or delete the line", "%s is not there, and is left out; leap seconds are those that the system or the sources know", name)
+		r.Note(report.Changed, "leapfile-missing", "get the list, or delete the line",
+			"%s is not there, and is left out; leap seconds are those that the system or the sources know", name)
 		return
 	}
 	c.Model.LeapFile = s
@@ -335,6 +343,7 @@ func (c *reader) poolSizes() {
 			c.Record(m.MaxClockLine).Note(report.Folded, "maxclock", "", "maxclock counts for pools, and there is none")
 		}
 	case free < len(pools) || free > 16*len(pools):
-		c.Record(pools[0].Line).Note(report.Approximated, "maxclock", "", "a pool has 1 to 16 sources, and tos maxclock would make it %d for %d of them", max(free, 0), len(pools))
+		c.Record(pools[0].Line).Note(report.Approximated, "maxclock", "",
+			"a pool has 1 to 16 sources, and tos maxclock would make it %d for %d of them", max(free, 0), len(pools))
 	}
 }

@@ -60,7 +60,8 @@ func (c *reader) lostDuplicates() (list []question) {
 		q := question{mark: s.Place(), fixed: c.Text(s), drop: kept.Place()}
 		q.File, q.Line, q.Text, q.Code = c.Parsed.Files[s.File].Name, s.Line, spell.Show(c.Text(s)), "lost-authentication"
 		q.Written = "a source with " + lost
-		q.Running = fmt.Sprintf("line %d has the same address: this line is refused, and %s has no authentication", kept.Line, spell.Printable(s.Address))
+		q.Running = fmt.Sprintf("line %d has the same address: this line is refused, and %s has no authentication", kept.Line,
+			spell.Printable(s.Address))
 		q.Do = fmt.Sprintf("delete line %d, or choose --lost intended for that, or --lost running for what the daemon does now", kept.Line)
 		q.Intended = true
 		list = append(list, q)
@@ -79,7 +80,8 @@ func (c *reader) lostAuthenticate(mark syntax.Place) (q question, ok bool) {
 			q.mark = mark
 			q.File, q.Line, q.Text, q.Code = c.Parsed.Files[mark.File].Name, mark.Line, spell.Show(c.LineText(mark)), "lost-authentication"
 			q.Written = "time from sources with a key only (xntp3)"
-			q.Running = fmt.Sprintf("%s does not know the word, and follows %s without authentication", c.Daemon(), spell.Printable(s.Address))
+			q.Running = fmt.Sprintf("%s does not know the word, and follows %s without authentication", c.Daemon(),
+				spell.Printable(s.Address))
 			q.Do = "give every source a key and delete the line, or choose --lost running for what the daemon does now"
 			return q, true
 		}

@@ -25,7 +25,8 @@ func (c *reader) buildKeys() {
 	}
 	if m.KeyFile == nil {
 		if m.Trust != nil {
-			c.Record(m.Trust).Note(report.Folded, "trusted-without-file", "delete the line", "there is no keys file: ntpd had no key to trust")
+			c.Record(m.Trust).Note(report.Folded, "trusted-without-file", "delete the line",
+				"there is no keys file: ntpd had no key to trust")
 		}
 		return
 	}
@@ -37,11 +38,13 @@ func (c *reader) buildKeys() {
 	}
 	m.KeyPath = job.Absolute(m.KeyFile.Argument())
 	if !strings.HasPrefix(m.KeyFile.Argument(), "/") {
-		r.Note(report.Approximated, "relative-name", "write an absolute name", "the name is relative to the directory in which ntpd was started, taken to be /")
+		r.Note(report.Approximated, "relative-name", "write an absolute name",
+			"the name is relative to the directory in which ntpd was started, taken to be /")
 	}
 	c.ReadKeys(r)
 	if m.Trust == nil {
-		r.Note(report.Folded, "no-trusted-key", "name the keys that may be used with trustedkey", "ntpd trusts no key without trustedkey: none of this file is usable, as before")
+		r.Note(report.Folded, "no-trusted-key", "name the keys that may be used with trustedkey",
+			"ntpd trusts no key without trustedkey: none of this file is usable, as before")
 	}
 }
 
@@ -49,7 +52,8 @@ func (c *reader) buildKeys() {
 func (c *reader) buildTrusted() {
 	r := c.Record(c.Model.Trust)
 	if len(c.All("trustedkey")) > 1 {
-		r.Note(report.Changed, "trusted-replaced", "write one line with all keys", "in ntpd 4.2.8 this line replaces those above; other releases add them up")
+		r.Note(report.Changed, "trusted-replaced", "write one line with all keys",
+			"in ntpd 4.2.8 this line replaces those above; other releases add them up")
 	}
 	var items []string
 	for _, o := range c.Model.Trust.Options {
@@ -58,7 +62,8 @@ func (c *reader) buildTrusted() {
 			high = o.High
 		}
 		if low < 1 || high > 65535 {
-			r.Note(report.Folded, "trusted-range", "", "only 1 to 65535 are key identifiers: the rest of %s is ignored, as ntpd does", describeRange(low, high))
+			r.Note(report.Folded, "trusted-range", "", "only 1 to 65535 are key identifiers: the rest of %s is ignored, as ntpd does",
+				describeRange(low, high))
 		}
 		low, high = max(low, 1), min(high, 65535)
 		if low > high {

@@ -129,7 +129,8 @@ func (c *reader) lostWords(mark syntax.Place) (question, bool) {
 
 func lostRemedy(q report.Question, fixed string) string {
 	if q.Intended {
-		return fmt.Sprintf("correct the line (probably: %s), or choose --lost intended for that, or --lost running for what the daemon does now", spell.Show(fixed))
+		return fmt.Sprintf("correct the line (probably: %s), or choose --lost intended for that, or --lost running for what the daemon does now",
+			spell.Show(fixed))
 	}
 	return "correct or delete the line, or choose --lost running for what the daemon does now"
 }
@@ -231,7 +232,8 @@ func (c *reader) lostAddress(s *syntax.Statement) (question, bool) {
 	default:
 		q.Code = "restricted-name"
 		q.Running = "whatever the name stands for when ntpd starts"
-		q.Do = fmt.Sprintf("say which addresses it has: --address %s=ADDRESS, or choose --lost running to go without", spell.Printable(s.Address))
+		q.Do = fmt.Sprintf("say which addresses it has: --address %s=ADDRESS, or choose --lost running to go without",
+			spell.Printable(s.Address))
 	}
 	return q, true
 }

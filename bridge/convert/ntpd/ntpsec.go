@@ -44,9 +44,11 @@ func (c *reader) ntpsecLimits() {
 		for _, o := range s.Options {
 			switch v := o.Number(); {
 			case o.Name == "kod":
-				r.Note(report.Approximated, "limit-kod", "", "kiss codes go to each client once in an interval and second at most, and have no rate of their own")
+				r.Note(report.Approximated, "limit-kod", "",
+					"kiss codes go to each client once in an interval and second at most, and have no rate of their own")
 			case !(v > 0):
-				r.Note(report.Error, "limit", "write a positive number", "limit %s %s lets nothing pass; the default is written", o.Name, spell.Printable(o.Text))
+				r.Note(report.Error, "limit", "write a positive number", "limit %s %s lets nothing pass; the default is written", o.Name,
+					spell.Printable(o.Text))
 			case o.Name == "average":
 				average = v
 			case o.Name == "burst":

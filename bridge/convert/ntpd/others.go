@@ -29,12 +29,15 @@ var others = map[string]disposition{
 	"tick":            {report.Obsolete, "tick", "the kernel's clock needs no tick", ""},
 	"broadcastdelay":  {report.Obsolete, "broadcastdelay", "the delay of a broadcast is measured", ""},
 	"broadcastclient": listens,
-	"multicastclient": {report.Dangerous, "multicastclient", "multicast from servers that nobody named is not listened to", "name each server: mode: broadcast, group: ADDRESS and auth: symmetric below sources, or ask it"},
-	"manycastserver":  {report.Unsupported, "manycastserver", "clients that look for servers by multicast get no answer", "give them server lines"},
-	"ntpsigndsocket":  {report.Unsupported, "mssntp", "signed answers to Windows domain members are not offered", "leave the domain's clients on Samba's ntpd for now"},
-	"simulate":        {report.Obsolete, "simulate", "the simulator's block means nothing to a server", "delete it"},
-	"includefile":     {report.Folded, "include", "what the file has is converted with its own lines", ""},
-	"end":             {report.Folded, "end", "", ""},
+	"multicastclient": {report.Dangerous, "multicastclient", "multicast from servers that nobody named is not listened to",
+		"name each server: mode: broadcast, group: ADDRESS and auth: symmetric below sources, or ask it"},
+	"manycastserver": {report.Unsupported, "manycastserver", "clients that look for servers by multicast get no answer",
+		"give them server lines"},
+	"ntpsigndsocket": {report.Unsupported, "mssntp", "signed answers to Windows domain members are not offered",
+		"leave the domain's clients on Samba's ntpd for now"},
+	"simulate":    {report.Obsolete, "simulate", "the simulator's block means nothing to a server", "delete it"},
+	"includefile": {report.Folded, "include", "what the file has is converted with its own lines", ""},
+	"end":         {report.Folded, "end", "", ""},
 }
 
 // listens is what becomes of time from any sender of broadcasts.
@@ -48,14 +51,18 @@ var switches = map[string]struct{ on, off disposition }{
 		disposition{report.Changed, "disable-auth", "ntpd let unauthenticated strangers become its sources; here they never do", ""}},
 	"bclient": {listens,
 		disposition{report.Obsolete, "bclient", "broadcasts are not listened to", ""}},
-	"calibrate": {disposition{report.Obsolete, "calibrate", "calibration of reference clocks is not offered", ""}, disposition{report.Obsolete, "calibrate", "is off by default", ""}},
+	"calibrate": {disposition{report.Obsolete, "calibrate", "calibration of reference clocks is not offered", ""},
+		disposition{report.Obsolete, "calibrate", "is off by default", ""}},
 	"kernel": {disposition{report.Obsolete, "kernel", "is ntpd's default", ""},
 		disposition{report.Folded, "kernel", "the kernel's own loop is never used", ""}},
 	"mode7": {disposition{report.Unsupported, "mode7", "ntpdc's protocol is not offered; it was good for attacks", "use ntpq"},
 		disposition{report.Obsolete, "mode7", "ntpdc's protocol is not offered", ""}},
 	"monitor": {disposition{report.Obsolete, "monitor", "is ntpd's default", ""},
 		disposition{report.Obsolete, "monitor", "the list of clients cannot be abused here (it was the remedy for CVE-2013-5211)", ""}},
-	"ntp": {disposition{report.Obsolete, "ntp", "is ntpd's default", ""}, disposition{report.Changed, "disable-ntp", "the clock is served and not steered; it is served only while the kernel calls it synchronised", "let another program steer it"}},
+	"ntp": {disposition{report.Obsolete, "ntp", "is ntpd's default", ""},
+		disposition{report.Changed, "disable-ntp",
+			"the clock is served and not steered; it is served only while the kernel calls it synchronised",
+			"let another program steer it"}},
 	"stats": {disposition{report.Obsolete, "stats", "is ntpd's default", ""},
 		disposition{report.Obsolete, "stats", "there are no statistics files", ""}},
 }
@@ -111,7 +118,8 @@ func (c *reader) buildNTS(s *syntax.Statement) {
 				m.NtsKey = job.Absolute(o.Text)
 			}
 		case "cookie":
-			r.Note(report.Changed, "nts-keys", "", "cookies of the old server are not known here: its NTS clients ask for new ones by themselves")
+			r.Note(report.Changed, "nts-keys", "",
+				"cookies of the old server are not known here: its NTS clients ask for new ones by themselves")
 		case "mintls", "maxtls", "tlsciphersuites", "tlscipherserverpreference", "tlsecdhcurves":
 			r.Note(report.Folded, "nts-tls", "", "NTS-KE takes TLS 1.3 only, with Go's choice of ciphers")
 		case "ca":
@@ -217,7 +225,8 @@ func (c *reader) restrictTraps() {
 			"IPv6 is open: only IPv4 is restricted by default (%v)", four.Flags)
 	}
 	if len(lines) == 0 && restrict.ServiceOf(four.Flags).Serve {
-		c.Report.Note(report.Dangerous, "open-to-all", "restrict the default", "without a restrict default line ntpd answers everybody, and so does the output")
+		c.Report.Note(report.Dangerous, "open-to-all", "restrict the default",
+			"without a restrict default line ntpd answers everybody, and so does the output")
 	}
 	if f := c.defaultFlags(); f.Has(restrict.FlagIgnore) && l.Source == nil {
 		for _, src := range c.Model.Sources {
@@ -291,7 +300,8 @@ func (c *reader) unusedKeys(r *report.Record) {
 		unused = append(unused[:20], fmt.Sprintf("and %d more", n-20))
 	}
 	if len(unused) > 0 {
-		r.Note(report.Folded, "trusted-unused", "take those out of the list that no client has any more", "no source of this file uses key %s: clients may", strings.Join(unused, ", "))
+		r.Note(report.Folded, "trusted-unused", "take those out of the list that no client has any more",
+			"no source of this file uses key %s: clients may", strings.Join(unused, ", "))
 	}
 }
 
@@ -311,7 +321,8 @@ func (c *reader) authTraps() {
 // themselves.
 func (c *reader) passiveTrap() {
 	m := &c.Model
-	if m.Trust == nil || m.KeyFile == nil || m.KeysRejected || c.defaultFlags().Has(restrict.FlagIgnore|restrict.FlagNoServe|restrict.FlagNoEPeer) {
+	if m.Trust == nil || m.KeyFile == nil || m.KeysRejected ||
+		c.defaultFlags().Has(restrict.FlagIgnore|restrict.FlagNoServe|restrict.FlagNoEPeer) {
 		return
 	}
 	c.Report.Note(report.Changed, "passive", "write passive.enabled: true if this host takes its time from such a one",

@@ -22,7 +22,8 @@ func Read(work *job.Job) bool {
 	c.parse(nil)
 	if c.Parsed.Fatal != "" {
 		c.Account(c.syntaxError)
-		c.Report.Note(report.Error, "fatal", "correct the line; ntpd does not start with it", "ntpd exits while it reads this file: %s", c.Parsed.Fatal)
+		c.Report.Note(report.Error, "fatal", "correct the line; ntpd does not start with it", "ntpd exits while it reads this file: %s",
+			c.Parsed.Fatal)
 		return false
 	}
 	if c.Opt.Client != nil {
@@ -50,7 +51,8 @@ func Read(work *job.Job) bool {
 func (c *reader) fromDHCP() {
 	for _, name := range []string{"/run/ntp.conf.dhcp", "/var/lib/ntp/ntp.conf.dhcp"} {
 		if c.In.Files != nil && c.In.Path == "/etc/ntp.conf" && !c.Missing(name) {
-			c.Report.Note(report.Dangerous, "dhcp", "convert "+name+" instead", "%s is there: ntpd runs with it, and not with this file", name)
+			c.Report.Note(report.Dangerous, "dhcp", "convert "+name+" instead", "%s is there: ntpd runs with it, and not with this file",
+				name)
 		}
 	}
 }

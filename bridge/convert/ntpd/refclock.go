@@ -63,7 +63,8 @@ func (c *reader) fudges() {
 			r.Note(report.Error, "fudge-abbrev", "delete the word", "ntpd exits on fudge abbrev")
 		}
 		if !s.Refclock() {
-			r.Note(report.Error, "fudge-address", "delete the line", "%s is no reference clock: ntpd ignores the line", spell.Printable(s.Address))
+			r.Note(report.Error, "fudge-address", "delete the line", "%s is no reference clock: ntpd ignores the line",
+				spell.Printable(s.Address))
 			continue
 		}
 		rc := clocks[s.Address]
@@ -81,7 +82,8 @@ func (c *reader) fudges() {
 // drivers are the names of ntpd's reference clock drivers by number.
 var drivers = strings.Split("|LOCAL|GPS_TRAK|WWV_PST|WWVB_SPEC|TRUETIME|IRIG_AUDIO|CHU_AUDIO|PARSE|GPS_MX4200|GPS_AS2201|GPS_ARBITER|IRIG_TPRO|"+
 	"ATOM_LEITCH|MSF_EES|TRUETIME_OLD|GPS_BANCOMM|GPS_DATUM|ACTS|WWV_HEATH|NMEA|GPS_VME|PPS|PTB|USNO|USNO_OLD|GPS_HP|MSF_ARCRON|SHM|PALISADE|"+
-	"ONCORE|JUPITER|CHRONOLOG|DUMBCLOCK|ULINK|PCF|WWV_AUDIO|FG|HOPF_SERIAL|HOPF_PCI|JJY|TT560|ZYFER|RIPENCC|NEOCLOCK4X|TSYNCPCI|GPSD_JSON", "|")
+	"ONCORE|JUPITER|CHRONOLOG|DUMBCLOCK|ULINK|PCF|WWV_AUDIO|FG|HOPF_SERIAL|HOPF_PCI|JJY|TT560|ZYFER|RIPENCC|NEOCLOCK4X|TSYNCPCI|GPSD_JSON",
+	"|")
 
 // judgeRefclock says what becomes of a reference clock.
 func (c *reader) judgeRefclock(src *job.Source) {
@@ -99,7 +101,8 @@ func (c *reader) judgeRefclock(src *job.Source) {
 		}
 	}
 	if src.Trusted && !src.NoSelect {
-		r.Note(report.Dangerous, "true", "delete the word, if the clock is not beyond doubt", "true switches the protection against a wrong source off")
+		r.Note(report.Dangerous, "true", "delete the word, if the clock is not beyond doubt",
+			"true switches the protection against a wrong source off")
 	}
 	if src.NoSelect && (src.Prefer || src.Trusted) {
 		r.Note(report.Folded, "noselect-wins", "delete one of the words", "noselect goes before prefer and true")
@@ -116,11 +119,13 @@ func (c *reader) judgeRefclock(src *job.Source) {
 		c.gpsdClock(src)
 	case 8:
 		src.Left = "the driver is not offered"
-		r.Note(report.Unsupported, "refclock", "read the receiver with gpsd or mbgtools, through shm or sock; a card with a PTP clock through phc",
+		r.Note(report.Unsupported, "refclock",
+			"read the receiver with gpsd or mbgtools, through shm or sock; a card with a PTP clock through phc",
 			"driver 8 (PARSE) is not offered")
 	default:
 		src.Left = "the driver is not offered"
-		r.Note(report.Unsupported, "refclock", "read the receiver with gpsd, through shm or sock, or keep ntpd for it on another host", "driver %s is not offered", rc.Title())
+		r.Note(report.Unsupported, "refclock", "read the receiver with gpsd, through shm or sock, or keep ntpd for it on another host",
+			"driver %s is not offered", rc.Title())
 	}
 	c.fudgeLimits(src)
 }
@@ -134,10 +139,12 @@ func (c *reader) shmClock(src *job.Source) {
 			"ntpd opens shared memory of unit %d to every local user, who can set this host's time", rc.Unit)
 	}
 	if rc.Flags[1] == 1 {
-		r.Note(report.Dangerous, "shm-no-limit", "delete flag1", "flag1 1 switches ntpd's limit on jumps of the reference clock off; here only clock.panic is left")
+		r.Note(report.Dangerous, "shm-no-limit", "delete flag1",
+			"flag1 1 switches ntpd's limit on jumps of the reference clock off; here only clock.panic is left")
 	}
 	if rc.Time2 != 0 {
-		r.Note(report.Approximated, "shm-time2", "", "a reference clock that is off by more than time2 (%g s) is judged by selection and clock.panic", rc.Time2)
+		r.Note(report.Approximated, "shm-time2", "",
+			"a reference clock that is off by more than time2 (%g s) is judged by selection and clock.panic", rc.Time2)
 	}
 	out := src.Reference(config.DriverSHM)
 	out.Unit = rc.Unit
@@ -162,10 +169,12 @@ func (c *reader) ppsClock(src *job.Source) {
 	})
 	switch {
 	case !preferred:
-		r.Note(report.Changed, "pps-no-prefer", "", "ntpd uses PPS only with a preferred source, and there is none: it was never used; it is now")
+		r.Note(report.Changed, "pps-no-prefer", "",
+			"ntpd uses PPS only with a preferred source, and there is none: it was never used; it is now")
 	case !out.Prefer && !out.NoSelect:
 		out.Prefer = true
-		r.Note(report.Approximated, "pps-prefer", "", "ntpd follows PPS alone while a preferred source agrees with it; here it is preferred too, and both are weighed by their errors")
+		r.Note(report.Approximated, "pps-prefer", "",
+			"ntpd follows PPS alone while a preferred source agrees with it; here it is preferred too, and both are weighed by their errors")
 	}
 	src.Clocks = []config.ReferenceClock{out}
 }
@@ -178,7 +187,9 @@ func (c *reader) nmeaClock(src *job.Source) {
 	if device == "" {
 		device = fmt.Sprintf("/dev/gps%d", rc.Unit)
 	}
-	r.Note(report.Unsupported, "refclock-nmea", fmt.Sprintf("run gpsd -n %s as root before this server; ntpshmmon shows whether units %d and %d come", spell.Printable(device), unit, unit+1),
+	r.Note(report.Unsupported, "refclock-nmea",
+		fmt.Sprintf("run gpsd -n %s as root before this server; ntpshmmon shows whether units %d and %d come", spell.Printable(device),
+			unit, unit+1),
 		"serial receivers are not read: gpsd has to read this one and pass its time on through shared memory")
 	serial := src.Reference(config.DriverSHM)
 	serial.Unit, serial.Offset = unit, rc.Time2
@@ -221,7 +232,8 @@ func (c *reader) fudgeLimits(src *job.Source) {
 			out.Offset = 0
 		}
 		if out.Stratum > 14 {
-			r.Note(report.Approximated, "fudge-stratum", "", "stratum %d becomes 14: with more nobody could follow this server", out.Stratum)
+			r.Note(report.Approximated, "fudge-stratum", "", "stratum %d becomes 14: with more nobody could follow this server",
+				out.Stratum)
 			out.Stratum = 14
 		}
 	}
@@ -264,6 +276,7 @@ func (c *reader) localClock(src *job.Source) {
 		r.Note(report.Dangerous, "local-prefer", "delete prefer", "prefer makes ntpd follow its own clock instead of a source")
 	}
 	if stratum < 5 {
-		r.Note(report.Dangerous, "local-stratum", "write fudge stratum 10 or more", "stratum %d makes a free-running clock win over real servers", stratum)
+		r.Note(report.Dangerous, "local-stratum", "write fudge stratum 10 or more",
+			"stratum %d makes a free-running clock win over real servers", stratum)
 	}
 }

@@ -49,7 +49,8 @@ func (c *reader) buildSources() {
 
 // sourceOf reads the options of an association.
 func (c *reader) sourceOf(s *syntax.Statement) *job.Source {
-	src := &job.Source{Line: s, Kind: s.Word, Address: s.Address, Family: s.Family, MinPoll: 6, MaxPoll: 10, Version: 4, Mode: -1, Words: job.NamedWords(s)}
+	src := &job.Source{Line: s, Kind: s.Word, Address: s.Address, Family: s.Family, MinPoll: 6, MaxPoll: 10, Version: 4, Mode: -1,
+		Words: job.NamedWords(s)}
 	if _, err := netip.ParseAddr(s.Address); err != nil && src.Family == "" {
 		src.Family = c.Start.Family
 	}
@@ -92,7 +93,8 @@ func (c *reader) sourceOf(s *syntax.Statement) *job.Source {
 func (c *reader) judgeSource(src *job.Source) {
 	s, r := src.Line, c.Record(src.Line)
 	if src.Dead != "" {
-		r.Note(report.Dangerous, "dead-source", "correct or delete the line", "%s never had time of %s: %s", c.Daemon(), spell.Printable(s.Address), src.Dead)
+		r.Note(report.Dangerous, "dead-source", "correct or delete the line", "%s never had time of %s: %s", c.Daemon(),
+			spell.Printable(s.Address), src.Dead)
 		r.Did = "no usable source"
 	}
 	if src.Refclock != nil {
@@ -104,12 +106,14 @@ func (c *reader) judgeSource(src *job.Source) {
 		r.Note(report.Dangerous, "autokey-source", "move it to NTS or to a symmetric key", "a source with Autokey is legacy-signed only")
 		if !c.Model.Autokey.Enabled && src.Dead == "" {
 			src.Left = "Autokey cannot be used with the files of this host"
-			r.Note(report.Dangerous, "autokey-left-out", "correct the files, or move to NTS", "it is left out, and not used without authentication either: %s", src.Left)
+			r.Note(report.Dangerous, "autokey-left-out", "correct the files, or move to NTS",
+				"it is left out, and not used without authentication either: %s", src.Left)
 		}
 	case src.Key != 0 && src.Dead == "":
 		if ok, why := c.UsableKey(src.Key); !ok {
 			src.Dead = why
-			r.Note(report.Dangerous, "source-key", "correct the key, or move to NTS", "%s cannot use this source: %s; it is not used without authentication either", c.Daemon(), why)
+			r.Note(report.Dangerous, "source-key", "correct the key, or move to NTS",
+				"%s cannot use this source: %s; it is not used without authentication either", c.Daemon(), why)
 		}
 	}
 	switch s.Word {
@@ -139,7 +143,8 @@ func (c *reader) judgePeer(src *job.Source) {
 		return
 	}
 	src.Kind = "server"
-	c.Record(src.Line).Note(report.Dangerous, "peer", "give both a symmetric key; or, if the other host takes its time from this one, give it a server line",
+	c.Record(src.Line).Note(report.Dangerous, "peer",
+		"give both a symmetric key; or, if the other host takes its time from this one, give it a server line",
 		"a peer without authentication becomes a plain source here: the other host cannot take time by this association any more")
 }
 
@@ -147,7 +152,8 @@ func (c *reader) judgePeer(src *job.Source) {
 func (c *reader) judgeOptions(src *job.Source) {
 	s, r := src.Line, c.Record(src.Line)
 	if src.Trusted && !src.NoSelect {
-		r.Note(report.Dangerous, "true", "delete the word, if the source is not beyond doubt", "true switches the protection against a wrong source off")
+		r.Note(report.Dangerous, "true", "delete the word, if the source is not beyond doubt",
+			"true switches the protection against a wrong source off")
 	}
 	if src.NoSelect && (src.Prefer || src.Trusted) {
 		r.Note(report.Folded, "noselect-wins", "delete one of the words", "noselect goes before prefer and true")
@@ -357,7 +363,8 @@ func (c *reader) judgeBroadcast(src *job.Source) {
 	case src.Dead != "":
 	case err != nil:
 		src.Left = "the destination must be an address"
-		r.Note(report.Dangerous, "broadcast", "write the address, or give every client that listens a server line", "the broadcasts are not sent: %s", src.Left)
+		r.Note(report.Dangerous, "broadcast", "write the address, or give every client that listens a server line",
+			"the broadcasts are not sent: %s", src.Left)
 	case src.Autokey && !c.Model.Autokey.Enabled || src.Key == 0 && !src.Autokey:
 		src.Left = "without authentication anybody can forge a broadcast"
 		r.Note(report.Dangerous, "broadcast", "give the broadcast a symmetric key, or every client that listens a server line",

@@ -69,7 +69,8 @@ func (c *reader) buildStatistics() {
 		return
 	case dir == nil || !spell.PlainPath(dir.Argument()):
 		for _, s := range lines {
-			c.Record(s).Note(report.Changed, "statistics", "write statistics.dir", "without statsdir, ntpd writes below /var/NTP; here nothing is written then")
+			c.Record(s).Note(report.Changed, "statistics", "write statistics.dir",
+				"without statsdir, ntpd writes below /var/NTP; here nothing is written then")
 		}
 		return
 	}

@@ -29,7 +29,8 @@ func (c *reader) syntaxError(r *report.Record, d syntax.Diagnostic) {
 			r.Note(report.Error, code, remedy, "%s ignores this line: %s", c.Daemon(), why)
 			return
 		}
-		r.Note(report.Error, "line-lost", remedy, "%s ignores this line for a syntax error (column %d, %s)", c.Daemon(), d.Column+1, strings.TrimPrefix(d.Text, "syntax error, "))
+		r.Note(report.Error, "line-lost", remedy, "%s ignores this line for a syntax error (column %d, %s)", c.Daemon(), d.Column+1,
+			strings.TrimPrefix(d.Text, "syntax error, "))
 		return
 	}
 	var did []string
@@ -37,5 +38,6 @@ func (c *reader) syntaxError(r *report.Record, d syntax.Diagnostic) {
 		did = append(did, ntpconf.Describe(s))
 	}
 	r.Did = strings.Join(did, "; ")
-	r.Note(report.Error, "words-lost", remedy, "%s ignores the end of this line, from column %d on; it does: %s", c.Daemon(), d.Column+1, r.Did)
+	r.Note(report.Error, "words-lost", remedy, "%s ignores the end of this line, from column %d on; it does: %s", c.Daemon(), d.Column+1,
+		r.Did)
 }

@@ -204,7 +204,8 @@ func (s *Summary) hosts(w *textWriter) {
 	for _, table := range []struct {
 		title string
 		count map[string]int
-	}{{"Hosts by authentication of their sources", asClient}, {"Hosts by what their own clients use", asServer}, {"Recommended for their clocks", steps}} {
+	}{{"Hosts by authentication of their sources", asClient}, {"Hosts by what their own clients use", asServer},
+		{"Recommended for their clocks", steps}} {
 		if len(table.count) == 0 {
 			continue
 		}
@@ -247,7 +248,8 @@ func (s *Summary) questions(w *textWriter) {
 // WriteCSV prints a line for each host.
 func (s *Summary) WriteCSV(out io.Writer) error {
 	w := csv.NewWriter(out)
-	rows := [][]string{{"input", "output", "outcome", "as_client", "as_server", "upstreams", "keys", "networks", "serves", "format", "step", "reason", "why"}}
+	rows := [][]string{{"input", "output", "outcome", "as_client", "as_server", "upstreams", "keys", "networks", "serves", "format",
+		"step", "reason", "why"}}
 	for _, r := range s.Results {
 		h := r.Host
 		if h == nil {
@@ -257,7 +259,8 @@ func (s *Summary) WriteCSV(out io.Writer) error {
 		for i, k := range h.Keys {
 			keys[i] = fmt.Sprint(k)
 		}
-		rows = append(rows, []string{r.Input, r.Output, string(r.Outcome), strings.Join(h.AsClient, "; "), strings.Join(h.AsServer, "; "), strings.Join(h.Upstreams, " "),
+		rows = append(rows, []string{r.Input, r.Output, string(r.Outcome), strings.Join(h.AsClient, "; "), strings.Join(h.AsServer, "; "),
+			strings.Join(h.Upstreams, " "),
 			strings.Join(keys, " "), strings.Join(h.Networks, " "), fmt.Sprint(h.Serves), h.Format, h.Step, h.Reason, r.Why})
 	}
 	return w.WriteAll(rows)

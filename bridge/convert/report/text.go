@@ -190,6 +190,7 @@ func (r *Report) everyLine(w *textWriter) {
 		if len(rec.Became) > 0 {
 			became = " -> " + strings.Join(rec.Became, ", ")
 		}
-		w.line("  %s:%d: %s %s%s", spell.Printable(rec.File), rec.Line, w.styled(rec.Class.style(), fmt.Sprintf("%-12s", rec.Class)), rec.Text, became)
+		w.line("  %s:%d: %s %s%s", spell.Printable(rec.File), rec.Line, w.styled(rec.Class.style(), fmt.Sprintf("%-12s", rec.Class)),
+			rec.Text, became)
 	}
 }

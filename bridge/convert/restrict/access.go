@@ -216,7 +216,8 @@ type Limits struct {
 func Table(rules []Rule, limits Limits) (*access.Table, error) {
 	var out []access.Rule
 	for i, r := range rules {
-		rule := access.Rule{SourcePort123: r.FromNTP, Action: access.Deny, Kinds: access.AllKinds, MinVersion: max(r.Service.Version, 1), Query: r.Service.Query}
+		rule := access.Rule{SourcePort123: r.FromNTP, Action: access.Deny, Kinds: access.AllKinds, MinVersion: max(r.Service.Version, 1),
+			Query: r.Service.Query}
 		if r.Service.Serve {
 			rule.Action = access.Allow
 		}

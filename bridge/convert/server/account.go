@@ -27,20 +27,24 @@ var sourceWords = map[string]func(*config.Source) any{
 	"offset": func(s *config.Source) any { return &s.Offset }, "asymmetry": func(s *config.Source) any { return &s.Asymmetry },
 	"maxdelay": func(s *config.Source) any { return &s.MaxDelay }, "maxdelayratio": func(s *config.Source) any { return &s.MaxDelayRatio },
 	"maxdelaydevratio": func(s *config.Source) any { return &s.MaxDelayDevRatio },
-	"minstratum":       func(s *config.Source) any { return &s.MinStratum }, "maxsources": func(s *config.Source) any { return &s.MaxSources },
-	"ipv4": func(s *config.Source) any { return &s.Family }, "ipv6": func(s *config.Source) any { return &s.Family },
+	"minstratum":       func(s *config.Source) any { return &s.MinStratum },
+	"maxsources":       func(s *config.Source) any { return &s.MaxSources },
+	"ipv4":             func(s *config.Source) any { return &s.Family }, "ipv6": func(s *config.Source) any { return &s.Family },
 }
 
 // said are the findings that speak of a word of a source.
 var said = map[string][]string{
-	"key": {"source-key", "duplicate-source", "refclock-option"}, "autokey": {"autokey-source", "refclock-option"}, "ident": {"autokey-source"},
+	"key": {"source-key", "duplicate-source", "refclock-option"}, "autokey": {"autokey-source", "refclock-option"},
+	"ident":  {"autokey-source"},
 	"prefer": {"noselect-wins"}, "true": {"noselect-wins", "true"}, "trust": {"noselect-wins"},
 	"require": {"noselect-wins", "require-without-auth", "nts-option"}, "version": {"version", "refclock-option"},
 	"iburst": {"option-iburst", "refclock-option"}, "burst": {"option-burst", "refclock-option"}, "xleave": {"option-xleave"},
 	"presend": {"option-presend"}, "preempt": {"option-preempt"}, "xmtnonce": {"option-xmtnonce"}, "ttl": {"option-ttl"},
-	"cert": {"nts-option"}, "ask": {"nts-option"}, "expire": {"nts-option"}, "noval": {"nts-noval"}, "aead": {"nts-aead"}, "ca": {"file-name"},
+	"cert": {"nts-option"}, "ask": {"nts-option"}, "expire": {"nts-option"}, "noval": {"nts-noval"}, "aead": {"nts-aead"},
+	"ca":   {"file-name"},
 	"bias": {"bias"}, "certset": {"certset"}, "maxdelayquant": {"weighing"}, "mindelay": {"weighing"}, "filter": {"weighing"},
-	"minsamples": {"weighing"}, "maxsamples": {"weighing"}, "polltarget": {"weighing"}, "maxunreach": {"maxunreach"}, "offline": {"offline"},
+	"minsamples": {"weighing"}, "maxsamples": {"weighing"}, "polltarget": {"weighing"}, "maxunreach": {"maxunreach"},
+	"offline":      {"offline"},
 	"auto_offline": {"auto-offline"}, "copy": {"copy"}, "extfield": {"extfield"},
 }
 
@@ -88,7 +92,10 @@ func (c *writer) clockWords(src *job.Source) {
 	for _, s := range append([]*syntax.Statement{src.Line}, src.Refclock.Lines...) {
 		words := job.NamedWords(s)
 		for _, o := range s.Options {
-			if clockWord(src, o) || slices.ContainsFunc(r.Findings, func(f report.Finding) bool { return slices.Contains(said[o.Name], f.Code) }) {
+			if clockWord(src, o) || slices.ContainsFunc(r.Findings, func(f report.Finding) bool {
+				return slices.Contains(said[o.Name],
+					f.Code)
+			}) {
 				c.Ledger.Use(s, o.Name)
 			}
 		}

@@ -28,7 +28,8 @@ func (c *writer) emitClock() {
 		c.Report.Note(report.Changed, "not-steered", "let another program keep the clock, or write clock.mode: discipline",
 			"%s: the clock is served as another program keeps it, and only while the kernel calls it synchronised", c.Model.Clock.Idle)
 	default:
-		draft.Set(c.Draft, &clock.Mode, config.ClockObserve).Remark("There is no source to follow: the clock is served as another program keeps it.")
+		draft.Set(c.Draft, &clock.Mode,
+			config.ClockObserve).Remark("There is no source to follow: the clock is served as another program keeps it.")
 		c.Report.Note(report.Changed, "no-source", "name a source, and write clock.mode: discipline",
 			"there is no source that could be followed: the clock is served as another program keeps it, and only while the kernel calls it synchronised")
 	}

@@ -222,7 +222,8 @@ func (c *writer) emitTakeover() {
 			"clients of the old ntpd are not taken over: those that run ignore every sign of another server, and never get time again")
 		return
 	}
-	draft.Set(c.Draft, &section.Takeover.Enabled, true).Remark("Clients that run keep the cookies of the old ntpd until they are restarted.")
+	draft.Set(c.Draft, &section.Takeover.Enabled,
+		true).Remark("Clients that run keep the cookies of the old ntpd until they are restarted.")
 	draft.Set(c.Draft, &section.Takeover.Until, until)
 	day := until.Format(time.DateOnly)
 	c.Report.First = append(c.Report.First, fmt.Sprintf(
@@ -231,10 +232,12 @@ func (c *writer) emitTakeover() {
 	line.Note(report.Changed, "autokey-takeover", "restart or move the clients before that day; clients shows which they are",
 		"the cookies of the old ntpd are accepted until %s", day)
 	if c.Opt.Trial {
-		draft.Set(c.Draft, &section.Seed, config.SeedZero).Remark("A trial: the old ntpd can serve again without stranding a client. End it with own.")
+		draft.Set(c.Draft, &section.Seed,
+			config.SeedZero).Remark("A trial: the old ntpd can serve again without stranding a client. End it with own.")
 		c.Report.First = append(c.Report.First,
 			"This is a trial: new cookies are made from ntpd's seed 0, so that it can serve here again; write autokey.seed: own when there is no way back")
-		line.Note(report.Dangerous, "autokey-trial", "write autokey.seed: own when the trial is over", "anybody can forge a cookie of seed 0")
+		line.Note(report.Dangerous, "autokey-trial", "write autokey.seed: own when the trial is over",
+			"anybody can forge a cookie of seed 0")
 	}
 }
 

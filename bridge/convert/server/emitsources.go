@@ -35,7 +35,8 @@ func (c *writer) emitSources() {
 
 // remarkLeft tells in the output of a source that is not there.
 func (c *writer) remarkLeft(list any, src *job.Source) {
-	c.Draft.From(list).Remark("Left out: %s (%s:%d): %s.", spell.Printable(src.Address), spell.Printable(path.Base(c.Parsed.Files[src.Line.File].Name)), src.Line.Line, src.Left)
+	c.Draft.From(list).Remark("Left out: %s (%s:%d): %s.", spell.Printable(src.Address),
+		spell.Printable(path.Base(c.Parsed.Files[src.Line.File].Name)), src.Line.Line, src.Left)
 }
 
 // setIf sets an option, if there is something to set.

@@ -23,7 +23,8 @@ func (c *writer) render() []byte {
 		err = c.prove(out.Bytes())
 	}
 	if err != nil {
-		c.Report.Note(report.Error, "mistake", "report it, with the input", "%v, and nothing is written; this is a mistake of ntsbridge", err)
+		c.Report.Note(report.Error, "mistake", "report it, with the input", "%v, and nothing is written; this is a mistake of ntsbridge",
+			err)
 		return nil
 	}
 	return out.Bytes()

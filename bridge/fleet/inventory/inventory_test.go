@@ -38,7 +38,8 @@ func host(n uint32) netip.Addr {
 
 // sighting is one chrony-like packet.
 func sighting(a netip.Addr, d time.Duration, kind ntp.Kind, key uint32, reason ntp.Reason) *feed.Sighting {
-	s := &feed.Sighting{Addr: a.As16(), Received: at(d), Kind: kind, Key: key, Reason: reason, Count: 1, Octets: 48, Port: 4000, Action: ntp.Answer}
+	s := &feed.Sighting{Addr: a.As16(), Received: at(d), Kind: kind, Key: key, Reason: reason, Count: 1, Octets: 48, Port: 4000,
+		Action: ntp.Answer}
 	s.Header[0], s.Header[2], s.Header[3] = 4<<3|3, 6, 32
 	if reason != ntp.ReasonOK {
 		s.Action = ntp.Drop
@@ -71,7 +72,8 @@ func TestAgainstNaive(t *testing.T) {
 		reasons := []ntp.Reason{ntp.ReasonOK, ntp.ReasonBadMAC, ntp.ReasonDenied, ntp.ReasonUnknownKey, ntp.ReasonRateLimited}
 		for range rapid.IntRange(1, 300).Draw(t, "packets") {
 			clock += time.Duration(rapid.IntRange(0, 5000).Draw(t, "ms")) * time.Millisecond
-			k := naiveKey{host(rapid.Uint32Range(0, 30).Draw(t, "host")), rapid.SampledFrom([]ntp.Kind{ntp.KindNone, ntp.KindSymmetric, ntp.KindAutokey}).Draw(t, "kind"), 0}
+			k := naiveKey{host(rapid.Uint32Range(0, 30).Draw(t, "host")), rapid.SampledFrom([]ntp.Kind{ntp.KindNone, ntp.KindSymmetric,
+				ntp.KindAutokey}).Draw(t, "kind"), 0}
 			if k.kind == ntp.KindSymmetric {
 				k.key = rapid.Uint32Range(1, 3).Draw(t, "key")
 			}
@@ -150,7 +152,8 @@ func TestSmallTableStaysSound(t *testing.T) {
 			if kind == ntp.KindSymmetric {
 				key = rapid.Uint32Range(1, 12).Draw(t, "key")
 			}
-			v.See(sighting(host(rapid.Uint32Range(0, 200).Draw(t, "host")), clock, kind, key, rapid.SampledFrom([]ntp.Reason{0, ntp.ReasonBadMAC}).Draw(t, "reason")))
+			v.See(sighting(host(rapid.Uint32Range(0, 200).Draw(t, "host")), clock, kind, key,
+				rapid.SampledFrom([]ntp.Reason{0, ntp.ReasonBadMAC}).Draw(t, "reason")))
 			if rapid.IntRange(0, 50).Draw(t, "expire") == 0 {
 				v.Expire(secondsAt(clock - time.Hour))
 			}
@@ -190,7 +193,8 @@ func (v *Inventory) audit() error {
 		}
 	}
 	if rows != v.clients.used() || linked != rows || ranks != v.ranks || listed != v.means.used() {
-		return fmt.Errorf("%d rows, %d used, %d linked; ranks %v, counted %v; %d means listed, %d used", rows, v.clients.used(), linked, v.ranks, ranks, listed, v.means.used())
+		return fmt.Errorf("%d rows, %d used, %d linked; ranks %v, counted %v; %d means listed, %d used", rows, v.clients.used(), linked,
+			v.ranks, ranks, listed, v.means.used())
 	}
 	return nil
 }
@@ -282,10 +286,12 @@ func TestOctetsPerClient(t *testing.T) {
 	for _, capacity := range []int{100_000, 1_000_000} {
 		n := newIndex(capacity, [2]uint64{1, 2})
 		crowds := max(capacity/64, 16)
-		octets := capacity*int(unsafe.Sizeof(client{})) + (capacity+capacity/4)*int(unsafe.Sizeof(means{})) + crowds*int(unsafe.Sizeof(crowd{})) +
+		octets := capacity*int(unsafe.Sizeof(client{})) + (capacity+capacity/4)*int(unsafe.Sizeof(means{})) +
+			crowds*int(unsafe.Sizeof(crowd{})) +
 			4*len(n.slots) + newFilter(capacity).octets() + 4*capacity // dirty list
 		per := float64(octets) / float64(capacity)
-		t.Logf("%d clients: %.0f octets each; client %d, means %d, crowd %d", capacity, per, unsafe.Sizeof(client{}), unsafe.Sizeof(means{}), unsafe.Sizeof(crowd{}))
+		t.Logf("%d clients: %.0f octets each; client %d, means %d, crowd %d", capacity, per, unsafe.Sizeof(client{}),
+			unsafe.Sizeof(means{}), unsafe.Sizeof(crowd{}))
 		if per > 250 {
 			t.Errorf("%d clients: %.1f octets each, at most 250", capacity, per)
 		}
@@ -444,7 +450,8 @@ func TestReactionToKisses(t *testing.T) {
 func TestMergeOfTwoHalves(t *testing.T) {
 	whole, a, b := newTest(t, 100), newTest(t, 100), newTest(t, 100)
 	for i := range 200 {
-		s := sighting(host(uint32(i%5)), time.Duration(i)*time.Minute, ntp.KindSymmetric, uint32(1+i%2), []ntp.Reason{ntp.ReasonOK, ntp.ReasonBadMAC}[i/3%2])
+		s := sighting(host(uint32(i%5)), time.Duration(i)*time.Minute, ntp.KindSymmetric, uint32(1+i%2),
+			[]ntp.Reason{ntp.ReasonOK, ntp.ReasonBadMAC}[i/3%2])
 		whole.See(s)
 		if i < 100 {
 			a.See(s)
@@ -466,7 +473,8 @@ func TestMergeOfTwoHalves(t *testing.T) {
 		for j := range want.Means {
 			w := &want.Means[j]
 			for k := range got.Means {
-				if g := &got.Means[k]; g.Key == w.Key && (g.Answered != w.Answered || g.First != w.First || g.Last != w.Last || g.Refusals() != w.Refusals()) {
+				if g := &got.Means[k]; g.Key == w.Key && (g.Answered != w.Answered || g.First != w.First || g.Last != w.Last ||
+					g.Refusals() != w.Refusals()) {
 					t.Errorf("%+v, want %+v", g, w)
 				}
 			}

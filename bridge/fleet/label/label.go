@@ -136,7 +136,8 @@ func parseCSV(name string, text []byte) ([]raw, error) {
 		}
 		line, _ := r.FieldPos(0)
 		if len(row) > len(head) {
-			return nil, &Error{name, line, fmt.Sprintf("%d fields, but the first line has %d; put texts with a comma into quotes", len(row), len(head))}
+			return nil, &Error{name, line, fmt.Sprintf("%d fields, but the first line has %d; put texts with a comma into quotes",
+				len(row), len(head))}
 		}
 		e := raw{line: line}
 		for i, v := range row {
@@ -198,7 +199,8 @@ func parseYAML(name string, text []byte) ([]raw, error) {
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			k := slices.Index(columns, n.Content[i].Value)
 			if k < 0 || n.Content[i+1].Kind != yaml.ScalarNode {
-				return nil, &Error{name, n.Content[i].Line, fmt.Sprintf("%q is not known here; an entry has %s, each one text", short(n.Content[i].Value), strings.Join(columns, ", "))}
+				return nil, &Error{name, n.Content[i].Line, fmt.Sprintf("%q is not known here; an entry has %s, each one text",
+					short(n.Content[i].Value), strings.Join(columns, ", "))}
 			}
 			*[]*string{&e.Prefix, &e.Owner, &e.Site, &e.Note}[k] = n.Content[i+1].Value
 		}

@@ -34,7 +34,8 @@ func TestErrorsNamePlaceAndRemedy(t *testing.T) {
 		{"l.txt", "", "l.txt: the name must end in"},
 		{"l.csv", "owner,site\na,b\n", "l.csv:1: the first line must name the columns"},
 		{"l.csv", "prefix,colour\n", `l.csv:1: column "colour" is not known`},
-		{"l.csv", "prefix,owner\n192.0.2.0/24,a\n192.0.2.1/24,b\n", "l.csv:3: 192.0.2.1/24 has bits set behind its length; 192.0.2.0/24 may be meant"},
+		{"l.csv", "prefix,owner\n192.0.2.0/24,a\n192.0.2.1/24,b\n",
+			"l.csv:3: 192.0.2.1/24 has bits set behind its length; 192.0.2.0/24 may be meant"},
 		{"l.csv", "prefix,owner\n192.0.2.0/24,a,b\n", "l.csv:2: 3 fields"},
 		{"l.csv", "prefix\nhost\n", `l.csv:2: "host" is no address`},
 		{"l.json", "{}", "l.json:1: not a list"},
@@ -57,7 +58,8 @@ func TestLookupAgainstNaive(t *testing.T) {
 		var labels []Label
 		seen := map[netip.Prefix]bool{}
 		for range rapid.IntRange(0, 20).Draw(t, "labels") {
-			p := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, rapid.Byte().Draw(t, "b") % 4, 0, 0}), rapid.IntRange(6, 24).Draw(t, "bits")).Masked()
+			p := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, rapid.Byte().Draw(t, "b") % 4, 0, 0}),
+				rapid.IntRange(6, 24).Draw(t, "bits")).Masked()
 			if !seen[p] {
 				seen[p] = true
 				labels = append(labels, Label{Prefix: p})

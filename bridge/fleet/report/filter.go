@@ -134,7 +134,10 @@ func (f *Filter) Match(c *inventory.Client, labels *label.Set, now uint32) bool 
 		return false
 	case len(f.Prefixes) > 0 && !slices.ContainsFunc(f.Prefixes, func(p netip.Prefix) bool { return within(c.Prefix, p) }):
 		return false
-	case len(f.Kinds) > 0 && !slices.ContainsFunc(c.Means, func(m inventory.Means) bool { return m.Last >= since && slices.Contains(f.Kinds, m.Kind.String()) }):
+	case len(f.Kinds) > 0 && !slices.ContainsFunc(c.Means, func(m inventory.Means) bool {
+		return m.Last >= since &&
+			slices.Contains(f.Kinds, m.Kind.String())
+	}):
 		return false
 	case len(f.Keys) > 0 && !slices.ContainsFunc(c.Means, func(m inventory.Means) bool {
 		return m.Last >= since && m.Kind == ntp.KindSymmetric && slices.Contains(f.Keys, m.Key)

@@ -63,7 +63,8 @@ func (m *Means) appendJSON(b []byte) []byte {
 	if m.Key != 0 {
 		b = appendNumber(append(b, `,"key":`...), m.Key)
 	}
-	for _, f := range [...]struct{ name, value string }{{`,"digest":`, m.Digest}, {`,"scheme":`, m.Scheme}, {`,"group":`, m.Group}, {`,"aead":`, m.AEAD}} {
+	for _, f := range [...]struct{ name, value string }{{`,"digest":`, m.Digest}, {`,"scheme":`, m.Scheme}, {`,"group":`, m.Group},
+		{`,"aead":`, m.AEAD}} {
 		if f.value != "" {
 			b = appendText(append(b, f.name...), f.value)
 		}

@@ -155,7 +155,8 @@ func WriteKeys(w io.Writer, list []*Key, now time.Time) error {
 		if !k.Known {
 			by = strings.Join(k.By, " ")
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\n", name, orDash(k.Digest), state, k.Clients, k.Refused, Ago(k.Last, now), orDash(labelCounts(k.Labels)), orDash(by))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%d\t%s\t%s\t%s\n", name, orDash(k.Digest), state, k.Clients, k.Refused, Ago(k.Last, now),
+			orDash(labelCounts(k.Labels)), orDash(by))
 	}
 	return t.Flush()
 }

@@ -62,7 +62,8 @@ func TestJSONShape(t *testing.T) {
 	s.packet("192.0.2.7", 0, ntp.KindSymmetric, 5, ntp.ReasonOK)
 	s.packet("192.0.2.7", time.Minute, ntp.KindSymmetric, 5, ntp.ReasonBadMAC)
 	s.packet("192.0.2.7", time.Hour, ntp.KindNTS, 15, ntp.ReasonOK)
-	s.v.SeeHandshake(&inventory.Handshake{Addr: netip.MustParseAddr("192.0.2.7").As16(), At: ntp.TimestampFromTime(start), Result: inventory.HandshakeAgreed})
+	s.v.SeeHandshake(&inventory.Handshake{Addr: netip.MustParseAddr("192.0.2.7").As16(), At: ntp.TimestampFromTime(start),
+		Result: inventory.HandshakeAgreed})
 	c := s.clients()
 	var got map[string]any
 	if err := json.Unmarshal(NewRow(&c[0], names).AppendJSON(nil), &got); err != nil {
@@ -78,7 +79,8 @@ func TestJSONShape(t *testing.T) {
 		t.Fatalf("%v", means)
 	}
 	nts, key := means[0].(map[string]any), means[1].(map[string]any)
-	want := map[string]any{"kind": "symmetric", "key": 5.0, "digest": "SHA1", "first": "2026-11-01T00:00:00Z", "last": "2026-11-01T00:01:00Z",
+	want := map[string]any{"kind": "symmetric", "key": 5.0, "digest": "SHA1", "first": "2026-11-01T00:00:00Z",
+		"last":     "2026-11-01T00:01:00Z",
 		"answered": 1.0, "refused": map[string]any{"bad-mac": 1.0}}
 	for name, v := range want {
 		if !reflect.DeepEqual(key[name], v) {
@@ -100,12 +102,15 @@ func TestJSONShape(t *testing.T) {
 func TestJSONAgainstStandard(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.StringN(0, 20, 60)
-		r := &Row{Address: text.Draw(t, "address"), Names: rapid.SliceOfN(text, 1, 3).Draw(t, "names"), Label: Label{text.Draw(t, "owner"), "", text.Draw(t, "note")},
-			Implementation: text.Draw(t, "program"), First: Time(rapid.Uint32().Draw(t, "first")), Hosts: rapid.IntRange(0, 9).Draw(t, "hosts"),
+		r := &Row{Address: text.Draw(t, "address"), Names: rapid.SliceOfN(text, 1, 3).Draw(t, "names"),
+			Label:          Label{text.Draw(t, "owner"), "", text.Draw(t, "note")},
+			Implementation: text.Draw(t, "program"), First: Time(rapid.Uint32().Draw(t, "first")),
+			Hosts:    rapid.IntRange(0, 9).Draw(t, "hosts"),
 			KE:       KE{Handshakes: rapid.Uint32().Draw(t, "handshakes"), Offered: rapid.SliceOfN(text, 1, 3).Draw(t, "offered")},
 			Upstream: &Upstream{RefID: text.Draw(t, "refid")},
-			Means: []Means{{Kind: text.Draw(t, "kind"), Key: rapid.Uint32().Draw(t, "key"), Refused: map[string]uint32{"denied": 3, "bad-mac": rapid.Uint32().Draw(t, "n")},
-				Poll: float64(rapid.IntRange(0, 1310720).Draw(t, "poll")) / 10, Modes: []int{3}, Group: text.Draw(t, "group")}}}
+			Means: []Means{{Kind: text.Draw(t, "kind"), Key: rapid.Uint32().Draw(t, "key"),
+				Refused: map[string]uint32{"denied": 3, "bad-mac": rapid.Uint32().Draw(t, "n")},
+				Poll:    float64(rapid.IntRange(0, 1310720).Draw(t, "poll")) / 10, Modes: []int{3}, Group: text.Draw(t, "group")}}}
 		var back Row
 		b := r.AppendJSON(nil)
 		if err := json.Unmarshal(b, &back); err != nil {
@@ -200,7 +205,8 @@ func TestAnsible(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, want := range map[string]string{"means_symmetric": "192.0.2.1", "key_5": "192.0.2.1", "owner_payments": "192.0.2.1 192.0.2.2",
-		"moved": "192.0.2.2", "means_nts": "192.0.2.2", "legacy": "192.0.2.1 2001:db8::3", "program_chrony": "192.0.2.1 192.0.2.2 2001:db8::3"} {
+		"moved": "192.0.2.2", "means_nts": "192.0.2.2", "legacy": "192.0.2.1 2001:db8::3",
+		"program_chrony": "192.0.2.1 192.0.2.2 2001:db8::3"} {
 		var g group
 		if err := json.Unmarshal(got[name], &g); err != nil || strings.Join(g.Hosts, " ") != want {
 			t.Errorf("group %s: %v %v, want %s", name, g.Hosts, err, want)
@@ -255,7 +261,8 @@ func TestSummary(t *testing.T) {
 	sum.Watched = Time(start.Unix())
 	sum.Finish()
 	all := sum.Groups[0]
-	if all.Name != "all" || all.Best["nts"]["now"] != 1 || all.Best["symmetric"]["now"] != 1 || all.Best["symmetric"]["month"] != 2 || all.Worst["symmetric"]["week"] != 1 {
+	if all.Name != "all" || all.Best["nts"]["now"] != 1 || all.Best["symmetric"]["now"] != 1 || all.Best["symmetric"]["month"] != 2 ||
+		all.Worst["symmetric"]["week"] != 1 {
 		b, _ := json.Marshal(sum)
 		t.Errorf("%s", b)
 	}

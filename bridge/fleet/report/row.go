@@ -228,8 +228,9 @@ func address(c *inventory.Client) string {
 
 func newMeans(m *inventory.Means, c *inventory.Client, n *Names) Means {
 	r := Means{Kind: m.Kind.String(), First: Time(m.First), Last: Time(m.Last), Answered: m.Answered,
-		LastAnswered: Time(m.Served), Unanswered: m.Unanswered, Poll: float64(m.Interval.Round(100*time.Millisecond)) / 1e9, Versions: m.Versions,
-		Octets: [2]uint16{m.MinOctets, m.MaxOctets}, Kisses: m.Kisses, Reaction: m.Reaction, Implementation: m.Program, Evidence: m.Why}
+		LastAnswered: Time(m.Served), Unanswered: m.Unanswered, Poll: float64(m.Interval.Round(100*time.Millisecond)) / 1e9,
+		Versions: m.Versions,
+		Octets:   [2]uint16{m.MinOctets, m.MaxOctets}, Kisses: m.Kisses, Reaction: m.Reaction, Implementation: m.Program, Evidence: m.Why}
 	switch m.Kind {
 	case ntp.KindSymmetric:
 		r.Key, r.Digest = m.Key, n.digest(m)
@@ -263,7 +264,8 @@ func newKE(e *inventory.KeyExchange, n *Names) KE {
 func newUpstream(u *inventory.Upstream) *Upstream {
 	b := [4]byte{byte(u.RefID >> 24), byte(u.RefID >> 16), byte(u.RefID >> 8), byte(u.RefID)}
 	text := netip.AddrFrom4(b).String()
-	if word := strings.TrimRight(string(b[:]), "\x00"); u.Stratum <= 1 && word != "" && !strings.ContainsFunc(word, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	if word := strings.TrimRight(string(b[:]), "\x00"); u.Stratum <= 1 && word != "" &&
+		!strings.ContainsFunc(word, func(r rune) bool { return r <= ' ' || r > '~' }) {
 		text = word
 	}
 	return &Upstream{RefID: text, Stratum: u.Stratum, Leap: uint8(u.Leap), Set: Time(u.Reference)}

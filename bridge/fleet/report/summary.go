@@ -173,7 +173,8 @@ func (s *Summary) Finish() *Summary {
 		s.Notes = append(s.Notes, fmt.Sprintf("nobody watched from %s to %s", g.From, g.To))
 	}
 	if s.Full.Forgotten > 0 {
-		s.Notes = append(s.Notes, fmt.Sprintf("%d clients were forgotten for want of room, the last one %s: raise fleet.clients", s.Full.Forgotten, Time(s.Full.LastForgotten)))
+		s.Notes = append(s.Notes, fmt.Sprintf("%d clients were forgotten for want of room, the last one %s: raise fleet.clients",
+			s.Full.Forgotten, Time(s.Full.LastForgotten)))
 	}
 	if n := s.Full.Strangers + s.Full.Probation; n > 0 {
 		s.Notes = append(s.Notes, fmt.Sprintf("%d packets of strangers found no room; some of them may be clients: raise fleet.clients", n))

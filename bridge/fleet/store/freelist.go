@@ -30,7 +30,8 @@ func checkFreeList(path string) error {
 	if err != nil {
 		return err
 	}
-	size, list, pages := int64(binary.LittleEndian.Uint32(meta[8:])), binary.LittleEndian.Uint64(meta[32:]), binary.LittleEndian.Uint64(meta[40:])
+	size, list, pages := int64(binary.LittleEndian.Uint32(meta[8:])), binary.LittleEndian.Uint64(meta[32:]),
+		binary.LittleEndian.Uint64(meta[40:])
 	if list < 2 || list >= pages || pages > 1<<32 {
 		return fmt.Errorf("%w: list of free pages at %d of %d", ErrDamaged, list, pages)
 	}
@@ -43,7 +44,8 @@ func checkFreeList(path string) error {
 		count, at = binary.LittleEndian.Uint64(head[pageHeader:]), at+8
 	}
 	overflow := uint64(binary.LittleEndian.Uint32(head[12:]))
-	if binary.LittleEndian.Uint64(head[:]) != list || binary.LittleEndian.Uint16(head[8:]) != flagFreeList || count > pages || (overflow+1)*uint64(size) < 8*count {
+	if binary.LittleEndian.Uint64(head[:]) != list || binary.LittleEndian.Uint16(head[8:]) != flagFreeList || count > pages ||
+		(overflow+1)*uint64(size) < 8*count {
 		return fmt.Errorf("%w: list of free pages", ErrDamaged)
 	}
 	ids := make([]byte, 8*count)

@@ -72,7 +72,8 @@ type Report struct {
 }
 
 // Open opens or makes the store at path and puts what it holds into v. A file
-// that is damaged is renamed, and a new one begun with what could be read. Other errors leave the file
+// that is damaged is renamed, and a new one begun with what could be read.
+// Other errors leave the file
 // alone: it is in use, of a later version, or cannot be written.
 func Open(path string, v *inventory.Inventory, now time.Time) (*Store, *Report, error) {
 	rep := &Report{}
@@ -167,7 +168,8 @@ func openError(err error) error {
 		return ErrInUse
 	case errors.As(err, &path):
 		return err
-	case errors.Is(err, bolt.ErrInvalid), errors.Is(err, bolt.ErrVersionMismatch), errors.Is(err, bolt.ErrChecksum), err.Error() == "file size too small":
+	case errors.Is(err, bolt.ErrInvalid), errors.Is(err, bolt.ErrVersionMismatch), errors.Is(err, bolt.ErrChecksum),
+		err.Error() == "file size too small":
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return fmt.Errorf("%w: %w", ErrDamaged, err)

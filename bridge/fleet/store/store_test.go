@@ -39,7 +39,8 @@ func newInventory(t testing.TB, capacity int) *inventory.Inventory {
 func sighting(n uint32, at time.Time, kind ntp.Kind, key uint32) *feed.Sighting {
 	var a [4]byte
 	binary.BigEndian.PutUint32(a[:], 10<<24|n)
-	s := &feed.Sighting{Addr: netip.AddrFrom4(a).As16(), Received: ntp.TimestampFromTime(at), Kind: kind, Key: key, Count: 1, Octets: 48, Action: ntp.Answer}
+	s := &feed.Sighting{Addr: netip.AddrFrom4(a).As16(), Received: ntp.TimestampFromTime(at), Kind: kind, Key: key, Count: 1, Octets: 48,
+		Action: ntp.Answer}
 	s.Header[0], s.Header[3] = 4<<3|3, 32
 	return s
 }
@@ -278,7 +279,8 @@ func TestDamagedStores(t *testing.T) {
 		t.Fatal(err)
 	}
 	random := rand.New(rand.NewPCG(3, 4))
-	cases := map[string][]byte{"empty": {}, "text": []byte("hello\n"), "zeros": make([]byte, len(b)), "half": b[:len(b)/2], "odd": b[:len(b)-1000], "two pages": b[:8192]}
+	cases := map[string][]byte{"empty": {}, "text": []byte("hello\n"), "zeros": make([]byte, len(b)), "half": b[:len(b)/2],
+		"odd": b[:len(b)-1000], "two pages": b[:8192]}
 	for i := range 300 {
 		c := bytes.Clone(b)
 		for range 1 + random.IntN(40) {

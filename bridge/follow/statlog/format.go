@@ -71,7 +71,8 @@ func (m *Measurement) refclock() string {
 // slow.
 func (u *Update) tracking() string {
 	return fmt.Sprintf("%s %-15s %2d %10.3f %10.3f %10.3e %c %2d %10.3e %10.3e %10.3e %10.3e %10.3e\n", u.At.UTC().Format(chronyTime),
-		nameOf(u.Address, u.Name), u.Stratum, u.Frequency*1e6, u.Skew*1e6, u.Offset, leapLetter(u.Leap), u.Sources, u.Deviation, u.Remaining,
+		nameOf(u.Address, u.Name), u.Stratum, u.Frequency*1e6, u.Skew*1e6, u.Offset, leapLetter(u.Leap), u.Sources, u.Deviation,
+		u.Remaining,
 		u.RootDelay, u.RootDispersion, u.Bound)
 }
 
@@ -117,7 +118,8 @@ func (m *Measurement) status() int {
 
 // peerstats is a line of ntpd's peerstats.
 func (m *Measurement) peerstats() string {
-	return fmt.Sprintf("%s %s %x %.9f %.9f %.9f %.9f\n", mjd(m.At), m.clockAddress(), m.status(), m.Offset, m.Delay, m.Spread, m.Source.Jitter)
+	return fmt.Sprintf("%s %s %x %.9f %.9f %.9f %.9f\n", mjd(m.At), m.clockAddress(), m.status(), m.Offset, m.Delay, m.Spread,
+		m.Source.Jitter)
 }
 
 // rawstats is a line of ntpd's rawstats.

@@ -116,7 +116,8 @@ func Link(clocks ...*Clock) error {
 			continue
 		}
 		if c.numberer = byRefID[c.cfg.Lock]; c.numberer == nil {
-			return fmt.Errorf("refclock %s: lock: no reference clock has the refid %s; set it where the seconds come from", c.cfg.name(), c.cfg.Lock)
+			return fmt.Errorf("refclock %s: lock: no reference clock has the refid %s; set it where the seconds come from", c.cfg.name(),
+				c.cfg.Lock)
 		}
 	}
 	for _, c := range clocks {

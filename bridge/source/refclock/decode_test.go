@@ -129,7 +129,8 @@ func TestDecodeSHMHuge(t *testing.T) {
 }
 
 func TestLayoutForStrangers(t *testing.T) {
-	for octets, want := range map[int]bool{0: false, 1: false, 79: false, 81: false, 92: false, 95: false, 97: true, 4096: true, -1: false} {
+	for octets, want := range map[int]bool{0: false, 1: false, 79: false, 81: false, 92: false, 95: false, 97: true, 4096: true,
+		-1: false} {
 		if _, ok := layoutFor(octets); ok != want {
 			t.Errorf("%d octets: %v", octets, ok)
 		}

@@ -172,7 +172,8 @@ func TestPHCMethods(t *testing.T) {
 		{"cross timestamps not wanted", false, fakePHC{}, "raw raw", 100, true},
 		{"extended on the base", true, fakePHC{preciseErr: no}, "precise raw raw", 100, true},
 		{"extended of old kernels", true, fakePHC{preciseErr: no, rawErr: unix.EINVAL}, "precise raw extended extended", 100, false},
-		{"plain", true, fakePHC{preciseErr: unix.ENOTTY, rawErr: unix.ENOTTY, extendedErr: no}, "precise raw extended plain plain", 1000, false},
+		{"plain", true, fakePHC{preciseErr: unix.ENOTTY, rawErr: unix.ENOTTY, extendedErr: no}, "precise raw extended plain plain", 1000,
+			false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := &world{system: 4 * sec}
@@ -239,7 +240,8 @@ func TestDecodePHC(t *testing.T) {
 // A hardware clock in TAI becomes exact samples, whatever its method.
 func TestClockReadsPHC(t *testing.T) {
 	no := error(unix.EOPNOTSUPP)
-	for name, device := range map[string]*fakePHC{"precise": {}, "raw": {preciseErr: no}, "extended": {preciseErr: no, rawErr: unix.EINVAL}} {
+	for name, device := range map[string]*fakePHC{"precise": {}, "raw": {preciseErr: no},
+		"extended": {preciseErr: no, rawErr: unix.EINVAL}} {
 		w := &world{system: 0, rate: 0}
 		device.read = w.read
 		cfg := DefaultConfig(PHC)

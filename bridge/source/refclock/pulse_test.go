@@ -39,7 +39,8 @@ func TestNumber(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			cfg := Config{Rate: c.rate, Width: c.width}
-			got, reason := cfg.number(c.phase, 1000*sec, numbering{ok: true, raw: 1000 * sec, reference: begin + c.expected, bound: c.bound})
+			got, reason := cfg.number(c.phase, 1000*sec, numbering{ok: true, raw: 1000 * sec, reference: begin + c.expected,
+				bound: c.bound})
 			if reason != c.want || reason == reasonOK && got != begin+c.reference {
 				t.Errorf("%+d ns, %v; want %+d, %v", got-begin, reason, c.reference, c.want)
 			}

@@ -75,7 +75,8 @@ func (d *shmDriver) vet(id int) error {
 	}
 	layout, ok := layoutFor(int(info.Segsz))
 	if !ok {
-		return fmt.Errorf("it has %d octets, a segment of ntpd's driver 28 has %d; remove it by `ipcrm -M %#x`", info.Segsz, segmentLen, d.key())
+		return fmt.Errorf("it has %d octets, a segment of ntpd's driver 28 has %d; remove it by `ipcrm -M %#x`", info.Segsz, segmentLen,
+			d.key())
 	}
 	memory, err := attach(id)
 	if err != nil {

@@ -49,7 +49,8 @@ func TestSock(t *testing.T) {
 		t.Errorf("nothing sent: %+v, %v", s, err)
 	}
 	good := sockDatagram(sockLen, 1_800_000_000, 7, 1, 0, 0, sockMagic)
-	send(t, path, good, good[:39], append(good, 0), make([]byte, 10_000), nil, sockDatagram(sockLen32, 1_800_000_001, 7, 1, 1, 0, sockMagic))
+	send(t, path, good, good[:39], append(good, 0), make([]byte, 10_000), nil,
+		sockDatagram(sockLen32, 1_800_000_001, 7, 1, 1, 0, sockMagic))
 	s, err := d.read(nil)
 	want := []stamp{
 		{system: begin + 7000, reference: begin + 7000 + sec},

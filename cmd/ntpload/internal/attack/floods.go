@@ -28,11 +28,15 @@ var floods = []flood{
 	{"calm", "no flood at all", func(context.Context, *Config, []*client) {}},
 	{"forged-plain", "20 plain requests a second from each client's address", fromVictims(20, func(*Config) []byte { return plain() })},
 	{"forged-mac", "1,000 requests a second with a wrong MAC from each client's address", fromVictims(1000, wrongMAC)},
-	{"forged-autokey", "20 Autokey requests a second from each client's address", fromVictims(20, func(*Config) []byte { return autokeyRequest() })},
+	{"forged-autokey", "20 Autokey requests a second from each client's address",
+		fromVictims(20, func(*Config) []byte { return autokeyRequest() })},
 	{"macs", "wrong MACs at the full rate from 1,024 addresses", fromMany(wrongMAC)},
 	{"plain", "plain requests at the full rate from 1,024 addresses", fromMany(func(*Config) []byte { return plain() })},
 	{"autokey", "Autokey messages at the full rate from 1,024 addresses", fromMany(func(*Config) []byte { return autokeyRequest() })},
-	{"mode6", "mode 6 at the full rate from 1,024 addresses", fromMany(func(*Config) []byte { return []byte{0x16, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0} })},
+	{"mode6", "mode 6 at the full rate from 1,024 addresses", fromMany(func(*Config) []byte {
+		return []byte{0x16, 2, 0, 1, 0, 0, 0, 0, 0,
+			0, 0, 0}
+	})},
 	{"silent-tcp", "2,000 silent TCP connections from 256 addresses", silentTCP},
 }
 

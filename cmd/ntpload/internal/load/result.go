@@ -74,7 +74,8 @@ func (r *Result) count(o outcome, latency int64) {
 // process was watched.
 func (r *Result) WriteText(w io.Writer, measured bool) error {
 	fmt.Fprintf(w, "kind       %s\n", r.Kind)
-	fmt.Fprintf(w, "answers    %d in %v, %.0f per second, %d verified\n", r.Answers, r.Wall.Round(time.Millisecond), r.PerSecond(), r.Verified)
+	fmt.Fprintf(w, "answers    %d in %v, %.0f per second, %d verified\n", r.Answers, r.Wall.Round(time.Millisecond), r.PerSecond(),
+		r.Verified)
 	fmt.Fprintf(w, "requests   %d sent, %d lost (%.4f %%), %d not sent for a full window\n", r.Sent, r.Lost, 100*r.Loss(), r.Skipped)
 	fmt.Fprintf(w, "others     %d unmatched, %d port unreachable\n", r.Unmatched, r.Refused)
 	l := r.Latency

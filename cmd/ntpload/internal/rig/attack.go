@@ -41,7 +41,8 @@ func Attack(ctx context.Context, spec Spec, flags []string, out, said io.Writer)
 	if err := s.server.Start(); err != nil {
 		return err
 	}
-	words := append([]string{"ip", "netns", "exec", n.generator, self, "attack", "--inside", u.addr.String(), "--dir", u.dir, "--from", clients.String()}, flags...)
+	words := append([]string{"ip", "netns", "exec", n.generator, self, "attack", "--inside", u.addr.String(), "--dir", u.dir, "--from",
+		clients.String()}, flags...)
 	var errors bytes.Buffer
 	attacker := child(ctx, words, io.MultiWriter(said, &errors))
 	attacker.Stdout = out

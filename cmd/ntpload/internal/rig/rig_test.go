@@ -74,7 +74,8 @@ func TestPrepare(t *testing.T) {
 		if err != nil || !strings.Contains(string(content), want.content) {
 			t.Errorf("%s: %v, %s has\n%s\nwant %q in it", text, err, want.file, content, want.content)
 		}
-		if command := strings.Join(u.command, " "); !strings.Contains(command, want.command) || !strings.HasPrefix(command, "setpriv --bounding-set=-sys_time") {
+		if command := strings.Join(u.command, " "); !strings.Contains(command, want.command) ||
+			!strings.HasPrefix(command, "setpriv --bounding-set=-sys_time") {
 			t.Errorf("%s: command %q", text, command)
 		}
 		u.remove()
@@ -120,7 +121,8 @@ func TestTable(t *testing.T) {
 	if !strings.Contains(text.String(), "1.10 (1.00..1.30)") || !strings.Contains(text.String(), "failed") {
 		t.Errorf("text:\n%s", text.String())
 	}
-	if want := "| none | 100 (100..100) | 110 (100..130) | 1.10 (1.00..1.30) | 1000 | 1000 | 0% | 0% | 3 |"; !strings.Contains(markdown.String(), want) {
+	if want := "| none | 100 (100..100) | 110 (100..130) | 1.10 (1.00..1.30) | 1000 | 1000 | 0% | 0% | 3 |"; !strings.Contains(markdown.String(),
+		want) {
 		t.Errorf("markdown:\n%swant\n%s", markdown.String(), want)
 	}
 	if err := table.Err(); err == nil || !strings.Contains(err.Error(), "md5: no answer") {
