@@ -100,8 +100,8 @@ func (f *Fleet) wrote(err error, c *store.Changes, now time.Time) {
 	default:
 		d.pending = c
 		if now.Sub(d.failed) >= retryInterval {
-			f.log.Error("inventory: the store cannot be written; what was seen is kept in memory until it can", "error", err, "remedy",
-				storeRemedy(err))
+			f.log.Error("inventory: the store cannot be written; what was seen is kept in memory until it can", "error", err,
+				"remedy", storeRemedy(err))
 			d.failed = now
 		}
 	}

@@ -4,10 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -309,15 +306,4 @@ func storeRemedy(err error) string {
 		return "the state directory must be writable for this user"
 	}
 	return "make room on the disk, or make the file system writable"
-}
-
-// MakeDir makes the directory of the store.
-func (c *Config) MakeDir() error {
-	if c.File == "" || !c.Enabled {
-		return nil
-	}
-	if err := os.MkdirAll(filepath.Dir(c.File), 0o700); err != nil {
-		return fmt.Errorf("inventory: %w", err)
-	}
-	return nil
 }

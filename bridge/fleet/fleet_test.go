@@ -262,8 +262,8 @@ func BenchmarkMillion(b *testing.B) {
 		if n%10 < 3 {
 			kind, key = ntp.KindSymmetric, 5
 		}
-		s = feed.Sighting{Addr: hostAddr(n).As16(), Received: ntp.TimestampFromTime(at), Sent: ntp.TimestampFromTime(at), Kind: kind,
-			Key: key, Count: 1,
+		s = feed.Sighting{Addr: hostAddr(n).As16(), Received: ntp.TimestampFromTime(at), Sent: ntp.TimestampFromTime(at),
+			Kind: kind, Key: key, Count: 1,
 			Octets: 68, Port: uint16(n), Action: ntp.Answer}
 		s.Header[0], s.Header[2], s.Header[3] = 4<<3|3, 6, 32
 		v.See(&s)

@@ -60,7 +60,8 @@ func judgeDates(name string, c *x509.Certificate, now time.Time) []Complaint {
 // judgeLeaf looks at what a server's own certificate may be.
 func judgeLeaf(leaf *x509.Certificate) (list []Complaint) {
 	if leaf.KeyUsage != 0 && leaf.KeyUsage&x509.KeyUsageDigitalSignature == 0 {
-		list = append(list, Complaint{Text: "its key usage does not allow digital signatures, which TLS 1.3 needs; have it issued anew with digitalSignature"})
+		list = append(list,
+			Complaint{Text: "its key usage does not allow digital signatures, which TLS 1.3 needs; have it issued anew with digitalSignature"})
 	}
 	selfSigned := bytes.Equal(leaf.RawIssuer, leaf.RawSubject)
 	if leaf.IsCA {
@@ -68,8 +69,8 @@ func judgeLeaf(leaf *x509.Certificate) (list []Complaint) {
 		if !selfSigned {
 			some += " and others"
 		}
-		list = append(list, Complaint{Some: true, Text: "it is the certificate of an authority, and " + some +
-			" refuse one as a server's; have a server's certificate issued"})
+		list = append(list, Complaint{Some: true,
+			Text: "it is the certificate of an authority, and " + some + " refuse one as a server's; have a server's certificate issued"})
 	}
 	if key, ok := leaf.PublicKey.(*ecdsa.PublicKey); ok && key.Curve == elliptic.P521() {
 		list = append(list, Complaint{Some: true, Text: "its key is on P-521, which ntpd-rs and others do not know; use P-256"})

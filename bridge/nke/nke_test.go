@@ -539,8 +539,8 @@ func write(t *testing.T, template *x509.Certificate, pub, key any) nke.Files {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for path, b := range map[string]*pem.Block{f.Certificate: {Type: "CERTIFICATE", Bytes: der},
-		f.Key: {Type: "PRIVATE KEY", Bytes: pkcs8}} {
+	for path, b := range map[string]*pem.Block{f.Certificate: {Type: "CERTIFICATE", Bytes: der}, f.Key: {Type: "PRIVATE KEY",
+		Bytes: pkcs8}} {
 		if err := os.WriteFile(path, pem.EncodeToMemory(b), 0o600); err != nil {
 			t.Fatal(err)
 		}

@@ -118,11 +118,11 @@ func (s *Server) warnAhead(now time.Time) {
 		s.told[key] = i
 		log := s.config.Load().Logger
 		if i == 0 {
-			log.Error("certificate has ended, and clients refuse it: renew it", "certificate", c.Files.Certificate, "names", c.Names,
-				"end", c.NotAfter.UTC())
+			log.Error("certificate has ended, and clients refuse it: renew it", "certificate", c.Files.Certificate, "names",
+				c.Names, "end", c.NotAfter.UTC())
 		} else {
-			log.Warn("certificate ends soon: renew it", "certificate", c.Files.Certificate, "names", c.Names, "days", c.DaysLeft, "end",
-				c.NotAfter.UTC())
+			log.Warn("certificate ends soon: renew it", "certificate", c.Files.Certificate, "names", c.Names, "days", c.DaysLeft,
+				"end", c.NotAfter.UTC())
 		}
 	}
 }

@@ -117,8 +117,8 @@ func TestLastingReceiveErrorDoesNotSpin(t *testing.T) {
 func limitedRig(t *testing.T, limit *access.RateLimit) *rig {
 	t.Helper()
 	r := newRig(t)
-	everybody := access.Rule{Prefix: netip.MustParsePrefix("0.0.0.0/0"), Action: access.Allow, Kinds: access.AllKinds, MinVersion: 1,
-		Rate: limit}
+	everybody := access.Rule{Prefix: netip.MustParsePrefix("0.0.0.0/0"), Action: access.Allow, Kinds: access.AllKinds,
+		MinVersion: 1, Rate: limit}
 	r.handler.state.Access = testState(t, everybody).Access
 	return r
 }

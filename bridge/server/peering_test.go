@@ -78,8 +78,8 @@ func TestPacketsOfAssociations(t *testing.T) {
 	}
 	n := s.Counters()
 	if n.Dropped() != 6 || reasonTotal(n, ntp.ReasonMode) != 2 || n.Modes[ntp.ModeBroadcast] != 2 || n.Received != 9 {
-		t.Errorf("counters: dropped %d, of them for the mode %d; by mode %v; received %d", n.Dropped(), reasonTotal(n, ntp.ReasonMode),
-			n.Modes, n.Received)
+		t.Errorf("counters: dropped %d, of them for the mode %d; by mode %v; received %d", n.Dropped(), reasonTotal(n,
+			ntp.ReasonMode), n.Modes, n.Received)
 	}
 }
 

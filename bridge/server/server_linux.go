@@ -55,8 +55,8 @@ func New(opt Options, state *State, clock *ntp.ClockState) (*Server, error) {
 	}
 	opt.Socket.TOS = opt.Clients.Attach != nil
 	s := &Server{opt: opt, groups: make(map[netip.AddrPort][]*worker),
-		shared: shared{store: newTimestampStore(opt.Interleaved), clients: opt.Clients, proved: newProved(), zeroSeed: newZeroSeedTable(),
-			started: time.Now()}}
+		shared: shared{store: newTimestampStore(opt.Interleaved), clients: opt.Clients, proved: newProved(),
+			zeroSeed: newZeroSeedTable(), started: time.Now()}}
 	s.state.Store(state)
 	s.clock.Store(clock)
 	s.slow = newSlowLane(&s.shared)

@@ -126,8 +126,8 @@ func TestAnswersEveryVersion(t *testing.T) {
 				t.Errorf("%v version %d mode %d: answer %+v", a, q.version, q.mode, h)
 			}
 			if h.Receive < before || h.Transmit < h.Receive || after < h.Transmit {
-				t.Errorf("%v: timestamps out of order: sent %d, received %d, transmitted %d, back %d", a, before, h.Receive, h.Transmit,
-					after)
+				t.Errorf("%v: timestamps out of order: sent %d, received %d, transmitted %d, back %d", a, before, h.Receive,
+					h.Transmit, after)
 			}
 		}
 	}

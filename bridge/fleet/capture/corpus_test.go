@@ -111,8 +111,8 @@ func TestCorpus(t *testing.T) {
 				}
 			case strings.Contains(name, "-ak"):
 				kind = ntp.KindAutokey
-			case strings.Contains(name, "md5"), strings.Contains(name, "sha1"), strings.Contains(name, "aes"),
-				strings.HasSuffix(name, "-key.pcap"), strings.Contains(name, "-peer"):
+			case strings.Contains(name, "md5"), strings.Contains(name, "sha1"), strings.Contains(name,
+				"aes"), strings.HasSuffix(name, "-key.pcap"), strings.Contains(name, "-peer"):
 				kind, key = ntp.KindSymmetric, m.Key
 				if m.Key == 0 || m.Key > 65535 {
 					t.Errorf("key %d", m.Key)
@@ -137,8 +137,8 @@ func TestCorpus(t *testing.T) {
 			case strings.HasSuffix(name, "-down.pcap"):
 				wantRefusal = "no-answer"
 			}
-			if got := fmt.Sprint(m.Refused()); wantRefusal == "" && (m.Answered == 0 || m.Refusals() != 0 &&
-				!strings.Contains(name, "-back") && !strings.Contains(name, "closed") && !strings.Contains(name, "-akiff")) ||
+			if got := fmt.Sprint(m.Refused()); wantRefusal == "" && (m.Answered == 0 || m.Refusals() != 0 && !strings.Contains(name,
+				"-back") && !strings.Contains(name, "closed") && !strings.Contains(name, "-akiff")) ||
 				wantRefusal != "" && (len(m.Refused()) == 0 || !strings.Contains(refusals(m), wantRefusal)) {
 				t.Errorf("answered %d, refused %v (%s), want %q", m.Answered, got, refusals(m), wantRefusal)
 			}

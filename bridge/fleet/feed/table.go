@@ -38,8 +38,8 @@ const (
 func newTable(size int, seed [2]uint64) *Table {
 	size = min(max(size, MinSize), MaxSize)
 	indexSize := 1 << bits.Len(uint(2*size-1))
-	return &Table{slots: make([]Sighting, size), common: size - size/8, index: make([]uint16, indexSize), mask: uint64(indexSize - 1),
-		seed: seed}
+	return &Table{slots: make([]Sighting, size), common: size - size/8, index: make([]uint16, indexSize),
+		mask: uint64(indexSize - 1), seed: seed}
 }
 
 // Note adds a judged request; Worth must have been true of it.

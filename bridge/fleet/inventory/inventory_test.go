@@ -72,8 +72,8 @@ func TestAgainstNaive(t *testing.T) {
 		reasons := []ntp.Reason{ntp.ReasonOK, ntp.ReasonBadMAC, ntp.ReasonDenied, ntp.ReasonUnknownKey, ntp.ReasonRateLimited}
 		for range rapid.IntRange(1, 300).Draw(t, "packets") {
 			clock += time.Duration(rapid.IntRange(0, 5000).Draw(t, "ms")) * time.Millisecond
-			k := naiveKey{host(rapid.Uint32Range(0, 30).Draw(t, "host")), rapid.SampledFrom([]ntp.Kind{ntp.KindNone, ntp.KindSymmetric,
-				ntp.KindAutokey}).Draw(t, "kind"), 0}
+			k := naiveKey{host(rapid.Uint32Range(0, 30).Draw(t, "host")), rapid.SampledFrom([]ntp.Kind{ntp.KindNone,
+				ntp.KindSymmetric, ntp.KindAutokey}).Draw(t, "kind"), 0}
 			if k.kind == ntp.KindSymmetric {
 				k.key = rapid.Uint32Range(1, 3).Draw(t, "key")
 			}
@@ -152,8 +152,8 @@ func TestSmallTableStaysSound(t *testing.T) {
 			if kind == ntp.KindSymmetric {
 				key = rapid.Uint32Range(1, 12).Draw(t, "key")
 			}
-			v.See(sighting(host(rapid.Uint32Range(0, 200).Draw(t, "host")), clock, kind, key,
-				rapid.SampledFrom([]ntp.Reason{0, ntp.ReasonBadMAC}).Draw(t, "reason")))
+			v.See(sighting(host(rapid.Uint32Range(0, 200).Draw(t, "host")), clock, kind, key, rapid.SampledFrom([]ntp.Reason{0,
+				ntp.ReasonBadMAC}).Draw(t, "reason")))
 			if rapid.IntRange(0, 50).Draw(t, "expire") == 0 {
 				v.Expire(secondsAt(clock - time.Hour))
 			}
@@ -193,8 +193,8 @@ func (v *Inventory) audit() error {
 		}
 	}
 	if rows != v.clients.used() || linked != rows || ranks != v.ranks || listed != v.means.used() {
-		return fmt.Errorf("%d rows, %d used, %d linked; ranks %v, counted %v; %d means listed, %d used", rows, v.clients.used(), linked,
-			v.ranks, ranks, listed, v.means.used())
+		return fmt.Errorf("%d rows, %d used, %d linked; ranks %v, counted %v; %d means listed, %d used", rows, v.clients.used(),
+			linked, v.ranks, ranks, listed, v.means.used())
 	}
 	return nil
 }
@@ -450,8 +450,8 @@ func TestReactionToKisses(t *testing.T) {
 func TestMergeOfTwoHalves(t *testing.T) {
 	whole, a, b := newTest(t, 100), newTest(t, 100), newTest(t, 100)
 	for i := range 200 {
-		s := sighting(host(uint32(i%5)), time.Duration(i)*time.Minute, ntp.KindSymmetric, uint32(1+i%2),
-			[]ntp.Reason{ntp.ReasonOK, ntp.ReasonBadMAC}[i/3%2])
+		s := sighting(host(uint32(i%5)), time.Duration(i)*time.Minute, ntp.KindSymmetric, uint32(1+i%2), []ntp.Reason{ntp.ReasonOK,
+			ntp.ReasonBadMAC}[i/3%2])
 		whole.See(s)
 		if i < 100 {
 			a.See(s)

@@ -58,8 +58,8 @@ func TestLookupAgainstNaive(t *testing.T) {
 		var labels []Label
 		seen := map[netip.Prefix]bool{}
 		for range rapid.IntRange(0, 20).Draw(t, "labels") {
-			p := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, rapid.Byte().Draw(t, "b") % 4, 0, 0}),
-				rapid.IntRange(6, 24).Draw(t, "bits")).Masked()
+			p := netip.PrefixFrom(netip.AddrFrom4([4]byte{10, rapid.Byte().Draw(t, "b") % 4, 0, 0}), rapid.IntRange(6, 24).Draw(t,
+				"bits")).Masked()
 			if !seen[p] {
 				seen[p] = true
 				labels = append(labels, Label{Prefix: p})

@@ -102,15 +102,15 @@ func TestJSONShape(t *testing.T) {
 func TestJSONAgainstStandard(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		text := rapid.StringN(0, 20, 60)
-		r := &Row{Address: text.Draw(t, "address"), Names: rapid.SliceOfN(text, 1, 3).Draw(t, "names"),
-			Label:          Label{text.Draw(t, "owner"), "", text.Draw(t, "note")},
-			Implementation: text.Draw(t, "program"), First: Time(rapid.Uint32().Draw(t, "first")),
-			Hosts:    rapid.IntRange(0, 9).Draw(t, "hosts"),
+		r := &Row{Address: text.Draw(t, "address"), Names: rapid.SliceOfN(text, 1, 3).Draw(t, "names"), Label: Label{text.Draw(t,
+			"owner"), "", text.Draw(t, "note")},
+			Implementation: text.Draw(t, "program"), First: Time(rapid.Uint32().Draw(t, "first")), Hosts: rapid.IntRange(0,
+				9).Draw(t, "hosts"),
 			KE:       KE{Handshakes: rapid.Uint32().Draw(t, "handshakes"), Offered: rapid.SliceOfN(text, 1, 3).Draw(t, "offered")},
 			Upstream: &Upstream{RefID: text.Draw(t, "refid")},
-			Means: []Means{{Kind: text.Draw(t, "kind"), Key: rapid.Uint32().Draw(t, "key"),
-				Refused: map[string]uint32{"denied": 3, "bad-mac": rapid.Uint32().Draw(t, "n")},
-				Poll:    float64(rapid.IntRange(0, 1310720).Draw(t, "poll")) / 10, Modes: []int{3}, Group: text.Draw(t, "group")}}}
+			Means: []Means{{Kind: text.Draw(t, "kind"), Key: rapid.Uint32().Draw(t, "key"), Refused: map[string]uint32{"denied": 3,
+				"bad-mac": rapid.Uint32().Draw(t, "n")},
+				Poll: float64(rapid.IntRange(0, 1310720).Draw(t, "poll")) / 10, Modes: []int{3}, Group: text.Draw(t, "group")}}}
 		var back Row
 		b := r.AppendJSON(nil)
 		if err := json.Unmarshal(b, &back); err != nil {
@@ -261,8 +261,8 @@ func TestSummary(t *testing.T) {
 	sum.Watched = Time(start.Unix())
 	sum.Finish()
 	all := sum.Groups[0]
-	if all.Name != "all" || all.Best["nts"]["now"] != 1 || all.Best["symmetric"]["now"] != 1 || all.Best["symmetric"]["month"] != 2 ||
-		all.Worst["symmetric"]["week"] != 1 {
+	if all.Name != "all" || all.Best["nts"]["now"] != 1 || all.Best["symmetric"]["now"] != 1 ||
+		all.Best["symmetric"]["month"] != 2 || all.Worst["symmetric"]["week"] != 1 {
 		b, _ := json.Marshal(sum)
 		t.Errorf("%s", b)
 	}

@@ -264,8 +264,8 @@ func newKE(e *inventory.KeyExchange, n *Names) KE {
 func newUpstream(u *inventory.Upstream) *Upstream {
 	b := [4]byte{byte(u.RefID >> 24), byte(u.RefID >> 16), byte(u.RefID >> 8), byte(u.RefID)}
 	text := netip.AddrFrom4(b).String()
-	if word := strings.TrimRight(string(b[:]), "\x00"); u.Stratum <= 1 && word != "" &&
-		!strings.ContainsFunc(word, func(r rune) bool { return r <= ' ' || r > '~' }) {
+	if word := strings.TrimRight(string(b[:]), "\x00"); u.Stratum <= 1 && word != "" && !strings.ContainsFunc(word,
+		func(r rune) bool { return r <= ' ' || r > '~' }) {
 		text = word
 	}
 	return &Upstream{RefID: text, Stratum: u.Stratum, Leap: uint8(u.Leap), Set: Time(u.Reference)}

@@ -97,8 +97,8 @@ func (r *Row) AppendTable(b []byte, now time.Time) []byte {
 		if i > 0 {
 			name, lab = "", ""
 		}
-		b = fmt.Appendf(b, tableFormat, name, lab, m.String(), Ago(m.Last, now), seconds(m.Poll), m.Answered, orDash(m.refusedText()),
-			orDash(m.Implementation))
+		b = fmt.Appendf(b, tableFormat, name, lab, m.String(), Ago(m.Last, now), seconds(m.Poll), m.Answered,
+			orDash(m.refusedText()), orDash(m.Implementation))
 	}
 	return b
 }
@@ -123,8 +123,8 @@ func WriteDetail(w io.Writer, r *Row, now time.Time) error {
 			Ago(r.Upstream.Set, now))
 	}
 	if r.KE.Last != 0 {
-		line("NTS-KE", "%d handshakes, %d failures, last %s (%s); AEADs %s; name told: %s", r.KE.Handshakes, r.KE.Failures, r.KE.Last,
-			r.KE.Result,
+		line("NTS-KE", "%d handshakes, %d failures, last %s (%s); AEADs %s; name told: %s", r.KE.Handshakes, r.KE.Failures,
+			r.KE.Last, r.KE.Result,
 			orDash(strings.Join(r.KE.Offered, ", ")), orDash(r.KE.SNI))
 	}
 	for i := range r.Means {
@@ -178,10 +178,10 @@ func (r *Row) WriteCSV(c *csv.Writer) {
 		if m.Key != 0 {
 			key = fmt.Sprint(m.Key)
 		}
-		_ = c.Write([]string{r.Address, strings.Join(r.Names, " "), r.Label.Owner, r.Label.Site, r.Label.Note, m.Kind, key, m.Digest,
-			m.Scheme, m.Group, m.AEAD,
-			stamp(m.First), stamp(m.Last), fmt.Sprint(m.Answered), m.refusedText(), strconv.FormatFloat(m.Poll, 'f', -1, 64),
-			m.Implementation, fmt.Sprint(r.Hosts),
+		_ = c.Write([]string{r.Address, strings.Join(r.Names, " "), r.Label.Owner, r.Label.Site, r.Label.Note, m.Kind, key,
+			m.Digest, m.Scheme, m.Group, m.AEAD,
+			stamp(m.First), stamp(m.Last), fmt.Sprint(m.Answered), m.refusedText(), strconv.FormatFloat(m.Poll, 'f', -1,
+				64), m.Implementation, fmt.Sprint(r.Hosts),
 			fmt.Sprint(r.KE.Handshakes), stamp(r.KE.Last)})
 	}
 }
@@ -201,6 +201,6 @@ func (r *Row) AppendChrony(b []byte, now time.Time) []byte {
 		}
 		interval = fmt.Sprint(n)
 	}
-	return fmt.Appendf(b, "%-25.25s  %6d  %5d  %2s   -  %4s       0      0   -     -\n", r.Address, r.packets(), r.refused(), interval,
-		Ago(r.Last, now))
+	return fmt.Appendf(b, "%-25.25s  %6d  %5d  %2s   -  %4s       0      0   -     -\n", r.Address, r.packets(), r.refused(),
+		interval, Ago(r.Last, now))
 }

@@ -8,7 +8,6 @@ import (
 	"hash/crc32"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime/debug"
 	"time"
 
@@ -168,8 +167,8 @@ func openError(err error) error {
 		return ErrInUse
 	case errors.As(err, &path):
 		return err
-	case errors.Is(err, bolt.ErrInvalid), errors.Is(err, bolt.ErrVersionMismatch), errors.Is(err, bolt.ErrChecksum),
-		err.Error() == "file size too small":
+	case errors.Is(err, bolt.ErrInvalid), errors.Is(err, bolt.ErrVersionMismatch), errors.Is(err,
+		bolt.ErrChecksum), err.Error() == "file size too small":
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return fmt.Errorf("%w: %w", ErrDamaged, err)
@@ -352,9 +351,6 @@ func (c *Changes) add(k inventory.Key, record []byte) {
 	c.rows++
 }
 
-// Rows returns how many rows have changed.
-func (c *Changes) Rows() int { return c.rows }
-
 // Octets returns how much there is to be written.
 func (c *Changes) Octets() (n int) {
 	for _, e := range c.entries {
@@ -423,9 +419,3 @@ func (s *Store) Due() bool { return s.octets > foldOctets }
 
 // Close closes the store.
 func (s *Store) Close() error { return s.db.Close() }
-
-// Path returns the name of the file.
-func (s *Store) Path() string { return s.path }
-
-// Dir returns the directory of the file.
-func (s *Store) Dir() string { return filepath.Dir(s.path) }

@@ -39,8 +39,8 @@ func newInventory(t testing.TB, capacity int) *inventory.Inventory {
 func sighting(n uint32, at time.Time, kind ntp.Kind, key uint32) *feed.Sighting {
 	var a [4]byte
 	binary.BigEndian.PutUint32(a[:], 10<<24|n)
-	s := &feed.Sighting{Addr: netip.AddrFrom4(a).As16(), Received: ntp.TimestampFromTime(at), Kind: kind, Key: key, Count: 1, Octets: 48,
-		Action: ntp.Answer}
+	s := &feed.Sighting{Addr: netip.AddrFrom4(a).As16(), Received: ntp.TimestampFromTime(at), Kind: kind, Key: key, Count: 1,
+		Octets: 48, Action: ntp.Answer}
 	s.Header[0], s.Header[3] = 4<<3|3, 32
 	return s
 }

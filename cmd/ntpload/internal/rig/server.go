@@ -20,10 +20,10 @@ import (
 //
 // root is a directory to chroot into, bound lets the server listen on its one
 // address instead of all, noclients keeps no inventory of clients, FLAG is a
-// flag of the echo responder. COMMAND has
-// its words separated by blanks; {dir} stands for a directory with the files
-// keys (chrony.keys format), server.crt and server.key, {addr} for the
-// address. It must stay in the foreground and serve UDP 123 and TCP 4460.
+// flag of the echo responder. COMMAND has its words separated by blanks;
+// {dir} stands for a directory with the files keys (chrony.keys format),
+// server.crt and server.key, {addr} for the address. It must stay in the
+// foreground and serve UDP 123 and TCP 4460.
 type Spec struct {
 	Text    string
 	program string
