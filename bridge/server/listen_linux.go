@@ -53,7 +53,7 @@ func (l *Listening) add(a netip.AddrPort) (err error) {
 			return err
 		}
 		l.opened = append(l.opened, group...)
-		if others := l.srv.sharers([]netip.AddrPort{group[0].socket.listen}); len(others) > 0 {
+		if others := sharers([]netip.AddrPort{group[0].socket.listen}); len(others) > 0 {
 			return fmt.Errorf("listen %v: %v has it too and would get a part of the requests; stop it or choose another address", a,
 				others[0])
 		}
