@@ -44,7 +44,7 @@ func TestChronyClient(t *testing.T) {
 			t.Errorf("source %d: %+v", i, reply)
 		}
 	}
-	if reply, err = asker.Communicate(chrony.NewServerStatsPacket()); err != nil {
+	if _, err = asker.Communicate(chrony.NewServerStatsPacket()); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := asker.Communicate(chrony.NewSourceDataPacket(3)); err == nil {

@@ -83,9 +83,6 @@ func ReadCertificates(files []Files, read func(path string) ([]byte, error)) (*C
 	return c, errors.Join(errs...)
 }
 
-// Broken returns those that cannot be used.
-func (c *Certificates) Broken() []Broken { return c.broken }
-
 // Chains returns the chains that are shown, leaf first.
 func (c *Certificates) Chains() [][]*x509.Certificate {
 	var chains [][]*x509.Certificate

@@ -8,8 +8,6 @@ import "math"
 // invSqrt2Pi is 1/sqrt(2 pi).
 const invSqrt2Pi = 1 / (math.Sqrt2 * math.SqrtPi)
 
-func normalDensity(u float64) float64 { return math.Exp(-u*u/2) * invSqrt2Pi }
-
 // edgeAt returns the density of a standard normal variable at u, and the
 // probability that it lies farther from 0 on the same side.
 func edgeAt(u float64) (density, tail float64) {

@@ -37,3 +37,5 @@ func TestInterval(t *testing.T) {
 		}
 	}
 }
+
+func normalDensity(u float64) float64 { return math.Exp(-u*u/2) * invSqrt2Pi }

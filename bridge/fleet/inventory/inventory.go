@@ -209,7 +209,7 @@ func (v *Inventory) addMeans(ref uint32, c *client, now uint32) *means {
 	}
 	if m == nil && count > 0 {
 		v.full.Means++
-		at, m = v.leastMeans(c)
+		_, m = v.leastMeans(c)
 		*m = means{next: m.next, client: ref, first: now, last: now}
 		return m
 	}

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"ntsbridge/bridge/fleet/inventory"
 )
@@ -163,12 +164,12 @@ func closeQuietly(db *bolt.DB) {
 func openError(err error) error {
 	var path *fs.PathError
 	switch {
-	case errors.Is(err, bolt.ErrTimeout):
+	case errors.Is(err, bolterrors.ErrTimeout):
 		return ErrInUse
 	case errors.As(err, &path):
 		return err
-	case errors.Is(err, bolt.ErrInvalid), errors.Is(err, bolt.ErrVersionMismatch), errors.Is(err,
-		bolt.ErrChecksum), err.Error() == "file size too small":
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err,
+		bolterrors.ErrChecksum), err.Error() == "file size too small":
 		return fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	return fmt.Errorf("%w: %w", ErrDamaged, err)

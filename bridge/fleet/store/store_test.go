@@ -80,7 +80,6 @@ func TestStoreAgainstNaive(t *testing.T) {
 			t.Fatal(err, rep)
 		}
 		now := start
-		written := rows(v)
 		var pending *Changes
 		for range rapid.IntRange(1, 30).Draw(t, "steps") {
 			now = now.Add(time.Duration(rapid.IntRange(0, 600).Draw(t, "gap")) * time.Second)
@@ -121,7 +120,6 @@ func TestStoreAgainstNaive(t *testing.T) {
 				if err := s.Write(c, now); err != nil {
 					t.Fatal(err)
 				}
-				written = rows(v)
 			default:
 				for range rapid.IntRange(1, 40).Draw(t, "packets") {
 					v.See(sighting(rapid.Uint32Range(0, 150).Draw(t, "host"), now, rapid.SampledFrom([]ntp.Kind{0, 1}).Draw(t, "kind"), 1))
@@ -133,7 +131,7 @@ func TestStoreAgainstNaive(t *testing.T) {
 		if err := s.Write(c, now); err != nil {
 			t.Fatal(err)
 		}
-		written = rows(v)
+		written := rows(v)
 		s.Close()
 		w := fresh()
 		if rep, _, err = Read(path, w); err != nil || rep.Damaged != 0 {
