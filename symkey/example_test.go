@@ -37,8 +37,7 @@ func Example() {
 	fmt.Println(table.Len(), "trusted;", len(packet), "octets, verified:", key.Verify(packet, 48, s))
 	// Output:
 	// key 1 (MD5, 6 octets)
-	//   MD5 is broken and deprecated for NTP (RFC 8573); use AES128CMAC, or
-	// SHA256 where the client has no CMAC
+	//   MD5 is broken and deprecated for NTP (RFC 8573); use AES128CMAC, or SHA256 where the client has no CMAC
 	//   the secret has 6 octets, fewer than 16; make a longer one at random
 	// key 7 (SHA256, 32 octets)
 	// 1 trusted; 72 octets, verified: true

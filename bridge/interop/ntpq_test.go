@@ -108,7 +108,7 @@ func shownNames(t *testing.T, h *Host) {
 		{"sysinfo", "stratum:            3"},
 		{"rv 0 nonsense", "A request variable unknown to the server"},
 		{"rv 9", "Association ID 9 unknown to server"},
-		{"mrulist", "nonce"}, // which it does not get
+		{"mrulist", "lstint avgint rstr r m v  count rport remote address"},
 	} {
 		for _, version := range []string{"1", "2", "3", "4"} {
 			out, err := ntpq(h, "127.0.0.1", "ntpversion "+version, c.command)
