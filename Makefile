@@ -3,7 +3,7 @@
 # make test       everything that must pass: installs what it needs, checks,
 #                 unit tests, interop tests against real daemons (as root)
 # make quick      what a change needs before it is shown: format, vet, unit tests
-#                 without the slow ones; under 30 s on two cores
+#                 without the slow ones
 # make fuzz       each fuzz target for FUZZTIME
 # make attack     floods in namespaces, and what legitimate clients get meanwhile
 #                 (root; 2 min)
