@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -55,11 +56,8 @@ func TestPace(t *testing.T) {
 		{"a second", 0, 0, time.Second, 0},
 		{"never", 127, 6, 1024 * time.Second, 10},
 	} {
-		var wire []int8
-		server := scriptedServer(t, func(_ int, _ []byte, h *ntp.Header, _ netip.AddrPort) [][]byte {
-			wire = append(wire, h.Poll)
-			return good(h)
-		})
+		var told polls
+		server := scriptedServer(t, told.answer)
 		w := newWatched(t, ClientConfig{Server: server, Pace: always(c.asks), Polling: Polling{MinPoll: c.minPoll,
 			MaxPoll: 10}}, func(*watched) {})
 		once(t, w, false, atOnce)
@@ -68,6 +66,7 @@ func TestPace(t *testing.T) {
 			t.Errorf("%s: %v to the next request, asked %d times, poll exponent %d", c.name, wait, w.paces, w.Status().Poll)
 		}
 		once(t, w, false, atOnce)
+		wire := told.take()
 		if first, second := max(c.minPoll, 0), max(c.wantShown, 0); len(wire) != 2 || wire[0] != first || wire[1] != second {
 			t.Errorf("%s: packets told poll exponents %v", c.name, wire)
 		}
@@ -77,13 +76,9 @@ func TestPace(t *testing.T) {
 // A burst, and what follows it, changes nothing in the exponent on the wire.
 func TestPollOnTheWire(t *testing.T) {
 	t.Parallel()
-	var wire []int8
-	server := scriptedServer(t, func(_ int, _ []byte, h *ntp.Header, _ netip.AddrPort) [][]byte {
-		wire = append(wire, h.Poll)
-		return good(h)
-	})
+	var told polls
+	server := scriptedServer(t, told.answer)
 	for _, iburst := range []bool{true, false} {
-		wire = nil
 		w := newWatched(t, ClientConfig{Server: server, Pace: always(6), Polling: Polling{MinPoll: 6, MaxPoll: 10,
 			IBurst: iburst}}, func(*watched) {})
 		var waits []time.Duration
@@ -91,7 +86,7 @@ func TestPollOnTheWire(t *testing.T) {
 			once(t, w, false, atOnce)
 			waits = append(waits, w.due.Sub(w.request.sent).Round(time.Second))
 		}
-		if !slices.Equal(wire, []int8{6, 6, 6, 6, 6, 6}) {
+		if wire := told.take(); !slices.Equal(wire, []int8{6, 6, 6, 6, 6, 6}) {
 			t.Errorf("iburst %v: poll exponents %v", iburst, wire)
 		}
 		burst := waits[0] == 2*time.Second && waits[2] == 2*time.Second && waits[3] == 4*time.Second && waits[4] == 8*time.Second
@@ -247,4 +242,26 @@ func TestPresendRefused(t *testing.T) {
 	if wait := w.due.Sub(w.request.sent); len(w.kisses) != 1 || wait < 16*time.Second || w.missed > 0 {
 		t.Errorf("kisses %v, %v to the next request", w.kisses, wait)
 	}
+}
+
+// polls collects the poll exponents that a server is told.
+type polls struct {
+	mu   sync.Mutex
+	told []int8
+}
+
+func (p *polls) answer(_ int, _ []byte, h *ntp.Header, _ netip.AddrPort) [][]byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.told = append(p.told, h.Poll)
+	return good(h)
+}
+
+// take returns them and begins anew.
+func (p *polls) take() []int8 {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	told := p.told
+	p.told = nil
+	return told
 }

@@ -37,18 +37,33 @@ func (w *wire) last() []byte {
 
 // fakeClock is set by hand.
 type fakeClock struct {
+	mu     sync.Mutex // now and uptime; who steps it may read them without
 	now    ntp.Timestamp
 	uptime time.Duration
 	state  ntp.ClockState
 }
 
-func (c *fakeClock) Now() ntp.Timestamp    { return c.now }
-func (c *fakeClock) Uptime() time.Duration { return c.uptime }
+func (c *fakeClock) Now() ntp.Timestamp {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.now
+}
+func (c *fakeClock) Uptime() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.uptime
+}
 func (c *fakeClock) Pair() timebase.Pair {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	return timebase.Pair{Raw: int64(c.uptime), System: int64(c.now>>32-2208988800)*1e9 + int64(c.now&0xffffffff)*1e9>>32}
 }
 func (c *fakeClock) State() *ntp.ClockState { return &c.state }
-func (c *fakeClock) step(d time.Duration)   { c.now, c.uptime = c.now.Add(d), c.uptime+d }
+func (c *fakeClock) step(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.now, c.uptime = c.now.Add(d), c.uptime+d
+}
 
 func newFakeClock() *fakeClock {
 	return &fakeClock{now: 4_000_000_000 << 32, state: ntp.ClockState{Stratum: 3, Precision: -20}}
