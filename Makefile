@@ -77,8 +77,9 @@ lines:
 unit:
 	$(GO) test $(packages)
 
+# The short forms: the long ones have had their turn in unit.
 race: compiler
-	@[ -z "$(concurrent)" ] || { set -x; CGO_ENABLED=1 $(GO) test -race $(concurrent); }
+	@[ -z "$(concurrent)" ] || { set -x; CGO_ENABLED=1 $(GO) test -race -short $(concurrent); }
 
 # The race detector needs a C compiler.
 compiler:
