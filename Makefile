@@ -75,11 +75,11 @@ lines:
 			n > (l ~ /^ *\/\/ / ? 90 : 140) { print n " columns: " $$0 }' | grep .
 
 unit:
-	$(GO) test $(packages)
+	$(GO) test -timeout 30m $(packages)
 
 # The short forms: the long ones have had their turn in unit.
 race: compiler
-	@[ -z "$(concurrent)" ] || { set -x; CGO_ENABLED=1 $(GO) test -race -short $(concurrent); }
+	@[ -z "$(concurrent)" ] || { set -x; CGO_ENABLED=1 $(GO) test -race -short -timeout 30m $(concurrent); }
 
 # The race detector needs a C compiler.
 compiler:
