@@ -196,6 +196,7 @@ func TestFirstStartServesEveryKind(t *testing.T) {
 }
 
 func TestReloadIsAllOrNothing(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	b := startBridge(t, testConfig(t, dir))
 	defer b.Close()

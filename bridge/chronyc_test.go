@@ -11,6 +11,7 @@ import (
 // A client of chrony's protocol finds the running daemon on its socket: this
 // one is of facebook/time, which exporters use.
 func TestChronyClient(t *testing.T) {
+	t.Parallel()
 	_, client, cfg := startFollowing(t)
 	wait(t, "synchronised", func() bool { return client.snapshot().Tracking().Synchronised() })
 	own := &net.UnixAddr{Name: filepath.Join(t.TempDir(), "c"), Net: "unixgram"}

@@ -37,6 +37,7 @@ func TestQueryFromThisHost(t *testing.T) {
 }
 
 func TestQueryRefusedByRule(t *testing.T) {
+	t.Parallel()
 	cfg := testConfig(t, t.TempDir())
 	rule := cfg.Access.Default
 	rule.Prefixes = []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}

@@ -120,6 +120,7 @@ func tryEnds(t *testing.T, start bool, at ...end) {
 }
 
 func TestEndsOfRanges(t *testing.T) {
+	t.Parallel()
 	all := ends()
 	if len(all) < 100 {
 		t.Fatalf("%d ends", len(all))
@@ -159,6 +160,7 @@ func TestPairsOfEnds(t *testing.T) {
 
 // What crashed the daemon once.
 func TestClockOutOfRange(t *testing.T) {
+	t.Parallel()
 	for _, e := range []end{{"clock.max_slew_ppm", "100000"}, {"clock.start_slew_ppm", "90001"}, {"clock.drift_ppm", "0"},
 		{"clock.panic", "500us"}} {
 		if _, err := with(t, t.TempDir(), e); err == nil || !strings.Contains(err.Error(), e.path) {

@@ -86,6 +86,7 @@ func TestReloadWithClocksOfOneName(t *testing.T) {
 // What selection asks of sources is changed by a reload, in mode observe too,
 // where it says what the sources think of somebody else's clock.
 func TestReloadChangesSelection(t *testing.T) {
+	t.Parallel()
 	server, cfg := followable(t)
 	cfg.Clock.Mode, cfg.Clock.Ask = config.ClockObserve, "none"
 	cfg.Sources = cfg.Sources[:1]
@@ -120,6 +121,7 @@ func TestReloadChangesSelection(t *testing.T) {
 
 // What a reload leaves as it is goes on: reachability, keys and cookies.
 func TestReloadKeepsAssociations(t *testing.T) {
+	t.Parallel()
 	server, client, cfg := startFollowing(t)
 	reach := func() (each []uint8) {
 		for _, a := range client.snapshot().Associations() {

@@ -50,6 +50,7 @@ func freePort(t *testing.T) netip.AddrPort {
 // TestSources lets one daemon ask another, plain, with a key and with NTS, and
 // looks at it as ntpq would.
 func TestSources(t *testing.T) {
+	t.Parallel()
 	serverDir, clientDir := t.TempDir(), t.TempDir()
 	cfg := testConfig(t, serverDir)
 	cfg.Server.Listen = config.ListenOn(freePort(t)) // which NTS-KE tells

@@ -55,6 +55,7 @@ func followable(t *testing.T) (server *Bridge, cfg *config.Config) {
 // TestSteering follows a server, serves what it follows, and goes on without a
 // moment of doubt over a reload.
 func TestSteering(t *testing.T) {
+	t.Parallel()
 	_, client, cfg := startFollowing(t)
 	wait(t, "synchronised", func() bool { return client.snapshot().Tracking().Synchronised() })
 	k := client.snapshot().Tracking()
@@ -112,6 +113,7 @@ func TestSteering(t *testing.T) {
 
 // TestSteeringKeepsCookies starts again and asks for no new keys.
 func TestSteeringKeepsCookies(t *testing.T) {
+	t.Parallel()
 	server, client, cfg := startFollowing(t)
 	keys := func() uint64 { return server.ServerStats().KEAccepted }
 	wait(t, "synchronised", func() bool { return client.snapshot().Tracking().Synchronised() })
@@ -141,6 +143,7 @@ func TestSteeringKeepsCookies(t *testing.T) {
 // time, and agree; and yet nothing is served, as no right clock has judged
 // them.
 func TestSteeringWithWrongDate(t *testing.T) {
+	t.Parallel()
 	_, cfg := followable(t)
 	if err := os.MkdirAll(cfg.StateDir, 0o700); err != nil {
 		t.Fatal(err)

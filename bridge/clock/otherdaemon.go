@@ -30,8 +30,8 @@ func (e *OtherDaemonError) Error() string {
 // kernel has of them (at most 15 octets), with what their arguments say about
 // it; nil: they always do.
 var daemons = map[string]func(arguments []string) bool{
-	"chronyd":         func(a []string) bool { return !slices.ContainsFunc(a, option('x')) },
-	"ntpd":            nil, // ntpd's, ntpsec's, OpenNTPD's, busybox's
+	"chronyd":         func(a []string) bool { return !slices.ContainsFunc(a, oneOf("xQpvh")) },
+	"ntpd":            func(a []string) bool { return !slices.ContainsFunc(a, printsOnly) }, // ntpd's, ntpsec's, OpenNTPD's, busybox's
 	"ntpd-rs":         nil,
 	"ntp-daemon":      nil, // ntpd-rs's
 	"systemd-timesyn": nil,
@@ -48,6 +48,20 @@ func option(letter byte) func(string) bool {
 		plain := strings.Trim(letters, "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") == ""
 		return isOption && plain && len(letters) < 5 && strings.IndexByte(letters, letter) >= 0
 	}
+}
+
+// oneOf matches an argument that has one of some single-letter options.
+func oneOf(letters string) func(string) bool {
+	return func(a string) bool {
+		return slices.ContainsFunc([]byte(letters), func(letter byte) bool { return option(letter)(a) })
+	}
+}
+
+// printsOnly matches the long options with which ntpd prints something and
+// ends.
+func printsOnly(a string) bool {
+	name, _, _ := strings.Cut(a, "=")
+	return slices.Contains([]string{"--saveconfigquit", "--version", "--help", "--more-help"}, name)
 }
 
 // steersRealtime tells whether phc2sys steers the system clock: it does unless

@@ -46,6 +46,7 @@ func TestQueryIsAnsweredByTheSlowLane(t *testing.T) {
 			t.Errorf("%v: time is not served beside: %+v", a, h)
 		}
 	}
+	s.Close() // what left is counted
 	c := s.Counters()
 	if c.Modes[ntp.ModeControl] != 2 || c.Packets[ntp.KindNone][2][ntp.ReasonOK] != 2 || c.QueryIn != 24 || c.QueryOut != 78 {
 		t.Errorf("counted %d of mode 6, %d answered, %d octets in, %d out; want 2, 2, 24, 78",
