@@ -49,7 +49,11 @@ func TestTiltedInterval(t *testing.T) {
 		return math.Exp(math.Log(from) + random.Float64()*math.Log(to/from))
 	}
 	close := func(a, b, part, least float64) bool { return math.Abs(a-b) <= part*max(math.Abs(a), math.Abs(b))+least }
-	for i := range 100 {
+	tries := 100
+	if testing.Short() {
+		tries = 10
+	}
+	for i := range tries {
 		s := &sample{half: scale(0.1, 20), noise: scale(0.01, 0.3)}
 		s.short = [2]float64{scale(0.3, 3), scale(0.3, 3)}
 		f := upward + family(i%2)

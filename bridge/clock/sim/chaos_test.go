@@ -247,7 +247,7 @@ func some(runs, few int) int {
 // TestChaos lives through chaotic scenarios.
 func TestChaos(t *testing.T) {
 	failed, unsynchronised := 0, 0
-	for i := range uint64(some(*chaosRuns, 6)) {
+	for i := range uint64(some(*chaosRuns, 2)) {
 		seed := *randomSeed + i
 		c := Chaos(seed)
 		a := newAuditor(c)

@@ -17,7 +17,7 @@ var (
 // synchronisation.
 func TestRandomScenarios(t *testing.T) {
 	failed, unsynchronised := 0, 0
-	for i := range uint64(some(*randomRuns, 8)) {
+	for i := range uint64(some(*randomRuns, 3)) {
 		seed := *randomSeed + i
 		s := Random(seed)
 		r := Run(s, NewProduct(s), seed)

@@ -53,7 +53,7 @@ func TestHardScenarios(t *testing.T) {
 // with some tolerance for the luck of one seed.
 func TestFieldScenarios(t *testing.T) {
 	for _, f := range Field() {
-		if !slices.Contains(fastField, f.Name) || testing.Short() && f.Length > 80000 {
+		if !slices.Contains(fastField, f.Name) || testing.Short() && f.Length > 30000 {
 			continue
 		}
 		f.Most *= 1.7
