@@ -13,6 +13,8 @@ import (
 	"net/http"
 	"path/filepath"
 	"time"
+
+	"ntsbridge/bridge/convert/spell"
 )
 
 // ErrNoAnswer says that no daemon could be asked: it is not running, not yet,
@@ -154,7 +156,7 @@ func refusal(path string, resp *http.Response, body []byte) error {
 			}
 			return ErrNoSources
 		}
-		return errors.New(printable(f.Error))
+		return errors.New(spell.Printable(f.Error))
 	}
 	if resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusMethodNotAllowed {
 		return fmt.Errorf("the running daemon does not know %s: it is older than this command; restart it", path)

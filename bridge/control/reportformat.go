@@ -3,8 +3,9 @@ package control
 import (
 	"fmt"
 	"math"
-	"strings"
 	"time"
+
+	"ntsbridge/bridge/convert/spell"
 )
 
 // unit is a unit of chronyc's times: it is used below a limit, and counts in
@@ -173,7 +174,7 @@ func (s *SelectData) state() string {
 	if len(s.State) != 1 {
 		return "?"
 	}
-	return printable(s.State)
+	return spell.Printable(s.State)
 }
 
 // referenceUnix is the reference time, and the beginning of 1970 for never.
@@ -182,15 +183,4 @@ func (t *Tracking) referenceUnix() time.Time {
 		return time.Unix(0, 0).UTC()
 	}
 	return t.ReferenceTime.UTC()
-}
-
-// printable replaces what could disturb a terminal: a name or a reason may
-// have come from another host.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r > '~' {
-			return '.'
-		}
-		return r
-	}, s)
 }

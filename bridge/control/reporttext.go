@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"ntsbridge/bridge/convert/spell"
 	"ntsbridge/bridge/ntp"
 )
 
@@ -25,7 +26,7 @@ func (o *ReportOptions) name(name, address string) string {
 	if address != "" && (o.Addresses || o.CSV && !o.WholeNames || name == "") {
 		return address
 	}
-	name = printable(name)
+	name = spell.Printable(name)
 	if len(name) > maxNameLen && name != address && !o.WholeNames && !o.CSV {
 		return name[:maxNameLen-1] + ">"
 	}
@@ -37,7 +38,7 @@ func (o *ReportOptions) because(why string) string {
 	if !o.Why || why == "" {
 		return ""
 	}
-	return "  " + printable(why)
+	return "  " + spell.Printable(why)
 }
 
 // columns is a report of one line per source.
@@ -201,7 +202,7 @@ func (t *Tracking) WriteText(w io.Writer, o ReportOptions) error {
 		row("Foreign changes", "%d", t.Foreign)
 	}
 	if t.Held != "" {
-		row("Clock held", "%s", printable(t.Held))
+		row("Clock held", "%s", spell.Printable(t.Held))
 	}
 	_, err := io.WriteString(w, out.String())
 	return err

@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"time"
 
+	"ntsbridge/bridge/convert/spell"
 	"ntsbridge/bridge/ntp"
 )
 
@@ -44,7 +45,7 @@ func (s *Status) WriteText(w io.Writer, _ ReportOptions) error {
 	}
 	row("Associations", "%d", s.Associations)
 	for _, p := range s.Problems {
-		row("PROBLEM", "%s", printable(p))
+		row("PROBLEM", "%s", spell.Printable(p))
 	}
 	return err
 }
