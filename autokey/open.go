@@ -156,11 +156,15 @@ func (s *Server) openMessage(now ntp.Timestamp, synced bool, req *ntp.Request, s
 }
 
 // Seal completes an answer. resp[:48] is the final header; the prepared
-// message, the key identifier and the MAC are appended. resp must have
-// MaxResponseLen octets. The result is the length of the answer.
+// message, a unique identifier that the request has, the key identifier and the
+// MAC are appended. resp must have MaxResponseLen octets. The result is the
+// length of the answer.
 func (s *Server) Seal(req *ntp.Request, resp []byte, sess *Session) int {
 	n := ntp.HeaderLen
 	n += copy(resp[n:], sess.field[:sess.fieldLen])
+	if id := req.Identifier(); n+len(id)+4+s.digest.macLen() <= len(resp) {
+		n += copy(resp[n:], id)
+	}
 	mac := sess.scratch.MAC(sess.key[:sess.keyLen], resp[:n])
 	binary.BigEndian.PutUint32(resp[n:], req.Layout.KeyID)
 	n += 4

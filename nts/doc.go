@@ -6,6 +6,8 @@
 // really send: see Agreement for AES-128-GCM-SIV keys of chrony before 4.6.1,
 // Session for the framing that ntpsec insists on.
 //
+// What the RFC demands, each with its tests, is listed in rfc8915.md.
+//
 // Pure: time, randomness and bytes are arguments. The TLS shell is bridge/nke,
 // sockets are bridge/server. The AEAD algorithms are in nts/aead.
 //

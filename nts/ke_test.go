@@ -285,6 +285,14 @@ func TestKEClientRefuses(t *testing.T) {
 		{"server with zero octet", npn + siv + "8006 0002 6100" + cookies + end, nts.ErrMalformed},
 		{"two servers", npn + siv + "8006 0001 61 8006 0001 61" + cookies + end, nts.ErrMalformed},
 		{"cut off", npn + siv + cookies, nts.ErrTruncated},
+		{"end not critical", npn + siv + cookies + "0000 0000", nts.ErrMalformed},
+		{"end with body", npn + siv + cookies + "8000 0001 00", nts.ErrMalformed},
+		{"two ends", npn + siv + cookies + end + end, nts.ErrMalformed},
+		{"two protocol lists", npn + npn + siv + cookies + end, nts.ErrMalformed},
+		{"no protocol list", siv + cookies + end, nts.ErrMalformed},
+		{"two AEAD lists", npn + siv + siv + cookies + end, nts.ErrMalformed},
+		{"no AEAD list", npn + cookies + end, nts.ErrMalformed},
+		{"another protocol", "8001 0002 8001" + siv + cookies + end, nts.ErrMalformed},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			c := nts.KEClient{AEADs: []aead.ID{30, 15}}

@@ -36,9 +36,13 @@ const (
 	criticalBit     = 1 << 15
 )
 
-// MaxMessage is the longest NTS-KE message in octets that is made or taken,
-// as in chrony. A usual request has 16 to 30, a usual response below 1500.
+// MaxMessage is the longest request in octets that a server takes, as in
+// chrony. A usual request has 16 to 30, a usual response below 1500.
 const MaxMessage = 16384
+
+// MaxResponse is the longest response in octets that a client takes (RFC 8915,
+// section 4).
+const MaxResponse = 65536
 
 // Errors of NTS-KE messages.
 var (
@@ -107,7 +111,7 @@ func Complete(buf []byte, limit int) (octets int, err error) {
 // body returns the records before the end-of-message record, which must be
 // critical, empty and the last one (RFC 8915, section 4.1.1).
 func body(msg []byte) ([]Record, error) {
-	if len(msg) > MaxMessage {
+	if len(msg) > MaxResponse {
 		return nil, ErrTooLong
 	}
 	var records []Record

@@ -395,3 +395,11 @@ broadcast: [{destination: 192.0.2.255, key: 9}]
 	r = s.check("nts: {enabled: false}\nsources: [{server: a, auth: symmetric, key: 1}, {server: b, auth: symmetric, key: 2}]\n")
 	expect(t, r, "error, not served", "not served: sources[1].key: no key file has key 2: the generated one has key 1")
 }
+
+// Without the algorithm that every client has, some are not served.
+func TestCheckAlgorithms(t *testing.T) {
+	s := newSite(t)
+	expect(t, s.check("nts: {listen: [\"127.0.0.1:65124\"], aeads: [AES-128-GCM-SIV]}\n"), "error, not served, warning",
+		"warning: nts.aeads: is without AES-SIV-CMAC-256")
+	expect(t, s.check("nts: {listen: [\"127.0.0.1:65124\"], aeads: [AES-128-GCM-SIV, 15]}\n"), "error, not served, warning")
+}

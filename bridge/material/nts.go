@@ -12,6 +12,7 @@ import (
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/nke"
 	"ntsbridge/bridge/statedir"
+	"ntsbridge/nts/aead"
 )
 
 // nts loads the cookie secret and the certificates. A certificate that cannot
@@ -32,6 +33,10 @@ func (k *loader) nts() {
 		out.Files = k.selfMade()
 	} else {
 		out.Files = k.certificates()
+	}
+	if !slices.Contains(n.AEADs, config.AEAD(aead.AESSIVCMAC256)) {
+		k.find(Warning, "nts.aeads", "is without AES-SIV-CMAC-256, which every NTS server must have (RFC 8915, section 4.1.5): "+
+			"chrony before 4.4, ntpsec and others get no keys; add it, last if it is to be the last choice")
 	}
 	k.NTS = out
 }

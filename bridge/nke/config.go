@@ -44,6 +44,10 @@ type Config struct {
 	Logger hclog.Logger
 }
 
+// minRequest is the length of a request in octets that every server must accept
+// (RFC 8915, section 4).
+const minRequest = 1024
+
 // Limits bound what strangers can use up. Clients are counted by prefix.
 type Limits struct {
 	Connections          int           // at once; default 512
@@ -54,7 +58,7 @@ type Limits struct {
 	IPv6Prefix           int           // bits, 1 to 128; default 64
 	Prefixes             int           // remembered; default 16384, at least Connections
 	Timeout              time.Duration // for handshake and exchange together; default 5 s
-	Request              int           // octets of a request; default 4096, at most nts.MaxMessage
+	Request              int           // octets of a request; default 4096, at least 1024, at most nts.MaxMessage
 }
 
 func withDefault[T int | float64 | time.Duration](v *T, d T) {
@@ -81,8 +85,8 @@ func (l *Limits) complete() error {
 		return fmt.Errorf("nke: prefix lengths %d (IPv4, 1 to 32) and %d (IPv6, 1 to 128)", l.IPv4Prefix, l.IPv6Prefix)
 	case l.Prefixes < l.Connections:
 		return fmt.Errorf("nke: table of %d prefixes is smaller than the %d connections", l.Prefixes, l.Connections)
-	case l.Request < 16 || l.Request > nts.MaxMessage:
-		return fmt.Errorf("nke: request limit of %d octets: must be 16 to %d", l.Request, nts.MaxMessage)
+	case l.Request < minRequest || l.Request > nts.MaxMessage:
+		return fmt.Errorf("nke: request limit of %d octets: must be %d to %d", l.Request, minRequest, nts.MaxMessage)
 	}
 	return nil
 }

@@ -46,6 +46,9 @@ func (s *Server) serve(conn visitor, config *Config, from netip.Addr) {
 	request, err := readRequest(session, config.Limits.Request)
 	if err != nil && !errors.Is(err, nts.ErrTooLong) {
 		s.exchangeFailed(err, from)
+		if isTimeout(err) || err == io.EOF {
+			s.refuseRequest(session, conn)
+		}
 		return
 	}
 	seen.Offered = nts.Offered(request)
@@ -59,6 +62,20 @@ func (s *Server) serve(conn visitor, config *Config, from netip.Addr) {
 	if session.CloseWrite() == nil && conn.SetReadDeadline(time.Now().Add(drainTime)) == nil {
 		_, _ = io.CopyN(io.Discard, session, 4096)
 	}
+}
+
+// refuseRequest answers a client whose request did not become complete, in
+// time or before it said goodbye, with error 1 (RFC 8915, section 4.1.3).
+func (s *Server) refuseRequest(session *tls.Conn, conn visitor) {
+	if conn.SetDeadline(time.Now().Add(drainTime)) != nil {
+		return
+	}
+	bad := nts.Negotiation{Outcome: nts.BadRequest}
+	if _, err := session.Write(bad.Response(nil, nil)); err != nil {
+		return
+	}
+	s.tally.outcomes[nts.BadRequest].Add(1)
+	_ = session.CloseWrite()
 }
 
 // readRequest reads until the end of a message. What is too long is returned

@@ -216,7 +216,24 @@ func TestHandshakeRefusals(t *testing.T) {
 		}
 		defer conn.Close()
 		_, _ = conn.Write(request[:5])
+		resp, err := io.ReadAll(conn)
+		if want := []byte{0x80, 2, 0, 2, 0, 1, 0x80, 0, 0, 0}; err != nil || !bytes.Equal(resp, want) {
+			t.Errorf("answer %x, %v, want error 1 and a close_notify", resp, err)
+		}
 		eventually(t, "timed out", func() bool { return s.Counters().ExchangeTimeout == 1 })
+	})
+	t.Run("goodbye in half a request", func(t *testing.T) {
+		conn, err := tls.Dial("tcp", addr, clientTLS(t, files))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer conn.Close()
+		_, _ = conn.Write(request[:5])
+		_ = conn.CloseWrite()
+		resp, err := io.ReadAll(conn)
+		if want := []byte{0x80, 2, 0, 2, 0, 1, 0x80, 0, 0, 0}; err != nil || !bytes.Equal(resp, want) {
+			t.Errorf("answer %x, %v, want error 1 and a close_notify", resp, err)
+		}
 	})
 	t.Run("no tickets", func(t *testing.T) {
 		conf := clientTLS(t, files)
@@ -233,9 +250,9 @@ func TestHandshakeRefusals(t *testing.T) {
 func TestBadRequests(t *testing.T) {
 	files := selfSigned(t, loopback)
 	config := testConfig(t, files)
-	config.Limits.Request = 64
+	config.Limits.Request = 1024
 	s, addr := listen(t, config)
-	long := nts.AppendRecord(nil, nts.Record{Type: 0x4000, Body: make([]byte, 100)})
+	long := nts.AppendRecord(nil, nts.Record{Type: 0x4000, Body: make([]byte, 1100)})
 	for name, test := range map[string]struct {
 		request []byte
 		code    byte
@@ -598,6 +615,7 @@ func TestListenRefuses(t *testing.T) {
 		"no certificate": func(c *nke.Config) { c.Certificates = nil },
 		"no address":     func(c *nke.Config) { c.Listen = nil },
 		"prefix":         func(c *nke.Config) { c.Limits.IPv4Prefix = 33 },
+		"request limit":  func(c *nke.Config) { c.Limits.Request = 1023 },
 		"table":          func(c *nke.Config) { c.Limits.Prefixes = 1 },
 		"request":        func(c *nke.Config) { c.Limits.Request = 1 << 20 },
 	} {

@@ -14,6 +14,22 @@ type Request struct {
 	KnownTOS bool           // the socket told TOS
 }
 
+// minIdentifier is the least length of a unique identifier's field in octets:
+// type, length and 32 random octets (RFC 8915, section 5.3).
+const minIdentifier = FieldHeaderLen + 32
+
+// Identifier returns the unique identifier field of a client's request, which
+// every answer to it returns, protected by NTS or not (RFC 8915, section 5.3);
+// nil for none. It is a part of the packet, so that an answer with it does not
+// become longer than the request.
+func (r *Request) Identifier() []byte {
+	f := r.Layout.UniqueIdentifier
+	if f.Length < minIdentifier || VersionOf(r.Packet) != 4 || ModeOf(r.Packet) != ModeClient {
+		return nil
+	}
+	return r.Packet[f.Offset : f.Offset+f.Length]
+}
+
 // Action is what to send for a request.
 type Action uint8
 

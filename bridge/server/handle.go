@@ -349,21 +349,31 @@ func (h *handler) kiss(s *slot, hd *ntp.Header) {
 func (h *handler) seal(s *slot, resp []byte) int {
 	switch s.verdict.Action {
 	case ntp.CryptoNAK:
-		clear(resp[ntp.HeaderLen : ntp.HeaderLen+4])
-		return ntp.HeaderLen + 4
+		n := echo(&s.req, resp, ntp.HeaderLen)
+		clear(resp[n : n+4])
+		return n + 4
 	case ntp.NTSNAK:
 		return h.state.NTS.NAK(resp, ntp.HeaderLen, s.nts)
-	case ntp.KissDeny, ntp.KissRestrict:
-		return ntp.HeaderLen // the client is not served: no key is used for it
+	case ntp.KissDeny, ntp.KissRestrict: // the client is not served: no key is used for it
+		return echo(&s.req, resp, ntp.HeaderLen)
 	}
 	switch s.verdict.Kind {
 	case ntp.KindSymmetric:
 		macLen := len(s.req.Packet) - s.req.Layout.MAC - 4
-		return s.key.Seal(resp, ntp.HeaderLen, macLen, h.sym)
+		return s.key.Seal(resp, echo(&s.req, resp, ntp.HeaderLen), macLen, h.sym)
 	case ntp.KindAutokey:
 		return h.state.Autokey.Seal(&s.req, resp, s.autokey)
 	case ntp.KindNTS:
 		return h.state.NTS.Seal(resp, ntp.HeaderLen, s.nts)
 	}
-	return ntp.HeaderLen
+	return echo(&s.req, resp, ntp.HeaderLen)
+}
+
+// echo puts the unique identifier of a client's request behind resp[:n] and
+// returns the new length. What NTS and Autokey seal has it from there.
+func echo(req *ntp.Request, resp []byte, n int) int {
+	if id := req.Identifier(); n+len(id)+4 <= len(resp) {
+		n += copy(resp[n:], id)
+	}
+	return n
 }

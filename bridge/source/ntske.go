@@ -245,6 +245,7 @@ func (n *NTS) try(ctx context.Context, addr netip.AddrPort, left int, roots *x50
 		return failed(stageTLS, errALPN)
 	}
 	res, err := n.exchange(conn)
+	_ = conn.CloseWrite() // the goodbye that RFC 8915, section 4, demands
 	if err != nil {
 		return failed(stageExchange, timely(ctx, err))
 	}
@@ -323,7 +324,7 @@ func (n *NTS) ntpServer(ctx context.Context, res *nts.KEResult, peer netip.Addr)
 	if res.Server == "" {
 		return netip.AddrPortFrom(peer, port), nil
 	}
-	addrs, err := n.lookup(ctx, res.Server)
+	addrs, err := n.lookup(ctx, fullyQualified(res.Server))
 	if err != nil {
 		return netip.AddrPort{}, err
 	}
@@ -338,6 +339,15 @@ func (n *NTS) ntpServer(ctx context.Context, res *nts.KEResult, peer netip.Addr)
 	}
 	all := append(first, second...)
 	return netip.AddrPortFrom(all[n.turn%len(all)], port), nil
+}
+
+// fullyQualified returns a name that a server gave so that no search list is
+// tried for it (RFC 8915, section 4.1.7); an address stays as it is.
+func fullyQualified(name string) string {
+	if _, err := netip.ParseAddr(name); err == nil || strings.HasSuffix(name, ".") {
+		return name
+	}
+	return name + "."
 }
 
 // lookup finds the addresses of a host, at least one.
@@ -374,7 +384,7 @@ func readKE(r io.Reader) ([]byte, error) {
 	for {
 		n, err := r.Read(buf)
 		message = append(message, buf[:n]...)
-		octets, tooLong := nts.Complete(message, nts.MaxMessage)
+		octets, tooLong := nts.Complete(message, nts.MaxResponse)
 		switch {
 		case tooLong != nil:
 			return nil, tooLong
