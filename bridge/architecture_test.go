@@ -31,7 +31,8 @@ var topLevel = []string{
 // pureTrees are the directories whose packages take time, randomness and bytes
 // as arguments.
 var pureTrees = []string{"autokey", "symkey", "nts", "bridge/ntp", "bridge/config", "bridge/convert", "bridge/clock/discipline",
-	"bridge/clock/sim", "bridge/clock/leap", "bridge/fleet/feed", "bridge/fleet/inventory"}
+	"bridge/clock/sim", "bridge/clock/leap", "bridge/fleet/feed", "bridge/fleet/inventory",
+	"bridge/fleet/plan", "bridge/fleet/stage", "bridge/fleet/steer"}
 
 // authenticators never import one another, and of bridge only bridge/ntp.
 var authenticators = []string{"autokey", "symkey", "nts"}
