@@ -1,0 +1,29 @@
+// Package silence judges what it means that a client is silent, or goes on
+// asking without being answered: whether it has another server, moved to NTS,
+// was switched off, or is hurt.
+//
+// A judgement is of one means of one client, by what its program shows; most
+// programs show nothing, and then it says so. The criteria and their limits
+// are from a survey of 27 real clients under every kind of refusal. They count
+// in the client's own poll interval P, and in U, its unanswered requests in a
+// row. R is the time of a request of ntpd less the reference timestamp in it:
+// how long ago its clock was last set by anybody.
+//
+//	FollowsUs      ntpd: its reference identifier is ours, R <= 12 P
+//	HasAnother     ntpd: follows another server, R <= 16 P, and is answered by us
+//	FailedOver     the same with U >= 8; systemd-timesyncd: silent after 3 losses or a kiss
+//	Hurt           ntpd: LI 3, stratum 0, once synchronised; or ours, R > 20 P and U >= 8;
+//	               NTS: out of cookies, and NTS-KE failed; ntpd-rs: kissed, and silent
+//	LostUs         ntpd-rs without NTS: U >= 8, and back at its first poll of 16 s
+//	OutOfCookies   NTS: U >= 8, then NTS-KE within 2 P
+//	Moved          NTS-KE and NTS packets, the old means silent for 4 P
+//	SwitchedOff    nothing at all for max(20 P, 2 h), its last request answered
+//	Answered       asks, and is answered; it shows no more
+//	CannotTell     anything else
+//
+// A silence that began in a refusal is never called SwitchedOff, and what was
+// not watched is not called a silence. Where several hosts are behind an
+// address, the last request of one says nothing of the others.
+//
+// Pure: time is an argument.
+package silence
