@@ -45,8 +45,8 @@ type place struct {
 	at    int
 }
 
-// Stream gives the rows that a filter wants to emit, in its order. What emit gets
-// is used again.
+// Stream gives the rows that a filter wants to emit, in its order. The row that
+// emit gets is used again.
 func (f *Fleet) Stream(ctx context.Context, filter *report.Filter, emit func(*report.Row) error) error {
 	f.Drain()
 	now := uint32(time.Now().Unix())
@@ -86,22 +86,23 @@ func (f *Fleet) places(ctx context.Context, filter *report.Filter, n *report.Nam
 // by now is told as that, if it is wanted too.
 func (f *Fleet) emit(ctx context.Context, places []place, filter *report.Filter, n *report.Names, now uint32,
 	emit func(*report.Row) error) error {
-	clients := make([]inventory.Client, 0, 256)
-	for part := range slices.Chunk(places, cap(clients)) {
+	clients := make([]inventory.Client, readShare/8)
+	var row report.Row
+	for part := range slices.Chunk(places, len(clients)) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		clients = clients[:0]
+		used := 0
 		f.mu.Lock()
 		for _, p := range part {
-			clients = clients[:len(clients)+1]
-			if c := &clients[len(clients)-1]; !f.inventory.Read(p.at, now, c) || !filter.Match(c, n.Labels, now) {
-				clients = clients[:len(clients)-1]
+			if c := &clients[used]; f.inventory.Read(p.at, now, c) && filter.Match(c, n.Labels, now) {
+				used++
 			}
 		}
 		f.mu.Unlock()
-		for i := range clients {
-			if err := emit(report.NewRow(&clients[i], n)); err != nil {
+		for i := range clients[:used] {
+			row.Fill(&clients[i], n)
+			if err := emit(&row); err != nil {
 				return err
 			}
 		}

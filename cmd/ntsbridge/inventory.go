@@ -215,15 +215,17 @@ func printInventory(out io.Writer, v *inventory.Inventory, f *fleetreport.Filter
 		return err
 	}
 	at := uint32(now.Unix())
+	var c inventory.Client
+	var row fleetreport.Row
 	for _, place := range v.Sorted(at, func(c *inventory.Client) (order [2]uint64, ok bool) {
 		return f.Order(c, n.Labels), f.Match(c, n.Labels, at)
 	}) {
 		if f.Limit > 0 && w.Count() >= f.Limit {
 			break
 		}
-		var c inventory.Client
 		if v.Read(place, at, &c) {
-			if err := w.Row(fleetreport.NewRow(&c, n)); err != nil {
+			row.Fill(&c, n)
+			if err := w.Row(&row); err != nil {
 				return err
 			}
 		}

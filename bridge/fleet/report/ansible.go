@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -49,10 +50,6 @@ func Ansible(rows []*Row) map[string]any {
 	return out
 }
 
-func isAddress(r *Row) bool {
-	return !strings.Contains(r.Address, "/") && !strings.HasPrefix(r.Address, "hash:")
-}
-
 // groups are the Ansible groups of a client.
 func (r *Row) groups() (list []string) {
 	isLegacy := false
@@ -64,7 +61,7 @@ func (r *Row) groups() (list []string) {
 		}
 		list = append(list, g)
 		if m.Kind == "symmetric" {
-			list = append(list, groupName("key", itoa(m.Key)))
+			list = append(list, groupName("key", fmt.Sprint(m.Key)))
 		}
 		if m.Group != "" {
 			list = append(list, groupName("autokey", m.Group))

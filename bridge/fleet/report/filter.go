@@ -211,29 +211,3 @@ func packets(c *inventory.Client) uint64 {
 	}
 	return n
 }
-
-func compare[T ~uint32 | ~uint64 | ~int64](a, b T) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
-}
-
-func (r *Row) packets() (n uint64) {
-	for i := range r.Means {
-		n += uint64(r.Means[i].Answered)
-	}
-	return n + r.refused()
-}
-
-func (r *Row) refused() (n uint64) {
-	for i := range r.Means {
-		for _, c := range r.Means[i].Refused {
-			n += uint64(c)
-		}
-	}
-	return n
-}

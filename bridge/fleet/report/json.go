@@ -1,7 +1,6 @@
 package report
 
 import (
-	"slices"
 	"strconv"
 	"unicode/utf8"
 )
@@ -81,7 +80,7 @@ func (m *Means) appendJSON(b []byte) []byte {
 	}
 	b = m.LastAnswered.appendJSON(append(b, `},"last_answered":`...))
 	b = appendNumber(append(b, `,"unanswered":`...), m.Unanswered)
-	b = strconv.AppendFloat(append(b, `,"poll":`...), m.Poll, 'f', -1, 64)
+	b = appendPoll(append(b, `,"poll":`...), m.Poll)
 	b = appendText(append(b, `,"versions":`...), m.Versions)
 	b = append(b, `,"modes":[`...)
 	for i, mode := range m.Modes {
@@ -104,19 +103,6 @@ func (m *Means) appendJSON(b []byte) []byte {
 	return append(b, '}')
 }
 
-// reasons are the reasons of refusals in order.
-func (m *Means) reasons() []string {
-	if len(m.Refused) == 0 {
-		return nil
-	}
-	list := make([]string, 0, len(m.Refused))
-	for r := range m.Refused {
-		list = append(list, r)
-	}
-	slices.Sort(list)
-	return list
-}
-
 func appendNumber[T ~int | ~uint8 | ~uint16 | ~uint32](b []byte, n T) []byte {
 	return strconv.AppendInt(b, int64(n), 10)
 }
@@ -132,9 +118,15 @@ func appendTexts(b []byte, list []string) []byte {
 	return append(b, ']')
 }
 
+// appendText appends a string. Most need no escape, and go whole.
 func appendText(b []byte, s string) []byte {
 	b = append(b, '"')
-	for i := 0; i < len(s); {
+	plain := 0
+	for plain < len(s) && s[plain] >= ' ' && s[plain] < utf8.RuneSelf && s[plain] != '"' && s[plain] != '\\' {
+		plain++
+	}
+	b = append(b, s[:plain]...)
+	for i := plain; i < len(s); {
 		switch c := s[i]; {
 		case c == '"' || c == '\\':
 			b = append(b, '\\', c)
@@ -153,4 +145,12 @@ func appendText(b []byte, s string) []byte {
 		}
 	}
 	return append(b, '"')
+}
+
+// appendPoll appends seconds, of which most are whole.
+func appendPoll(b []byte, poll float64) []byte {
+	if n := int64(poll); float64(n) == poll {
+		return strconv.AppendInt(b, n, 10)
+	}
+	return strconv.AppendFloat(b, poll, 'f', -1, 64)
 }

@@ -172,5 +172,3 @@ func labelCounts(m map[string]int) string {
 	slices.Sort(list)
 	return strings.Join(list, ", ")
 }
-
-func itoa(n uint32) string { return fmt.Sprint(n) }

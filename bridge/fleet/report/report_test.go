@@ -295,3 +295,14 @@ func write(t *testing.T, path, text string) {
 		t.Fatal(err)
 	}
 }
+
+// Times are written as package time writes them.
+func TestTimeAgainstStandard(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		at := Time(rapid.Uint32Min(1).Draw(t, "seconds"))
+		want := `"` + time.Unix(int64(at), 0).UTC().Format(time.RFC3339) + `"`
+		if got := string(at.appendJSON(nil)); got != want {
+			t.Fatalf("%s, want %s", got, want)
+		}
+	})
+}

@@ -24,36 +24,12 @@ func (m *Means) String() string {
 	return m.Kind
 }
 
-// Ago is a time as it is told at now: "5s", "12m", "3h", "4d"; "-" for never.
-func Ago(t Time, now time.Time) string {
-	if t == 0 {
-		return "-"
-	}
-	d := max(now.Sub(t.time()), 0)
-	switch {
-	case d < 2*time.Minute:
-		return fmt.Sprintf("%ds", d/time.Second)
-	case d < 2*time.Hour:
-		return fmt.Sprintf("%dm", d/time.Minute)
-	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh", d/time.Hour)
-	}
-	return fmt.Sprintf("%dd", d/(24*time.Hour))
-}
-
 func (m *Means) refusedText() string {
 	reasons := m.reasons()
 	for i, r := range reasons {
 		reasons[i] = fmt.Sprintf("%s %d", r, m.Refused[r])
 	}
 	return strings.Join(reasons, ", ")
-}
-
-func orDash(s string) string {
-	if s == "" {
-		return "-"
-	}
-	return s
 }
 
 func seconds(s float64) string {

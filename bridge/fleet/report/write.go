@@ -45,7 +45,7 @@ func NewWriter(w io.Writer, format string, now time.Time) (*Writer, error) {
 	return t, nil
 }
 
-// Row writes one.
+// Row writes one, and does not keep it.
 func (t *Writer) Row(r *Row) (err error) {
 	b := t.buf[:0]
 	switch t.format {
@@ -62,7 +62,7 @@ func (t *Writer) Row(r *Row) (err error) {
 		r.WriteCSV(t.csv)
 		err = t.csv.Error()
 	case "ansible":
-		t.rows = append(t.rows, r)
+		t.rows = append(t.rows, r.Clone())
 	case "detail":
 		if t.count > 0 {
 			b = append(b, '\n')
