@@ -105,3 +105,14 @@ func (c *crowd) addresses() int {
 	zeros := max(size-ones, 1)
 	return int(math.Round(-size * math.Log(float64(zeros)/size)))
 }
+
+// inlineThread is a thread in a client's own record, without times: most
+// addresses have one host, and need no crowd.
+type inlineThread struct {
+	id   [2]uint32
+	kind threadKind
+}
+
+func (t *inlineThread) is(kind threadKind, id uint32) bool {
+	return t.kind == kind && (t.id[0] == id || t.id[1] == id)
+}

@@ -129,3 +129,18 @@ func (m *means) refusals() (n uint64) {
 func add32(a, b uint32) uint32 { return uint32(min(uint64(a)+uint64(b), 1<<32-1)) }
 func inc8(a uint8) uint8       { return min(a, 254) + 1 }
 func inc16(a uint16) uint16    { return min(a, 65534) + 1 }
+
+// Key names a row in a store: the address and how many bits of it count.
+type Key [17]byte
+
+// Stored is a row's record with its key.
+type Stored struct {
+	Key    Key    `json:"key"`
+	Record []byte `json:"record"`
+}
+
+func (c *client) key() (k Key) {
+	copy(k[:], c.addr[:])
+	k[16] = c.bits
+	return k
+}

@@ -7,17 +7,6 @@ import (
 	"ntsbridge/bridge/ntp"
 )
 
-// inlineThread is a thread in a client's own record, without times: most
-// addresses have one host, and need no crowd.
-type inlineThread struct {
-	id   [2]uint32
-	kind threadKind
-}
-
-func (t *inlineThread) is(kind threadKind, id uint32) bool {
-	return t.kind == kind && (t.id[0] == id || t.id[1] == id)
-}
-
 // restartSpan is how long after its last use a thread that is displaced may
 // still be another host's, seconds.
 const restartSpan = 4096
