@@ -45,7 +45,7 @@ var (
 )
 
 // lockWait is how long a store that is in use is waited for.
-const lockWait = time.Second
+var lockWait = time.Second
 
 // foldOctets is how large the journal may become before Write folds it.
 const foldOctets = 16 << 20

@@ -150,7 +150,19 @@ func TestMain(m *testing.M) {
 		writeUntilKilled(path)
 		return
 	}
-	os.Exit(m.Run())
+	lockWait = 100 * time.Millisecond
+	os.Exit(inMemory(m.Run))
+}
+
+// inMemory runs tests with their files in memory where the system has a place for
+// that: what they are about is what a process that dies leaves behind, and 1,000
+// deaths and as many starts need not wait for a disk.
+func inMemory(run func() int) int {
+	if dir, err := os.MkdirTemp("/dev/shm", "store"); err == nil {
+		defer os.RemoveAll(dir)
+		os.Setenv("TMPDIR", dir)
+	}
+	return run()
 }
 
 func writeUntilKilled(path string) {
@@ -187,59 +199,74 @@ func writeUntilKilled(path string) {
 // What was written survives kill -9 at any moment; the next start needs no
 // repair.
 func TestKills(t *testing.T) {
-	kills := 1000
+	kills, lanes := 1000, 8
 	if testing.Short() {
-		kills = 30
+		kills = 32
 	}
-	path := filepath.Join(t.TempDir(), "inventory.db")
-	random := rand.New(rand.NewPCG(1, 2))
-	written := 0
-	for i := range kills {
-		cmd := exec.Command(os.Args[0])
-		cmd.Env = append(os.Environ(), "STORE_WRITER="+path, "STORE_FROM="+strconv.Itoa(written))
-		out, err := cmd.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := cmd.Start(); err != nil {
-			t.Fatal(err)
-		}
-		timer := time.AfterFunc(time.Duration(random.IntN(60))*time.Millisecond, func() { _ = cmd.Process.Kill() })
-		text, _ := io.ReadAll(out)
-		_ = cmd.Wait()
-		timer.Stop()
-		last := written
-		for line := range strings.Lines(string(text)) {
-			if n, err := strconv.Atoi(strings.TrimSpace(line)); err == nil && strings.HasSuffix(line, "\n") {
-				last = n
-			} else if strings.HasPrefix(line, "error") {
-				t.Fatalf("start %d: %s", i, line)
+	for lane := range lanes {
+		t.Run(fmt.Sprint(lane), func(t *testing.T) {
+			t.Parallel()
+			k := killed{path: filepath.Join(t.TempDir(), "inventory.db")}
+			random := rand.New(rand.NewPCG(1, uint64(lane)))
+			for i := range kills / lanes {
+				k.once(t, i, time.Duration(random.IntN(40))*time.Millisecond)
 			}
-		}
-		v := newInventory(t, 5000)
-		rep, _, err := Read(path, v)
-		if errors.Is(err, os.ErrNotExist) {
-			continue // killed before it had made the file
-		}
-		if err != nil && last == 0 {
-			os.Remove(path) // killed while it made the file
-			continue
-		}
-		if err != nil || rep.Damaged != 0 {
-			t.Fatalf("after kill %d: %v %+v", i, err, rep)
-		}
-		for n := max(1, last-1999); n <= last; n++ {
-			c, ok := v.Find(sighting(uint32(n%2000), start, 0, 0).Address(), 0)
-			if want := uint32(start.Add(time.Duration(n) * time.Second).Unix()); !ok || c.Last < want {
-				t.Fatalf("after kill %d: packet %d of %d is lost", i, n, last)
+			if k.written == 0 {
+				t.Fatal("nothing was ever written")
 			}
+			t.Logf("%d packets written", k.written)
+		})
+	}
+}
+
+// killed is a store whose writer is killed again and again.
+type killed struct {
+	path    string
+	written int // number of the last packet that is said to be written
+}
+
+// once starts a writer, kills it after a time and looks for what it has written.
+func (k *killed) once(t *testing.T, i int, after time.Duration) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = append(os.Environ(), "STORE_WRITER="+k.path, "STORE_FROM="+strconv.Itoa(k.written))
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	timer := time.AfterFunc(after, func() { _ = cmd.Process.Kill() })
+	text, _ := io.ReadAll(out)
+	_ = cmd.Wait()
+	timer.Stop()
+	last := k.written
+	for line := range strings.Lines(string(text)) {
+		if n, err := strconv.Atoi(strings.TrimSpace(line)); err == nil && strings.HasSuffix(line, "\n") {
+			last = n
+		} else if strings.HasPrefix(line, "error") {
+			t.Fatalf("start %d: %s", i, line)
 		}
-		written = last
 	}
-	if written == 0 {
-		t.Fatal("nothing was ever written")
+	v := newInventory(t, 5000)
+	rep, _, err := Read(k.path, v)
+	if errors.Is(err, os.ErrNotExist) {
+		return // killed before it had made the file
 	}
-	t.Logf("%d packets written over %d kills", written, kills)
+	if err != nil && last == 0 {
+		os.Remove(k.path) // killed while it made the file
+		return
+	}
+	if err != nil || rep.Damaged != 0 {
+		t.Fatalf("after kill %d: %v %+v", i, err, rep)
+	}
+	for n := max(1, last-1999); n <= last; n++ {
+		c, ok := v.Find(sighting(uint32(n%2000), start, 0, 0).Address(), 0)
+		if want := uint32(start.Add(time.Duration(n) * time.Second).Unix()); !ok || c.Last < want {
+			t.Fatalf("after kill %d: packet %d of %d is lost", i, n, last)
+		}
+	}
+	k.written = last
 }
 
 // full makes a store with something in it.
@@ -279,7 +306,11 @@ func TestDamagedStores(t *testing.T) {
 	random := rand.New(rand.NewPCG(3, 4))
 	cases := map[string][]byte{"empty": {}, "text": []byte("hello\n"), "zeros": make([]byte, len(b)), "half": b[:len(b)/2],
 		"odd": b[:len(b)-1000], "two pages": b[:8192]}
-	for i := range 300 {
+	noisy := 300
+	if testing.Short() {
+		noisy = 60
+	}
+	for i := range noisy {
 		c := bytes.Clone(b)
 		for range 1 + random.IntN(40) {
 			at := random.IntN(len(c))
@@ -331,6 +362,7 @@ func TestDamagedStores(t *testing.T) {
 }
 
 func TestNewerSchemaAndSecondProcess(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "inventory.db")
 	full(t, path)
 	s, _, err := Open(path, newInventory(t, 1000), start)
@@ -378,6 +410,7 @@ func TestGaps(t *testing.T) {
 }
 
 func TestCompact(t *testing.T) {
+	t.Parallel()
 	path := filepath.Join(t.TempDir(), "inventory.db")
 	v := newInventory(t, 60_000)
 	s, _, err := Open(path, v, start)
