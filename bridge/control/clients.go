@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -167,7 +168,7 @@ func (c *Client) Keys() ([]*report.Key, error) { return fetch[[]*report.Key](c, 
 
 // Summary returns hosts by means, grouped by "label" or lengths of prefixes.
 func (c *Client) Summary(by string) (*report.Summary, error) {
-	return fetch[*report.Summary](c, pathSummary+"?by="+by)
+	return fetch[*report.Summary](c, pathSummary+"?by="+url.QueryEscape(by))
 }
 
 // Import merges records into the daemon's inventory and returns for how many

@@ -4,6 +4,7 @@ import (
 	"sync"
 	"time"
 
+	"ntsbridge/bridge/fleet/report"
 	"ntsbridge/bridge/fleet/store"
 )
 
@@ -14,10 +15,13 @@ type disk struct {
 	failed  time.Time // when writing last failed, zero: it did not
 	folded  time.Time
 	expired time.Time
+	day     uint32    // of the last snapshot
+	snapped time.Time // when that was
 
 	mu      sync.Mutex
 	watched []store.Interval
 	behind  error // why the store is not up to date
+	days    map[uint32]*report.Snapshot
 }
 
 // retryInterval is how often a store that failed is tried again.
@@ -35,10 +39,10 @@ func (f *Fleet) write() {
 		select {
 		case <-f.stop:
 			f.drain()
-			f.writeOnce(time.Now(), true)
+			f.writeOnce(f.now(), true)
 			return
 		case <-ticker.C:
-			f.writeOnce(time.Now(), false)
+			f.writeOnce(f.now(), false)
 		}
 	}
 }
@@ -77,6 +81,7 @@ func (f *Fleet) writeOnce(now time.Time, last bool) {
 		if d.store.Due() || now.Sub(d.folded) > foldInterval || last {
 			f.fold(now)
 		}
+		f.snapshot(now, last)
 	}
 }
 

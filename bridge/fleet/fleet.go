@@ -24,6 +24,7 @@ type Config struct {
 	Addresses inventory.Addresses // what counts as one client
 	Retention time.Duration       // after which a silent client is taken out
 	File      string              // of the store, empty: in memory only
+	Now       func() time.Time    // nil: time.Now
 }
 
 // How often things are done. The store is at most writeInterval behind, and with
@@ -39,6 +40,7 @@ const (
 // Fleet is the inventory at work.
 type Fleet struct {
 	log    hclog.Logger
+	now    func() time.Time
 	cfg    Config
 	on     atomic.Bool
 	wake   chan struct{}
@@ -66,6 +68,9 @@ func Open(cfg Config, names *report.Names, log hclog.Logger) (*Fleet, error) {
 		return nil, err
 	}
 	f := &Fleet{log: log, cfg: cfg, wake: make(chan struct{}, 1), stop: make(chan struct{}), refusals: newRefusalLog(log)}
+	if f.now = cfg.Now; f.now == nil {
+		f.now = time.Now
+	}
 	f.feeds.seed = [2]uint64{binary.LittleEndian.Uint64(seed[:8]), binary.LittleEndian.Uint64(seed[8:])}
 	f.names.Store(names)
 	var err error
@@ -75,7 +80,7 @@ func Open(cfg Config, names *report.Names, log hclog.Logger) (*Fleet, error) {
 	}
 	f.on.Store(cfg.Enabled)
 	if cfg.Enabled && cfg.File != "" {
-		f.openStore(time.Now())
+		f.openStore(f.now())
 	}
 	return f, nil
 }
@@ -175,7 +180,7 @@ func (f *Fleet) drain() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.notes.drain(f.inventory)
-	f.refusals.flush(time.Now())
+	f.refusals.flush(f.now())
 }
 
 // share is how many sightings are looked at while the mutex is held.
@@ -278,6 +283,7 @@ func (f *Fleet) openStore(now time.Time) {
 	if watched, err := s.Watched(); err == nil {
 		f.disk.setWatched(watched)
 	}
+	f.disk.readDays(s, now)
 	f.disk.store, f.disk.folded = s, now
 }
 

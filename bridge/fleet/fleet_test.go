@@ -253,7 +253,7 @@ func BenchmarkMillion(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	f := &Fleet{inventory: v, refusals: newRefusalLog(hclog.NewNullLogger())}
+	f := &Fleet{now: time.Now, inventory: v, refusals: newRefusalLog(hclog.NewNullLogger())}
 	f.names.Store(&report.Names{Digest: func(uint32) string { return "SHA1" },
 		AEAD: func(uint16) string { return "AEAD_AES_SIV_CMAC_256" }})
 	var s feed.Sighting

@@ -49,7 +49,7 @@ type place struct {
 // emit gets is used again.
 func (f *Fleet) Stream(ctx context.Context, filter *report.Filter, emit func(*report.Row) error) error {
 	f.Drain()
-	now := uint32(time.Now().Unix())
+	now := uint32(f.now().Unix())
 	n := *f.names.Load()
 	f.resolving(ctx, filter, &n)
 	if filter.Address.IsValid() {
@@ -114,7 +114,7 @@ func (f *Fleet) emit(ctx context.Context, places []place, filter *report.Filter,
 func (f *Fleet) Keys(ctx context.Context, have map[uint32]string) ([]*report.Key, error) {
 	f.Drain()
 	k := report.NewKeys(f.names.Load(), have)
-	if err := f.each(ctx, uint32(time.Now().Unix()), func(_ int, c *inventory.Client) { k.Add(c) }); err != nil {
+	if err := f.each(ctx, uint32(f.now().Unix()), func(_ int, c *inventory.Client) { k.Add(c) }); err != nil {
 		return nil, err
 	}
 	return k.Rows(), nil
@@ -129,11 +129,12 @@ const (
 // Summary returns hosts by their means.
 func (f *Fleet) Summary(ctx context.Context, by string) (*report.Summary, error) {
 	f.Drain()
-	now := time.Now()
+	now := f.now()
 	s, err := report.NewSummary(now, by, f.names.Load())
 	if err != nil {
 		return nil, err
 	}
+	s.Compare(f.disk.snapshotOf)
 	if err := f.each(ctx, uint32(now.Unix()), func(_ int, c *inventory.Client) { s.Add(c) }); err != nil {
 		return nil, err
 	}
@@ -168,7 +169,7 @@ func Watch(s *report.Summary, watched []store.Interval, now time.Time) {
 func (f *Fleet) Find(addr netip.Addr) (inventory.Client, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.inventory.Find(addr, uint32(time.Now().Unix()))
+	return f.inventory.Find(addr, uint32(f.now().Unix()))
 }
 
 // Import merges records, such as of a capture, and returns how many there was no
@@ -202,7 +203,7 @@ type Recent struct {
 func (f *Fleet) Recent(most int) []Recent {
 	f.Drain()
 	var list []Recent
-	_ = f.each(context.Background(), uint32(time.Now().Unix()), func(_ int, c *inventory.Client) {
+	_ = f.each(context.Background(), uint32(f.now().Unix()), func(_ int, c *inventory.Client) {
 		if !c.Prefix.IsValid() || !c.Prefix.IsSingleIP() || len(c.Means) == 0 {
 			return
 		}

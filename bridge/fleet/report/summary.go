@@ -21,10 +21,13 @@ type Summary struct {
 	Full      inventory.Full    `json:"full"`
 	Lost      uint64            `json:"lost_packets"` // that the inventory had no time or room to look at, since the start
 	Groups    []Group           `json:"groups"`       // the first is all clients
+	Since     map[string]Time   `json:"since"`        // what day, week and month are compared with; null: nothing is known
 	Notes     []string          `json:"notes"`        // what must be known before the figures are believed
 	by        map[string]*Group // by name
 	moments   [len(Moments)]uint32
 	labelName func(*inventory.Client) string
+	past      [len(Moments)]*Snapshot // nil: derived from what each client used when
+	byLabel   bool
 }
 
 // Gap is a stretch of time that nobody watched.
@@ -55,6 +58,7 @@ func NewSummary(now time.Time, by string, n *Names) (*Summary, error) {
 	}
 	switch v4, v6, ok := parseLengths(by); {
 	case by == "" || by == "label":
+		s.byLabel = true
 		s.labelName = func(c *inventory.Client) string {
 			if l := n.Labels.Lookup(c.Prefix); l != nil {
 				return l.String()
@@ -89,6 +93,9 @@ func (s *Summary) Add(c *inventory.Client) {
 	s.Clients++
 	all, own := s.group("all"), s.group(s.labelName(c))
 	for i, at := range s.moments {
+		if s.past[i] != nil {
+			continue
+		}
 		best, worst, seen := classesAt(c, at)
 		if !seen {
 			continue
@@ -131,10 +138,14 @@ func classesAt(c *inventory.Client, at uint32) (best, worst string, seen bool) {
 }
 
 func count(m map[string]map[string]int, class string, moment int) {
+	add(m, class, momentNames[moment], 1)
+}
+
+func add(m map[string]map[string]int, class, moment string, n int) {
 	if m[class] == nil {
 		m[class] = make(map[string]int)
 	}
-	m[class][momentNames[moment]]++
+	m[class][moment] += n
 }
 
 func (s *Summary) group(name string) *Group {
@@ -150,6 +161,7 @@ func (s *Summary) group(name string) *Group {
 // figures.
 func (s *Summary) Finish() *Summary {
 	s.group("all")
+	s.compare()
 	for _, g := range s.by {
 		s.Groups = append(s.Groups, *g)
 	}
@@ -164,7 +176,7 @@ func (s *Summary) Finish() *Summary {
 	})
 	s.Notes = []string{}
 	for i, d := range Moments[1:] {
-		if uint32(s.Watched) > s.moments[i+1] {
+		if s.Since[momentNames[i+1]] == 0 {
 			s.Notes = append(s.Notes, fmt.Sprintf("nothing is known of %s ago: watching began %s", days(d), s.Watched))
 			break
 		}
@@ -192,6 +204,38 @@ func days(d time.Duration) string {
 	return fmt.Sprintf("%d days", d/(24*time.Hour))
 }
 
+// compare puts the days that were kept into their columns, and says what each
+// column is compared with.
+func (s *Summary) compare() {
+	s.Since = make(map[string]Time)
+	for i, at := range s.moments {
+		if i == 0 {
+			continue
+		}
+		name, past := momentNames[i], s.past[i]
+		switch {
+		case past != nil:
+			s.Since[name] = past.At
+		case uint32(s.Watched) <= at:
+			s.Since[name] = Time(at)
+		default:
+			s.Since[name] = 0
+		}
+		if past == nil {
+			continue
+		}
+		for group, counts := range past.Groups {
+			g := s.group(group)
+			for class, n := range counts.Best {
+				add(g.Best, class, name, n)
+			}
+			for class, n := range counts.Worst {
+				add(g.Worst, class, name, n)
+			}
+		}
+	}
+}
+
 // WriteSummary writes a table per group: classes of means, clients now, and the
 // change since a day, a week and a month.
 func WriteSummary(w io.Writer, s *Summary, groups bool) error {
@@ -212,8 +256,8 @@ func WriteSummary(w io.Writer, s *Summary, groups bool) error {
 					continue
 				}
 				fmt.Fprintf(t, "%s\t%s %s\t%d", g.Name, side.name, class, n["now"])
-				for i, m := range momentNames[1:] {
-					if uint32(s.Watched) > s.momentAt(i+1) {
+				for _, m := range momentNames[1:] {
+					if s.Since[m] == 0 {
 						fmt.Fprint(t, "\t?")
 					} else {
 						fmt.Fprintf(t, "\t%+d", n["now"]-n[m])
@@ -233,6 +277,3 @@ func WriteSummary(w io.Writer, s *Summary, groups bool) error {
 	}
 	return nil
 }
-
-// momentAt also works on a summary that came as JSON.
-func (s *Summary) momentAt(i int) uint32 { return uint32(s.At) - uint32(Moments[i]/time.Second) }

@@ -1,11 +1,11 @@
 package store
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
 	"math/rand/v2"
 	"net/netip"
@@ -172,7 +172,7 @@ func writeUntilKilled(path string) {
 	}
 	s, rep, err := Open(path, v, time.Now())
 	if err != nil || rep.PutAside != "" {
-		fmt.Println("error", err, rep)
+		fmt.Println("cannot open:", err, rep)
 		os.Exit(1)
 	}
 	if err := s.Begin(time.Now()); err != nil {
@@ -236,18 +236,26 @@ func (k *killed) once(t *testing.T, i int, after time.Duration) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	timer := time.AfterFunc(after, func() { _ = cmd.Process.Kill() })
-	text, _ := io.ReadAll(out)
-	_ = cmd.Wait()
-	timer.Stop()
-	last := k.written
-	for line := range strings.Lines(string(text)) {
-		if n, err := strconv.Atoi(strings.TrimSpace(line)); err == nil && strings.HasSuffix(line, "\n") {
-			last = n
-		} else if strings.HasPrefix(line, "error") {
+	kill := func() { _ = cmd.Process.Kill() }
+	last, lines := k.written, bufio.NewReader(out)
+	timer := time.AfterFunc(time.Hour, kill)
+	if i%2 == 0 { // it may die before it has begun
+		timer.Reset(after)
+	}
+	for {
+		line, err := lines.ReadString('\n')
+		if err != nil {
+			break
+		}
+		if i%2 != 0 && last == k.written {
+			timer.Reset(after)
+		}
+		if last, err = strconv.Atoi(strings.TrimSpace(line)); err != nil {
 			t.Fatalf("start %d: %s", i, line)
 		}
 	}
+	_ = cmd.Wait()
+	timer.Stop()
 	v := newInventory(t, 5000)
 	rep, _, err := Read(k.path, v)
 	if errors.Is(err, os.ErrNotExist) {
