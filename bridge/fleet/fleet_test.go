@@ -67,7 +67,8 @@ func note(f *feed.Feed, r *ntp.Request, v *ntp.Verdict) {
 func list(t testing.TB, f *Fleet, filter report.Filter) []*report.Row {
 	t.Helper()
 	var rows []*report.Row
-	if err := f.Stream(context.Background(), &filter, func(r *report.Row) error { rows = append(rows, r.Clone()); return nil }); err != nil {
+	emit := func(r *report.Row) error { rows = append(rows, r.Clone()); return nil }
+	if err := f.Stream(context.Background(), &filter, emit); err != nil {
 		t.Fatal(err)
 	}
 	return rows
