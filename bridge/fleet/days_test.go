@@ -31,7 +31,8 @@ func TestSummaryOverTime(t *testing.T) {
 	}
 	see := func(f *Fleet, first, last uint32, kind ntp.Kind) {
 		for n := first; n < last; n++ {
-			s := feed.Sighting{Addr: hostAddr(n).As16(), Received: ntp.TimestampFromTime(now), Kind: kind, Count: 1, Octets: 48, Action: ntp.Answer}
+			s := feed.Sighting{Addr: hostAddr(n).As16(), Received: ntp.TimestampFromTime(now), Kind: kind, Count: 1, Octets: 48,
+				Action: ntp.Answer}
 			s.Header[0], s.Header[3] = 4<<3|3, 32
 			f.inventory.See(&s)
 		}
