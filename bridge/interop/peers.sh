@@ -6,6 +6,8 @@
 #   FOLDER/bullseye   ntpd, ntpq, ntp-keygen 4.2.8p15 (the classic ntp, with Autokey)
 #   FOLDER/bookworm   chronyd, chronyc 4.3
 #   FOLDER/trixie     chronyd, chronyc 4.6, ntpd-rs 1.4, ntpsec's ntpd 1.2.3
+#   FOLDER/bullseye-simple  openntpd 6.2p3, sntp 4.2.8p15
+#   FOLDER/trixie-python    ntpsec's ntpq, ntpmon and ntpdig, with the Python they need
 #
 # usage: peers.sh [FOLDER]    FOLDER defaults to $NTSBRIDGE_PEERS, else .peers
 #                             at the top of the repository
@@ -16,10 +18,13 @@
 # the same time wait for each other.
 set -eu
 
-# suite, then package=upstream version that the tests are written for
+# folder, which begins with the suite, then package=upstream version that the
+# tests are written for
 recipes='bullseye ntp=1:4.2.8p15
 bookworm chrony=4.3
-trixie chrony=4.6 ntpd-rs=1.4 ntpsec=1.2.3'
+trixie chrony=4.6 ntpd-rs=1.4 ntpsec=1.2.3
+bullseye-simple openntpd=1:6.2p3 sntp=1:4.2.8p15
+trixie-python ntpsec=1.2.3 ntpsec-ntpdig=1.2.3 python3-ntp=1.2.3 python3=3.13'
 # Raise it when a root must be built anew though its recipe has not changed.
 edition=1
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -113,11 +118,16 @@ pinned() {
 	esac
 }
 
-# libraries PACKAGE: the package and the libraries it needs, as name=version
+# libraries PACKAGE: the package and the libraries it needs, as name=version;
+# those of Python only for packages that are Python's
 libraries() {
+	case $1 in
+	python3*) also=python3 without=^libperl ;;
+	*) also=$1= without='^lib(perl|python)' ;;
+	esac
 	apt-get -qq -s install "$1" |
 		sed -n 's/^Inst \([^ ]*\) (\([^ ]*\).*/\1=\2/p' |
-		grep -E "^(lib|zlib|$1=)" | grep -vE '^lib(perl|python)'
+		grep -E "^(lib|zlib|media-types=|$also|$1=)" | grep -vE "$without"
 }
 
 # finish ROOT: what maintainer scripts would have made, as far as needed
@@ -142,9 +152,10 @@ check() {
 }
 
 install_root() {
-	suite=${1%% *}
+	folder=${1%% *}
+	suite=${folder%%-*}
 	packages=${1#* }
-	say "installing $suite: $packages"
+	say "installing $folder: $packages"
 	new=$(mktemp -d "$peers/.new.XXXXXX")
 	chmod 755 "$new"
 	apt=$new/apt
@@ -167,7 +178,7 @@ install_root() {
 	done
 	rm -rf "$apt" "$root/usr/share/doc" "$root/usr/share/man" "$root/usr/share/locale"
 	finish "$root"
-	case $suite in
+	case $folder in
 	bullseye) check "$root" /usr/sbin/ntpd 4.2.8p15 ;;
 	bookworm) check "$root" /usr/sbin/chronyd ' 4.3 ' ;;
 	trixie)
@@ -175,10 +186,15 @@ install_root() {
 		check "$root" /usr/bin/ntp-daemon ' 1.4'
 		check "$root" /usr/sbin/ntpd ntpsec-1.2.3
 		;;
+	bullseye-simple) check "$root" /usr/bin/sntp 4.2.8p15 ;;
+	trixie-python)
+		check "$root" /usr/bin/ntpq ntpsec-1.2.3
+		check "$root" /usr/bin/ntpdig ntpsec-1.2.3
+		;;
 	esac
 	echo "$edition $1" >"$root/.complete"
-	rm -rf "${peers:?}/$suite"
-	mv "$root" "$peers/$suite"
+	rm -rf "${peers:?}/$folder"
+	mv "$root" "$peers/$folder"
 	rm -rf "$new"
 }
 
