@@ -120,7 +120,7 @@ func TestDaemonWithoutSources(t *testing.T) {
 	if list, err := c.Sources(); err != nil || list == nil || len(list) != 0 {
 		t.Errorf("empty list: %v, %v", list, err)
 	}
-	if err := c.MakeStep(); err == nil || err.Error() != "no estimate. yet" {
+	if err := c.MakeStep(); err == nil || err.Error() != "no estimate? yet" {
 		t.Errorf("step: %v", err)
 	}
 }
