@@ -105,8 +105,8 @@ func (v *Inventory) addMeans(ref uint32, c *client, now uint32) *means {
 		at, m = v.means.take()
 	}
 	if m == nil && count > 0 {
-		v.full.Means++
 		_, m = v.leastMeans(c)
+		v.full.dropped(m, now)
 		*m = means{next: m.next, client: ref, first: now, last: now}
 		return m
 	}

@@ -75,6 +75,7 @@ func (v *Inventory) insert(d *decoded, h uint64) bool {
 	if c == nil {
 		if d.client.rank > Stranger {
 			v.full.Forgotten++
+			v.full.LastForgotten = max(v.full.LastForgotten, d.client.last)
 		} else {
 			v.full.Strangers++
 		}
@@ -90,7 +91,7 @@ func (v *Inventory) insert(d *decoded, h uint64) bool {
 	for i := len(d.means) - 1; i >= 0; i-- {
 		at, m := v.means.take()
 		if m == nil {
-			v.full.Means++
+			v.full.dropped(&d.means[i], d.client.last)
 			continue
 		}
 		*m = d.means[i]

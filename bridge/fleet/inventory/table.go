@@ -47,8 +47,18 @@ type Full struct {
 	Strangers     uint64 `json:"strangers"`      // strangers that made room or found none
 	Probation     uint64 `json:"probation"`      // packets of strangers seen for the first time in a table with little room
 	Means         uint64 `json:"means"`          // means of a client that were dropped
+	LastMeans     uint32 `json:"last_means"`     // when the last one of those that had been answered was, seconds since 1970; 0: never
 	Crowds        uint64 `json:"crowds"`         // addresses with several hosts that could not be told apart
 	Names         uint64 `json:"names"`          // names that Autokey told
+}
+
+// dropped counts a means that is dropped. One that was never answered says
+// nothing about a client that this server has.
+func (f *Full) dropped(m *means, now uint32) {
+	f.Means++
+	if m.served != 0 {
+		f.LastMeans = max(f.LastMeans, now)
+	}
 }
 
 // New makes an empty inventory.

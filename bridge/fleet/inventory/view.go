@@ -2,6 +2,7 @@ package inventory
 
 import (
 	"cmp"
+	"encoding/hex"
 	"math"
 	"net/netip"
 	"slices"
@@ -26,6 +27,18 @@ type Client struct {
 	KE        KeyExchange
 	Host      string // names that Autokey told
 	Group     string
+}
+
+// Name returns the address of a row, its prefix, or "hash:" and the first half
+// of the hash where the address is not kept.
+func (c *Client) Name() string {
+	switch {
+	case c.Hashed:
+		return "hash:" + hex.EncodeToString(c.Key[:8])
+	case c.Prefix.IsSingleIP():
+		return c.Prefix.Addr().String()
+	}
+	return c.Prefix.String()
 }
 
 // Upstream is whom an ntpd says it follows, in its last request.

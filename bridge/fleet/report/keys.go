@@ -76,7 +76,7 @@ func (k *Keys) Add(c *inventory.Client) {
 			}
 		}
 		if (m.Answered == 0) == !e.Known || m.Answered > 0 {
-			e.example(m.Last, address(c))
+			e.example(m.Last, c.Name())
 		}
 	}
 }

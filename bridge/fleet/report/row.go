@@ -21,7 +21,7 @@ func NewRow(c *inventory.Client, n *Names) *Row {
 // Fill makes r the row of a client, in the memory that r has: a list of a million
 // rows needs but one.
 func (r *Row) Fill(c *inventory.Client, n *Names) {
-	*r = Row{Address: address(c), First: Time(c.First), Last: Time(c.Last), Rank: c.Rank.String(), Hosts: c.Hosts, Estimate: c.Estimate,
+	*r = Row{Address: c.Name(), First: Time(c.First), Last: Time(c.Last), Rank: c.Rank.String(), Hosts: c.Hosts, Estimate: c.Estimate,
 		Means: r.Means[:0], Names: r.Names[:0], KE: KE{Offered: r.KE.Offered[:0]}, key: c.Prefix.Addr()}
 	if c.Addresses > 1 || c.Prefix.IsValid() && !c.Prefix.IsSingleIP() {
 		r.Addresses = c.Addresses

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -245,13 +244,3 @@ var classOrder = []string{"refused", "none", "autokey", "symmetric", "nts"}
 // classSpan is how far back from its last packet a client's means count,
 // seconds: one that it has not used for so long is behind it.
 const classSpan = 7 * 86400
-
-func address(c *inventory.Client) string {
-	switch {
-	case c.Hashed:
-		return "hash:" + hex.EncodeToString(c.Key[:8])
-	case c.Prefix.IsSingleIP():
-		return c.Prefix.Addr().String()
-	}
-	return c.Prefix.String()
-}
