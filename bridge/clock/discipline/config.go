@@ -29,7 +29,7 @@ type Config struct {
 	// frequency, s/s (500e-6).
 	MaxSlew float64
 	// StartSlew bounds it until the first offset is corrected, and later where
-	// the clock slept, somebody set it, or it is far off by the word of several
+	// the clock slept, somebody set it, or it is far off by the word of its
 	// sources: then it is not called synchronised meanwhile. s/s; 0: MaxSlew.
 	// Above 500e-6 it needs the kernel's tick; chrony's is 0.0833.
 	StartSlew float64

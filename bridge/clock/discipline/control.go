@@ -29,6 +29,8 @@ const (
 	// faster in proportion, but not within less than certainCorrection, s.
 	certainDeviations = 8
 	certainCorrection = 4.0
+	// hurriedCorrection is the same for an offset that is slewed fast, s.
+	hurriedCorrection = 2.0
 	// startCorrection is the same at the start, as a part of the time since
 	// then: what is known at first is worth little.
 	startCorrection = 0.25
@@ -36,10 +38,19 @@ const (
 	// then the clock is slewed as fast as at the start, and called
 	// unsynchronised meanwhile.
 	farAfter = 60.0
-	// farSamples must say so, of two sources where two are followed. The word
-	// of one alone must stand for farAlone, s: it may be the one that jumped.
-	farSamples = 3
-	farAlone   = 900.0
+	// farSamples must say so, of two sources where two are followed. One alone
+	// may be the one that jumped, and a machine that stood still is behind: if
+	// the source is ahead, its word must stand for loneIntervals (after the two
+	// samples that it takes to move the estimate), else for farAlone, s. The
+	// time that the slew will take counts, for it can be undone.
+	farSamples    = 3
+	loneIntervals = 2
+	farAlone      = 900.0
+	// A source that within farMemory, s, comes back to where it was when it
+	// was believed to be right did jump itself: by as much but for
+	// farTolerance of it.
+	farMemory    = 86400.0
+	farTolerance = 0.1
 	// startPhase bounds the time of large slews after the start, s. They end
 	// earlier where the offset is below startDone, s, but not before
 	// startLeast, s: the first answers may have been delayed.
@@ -78,13 +89,22 @@ type controller struct {
 	far       persistence // so large that it would be slewed for minutes
 	hurry     bool        // slews may be as fast as at the start
 	hurrying  bool        // and one is
+	word      loneWord
 }
 
 // persistence follows an offset above the step threshold.
 type persistence struct {
 	since   float64
+	first   float64 // the offset then, s
 	samples int
 	sources map[SourceID]bool
+}
+
+// loneWord is what was believed of a source that was followed alone.
+type loneWord struct {
+	offset float64 // by which it had jumped, or we, s; 0: nothing
+	at     float64
+	broken bool // it came back: its word is not believed so fast again
 }
 
 // decide computes the action.
@@ -104,7 +124,7 @@ func (c *controller) decide(r Reading) Action {
 	}
 	c.follow(at)
 	c.limited()
-	c.large.follow(c.config.StepThreshold > 0 && math.Abs(e) > c.config.StepThreshold, at, c.joint)
+	c.large.follow(c.config.StepThreshold > 0 && math.Abs(e) > c.config.StepThreshold, e, at, c.joint)
 	c.hasten(e, at)
 	if c.joint.fresh {
 		c.updates++
@@ -170,7 +190,7 @@ func (c *controller) slew(e, at float64, hurrying bool) float64 {
 	noise := math.Sqrt(c.joint.tracked.now / max(c.joint.yVar, 1e-24))
 	t := min(correctionTime*c.polling.interval(), longestCorrection, noiseCorrection*noise, startCorrection*(at-c.began))
 	if known := certainDeviations * c.joint.tracking(max(at-c.joint.at, 0)); math.Abs(e) > known {
-		t = min(t, max(t*known/math.Abs(e), certainCorrection))
+		t = min(t, max(t*known/math.Abs(e), c.leastCorrection()))
 	}
 	limit := c.config.MaxSlew
 	if c.starting {
@@ -206,14 +226,16 @@ func (c *controller) panic(e float64) bool {
 }
 
 // follow notes whether an offset is large, and by whom.
-func (p *persistence) follow(large bool, at float64, j *jointFilter) {
-	if !large {
-		p.samples = 0
+func (p *persistence) follow(large bool, e, at float64, j *jointFilter) {
+	if !large || e*p.first < 0 { // or large the other way: it is another one
+		p.samples, p.first = 0, 0
 		clear(p.sources)
+	}
+	if !large {
 		return
 	}
 	if p.samples == 0 {
-		p.since = at
+		p.since, p.first = at, e
 	}
 	if j.fresh {
 		p.samples++
@@ -230,14 +252,45 @@ func (p *persistence) follow(large bool, at float64, j *jointFilter) {
 func (c *controller) hasten(e, at float64) {
 	usual := c.config.MaxSlew * farAfter
 	certain := certainDeviations * c.joint.tracking(max(at-c.joint.at, 0))
-	c.far.follow(math.Abs(e) > max(usual, certain), at, c.joint)
-	witnessed := c.far.samples >= farSamples && (len(c.far.sources) >= 2 || at-c.far.since >= farAlone)
+	c.far.follow(math.Abs(e) > max(usual, certain), e, at, c.joint)
 	switch {
 	case math.Abs(e) < c.config.MaxSlew*certainCorrection && c.joint.fresh:
 		c.hurry = false
-	case witnessed:
-		c.hurry = true
+	case c.hurry || c.far.samples == 0:
+	case len(c.far.sources) >= 2:
+		c.hurry = c.far.samples >= farSamples
+	case c.cameBack(at):
+		c.hurry, c.word = true, loneWord{broken: true}
+	case c.believed(at):
+		c.hurry, c.word.offset, c.word.at = true, c.far.first, at
 	}
+}
+
+// believed tells whether the word of one source alone counts: that it jumped
+// itself is not likely. It must just have said it again.
+func (c *controller) believed(at float64) bool {
+	if !c.joint.fresh {
+		return false
+	}
+	if c.far.first < 0 && !c.word.broken {
+		slew := -c.far.first / max(c.config.StartSlew, c.config.MaxSlew)
+		return at-c.far.since+slew >= loneIntervals*c.polling.interval()
+	}
+	return c.far.samples >= farSamples && at-c.far.since >= farAlone
+}
+
+// cameBack tells whether the source undid the jump that was believed.
+func (c *controller) cameBack(at float64) bool {
+	jumped := c.word.offset
+	return jumped != 0 && at-c.word.at < farMemory && math.Abs(c.far.first+jumped) < farTolerance*math.Abs(jumped)
+}
+
+// leastCorrection is the least time in which an offset is corrected, s.
+func (c *controller) leastCorrection() float64 {
+	if c.hurry {
+		return hurriedCorrection
+	}
+	return certainCorrection
 }
 
 // mayStep tells whether the policy allows to step now.

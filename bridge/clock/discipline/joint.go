@@ -46,6 +46,7 @@ type jointFilter struct {
 	fedAt     float64   // s
 	fedBy     SourceID
 	residual  float64 // last innovation, s
+	beyond    bool    // no delay explains it
 	tracked   growth  // of the estimate's variance, unknown asymmetry aside
 	lean      float64 // s: deviation that floors which are not known exactly make on one-sided paths
 
@@ -122,6 +123,7 @@ func (j *jointFilter) restart() {
 	j.restored = true
 	j.startY, j.startYVar = best.own.y, best.own.yVar+1e-14
 	j.begin(1)
+	j.jumped = true
 }
 
 // feed gives a sample of a selected source to the joint filter.
@@ -144,7 +146,7 @@ func (j *jointFilter) feed(s *source, k *kept) {
 	} else {
 		j.contradicted(s, k, innovation, &weights)
 	}
-	j.residual, j.fresh, j.fedAt = innovation, true, k.at
+	j.residual, j.beyond, j.fresh, j.fedAt = innovation, contradicts && math.Abs(innovation) > k.sample.misled, true, k.at
 	j.track()
 }
 

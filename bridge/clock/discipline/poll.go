@@ -27,7 +27,14 @@ type polling struct {
 	patience int     // samples in a row that allow a longer poll
 	polls    int     // averaged
 	wander   float64 // log of the square of the oscillator's, averaged
+	past     [pastFrequencies]pastFrequency
 }
+
+// pastFrequency is what the joint filter knew of the frequency after a sample.
+type pastFrequency struct{ at, y, variance float64 }
+
+// pastFrequencies are remembered: a jump may be believed bit by bit.
+const pastFrequencies = 4
 
 // wanted returns the poll exponent that suits a source, log2 s.
 func (p *polling) wanted(s *source) int {
@@ -41,7 +48,9 @@ func (p *polling) pollOf(s *source) int { return max(p.wanted(s), s.leastNow) }
 // worse than after a sample. How the present estimate's error will grow would
 // say it too, but that differs from sample to sample, and leads itself astray:
 // after some long intervals longer ones look harmless. So the wander and the
-// noise decide, which are averages. Down at once, up slowly.
+// noise decide, which are averages. Down at once: by a step where one sample
+// surprises, to the shortest where a jump is believed or seen that no delay
+// explains. Up slowly.
 func (p *polling) adapt() {
 	least, most := mostPoll, leastPoll
 	for _, s := range p.roster.selected {
@@ -52,7 +61,7 @@ func (p *polling) adapt() {
 		return
 	}
 	p.restless()
-	if jumped := p.joint.jumped; jumped {
+	if p.moved() || p.joint.jumped || p.joint.beyond {
 		p.poll, p.patience, p.joint.jumped = least, 0, false
 		return
 	}
@@ -74,6 +83,21 @@ func (p *polling) adapt() {
 			p.poll, p.patience = p.poll+1, 0
 		}
 	}
+}
+
+// moved tells whether the frequency is no longer where the oscillator's walk can
+// have led it from where it was known to be some samples ago: whichever members
+// of the filter believe it, it jumped.
+func (p *polling) moved() bool {
+	now, then := pastFrequency{p.joint.at, p.joint.y, p.joint.yVar}, p.past[len(p.past)-1]
+	copy(p.past[1:], p.past[:])
+	p.past[0] = now
+	expected := then.variance + math.Exp(p.wander)*(now.at-then.at)
+	jumped := then.variance > 0 && math.Abs(now.y-then.y) > frequencyDeviations*math.Sqrt(expected)
+	if jumped || then.at > now.at {
+		p.past = [pastFrequencies]pastFrequency{now}
+	}
+	return jumped
 }
 
 // restless follows how much the oscillator wanders, on the average of what the

@@ -32,23 +32,35 @@ func TestPollLimits(t *testing.T) {
 	})
 }
 
+// The interval grows in quiet times. A frequency that jumps makes it the
+// shortest as soon as it is believed, after at most two steps for single samples
+// that surprised.
 func TestPollAdapts(t *testing.T) {
-	r := newRig(t, DefaultConfig(), SourceConfig{MinPoll: 4, MaxPoll: 10})
-	r.run(40000)
-	calm := r.d.Tracking(r.reading()).Poll
-	if calm < 6 {
-		t.Errorf("poll interval 2^%d s after a calm day", calm)
-	}
-	r.y += 3e-6 // something warms up
-	r.run(4000)
-	excited := r.d.Tracking(r.reading()).Poll
-	lowest := mostPoll
-	for range 10 {
-		r.run(100)
-		lowest = min(lowest, r.d.Tracking(r.reading()).Poll)
-	}
-	if min(excited, lowest) >= calm {
-		t.Errorf("poll interval still 2^%d s after the frequency jumped", excited)
+	for _, delay := range []float64{0.2e-3, 2e-3, 10e-3} {
+		for _, by := range []float64{0.3e-6, 1e-6, -3e-6, 10e-6, 30e-6} {
+			r := newRig(t, DefaultConfig(), SourceConfig{MinPoll: 4, MaxPoll: 9})
+			r.servers[0].delay = delay
+			r.run(40000)
+			calm := r.d.Tracking(r.reading()).Poll
+			if calm < 6 {
+				t.Errorf("poll interval 2^%d s after a calm day", calm)
+			}
+			r.y += by // something warms up
+			warned, last := 0, calm
+			for range 5 << calm {
+				r.run(1)
+				poll := r.d.Tracking(r.reading()).Poll
+				if poll < last && poll > 4 {
+					warned++ // by one sample that surprised
+				}
+				if last = poll; poll == 4 {
+					break
+				}
+			}
+			if last != 4 || warned > 2 {
+				t.Errorf("delay %v, jump by %v: poll interval 2^%d s, after %d intermediate steps from 2^%d", delay, by, last, warned, calm)
+			}
+		}
 	}
 }
 

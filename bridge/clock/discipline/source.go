@@ -272,14 +272,22 @@ func (s *source) replay(c *Config) {
 }
 
 // slope is the frequency that the kept samples of a young source show, and how
-// far it may be wrong by what bounds each: false with fewer than two.
+// far it may be wrong by what bounds each: false with fewer than two, and where
+// they are on no line, for then a clock jumped.
 func (s *source) slope() (y, bound float64, ok bool) {
 	if s.count < 2 || s.veteran {
 		return 0, 0, false
 	}
 	first, last := &s.recent[0], s.latest()
 	t := last.at - first.at
-	return (last.sample.offset - first.sample.offset) / t, (first.distance + last.distance) / t, true
+	y, bound = (last.sample.offset-first.sample.offset)/t, (first.distance+last.distance)/t
+	for i := range s.count {
+		k := &s.recent[i]
+		if off := k.sample.offset - first.sample.offset - y*(k.at-first.at); math.Abs(off) > k.distance+first.distance+last.distance {
+			return 0, 0, false
+		}
+	}
+	return y, bound, true
 }
 
 // farFrequency is the frequency of an oscillator that is certainly beyond what
