@@ -134,7 +134,8 @@ func standstills() []Fielded {
 		s.Events = events
 		s.Lost = func(t float64) bool { // until the sources were heard
 			for _, e := range events {
-				if over := float64(e.At + e.Duration); e.Kind == Pause && t >= float64(e.At) && t < over+max(300, 2.2*math.Exp2(float64(s.MaxPoll))) {
+				heard := float64(e.At+e.Duration) + max(300, 2.2*math.Exp2(float64(s.MaxPoll)))
+				if e.Kind == Pause && t >= float64(e.At) && t < heard {
 					return true
 				}
 			}
