@@ -27,6 +27,7 @@ func (b *Bridge) snapshot() *control.Snapshot {
 // reports are the answers of the control socket.
 func (b *Bridge) reports() control.Sources {
 	return control.Sources{ServerStats: b.ServerStats, Status: b.status,
+		NTS:         b.ntsReport,
 		Tracking:    func() *control.Tracking { return b.snapshot().Tracking() },
 		Sources:     func() []control.Source { return b.snapshot().SourceList() },
 		SourceStats: func() []control.SourceStats { return b.snapshot().SourceStatsList() },
@@ -60,6 +61,17 @@ func (b *Bridge) ServerStats() *control.ServerStats {
 		ke = &c
 	}
 	return control.NewServerStats(b.server.Counters(), ke)
+}
+
+// ntsReport tells about NTS; nil if it is off.
+func (b *Bridge) ntsReport() *control.NTS {
+	ring := b.parts.Load().state.NTS
+	if b.ke == nil || ring == nil {
+		return nil
+	}
+	now := time.Now()
+	status, counters := b.ke.Status(now), b.ke.Counters()
+	return control.NewNTS(now, &status, &counters, control.NTSCookieKeys{Epochs: ring.Ring().Epochs(), Next: ring.Ring().Expires()})
 }
 
 // queries are what ntpq asks. Of the configuration they depend on what a reload

@@ -44,11 +44,8 @@ func (b *Bridge) status() *control.Status {
 	}
 	if b.ke != nil {
 		s.KE = b.ke.Addrs()
-		for _, c := range b.ke.Status(time.Now()).Certificates {
-			if c.Problem != "" {
-				s.Problems = append(s.Problems, c.Problem)
-			}
-		}
+		ke := b.ke.Status(time.Now())
+		s.Problems = append(s.Problems, ke.Problems()...)
 	}
 	if found := b.sharers.Load(); found != nil {
 		s.Problems = append(s.Problems, *found...)

@@ -47,6 +47,9 @@ func (c *Client) Status() (*Status, error) { return fetch[*Status](c, pathStatus
 // ServerStats returns the counters of the daemon.
 func (c *Client) ServerStats() (*ServerStats, error) { return fetch[*ServerStats](c, pathServerStats) }
 
+// NTS returns what the daemon's NTS server is and does.
+func (c *Client) NTS() (*NTS, error) { return fetch[*NTS](c, pathNTS) }
+
 // Tracking returns what the daemon knows of the clock.
 func (c *Client) Tracking() (*Tracking, error) { return fetch[*Tracking](c, pathTracking) }
 

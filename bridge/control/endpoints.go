@@ -15,6 +15,7 @@ import (
 const (
 	pathStatus      = "/v1/status"
 	pathServerStats = "/v1/serverstats"
+	pathNTS         = "/v1/nts"
 	pathTracking    = "/v1/tracking"
 	pathSources     = "/v1/sources"
 	pathSourceStats = "/v1/sourcestats"
@@ -41,6 +42,7 @@ var errNotOurs = errors.New("this daemon does not set the clock (it was started 
 type Sources struct {
 	Status      func() *Status
 	ServerStats func() *ServerStats
+	NTS         func() *NTS // nil, or returning nil: NTS is off
 	Tracking    func() *Tracking
 	Sources     func() []Source
 	SourceStats func() []SourceStats
@@ -70,6 +72,7 @@ func (src *Sources) endpoints() []endpoint {
 	return []endpoint{
 		{http.MethodGet, pathStatus, one(src.Status)},
 		{http.MethodGet, pathServerStats, one(src.ServerStats)},
+		{http.MethodGet, pathNTS, src.nts},
 		{http.MethodGet, pathTracking, one(src.Tracking)},
 		{http.MethodGet, pathSources, list(src.Sources)},
 		{http.MethodGet, pathSourceStats, list(src.SourceStats)},
@@ -79,6 +82,18 @@ func (src *Sources) endpoints() []endpoint {
 		{http.MethodPost, pathReload, src.reload},
 		{http.MethodPost, pathCommand, src.command},
 	}
+}
+
+// errNTSOff is the answer of a daemon without NTS.
+var errNTSOff = errors.New("NTS is off (nts.enabled: false)")
+
+func (src *Sources) nts(*http.Request) (any, error) {
+	if src.NTS != nil {
+		if n := src.NTS(); n != nil {
+			return n, nil
+		}
+	}
+	return nil, errNTSOff
 }
 
 // one makes an answer of a function that may be missing.

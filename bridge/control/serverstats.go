@@ -156,6 +156,7 @@ func (s *ServerStats) addKE(ke *nke.Counters) {
 	count("put-out", ke.Evicted)
 	count("handshake-timeout", ke.HandshakeTimeout)
 	count("handshake-closed", ke.HandshakeClosed)
+	count("handshake-left", ke.HandshakeLeft)
 	count("handshake-alert", ke.HandshakeAlert)
 	count("handshake-failed", ke.HandshakeFailed)
 	count("handshake-no-alpn", ke.HandshakeNoALPN)
@@ -240,12 +241,17 @@ func (t *table) line(name string, n uint64) {
 }
 
 func (t *table) group(prefix string, counts map[string]uint64) {
+	eachCount(counts, func(name string, n uint64) { t.line(prefix+" "+name, n) })
+}
+
+// eachCount goes through counters by name.
+func eachCount(counts map[string]uint64, do func(name string, n uint64)) {
 	names := make([]string, 0, len(counts))
 	for name := range counts {
 		names = append(names, name)
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		t.line(prefix+" "+name, counts[name])
+		do(name, counts[name])
 	}
 }

@@ -38,7 +38,8 @@ const minRSABits = 2048
 
 // Certificates are what a server shows to its clients. They are immutable.
 type Certificates struct {
-	pairs  []pair // none: every handshake fails
+	files  []Files // as configured
+	pairs  []pair  // of these, in their order; none: every handshake fails
 	broken []Broken
 	stamps []stamp
 }
@@ -69,7 +70,7 @@ func ReadCertificates(files []Files, read func(path string) ([]byte, error)) (*C
 	if len(files) == 0 {
 		return nil, errors.New("nke: no certificate files named")
 	}
-	c := &Certificates{stamps: stampsOf(files)}
+	c := &Certificates{files: slices.Clone(files), stamps: stampsOf(files)}
 	var errs []error
 	for _, f := range files {
 		p, err := loadPair(f, read)
@@ -87,27 +88,39 @@ func ReadCertificates(files []Files, read func(path string) ([]byte, error)) (*C
 func (c *Certificates) Chains() [][]*x509.Certificate {
 	var chains [][]*x509.Certificate
 	for _, p := range c.pairs {
-		chain := []*x509.Certificate{p.cert.Leaf}
-		for _, der := range p.cert.Certificate[1:] {
-			if x, err := x509.ParseCertificate(der); err == nil {
-				chain = append(chain, x)
-			}
-		}
-		chains = append(chains, chain)
+		chains = append(chains, p.chain())
 	}
 	return chains
+}
+
+func (p *pair) chain() []*x509.Certificate {
+	chain := []*x509.Certificate{p.cert.Leaf}
+	for i := 1; i < len(p.cert.Certificate); i++ {
+		if x, err := x509.ParseCertificate(p.cert.Certificate[i]); err == nil {
+			chain = append(chain, x)
+		}
+	}
+	return chain
 }
 
 // instead returns the certificates with those of old in place of broken ones.
 func (c *Certificates) instead(old *Certificates) *Certificates {
 	out := *c
-	for _, b := range c.broken {
-		i := slices.IndexFunc(old.pairs, func(p pair) bool { return p.files == b.Files })
-		if i >= 0 {
-			out.pairs = append(slices.Clip(out.pairs), old.pairs[i])
+	out.pairs = nil
+	for _, f := range c.files {
+		of := func(p pair) bool { return p.files == f }
+		if i := slices.IndexFunc(c.pairs, of); i >= 0 {
+			out.pairs = append(out.pairs, c.pairs[i])
+		} else if i := slices.IndexFunc(old.pairs, of); i >= 0 {
+			out.pairs = append(out.pairs, old.pairs[i])
 		}
 	}
 	return &out
+}
+
+// shows reports whether the same certificates are shown as by another.
+func (c *Certificates) shows(other *Certificates) bool {
+	return slices.EqualFunc(c.pairs, other.pairs, func(a, b pair) bool { return a.cert.Leaf.Equal(b.cert.Leaf) })
 }
 
 func loadPair(f Files, read func(string) ([]byte, error)) (pair, error) {
@@ -210,14 +223,17 @@ func usable(hello *tls.ClientHelloInfo, cert *tls.Certificate) bool {
 
 // CertificateStatus describes a certificate in use.
 type CertificateStatus struct {
-	Files     Files
-	Names     []string // subject alternative names
-	Subject   string
-	Issuer    string
-	Key       string // "ECDSA P-256", "RSA 2048", "Ed25519"
-	NotBefore time.Time
-	NotAfter  time.Time
-	DaysLeft  int // whole days until NotAfter; negative when it has expired
+	Files      Files
+	Names      []string // subject alternative names
+	Subject    string
+	Issuer     string
+	Key        string // "ECDSA P-256", "RSA 2048", "Ed25519"
+	NotBefore  time.Time
+	NotAfter   time.Time
+	DaysLeft   int // whole days until NotAfter; negative when it has expired
+	Chain      []ChainLink
+	Needs      string      // subject of what clients must trust
+	Complaints []Complaint // what clients hold against it
 	// Problem says what is wrong with it now, empty for nothing.
 	Problem string
 }
@@ -225,21 +241,27 @@ type CertificateStatus struct {
 // Status describes the certificates at time now.
 func (c *Certificates) Status(now time.Time) []CertificateStatus {
 	var list []CertificateStatus
-	for _, p := range c.pairs {
-		leaf := p.cert.Leaf
+	complaints := c.Complaints(now)
+	for i, p := range c.pairs {
+		leaf, chain := p.cert.Leaf, p.chain()
 		s := CertificateStatus{
 			Files: p.files, Names: slices.Clone(leaf.DNSNames),
 			Subject: leaf.Subject.String(), Issuer: leaf.Issuer.String(), Key: keyName(leaf),
 			NotBefore: leaf.NotBefore, NotAfter: leaf.NotAfter,
-			DaysLeft: int(math.Floor(leaf.NotAfter.Sub(now).Hours() / 24)),
+			DaysLeft: daysLeft(leaf, now), Chain: links(chain, now), Needs: needs(chain), Complaints: complaints[i],
 		}
 		for _, ip := range leaf.IPAddresses {
 			s.Names = append(s.Names, ip.String())
 		}
-		s.Problem = problem(p, now)
+		s.Problem = problem(p, s.Complaints)
 		list = append(list, s)
 	}
 	return list
+}
+
+// daysLeft returns the whole days until a certificate ends, negative after.
+func daysLeft(c *x509.Certificate, now time.Time) int {
+	return int(math.Floor(c.NotAfter.Sub(now).Hours() / 24))
 }
 
 func keyName(leaf *x509.Certificate) string {
@@ -252,16 +274,13 @@ func keyName(leaf *x509.Certificate) string {
 	return leaf.PublicKeyAlgorithm.String()
 }
 
-// problem names the worst of what is wrong with a pair now.
-func problem(p pair, now time.Time) string {
-	leaf := p.cert.Leaf
-	switch {
-	case now.After(leaf.NotAfter):
-		return fmt.Sprintf("certificate %s expired on %s: clients refuse it, renew it", p.files.Certificate,
-			leaf.NotAfter.Format(time.DateOnly))
-	case now.Before(leaf.NotBefore):
-		return fmt.Sprintf("certificate %s is not valid before %s: check the clock", p.files.Certificate,
-			leaf.NotBefore.Format(time.DateOnly))
+// problem names the worst of what is wrong with a pair now: what all clients
+// hold against it, or who may read the key.
+func problem(p pair, complaints []Complaint) string {
+	for _, c := range complaints {
+		if !c.Some {
+			return fmt.Sprintf("certificate %s: %s", p.files.Certificate, c.Text)
+		}
 	}
 	if info, err := os.Stat(p.files.Key); err == nil && info.Mode().Perm()&0o007 != 0 {
 		return fmt.Sprintf("private key %s can be read or written by everybody: chmod o= it", p.files.Key)

@@ -22,7 +22,8 @@ type Counters struct {
 
 	// Handshakes that failed.
 	HandshakeTimeout uint64 // not done in time
-	HandshakeClosed  uint64 // closed or reset by the client
+	HandshakeClosed  uint64 // closed or reset by the client before it said anything
+	HandshakeLeft    uint64 // closed or reset by the client when it had seen our certificate
 	HandshakeAlert   uint64 // client sent an alert: mostly, it does not trust our certificate
 	HandshakeFailed  uint64 // no TLS, no TLS 1.3, no common algorithm, other ALPN
 	HandshakeNoALPN  uint64 // client does not ask for ntske/1
@@ -42,7 +43,7 @@ type tally struct {
 	refusedAccess                                    [ntp.ReasonCount]atomic.Uint64
 	refusedTotal, refusedPerPrefix                   atomic.Uint64
 	refusedRate, evicted                             atomic.Uint64
-	handshakeTimeout, handshakeClosed                atomic.Uint64
+	handshakeTimeout, handshakeClosed, handshakeLeft atomic.Uint64
 	handshakeAlert, handshakeFailed, handshakeNoALPN atomic.Uint64
 	outcomes                                         [nts.OutcomeCount]atomic.Uint64
 	exchangeTimeout, exchangeClosed                  atomic.Uint64
@@ -74,6 +75,7 @@ func (s *Server) Counters() Counters {
 		Evicted:          t.evicted.Load(),
 		HandshakeTimeout: t.handshakeTimeout.Load(),
 		HandshakeClosed:  t.handshakeClosed.Load(),
+		HandshakeLeft:    t.handshakeLeft.Load(),
 		HandshakeAlert:   t.handshakeAlert.Load(),
 		HandshakeFailed:  t.handshakeFailed.Load(),
 		HandshakeNoALPN:  t.handshakeNoALPN.Load(),

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"strings"
 	"syscall"
 	"time"
 
@@ -32,7 +33,7 @@ func (s *Server) serve(conn visitor, config *Config, from netip.Addr) {
 	defer func() { config.observe(seen) }()
 	session := tls.Server(conn, s.tls)
 	if err := session.HandshakeContext(s.ctx); err != nil {
-		s.handshakeFailed(err, from)
+		s.handshakeFailed(err, from, conn.gate.saidHello(conn.visit))
 		return
 	}
 	state := session.ConnectionState()
@@ -59,6 +60,7 @@ func (s *Server) serve(conn visitor, config *Config, from netip.Addr) {
 	}
 	seen.Ending = endingOf(outcome)
 	conn.gate.completed(&config.Limits, conn.visit)
+	s.refusals.agreed(from, time.Now())
 	if session.CloseWrite() == nil && conn.SetReadDeadline(time.Now().Add(drainTime)) == nil {
 		_, _ = io.CopyN(io.Discard, session, 4096)
 	}
@@ -146,19 +148,36 @@ func isClosed(err error) bool {
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, context.Canceled)
 }
 
-func (s *Server) handshakeFailed(err error, from netip.Addr) {
+// handshakeFailed counts a handshake that did not come about; hello says that
+// the client had begun it. Who then goes away has seen our certificate: chronyd
+// closes without a word.
+func (s *Server) handshakeFailed(err error, from netip.Addr, hello bool) {
 	switch {
 	case isTimeout(err):
 		s.tally.handshakeTimeout.Add(1)
+	case isClosed(err) && hello && s.ctx.Err() == nil:
+		s.tally.handshakeLeft.Add(1)
+		s.refusals.ended(from, "", time.Now())
+		s.quiet.warn("client went away in the TLS handshake: it may not trust the certificate", "client", from.String())
 	case isClosed(err):
 		s.tally.handshakeClosed.Add(1)
 	case isRemote(err):
 		s.tally.handshakeAlert.Add(1)
+		s.refusals.ended(from, alertText(err), time.Now())
 		s.quiet.warn("client ended the TLS handshake: it may not trust the certificate", "client", from.String(), "error", err)
 	default:
 		s.tally.handshakeFailed.Add(1)
 		s.quiet.debug("TLS handshake failed", "client", from.String(), "error", err)
 	}
+}
+
+// alertText is what a client says by an alert.
+func alertText(err error) string {
+	var op *net.OpError
+	if errors.As(err, &op) && op.Err != nil {
+		return strings.TrimPrefix(op.Err.Error(), "tls: ")
+	}
+	return err.Error()
 }
 
 // isRemote reports whether an alert came from the client.

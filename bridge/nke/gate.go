@@ -232,6 +232,13 @@ func (g *gate) greeted(v *visit) {
 	v.hello = true
 }
 
+// saidHello reports whether the ClientHello has come.
+func (g *gate) saidHello(v *visit) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return v.hello
+}
+
 // completed notes that the client has its cookies: its prefix is known from
 // now on.
 func (g *gate) completed(l *Limits, v *visit) {

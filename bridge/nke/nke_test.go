@@ -434,6 +434,47 @@ func TestReloadByItself(t *testing.T) {
 	}
 }
 
+// A load that failed for the mode of a file is repeated when that changes.
+func TestReloadWhenTheModeChanges(t *testing.T) {
+	files := selfSigned(t, "late.test")
+	if err := os.Chmod(files.Key, 0o604); err != nil {
+		t.Fatal(err)
+	}
+	config := testConfig(t, files)
+	config.PollInterval = 5 * time.Millisecond
+	s, addr := listen(t, config)
+	st := s.Status(time.Now())
+	if problems := strings.Join(st.Problems(), "\n"); st.ReloadError == "" || !st.Loaded.IsZero() || len(st.Broken) != 1 ||
+		!strings.Contains(problems, "chmod o=") || !strings.Contains(problems, "no client gets keys") {
+		t.Errorf("%+v: %s", st, problems)
+	}
+	if err := os.Chmod(files.Key, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the certificate is served", func() bool { return s.Status(time.Now()).ReloadError == "" })
+	if got := shownName(t, addr, ""); got != "late.test" {
+		t.Errorf("%q is shown", got)
+	}
+	if st := s.Status(time.Now()); st.Loaded.IsZero() || len(st.Problems()) != 0 {
+		t.Errorf("%+v", st)
+	}
+}
+
+// The first certificate stays the first, whichever version of it is in use.
+func TestOrderAfterAFailure(t *testing.T) {
+	a, b := selfSigned(t, "a.test"), selfSigned(t, "b.test")
+	s, addr := listen(t, testConfig(t, a, b))
+	if err := os.WriteFile(a.Certificate, []byte("garbage"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if s.Reload() == nil {
+		t.Error("garbage was loaded")
+	}
+	if got := shownName(t, addr, ""); got != "a.test" {
+		t.Errorf("%q is shown to who asks for nothing", got)
+	}
+}
+
 func TestApply(t *testing.T) {
 	files, other := selfSigned(t, "old.test"), selfSigned(t, "new.test")
 	s, addr := listen(t, testConfig(t, files))

@@ -5,23 +5,6 @@ import (
 	"time"
 )
 
-// Status tells about the certificates.
-type Status struct {
-	Certificates []CertificateStatus
-	// ReloadError is why the last reload left the old certificates in use,
-	// empty if it went well.
-	ReloadError string
-}
-
-// Status describes the certificates in use at time now.
-func (s *Server) Status(now time.Time) Status {
-	st := Status{Certificates: s.certs.Load().Status(now)}
-	if e := s.lastError.Load(); e != nil {
-		st.ReloadError = *e
-	}
-	return st
-}
-
 // Reload reads the certificate files again, whether they changed or not. On
 // an error the old certificates stay in use.
 func (s *Server) Reload() error {
@@ -38,7 +21,7 @@ func (s *Server) load() error {
 	certs, err := LoadCertificates(config.Certificates)
 	s.use(certs, err)
 	if err == nil {
-		config.Logger.Info("certificates loaded", "count", len(certs.pairs))
+		s.tellCertificates()
 	}
 	return err
 }
@@ -47,17 +30,34 @@ func (s *Server) load() error {
 // used, which is err, the old ones stay.
 func (s *Server) use(certs *Certificates, err error) {
 	s.seen = certs.stamps
-	if old := s.certs.Load(); old != nil {
+	old := s.certs.Load()
+	if old != nil {
 		certs = certs.instead(old)
+	}
+	if old != nil && !certs.shows(old) {
+		s.refusals.forget()
 	}
 	s.certs.Store(certs)
 	s.lastError.Store(nil)
+	s.noteLoad(err)
 	if err != nil {
 		text := err.Error()
 		s.lastError.Store(&text)
 		s.config.Load().Logger.Error("a certificate cannot be used; if there was an earlier one, it stays in use", "error", err)
 	}
 	s.complain()
+}
+
+// noteLoad notes when certificates were read.
+func (s *Server) noteLoad(err error) {
+	l := loads{tried: time.Now()}
+	if last := s.loads.Load(); last != nil {
+		l.loaded = last.loaded
+	}
+	if err == nil {
+		l.loaded = l.tried
+	}
+	s.loads.Store(&l)
 }
 
 // complain logs what is wrong with the certificates in use.
@@ -82,9 +82,13 @@ func (s *Server) poll() {
 		s.warnAhead(now)
 		return
 	}
-	_ = s.load()
-	s.backOff = min(max(2*s.backOff, firstBackOff), lastBackOff)
-	s.again = now.Add(s.backOff)
+	if s.load() != nil {
+		s.backOff = min(max(2*s.backOff, firstBackOff), lastBackOff)
+		s.again = now.Add(s.backOff)
+		l := *s.loads.Load()
+		l.again = s.again
+		s.loads.Store(&l)
+	}
 	s.warnAhead(now)
 }
 
@@ -141,6 +145,9 @@ func (s *Server) watch() {
 		}
 		if s.config.Load().PollInterval > 0 {
 			s.poll()
+		}
+		if n, ok := s.refusals.tell(time.Now()); ok {
+			s.config.Load().Logger.Error("clients refuse our certificate: see ntsbridge nts, and compare what they trust", "clients", n)
 		}
 	}
 }

@@ -20,6 +20,8 @@ type Server struct {
 	config    atomic.Pointer[Config]
 	certs     atomic.Pointer[Certificates]
 	lastError atomic.Pointer[string] // of the last reload; empty when it went well
+	loads     atomic.Pointer[loads]
+	refusals  *refusals
 
 	reload  sync.Mutex     // one reload at a time
 	seen    []stamp        // of the last attempt to load; guarded by reload, as the next ones
@@ -44,7 +46,7 @@ func Listen(config Config) (*Server, error) {
 	if err := config.complete(); err != nil {
 		return nil, err
 	}
-	s := &Server{gate: newGate(), quiet: newQuiet(config.Logger)}
+	s := &Server{gate: newGate(), quiet: newQuiet(config.Logger), refusals: newRefusals()}
 	s.config.Store(&config)
 	s.use(LoadCertificates(config.Certificates))
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -79,12 +81,18 @@ func (s *Server) announce() {
 	for _, a := range s.Addrs() {
 		log.Info("serving NTS-KE", "address", a.String())
 	}
-	for _, c := range s.certs.Load().Status(time.Now()) {
-		log.Info("certificate", "file", c.Files.Certificate, "names", c.Names, "issuer", c.Issuer, "key", c.Key, "days_left", c.DaysLeft)
-	}
+	s.tellCertificates()
 	s.reload.Lock()
 	defer s.reload.Unlock()
 	s.warnAhead(time.Now())
+}
+
+// tellCertificates names the certificates in use in the log.
+func (s *Server) tellCertificates() {
+	for _, c := range s.certs.Load().Status(time.Now()) {
+		s.config.Load().Logger.Info("certificate", "file", c.Files.Certificate, "names", c.Names, "issuer", c.Issuer, "key", c.Key,
+			"days_left", c.DaysLeft)
+	}
 }
 
 func (s *Server) open(addrs []netip.AddrPort) error {

@@ -67,7 +67,7 @@ func newRootCommand() *cobra.Command {
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError("%w", err) })
 	root.AddCommand(newServeCommand(), newCheckCommand(), newConvertCommand(), newKeygenCommand(), newQueryCommand(),
-		newStatusCommand(), newReloadCommand(), newServerStatsCommand(),
+		newStatusCommand(), newReloadCommand(), newServerStatsCommand(), newNTSCommand(),
 		newTrackingCommand(), newSourcesCommand(), newSourceStatsCommand(), newAuthDataCommand(), newWaitSyncCommand(),
 		newMakeStepCommand())
 	root.AddCommand(newCommands()...)

@@ -174,6 +174,25 @@ func newStatusCommand() *cobra.Command {
 	return cmd
 }
 
+func newNTSCommand() *cobra.Command {
+	nts := report[*control.NTS]{(*control.Client).NTS,
+		func(w io.Writer, n *control.NTS, o control.ReportOptions) error { return n.WriteText(w, o) }}
+	var f reportFlags
+	cmd := &cobra.Command{Use: "nts", Short: "Print the running daemon's certificates, what NTS-KE does, and who refuses it",
+		Long: "Print where the running daemon serves NTS-KE, its certificates with names, end, chain and what\n" +
+			"clients hold against them, how the last reload went, what became of connections, and the\n" +
+			"clients that end the handshake when they see the certificate: mostly they do not trust it.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return watch(f.watch, cmd.OutOrStdout(), func(out io.Writer) error { return nts.run(&f, out) })
+		},
+	}
+	f.daemonFlags.add(cmd)
+	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
+	addWatchFlag(cmd, &f.watch)
+	return cmd
+}
+
 func newTrackingCommand() *cobra.Command {
 	cmd, f := newReportCommand("tracking", "Print how well the clock is known",
 		"Print what the running daemon knows of the clock, as chronyc's tracking: what it follows, how\nfar off the clock is, how fast it runs, and the bounds of its error.",
