@@ -27,8 +27,8 @@ func TestNTSReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(n.Listeners) != 1 || len(n.Certificates) != 1 || n.Certificates[0].DaysLeft < 300 || n.Loaded.IsZero() ||
-		n.Certificates[0].Needs != "the certificate itself" || len(n.Certificates[0].Complaints) != 0 || n.Agreed["AEAD_AES_SIV_CMAC_256"] != 1 ||
-		n.Cookie.Epochs == 0 || len(n.Problems) != 0 || len(n.Refusals) != 0 {
+		n.Certificates[0].Needs != "the certificate itself" || len(n.Certificates[0].Complaints) != 0 ||
+		n.Agreed["AEAD_AES_SIV_CMAC_256"] != 1 || n.Cookie.Epochs == 0 || len(n.Problems) != 0 || len(n.Refusals) != 0 {
 		t.Errorf("%+v", n)
 	}
 	// Clients that do not trust it, from several addresses: one says so, the
@@ -57,8 +57,8 @@ func TestNTSReport(t *testing.T) {
 	if err := n.WriteText(&text, control.ReportOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"Serving NTS-KE", "clients trust", "the certificate itself", "127.0.0.2: 1 times", "bad certificate", "closes",
-		"handshake-left", "clients refuse our certificate: 3"} {
+	for _, want := range []string{"Serving NTS-KE", "clients trust", "the certificate itself", "127.0.0.2: 1 times", "bad certificate",
+		"closes", "handshake-left", "clients refuse our certificate: 3"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, &text)
 		}
