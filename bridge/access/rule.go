@@ -68,6 +68,8 @@ type Rule struct {
 	MinVersion    uint8      // 1 to 4; 4 is ntpd's flag version
 	Rate          *RateLimit // nil: not limited
 	Query         bool       // mode 6 allowed (not noquery)
+
+	overlay *Overlay // steps of the migration that hold here, nil: none
 }
 
 // Judge decides on a request of the given kind and version: Answer, or what a

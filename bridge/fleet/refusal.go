@@ -105,5 +105,6 @@ var remedies = map[ntp.Reason]string{
 	ntp.ReasonUnknownCookie:    "its cookie is too old or of another server: NTS clients get new ones by themselves; Autokey clients must be restarted unless the old seed is restored",
 	ntp.ReasonBadAuthenticator: "its NTS packets do not verify: it will ask NTS-KE for new cookies",
 	ntp.ReasonBudget:           "too much public-key work at once: raise autokey.budget if this lasts",
+	ntp.ReasonStage:            "a step of the migration refuses this means: move the client to NTS, or `ntsbridge fleet rollback` its group",
 	ntp.ReasonTooLarge:         "its request leaves no room for an answer",
 }

@@ -71,13 +71,14 @@ const (
 	ReasonMulticastSource         // source address that cannot be answered
 	ReasonNoGroup                 // Autokey request of a host without a group to one that has one
 	ReasonNTPDCookie              // Autokey cookie of an ntpd, whose seed is 0, outside a takeover
+	ReasonStage                   // a step of the migration refuses this means
 	ReasonCount            = iota
 )
 
 var reasonNames = [ReasonCount]string{
 	"ok", "short", "malformed", "version", "mode", "crypto-nak", "denied", "auth-required",
 	"rate-limited", "unknown-key", "key-address", "bad-mac", "not-enabled", "bad-field",
-	"unknown-cookie", "bad-authenticator", "budget", "too-large", "bad-source", "no-group", "ntpd-cookie",
+	"unknown-cookie", "bad-authenticator", "budget", "too-large", "bad-source", "no-group", "ntpd-cookie", "stage",
 }
 
 // String returns the reason's name as used in logs and counters.
@@ -98,6 +99,8 @@ type Verdict struct {
 	KeyID     uint32 // symmetric: key identifier
 	AEAD      uint16 // NTS: algorithm identifier of RFC 5297 and 8452, 0: not known
 	Operation uint8  // Autokey: operation code of the message, 0 for a packet without
+	// Step is the step of the migration that refuses, with ReasonStage.
+	Step uint32
 	// OldSecret marks what was accepted under a secret that new cookies are no
 	// longer made from: an Autokey packet under an older seed or, in a
 	// takeover, under ntpd's; an NTS cookie under a former key.

@@ -89,10 +89,32 @@ func (h *handler) judge(s *slot) ntp.Verdict {
 	if kind == ntp.KindSymmetric || kind == ntp.KindNTS {
 		return h.judgeClaim(s, rule)
 	}
+	if v, staged := h.staged(req, rule, kind, 0); staged {
+		return v
+	}
 	if h.slow { // the slow lane's requests were asked on the fast path
 		return h.authenticate(s)
 	}
 	return h.limited(s, rule)
+}
+
+// staged tells whether a step of the migration refuses what would be answered:
+// by silence, since whoever gets a kiss may stay away for good, before the rate
+// limit could send one, and in the last stage of all by DENY if the plan says
+// so. Of Autokey no cookie is looked at and none is lost.
+func (h *handler) staged(req *ntp.Request, rule *access.Rule, kind ntp.Kind, key uint32) (v ntp.Verdict, staged bool) {
+	step := rule.Refuses(kind, key)
+	if step == nil || kind == ntp.KindAutokey && isMSSNTP(req) {
+		return v, false
+	}
+	if !h.slow {
+		step.Count()
+	}
+	v = ntp.Verdict{Action: ntp.Drop, Reason: ntp.ReasonStage, Kind: kind, KeyID: key, Step: step.ID}
+	if step.Deny {
+		v.Action = ntp.KissDeny
+	}
+	return h.refuse(req, v), true
 }
 
 // judgeClaim judges a request that claims to be authentic. One that is has a
@@ -117,6 +139,8 @@ func (h *handler) judgeClaim(s *slot, rule *access.Rule) ntp.Verdict {
 		holder = s.nts.Association()
 	} else if action, reason := rule.JudgeKey(v.KeyID); action != ntp.Answer {
 		return h.refuse(&s.req, ntp.Verdict{Action: action, Reason: reason, Kind: kind, KeyID: v.KeyID})
+	} else if v, staged := h.staged(&s.req, rule, kind, v.KeyID); staged {
+		return v
 	}
 	return h.overLimit(v, h.state.Limiter.AllowHolder(from, holder, h.mono, rule.Rate))
 }

@@ -9,6 +9,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"ntsbridge/bridge/access"
 	"ntsbridge/bridge/ntp"
 )
 
@@ -40,6 +41,10 @@ type Server struct {
 	retired Counters     // of workers that have ended
 	joined  []netip.Addr // multicast groups
 	closed  bool
+
+	governing sync.Mutex // the two below
+	given     *State     // without the overlay
+	overlay   *access.Overlays
 }
 
 // New makes a server that has nothing to do until Listen.
@@ -57,6 +62,7 @@ func New(opt Options, state *State, clock *ntp.ClockState) (*Server, error) {
 	s := &Server{opt: opt, groups: make(map[netip.AddrPort][]*worker),
 		shared: shared{store: newTimestampStore(opt.Interleaved), clients: opt.Clients, proved: newProved(),
 			zeroSeed: newZeroSeedTable(), started: time.Now()}}
+	s.given = state
 	s.state.Store(state)
 	s.clock.Store(clock)
 	s.slow = newSlowLane(&s.shared)
@@ -66,7 +72,32 @@ func New(opt Options, state *State, clock *ntp.ClockState) (*Server, error) {
 
 // SetState replaces keys, rules and authenticators at once; requests on their
 // way are finished with what they began with.
-func (s *Server) SetState(state *State) { s.state.Store(state) }
+func (s *Server) SetState(state *State) {
+	s.governing.Lock()
+	defer s.governing.Unlock()
+	s.given = state
+	s.govern()
+}
+
+// SetOverlay replaces the steps of the migration that refuse; nil: none does.
+// It holds over SetState.
+func (s *Server) SetOverlay(o *access.Overlays) {
+	s.governing.Lock()
+	defer s.governing.Unlock()
+	s.overlay = o
+	s.govern()
+}
+
+// govern puts the overlay over the rules of the state that was given.
+func (s *Server) govern() {
+	if s.overlay.Len() == 0 {
+		s.state.Store(s.given)
+		return
+	}
+	next := *s.given
+	next.Access = s.given.Access.With(s.overlay)
+	s.state.Store(&next)
+}
 
 // Stepped says that the system clock was stepped: timestamps that are kept for
 // interleaved mode are of another clock, and clients are answered in basic

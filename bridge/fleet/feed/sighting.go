@@ -30,8 +30,13 @@ type Sighting struct {
 
 // Proved tells whether the packet was authenticated: nobody else can have sent
 // it. Autokey counts, as weak as it is: a stranger who only forges addresses
-// has no cookie.
-func (s *Sighting) Proved() bool { return s.Kind != ntp.KindNone && s.Reason == ntp.ReasonOK }
+// has no cookie. A step of the migration refuses a symmetric key only after its
+// MAC was right.
+func (s *Sighting) Proved() bool { return provedBy(s.Kind, s.Reason) }
+
+func provedBy(kind ntp.Kind, reason ntp.Reason) bool {
+	return kind != ntp.KindNone && reason == ntp.ReasonOK || kind == ntp.KindSymmetric && reason == ntp.ReasonStage
+}
 
 // Address returns the client's address.
 func (s *Sighting) Address() netip.Addr { return netip.AddrFrom16(s.Addr).Unmap() }

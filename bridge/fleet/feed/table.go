@@ -102,7 +102,7 @@ func (t *Table) room(v *ntp.Verdict) *Sighting {
 	return &t.slots[t.used-1]
 }
 
-func proved(v *ntp.Verdict) bool { return v.Kind != ntp.KindNone && v.Reason == ntp.ReasonOK }
+func proved(v *ntp.Verdict) bool { return provedBy(v.Kind, v.Reason) }
 
 // hash spreads clients over the index. It is seeded, so that nobody can choose
 // addresses that meet in it.

@@ -291,3 +291,17 @@ func (s *Set) Len() int {
 	}
 	return len(s.all)
 }
+
+// All returns all labels, which must not be changed.
+func (s *Set) All() []*Label {
+	if s == nil {
+		return nil
+	}
+	return s.all
+}
+
+// Matches tells whether a word is the label's owner or site, or one of the words
+// of its note.
+func (l *Label) Matches(word string) bool {
+	return l != nil && (l.Owner == word || l.Site == word || slices.Contains(strings.Fields(l.Note), word))
+}

@@ -1,0 +1,55 @@
+package stage
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/binary"
+	"math"
+	"net/netip"
+	"slices"
+
+	"ntsbridge/bridge/fleet/plan"
+)
+
+// Candidate is a client that a canary may have.
+type Candidate struct {
+	Prefix netip.Prefix
+	Count  int // addresses that it stands for, at least 1
+}
+
+// Canary chooses the clients of a canary: those whose hash under a key is
+// below the share, so that they are the same ones each time, and a larger share
+// has those of a smaller one; at least one, and never more than max addresses.
+func Canary(key []byte, m plan.Means, clients []Candidate, share float64, max int) []netip.Prefix {
+	type ranked struct {
+		hash   [sha256.Size]byte
+		client Candidate
+	}
+	list := make([]ranked, 0, len(clients))
+	for _, c := range clients {
+		list = append(list, ranked{hash(key, m, c.Prefix), c})
+	}
+	slices.SortFunc(list, func(a, b ranked) int { return bytes.Compare(a.hash[:], b.hash[:]) })
+	limit := uint64(share * math.MaxUint64)
+	if share >= 1 {
+		limit = math.MaxUint64
+	}
+	var chosen []netip.Prefix
+	for _, r := range list {
+		max -= r.client.Count
+		if max < 0 || len(chosen) > 0 && binary.BigEndian.Uint64(r.hash[:]) > limit {
+			break
+		}
+		chosen = append(chosen, r.client.Prefix)
+	}
+	return chosen
+}
+
+func hash(key []byte, m plan.Means, p netip.Prefix) (h [sha256.Size]byte) {
+	mac := hmac.New(sha256.New, key)
+	a := p.Addr().As16()
+	mac.Write(a[:])
+	mac.Write([]byte{byte(p.Bits()), byte(m)})
+	return [sha256.Size]byte(mac.Sum(nil))
+}
