@@ -8,6 +8,7 @@ import (
 
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/convert/draft"
+	"ntsbridge/bridge/convert/job"
 	"ntsbridge/bridge/convert/report"
 	"ntsbridge/bridge/convert/spell"
 	"ntsbridge/bridge/convert/syntax"
@@ -60,6 +61,7 @@ func checkResult(t testing.TB, in Input, res *Result) {
 	if want := len(syntax.SplitLines(in.Data)); seen[in.Name] != want && syntax.CheckLength(in.Data) == nil {
 		t.Fatalf("%s: %d lines in the report, %d in the file", in.Name, seen[in.Name], want)
 	}
+	everyWord(t, res)
 	if res.Output == nil {
 		return
 	}
@@ -70,6 +72,18 @@ func checkResult(t testing.TB, in Input, res *Result) {
 	}
 	if at := draft.Difference(res.Config, c); at != "" {
 		t.Errorf("%s: %s differs\n%s", in.Name, at, res.Output)
+	}
+}
+
+// everyWord wants a fate of each word of what was read.
+func everyWord(t testing.TB, res *Result) {
+	t.Helper()
+	for _, r := range res.Report.Lines {
+		for _, f := range r.Findings {
+			if f.Code == "word-lost" && f.Do == job.NoMapping {
+				t.Errorf("%s:%d: %s: %s", r.File, r.Line, r.Text, f.Text)
+			}
+		}
 	}
 }
 
@@ -88,6 +102,12 @@ func TestCorpusConverts(t *testing.T) {
 			in := Input{Name: name, Data: data, Files: fstest.MapFS{}}
 			res := Convert(in, Options{PasswordFile: "/pw", Decide: decide})
 			checkResult(t, in, res)
+			for i, format := range ClientFormats {
+				if decide != nil || testing.Short() && i > 0 {
+					continue
+				}
+				everyWord(t, Convert(in, Options{Client: &ClientOptions{Format: format, Gateways: []string{"gw"}}}))
+			}
 			if decide == nil {
 				outcomes[res.Report.Outcome()]++
 				if res.Report.Outcome() == report.Blocked || res.Report.Outcome() == report.Rejected {

@@ -1,15 +1,5 @@
 package convert
 
-import (
-	"strings"
-	"testing"
-
-	"go.yaml.in/yaml/v3"
-
-	"ntsbridge/bridge/config"
-	"ntsbridge/bridge/convert/report"
-)
-
 // wordCase is a line whose last word, with its value, is asked about.
 type wordCase struct{ before, line, word string }
 
@@ -59,56 +49,4 @@ func chronyWords() (list []wordCase) {
 		list = append(list, wordCase{base, w, w})
 	}
 	return list
-}
-
-// settings are what a program reads of an output.
-func settings(t *testing.T, format string, output []byte) string {
-	t.Helper()
-	if format == "" {
-		c, err := config.Parse("x", "/", output)
-		if err != nil {
-			t.Fatalf("%v\n%s", err, output)
-		}
-		text, err := yaml.Marshal(*c)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return string(text)
-	}
-	return withoutComments(string(output))
-}
-
-// TestWordLedger goes through the words of both languages for the five outputs
-// and ours: a word whose line is called kept changes what is written, and of
-// one that changes nothing something is said.
-func TestWordLedger(t *testing.T) {
-	for dialect, cases := range map[string][]wordCase{"ntp": ntpWords(), "chrony": chronyWords()} {
-		for _, c := range cases {
-			for _, format := range append([]string{""}, ClientFormats...) {
-				opt := Options{Dialect: dialect, Decide: running, PasswordFile: "/pw"}
-				if format != "" {
-					opt.Client = &ClientOptions{Format: format, Gateways: []string{"gw1", "gw2"}}
-				}
-				bare := strings.TrimSpace(strings.TrimSuffix(c.line, c.word))
-				if !strings.Contains(bare, " ") || strings.HasPrefix(bare, "fudge") {
-					bare = "" // the line is about the word
-				}
-				in := Input{Name: "x.conf", Files: mappingFiles, Data: []byte(c.before + c.line + "\n")}
-				with := Convert(in, opt)
-				in.Data = []byte(c.before + bare + "\n")
-				without := Convert(in, opt)
-				if with.Output == nil || without.Output == nil {
-					t.Errorf("%s for %q: no output: %v", c.line, format, with.Report.Questions)
-					continue
-				}
-				r := with.Report.Lines[len(with.Report.Lines)-1]
-				if r.Class == report.Comment {
-					t.Errorf("%s for %q: nothing is said of it", c.line, format)
-				}
-				if r.Class == report.Kept && settings(t, format, with.Output) == settings(t, format, without.Output) {
-					t.Errorf("%s for %q: kept, and nothing comes of %s (%v)", c.line, format, c.word, r.Findings)
-				}
-			}
-		}
-	}
 }

@@ -33,10 +33,7 @@ var unwritten = map[string]string{
 	"rate_limit.ipv4_prefix":     "both daemons count addresses", "rate_limit.ipv6_prefix": "both daemons count addresses",
 	"autokey.seed_file": "the default is right", "nts.names": "those of the certificate", "nts.port": "the default is right",
 	"nts.cookies.secret_file": "the default is right", "nts.cookies.kept": "the default is right",
-	"reference_clocks[].external_pps": "chronyd's extpps leaves its clock out, and says so",
-	"reference_clocks[].channel":      "as external_pps",
 	"user":                            "the unit's to say", "sandbox": "never weakened by a conversion",
-	"reference_clocks[].pin": "chronyd's extpps leaves its clock out",
 	"sources[].group":        "broadcasts of servers that nobody named are not followed", "broadcast[].port": "no counterpart",
 	"keys.files[].strict_addresses": "ntpd signs for every client",
 }
@@ -137,7 +134,7 @@ func TestEveryOption(t *testing.T) {
 		convert("allow\nserver other.example.org\nntsservercert /c\nntsserverkey /k\n"+strings.TrimSpace(line), "chrony", Options{})
 	}
 	convert("allow\nserver a\nlocal stratum 9 orphan distance 0.1 activate 0.2 waitsynced 10 waitunsynced 20\n"+
-		"refclock SHM 0 refid GPS pps maxdispersion 0.1 filter 32\nrefclock PPS /dev/pps0 lock GPS width 0.1 maxlockage 4 require\nrefclock PHC /dev/ptp0:nocrossts\nlog tracking\nlogdir /l\nlogbanner 10",
+		"refclock SHM 0 refid GPS pps maxdispersion 0.1 filter 32\nrefclock PPS /dev/pps0 lock GPS width 0.1 maxlockage 4 require\nrefclock PHC /dev/ptp0:nocrossts\nrefclock PHC /dev/ptp1:extpps:pin=1:channel=2 lock GPS\nlog tracking\nlogdir /l\nlogbanner 10",
 		"chrony", Options{})
 	convert("interface listen eth0\nmru maxmem 4096\nserver a\nstatsdir /s\nstatistics loopstats\nfilegen loopstats type week nolink",
 		"ntp", Options{})

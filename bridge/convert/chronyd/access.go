@@ -27,10 +27,11 @@ func (c *reader) access() {
 	l.Add(restrict.Any6, restrict.Any6, restrict.FlagIgnore, nil)
 	off := false
 	if s := c.LastOf("port"); s != nil {
-		off = s.Argument() == "0"
-		c.Record(s).Into("server.listen")
-		if off {
-			c.Record(s).Note(report.Kept, "port-0", "", "port 0: chronyd serves nobody")
+		switch off = s.Argument() == "0"; {
+		case off:
+			c.Record(s).Note(report.Folded, "port-0", "", "port 0: chronyd serves nobody")
+		case s.Argument() == "123":
+			c.Record(s).Note(report.Folded, "port-default", "", "that is the port without the line")
 		}
 	}
 	served := false
@@ -53,7 +54,10 @@ func (c *reader) access() {
 			continue
 		}
 		flags := restrict.FlagIgnore
-		if s.Word == "allow" && !off {
+		switch {
+		case off:
+			c.Record(s).Note(report.Folded, "port-0", "", "with port 0 chronyd serves nobody")
+		case s.Word == "allow":
 			flags, served = restrict.FlagNoQuery|c.limited(), true
 		}
 		for _, p := range prefixes {
@@ -161,12 +165,14 @@ func (c *reader) listen(off bool) {
 		}
 		m.Listen.Addresses = append(m.Listen.Addresses, config.Listen{AddrPort: netip.AddrPortFrom(a, uint16(port))})
 		m.Listen.Lines = append(m.Listen.Lines, s)
-		c.Record(s).Into("server.listen")
 	}
-	if port != 123 && port > 0 && len(m.Listen.Addresses) == 0 {
+	if port == 123 || port <= 0 {
+		return
+	}
+	if len(m.Listen.Addresses) == 0 {
 		m.Listen.Addresses = config.ListenOn(job.Everywhere(uint16(port))...)
-		m.Listen.Lines = c.All("port")
 	}
+	m.Listen.Lines = append(m.Listen.Lines, c.All("port")...)
 }
 
 // setLimit writes ratelimit: powers of two.

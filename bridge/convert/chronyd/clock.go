@@ -88,6 +88,9 @@ func (c *reader) steering() {
 		}
 	}
 	if s := c.LastOf("driftfile"); s != nil {
+		if len(s.Options) > 1 {
+			c.Record(s).Note(report.Folded, "drift-interval", "", "the drift file is written when the frequency changes, not by an interval")
+		}
 		if spell.PlainPath(s.Argument()) {
 			draft.Set(c.Draft, &clock.DriftFile, job.Absolute(s.Argument()), s)
 		} else {

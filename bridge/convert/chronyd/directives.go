@@ -120,16 +120,20 @@ func (c *reader) statements() {
 		}
 		d := ChronyDirectives[s.Word]
 		switch {
+		case s.Word == "server", s.Word == "pool", s.Word == "peer":
+			c.source(s)
+			continue
+		case s.Word == "refclock":
+			c.refclockLine(s, clocks)
+			clocks++
+			continue
+		case c.Opt.Client != nil:
+			continue // the rest is the writer's to tell
 		case d.Class != "":
 			c.apply(r, d)
 			continue
 		}
 		switch s.Word {
-		case "server", "pool", "peer":
-			c.source(s)
-		case "refclock":
-			c.refclockLine(s, clocks)
-			clocks++
 		case "ntsdumpdir":
 			if len(c.All("ntsservercert")) > 0 {
 				c.apply(r, disposition{report.Changed, "nts-keys",
@@ -141,7 +145,10 @@ func (c *reader) statements() {
 			c.logs(s)
 		case "hwtimestamp":
 			m.Hardware = true
-			r.Into("sources")
+			if words := slices.DeleteFunc(c.Words(s), func(w string) bool { return w == "" }); len(words) > 0 {
+				r.Note(report.Approximated, "hwtimestamp-option", "", "%s: there are no such options of a network card",
+					spell.Printable(strings.Join(words, ", ")))
+			}
 			r.Note(report.Approximated, "hwtimestamp", "",
 				"sources are measured with the network card's timestamps, where it has them; answers to clients have the kernel's")
 		case "bindacqaddress":
@@ -149,10 +156,7 @@ func (c *reader) statements() {
 				r.Note(report.Error, "bindacqaddress", "give an address", "%s is no address", spell.Printable(s.Argument()))
 			}
 		case "ntstrustedcerts", "nosystemcert":
-			if len(c.All("server", "pool")) == 0 {
-				r.Note(report.Obsolete, "nts-trust", "", "there is no source to be verified")
-			}
-			r.Raise(report.Folded)
+			c.trust(s)
 		case "broadcast":
 			c.apply(r, disposition{report.Dangerous, "broadcast",
 				"chronyd's broadcasts have no authentication, and are not sent any more: clients that listen for them lose their time",
@@ -172,6 +176,19 @@ func (c *reader) statements() {
 				r.Note(report.Approximated, "mru", "", "the list of clients has a fixed size")
 			}
 		}
+	}
+}
+
+// trust accounts for whom NTS trusts.
+func (c *reader) trust(s *syntax.Statement) {
+	verified := slices.ContainsFunc(c.All("server", "pool"), func(s *syntax.Statement) bool {
+		return slices.Contains(chronyconf.Words(s), "nts")
+	})
+	switch {
+	case !verified:
+		c.Record(s).Note(report.Obsolete, "nts-trust", "", "there is no source to be verified")
+	case s.Word == "nosystemcert":
+		c.Record(s).Note(report.Folded, "nts-trust", "", "the certificates of the system are left out of trusted_certificates")
 	}
 }
 

@@ -20,11 +20,12 @@ func Read(work *job.Job) {
 	c.CommandLine()
 	c.syntax()
 	c.statements()
-	c.access()
-	c.local()
 	if c.Opt.Client != nil {
+		c.Quietly(c.access)
 		return
 	}
+	c.access()
+	c.local()
 	c.locks()
 	c.PlanSources()
 	c.steering()

@@ -3,6 +3,7 @@ package chronyd
 import (
 	"fmt"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -90,7 +91,7 @@ func (c *reader) driver(src *job.Source, out *config.ReferenceClock, options []s
 	for _, o := range options {
 		name, value, _ := strings.Cut(spell.AsciiLower(o), "=")
 		switch {
-		case name == "clear" && out.Driver == "pps":
+		case name == "clear" && (out.Driver == "pps" || out.Driver == "phc"):
 			out.Clear = true
 		case name == "perm" && out.Driver == "shm":
 			if v, err := strconv.ParseUint(value, 8, 32); err == nil && v&0o022 != 0 {
@@ -101,10 +102,41 @@ func (c *reader) driver(src *job.Source, out *config.ReferenceClock, options []s
 			}
 		case name == "nocrossts" && out.Driver == "phc":
 			out.NoCrossTimestamps = true
+		case name == "extpps" && out.Driver == "phc":
+			out.ExternalPPS = true
+		case (name == "pin" || name == "channel") && out.Driver == "phc":
+			v, err := strconv.Atoi(value)
+			if err != nil || v < 0 || v > 255 {
+				src.Dead = spell.Printable(o) + " is no number of a pin or channel"
+				r.Note(report.Error, "refclock-line", "write 0 to 255", "%s", src.Dead)
+				return
+			}
+			*map[string]*int{"pin": &out.Pin, "channel": &out.Channel}[name] = v
+			if v == 0 && name == "channel" {
+				c.Ledger.Tell(src.Line, job.FateHolds+"it is so without the word", ":channel")
+			}
 		default:
 			src.Left = "its option " + spell.Printable(o) + " has no counterpart"
-			r.Note(report.Unsupported, "refclock-option", "", "the clock is left out: %s", src.Left)
+			r.Note(report.Unsupported, "refclock-left", "", "the clock is left out: %s", src.Left)
 		}
+	}
+	c.pulses(src, out, options)
+}
+
+// pulses checks the options of a clock that stamps pulses: chronyd takes pin 0
+// without one, and an edge with extpps only.
+func (c *reader) pulses(src *job.Source, out *config.ReferenceClock, options []string) {
+	if out.Driver != "phc" {
+		return
+	}
+	given := slices.ContainsFunc(options, func(o string) bool { return strings.HasPrefix(spell.AsciiLower(o), "pin=") })
+	switch {
+	case out.ExternalPPS && !given:
+		out.Pin = 0
+	case !out.ExternalPPS && (out.Clear || out.Pin >= 0 || out.Channel > 0):
+		out.Clear, out.Pin, out.Channel = false, -1, 0
+		c.Record(src.Line).Note(report.Folded, "phc-no-extpps", "delete them", "clear, pin and channel mean nothing without extpps")
+		c.Ledger.Tell(src.Line, job.FateSaid+"phc-no-extpps", ":clear", ":pin", ":channel")
 	}
 }
 
@@ -135,11 +167,14 @@ func (c *reader) clockWords(src *job.Source, out *config.ReferenceClock) bool {
 				src.Dead)
 			return false
 		}
-		if o.note.Class != "" {
+		if o.note.Class != "" && c.Opt.Client == nil {
 			c.apply(r, disposition{o.note.Class, o.note.Code, word + ": " + o.note.Text, o.note.Do})
 			continue
 		}
-		setClockWord(out, word, text, v)
+		before := *out
+		if setClockWord(out, word, text, v); *out == before {
+			c.Ledger.Tell(s, job.FateHolds+"it is so without the word", word)
+		}
 	}
 	if bounded := clamped(*out); bounded != *out {
 		r.Note(report.Approximated, "range", "", "a value beyond the output's range is put to its bound")

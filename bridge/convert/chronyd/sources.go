@@ -83,7 +83,7 @@ func (c *reader) source(s *syntax.Statement) {
 		return o.kind, func(v float64) {
 			if o.set != nil {
 				o.set(src, v)
-			} else {
+			} else if c.Opt.Client == nil {
 				c.apply(r, disposition{o.note.Class, o.note.Code, word + ": " + o.note.Text, o.note.Do})
 			}
 		}
@@ -185,7 +185,7 @@ func (c *reader) authority(src *job.Source) string {
 		}
 		if set == src.CertSet && spell.PlainPath(name) {
 			files = append(files, job.Absolute(name))
-			c.Record(s).Into("sources")
+			src.TrustLines = append(src.TrustLines, s)
 		}
 	}
 	r := c.Record(src.Line)
@@ -288,7 +288,6 @@ func (c *reader) bind(src *job.Source) {
 			c.Record(s).Note(report.Approximated, "bindacqaddress", "",
 				"sources that are named are asked over the family of this address only")
 		}
-		src.Local = a
-		c.Record(s).Into("sources")
+		src.Local, src.LocalLine = a, s
 	}
 }

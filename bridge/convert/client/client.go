@@ -77,47 +77,11 @@ func Write(work *job.Job) []byte {
 	case "timesyncd":
 		text = c.timesyncdClient(m, authenticated)
 	}
-	c.clientRest()
+	c.rest()
 	if text == "" || len(c.Report.Questions) > 0 {
 		return nil
 	}
 	return []byte(text)
-}
-
-// clientRest accounts for the lines that no part of the output comes from.
-func (c *writer) clientRest() {
-	for _, s := range c.Parsed.Statements {
-		for line := s.Line; line <= max(s.Line, s.End); line++ {
-			r := c.Records[syntax.Place{File: s.File, Line: line}]
-			if (s.Word == "tos" || s.Word == "tinker") && len(r.Became) > 0 {
-				c.Lost(s, report.Approximated, job.NamedWords(s), "left at the default of "+c.Opt.Client.Format)
-			}
-			if r.Class != report.Comment || len(r.Became) > 0 {
-				continue
-			}
-			switch s.Word {
-			case "crypto", "keysdir", "automax", "revoke", "ident":
-				r.Note(report.Changed, "autokey-over", "", "this host has no Autokey any more")
-			case "broadcastclient", "multicastclient", "enable":
-				r.Note(report.Changed, "gateway", "", "the gateway %s takes the place of broadcasts",
-					strings.Join(c.Opt.Client.Gateways, " "))
-			case "tos", "tinker":
-				if !c.Lost(s, report.Approximated, job.NamedWords(s), "left at the default of "+c.Opt.Client.Format) {
-					r.Raise(report.Folded)
-				}
-			case "makestep", "maxchange", "maxslewrate", "maxdistance", "minsources", "maxclockerror", "leapsectz", "leapseclist",
-				"leapsecmode",
-				"initstepslew", "hwtimestamp", "maxupdateskew", "corrtimeratio", "authselectmode", "local", "driftfile", "leapfile":
-				r.Note(report.Approximated, "client-default", "", "left at the default of %s", c.Opt.Client.Format)
-			case "manycastserver", "trap", "ntpsigndsocket", "phone":
-				r.Note(report.Unsupported, "client", "point those who need it elsewhere", "%s does not do that", c.Opt.Client.Format)
-			case "refclock":
-				r.Note(report.Unsupported, "refclock", "take another daemon for it", "the reference clock is not carried over")
-			default:
-				r.Note(report.Folded, "client", "", "nothing that %s has to be told", c.Opt.Client.Format)
-			}
-		}
-	}
 }
 
 // clientSources replaces the network sources by the gateways; it reports
@@ -138,6 +102,11 @@ func (c *writer) clientSources(m *clientModel) (authenticated bool) {
 			continue
 		}
 		r := c.Record(src.Line)
+		if src.Kind == "broadcast" {
+			r.Note(report.Dangerous, "broadcast", "point them at the gateway",
+				"this host sends no broadcasts any more: those who listen lose their time")
+			continue
+		}
 		m.was = append(m.was, src.Line)
 		authenticated = authenticated || src.Key != 0 || src.Autokey || src.Nts
 		text := ""
@@ -147,16 +116,14 @@ func (c *writer) clientSources(m *clientModel) (authenticated bool) {
 		r.Note(report.Changed, "gateway", "", "the gateway %s takes its place, with %s%s", strings.Join(c.Opt.Client.Gateways, " "), with,
 			text)
 		r.Into("server")
-		if src.Kind == "broadcast" {
-			r.Note(report.Dangerous, "broadcast", "point them at the gateway",
-				"this host sends no broadcasts any more: those who listen lose their time")
-			continue
-		}
 		network++
 		if src.NoSelect {
 			unselected++
 		}
-		c.Ledger.Use(src.Line, replaced...)
+		c.Ledger.Tell(src.Line, job.FateHolds+"each line of a gateway has it, with the widest interval of all", replaced...)
+		if with != "no authentication" {
+			c.Ledger.Tell(src.Line, job.FateHolds+"the gateway is authenticated", "key", "autokey", "nts")
+		}
 		c.Lost(src.Line, report.Changed, src.Words, "it was about that server")
 		if first {
 			m.minPoll, m.maxPoll = src.MinPoll, src.MaxPoll
@@ -170,9 +137,9 @@ func (c *writer) clientSources(m *clientModel) (authenticated bool) {
 	return authenticated
 }
 
-// replaced are the words of a source that the gateway's line takes the place of.
-var replaced = strings.Fields("key autokey nts ident ca cert aead noval require ask expire certset ntsport port minpoll maxpoll iburst prefer preempt " +
-	"xmtnonce ipv4 ipv6 maxsources")
+// replaced are the words of sources that each line of a gateway has: the widest
+// interval of all, and iburst in any case.
+var replaced = strings.Fields("minpoll maxpoll iburst")
 
 // watchOnly tells of a client whose clock followed none of its sources.
 func (c *writer) watchOnly() {
@@ -289,6 +256,7 @@ func (t *clientText) put(from []*syntax.Statement, place string, lines ...string
 			}
 		}
 		t.c.Record(s).Into(place)
+		t.c.Ledger.Use(s, "")
 	}
 	for _, line := range lines {
 		t.WriteString(line + "\n")
@@ -347,7 +315,6 @@ func (c *writer) chronyClient(m *clientModel) string {
 	c.putClocks(t, m, c.chronyRefclock)
 	if c.Dialect == "chrony" {
 		c.same(t, m)
-		c.servesNobody()
 		return t.String()
 	}
 	if m.minsane > 1 {
@@ -359,10 +326,11 @@ func (c *writer) chronyClient(m *clientModel) string {
 			"the leap second list is written as a comment: chronyd before 4.6 does not start with leapseclist")
 		t.put(job.One(m.leap), "leapseclist", "# leapseclist "+m.leapFile)
 	}
+	c.putChronyLogs(t)
+	c.putDSCP(t)
 	c.ownDrift("/var/lib/chrony/drift")
 	t.put(c.All("driftfile"), "driftfile", "driftfile /var/lib/chrony/drift", "rtcsync", "# This host serves nobody.", "port 0",
 		"cmdport 0")
-	c.servesNobody()
 	return t.String()
 }
 
@@ -373,14 +341,6 @@ func (c *writer) ownDrift(name string) {
 			c.Record(s).Note(report.Folded, "driftfile", "",
 				"the frequency is measured anew, and kept in %s: the files of two daemons differ", name)
 		}
-	}
-}
-
-// servesNobody notes that a client does not answer others any more.
-func (c *writer) servesNobody() {
-	for _, s := range c.All("restrict") {
-		c.Record(s).Note(report.Changed, "serves-nobody", "point its clients at the gateway",
-			"this host answers nobody any more, so that it needs no restrictions")
 	}
 }
 

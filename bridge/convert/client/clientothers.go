@@ -79,11 +79,12 @@ func (c *writer) ntpsecClient(m *clientModel) string {
 	if m.leap != nil {
 		t.put(job.One(m.leap), "leapfile", "leapfile "+m.leapFile)
 	}
+	c.putStatistics(t)
+	c.putDSCP(t)
 	t.put(c.All("driftfile"), "driftfile", "driftfile /var/lib/ntpsec/ntp.drift")
 	c.ownDrift("/var/lib/ntpsec/ntp.drift")
 	t.put(c.All("restrict"), "restrict", "# This host serves nobody; its sources are heard.",
 		"restrict default ignore", "restrict source nomodify noquery", "restrict 127.0.0.1", "restrict ::1")
-	c.servesNobody()
 	return t.String()
 }
 
@@ -105,13 +106,12 @@ func (c *writer) rustClient(m *clientModel) string {
 	for _, src := range m.clocks {
 		r := c.Record(src.Line)
 		if src.Refclock.Driver != 22 || src.Dead != "" {
-			r.Note(report.Unsupported, "refclock", "let gpsd write to a socket, and add a source with mode sock",
-				"ntpd-rs has no driver for it")
+			(&clockLine{c: c, src: src}).leaveOut("let gpsd write to a socket, and add a source with mode sock", "ntpd-rs has no driver for it")
 			continue
 		}
 		r.Note(report.Unsupported, "refclock-pps", "uncomment the lines, if ntpd-rs was built with pps",
 			"PPS is written as a comment: ntpd-rs as Debian builds it does not start with it")
-		for _, s := range src.Refclock.Lines {
+		for _, s := range append(job.One(src.Line), src.Refclock.Lines...) {
 			c.Lost(s, report.Unsupported, job.NamedWords(s), "ntpd-rs has no counterpart")
 		}
 		t.put(append(job.One(src.Line), src.Refclock.Lines...), "source", "# [[source]]", `# mode = "pps"`,
@@ -142,7 +142,6 @@ func (c *writer) rustClient(m *clientModel) string {
 		c.Record(m.step).Note(report.Approximated, "step-never", "", "ntpd-rs steps the clock at its own threshold")
 	}
 	t.put(from, "synchronization", lines...)
-	c.servesNobody()
 	for _, s := range slices.Concat(c.All("driftfile"), job.One(m.leap)) {
 		c.Record(s).Note(report.Obsolete, "client", "", "ntpd-rs keeps that by itself")
 	}
@@ -162,6 +161,9 @@ func tomlFloat(v float64) string {
 func (c *writer) timesyncdClient(m *clientModel, authenticated bool) string {
 	c.Report.Note(report.Dangerous, "no-authentication", "take chrony, ntpsec or ntpd-rs where time matters",
 		"systemd-timesyncd has neither NTS nor keys: anybody on the path can set this client's time")
+	for _, src := range m.clocks {
+		(&clockLine{c: c, src: src}).leaveOut("take another daemon", "systemd-timesyncd has no reference clocks")
+	}
 	if authenticated {
 		q := report.Question{File: c.Parsed.Files[0].Name, Line: m.was[0].Line, Text: spell.Show(c.Text(m.was[0])),
 			Code:    "lost-authentication",
@@ -172,9 +174,6 @@ func (c *writer) timesyncdClient(m *clientModel, authenticated bool) string {
 			return ""
 		}
 	}
-	for _, src := range m.clocks {
-		c.Record(src.Line).Note(report.Unsupported, "refclock", "take another daemon", "systemd-timesyncd has no reference clocks")
-	}
 	var names []string
 	for _, s := range m.servers {
 		names = append(names, s.name)
@@ -183,7 +182,6 @@ func (c *writer) timesyncdClient(m *clientModel, authenticated bool) string {
 	t.put(m.was, "NTP", "[Time]", "NTP="+strings.Join(names, " "), "FallbackNTP=",
 		fmt.Sprintf("PollIntervalMinSec=%d", 1<<min(max(m.minPoll, 4), 17)), fmt.Sprintf("PollIntervalMaxSec=%d",
 			1<<min(max(m.maxPoll, m.minPoll, 5), 17)))
-	c.servesNobody()
 	for _, s := range slices.Concat(c.All("driftfile"), job.One(m.leap)) {
 		c.Record(s).Note(report.Obsolete, "client", "", "systemd-timesyncd keeps that by itself")
 	}

@@ -26,10 +26,14 @@ func (c *writer) same(t *clientText, m *clientModel) {
 	for _, s := range c.Parsed.Statements {
 		switch {
 		case c.Bad[s]:
+			continue
 		case s.Word == "minsources":
 			t.put(job.One(s), s.Word, fmt.Sprintf("minsources %d", m.minsane))
 		case slices.Contains(kept, s.Word):
 			t.put(job.One(s), s.Word, strings.TrimSpace(c.Text(s)))
+		}
+		if len(c.Record(s).Became) > 0 {
+			c.Ledger.Use(s, c.Words(s)...)
 		}
 		commands = commands || s.Word == "cmdport" || s.Word == "cmdallow"
 	}

@@ -43,13 +43,13 @@ func (l *clockLine) word(there bool, text string, from ...string) {
 func (c *writer) putClocks(t *clientText, m *clientModel, line func(*clockLine) string) {
 	seen := make(map[string]bool)
 	for _, src := range m.clocks {
+		l := &clockLine{c: c, src: src}
 		if src.Dead != "" {
+			l.leaveOut("correct or delete the line", src.Dead)
 			continue
 		}
-		l := &clockLine{c: c, src: src}
 		device := line(l)
 		if device == "" {
-			l.use(job.NamedWords(src.Line)...)
 			continue
 		}
 		if seen[device] {
@@ -112,6 +112,7 @@ func (l *clockLine) offsetWord(name string) string {
 // leaveOut tells of a clock that is not carried over, and of its fudge lines.
 func (l *clockLine) leaveOut(do, why string) {
 	rc, r := l.src.Refclock, l.c.Record(l.src.Line)
+	l.c.Ledger.Tell(l.src.Line, job.FateSaid+"left-out", l.c.Words(l.src.Line)...)
 	if rc.Driver == job.LocalDriver {
 		r.Note(report.Changed, "local-clock", "", "a client does not follow its own clock")
 	} else {

@@ -9,7 +9,9 @@ package draft
 import (
 	"fmt"
 	"reflect"
+	"regexp"
 	"slices"
+	"strings"
 
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/convert/syntax"
@@ -126,6 +128,45 @@ func (d *Draft) Places(visit func(path string, lines []*syntax.Statement)) {
 			visit(path, o.Lines)
 		}
 	})
+}
+
+// ByLine returns the paths of the options that come from each line: the line is
+// theirs, or of a section or item around them. Items have no numbers.
+func (d *Draft) ByLine() map[*syntax.Statement]map[string]bool {
+	type around struct {
+		path  string
+		lines []*syntax.Statement
+	}
+	var stack []around
+	found := make(map[*syntax.Statement]map[string]bool)
+	d.walk(reflect.ValueOf(d.Config), "", func(path string, at reflect.Value) {
+		for len(stack) > 0 && !inside(path, stack[len(stack)-1].path) {
+			stack = stack[:len(stack)-1]
+		}
+		o := d.origins[at.Interface()]
+		if o == nil {
+			return
+		}
+		stack = append(stack, around{path, o.Lines})
+		plain := itemNumber.ReplaceAllString(path, "[]")
+		for _, a := range stack {
+			for _, s := range a.lines {
+				if found[s] == nil {
+					found[s] = make(map[string]bool)
+				}
+				found[s][plain] = true
+			}
+		}
+	})
+	return found
+}
+
+var itemNumber = regexp.MustCompile(`\[\d+\]`)
+
+// inside reports whether a path is that of an option of a section, list or item.
+func inside(path, of string) bool {
+	rest, ok := strings.CutPrefix(path, of)
+	return ok && rest != "" && (of == "" || rest[0] == '.' || rest[0] == '[')
 }
 
 // walk calls visit for an option and all below it, sections first, with a

@@ -33,6 +33,19 @@ func (c *Job) Account(syntaxError func(*report.Record, syntax.Diagnostic)) {
 		c.unread(m)
 	}
 	c.unreadLines()
+	c.replaced()
+}
+
+// Quietly does work of which nothing is said: it is about what the daemon did,
+// and not about what is written.
+func (c *Job) Quietly(work func()) {
+	about, records := c.Report, c.Records
+	c.Report, c.Records = &report.Report{}, make(map[syntax.Place]*report.Record, len(records))
+	for at := range records {
+		c.Records[at] = &report.Record{}
+	}
+	work()
+	c.Report, c.Records = about, records
 }
 
 // DiagnosticLine returns the line that an error is on: ntpd's own number is an

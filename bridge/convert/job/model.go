@@ -106,6 +106,10 @@ type Source struct {
 	Words []string
 	// Trust are the files of certificates to trust with NTS; none: Ca.
 	Trust []string
+	// TrustLine is the line of another directive that says whom it trusts, and
+	// LocalLine the one that has its own address; nil: there is none.
+	TrustLine, LocalLine *syntax.Statement
+	TrustLines           []*syntax.Statement
 	// Revived is set if it becomes a source all the same: what the daemon shut
 	// out by a mistake of its configuration was meant to be one.
 	Revived bool

@@ -219,7 +219,7 @@ func (c *reader) buildLimits() {
 	needed := m.Limited || m.Kod
 	for _, s := range c.All("discard") {
 		r := c.Record(s)
-		for _, o := range s.Options {
+		for _, o := range c.Live(s) {
 			switch o.Name {
 			case "average":
 				c.average(r, o.Int)
@@ -254,13 +254,14 @@ func (c *reader) average(r *report.Record, log2 int64) {
 // buildMRU turns the size of ntpd's list of clients into that of the limiter.
 func (c *reader) buildMRU(s *syntax.Statement) {
 	r := c.Record(s)
-	for _, o := range s.Options {
+	for _, o := range c.Live(s) {
 		entries := o.Int
 		switch o.Name {
 		case "maxmem":
 			entries = o.Int * 1024 / 96 // about ntpd's size of an entry
 		case "maxdepth":
 		default:
+			r.Note(report.Obsolete, "mru-other", "", "mru %s: the list of clients has a fixed size, and needs no other settings", o.Name)
 			continue
 		}
 		c.Model.Clients = int(min(max(entries, 1<<12), 1<<24))
@@ -268,9 +269,7 @@ func (c *reader) buildMRU(s *syntax.Statement) {
 	}
 	if c.Model.ClientSize == s {
 		r.Note(report.Approximated, "mru", "", "the list of clients has a fixed size of at least %d addresses and never grows", 1<<12)
-		return
 	}
-	r.Note(report.Obsolete, "mru", "", "the list of clients has a fixed size")
 }
 
 // buildListen turns interface rules into what the server listens on.
@@ -283,12 +282,14 @@ func (c *reader) buildListen() {
 		for _, s := range list {
 			if why := unknown[s]; why != "" {
 				c.interfaceQuestion(s, why)
-			} else {
-				c.Record(s).Into("server.listen")
 			}
 		}
 		if !everything {
 			m.Listen.Addresses, m.Listen.Lines = addresses, list
+		} else {
+			for _, s := range list {
+				c.Record(s).Note(report.Folded, "interface-all", "delete the line", "every address is used, as without the line")
+			}
 		}
 		c.twoKindsOfRules(list)
 		if !everything && len(addresses) == 0 && len(unknown) == 0 {

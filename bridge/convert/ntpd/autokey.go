@@ -65,7 +65,13 @@ func (c *reader) buildAutokey() {
 		c.Record(a.Lines[0]).Note(report.Error, "autokey-names", "correct the names", "Autokey is left out: %s", a.Dead)
 		return
 	}
-	c.autokeyFiles()
+	if c.autokeyFiles(); !a.Enabled {
+		for _, s := range append(a.Lines[1:], a.DirLine) {
+			if s != nil {
+				c.Record(s).Note(report.Folded, "autokey-dead", "", "Autokey is left out: see line %d", a.Lines[0].Line)
+			}
+		}
+	}
 	if a.Enabled {
 		c.Record(a.Lines[0]).Note(report.Dangerous, "autokey", "move these clients to NTS, and give Autokey an end date",
 			"Autokey is served on for its clients, but it authenticates nobody: its cookies have 32 bits and were broken in 2012")
@@ -74,7 +80,6 @@ func (c *reader) buildAutokey() {
 
 func (c *reader) cryptoLine(s *syntax.Statement) {
 	r := c.Record(s)
-	r.Into("autokey")
 	if _, ok := s.Last("pw"); ok {
 		r.Note(report.Kept, "autokey-password", "", "the password goes into a file of its own, mode 0600, and into nothing else")
 	}
@@ -117,7 +122,6 @@ func (c *reader) autokeyDir() {
 	a := &c.Model.Autokey
 	if a.DirLine != nil {
 		a.Dir = job.Absolute(a.DirLine.Argument())
-		c.Record(a.DirLine).Into("autokey.keysdir")
 		return
 	}
 	dirs := keyDirs

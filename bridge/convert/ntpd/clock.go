@@ -128,7 +128,7 @@ func (c *reader) setPanic(st *thresholds) {
 // buildTinker reads the options of tinker: last ones count.
 func (c *reader) buildTinker(s *syntax.Statement, st *thresholds) {
 	r := c.Record(s)
-	for _, o := range s.Options {
+	for _, o := range c.Live(s) {
 		v := o.Number()
 		switch o.Name {
 		case "panic":
@@ -152,7 +152,7 @@ func (c *reader) buildTinker(s *syntax.Statement, st *thresholds) {
 		case "huffpuff":
 			r.Note(report.Approximated, "huffpuff", "", "answers are weighed by their delay always: no filter has to be asked for")
 		default:
-			r.Note(report.Obsolete, "tinker", "", "tinker %s belongs to ntpd's loop", o.Name)
+			r.Note(report.Obsolete, "tinker-"+o.Name, "", "tinker %s belongs to ntpd's loop", o.Name)
 		}
 	}
 }
@@ -161,7 +161,7 @@ func (c *reader) buildTinker(s *syntax.Statement, st *thresholds) {
 func (c *reader) buildTos(st *thresholds) {
 	for _, s := range c.All("tos") {
 		r := c.Record(s)
-		for _, o := range s.Options {
+		for _, o := range c.Live(s) {
 			switch o.Name {
 			case "orphan":
 				c.orphanLine(s, o)
@@ -211,12 +211,9 @@ func (c *reader) tosOther(s *syntax.Statement, r *report.Record, o syntax.Option
 func (c *reader) orphanLine(s *syntax.Statement, o syntax.Option) {
 	r := c.Record(s)
 	switch {
-	case c.Model.Orphan != s:
-		r.Note(report.Folded, "overridden", "", "line %d has the same setting, and the last one counts", c.Model.Orphan.Line)
 	case o.Int < 1 || o.Int > 15:
 		r.Note(report.Folded, "orphan-off", "", "orphan %d is off", o.Int)
 	default:
-		r.Into("clock.fallback_stratum")
 		r.Note(report.Dangerous, "orphan", "leave it out, unless clients have to stay together without a source",
 			"without a source, time that nobody vouches for is served at stratum %d, and authentication makes it look good", o.Int)
 	}

@@ -41,7 +41,7 @@ func (c *reader) ntpsecLimits() {
 	average, burst := 1.0, 20.0 // ntpsec's defaults
 	for _, s := range c.All("limit") {
 		r := c.Record(s)
-		for _, o := range s.Options {
+		for _, o := range c.Live(s) {
 			switch v := o.Number(); {
 			case o.Name == "kod":
 				r.Note(report.Approximated, "limit-kod", "",
@@ -84,6 +84,5 @@ func (c *reader) extraPort() {
 			}
 		}
 		m.Listen.Lines = append(m.Listen.Lines, s)
-		c.Record(s).Into("server.listen")
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"ntsbridge/bridge/convert/job"
 	"ntsbridge/bridge/convert/report"
 	"ntsbridge/bridge/convert/spell"
+	"ntsbridge/bridge/convert/syntax"
 )
 
 // ntpsecOptions reads what only ntpsec has on the line of a source.
@@ -14,7 +15,9 @@ func (c *reader) ntpsecOptions(src *job.Source) {
 	s, r := src.Line, c.Record(src.Line)
 	if src.Nts {
 		if src.Ca == "" {
-			src.Ca = c.ntsAuthorities()
+			if s := c.ntsAuthority(); s != nil {
+				src.Ca, src.TrustLine = s.Value("ca"), s
+			}
 		}
 		if name := s.Value("aead"); name != "" {
 			src.Aeads = c.Aeads(r, name)
@@ -42,13 +45,13 @@ func (c *reader) ntpsecOptions(src *job.Source) {
 	}
 }
 
-// ntsAuthorities returns nts ca, which counts for all sources without one.
-func (c *reader) ntsAuthorities() string {
-	ca := ""
+// ntsAuthority returns the line nts ca that counts, for all sources without one;
+// nil if there is none.
+func (c *reader) ntsAuthority() (line *syntax.Statement) {
 	for _, s := range c.All("nts") {
-		if name := s.Value("ca"); name != "" {
-			ca = name
+		if s.Value("ca") != "" {
+			line = s
 		}
 	}
-	return ca
+	return line
 }

@@ -2,6 +2,7 @@ package ntpd
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"ntsbridge/bridge/convert/job"
@@ -108,6 +109,10 @@ func (c *reader) buildNTS(s *syntax.Statement) {
 		case "disable":
 			m.Nts = false
 		case "cert", "key":
+			if c.Opt.NTSCert != "" || c.Opt.NTSSelfSigned {
+				r.Note(report.Changed, "nts-replaced", "", "another certificate was asked for")
+				continue
+			}
 			if !spell.PlainPath(o.Text) {
 				r.Note(report.Error, "file-name", "give a name", "that is no name of a file")
 				continue
@@ -123,7 +128,9 @@ func (c *reader) buildNTS(s *syntax.Statement) {
 		case "mintls", "maxtls", "tlsciphersuites", "tlscipherserverpreference", "tlsecdhcurves":
 			r.Note(report.Folded, "nts-tls", "", "NTS-KE takes TLS 1.3 only, with Go's choice of ciphers")
 		case "ca":
-			r.Into("sources")
+			if c.ntsAuthority() != s || !slices.ContainsFunc(c.Model.Sources, func(src *job.Source) bool { return src.TrustLine == s }) {
+				r.Note(report.Folded, "nts-ca", "delete it", "no source is verified by it")
+			}
 		default:
 			r.Note(report.Approximated, "nts-option", "check the section nts", "%s has a setting of its own here", o.Name)
 		}
@@ -148,27 +155,27 @@ func (c *reader) buildSwitches(s *syntax.Statement) {
 		switch {
 		case !ok:
 			c.apply(r, disposition{report.Obsolete, "switch", o.Name + " is about associations that are not made here", ""})
+			c.Ledger.Tell(s, job.FateSaid+"switch", o.Name)
 		case s.Word == "enable":
 			if c.disabled(o.Name) {
 				r.Note(report.Folded, "disabled", "delete one of the two", "disable %s wins, wherever it stands", o.Name)
+				c.Ledger.Tell(s, job.FateSaid+"disabled", o.Name)
 				continue
 			}
-			c.applySwitch(r, o.Name, d.on)
+			c.applySwitch(s, o.Name, d.on)
 		default:
-			if o.Name == "ntp" {
-				r.Into("clock.mode")
-			}
-			c.applySwitch(r, o.Name, d.off)
+			c.applySwitch(s, o.Name, d.off)
 		}
 	}
 }
 
 // applySwitch names the switch where the text goes on with what it is.
-func (c *reader) applySwitch(r *report.Record, name string, d disposition) {
+func (c *reader) applySwitch(s *syntax.Statement, name string, d disposition) {
+	c.Ledger.Tell(s, job.FateSaid+d.Code, name)
 	if strings.HasPrefix(d.Text, "is ") {
 		d.Text = name + " " + d.Text
 	}
-	c.apply(r, d)
+	c.apply(c.Record(s), d)
 }
 
 func (c *reader) disabled(name string) bool {

@@ -252,6 +252,10 @@ func (c *reader) localClock(src *job.Source) {
 	if stratum < 0 {
 		stratum = 5
 	}
+	for _, s := range append([]*syntax.Statement{src.Line}, src.Refclock.Lines...) {
+		c.Ledger.Tell(s, job.FateWritten, "stratum", "prefer", "noselect")
+		c.Lost(s, report.Folded, job.NamedWords(s), "the local clock is a stratum to fall back to here, and no source")
+	}
 	m.LocalStratum = min(stratum+1, 15)
 	m.LocalLines = append([]*syntax.Statement{src.Line}, m.LocalLines...)
 	alone := true

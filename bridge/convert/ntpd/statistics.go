@@ -35,6 +35,7 @@ func (c *reader) buildStatistics() {
 		}
 	}
 	rotate, link := "day", true
+	kinds, links := map[string]bool{}, map[bool]bool{}
 	for _, s := range c.All("filegen") {
 		lines = append(lines, s)
 		if s.Flag("enable") && !slices.Contains(files, s.Address) {
@@ -47,36 +48,50 @@ func (c *reader) buildStatistics() {
 		case "":
 		case "none", "day", "week", "month", "year":
 			rotate = kind
+			kinds[kind] = true
 		default:
-			c.Record(s).Note(report.Approximated, "filegen", "", "a file is begun anew every day, not by %s", kind)
+			c.Record(s).Note(report.Approximated, "filegen-type", "", "a file is begun anew every day, not by %s", kind)
 		}
-		if s.Flag("nolink") {
-			link = false
+		if s.Flag("nolink") || s.Flag("link") {
+			link = s.Flag("link")
+			links[link] = true
 		}
-		if s.Flag("file") && s.Value("file") != s.Address {
-			c.Record(s).Note(report.Approximated, "filegen", "", "the file is named %s", s.Address)
+		switch {
+		case !s.Flag("file"):
+		case s.Value("file") == s.Address:
+			c.Ledger.Tell(s, job.FateHolds+"the file has this name", "file")
+		default:
+			c.Record(s).Note(report.Approximated, "filegen-file", "", "the file is named %s", s.Address)
 		}
 	}
 	dir := c.LastOf("statsdir")
 	switch {
 	case len(files) == 0 && dir != nil:
-		c.Record(dir).Note(report.Folded, "statistics-off", "", "no statistics are asked for")
+		lines = append(lines, dir)
 		fallthrough
 	case len(files) == 0:
 		for _, s := range lines {
-			c.Record(s).Raise(report.Folded)
+			c.Record(s).Note(report.Folded, "statistics-off", "", "no statistics are asked for")
 		}
 		return
 	case dir == nil || !spell.PlainPath(dir.Argument()):
 		for _, s := range lines {
-			c.Record(s).Note(report.Changed, "statistics", "write statistics.dir",
+			c.Record(s).Note(report.Changed, "statistics-nowhere", "write statistics.dir",
 				"without statsdir, ntpd writes below /var/NTP; here nothing is written then")
 		}
 		return
+	}
+	for _, s := range c.All("filegen") {
+		if len(kinds) > 1 && s.Value("type") != rotate && kinds[s.Value("type")] {
+			c.Record(s).Note(report.Approximated, "filegen-type", "", "all files are begun anew alike, by %s", rotate)
+		}
+		if len(links) > 1 && (s.Flag("link") || s.Flag("nolink")) {
+			c.Record(s).Note(report.Approximated, "filegen-link", "", "all files have the plain name too, or none: link is %v", link)
+		}
 	}
 	section := &c.Draft.Config.Statistics
 	draft.Set(c.Draft, &section.Dir, job.Absolute(dir.Argument()), dir)
 	draft.Set(c.Draft, &section.Files, files, lines...)
 	draft.Set(c.Draft, &section.Rotate, rotate, c.All("filegen")...)
-	draft.Set(c.Draft, &section.Link, link)
+	draft.Set(c.Draft, &section.Link, link, c.All("filegen")...)
 }

@@ -52,7 +52,16 @@ type Record struct {
 	Did      string    `json:"did,omitempty"`
 	Findings []Finding `json:"findings,omitempty"`
 
-	Index int `json:"-"` // of the file
+	Index int    `json:"-"` // of the file
+	Words []Word `json:"-"` // what became of each
+}
+
+// Word is what became of a word of a line.
+type Word struct {
+	Name string // empty: it stands in its place
+	// Fate is the path of the option that it became, or written, or begins with
+	// said: and a code of the record's findings, or holds: and why.
+	Fate string
 }
 
 // Note adds a finding; the gravest one is the record's class.
@@ -64,6 +73,7 @@ func (r *Record) Note(class Class, code, do, text string, args ...any) {
 	r.Raise(class)
 }
 
+// Raise makes a class the record's, if it is graver.
 func (r *Record) Raise(class Class) {
 	if class.Rank() > r.Class.Rank() {
 		r.Class = class

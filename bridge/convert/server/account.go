@@ -79,6 +79,7 @@ func (c *writer) words(to *config.Source, src *job.Source) {
 			c.Ledger.Use(src.Line, w)
 		}
 	}
+	c.Ledger.Use(src.Line, "") // its address
 	c.Lost(src.Line, report.Unsupported, src.Words, "there is no such option")
 }
 

@@ -19,7 +19,10 @@ func (c *writer) emitClock() {
 		draft.Set(c.Draft, &clock.Mode, config.ClockDiscipline).Remark("The sources below are followed, as %s did.", c.Daemon())
 	case c.Model.Followed == 0 && c.Model.LocalStratum > 0:
 		draft.Set(c.Draft, &clock.Mode, config.ClockLocal, c.Model.LocalLines...).Remark("There is no source but the clock of this host.")
-		draft.Set(c.Draft, &clock.Stratum, c.Model.LocalStratum)
+		draft.Set(c.Draft, &clock.Stratum, c.Model.LocalStratum, c.Model.LocalLines...)
+		if c.Model.OrphanLocal {
+			c.Record(c.Model.LocalLines[0]).Note(report.Folded, "orphan-alone", "", "there is no source whose loss orphan would wait for")
+		}
 		c.dropSteering()
 		return
 	case c.Model.Clock.Idle != "":

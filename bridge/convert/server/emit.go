@@ -14,6 +14,7 @@ import (
 	"ntsbridge/bridge/convert/job"
 	"ntsbridge/bridge/convert/report"
 	"ntsbridge/bridge/convert/restrict"
+	"ntsbridge/bridge/convert/syntax"
 	"ntsbridge/bridge/ntp"
 )
 
@@ -23,6 +24,8 @@ func Write(work *job.Job) []byte {
 	c := &writer{work}
 	c.CompareSources()
 	c.emit()
+	byLine := c.Draft.ByLine()
+	c.Settle(fates, func(s *syntax.Statement) map[string]bool { return byLine[s] })
 	return c.render()
 }
 
@@ -62,6 +65,11 @@ func (c *writer) emitServer() {
 func (c *writer) emitAccess() {
 	section := &c.Draft.Config.Access
 	for i, rule := range c.Model.Rules {
+		if !rule.Service.Serve {
+			for _, s := range rule.Lines {
+				c.Ledger.Tell(s, job.FateHolds+"nobody there is served", c.Words(s)...)
+			}
+		}
 		if i == 0 {
 			c.emitDefaultRule(rule)
 			continue
@@ -155,7 +163,7 @@ func (c *writer) emitKeys() {
 		}
 		draft.Set(c.Draft, &section.Generate, false).Remark("No key is usable that was not before.")
 		if m.Trust != nil {
-			c.Record(m.Trust).Raise(report.Folded)
+			c.Record(m.Trust).Note(report.Folded, "trusted", "", "there is no key to trust")
 		}
 		return
 	}
@@ -243,7 +251,13 @@ func (c *writer) emitTakeover() {
 
 func (c *writer) emitNTS() {
 	section := &c.Draft.Config.NTS
-	c.Became("nts", c.Model.NtsLines...)
+	var lines []*syntax.Statement
+	for _, s := range c.Model.NtsLines {
+		if s.Flag("enable") || s.Flag("disable") || s.Flag("cert") || s.Flag("key") {
+			lines = append(lines, s)
+		}
+	}
+	c.Draft.From(section, lines...)
 	certificate := func(cert, key string) {
 		draft.Set(c.Draft, &section.Enabled, true)
 		to := draft.Add(c.Draft, &section.Certificates, config.Certificate{})
@@ -255,12 +269,16 @@ func (c *writer) emitNTS() {
 	case c.Opt.NTSCert != "":
 		certificate(c.Opt.NTSCert, c.Opt.NTSKey)
 	case c.Model.Nts && c.Model.NtsCert != "" && !c.Opt.NTSSelfSigned:
-		c.Draft.From(section, c.Model.NtsLines...)
 		certificate(c.Model.NtsCert, cmp.Or(c.Model.NtsKey, c.Model.NtsCert))
 	case c.Opt.NTSSelfSigned:
 		draft.Set(c.Draft, &section.Enabled, true)
 		draft.Set(c.Draft, &section.Generate, true).Remark("A self-signed certificate is made in the state directory on first start.")
 	default:
+		for _, s := range c.Model.NtsLines {
+			if s.Flag("cert") || s.Flag("key") {
+				c.Record(s).Note(report.Folded, "nts-off", "", "without enable and cert, ntpsec serves no NTS")
+			}
+		}
 		draft.Set(c.Draft, &section.Enabled, false).Remark("Convert with --nts-cert and --nts-key, or --nts-self-signed, to serve NTS too.")
 	}
 }

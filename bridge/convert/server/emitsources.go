@@ -22,6 +22,7 @@ func (c *writer) emitSources() {
 		switch {
 		case src.Refclock != nil:
 		case src.Left != "" || src.Kind == "manycastclient":
+			c.Ledger.Tell(src.Line, job.FateSaid+"left-out", c.Words(src.Line)...)
 			c.remarkLeft(section, src)
 		case src.Kind != "broadcast":
 			lines := []*syntax.Statement{src.Line}
@@ -59,7 +60,9 @@ func (c *writer) emitSource(to *config.Source, src *job.Source) {
 	setIf(c, src.Family == "-4", &to.Family, config.FamilyIPv4)
 	setIf(c, src.Family == "-6", &to.Family, config.FamilyIPv6)
 	setIf(c, port != config.PortNTP, &to.Port, port)
-	setIf(c, src.Local.IsValid(), &to.LocalAddress, src.Local)
+	if src.Local.IsValid() {
+		draft.Set(c.Draft, &to.LocalAddress, src.Local, src.LocalLine)
+	}
 	c.emitAuth(to, src)
 	setIf(c, src.Version >= 1 && src.Version < 4 && !src.Autokey && !src.Nts, &to.Version, src.Version)
 	high := min(max(src.MaxPoll, job.LeastPoll), ntpconf.MaxPollExponent)
@@ -86,7 +89,9 @@ func (c *writer) emitAuth(to *config.Source, src *job.Source) {
 		if len(trust) == 0 && spell.PlainPath(src.Ca) {
 			trust = []string{job.Absolute(src.Ca)}
 		}
-		setIf(c, len(trust) > 0, &to.TrustedCertificates, trust)
+		if len(trust) > 0 {
+			draft.Set(c.Draft, &to.TrustedCertificates, trust, append(src.TrustLines, src.TrustLine)...)
+		}
 		setIf(c, len(src.Aeads) > 0, &to.AEADs, src.Aeads)
 	case src.Key != 0:
 		draft.Set(c.Draft, &to.Auth, ntp.KindSymmetric)
@@ -120,6 +125,7 @@ func (c *writer) emitClocks() {
 			continue
 		}
 		if src.Left != "" {
+			c.Ledger.Tell(src.Line, job.FateSaid+"left-out", c.Words(src.Line)...)
 			c.remarkLeft(section, src)
 			for _, s := range src.Refclock.Lines {
 				c.Record(s).Note(report.Folded, "fudge-left-out", "", "the clock of line %d is left out", src.Line.Line)
@@ -156,7 +162,9 @@ func (c *writer) emitReference(to *config.ReferenceClock) {
 	setIf(c, to.MaxLockAge != standard.MaxLockAge, &to.MaxLockAge, to.MaxLockAge)
 	setIf(c, to.Filter != standard.Filter, &to.Filter, to.Filter)
 	setIf(c, to.MaxDispersion != standard.MaxDispersion, &to.MaxDispersion, to.MaxDispersion)
-	for _, flag := range []*bool{&to.NoCrossTimestamps, &to.Clear, &to.PPS, &to.TAI, &to.Prefer, &to.NoSelect, &to.Trust, &to.Require} {
+	setIf(c, to.Channel != 0, &to.Channel, to.Channel)
+	setIf(c, to.Pin != standard.Pin, &to.Pin, to.Pin)
+	for _, flag := range []*bool{&to.ExternalPPS, &to.NoCrossTimestamps, &to.Clear, &to.PPS, &to.TAI, &to.Prefer, &to.NoSelect, &to.Trust, &to.Require} {
 		setIf(c, *flag, flag, true)
 	}
 }
@@ -183,6 +191,7 @@ func (c *writer) emitBroadcast() {
 		if src.Kind != "broadcast" || src.Left != "" {
 			continue
 		}
+		c.Ledger.Tell(src.Line, job.FateHolds+"broadcasts are sent at one interval, minpoll", "maxpoll")
 		destination, _ := netip.ParseAddr(src.Address)
 		if seen[destination] {
 			c.Record(src.Line).Note(report.Folded, "duplicate-source", "delete one of the two", "the destination is there already")
@@ -198,7 +207,15 @@ func (c *writer) emitBroadcast() {
 			draft.Set(c.Draft, &to.Key, int(src.Key))
 		}
 		draft.Set(c.Draft, &to.Poll, min(max(src.MinPoll, 1), ntpconf.MaxPollExponent))
-		setIf(c, destination.IsMulticast(), &to.TTL, c.hops(src.Ttl))
+		c.Ledger.Use(src.Line, "minpoll", "key", "autokey")
+		if destination.IsMulticast() {
+			draft.Set(c.Draft, &to.TTL, c.hops(src.Ttl), c.All("ttl")...)
+		}
 		setIf(c, src.Version >= 1 && src.Version < 4, &to.Version, src.Version)
+		c.Ledger.Use(src.Line, "version")
+		if destination.IsMulticast() {
+			c.Ledger.Use(src.Line, "ttl")
+		}
+		c.Lost(src.Line, report.Folded, job.NamedWords(src.Line), "it means nothing on the line of a broadcast")
 	}
 }
