@@ -114,13 +114,6 @@ func allLines(c *job.Job, lines []string) {
 
 // finish ends the work.
 func finish(c *job.Job, output []byte) *Result {
-	if c.Dialect == "chrony" && c.Opt.Client == nil {
-		for _, s := range c.Parsed.Statements {
-			if r := c.Record(s); r.Class == report.Comment && len(r.Became) == 0 {
-				r.Note(report.Folded, "without-effect", "", "without the lines that it belongs to, it sets nothing")
-			}
-		}
-	}
 	for _, r := range c.Report.Lines {
 		switch {
 		case r.Class != report.Comment:

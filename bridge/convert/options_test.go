@@ -33,8 +33,8 @@ var unwritten = map[string]string{
 	"rate_limit.ipv4_prefix":     "both daemons count addresses", "rate_limit.ipv6_prefix": "both daemons count addresses",
 	"autokey.seed_file": "the default is right", "nts.names": "those of the certificate", "nts.port": "the default is right",
 	"nts.cookies.secret_file": "the default is right", "nts.cookies.kept": "the default is right",
-	"user":                            "the unit's to say", "sandbox": "never weakened by a conversion",
-	"sources[].group":        "broadcasts of servers that nobody named are not followed", "broadcast[].port": "no counterpart",
+	"user": "the unit's to say", "sandbox": "never weakened by a conversion",
+	"sources[].group": "broadcasts of servers that nobody named are not followed", "broadcast[].port": "no counterpart",
 	"keys.files[].strict_addresses": "ntpd signs for every client",
 }
 

@@ -25,6 +25,11 @@ func Write(work *job.Job) []byte {
 	c.CompareSources()
 	c.emit()
 	byLine := c.Draft.ByLine()
+	for _, s := range c.Parsed.Statements {
+		if r := c.Record(s); c.Dialect == "chrony" && r.Class == report.Comment && len(byLine[s]) == 0 {
+			r.Note(report.Folded, "without-effect", "", "without the lines that it belongs to, it sets nothing")
+		}
+	}
 	c.Settle(fates, func(s *syntax.Statement) map[string]bool { return byLine[s] })
 	return c.render()
 }
