@@ -85,7 +85,8 @@ func forms() (list []form) {
 	add("ntp", keysBefore, "driftfile /d", "", "5", " ")
 	add("ntp", keysBefore, "leapfile /etc/leap.list", "", "checkhash ignorehash", " ")
 	add("ntp", keysBefore, "trap 192.0.2.9", "", "port interface", "")
-	for _, line := range []string{"trustedkey 5 7", "setvar a = b default", "pollskewlist 4 1 | 2", "logconfig =syncall +clockall", "phone x y",
+	for _, line := range []string{"trustedkey 5 7", "setvar a = b default", "pollskewlist 4 1 | 2", "logconfig =syncall +clockall",
+		"phone x y",
 		"ttl 1 2", "broadcastclient", "unpeer b.example.org", "unconfig b.example.org", "includefile /none", "manycastserver 224.0.1.1",
 		"multicastclient 224.0.1.1", "automax 10", "controlkey 5", "dscp 10", "leapsmearinterval 3600", "mdnstries 3", "requestkey 5",
 		"revoke 10", "ident g", "keys /etc/other.keys", "keysdir /k", "logfile /l", "ntpsigndsocket /s", "pidfile /p", "saveconfigdir /s",
@@ -280,7 +281,8 @@ func (f form) try(t *testing.T, format, word, line, without string) string {
 }
 
 // defaults are lines that say what holds without them.
-var defaults = []string{"authselectmode mix", "dscp 46", "maxdistance 3", "minsources 1", "filegen loopstats link", "filegen loopstats enable",
+var defaults = []string{"authselectmode mix", "dscp 46", "maxdistance 3", "minsources 1", "filegen loopstats link",
+	"filegen loopstats enable",
 	"filegen loopstats type day", "interface listen eth0\ninterface ignore eth1", "interface listen eth0\ninterface drop eth1", "leapsecmode slew", "nts cert /a.pem disable"}
 
 // fateOf returns what became of a word of a record.

@@ -106,7 +106,8 @@ func (c *writer) rustClient(m *clientModel) string {
 	for _, src := range m.clocks {
 		r := c.Record(src.Line)
 		if src.Refclock.Driver != 22 || src.Dead != "" {
-			(&clockLine{c: c, src: src}).leaveOut("let gpsd write to a socket, and add a source with mode sock", "ntpd-rs has no driver for it")
+			(&clockLine{c: c, src: src}).leaveOut("let gpsd write to a socket, and add a source with mode sock",
+				"ntpd-rs has no driver for it")
 			continue
 		}
 		r.Note(report.Unsupported, "refclock-pps", "uncomment the lines, if ntpd-rs was built with pps",

@@ -11,7 +11,8 @@ import (
 )
 
 // chronyLogs are chronyd's files that have what ntpd's have.
-var chronyLogs = map[string]string{"loopstats": "tracking", "peerstats": "statistics", "rawstats": "rawmeasurements", "clockstats": "refclocks"}
+var chronyLogs = map[string]string{"loopstats": "tracking", "peerstats": "statistics", "rawstats": "rawmeasurements",
+	"clockstats": "refclocks"}
 
 // ntpsecLacks are ntpd's files with statistics that ntpsec does not write.
 var ntpsecLacks = []string{"cryptostats", "timingstats"}

@@ -32,8 +32,60 @@ var fates = func() job.Fates {
 		}
 		maps.Copy(f[directive], words)
 	}
+	for code, directives := range spoken {
+		for directive := range strings.FieldsSeq(directives) {
+			f[directive] = line(isSaid(code))
+		}
+	}
 	return f
 }()
+
+// spoken are the directives of which a finding speaks as a whole, by its code.
+var spoken = map[string]string{
+	"acquisitionport": "acquisitionport",
+	"bindacqdevice":   "bindacqdevice",
+	"binddevice":      "binddevice",
+	"broadcast":       "broadcast",
+	"broadcastdelay":  "broadcastdelay",
+	"buffers":         "maxtxbuffers",
+	"command":         "bindcmdaddress bindcmddevice cmdallow cmddeny cmdport cmdratelimit commandkey opencommands",
+	"controlkey":      "controlkey",
+	"dumpdir":         "dumpdir",
+	"hwtimestamp":     "hwtstimeout",
+	"ident":           "ident",
+	"log":             "logfile logconfig logchange",
+	"mail":            "mailonchange",
+	"manycastserver":  "manycastserver",
+	"maxstratum":      "maxstratum",
+	"mdns":            "mdnstries",
+	"minstratum":      "minstratum",
+	"mssntp":          "ntpsigndsocket",
+	"multicastclient": "multicastclient",
+	"nonvolatile":     "nonvolatile",
+	"nts-cache":       "ntscachedir",
+	"nts-processes":   "ntsprocesses",
+	"nts-rate":        "ntsratelimit",
+	"nts-refresh":     "ntsrefresh",
+	"nts-trust":       "nosystemcert",
+	"phone":           "phone",
+	"pidfile":         "pidfile",
+	"pollskewlist":    "pollskewlist",
+	"process":         "sched_priority user linux_hz linux_freq_scale",
+	"ptp":             "ptpport ptpdomain",
+	"refresh":         "refresh",
+	"requestkey":      "requestkey",
+	"reset":           "reset",
+	"rlimit":          "rlimit",
+	"rtc":             "rtcautotrim rtcdevice rtcfile hwclockfile",
+	"saveconfigdir":   "saveconfigdir",
+	"setvar":          "setvar",
+	"switch":          "enable disable",
+	"tempcomp":        "tempcomp",
+	"tick":            "tick",
+	"trap":            "trap",
+	"tuning": "combinelimit corrtimeratio fallbackdrift maxjitter maxsamples " +
+		"maxupdateskew minsamples reselectdist stratumweight clockprecision",
+}
 
 // restrictions are the fates of the flags of restrict.
 var restrictions = map[string]job.Fate{
@@ -66,7 +118,7 @@ var ofNTP = job.Fates{
 		"host": becomes("autokey.host"), "ident": becomes("autokey.ident"), "pw": becomes("autokey.password_file"),
 		"digest": becomes("autokey.digest", "autokey-digest"), "randfile": isSaid("randfile"),
 	},
-	"keysdir": line(becomes("autokey.keysdir")), "ident": line(isSaid("ident")), "automax": line(isSaid("automax", "timer-range")),
+	"keysdir": line(becomes("autokey.keysdir")), "automax": line(isSaid("automax", "timer-range")),
 	"revoke": line(isSaid("revoke", "timer-range")),
 	"tos": {
 		"minsane": becomes("clock.min_sources"), "maxdist": becomes("clock.max_distance"),
@@ -100,7 +152,7 @@ var ofNTP = job.Fates{
 		"type": becomes("statistics.rotate", "filegen-type"), "link": becomes("statistics.link"), "nolink": becomes("statistics.link"),
 		"file": becomes("", "filegen-file"),
 	},
-	"enable": line(isSaid("switch")), "disable": line(isSaid("switch")), // each is told by itself
+
 	"driftfile": line(becomes("clock.drift_file", "nonvolatile", "driftfile-none")),
 	"leapfile": {
 		"": becomes("clock.leap.file autokey.leap_file", "leapfile-missing"), "ignorehash": isSaid("ignorehash"),
@@ -109,7 +161,7 @@ var ofNTP = job.Fates{
 	"leapsmearinterval": line(becomes("clock.leap.smear", "leap-smear-off", "running-meaning")),
 	"keys":              line(becomes("keys.files[].path")),
 	"trustedkey":        line(becomes("keys.trusted", "trusted", "trusted-range", "trusted-without-file")),
-	"controlkey":        line(isSaid("controlkey")), "requestkey": line(isSaid("requestkey")),
+
 	"dscp": line(becomes("server.dscp", "dscp")),
 	"nts": {
 		"enable": becomes("nts.enabled"), "disable": becomes("nts.enabled"), "cert": becomes("nts.certificates[].cert", "nts-off"),
@@ -117,13 +169,8 @@ var ofNTP = job.Fates{
 		"cookie": isSaid("nts-keys"), "mintls": isSaid("nts-tls"), "maxtls": isSaid("nts-tls"), "tlsciphersuites": isSaid("nts-tls"),
 		"tlsecdhcurves": isSaid("nts-tls"), "tlscipherserverpreference": isSaid("nts-tls"), "*": isSaid("nts-option"),
 	},
-	"nonvolatile": line(isSaid("nonvolatile")), "logfile": line(isSaid("log")), "logconfig": line(isSaid("log")),
-	"pidfile": line(isSaid("pidfile")), "saveconfigdir": line(isSaid("saveconfigdir")), "setvar": line(isSaid("setvar")),
-	"trap": line(isSaid("trap")), "phone": line(isSaid("phone")), "ttl": line(becomes("broadcast[].ttl", "hops")),
-	"pollskewlist": line(isSaid("pollskewlist")), "mdnstries": line(isSaid("mdns")), "reset": line(isSaid("reset")),
-	"rlimit": line(isSaid("rlimit")), "tick": line(isSaid("tick")), "broadcastdelay": line(isSaid("broadcastdelay")),
-	"multicastclient": line(isSaid("multicastclient")), "manycastserver": line(isSaid("manycastserver")),
-	"ntpsigndsocket": line(isSaid("mssntp")),
+
+	"ttl": line(becomes("broadcast[].ttl", "hops")),
 }
 
 // limits are the fates of the words of chronyd's limits of rates.
@@ -142,7 +189,9 @@ var ofChrony = job.Fates{
 	"driftfile": {"": becomes("clock.drift_file"), "interval": isSaid("drift-interval")},
 	"maxdrift":  line(becomes("clock.max_drift_ppm")), "leapsectz": line(becomes("clock.leap.file", "leapfile-missing")),
 	"leapseclist": line(becomes("clock.leap.file", "leapfile-missing")), "leapsecmode": line(becomes("clock.leap.mode")),
-	"smoothtime": {"": becomes("clock.smooth.max_rate_ppm clock.leap.smear", "smoothtime"), "leaponly": becomes("clock.leap.smear", "smoothtime")},
+	"smoothtime": {
+		"": becomes("clock.smooth.max_rate_ppm clock.leap.smear", "smoothtime"), "leaponly": becomes("clock.leap.smear", "smoothtime"),
+	},
 	"local": {
 		"stratum": becomes("clock.fallback_stratum clock.stratum", "local"), "orphan": becomes("clock.orphan", "orphan-alone"),
 		"distance": becomes("clock.fallback_distance"), "activate": becomes("clock.fallback_activate"),
@@ -155,14 +204,15 @@ var ofChrony = job.Fates{
 	"bindacqaddress": line(becomes("sources[].local_address", "bindacqaddress", "bindacqaddress-unused")),
 	"ratelimit":      limits, "keyfile": line(becomes("keys.files[].path")), "dscp": line(becomes("server.dscp", "dscp")),
 	"clientloglimit": line(becomes("rate_limit.clients")),
-	"ntsservercert":  line(becomes("nts.certificates[].cert", "nts-pair")), "ntsserverkey": line(becomes("nts.certificates[].key", "nts-pair")),
-	"ntsport": line(becomes("nts.listen")), "ntsntpserver": line(becomes("nts.server")),
+	"ntsservercert":  line(becomes("nts.certificates[].cert", "nts-pair")),
+	"ntsserverkey":   line(becomes("nts.certificates[].key", "nts-pair")),
+	"ntsport":        line(becomes("nts.listen")), "ntsntpserver": line(becomes("nts.server")),
 	"ntsrotate":         line(becomes("nts.cookies.rotation", "nts-rotation")),
 	"maxntsconnections": line(becomes("nts.limits.connections")), "ntsaeads": line(becomes("nts.aeads", "nts-aead")),
 	"ntstrustedcerts": line(becomes("sources[].trusted_certificates", "nts-trust")),
-	"nosystemcert":    line(isSaid("nts-trust")),
-	"ntsdumpdir":      line(isSaid("nts-keys", "nts-cache")),
-	"log":             line(becomes("statistics.files", "log")), "logdir": line(becomes("statistics.dir", "log")),
+
+	"ntsdumpdir": line(isSaid("nts-keys", "nts-cache")),
+	"log":        line(becomes("statistics.files", "log")), "logdir": line(becomes("statistics.dir", "log")),
 	"logbanner":   line(becomes("statistics.banner", "log")),
 	"hwtimestamp": {"": becomes("sources[].hardware_timestamps", "hwtimestamp"), "*": isSaid("hwtimestamp-option")},
 	"refclock": {
@@ -182,19 +232,4 @@ var ofChrony = job.Fates{
 		":extpps": becomes("reference_clocks[].external_pps"), ":pin": becomes("reference_clocks[].pin"),
 		":channel": becomes("reference_clocks[].channel"),
 	},
-	"combinelimit": line(isSaid("tuning")), "corrtimeratio": line(isSaid("tuning")), "fallbackdrift": line(isSaid("tuning")),
-	"maxjitter": line(isSaid("tuning")), "maxsamples": line(isSaid("tuning")), "maxupdateskew": line(isSaid("tuning")),
-	"minsamples": line(isSaid("tuning")), "reselectdist": line(isSaid("tuning")), "stratumweight": line(isSaid("tuning")),
-	"clockprecision": line(isSaid("tuning")), "maxstratum": line(isSaid("maxstratum")), "minstratum": line(isSaid("minstratum")),
-	"tempcomp": line(isSaid("tempcomp")), "acquisitionport": line(isSaid("acquisitionport")), "bindacqdevice": line(isSaid("bindacqdevice")),
-	"refresh": line(isSaid("refresh")), "ntsrefresh": line(isSaid("nts-refresh")), "rtcautotrim": line(isSaid("rtc")),
-	"rtcdevice": line(isSaid("rtc")), "rtcfile": line(isSaid("rtc")), "hwclockfile": line(isSaid("rtc")), "dumpdir": line(isSaid("dumpdir")),
-	"bindcmdaddress": line(isSaid("command")), "bindcmddevice": line(isSaid("command")), "cmdallow": line(isSaid("command")),
-	"cmddeny": line(isSaid("command")), "cmdport": line(isSaid("command")), "cmdratelimit": line(isSaid("command")),
-	"commandkey": line(isSaid("command")), "opencommands": line(isSaid("command")), "binddevice": line(isSaid("binddevice")),
-	"hwtstimeout": line(isSaid("hwtimestamp")), "ptpport": line(isSaid("ptp")), "ptpdomain": line(isSaid("ptp")),
-	"ntscachedir": line(isSaid("nts-cache")), "ntsprocesses": line(isSaid("nts-processes")), "ntsratelimit": line(isSaid("nts-rate")),
-	"maxtxbuffers": line(isSaid("buffers")), "logchange": line(isSaid("log")), "mailonchange": line(isSaid("mail")),
-	"sched_priority": line(isSaid("process")), "user": line(isSaid("process")), "linux_hz": line(isSaid("process")),
-	"linux_freq_scale": line(isSaid("process")), "broadcast": line(isSaid("broadcast")),
 }
