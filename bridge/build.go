@@ -45,7 +45,6 @@ func build(cfg *config.Config, previous *parts, log hclog.Logger, now time.Time)
 		{"autokey", material.NotServed, p.buildAutokey},
 		{"nts", material.NoStart, p.buildNTS},
 		{"sources", material.NoStart, p.buildSources},
-		{"reference_clocks", material.NoStart, p.buildReferenceClocks},
 	} {
 		if err := step.make(log, now); err != nil {
 			set.Find(step.grade, step.option, err)

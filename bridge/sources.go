@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"fmt"
 	"net/netip"
 	"time"
 
@@ -32,17 +31,6 @@ func (p *parts) addSource(spec association.Spec, m *material.Source) {
 	spec.Key, spec.TLS, spec.Credentials = m.Key, m.TLS, m.Credentials
 	spec.Digest, spec.Groups, spec.Err = m.Digest, m.Groups, m.Err
 	p.sources = append(p.sources, spec)
-}
-
-// buildReferenceClocks looks whether what they need is there; it opens none.
-func (p *parts) buildReferenceClocks(hclog.Logger, time.Time) error {
-	for i := range p.cfg.ReferenceClocks {
-		if p.cfg.ReferenceClocks[i].TAI && p.leaps.Table == nil {
-			return fmt.Errorf("reference_clocks[%d].tai: TAI-UTC is not known without a table of leap seconds; "+
-				"install tzdata, or name one in clock.leap.file", i)
-		}
-	}
-	return nil
 }
 
 // relay gives out what the Autokey client side has fetched: our certificate

@@ -131,6 +131,40 @@ func TestSourcesThatCannotBe(t *testing.T) {
 }
 
 // What is printed of a source shows no secret.
+// A reference clock that keeps TAI where no table tells TAI-UTC is its own
+// failure, with the reason, and comes alive with a table.
+func TestClockOfTAIWithoutATable(t *testing.T) {
+	dir := t.TempDir()
+	cfg := testConfig(t, dir)
+	cfg.Clock.Mode, cfg.Clock.Leap.Table = config.ClockDiscipline, "none"
+	clock := sockClock(filepath.Join(dir, "tai.sock"), "TAI1")
+	clock.TAI = true
+	cfg.ReferenceClocks = []config.ReferenceClock{clock}
+	b, err := Start(cfg, nullLogger, Options{NoClock: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	if exchange(t, b, plainRequest()) == nil {
+		t.Error("nothing is served")
+	}
+	why := func() string { return b.snapshot().SourceList()[0].Why }
+	if !strings.Contains(why(), "install tzdata") {
+		t.Errorf("why: %q", why())
+	}
+	list := filepath.Join(dir, "leapseconds")
+	if err := os.WriteFile(list, []byte("Leap 2016 Dec 31 23:59:60 + S\nExpires 2036 Jun 28 00:00:00\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	cfg.Clock.Leap.Table, cfg.Clock.Leap.File = "auto", list
+	if err := b.Reload(cfg); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(why(), "TAI") {
+		t.Errorf("why with a table: %q", why())
+	}
+}
+
 func TestSourcesHideSecrets(t *testing.T) {
 	key, err := symkey.NewKey(1, "SHA1", []byte("verysecretsecret"), nil)
 	if err != nil {

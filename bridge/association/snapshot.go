@@ -7,6 +7,7 @@ import (
 	"ntsbridge/bridge/control"
 	"ntsbridge/bridge/follow"
 	"ntsbridge/bridge/ntp"
+	"ntsbridge/bridge/source/refclock"
 )
 
 // Snapshot returns all associations as they are now: those of the configuration
@@ -76,6 +77,8 @@ func (r *referenceClock) snapshot() control.SourceSnapshot {
 		Follow:  followed(r.followed.Load()), Clock: &control.ClockSnapshot{}}
 	if err := r.err.Load(); err != nil {
 		v.Why = (*err).Error()
+	} else if _, known := r.shared.env.Leaps.TAI(time.Now().UnixNano()); r.cfg.TAI && !known {
+		v.Why = refclock.TAIUnknown
 	}
 	if r.clock != nil {
 		v.Clock = &control.ClockSnapshot{Status: r.clock.Status(), ReferenceID: r.clock.ReferenceID(), Delay: r.clock.Delay()}

@@ -47,17 +47,20 @@ func (l *LeapSeconds) Set(c LeapConfig, now time.Time) {
 	l.config.Store(&c)
 }
 
-// Refresh reads the table again when it is time. What cannot be read leaves
-// what was read.
+// Refresh reads the table again when it is time, or looks for one where none
+// was there. What cannot be read leaves what was read.
 func (l *LeapSeconds) Refresh(now time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	c := l.config.Load()
-	if c == nil || c.Load == nil || c.Table == nil || now.Sub(l.read) < leapInterval {
+	if c == nil || c.Load == nil || now.Sub(l.read) < leapInterval {
 		return
 	}
 	l.read = now
 	table, err := c.Load(now)
+	if err != nil && c.Table == nil {
+		return // as before
+	}
 	if err != nil {
 		l.log.Warn("table of leap seconds cannot be read again", "error", err)
 		return

@@ -392,6 +392,10 @@ broadcast: [{destination: 192.0.2.255, key: 9}]
 	expect(t, r, "error, not served", "not served: clock.auth_select: require needs an authenticated source")
 	r = s.check("nts: {enabled: false}\nclock: {leap: {file: leap}}\nreference_clocks: [{driver: pps, device: /nowhere/pps0}, {driver: shm}]\n")
 	expect(t, r, "error, not served, warning", "not served: clock.leap.file: ", "warning: reference_clocks[0].device: stat /nowhere/pps0")
+
+	r = s.check("nts: {enabled: false}\nclock: {mode: discipline, leap: {table: none}}\n" +
+		"reference_clocks: [{driver: shm, tai: true}, {driver: shm, unit: 1}, {driver: shm, unit: 2}]\n")
+	expect(t, r, "error, not served, warning", "not served: reference_clocks[0].tai: TAI-UTC is not known")
 	r = s.check("nts: {enabled: false}\nsources: [{server: a, auth: symmetric, key: 1}, {server: b, auth: symmetric, key: 2}]\n")
 	expect(t, r, "error, not served", "not served: sources[1].key: no key file has key 2: the generated one has key 1")
 }

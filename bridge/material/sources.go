@@ -12,6 +12,7 @@ import (
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/source"
+	"ntsbridge/bridge/source/refclock"
 	"ntsbridge/symkey"
 )
 
@@ -104,10 +105,13 @@ func trustedBy(paths []string) (*tls.Config, error) {
 	return &tls.Config{RootCAs: pool}, nil
 }
 
-// referenceClocks looks for the devices.
+// referenceClocks looks for the devices, and for what else they need.
 func (k *loader) referenceClocks() {
 	for i := range k.config.ReferenceClocks {
 		c := &k.config.ReferenceClocks[i]
+		if c.TAI && k.Leap == nil {
+			k.find(NotServed, fmt.Sprintf("reference_clocks[%d].tai", i), "%s", refclock.TAIUnknown)
+		}
 		path := fmt.Sprintf("reference_clocks[%d].device", i)
 		switch {
 		case c.Driver == config.DriverSOCK && len(c.Device) > maxSocketPath:

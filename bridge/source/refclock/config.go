@@ -56,6 +56,10 @@ const (
 	defaultMaxLockAge = 2
 )
 
+// TAIUnknown says why a clock that keeps TAI gives no time, and what to do.
+const TAIUnknown = "TAI-UTC is not known without a table of leap seconds, and the clock gives no time until there is one: " +
+	"install tzdata, or name a table in clock.leap.file, with clock.leap.table auto"
+
 // Config is a reference clock. DefaultConfig has the usual values; the zero
 // value differs from it in Poll, where 0 is a choice: 1 s.
 type Config struct {
