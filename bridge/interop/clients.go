@@ -197,3 +197,13 @@ func ntpsecNTSClient(h *Host, server, ca string) *Client {
 	h.Write("ca.pem", ca)
 	return ntpsecClient(h, server, "nts ca /mnt/ca.pem")
 }
+
+// openntpdClient is an openntpd; whether it is served it tells nobody but its log,
+// so that running is all that is asked of it.
+func openntpdClient(h *Host, server string) *Client {
+	h.t.Helper()
+	h.Write("openntpd.conf", "server "+server+"\n")
+	c := &Client{Daemon: h.Start("openntpd", OpenNTPD, "-d", "-v", "-f", "/mnt/openntpd.conf")}
+	c.Good = func() error { return nil }
+	return c
+}

@@ -139,6 +139,7 @@ func TestInventoryNamesEverybody(t *testing.T) {
 	for _, name := range []string{
 		"ntpd-none", "ntpd-md5", "ntpd-sha1", "ntpd-cmac", "ntpd-tc", "ntpd-iff", "chrony43-sha1", "chrony43-nts",
 		"chrony46-cmac", "chrony46-nts15", "chrony46-nts30", "ntpsec-cmac", "ntpsec-nts", "ntpd-rs-nts", "recorded", "wrong-key",
+		"openntpd", "sntp", "ntpdig",
 	} {
 		hosts[name] = s.Host(name)
 	}
@@ -163,14 +164,16 @@ func TestInventoryNamesEverybody(t *testing.T) {
 		ntpsecNTSClient(hosts["ntpsec-nts"], ntsName, s.ca),
 		ntpdrsClient(hosts["ntpd-rs-nts"], ntsName, s.ca),
 		refusedKeyClient(hosts["wrong-key"]),
+		openntpdClient(hosts["openntpd"], s.host.IPv4.String()),
 	}
 	var good []Condition
 	for _, c := range clients {
 		good = append(good, c.Condition())
 	}
 	Await(t, limit, good...)
-	for program, name := range map[string]string{"openntpd": "openntpd.pcap", "busybox": "busybox-plain.pcap",
-		"ntpdig": "oneshot-ntpdig.pcap", "systemd-timesyncd": "timesyncd.pcap"} {
+	askOnce(t, hosts["sntp"], SNTP, "-d", "-K", "/mnt/kod", s.host.IPv4.String())
+	askOnce(t, hosts["ntpdig"], NTPDig, s.host.IPv4.String())
+	for program, name := range map[string]string{"busybox": "busybox-plain.pcap", "systemd-timesyncd": "timesyncd.pcap"} {
 		replayClient(t, hosts["recorded"], s.host, program, name)
 	}
 
@@ -189,6 +192,9 @@ func TestInventoryNamesEverybody(t *testing.T) {
 		{host: hosts["ntpsec-cmac"], program: "ntpsec", means: "symmetric 3"},
 		{host: hosts["ntpsec-nts"], program: "ntpsec", means: "nts 15"},
 		{host: hosts["ntpd-rs-nts"], program: "ntpd-rs", means: "nts 15"},
+		{host: hosts["openntpd"], program: "openntpd", means: "none"},
+		{host: hosts["sntp"], program: "sntp 4.2", means: "none"},
+		{host: hosts["ntpdig"], program: "ntpdig", means: "none"},
 	}
 	bridge, run := Program{Path: s.Server.(*bridge).program.Path}, filepath.Join(s.host.Dir, "run")
 	live := func() (map[string]seenClient, error) {
@@ -244,6 +250,18 @@ func TestInventoryNamesEverybody(t *testing.T) {
 	}})
 }
 
+// askOnce runs a program that asks once, and must be answered.
+func askOnce(t *testing.T, h *Host, p Program, args ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 4*queryTimeout)
+	defer cancel()
+	out, err := h.Output(ctx, p, args...)
+	if err != nil {
+		t.Errorf("%s: %v", p.Path, err)
+	}
+	t.Logf("%s: %s", p.Path, out)
+}
+
 // save writes what was recorded as a capture.
 func (w *Wire) save(path string) error {
 	var b bytes.Buffer
@@ -260,7 +278,8 @@ func (w *Wire) save(path string) error {
 	return os.WriteFile(path, b.Bytes(), 0o600)
 }
 
-// replayClient sends what a program that no Debian root has here once sent, with
+// replayClient sends what a program that no root has (Debian's busybox has no ntpd,
+// timesyncd wants a systemd) once sent, with
 // its type of service and its habit of ports, and asks for its name.
 func replayClient(t *testing.T, from, to *Host, program, capture string) {
 	t.Helper()

@@ -20,6 +20,8 @@ const (
 	Bullseye = "bullseye"
 	Bookworm = "bookworm"
 	Trixie   = "trixie"
+	Simple   = "bullseye-simple"
+	Python   = "trixie-python"
 )
 
 // Program is an executable of a root, or of the machine.
@@ -41,6 +43,11 @@ var (
 	NTPDRS     = Program{Root: Trixie, Path: "/usr/bin/ntp-daemon", FakeClock: true}
 	NTPDRSCtl  = Program{Root: Trixie, Path: "/usr/bin/ntp-ctl"}
 	NTPsecNTPD = Program{Root: Trixie, Path: "/usr/sbin/ntpd"}
+	OpenNTPD   = Program{Root: Simple, Path: "/usr/sbin/openntpd", FakeClock: true}
+	SNTP       = Program{Root: Simple, Path: "/usr/bin/sntp"}
+	NTPDig     = Program{Root: Python, Path: "/usr/bin/ntpdig"}
+	NTPsecNTPQ = Program{Root: Python, Path: "/usr/bin/ntpq"}
+	NTPMon     = Program{Root: Python, Path: "/usr/bin/ntpmon"}
 )
 
 // chronyc returns the client that belongs to a chronyd.
@@ -89,7 +96,7 @@ func findPeers() (*Peers, error) {
 func (p *Peers) root(suite string) string { return filepath.Join(p.dir, suite) }
 
 func (p *Peers) roots() []string {
-	return []string{p.root(Bullseye), p.root(Bookworm), p.root(Trixie)}
+	return []string{p.root(Bullseye), p.root(Bookworm), p.root(Trixie), p.root(Simple), p.root(Python)}
 }
 
 // repository returns the top of the repository.

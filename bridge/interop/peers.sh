@@ -136,8 +136,8 @@ finish() {
 		[ -e "$1/$d" ] || ln -s "usr/$d" "$1/$d"
 	done
 	mkdir -p "$1/dev" "$1/proc" "$1/mnt" "$1/tmp" "$1/run" "$1/root" "$1/etc" "$1/var/lib"
-	echo 'root:x:0:0:root:/root:/bin/sh' >"$1/etc/passwd"
-	echo 'root:x:0:' >"$1/etc/group"
+	printf 'root:x:0:0:root:/root:/bin/sh\nntpd:x:101:101::/root:/bin/false\n' >"$1/etc/passwd"
+	printf 'root:x:0:\nntpd:x:101:\n' >"$1/etc/group"
 	echo '127.0.0.1 localhost' >"$1/etc/hosts"
 	printf "ntp 123/udp\nntske 4460/tcp\n" >"$1/etc/services"
 }

@@ -33,6 +33,11 @@ const (
 	sntpPoll         = 8
 	dscp             = 0xfc // of the type of service
 
+	// doubleBits are 0 in a timestamp that was computed as a number of 53 bits, 32
+	// of which are seconds. (The survey says 12 bits: in half of the packets the
+	// twelfth is 0 too.)
+	doubleBits = 1<<11 - 1
+
 	shortOne = 1 << 16 // 1 s in short format
 
 	kissInit    = 'I'<<24 | 'N'<<16 | 'I'<<8 | 'T'
@@ -67,7 +72,7 @@ func fieldFlags(h *[ntp.HeaderLen]byte, received ntp.Timestamp) (flags uint16) {
 	delay, dispersion, refid := binary.BigEndian.Uint32(h[4:]), binary.BigEndian.Uint32(h[8:]), binary.BigEndian.Uint32(h[12:])
 	transmit := ntp.Timestamp(binary.BigEndian.Uint64(h[40:]))
 	set(printReal, received.Sub(transmit).Abs() < 24*time.Hour)
-	set(printLowBits, transmit&0xfff == 0)
+	set(printLowBits, transmit&doubleBits == 0)
 	set(printRootOne, delay == shortOne && dispersion == shortOne)
 	set(printInit, refid == kissInit)
 	set(printArduino, refid == arduino1N14)
@@ -123,7 +128,7 @@ func (p *print) withoutPrecision(kind ntp.Kind) (name, why string) {
 	case p.leap() == ntp.LeapUnknown && p.poll == sntpPoll:
 		return Sntp, "leap indicator 3, poll field 8"
 	case p.leap() == ntp.LeapUnknown && p.poll == 0 && p.has(printReal) && p.has(printLowBits):
-		return Ntpdig, "leap indicator 3, transmit timestamp in microseconds"
+		return Ntpdig, "leap indicator 3, transmit timestamp of 53 bits"
 	case p.leap() != ntp.LeapNone || p.has(printState|printReal):
 		return SNTP, "precision 0, fields of its own"
 	case p.poll > 0:

@@ -514,3 +514,19 @@ func FuzzRestore(f *testing.F) {
 		}
 	})
 }
+
+// ntpdig computes its time in a float: 21 bits of fraction, of which the last may
+// be 1.
+func TestNtpdigByItsTime(t *testing.T) {
+	v := newTest(t, 100)
+	for n, low := range []uint64{0x000, 0x800, 0x400} {
+		s := sighting(host(uint32(n)), 0, ntp.KindNone, 0, ntp.ReasonOK)
+		s.Header = [ntp.HeaderLen]byte{0: 0xe3}
+		binary.BigEndian.PutUint64(s.Header[40:], uint64(at(0))&^0xfff|low)
+		v.See(s)
+		c, _ := v.Find(host(uint32(n)), 0)
+		if want := []string{Ntpdig, Ntpdig, SNTP}[n]; c.Means[0].Program != want {
+			t.Errorf("%#x: %q, want %q", low, c.Means[0].Program, want)
+		}
+	}
+}

@@ -84,7 +84,7 @@ type print struct {
 const (
 	printTOS     = 1 << iota // tos is known
 	printReal                // transmit timestamp is the time of day
-	printLowBits             // its last 12 bits are 0
+	printLowBits             // its last 11 bits are 0
 	printRootOne             // root delay and dispersion are 1 s
 	printInit                // reference identifier INIT
 	printOrigin              // origin timestamp not 0
