@@ -1,0 +1,281 @@
+package steer
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"ntsbridge/bridge/access"
+	"ntsbridge/bridge/fleet/gate"
+	"ntsbridge/bridge/fleet/history"
+	"ntsbridge/bridge/fleet/plan"
+	"ntsbridge/bridge/fleet/stage"
+)
+
+// Preview is the next step of a place, and what is in its way.
+type Preview struct {
+	Step     *Step         `json:"-"`
+	Stage    string        `json:"stage"`
+	Round    int           `json:"round,omitempty"`
+	Clients  int           `json:"clients"` // that it would refuse and that are active
+	Takes    time.Duration `json:"takes"`
+	Share    float64       `json:"proves_about"` // share of them that it can prove something about
+	Blocked  []string      `json:"blocked,omitempty"`
+	Gates    []gate.Result `json:"gates,omitempty"`
+	members  []*member
+	protects []*member
+}
+
+// Open tells whether the step may begin without force.
+func (v *Preview) Open() bool { return len(v.Blocked) == 0 && gate.Open(v.Gates) }
+
+// Advance begins the next step of a group, by one of its means; empty: the only
+// one that has a next step.
+func (c *Controller) Advance(now Moment, group, means string, by By) (string, error) {
+	places, err := c.find(group, means)
+	if err != nil {
+		return "", err
+	}
+	p, err := c.advanceable(places)
+	if err != nil {
+		return "", err
+	}
+	return c.advance(now, p, by)
+}
+
+// advanceable returns the one place of several that has a next step.
+func (c *Controller) advanceable(places []*Place) (*Place, error) {
+	var open []*Place
+	for _, p := range places {
+		if _, _, ok := next(c.group(p), p); ok {
+			open = append(open, p)
+		}
+	}
+	switch {
+	case len(open) == 0:
+		return nil, fmt.Errorf("%s has reached what the plan wants", places[0].Group)
+	case len(open) > 1:
+		return nil, fmt.Errorf("%s may advance by %s and by %s: say which with --means", open[0].Group, open[0].Means, open[1].Means)
+	}
+	return open[0], nil
+}
+
+func (c *Controller) advance(now Moment, p *Place, by By) (string, error) {
+	if r := c.running[p]; r != nil {
+		return "", fmt.Errorf("%s by %s is in %s until %s", p.Group, p.Means, r.name(), r.ends(now).Format(time.RFC3339))
+	}
+	v, err := c.preview(now, p)
+	if err != nil {
+		return "", err
+	}
+	evidence, err := json.Marshal(map[string]any{"blocked": v.Blocked, "gates": v.Gates, "clients": v.Clients})
+	if err != nil {
+		return "", err
+	}
+	entry := history.Entry{Who: by.Who, Group: p.Group, Means: p.Means, Stage: v.name(), Why: by.Reason, Evidence: evidence}
+	if !v.Open() {
+		entry.What = history.Refused
+		if !by.Force {
+			if by.Who != ourselves {
+				c.note(now, &entry)
+			}
+			return "", v.shut(p)
+		}
+		if by.Reason == "" {
+			return "", errors.New("--force needs --reason, which the history keeps")
+		}
+		entry.What = history.Forced
+		if err := c.record(now, &entry); err != nil {
+			return "", err
+		}
+	}
+	return c.begin(now, p, v, by, evidence)
+}
+
+func (v *Preview) name() string {
+	if v.Round > 0 {
+		return fmt.Sprintf("%s %d", v.Stage, v.Round)
+	}
+	return v.Stage
+}
+
+func (v *Preview) shut(p *Place) error {
+	text := ""
+	for _, b := range v.Blocked {
+		text += "\n" + b
+	}
+	if s := gate.Shut(v.Gates); s != "" {
+		text += "\n" + s
+	}
+	return fmt.Errorf("%w before %s of %s by %s:%s", ErrShut, v.name(), p.Group, p.Means, text)
+}
+
+// preview finds the next step of a place and what is in its way.
+func (c *Controller) preview(now Moment, p *Place) (*Preview, error) {
+	g := c.group(p)
+	if g == nil {
+		return nil, ErrNoPlan
+	}
+	s, round, ok := next(g, p)
+	if !ok {
+		return nil, fmt.Errorf("%s by %s has reached what the plan wants: %s", p.Group, p.Means, p.Stage)
+	}
+	v := &Preview{Step: &Step{Group: g, Means: p.means(), Stage: s, Round: round}, Stage: s.String(), Round: round}
+	if s < plan.CanaryRefusal {
+		c.blocked(now, p, v)
+		return v, nil
+	}
+	if err := c.choose(now, v); err != nil {
+		return nil, err
+	}
+	c.blocked(now, p, v)
+	if c.env.Gates != nil {
+		v.Gates = c.env.Gates(now, c.resolver, v.Step)
+	}
+	return v, nil
+}
+
+// choose finds the clients of a step and how long it takes.
+func (c *Controller) choose(now Moment, v *Preview) error {
+	s := v.Step
+	members, protected, err := c.members(now, s.Group, s.Means)
+	if err != nil {
+		return err
+	}
+	if s.Stage == plan.CanaryRefusal {
+		members = c.canary(s, members)
+	}
+	polls := make([]time.Duration, len(members))
+	for i, m := range members {
+		polls[i] = m.poll
+	}
+	length, atMost := plan.Length{Polls: s.Group.Canary.Polls}, time.Duration(0)
+	switch s.Stage {
+	case plan.BrownOutRefusal:
+		length, atMost = s.Group.BrownOut.Lengths[s.Round-1], s.Group.BrownOut.AtMost
+	case plan.Refuse, plan.Removed:
+		length = plan.Length{Polls: plan.LeastPolls}
+	}
+	s.Timing = length.For(polls, atMost)
+	if len(members) == 0 || s.Stage == plan.Removed {
+		s.Timing.Time, s.Timing.Watch = 0, 0 // there is nobody to be tried
+	}
+	v.members, v.protects, v.Clients = members, protected, len(members)
+	v.Takes, v.Share = s.Timing.Whole(), s.Timing.Share
+	return nil
+}
+
+// canary keeps the members that a canary has.
+func (c *Controller) canary(s *Step, members []*member) (chosen []*member) {
+	by := map[netip.Prefix][]*member{}
+	var candidates []stage.Candidate
+	for _, m := range members {
+		if by[m.prefix] == nil {
+			candidates = append(candidates, stage.Candidate{Prefix: m.prefix, Count: m.count})
+		}
+		by[m.prefix] = append(by[m.prefix], m)
+	}
+	s.Only = stage.Canary(c.env.Key, s.Means, candidates, s.Group.Canary.Share, s.Group.Canary.Max)
+	if s.Only == nil {
+		s.Only = []netip.Prefix{}
+	}
+	for _, p := range s.Only {
+		chosen = append(chosen, by[p]...)
+	}
+	return chosen
+}
+
+// blocked says what keeps a step from beginning, beside the gates.
+func (c *Controller) blocked(now Moment, p *Place, v *Preview) {
+	add := func(format string, args ...any) { v.Blocked = append(v.Blocked, fmt.Sprintf(format, args...)) }
+	if c.state.Held != "" {
+		add("everything is held: %s; `ntsbridge fleet resume` lets it go on", c.state.Held)
+	}
+	if p.Held != "" {
+		add("held: %s; `ntsbridge fleet resume %s` lets it go on", p.Held, p.Group)
+	}
+	if v.Step.Stage < plan.CanaryRefusal {
+		return
+	}
+	if !now.Synchronised {
+		add("the clock of this host is not synchronised: dates and windows cannot be judged")
+	}
+	if t := v.Step.Group.Targets[p.means()]; now.Wall.Before(t.NotBefore) {
+		add("not before %s", t.NotBefore.UTC().Format(time.RFC3339))
+	}
+	for other, r := range c.running {
+		if other.Group == p.Group && other != p {
+			add("%s is in %s by %s", p.Group, r.name(), other.Means)
+		}
+	}
+	w := &c.plan.Windows
+	if open, why := w.Open(now.Wall); !open {
+		add("no window: %s%s", why, c.nextWindow(now, v))
+	} else if !w.Fits(now.Wall, v.Takes) {
+		add("it takes %v, and the window closes before%s", v.Takes.Round(time.Second), c.nextWindow(now, v))
+	}
+}
+
+func (c *Controller) nextWindow(now Moment, v *Preview) string {
+	if at, ok := c.plan.Windows.Next(now.Wall, v.Takes); ok {
+		return "; the next one that is long enough opens " + at.UTC().Format(time.RFC3339)
+	}
+	return "; no window within a year is long enough"
+}
+
+// begin starts a step: recorded and kept first, in force last.
+func (c *Controller) begin(now Moment, p *Place, v *Preview, by By, evidence json.RawMessage) (string, error) {
+	id := c.state.LastStep + 1
+	entry := &history.Entry{Who: by.Who, What: history.Began, Group: p.Group, Means: p.Means, Step: id, Stage: v.name(), Why: by.Reason, Evidence: evidence}
+	if v.Step.Stage == plan.Warn {
+		entry.What = history.Warned
+	}
+	if err := c.record(now, entry); err != nil {
+		return "", err
+	}
+	before := *p
+	c.state.LastStep = id
+	kept := &KeptStep{ID: id, Stage: v.Stage, Round: v.Round, Began: now.Wall.UTC(), Forced: by.Force, Deny: v.Step.Group.Targets[p.means()].Deny}
+	p.Hurt = nil
+	switch {
+	case v.Step.Stage == plan.Warn:
+		p.reach(plan.Warn, 0, now.Wall)
+	case v.Step.Stage == plan.Removed:
+		p.Stand = kept
+		p.reach(plan.Removed, 0, now.Wall)
+	default:
+		kept.Deny = false
+		p.Step = kept
+	}
+	if err := c.keep(false); err != nil {
+		held := p.Held
+		*p = before
+		p.Held = held
+		c.note(now, &history.Entry{Who: ourselves, What: history.Ended, Group: p.Group, Means: p.Means, Step: id, Stage: v.name(),
+			Why: "it did not begin: " + err.Error()})
+		return "", fmt.Errorf("the step did not begin, since it cannot be kept: %w", err)
+	}
+	if p.Step == nil {
+		c.stand(p)
+		c.enforce()
+		return fmt.Sprintf("step %d: %s by %s is in %s", id, p.Group, p.Means, v.name()), nil
+	}
+	r := &running{Step: *v.Step, id: id, step: &access.Step{ID: id}, began: now, refusing: true, members: v.members, protected: v.protects}
+	c.running[p] = r
+	c.enforce()
+	if v.Takes == 0 {
+		c.tickPlace(now, p, r)
+		return fmt.Sprintf("step %d: nobody uses %s in %s; it is in %s", id, p.Means, p.Group, v.name()), nil
+	}
+	return fmt.Sprintf("step %d: %s of %s by %s began: %d clients, %v of refusal, watched until %s", id, v.name(), p.Group, p.Means, v.Clients,
+		r.Timing.Time.Round(time.Second), r.ends(now).UTC().Format(time.RFC3339)), nil
+}
+
+// stand puts a step in force that refuses for good.
+func (c *Controller) stand(p *Place) {
+	if p.Stand != nil && c.standing[p] == nil || p.Stand != nil && c.standing[p].ID != p.Stand.ID {
+		c.standing[p] = &access.Step{ID: p.Stand.ID, Deny: p.Stand.Deny}
+	}
+}

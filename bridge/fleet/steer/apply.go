@@ -1,0 +1,115 @@
+package steer
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"ntsbridge/bridge/fleet/history"
+	"ntsbridge/bridge/fleet/plan"
+)
+
+// Diff tells what a plan would change.
+func (c *Controller) Diff(p *plan.Plan) []plan.Change { return plan.Diff(c.plan, p) }
+
+// Apply declares a plan. Running steps of groups that it changes end, and what
+// it does not ask for any more is refused no more. Who would be refused by it
+// without a step, since a group that refuses grows, keeps it from being
+// declared, unless by.Force is set.
+func (c *Controller) Apply(now Moment, name string, text []byte, by By) ([]plan.Change, error) {
+	p, findings := plan.Parse(name, text)
+	if p == nil {
+		return nil, findings.Err()
+	}
+	changes := plan.Diff(c.plan, p)
+	if err := c.grows(p); err != nil && !by.Force {
+		return changes, err
+	}
+	var lines []string
+	for _, ch := range changes {
+		lines = append(lines, ch.String())
+	}
+	evidence, err := json.Marshal(map[string]any{"changes": lines})
+	if err != nil {
+		return nil, err
+	}
+	entry := &history.Entry{Who: by.Who, What: history.Declared, Why: by.Reason, Evidence: evidence}
+	if by.Force {
+		entry.Why = strings.TrimSpace("forced: " + by.Reason)
+	}
+	if err := c.record(now, entry); err != nil {
+		return nil, err
+	}
+	c.plan = p
+	c.adopt(now, changes)
+	c.resolve()
+	c.enforce()
+	c.state.Plan, c.state.PlanName = string(text), name
+	c.state.Declared = Declared{now.Wall.UTC(), by.Who}
+	return changes, c.keep(true)
+}
+
+// grows finds groups that refuse for good and would get other clients.
+func (c *Controller) grows(p *plan.Plan) error {
+	for _, old := range c.state.Places {
+		g := p.Group(old.Group)
+		if old.Stand == nil || g == nil {
+			continue
+		}
+		before := c.group(old)
+		if before == nil || before.Selector.String() != g.Selector.String() {
+			return fmt.Errorf("group %s refuses %s, and this plan changes who belongs to it: whoever is new would be refused without a step; "+
+				"put them into a group of their own, or `ntsbridge fleet rollback %s` first, or --force --reason", old.Group, old.Means, old.Group)
+		}
+	}
+	return nil
+}
+
+// adopt makes the places fit the plan.
+func (c *Controller) adopt(now Moment, changes []plan.Change) {
+	changed := map[string]bool{}
+	for _, ch := range changes {
+		changed[ch.Group] = true
+	}
+	gone := map[*Place]bool{}
+	for _, p := range c.state.Places {
+		g := c.group(p)
+		if c.running[p] != nil && (g == nil || changed[p.Group] || changed[""]) {
+			c.end(now, p, history.Ended, "another plan was declared")
+		}
+		if gone[p] = g == nil || g.Targets[p.means()].Line == 0; gone[p] {
+			c.loosen(now, p, plan.Observe, "the plan says nothing of it any more")
+		} else if target := g.Targets[p.means()].Stage; p.stage() > target {
+			c.loosen(now, p, target, "the plan wants it no further than "+target.String())
+		}
+	}
+	c.state.Places = slices.DeleteFunc(c.state.Places, func(p *Place) bool { return gone[p] })
+	for _, g := range c.plan.Groups {
+		for m := range plan.Means(plan.MeansCount) {
+			if g.Targets[m].Line > 0 && c.place(g.Name, m) == nil {
+				p := &Place{Group: g.Name, Means: m.String()}
+				p.reach(plan.Observe, 0, now.Wall)
+				c.state.Places = append(c.state.Places, p)
+			}
+		}
+	}
+}
+
+// loosen takes a place back to a stage.
+func (c *Controller) loosen(now Moment, p *Place, to plan.Stage, why string) {
+	if to < plan.Refuse && p.Stand != nil {
+		c.note(now, &history.Entry{Who: ourselves, What: history.RolledBack, Group: p.Group, Means: p.Means, Step: p.Stand.ID,
+			Stage: to.String(), Why: why})
+		p.Stand = nil
+		delete(c.standing, p)
+	}
+	if p.Stand != nil && to < plan.Removed && p.Stand.Deny { // silence again
+		p.Stand.Deny = false
+		delete(c.standing, p)
+		c.stand(p)
+	}
+	if p.stage() > to {
+		p.reach(to, 0, now.Wall)
+	}
+}

@@ -1,0 +1,114 @@
+package steer
+
+import (
+	"time"
+
+	"ntsbridge/bridge/fleet/plan"
+)
+
+// Status is the migration as people see it.
+type Status struct {
+	Time     time.Time     `json:"time"`
+	Plan     string        `json:"plan"` // name, empty: none declared
+	Declared Declared      `json:"declared"`
+	Advance  string        `json:"advance"`
+	Window   string        `json:"window"` // "open", or why not
+	Held     string        `json:"held,omitempty"`
+	Problems []string      `json:"problems,omitempty"`
+	Places   []PlaceStatus `json:"places"`
+}
+
+// PlaceStatus is one means of one group.
+type PlaceStatus struct {
+	Group     string        `json:"group"`
+	Means     string        `json:"means"`
+	Stage     string        `json:"stage"`
+	Round     int           `json:"round"`
+	Since     time.Time     `json:"since"`
+	Target    string        `json:"target"`
+	Clients   int           `json:"clients"`           // that use the means now, without those
+	Protected int           `json:"protected"`         // that are protected
+	Refuses   uint32        `json:"refuses,omitempty"` // step that refuses now
+	Refused   uint64        `json:"refused"`           // packets by it
+	Held      string        `json:"held,omitempty"`
+	Hurt      []HurtSeen    `json:"hurt,omitempty"`
+	Running   *RunningState `json:"running,omitempty"`
+	Next      *Preview      `json:"next,omitempty"`
+}
+
+// RunningState is a step that is being tried.
+type RunningState struct {
+	ID         uint32        `json:"id"`
+	Stage      string        `json:"stage"`
+	Phase      string        `json:"phase"` // refusing, watching
+	Began      time.Time     `json:"began"`
+	Ends       time.Time     `json:"ends"`
+	Clients    int           `json:"clients"`
+	Poll       time.Duration `json:"poll"`
+	Hurt       int           `json:"hurt"`
+	CannotTell int           `json:"cannot_tell"`
+}
+
+// Status tells where everything stands. It reads the inventory.
+func (c *Controller) Status(now Moment) *Status {
+	s := &Status{Time: now.Wall.UTC(), Places: []PlaceStatus{}, Held: c.state.Held}
+	if c.unkept != nil {
+		s.Problems = append(s.Problems, "the state cannot be written: "+c.unkept.Error())
+	}
+	if len(c.untold) > 0 {
+		s.Problems = append(s.Problems, "the history cannot be written")
+	}
+	if c.plan == nil {
+		return s
+	}
+	s.Plan, s.Declared, s.Advance, s.Window = c.state.PlanName, c.state.Declared, "manual", "open"
+	if c.plan.Automatic {
+		s.Advance = "automatic"
+	}
+	if open, why := c.plan.Windows.Open(now.Wall); !open {
+		s.Window = why
+	}
+	for _, p := range c.state.Places {
+		s.Places = append(s.Places, c.placeStatus(now, p))
+	}
+	return s
+}
+
+func (c *Controller) placeStatus(now Moment, p *Place) PlaceStatus {
+	g := c.group(p)
+	o := PlaceStatus{Group: p.Group, Means: p.Means, Stage: p.Stage, Round: p.Round, Since: p.Since, Held: p.Held, Hurt: p.Hurt,
+		Target: g.Targets[p.means()].Stage.String()}
+	if list, protected, err := c.members(now, g, p.means()); err == nil {
+		o.Clients, o.Protected = len(list), len(protected)
+	}
+	if st := c.standing[p]; st != nil {
+		o.Refuses, o.Refused = st.ID, st.Refused()
+	}
+	if r := c.running[p]; r != nil {
+		o.Running = &RunningState{ID: r.id, Stage: r.name(), Phase: "watching", Began: r.began.Wall.UTC(), Ends: r.ends(now), Clients: len(r.members),
+			Poll: r.Timing.Poll, Hurt: len(r.hurt), CannotTell: r.unclear}
+		o.Refused = r.step.Refused()
+		if r.refusing {
+			o.Running.Phase, o.Refuses = "refusing", r.id
+		}
+		return o
+	}
+	if v, err := c.preview(now, p); err == nil {
+		o.Next = v
+	}
+	return o
+}
+
+// Plan returns the declared plan, nil if there is none, with its text.
+func (c *Controller) Plan() (p *plan.Plan, name, text string) {
+	return c.plan, c.state.PlanName, c.state.Plan
+}
+
+// Refusing returns the steps that refuse now, by group and means.
+func (c *Controller) Refusing() map[uint32]string {
+	list := map[uint32]string{}
+	for _, r := range c.refusals() {
+		list[r.Step.ID] = r.Group + " by " + r.Means.String()
+	}
+	return list
+}
