@@ -19,8 +19,8 @@ func write(t testing.TB, path string, n int) *File {
 		t.Fatal(told, err)
 	}
 	for i := range n {
-		e := &Entry{Time: start.Add(time.Duration(i) * time.Second), Who: "user 0", What: Began, Group: "fra", Step: uint32(i), Why: "<&> \"quoted\"",
-			Evidence: []byte(`{"hurt":["10.0.0.1"]}`)}
+		e := &Entry{Time: start.Add(time.Duration(i) * time.Second), Who: "user 0", What: Began, Group: "fra", Step: uint32(i),
+			Why: "<&> \"quoted\"", Evidence: []byte(`{"hurt":["10.0.0.1"]}`)}
 		if err := f.Append(e); err != nil {
 			t.Fatal(err)
 		}

@@ -228,7 +228,8 @@ func (c *Controller) nextWindow(now Moment, v *Preview) string {
 // begin starts a step: recorded and kept first, in force last.
 func (c *Controller) begin(now Moment, p *Place, v *Preview, by By, evidence json.RawMessage) (string, error) {
 	id := c.state.LastStep + 1
-	entry := &history.Entry{Who: by.Who, What: history.Began, Group: p.Group, Means: p.Means, Step: id, Stage: v.name(), Why: by.Reason, Evidence: evidence}
+	entry := &history.Entry{Who: by.Who, What: history.Began, Group: p.Group, Means: p.Means, Step: id, Stage: v.name(), Why: by.Reason,
+		Evidence: evidence}
 	if v.Step.Stage == plan.Warn {
 		entry.What = history.Warned
 	}
@@ -237,7 +238,8 @@ func (c *Controller) begin(now Moment, p *Place, v *Preview, by By, evidence jso
 	}
 	before := *p
 	c.state.LastStep = id
-	kept := &KeptStep{ID: id, Stage: v.Stage, Round: v.Round, Began: now.Wall.UTC(), Forced: by.Force, Deny: v.Step.Group.Targets[p.means()].Deny}
+	kept := &KeptStep{ID: id, Stage: v.Stage, Round: v.Round, Began: now.Wall.UTC(), Forced: by.Force,
+		Deny: v.Step.Group.Targets[p.means()].Deny}
 	p.Hurt = nil
 	switch {
 	case v.Step.Stage == plan.Warn:

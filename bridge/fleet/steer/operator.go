@@ -87,7 +87,8 @@ func (c *Controller) Rollback(now Moment, group, means string, by By) (string, e
 	}
 	c.enforce()
 	err = c.keep(true)
-	c.note(now, &history.Entry{Who: by.Who, What: history.RolledBack, Group: group, Means: means, Stage: plan.Warn.String(), Why: by.Reason})
+	c.note(now, &history.Entry{Who: by.Who, What: history.RolledBack, Group: group, Means: means, Stage: plan.Warn.String(),
+		Why: by.Reason})
 	return fmt.Sprintf("%s: everybody is served again; `ntsbridge fleet resume %s` lets it begin again with a canary", group, group), err
 }
 

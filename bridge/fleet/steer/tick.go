@@ -95,8 +95,10 @@ func (c *Controller) tickPlace(now Moment, p *Place, r *running) {
 }
 
 func (c *Controller) entry(p *Place, r *running, what, why string) *history.Entry {
-	evidence, _ := json.Marshal(map[string]any{"clients": len(r.members), "refused": r.step.Refused(), "hurt": r.hurt, "cannot_tell": r.unclear})
-	return &history.Entry{Who: ourselves, What: what, Group: p.Group, Means: p.Means, Step: r.id, Stage: r.name(), Why: why, Evidence: evidence}
+	evidence, _ := json.Marshal(map[string]any{"clients": len(r.members), "refused": r.step.Refused(), "hurt": r.hurt,
+		"cannot_tell": r.unclear})
+	return &history.Entry{Who: ourselves, What: what, Group: p.Group, Means: p.Means, Step: r.id, Stage: r.name(), Why: why,
+		Evidence: evidence}
 }
 
 // pass ends a step that went well.

@@ -57,16 +57,18 @@ var errFull = errors.New("no space left on device")
 
 func newWorld(t testing.TB, text string, clients int) *world {
 	t.Helper()
-	w := &world{t: t, dir: t.TempDir(), now: steer.Moment{Wall: time.Date(2026, 12, 1, 9, 0, 0, 0, time.UTC), Uptime: time.Hour, Synchronised: true}}
+	w := &world{t: t, dir: t.TempDir()}
+	w.now = steer.Moment{Wall: time.Date(2026, 12, 1, 9, 0, 0, 0, time.UTC), Uptime: time.Hour, Synchronised: true}
+	all := access.Rule{Prefix: netip.MustParsePrefix("0.0.0.0/0"), Action: access.Allow, Kinds: access.AllKinds}
 	var err error
-	if w.base, err = access.NewTable([]access.Rule{{Prefix: netip.MustParsePrefix("0.0.0.0/0"), Action: access.Allow, Kinds: access.AllKinds}}); err != nil {
+	if w.base, err = access.NewTable([]access.Rule{all}); err != nil {
 		t.Fatal(err)
 	}
 	for i := range clients {
 		a := netip.AddrFrom4([4]byte{10, 0, byte(i >> 8), byte(i)})
 		k := &client{poll: testPoll, next: w.now.Uptime + time.Duration(i%64)*time.Second}
-		k.row = inventory.Client{Prefix: netip.PrefixFrom(a, 32), Addresses: 1, Hosts: 1, Means: []inventory.Means{{Kind: ntp.KindSymmetric, Key: 5,
-			Interval: testPoll, Proved: true, Program: "chrony"}}}
+		k.row = inventory.Client{Prefix: netip.PrefixFrom(a, 32), Addresses: 1, Hosts: 1,
+			Means: []inventory.Means{{Kind: ntp.KindSymmetric, Key: 5, Interval: testPoll, Proved: true, Program: "chrony"}}}
 		w.clients = append(w.clients, k)
 	}
 	w.boot()
