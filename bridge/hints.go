@@ -9,8 +9,30 @@ import (
 	"ntsbridge/bridge/material"
 )
 
-// ClientLines returns the lines that chrony, ntpsec and ntpd need in their
-// configuration to use this server, for a person to copy.
+// clientSection is what a client of this server needs: files that are copied to
+// it, and the lines of its configuration, which stand in the text as the client
+// reads them.
+type clientSection struct {
+	clients, means string
+	file           string   // of the client's configuration
+	prepare        string   // command that is run here first
+	from, to       string   // what is copied
+	lines          []string // of the file
+}
+
+func (c *clientSection) write(s *strings.Builder) {
+	fmt.Fprintf(s, "\n# %s, %s", c.clients, c.means)
+	if c.prepare != "" {
+		fmt.Fprintf(s, "; run here: %s", c.prepare)
+	}
+	if c.from != "" {
+		fmt.Fprintf(s, "; copy %s to %s", c.from, c.to)
+	}
+	fmt.Fprintf(s, "; in %s:\n%s\n", c.file, strings.Join(c.lines, "\n"))
+}
+
+// ClientLines returns the lines that chrony, ntpsec, ntpd and ntpd-rs need in
+// their configuration to use this server, for a person to copy.
 func (b *Bridge) ClientLines() string {
 	var s strings.Builder
 	cfg := b.parts.Load().cfg
@@ -19,35 +41,24 @@ func (b *Bridge) ClientLines() string {
 		name = cfg.NTS.Names[0]
 	}
 	port := ntpPort(b.Addresses())
+	fmt.Fprintf(&s, "# What clients need to use %s:\n", name)
 	if cfg.NTS.Enabled {
-		writeNTSLines(&s, cfg, name, port)
+		for _, c := range ntsSections(cfg, name, port) {
+			c.write(&s)
+		}
+	}
+	for _, c := range plainSections(cfg, name, port) {
+		c.write(&s)
 	}
 	if port != config.PortNTP {
-		fmt.Fprintf(&s, "# Plain and symmetric-key clients of ntpd and ntpsec cannot use port %d; run as root for port %d.\n", port,
-			config.PortNTP)
-		fmt.Fprintf(&s, "# chrony with a symmetric key, or without:\n")
-	} else {
-		fmt.Fprintf(&s, "# ntpd and ntpsec with a symmetric key (ntp.conf; copy %s to /etc/ntp.keys, owner only), or without:\n",
-			material.GeneratedKeyFile(cfg))
-		fmt.Fprintf(&s, "keys /etc/ntp.keys\ntrustedkey %d\nserver %s iburst key %d\n", material.GeneratedKeyID, name,
-			material.GeneratedKeyID)
-		fmt.Fprintf(&s, "server %s iburst\n", name)
-		fmt.Fprintf(&s, "# chrony with a symmetric key, or without:\n")
+		fmt.Fprintf(&s, "\n# Without NTS, ntpd and ntpsec cannot use port %d: give ntsbridge port %d (root, or CAP_NET_BIND_SERVICE).\n",
+			port, config.PortNTP)
 	}
-	option := ""
-	if port != config.PortNTP {
-		option = fmt.Sprintf(" port %d", port)
-	}
-	fmt.Fprintf(&s, "server %s iburst%s key %d   # keyfile: the key of %s, as type AES128 with HEX:\n", name, option,
-		material.GeneratedKeyID, material.GeneratedKeyFile(cfg))
-	fmt.Fprintf(&s, "server %s iburst%s\n", name, option)
 	return s.String()
 }
 
-func writeNTSLines(s *strings.Builder, cfg *config.Config, name string, port uint16) {
-	portKE := ntpPort(cfg.NTS.Listen)
-	ca := material.GeneratedCertificate(cfg).Certificate
-	options, keHost := "", name
+func ntsSections(cfg *config.Config, name string, port uint16) []clientSection {
+	portKE, keHost, options := ntpPort(cfg.NTS.Listen), name, ""
 	if portKE != config.PortNTSKE {
 		options = fmt.Sprintf(" ntsport %d", portKE)
 		keHost = fmt.Sprintf("%s:%d", name, portKE)
@@ -55,11 +66,50 @@ func writeNTSLines(s *strings.Builder, cfg *config.Config, name string, port uin
 	if port != config.PortNTP {
 		options += fmt.Sprintf(" port %d", port)
 	}
-	fmt.Fprintf(s, "# chrony with NTS (chrony.conf; copy %s to the client):\n", ca)
-	fmt.Fprintf(s, "ntstrustedcerts /etc/chrony/ntsbridge.crt\nserver %s iburst nts%s\n", name, options)
-	fmt.Fprintf(s, "# ntpsec with NTS (ntp.conf):\nserver %s iburst nts ca /etc/ntpsec/ntsbridge.crt\n", keHost)
-	fmt.Fprintf(s, "# ntpd-rs with NTS (ntp.toml):\n[[source]]\nmode = \"nts\"\naddress = \"%s\"\ncertificate-authority = \"/etc/ntpd-rs/ntsbridge.crt\"\n",
-		keHost)
+	chrony := clientSection{clients: "chrony", file: "chrony.conf", lines: []string{fmt.Sprintf("server %s iburst nts%s", name, options)}}
+	ntpsec := clientSection{clients: "ntpsec", file: "ntp.conf", lines: []string{fmt.Sprintf("server %s iburst nts", keHost)}}
+	ntpdRS := clientSection{clients: "ntpd-rs", file: "ntp.toml",
+		lines: []string{"[[source]]", `mode = "nts"`, fmt.Sprintf("address = %q", keHost)}}
+	all := []clientSection{chrony, ntpsec, ntpdRS}
+	for i := range all {
+		all[i].means = "NTS"
+	}
+	if len(cfg.NTS.Certificates) > 0 { // clients know who signed it
+		return all
+	}
+	for i, to := range []string{"/etc/chrony/ntsbridge.crt", "/etc/ntpsec/ntsbridge.crt", "/etc/ntpd-rs/ntsbridge.crt"} {
+		all[i].from, all[i].to = material.GeneratedCertificate(cfg).Certificate, to
+	}
+	all[0].lines = append([]string{"ntstrustedcerts " + all[0].to}, all[0].lines...)
+	all[1].lines[0] += " ca " + all[1].to
+	all[2].lines = append(all[2].lines, fmt.Sprintf("certificate-authority = %q", all[2].to))
+	return all
+}
+
+// plainSections are those with a symmetric key, if there is the generated one,
+// and without.
+func plainSections(cfg *config.Config, name string, port uint16) (all []clientSection) {
+	option := ""
+	if port != config.PortNTP {
+		option = fmt.Sprintf(" port %d", port)
+	}
+	server := fmt.Sprintf("server %s iburst", name)
+	if cfg.GeneratesKey() {
+		const chronyKeys, ntpKeys, means = "ntsbridge.keys", "/etc/ntp.keys", "a symmetric key"
+		file, key := material.GeneratedKeyFile(cfg), fmt.Sprintf(" key %d", material.GeneratedKeyID)
+		all = append(all, clientSection{clients: "chrony", means: means, file: "chrony.conf", from: chronyKeys, to: "/etc/chrony/" + chronyKeys,
+			prepare: fmt.Sprintf("sed -n 's/^%d AES128CMAC /%[1]d AES128 HEX:/p' %s >%s", material.GeneratedKeyID, file, chronyKeys),
+			lines:   []string{"keyfile /etc/chrony/" + chronyKeys, server + option + key}})
+		if port == config.PortNTP {
+			all = append(all, clientSection{clients: "ntpd or ntpsec", means: means, file: "ntp.conf", from: file, to: ntpKeys,
+				lines: []string{"keys " + ntpKeys, fmt.Sprintf("trustedkey %d", material.GeneratedKeyID), server + key}})
+		}
+	}
+	all = append(all, clientSection{clients: "chrony", means: "nothing", file: "chrony.conf", lines: []string{server + option}})
+	if port == config.PortNTP {
+		all = append(all, clientSection{clients: "ntpd or ntpsec", means: "nothing", file: "ntp.conf", lines: []string{server}})
+	}
+	return all
 }
 
 // ntpPort returns the port of the first address.
