@@ -31,10 +31,11 @@ type Bridge struct {
 	ke      *nke.Server // nil: NTS is off
 	control *control.Server
 	fleet   *fleet.Fleet
-	chronyc *control.ChronySocket // nil: it could not be made
-	query   *control.Queries      // of ntpq
-	events  control.SystemEvents  // as it shows them
+	chronyc *control.ChronySockets
+	query   *control.Queries     // of ntpq
+	events  control.SystemEvents // as it shows them
 	options Options
+	noted   []string // problems of the start
 	started time.Time
 	failed  chan error
 	stop    chan struct{}
@@ -62,6 +63,9 @@ type Options struct {
 	// configuration again and call Bridge.Reload with it. It may be called by
 	// any goroutine. nil: nobody can ask.
 	Reload func() error
+	// Shutdown is what somebody with permission asks for. It returns before
+	// anything is stopped. nil: nobody can ask.
+	Shutdown func()
 }
 
 // farStep is a step after which the dates of certificates are judged anew.

@@ -97,7 +97,8 @@ func plainSections(cfg *config.Config, name string, port uint16) (all []clientSe
 	if cfg.GeneratesKey() {
 		const chronyKeys, ntpKeys, means = "ntsbridge.keys", "/etc/ntp.keys", "a symmetric key"
 		file, key := material.GeneratedKeyFile(cfg), fmt.Sprintf(" key %d", material.GeneratedKeyID)
-		all = append(all, clientSection{clients: "chrony", means: means, file: "chrony.conf", from: chronyKeys, to: "/etc/chrony/" + chronyKeys,
+		all = append(all, clientSection{clients: "chrony", means: means, file: "chrony.conf",
+			from: chronyKeys, to: "/etc/chrony/" + chronyKeys,
 			prepare: fmt.Sprintf("sed -n 's/^%d AES128CMAC /%[1]d AES128 HEX:/p' %s >%s", material.GeneratedKeyID, file, chronyKeys),
 			lines:   []string{"keyfile /etc/chrony/" + chronyKeys, server + option + key}})
 		if port == config.PortNTP {

@@ -52,6 +52,8 @@ func reloadable(old, next *config.Config) error {
 	note("user", old.User == next.User)
 	note("sandbox", old.Sandbox == next.Sandbox)
 	note("control.socket", old.Control.Socket == next.Control.Socket)
+	note("chronyc.socket", old.Chronyc.Socket == next.Chronyc.Socket)
+	note("chronyc.listen", slices.Equal(old.Chronyc.Listen, next.Chronyc.Listen))
 	note("nts.enabled", old.NTS.Enabled == next.NTS.Enabled)
 	note("nts.listen", !old.NTS.Enabled || slices.Equal(old.NTS.Listen, next.NTS.Listen))
 	note("clock.mode", old.Clock.Mode == next.Clock.Mode)

@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"path/filepath"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -37,19 +36,6 @@ func (b *Bridge) reports() control.Sources {
 		Reload:      b.options.Reload,
 		Do:          b.do,
 		Inventory:   b.inventoryAnswers(),
-	}
-}
-
-// chronySocket is where chronyc finds this daemon (its option -h): never where
-// a chronyd has its own.
-func chronySocket(cfg *config.Config) string { return filepath.Join(cfg.RunDir, "chronyd.sock") }
-
-// answerChronyc makes chronyc's socket. Without it all else works.
-func (b *Bridge) answerChronyc(cfg *config.Config) {
-	reports := func() *control.ChronyReports { return b.snapshot().Chrony(b.ServerStats()) }
-	var err error
-	if b.chronyc, err = control.ListenChrony(chronySocket(cfg), reports, b.log.Named("control")); err != nil {
-		b.log.Warn("chronyc cannot ask this daemon", "error", err)
 	}
 }
 

@@ -87,9 +87,11 @@ func (b *Bridge) Close() (err error) {
 	b.closing.Do(func() {
 		close(b.stop)
 		<-b.done
+		err = b.chronyc.Close() // who asks there may be waiting for the lock
+		b.chronyc = nil
 		b.changing.Lock()
 		defer b.changing.Unlock()
-		err = b.closeAll()
+		err = errors.Join(err, b.closeAll())
 	})
 	return err
 }

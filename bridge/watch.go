@@ -47,6 +47,7 @@ func (b *Bridge) status() *control.Status {
 		ke := b.ke.Status(time.Now())
 		s.Problems = append(s.Problems, ke.Problems()...)
 	}
+	s.Problems = append(s.Problems, b.noted...)
 	if found := b.sharers.Load(); found != nil {
 		s.Problems = append(s.Problems, *found...)
 	}

@@ -54,11 +54,12 @@ type association struct {
 	lost     atomic.Pointer[error]         // why it is not at work; nil: it is
 	offline  atomic.Bool                   // it is not to ask
 	renew    chan struct{}                 // another address is to be looked for
+	reset    chan struct{}                 // measurements are to be forgotten
 }
 
 func newAssociation(s *shared, spec *Spec, f *finder, id uint16) *association {
 	a := &association{shared: s, spec: spec, mode: spec.mode(), finder: f, id: id, restart: make(chan struct{}, 1),
-		renew: make(chan struct{}, 1)}
+		renew: make(chan struct{}, 1), reset: make(chan struct{}, 1)}
 	if spec.Err != nil {
 		a.lost.Store(&spec.Err)
 	}
@@ -98,7 +99,7 @@ func (a *association) keepAlive(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if errors.Is(err, errReplaced) {
+		if errors.Is(err, errReplaced) || errors.Is(err, errReset) {
 			continue
 		}
 		a.lost.Store(&err)
@@ -218,3 +219,7 @@ func (a *association) closeNTS(log hclog.Logger) {
 // errReplaced ends an association that is to begin anew at once: a broadcast
 // whose Autokey server was replaced, a server for which there is a better one.
 var errReplaced = errors.New("replaced")
+
+// errReset ends one that is to begin anew at once with the same server, and
+// without what was measured.
+var errReset = errors.New("reset")

@@ -60,14 +60,14 @@ func (a *association) poll(ctx context.Context) error {
 		a.watch(life, cancel, client, followed)
 	}()
 	err = a.run(life, client)
-	if cause := context.Cause(life); errors.Is(cause, errReplaced) {
+	if cause := context.Cause(life); errors.Is(cause, errReplaced) || errors.Is(cause, errReset) {
 		err = cause
 	}
 	bad = errors.Is(err, errReplaced) || refused(err)
 	if refused(err) && !a.findsItself() && a.finder.other(ctx) {
 		err = errReplaced
 	}
-	followed.Leave(bad)
+	followed.Leave(bad || errors.Is(err, errReset))
 	return err
 }
 
@@ -131,11 +131,19 @@ func watchInterval(poll int8) time.Duration {
 // only server is never replaced: it may come back.
 func (a *association) watch(ctx context.Context, cancel context.CancelCauseFunc, client *source.Client, f *follow.Source) {
 	if _, err := netip.ParseAddr(a.spec.Config.Server); err == nil || a.findsItself() {
+		select {
+		case <-ctx.Done():
+		case <-a.reset:
+			cancel(errReset)
+		}
 		return
 	}
 	for looks := 0; ; {
 		select {
 		case <-ctx.Done():
+			return
+		case <-a.reset:
+			cancel(errReset)
 			return
 		case <-a.renew:
 			if !a.finder.stands(ctx, client.Status().Server.Addr()) {

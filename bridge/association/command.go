@@ -3,6 +3,7 @@ package association
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 )
 
@@ -74,6 +75,36 @@ func (s *Set) Burst(source string, good, most int) error {
 		return errors.New("none of them can be asked at the moment")
 	}
 	return errors.Join(failed...)
+}
+
+// Reset forgets what was measured of all sources that are asked, and asks them
+// again (chronyc's reset sources).
+func (s *Set) Reset() {
+	for _, a := range s.configured() {
+		if r := a.runner.Load(); r != nil && a.followed.Load() != nil {
+			select {
+			case a.reset <- struct{}{}:
+			default:
+			}
+		}
+	}
+}
+
+// OnOffline lets those sources be asked that the routes of this host reach, and
+// the others not (chronyc's onoffline).
+func (s *Set) OnOffline() {
+	for _, a := range s.configured() {
+		r := a.runner.Load()
+		if r == nil || a.spec.Broadcast.IsValid() {
+			continue
+		}
+		c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort((*r).Status().Server)) // sends nothing
+		if err == nil {
+			c.Close()
+		}
+		a.offline.Store(err != nil)
+		a.tellOnline()
+	}
 }
 
 // Refresh asks for the names of sources anew, and leaves addresses that are

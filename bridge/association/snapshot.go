@@ -45,7 +45,8 @@ func (s *Set) Uptime() time.Duration { return s.clock.Uptime() }
 func (a *association) snapshot() control.SourceSnapshot {
 	cfg := &a.spec.Config
 	v := control.SourceSnapshot{ID: a.id, Name: cfg.Server, HostMode: a.mode, Pool: cfg.Mode == config.ModePool,
-		Ephemeral: a.ephemeral, MinPoll: cfg.MinPoll, TTL: a.spec.TTL, Auth: cfg.Auth, Ident: cfg.Ident, Autokey: a.autokey.Load(),
+		Ephemeral: a.ephemeral, Offline: a.offline.Load(), MinPoll: cfg.MinPoll, TTL: a.spec.TTL,
+		Auth: cfg.Auth, Ident: cfg.Ident, Autokey: a.autokey.Load(),
 		Options: control.Options{NoSelect: cfg.NoSelect, Prefer: cfg.Prefer, Trust: cfg.Trust, Require: cfg.Require},
 		Follow:  followed(a.followed.Load())}
 	if cfg.Auth == ntp.KindSymmetric {

@@ -50,6 +50,7 @@ type Config struct {
 	Broadcast  []Broadcast `mapstructure:"broadcast"`
 	Statistics Statistics  `mapstructure:"statistics"`
 	Control    Control     `mapstructure:"control"`
+	Chronyc    Chronyc     `mapstructure:"chronyc"`
 	Fleet      Fleet       `mapstructure:"fleet"`
 
 	origins origins // of the options that were set
@@ -361,6 +362,25 @@ type KELimits struct {
 	// Timeout is for the whole exchange. Default: 5s. Range: 100ms to 5m.
 	Timeout time.Duration `mapstructure:"timeout" range:"100ms..5m" unit:"time"`
 }
+
+// Chronyc is where chrony's client, and what speaks its protocol, may ask.
+type Chronyc struct {
+	// Socket is a Unix socket of datagrams, whose users may also change things
+	// (chrony's bindcmdaddress). Default: empty, the file chronyd.sock in the
+	// run directory, where no chronyd has its own; the word none is no socket.
+	Socket string `mapstructure:"socket" path:"file" word:"none"`
+	// Listen are UDP addresses (chrony's cmdport), where tracking, sources,
+	// sourcestats, activity, rtcdata, smoothing and sourcename may be asked and
+	// nothing else; chronyc looks at port 323 of 127.0.0.1 and ::1. Default:
+	// empty, none.
+	Listen []netip.AddrPort `mapstructure:"listen"`
+	// Allow are the networks that may ask there (chrony's cmdallow). Default:
+	// 127.0.0.0/8 and ::1/128.
+	Allow []netip.Prefix `mapstructure:"allow"`
+}
+
+// ChronycOff is the value of chronyc.socket that stands for none.
+const ChronycOff = "none"
 
 // Control is the local socket that the other commands use.
 type Control struct {

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"net/netip"
 	"time"
 
 	"ntsbridge/bridge/ntp"
@@ -59,6 +60,7 @@ func Default() *Config {
 		Passive:    Passive{Max: 16},
 		Statistics: Statistics{Rotate: "none", Link: true, Banner: 32},
 		Fleet:      defaultFleet(),
+		Chronyc:    Chronyc{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}},
 		Autokey: Autokey{
 			Digest: "MD5",
 			Seed:   SeedOwn,

@@ -35,7 +35,8 @@ func NewPlan(cfg *config.Config, file string, clock bool) Plan {
 	for _, name := range append(cfg.Paths(), file) {
 		p.Read = append(p.Read, directoryOf(name)...)
 	}
-	for _, name := range []string{cfg.Control.Socket, cfg.Clock.DriftFile, cfg.Autokey.SeedFile, cfg.NTS.Cookies.SecretFile} {
+	for _, name := range []string{cfg.Control.Socket, cfg.Chronyc.Socket, cfg.Clock.DriftFile,
+		cfg.Autokey.SeedFile, cfg.NTS.Cookies.SecretFile} {
 		p.Write = append(p.Write, directoryOf(name)...)
 	}
 	for i := range cfg.ReferenceClocks {

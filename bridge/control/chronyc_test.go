@@ -166,9 +166,10 @@ func (w *world) serve(t *testing.T) (port int) {
 }
 
 func (w *world) answer(request []byte) []byte {
-	return RespondChrony(func() *ChronyReports {
+	c := Chrony{Reports: func() *ChronyReports {
 		return &ChronyReports{Tracking: &w.tracking, Sources: w.sources, SourceStats: w.stats, AuthData: w.auth, SelectData: w.selects}
-	}, request)
+	}}
+	return c.Respond(request, true)
 }
 
 // coarse is a number as chrony's format keeps it, so that rounding is not what

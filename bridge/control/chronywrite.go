@@ -132,21 +132,23 @@ func (w *chronyWriter) tracking(t *Tracking) {
 	w.floats(-t.SystemOffset, t.LastOffset, t.RMSOffset, t.Frequency, t.Residual, t.Skew, t.RootDelay, t.RootDispersion, t.UpdateInterval)
 }
 
-// activity writes how many NTP sources are asked, and how many have no address
-// yet.
+// activity writes how many NTP sources are asked, how many are not to be, and
+// how many have no address yet.
 func (w *chronyWriter) activity(list []SourceSnapshot) {
-	var online, unresolved uint32
+	var online, offline, unresolved uint32
 	for i := range list {
 		s := &list[i]
 		switch {
 		case s.Clock != nil || !s.timed():
 		case s.Status == nil || !s.Status.Server.IsValid():
 			unresolved++
+		case s.Offline:
+			offline++
 		default:
 			online++
 		}
 	}
-	w.put(online, uint32(0), uint32(0), uint32(0), unresolved)
+	w.put(online, offline, uint32(0), uint32(0), unresolved)
 }
 
 // stampLetters are chrony's for who took a timestamp.

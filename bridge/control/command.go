@@ -19,16 +19,20 @@ type Command struct {
 	// Name is one of the Command constants.
 	Name string `json:"name"`
 	// Source is the name or address of a source; empty: all, where that makes
-	// sense.
+	// sense. For allow and deny it is a network; empty: everybody.
 	Source string `json:"source,omitempty"`
 	// Good and Max are how many samples end a burst, and how many requests.
 	Good int `json:"good,omitempty"`
 	Max  int `json:"max,omitempty"`
-	// Options are those of a source that is added, by their names in the
-	// configuration.
+	// Options are those of a source that is added or changed, by their names in
+	// the configuration.
 	Options map[string]any `json:"options,omitempty"`
 	// Time is what the clock is set to.
 	Time time.Time `json:"time,omitzero"`
+	// All is for the finer rules within a network too (allow, deny).
+	All bool `json:"all,omitempty"`
+	// By is who tells it, for the log.
+	By string `json:"-"`
 }
 
 // The commands, by chronyc's words.
@@ -40,6 +44,21 @@ const (
 	CommandAdd     = "add"
 	CommandDelete  = "delete"
 	CommandSetTime = "settime"
+	// An option of a source is changed.
+	CommandModify = "modify"
+	// Sources that the routes reach are asked, others are not.
+	CommandOnOffline = "onoffline"
+	CommandMakeStep  = "makestep"
+	// Who is served, until the next reload.
+	CommandAllow = "allow"
+	CommandDeny  = "deny"
+	// Keys and certificates are read again, the configuration is not.
+	CommandRekey = "rekey"
+	// The configuration is read again.
+	CommandReload = "reload"
+	// All measurements are forgotten.
+	CommandReset    = "reset"
+	CommandShutdown = "shutdown"
 )
 
 // Do tells the daemon something. The text says what it did.
@@ -67,6 +86,7 @@ func (src *Sources) command(r *http.Request) (any, error) {
 	if err := d.Decode(&c); err != nil {
 		return nil, fmt.Errorf("the command cannot be understood: %w", err)
 	}
+	c.By = askerOf(r.Context())
 	done, err := src.Do(&c)
 	return struct{ Done string }{done}, err
 }

@@ -21,6 +21,7 @@ type Snapshot struct {
 	Steers bool                  // Served comes from the discipline
 	Panic  time.Duration         // clock.panic; 0: none
 	Local  bool                  // Served is the clock of clock.mode local
+	Smooth *Smoothing            // nil: the served time is not smoothed
 	// Sources are all associations, as they are to be listed.
 	Sources []SourceSnapshot
 }
@@ -32,6 +33,7 @@ type SourceSnapshot struct {
 	HostMode  ntp.Mode
 	Pool      bool // a member of one: it is called by its address
 	Ephemeral bool // no configuration names it
+	Offline   bool // it is not asked, since somebody said so
 	Options   Options
 	MinPoll   int        // log2 s
 	TTL       uint8      // of broadcasts

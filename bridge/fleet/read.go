@@ -193,9 +193,14 @@ func (f *Fleet) Import(list []inventory.Stored) (full int, err error) {
 type Recent struct {
 	Addr        netip.AddrPort
 	First, Last ntp.Timestamp
-	Count       uint64
+	Count       uint64 // of packets
+	Dropped     uint64 // of them
 	Mode        ntp.Mode
 	Version     uint8
+	Interval    time.Duration // between its packets, 0: not known
+	Handshakes  uint64        // of NTS-KE
+	Failures    uint64        // of them
+	LastKE      time.Time     // zero: never
 }
 
 // Recent returns clients that have an address of their own, at most so many: those
@@ -207,13 +212,18 @@ func (f *Fleet) Recent(most int) []Recent {
 		if !c.Prefix.IsValid() || !c.Prefix.IsSingleIP() || len(c.Means) == 0 {
 			return
 		}
-		r := Recent{First: stamp(c.First), Last: stamp(c.Last)}
+		r := Recent{First: stamp(c.First), Last: stamp(c.Last), Failures: uint64(c.KE.Failures),
+			Handshakes: uint64(c.KE.Handshakes) + uint64(c.KE.Failures)}
+		if c.KE.Last > 0 {
+			r.LastKE = time.Unix(int64(c.KE.Last), 0)
+		}
 		var last uint32
 		for i := range c.Means {
 			m := &c.Means[i]
 			r.Count += uint64(m.Answered) + m.Refusals()
+			r.Dropped += m.Refusals()
 			if m.Last >= last {
-				last, r.Mode, r.Version = m.Last, m.Mode, m.Version
+				last, r.Mode, r.Version, r.Interval = m.Last, m.Mode, m.Version, m.Interval
 				r.Addr = netip.AddrPortFrom(c.Prefix.Addr(), m.Port)
 			}
 		}

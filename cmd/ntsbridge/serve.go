@@ -50,7 +50,8 @@ func (f *serveFlags) serve(out io.Writer) error {
 	defer signal.Stop(signals)
 	log.Info(bridge.Version())
 	asked := make(chan chan error)
-	b, err := bridge.Start(cfg, log, bridge.Options{NoClock: f.noClock, Reload: func() error { return askReload(asked) }})
+	b, err := bridge.Start(cfg, log, bridge.Options{NoClock: f.noClock, Reload: func() error { return askReload(asked) },
+		Shutdown: askShutdown})
 	if err != nil {
 		return err
 	}
@@ -122,6 +123,14 @@ func (f *serveFlags) confine(cfg *config.Config, log hclog.Logger) error {
 
 // reloadPatience is how long somebody who asks for a reload waits.
 const reloadPatience = 4 * time.Second
+
+// askShutdown ends the daemon as SIGTERM does.
+func askShutdown() {
+	select {
+	case signals <- syscall.SIGTERM:
+	default: // one is on its way
+	}
+}
 
 // askReload asks for a reload and waits for what comes of it.
 func askReload(asked chan<- chan error) error {
