@@ -76,8 +76,14 @@ func convertClient(h *Host, format, step, output string) string {
 // has what the test's host needs.
 func convertedChrony(h *Host, chronyd Program, ca, step string) *Client {
 	h.t.Helper()
+	return chronyOf(h, chronyd, ca, convertClient(h, "chrony", step, "client.conf"), step == "key")
+}
+
+// chronyOf starts a chronyd with sources of a text.
+func chronyOf(h *Host, chronyd Program, ca, text string, key bool) *Client {
+	h.t.Helper()
 	h.Write("ca.pem", ca)
-	h.Write("converted.conf", convertClient(h, "chrony", step, "client.conf"))
+	h.Write("converted.conf", text)
 	if err := os.MkdirAll(filepath.Join(h.Dir, "run"), 0o700); err != nil {
 		h.t.Fatal(err)
 	}
@@ -89,7 +95,7 @@ maxdistance 16
 `)
 	c := &Client{Daemon: h.Start("chronyd", chronyd, "-d", "-x", "-u", "root", "-f", "/mnt/chrony.conf")}
 	c.Good = func() error {
-		if step == "key" {
+		if key {
 			return sourceGood(h, chronyd, "SK", 0, 0)
 		}
 		if chronyd == Chronyd46 {
@@ -103,9 +109,15 @@ maxdistance 16
 // convertedNTPsec starts ntpsec's ntpd with a converted file.
 func convertedNTPsec(h *Host, ca, step string) *Client {
 	h.t.Helper()
+	return ntpsecOf(h, ca, convertClient(h, "ntpsec", step, "client.conf"))
+}
+
+// ntpsecOf starts ntpsec's ntpd with sources of a text.
+func ntpsecOf(h *Host, ca, text string) *Client {
+	h.t.Helper()
 	h.Write("ca.pem", ca)
 	h.Write("drift", "0.000\n")
-	h.Write("converted.conf", convertClient(h, "ntpsec", step, "client.conf"))
+	h.Write("converted.conf", text)
 	h.Write("ntp.conf", `includefile /mnt/converted.conf
 tos mindist 0.1 maxdist 16
 disable kernel
@@ -124,8 +136,13 @@ driftfile /mnt/drift
 // convertedNTPDRS starts ntpd-rs with a converted file.
 func convertedNTPDRS(h *Host, ca string) *Client {
 	h.t.Helper()
+	return ntpdrsOf(h, ca, convertClient(h, "ntpd-rs", "nts", "client.toml"))
+}
+
+// ntpdrsOf starts ntpd-rs with a text.
+func ntpdrsOf(h *Host, ca, text string) *Client {
+	h.t.Helper()
 	h.Write("ca.pem", ca)
-	text := convertClient(h, "ntpd-rs", "nts", "client.toml")
 	h.Write("ntp.toml", strings.Replace(text, "[observability]\n", "[observability]\nobservation-path = \"/mnt/observe\"\n", 1))
 	c := &Client{Daemon: h.Start("ntp-daemon", NTPDRS, "-c", "/mnt/ntp.toml")}
 	c.Good = func() error {
