@@ -41,6 +41,7 @@ func build(cfg *config.Config, previous *parts, log hclog.Logger, now time.Time)
 	}{
 		{"clock.leap", material.NoStart, p.buildLeap},
 		{"rate_limit", material.NoStart, p.buildLimiter},
+		{"server.ms_sntp", material.NoStart, p.buildSigning},
 		{"fleet.privacy", material.NoStart, p.buildHashKey},
 		{"autokey", material.NotServed, p.buildAutokey},
 		{"nts", material.NoStart, p.buildNTS},
@@ -91,6 +92,17 @@ func (p *parts) buildLimiter(_ hclog.Logger, _ time.Time) (err error) {
 		return err
 	}
 	p.state.Limiter, err = access.NewLimiter(l)
+	return err
+}
+
+// buildSigning makes what asks Samba for signatures, if a rule wants any.
+func (p *parts) buildSigning(hclog.Logger, time.Time) error {
+	if !p.cfg.SignsMSSNTP() {
+		return nil
+	}
+	m := &p.cfg.Server.MSSNTP
+	rate, err := access.NewPool(access.Bucket{Rate: float64(m.Rate), Burst: m.Rate})
+	p.state.Signing = &server.Signing{Socket: m.Socket, Timeout: m.Timeout, Rate: rate}
 	return err
 }
 

@@ -68,6 +68,7 @@ type Rule struct {
 	MinVersion    uint8      // 1 to 4; 4 is ntpd's flag version
 	Rate          *RateLimit // nil: not limited
 	Query         bool       // mode 6 allowed (not noquery)
+	MSSNTP        bool       // answers to Active Directory's clients are signed (mssntp)
 
 	overlay *Overlay // steps of the migration that hold here, nil: none
 }

@@ -105,6 +105,21 @@ type Server struct {
 	// Timestamping is where receive timestamps come from. Default: kernel.
 	Timestamping string      `mapstructure:"timestamping" oneof:"none kernel"`
 	Interleaved  Interleaved `mapstructure:"interleaved"`
+	MSSNTP       MSSNTP      `mapstructure:"ms_sntp"`
+}
+
+// MSSNTP is how answers to the members of an Active Directory domain are signed,
+// for access rules that say ms_sntp: by Samba's domain controller on this host.
+type MSSNTP struct {
+	// Socket is Samba's (ntp_signd/socket; ntpd's and chronyd's ntpsigndsocket
+	// name its directory). Default: /var/lib/samba/ntp_signd/socket.
+	Socket string `mapstructure:"socket" path:"file"`
+	// Timeout is how long an answer may wait for its signature; then there is
+	// none. Default: 1s. Range: 10ms to 30s.
+	Timeout time.Duration `mapstructure:"timeout" range:"10ms..30s" unit:"time"`
+	// Rate is how many answers a second Samba is asked to sign, for all clients
+	// together. Default: 200. Range: 1 to 100000.
+	Rate int `mapstructure:"rate" range:"1..100000" unit:"answers/s"`
 }
 
 // Interleaved is the server's side of interleaved mode
@@ -157,6 +172,10 @@ type AccessRule struct {
 	Rate string `mapstructure:"rate"`
 	// Query allows mode 6 queries (ntpq). Default: false.
 	Query bool `mapstructure:"query"`
+	// MSSNTP has Samba sign the answers to members of an Active Directory domain
+	// that ask for it (ntpd's mssntp), see server.ms_sntp. Such requests count as
+	// kind none: anybody can send them. Default: false.
+	MSSNTP bool `mapstructure:"ms_sntp"`
 }
 
 // RateLimit is the table of clients under a limit, and the limits.

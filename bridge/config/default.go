@@ -19,6 +19,9 @@ const (
 	defaultMinVersion = 1
 )
 
+// SignSocket is where Debian's and Fedora's Samba have the socket of ntp_signd.
+const SignSocket = "/var/lib/samba/ntp_signd/socket"
+
 // Default returns the configuration of an empty file.
 func Default() *Config {
 	return &Config{
@@ -29,6 +32,7 @@ func Default() *Config {
 			DSCP:         46,
 			Timestamping: "kernel",
 			Interleaved:  Interleaved{Enabled: true, Entries: 65536},
+			MSSNTP:       MSSNTP{Socket: SignSocket, Timeout: time.Second, Rate: 200},
 		},
 		Clock: Clock{
 			Mode:          "observe",

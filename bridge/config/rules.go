@@ -75,9 +75,16 @@ func (a *AccessRule) rule(p netip.Prefix, limits map[string]*access.RateLimit) a
 		Name: a.Name, Prefix: p, SourcePort123: a.SourcePort123,
 		Action: action, Kiss: kisses[a.Kiss],
 		Kinds: access.KindsOf(a.Kinds...), Keys: keys, MinVersion: uint8(a.MinVersion),
-		Rate: limits[a.Rate], Query: a.Query,
+		Rate: limits[a.Rate], Query: a.Query, MSSNTP: a.MSSNTP,
 	}
 }
+
+// SignsMSSNTP tells whether an access rule has answers signed by Samba.
+func (c *Config) SignsMSSNTP() bool {
+	return c.Access.Default.signs() || slices.ContainsFunc(c.Access.Rules, func(a AccessRule) bool { return a.signs() })
+}
+
+func (a *AccessRule) signs() bool { return a.MSSNTP && a.Action != ActionDeny }
 
 // TrustedKeys returns keys.trusted as symkey has it.
 func (c *Config) TrustedKeys() (symkey.TrustedSet, error) {

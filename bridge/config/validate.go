@@ -99,6 +99,12 @@ func (a *AccessRule) validate(j *judge, path string, limits map[string]bool) {
 	if len(a.Keys) > 0 && !slices.Contains(a.Kinds, ntp.KindSymmetric) {
 		j.refuse(path+".keys", "has no effect without the kind symmetric; add it to kinds, or delete keys")
 	}
+	if a.MSSNTP && !slices.Contains(a.Kinds, ntp.KindNone) {
+		j.refuse(path+".ms_sntp", "has no effect without the kind none, which such requests count as; add it to kinds, or delete ms_sntp")
+	}
+	if a.MSSNTP && a.Action == ActionDeny {
+		j.refuse(path+".ms_sntp", "has no effect with action: deny; delete it")
+	}
 	if a.Action == ActionDeny && len(a.Keys) > 0 {
 		j.refuse(path+".keys", "has no effect with action: deny; delete it")
 	}

@@ -37,6 +37,7 @@ type ServerStats struct {
 	Modes   [8]uint64         `json:"modes"`   // packets by NTP mode
 	Autokey AutokeyCount      `json:"autokey"`
 	NTS     NTSCount          `json:"nts"`
+	MSSNTP  MSSNTPCount       `json:"ms_sntp"`
 	KE      map[string]uint64 `json:"nts_ke"` // connections by what became of them
 	Queries QueryCount        `json:"queries"`
 	Errors  ErrorCount        `json:"errors"`
@@ -65,6 +66,14 @@ type AutokeyCount struct {
 	AmplifiedIn     uint64            `json:"amplified_in"`      // octets of requests whose answers were longer
 	AmplifiedOut    uint64            `json:"amplified_out"`     // octets of those answers
 	SlowLaneDropped uint64            `json:"slow_lane_dropped"` // requests that found the queue for public-key work full
+}
+
+// MSSNTPCount is about members of Active Directory domains whose answers Samba
+// signs. The requests are among Packets (of kind none).
+type MSSNTPCount struct {
+	Signed      uint64 `json:"signed"`       // answers
+	Unavailable uint64 `json:"unavailable"`  // requests while Samba was not there
+	LaneDropped uint64 `json:"lane_dropped"` // requests that were too many, or waited too long
 }
 
 // QueryCount is about mode 6, which ntpq speaks. The requests themselves are
@@ -106,11 +115,13 @@ func NewServerStats(c *server.Counters, ke *nke.Counters) *ServerStats {
 		Autokey: AutokeyCount{Operations: map[string]uint64{}, ForeignSeed: c.OldSecret[ntp.KindAutokey],
 			AmplifiedIn: c.AmplifiedIn, AmplifiedOut: c.AmplifiedOut, SlowLaneDropped: c.SlowDropped},
 		NTS:     NTSCount{OldCookies: c.OldSecret[ntp.KindNTS], Agreed: map[string]uint64{}, CookiesIssued: map[string]uint64{}},
+		MSSNTP:  MSSNTPCount{Signed: c.Signed, LaneDropped: c.SignDropped},
 		KE:      map[string]uint64{},
 		Queries: QueryCount{OctetsIn: c.QueryIn, OctetsOut: c.QueryOut},
 		Errors:  ErrorCount{Send: c.SendErrors, Receive: c.ReceiveErrors},
 	}
 	s.addPackets(c)
+	s.MSSNTP.Unavailable = s.Count(ntp.KindNone.String(), ntp.ReasonNoSigner.String())
 	for op, name := range autokeyOperations {
 		if n := c.AutokeyOps[op]; n > 0 {
 			s.Autokey.Operations[name] = n
@@ -221,6 +232,9 @@ func (s *ServerStats) WriteText(w io.Writer) error {
 	t.group("NTS agreed", s.NTS.Agreed)
 	t.group("NTS cookies issued", s.NTS.CookiesIssued)
 	t.group("NTS-KE", s.KE)
+	t.line("MS-SNTP signed", s.MSSNTP.Signed)
+	t.line("MS-SNTP without Samba", s.MSSNTP.Unavailable)
+	t.line("MS-SNTP lane dropped", s.MSSNTP.LaneDropped)
 	t.line("Mode 6 octets in", s.Queries.OctetsIn)
 	t.line("Mode 6 octets out", s.Queries.OctetsOut)
 	t.line("Send errors", s.Errors.Send)

@@ -100,6 +100,15 @@ var ntpMappings = []mapping{
 	{"disable ntp", follow1 + "disable ntp\ndriftfile /d", []string{"mode: observe", "server: other.example.org"},
 		[]string{"drift_file", "threshold"}, "disable-ntp"},
 	{"disable kernel", follow1 + "disable kernel stats monitor", []string{"mode: discipline"}, nil, ""},
+	{"mssntp", "restrict default noquery mssntp\nntpsigndsocket /var/lib/samba/ntp_signd\n" + follow1,
+		[]string{"socket: /var/lib/samba/ntp_signd/socket", "ms_sntp: true"}, nil, ""},
+	{"mssntp without a socket", "restrict 192.0.2.0 mask 255.255.255.0 mssntp\n" + follow1,
+		[]string{"socket: /var/run/ntp_signd/socket", "ms_sntp: true"}, nil, ""},
+	{"mssntp, second socket", "restrict default noquery mssntp\nntpsigndsocket /a\nntpsigndsocket /b\n" + follow1,
+		[]string{"socket: /b/socket"}, []string{"/a/"}, ""},
+	{"mssntp in vain", "restrict 192.0.2.0 mask 255.255.255.0 mssntp notrust\nntpsigndsocket /a\n" + follow1, nil,
+		[]string{"ms_sntp"}, "notrust"},
+	{"a socket alone", "ntpsigndsocket /a\n" + follow1, nil, []string{"ms_sntp"}, ""},
 	{"local clock", follow1 + "server 127.127.1.0\nfudge 127.127.1.0 stratum 10", []string{"mode: discipline", "fallback_stratum: 11"},
 		[]string{"127.127"}, "local-clock"},
 	{"local clock alone", "server 127.127.1.0", []string{"mode: local", "stratum: 6"}, []string{"fallback"}, "local-only"},
@@ -125,6 +134,8 @@ var ntpMappings = []mapping{
 
 // chronyMappings are of chrony.conf.
 var chronyMappings = []mapping{
+	{"signing", "server a.example.org\nallow 192.0.2.0/24\nntpsigndsocket /var/lib/samba/ntp_signd",
+		[]string{"socket: /var/lib/samba/ntp_signd/socket", "ms_sntp: true"}, nil, ""},
 	{"server", "server a", []string{"mode: discipline", "- server: a", "threshold: 0s", "panic: 0s", "max_slew_ppm: 83333.333",
 		"action: deny"}, []string{"auth:"}, ""},
 	{"options", "allow\nserver a minpoll 4 maxpoll 5 iburst burst prefer trust require xleave presend 6 offset 0.001 asymmetry 0.1 maxdelay 0.3 maxdelayratio 2 maxdelaydevratio 4 minstratum 3 port 11123 version 3 ipv4",

@@ -35,6 +35,7 @@ var unwritten = map[string]string{
 	"nts.cookies.secret_file": "the default is right", "nts.cookies.kept": "the default is right",
 	"user": "the unit's to say", "sandbox": "never weakened by a conversion",
 	"sources[].group": "broadcasts of servers that nobody named are not followed", "broadcast[].port": "no counterpart",
+	"server.ms_sntp.timeout": "about this machine", "server.ms_sntp.rate": "about this machine",
 	"keys.files[].strict_addresses": "ntpd signs for every client",
 }
 

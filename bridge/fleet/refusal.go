@@ -106,5 +106,6 @@ var remedies = map[ntp.Reason]string{
 	ntp.ReasonBadAuthenticator: "its NTS packets do not verify: it will ask NTS-KE for new cookies",
 	ntp.ReasonBudget:           "too much public-key work at once: raise autokey.budget if this lasts",
 	ntp.ReasonStage:            "a step of the migration refuses this means: move the client to NTS, or `ntsbridge fleet rollback` its group",
+	ntp.ReasonNoSigner:         "Samba's ntp_signd did not answer: see that it runs, and that this daemon may open server.ms_sntp.socket",
 	ntp.ReasonTooLarge:         "its request leaves no room for an answer",
 }

@@ -22,6 +22,7 @@ const (
 	Trixie   = "trixie"
 	Simple   = "bullseye-simple"
 	Python   = "trixie-python"
+	Samba    = "bookworm-samba"
 )
 
 // Program is an executable of a root, or of the machine.
@@ -48,6 +49,8 @@ var (
 	NTPDig     = Program{Root: Python, Path: "/usr/bin/ntpdig"}
 	NTPsecNTPQ = Program{Root: Python, Path: "/usr/bin/ntpq"}
 	NTPMon     = Program{Root: Python, Path: "/usr/bin/ntpmon"}
+	SambaDC    = Program{Root: Samba, Path: "/usr/sbin/samba"}
+	SambaTool  = Program{Root: Samba, Path: "/usr/bin/samba-tool"}
 )
 
 // chronyc returns the client that belongs to a chronyd.
@@ -96,7 +99,7 @@ func findPeers() (*Peers, error) {
 func (p *Peers) root(suite string) string { return filepath.Join(p.dir, suite) }
 
 func (p *Peers) roots() []string {
-	return []string{p.root(Bullseye), p.root(Bookworm), p.root(Trixie), p.root(Simple), p.root(Python)}
+	return []string{p.root(Bullseye), p.root(Bookworm), p.root(Trixie), p.root(Simple), p.root(Python), p.root(Samba)}
 }
 
 // repository returns the top of the repository.

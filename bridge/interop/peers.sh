@@ -8,6 +8,7 @@
 #   FOLDER/trixie     chronyd, chronyc 4.6, ntpd-rs 1.4, ntpsec's ntpd 1.2.3
 #   FOLDER/bullseye-simple  openntpd 6.2p3, sntp 4.2.8p15
 #   FOLDER/trixie-python    ntpsec's ntpq, ntpmon and ntpdig, with the Python they need
+#   FOLDER/bookworm-samba   samba 4.17, an Active Directory domain controller
 #
 # usage: peers.sh [FOLDER]    FOLDER defaults to $NTSBRIDGE_PEERS, else .peers
 #                             at the top of the repository
@@ -24,7 +25,8 @@ recipes='bullseye ntp=1:4.2.8p15
 bookworm chrony=4.3
 trixie chrony=4.6 ntpd-rs=1.4 ntpsec=1.2.3
 bullseye-simple openntpd=1:6.2p3 sntp=1:4.2.8p15
-trixie-python ntpsec=1.2.3 ntpsec-ntpdig=1.2.3 python3-ntp=1.2.3 python3=3.13'
+trixie-python ntpsec=1.2.3 ntpsec-ntpdig=1.2.3 python3-ntp=1.2.3 python3=3.13
+bookworm-samba samba=2:4.17.12 samba-ad-provision=2:4.17.12 samba-dsdb-modules=2:4.17.12'
 # Raise it when a root must be built anew though its recipe has not changed.
 edition=1
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -119,10 +121,11 @@ pinned() {
 }
 
 # libraries PACKAGE: the package and the libraries it needs, as name=version;
-# those of Python only for packages that are Python's
+# those of Python only for packages that are Python's, as Samba's tools are
 libraries() {
 	case $1 in
 	python3*) also=python3 without=^libperl ;;
+	samba*) also='samba|python3|tdb-tools|netbase' without=^libperl ;;
 	*) also=$1= without='^lib(perl|python)' ;;
 	esac
 	apt-get -qq -s install "$1" |
@@ -169,6 +172,8 @@ install_root() {
 			pinned "$p"
 			libraries "${p%%=*}" >>"$apt/want" || die "could not resolve what ${p%%=*} of $suite needs"
 		done
+		# Of Samba's file systems only the package itself: what it needs is large.
+		case $folder in bookworm-samba) echo samba-vfs-modules >>"$apt/want" ;; esac
 		cd "$apt/debs"
 		# shellcheck disable=SC2046 # words are wanted
 		apt-get -qq download $(sort -u "$apt/want") || die "could not download all packages of $suite"
@@ -190,6 +195,12 @@ install_root() {
 	trixie-python)
 		check "$root" /usr/bin/ntpq ntpsec-1.2.3
 		check "$root" /usr/bin/ntpdig ntpsec-1.2.3
+		;;
+	bookworm-samba)
+		mkdir -p "$root/etc/samba" "$root/var/lib/samba/private" "$root/var/cache/samba" "$root/var/log/samba"
+		echo 'nobody:x:65534:65534::/:/bin/false' >>"$root/etc/passwd"
+		printf 'nogroup:x:65534:\nusers:x:100:\n' >>"$root/etc/group"
+		check "$root" /usr/sbin/samba 4.17
 		;;
 	esac
 	echo "$edition $1" >"$root/.complete"

@@ -21,6 +21,7 @@ func Load(cfg *config.Config, opt Options) *Set {
 	k.referenceClocks()
 	k.clock()
 	k.servedRules()
+	k.signing()
 	for _, notice := range k.Store.Notices() {
 		k.findIn(Warning, k.Store.Path(""), 0, notice)
 	}

@@ -72,6 +72,7 @@ const (
 	ReasonNoGroup                 // Autokey request of a host without a group to one that has one
 	ReasonNTPDCookie              // Autokey cookie of an ntpd, whose seed is 0, outside a takeover
 	ReasonStage                   // a step of the migration refuses this means
+	ReasonNoSigner                // MS-SNTP: Samba, which would sign the answer, is not there
 	ReasonCount            = iota
 )
 
@@ -79,6 +80,7 @@ var reasonNames = [ReasonCount]string{
 	"ok", "short", "malformed", "version", "mode", "crypto-nak", "denied", "auth-required",
 	"rate-limited", "unknown-key", "key-address", "bad-mac", "not-enabled", "bad-field",
 	"unknown-cookie", "bad-authenticator", "budget", "too-large", "bad-source", "no-group", "ntpd-cookie", "stage",
+	"no-signer",
 }
 
 // String returns the reason's name as used in logs and counters.
@@ -96,7 +98,7 @@ type Verdict struct {
 	Reason Reason
 	Kind   Kind
 	// One of these tells what the kind of authentication was done with.
-	KeyID     uint32 // symmetric: key identifier
+	KeyID     uint32 // symmetric: key identifier; MS-SNTP: relative identifier of the account
 	AEAD      uint16 // NTS: algorithm identifier of RFC 5297 and 8452, 0: not known
 	Operation uint8  // Autokey: operation code of the message, 0 for a packet without
 	// Step is the step of the migration that refuses, with ReasonStage.
@@ -108,4 +110,7 @@ type Verdict struct {
 	// ZeroSeed marks an Autokey packet whose cookie was made from seed 0, as
 	// every ntpd 4.2.8 makes it, accepted or not.
 	ZeroSeed bool
+	// MSSNTP marks a request of Active Directory's clients whose answer Samba
+	// signs (MS-SNTP). Its kind is KindNone: anybody can have sent it.
+	MSSNTP bool
 }

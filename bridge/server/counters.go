@@ -25,6 +25,8 @@ type counters struct {
 	sendErrors    atomic.Uint64
 	receiveErrors atomic.Uint64
 	slowDropped   atomic.Uint64
+	signed        atomic.Uint64 // answers of MS-SNTP
+	signDropped   atomic.Uint64 // requests for one, see Counters
 	excessDropped atomic.Uint64
 	amplifiedIn   atomic.Uint64     // octets of requests answered with more than they had
 	amplifiedOut  atomic.Uint64     // octets of those answers
@@ -45,6 +47,8 @@ type Counters struct {
 	SendErrors    uint64
 	ReceiveErrors uint64
 	SlowDropped   uint64 // requests that found the slow lane, or their share of it, full
+	Signed        uint64 // answers that Samba signed (MS-SNTP)
+	SignDropped   uint64 // requests for such answers that were too many for the queue, or waited too long in it
 	ExcessDropped uint64 // answers that were too long for State.Excess
 	AmplifiedIn   uint64 // octets, see counters
 	AmplifiedOut  uint64
@@ -93,6 +97,7 @@ func (c *counters) addTo(sum *Counters) {
 		{&sum.TXDaemon, &c.txDaemon}, {&sum.TXKernel, &c.txKernel},
 		{&sum.SendErrors, &c.sendErrors}, {&sum.ReceiveErrors, &c.receiveErrors},
 		{&sum.SlowDropped, &c.slowDropped}, {&sum.ExcessDropped, &c.excessDropped},
+		{&sum.Signed, &c.signed}, {&sum.SignDropped, &c.signDropped},
 		{&sum.QueryIn, &c.queryIn}, {&sum.QueryOut, &c.queryOut},
 		{&sum.AmplifiedIn, &c.amplifiedIn}, {&sum.AmplifiedOut, &c.amplifiedOut},
 	} {

@@ -75,8 +75,12 @@ func (h *handler) judge(s *slot) ntp.Verdict {
 	}
 	req.Layout = ntp.Classify(req.Packet, h.state.Keys)
 	req.Header.Decode(req.Packet)
-	kind := req.Layout.Kind
 	rule := h.state.Access.Lookup(req.From)
+	msSNTP := rule.MSSNTP && h.state.Signing != nil && isMSSNTP(req.Packet)
+	if msSNTP {
+		req.Layout = ntp.Layout{MAC: ntp.HeaderLen, KeyID: accountOf(req.Packet)}
+	}
+	kind := req.Layout.Kind
 	if action, reason := rule.Judge(kind, req.Header.Version); action != ntp.Answer {
 		return h.refuse(req, ntp.Verdict{Action: action, Reason: reason, Kind: kind})
 	}
@@ -92,6 +96,9 @@ func (h *handler) judge(s *slot) ntp.Verdict {
 	if v, staged := h.staged(req, rule, kind, 0); staged {
 		return v
 	}
+	if msSNTP {
+		return h.judgeMSSNTP(req, rule)
+	}
 	if h.slow { // the slow lane's requests were asked on the fast path
 		return h.authenticate(s)
 	}
@@ -104,7 +111,7 @@ func (h *handler) judge(s *slot) ntp.Verdict {
 // so. Of Autokey no cookie is looked at and none is lost.
 func (h *handler) staged(req *ntp.Request, rule *access.Rule, kind ntp.Kind, key uint32) (v ntp.Verdict, staged bool) {
 	step := rule.Refuses(kind, key)
-	if step == nil || kind == ntp.KindAutokey && isMSSNTP(req) {
+	if step == nil || kind == ntp.KindAutokey && len(req.Packet) == msSNTPLen && isMSSNTP(req.Packet) {
 		return v, false
 	}
 	if !h.slow {
@@ -269,24 +276,10 @@ func (h *handler) authenticate(s *slot) ntp.Verdict {
 // Autokey must be configured; but a client of Active Directory, whose MAC is
 // all zero, gets a crypto-NAK, as ntpd 4.2.8p15 sends it.
 func activeAutokey(req *ntp.Request) ntp.Verdict {
-	if isMSSNTP(req) {
+	if len(req.Packet) == msSNTPLen && isMSSNTP(req.Packet) {
 		return ntp.Verdict{Action: ntp.CryptoNAK, Reason: ntp.ReasonUnknownKey, Kind: ntp.KindAutokey}
 	}
 	return drop(ntp.KindAutokey, ntp.ReasonMode)
-}
-
-// isMSSNTP reports whether a request asks for a signature of Active Directory
-// (MS-SNTP, section 2.2.1): a key identifier and 16 zero octets.
-func isMSSNTP(req *ntp.Request) bool {
-	if len(req.Packet) != ntp.HeaderLen+20 {
-		return false
-	}
-	for _, c := range req.Packet[ntp.HeaderLen+4:] {
-		if c != 0 {
-			return false
-		}
-	}
-	return true
 }
 
 // finish writes the answer of an opened slot into resp and returns its

@@ -22,11 +22,18 @@ const (
 // are worked off within a second.
 var classRoom = [classCount]int{classLocal: 16, classQuery: 32, classMessage: 32, classCookie: 32, classProof: 32}
 
+// signRoom is the same of the queue for Samba's signatures, which knows one class.
+var signRoom = [classCount]int{classMessage: signingDepth}
+
 // clientRoom is how many requests of one client may wait in a class.
 const clientRoom = 2
 
-// laneDepth is how many requests may wait in all.
-const laneDepth = 16 + 4*32
+// laneDepth is how many requests may wait in all for the slow lane, and
+// signingDepth for signatures of Samba, which takes about a millisecond each.
+const (
+	laneDepth    = 16 + 4*32
+	signingDepth = 64
+)
 
 // fairQueue holds what waits for the slow lane. T is a request's memory, of
 // which there is a fixed number.
@@ -36,6 +43,7 @@ type fairQueue[T any] struct {
 	waiting [classCount][]waiter[T] // in the order of arrival
 	turn    int
 	closed  bool
+	room    [classCount]int
 	wake    chan struct{} // has room for one
 }
 
@@ -46,8 +54,8 @@ type waiter[T any] struct {
 	known   bool   // a client that proved lately to be one
 }
 
-func newFairQueue[T any](memory []T) *fairQueue[T] {
-	return &fairQueue[T]{free: memory, wake: make(chan struct{}, 1)}
+func newFairQueue[T any](memory []T, room [classCount]int) *fairQueue[T] {
+	return &fairQueue[T]{free: memory, room: room, wake: make(chan struct{}, 1)}
 }
 
 // offer gives a request a place, for which fill copies it. In a full class a
@@ -66,14 +74,14 @@ func (q *fairQueue[T]) offer(c class, client uint64, known bool, fill func(T)) b
 	if q.closed || c != classLocal && own >= clientRoom {
 		return false
 	}
-	if len(q.waiting[c]) >= classRoom[c] {
+	if len(q.waiting[c]) >= q.room[c] {
 		i := q.victim(c, own, known)
 		if i < 0 {
 			return false
 		}
 		q.remove(c, i)
 	}
-	last := len(q.free) - 1 // classRoom is never more than there is memory
+	last := len(q.free) - 1 // room is never more than there is memory
 	request := q.free[last]
 	q.free = q.free[:last]
 	fill(request)

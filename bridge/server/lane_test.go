@@ -18,7 +18,7 @@ func newTestQueue() *fairQueue[*work] {
 	for i := range memory {
 		memory[i] = new(work)
 	}
-	return newFairQueue(memory)
+	return newFairQueue(memory, classRoom)
 }
 
 func put(q *fairQueue[*work], c class, client uint64, known bool) bool {

@@ -67,6 +67,8 @@ func New(opt Options, state *State, clock *ntp.ClockState) (*Server, error) {
 	s.clock.Store(clock)
 	s.slow = newSlowLane(&s.shared)
 	go s.slow.run()
+	s.signing = newSignLane(&s.shared)
+	go s.signing.run()
 	return s, nil
 }
 
@@ -191,6 +193,7 @@ func (s *Server) Counters() *Counters {
 		w.count.addTo(sum)
 	}
 	s.slow.count.addTo(sum)
+	s.signing.count.addTo(sum)
 	sum.Held, sum.Span = s.store.held()
 	return sum
 }
@@ -210,6 +213,7 @@ func (s *Server) Close() error {
 	s.mu.Unlock()
 	s.retire()
 	s.slow.end()
+	s.signing.end()
 	return nil
 }
 

@@ -16,6 +16,7 @@ type shared struct {
 	clients  Clients // the inventory
 	proved   *proved
 	zeroSeed *zeroSeedTable
+	signing  *signLane
 	started  time.Time
 }
 

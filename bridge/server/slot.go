@@ -18,7 +18,8 @@ type State struct {
 	Keys    *symkey.Table
 	Autokey *autokey.Server
 	NTS     *nts.Server
-	Query   Query // mode 6
+	Query   Query    // mode 6
+	Signing *Signing // of answers to Active Directory's clients
 	// Excess bounds the octets by which Autokey's answers, to whomever, are
 	// longer than the requests; nil: not bounded.
 	Excess *access.Pool

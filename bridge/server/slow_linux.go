@@ -34,6 +34,7 @@ type slowRequest struct {
 	packet  [maxPacket]byte
 	answer  [maxPacket]byte
 	control [controlLen]byte
+	arrived int64 // when it was copied, nanoseconds of shared.mono
 }
 
 func newSlowLane(srv *shared) *slowLane {
@@ -41,7 +42,7 @@ func newSlowLane(srv *shared) *slowLane {
 	for i := range memory {
 		memory[i] = &slowRequest{slot: slot{autokey: new(autokey.Session)}}
 	}
-	return &slowLane{srv: srv, feed: srv.clients.attach(), queue: newFairQueue(memory), done: make(chan struct{})}
+	return &slowLane{srv: srv, feed: srv.clients.attach(), queue: newFairQueue(memory, classRoom), done: make(chan struct{})}
 }
 
 // deferrals is what one client may ask of the slow lane: Autokey's dance is
@@ -57,12 +58,15 @@ func (l *slowLane) offer(s *socket, from *slot, name *mmsg.Name, nameLen uint32,
 		return false
 	}
 	known := l.srv.proved.has(client, h.mono)
-	return l.queue.offer(c, clientOf(&from.req), known, func(r *slowRequest) {
-		r.socket, r.name, r.nameLen = s, *name, nameLen
-		r.slot.req = from.req
-		r.slot.ifindex = from.ifindex
-		r.slot.req.Packet = r.packet[:copy(r.packet[:], from.req.Packet)]
-	})
+	return l.queue.offer(c, clientOf(&from.req), known, func(r *slowRequest) { r.fill(s, from, name, nameLen, h.mono) })
+}
+
+// fill copies a request.
+func (r *slowRequest) fill(s *socket, from *slot, name *mmsg.Name, nameLen uint32, mono int64) {
+	r.socket, r.name, r.nameLen, r.arrived = s, *name, nameLen, mono
+	r.slot.req, r.slot.verdict = from.req, from.verdict
+	r.slot.ifindex = from.ifindex
+	r.slot.req.Packet = r.packet[:copy(r.packet[:], from.req.Packet)]
 }
 
 // clientOf returns who counts as one client: an IPv4 address or 64 bits of an

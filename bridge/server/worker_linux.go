@@ -197,9 +197,22 @@ func (w *worker) openSlot(i int, now time.Time) {
 		return
 	}
 	w.handler.open(slot)
-	if slot.verdict.Action == ntp.Defer && !w.slow.offer(s, slot, name, nameLen, &w.handler) {
-		slot.verdict = drop(slot.verdict.Kind, ntp.ReasonBudget)
-		w.count.slowDropped.Add(1)
+	if slot.verdict.Action == ntp.Defer {
+		w.deferSlot(slot, name, nameLen)
+	}
+}
+
+// deferSlot gives a request to the lane that answers it.
+func (w *worker) deferSlot(slot *slot, name *mmsg.Name, nameLen uint32) {
+	taken, dropped := false, &w.count.slowDropped
+	if slot.verdict.MSSNTP {
+		taken, dropped = w.srv.signing.offer(w.socket, slot, name, nameLen, &w.handler), &w.count.signDropped
+	} else {
+		taken = w.slow.offer(w.socket, slot, name, nameLen, &w.handler)
+	}
+	if !taken {
+		slot.verdict.Action, slot.verdict.Reason = ntp.Drop, ntp.ReasonBudget
+		dropped.Add(1)
 		w.handler.countVerdict(slot)
 	}
 }

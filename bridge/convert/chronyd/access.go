@@ -58,7 +58,7 @@ func (c *reader) access() {
 		case off:
 			c.Record(s).Note(report.Folded, "port-0", "", "with port 0 chronyd serves nobody")
 		case s.Word == "allow":
-			flags, served = restrict.FlagNoQuery|c.limited(), true
+			flags, served = restrict.FlagNoQuery|c.limited()|c.signing(), true
 		}
 		for _, p := range prefixes {
 			if everything {
@@ -127,6 +127,14 @@ func (c *reader) subnet(args []syntax.Option) (list []netip.Prefix, problem stri
 		return nil, fmt.Sprintf("no name server is asked: the addresses of %s are not known", spell.Printable(text))
 	}
 	return list, ""
+}
+
+// signing returns the flag of ntpsigndsocket, which holds for everybody.
+func (c *reader) signing() restrict.Set {
+	if s := c.LastOf("ntpsigndsocket"); s != nil && spell.PlainPath(s.Argument()) {
+		return restrict.FlagMSSNTP
+	}
+	return 0
 }
 
 // limited returns the flags of ratelimit, which holds for everybody.

@@ -51,19 +51,18 @@ var ChronyDirectives = map[string]disposition{
 	"commandkey":   command, "generatecommandkey": command, "opencommands": command,
 	"binddevice": {report.Dangerous, "binddevice", "the server is not bound to a network interface",
 		"give its addresses with bindaddress, or bind the unit with a firewall"},
-	"hwtimestamp": {},
-	"hwtstimeout": {report.Obsolete, "hwtimestamp", "it goes with hwtimestamp", ""},
-	"ptpport":     {report.Unsupported, "ptp", "NTP over PTP is not offered", ""},
-	"ptpdomain":   {report.Unsupported, "ptp", "NTP over PTP is not offered", ""},
-	"ntpsigndsocket": {report.Unsupported, "mssntp", "signed answers to Windows domain members are not offered",
-		"leave the domain's clients on chronyd for now"},
-	"ntsdumpdir":   {},
-	"ntscachedir":  ntsCache,
-	"ntsprocesses": {report.Folded, "nts-processes", "NTS-KE runs in the same process on all processors", ""},
-	"ntsratelimit": {report.Approximated, "nts-rate", "nts.limits has limits of its own", "check nts.limits"},
-	"noclientlog":  {report.Obsolete, "clientlog", "the list of clients cannot be abused here", ""},
-	"maxtxbuffers": {report.Obsolete, "buffers", "there are no such buffers", ""},
-	"log":          {}, "logbanner": {}, "logdir": {},
+	"hwtimestamp":    {},
+	"hwtstimeout":    {report.Obsolete, "hwtimestamp", "it goes with hwtimestamp", ""},
+	"ptpport":        {report.Unsupported, "ptp", "NTP over PTP is not offered", ""},
+	"ptpdomain":      {report.Unsupported, "ptp", "NTP over PTP is not offered", ""},
+	"ntpsigndsocket": {},
+	"ntsdumpdir":     {},
+	"ntscachedir":    ntsCache,
+	"ntsprocesses":   {report.Folded, "nts-processes", "NTS-KE runs in the same process on all processors", ""},
+	"ntsratelimit":   {report.Approximated, "nts-rate", "nts.limits has limits of its own", "check nts.limits"},
+	"noclientlog":    {report.Obsolete, "clientlog", "the list of clients cannot be abused here", ""},
+	"maxtxbuffers":   {report.Obsolete, "buffers", "there are no such buffers", ""},
+	"log":            {}, "logbanner": {}, "logdir": {},
 	"logchange":        {report.Obsolete, "log", "the program that steers the clock tells of jumps", ""},
 	"mailonchange":     {report.Unsupported, "mail", "no mail is sent", "watch ntsbridge tracking --json instead"},
 	"pidfile":          {report.Obsolete, "pidfile", "the service manager knows the process", ""},
@@ -170,6 +169,13 @@ func (c *reader) statements() {
 				s.Options[0].Int = int64(v)
 				m.Dscp = s
 			}
+		case "ntpsigndsocket":
+			if s != c.LastOf(s.Word) || !spell.PlainPath(s.Argument()) {
+				continue
+			}
+			m.SignSocket, m.SignLines = job.SignSocket(s.Argument()), []*syntax.Statement{s}
+			r.Note(report.Kept, "mssntp", "let the daemon's user into the group of the directory of Samba's socket",
+				"Samba signs the answers to members of the domain, as before")
 		case "clientloglimit":
 			if n, err := strconv.Atoi(s.Argument()); err == nil {
 				m.Clients, m.ClientSize = min(max(n/128, 1<<12), 1<<24), s

@@ -87,6 +87,9 @@ func Rooted(name string) string {
 	return clean
 }
 
+// SignSocket is the socket of Samba's ntp_signd in a directory.
+func SignSocket(dir string) string { return path.Join(Absolute(dir), "socket") }
+
 // Absolute returns a name as the daemon has it, whose directory is the root.
 func Absolute(name string) string { return path.Clean("/" + name) }
 

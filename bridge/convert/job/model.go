@@ -52,6 +52,9 @@ type model struct {
 	NtsCert, NtsKey string
 	NtsLines        []*syntax.Statement
 
+	SignSocket string              // of Samba's ntp_signd; empty: nobody signs
+	SignLines  []*syntax.Statement // that name it
+
 	Dscp       *syntax.Statement
 	LeapFile   *syntax.Statement
 	ClientSize *syntax.Statement

@@ -185,9 +185,13 @@ func (c *reader) restrictFlags(s *syntax.Statement, f restrict.Set) {
 		r.Note(report.Changed, "notrust", "",
 			"notrust makes authentication a must for requests from there (and NTS counts); before ntpd 4.2 it only meant not to use these hosts as sources")
 	}
-	if f.Has(restrict.FlagMSSNTP) {
-		r.Note(report.Unsupported, "mssntp", "leave the domain's clients on Samba's ntpd for now",
-			"signed answers to Windows domain members (mssntp) are not offered")
+	switch {
+	case !f.Has(restrict.FlagMSSNTP):
+	case restrict.ServiceOf(f).MSSNTP:
+		r.Note(report.Kept, "mssntp", "let the daemon's user into the group of the directory of Samba's socket",
+			"Samba signs the answers to members of the domain, as before; meanwhile other clients are served")
+	default:
+		r.Note(report.Folded, "mssntp-alone", "", "mssntp does nothing here, since the other flags refuse requests without authentication")
 	}
 	if f.Has(restrict.FlagFlake | restrict.FlagFuzz) {
 		r.Note(report.Changed, "restrict-odd", "", "flake and serverresponse fuzz are not offered: answers are complete")

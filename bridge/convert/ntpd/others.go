@@ -34,8 +34,6 @@ var others = map[string]disposition{
 		"name each server: mode: broadcast, group: ADDRESS and auth: symmetric below sources, or ask it"},
 	"manycastserver": {report.Unsupported, "manycastserver", "clients that look for servers by multicast get no answer",
 		"give them server lines"},
-	"ntpsigndsocket": {report.Unsupported, "mssntp", "signed answers to Windows domain members are not offered",
-		"leave the domain's clients on Samba's ntpd for now"},
 	"simulate":    {report.Obsolete, "simulate", "the simulator's block means nothing to a server", "delete it"},
 	"includefile": {report.Folded, "include", "what the file has is converted with its own lines", ""},
 	"end":         {report.Folded, "end", "", ""},
@@ -71,6 +69,7 @@ var switches = map[string]struct{ on, off disposition }{
 // buildOthers accounts for what has no place of its own.
 func (c *reader) buildOthers() {
 	c.buildStatistics()
+	c.buildSigning()
 	for _, s := range c.Parsed.Statements {
 		r := c.Record(s)
 		switch s.Word {
@@ -94,6 +93,27 @@ func (c *reader) buildOthers() {
 			if d, ok := others[s.Word]; ok {
 				c.apply(r, d)
 			}
+		}
+	}
+}
+
+// builtInSigning is where ntpd looks for Samba's socket without a line.
+const builtInSigning = "/var/run/ntp_signd"
+
+// buildSigning finds Samba's socket: ntpd names its directory.
+func (c *reader) buildSigning() {
+	m := &c.Model
+	m.SignSocket = job.SignSocket(builtInSigning)
+	signs := slices.ContainsFunc(m.Rules, func(r restrict.Rule) bool { return r.Service.MSSNTP })
+	for _, s := range c.All("ntpsigndsocket") {
+		switch r := c.Record(s); {
+		case c.Overridden(s):
+		case !spell.PlainPath(s.Argument()):
+			r.Note(report.Error, "file-name", "give a name", "that is no name of a directory")
+		case !signs:
+			r.Note(report.Obsolete, "mssntp", "delete the line", "no restriction has mssntp, so that nothing is signed")
+		default:
+			m.SignSocket, m.SignLines = job.SignSocket(s.Argument()), []*syntax.Statement{s}
 		}
 	}
 }

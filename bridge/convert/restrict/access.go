@@ -24,6 +24,7 @@ type Service struct {
 	Limited bool
 	Kod     bool
 	Query   bool // mode 6
+	MSSNTP  bool // answers to members of an Active Directory domain are signed
 }
 
 // String says it in words.
@@ -44,6 +45,9 @@ func (s Service) String() string {
 			words = append(words, "with kiss codes")
 		}
 	}
+	if s.MSSNTP {
+		words = append(words, "signed for domain members")
+	}
 	if s.Query {
 		return strings.Join(append(words, "queries"), ", ")
 	}
@@ -61,6 +65,7 @@ func ServiceOf(f Set) Service {
 	}
 	s.Auth, s.Limited = f.Has(FlagNoTrust), f.Has(FlagLimited)
 	s.Kod = s.Limited && f.Has(FlagKod)
+	s.MSSNTP = f.Has(FlagMSSNTP) && !s.Auth // such requests are not authenticated
 	s.Version = 1
 	if f.Has(flagVersion) {
 		s.Version = 4
@@ -78,6 +83,7 @@ func ServiceOfRule(r *access.Rule) Service {
 	s.Auth, s.Version = !r.Kinds.Has(ntp.KindNone), max(r.MinVersion, 1)
 	s.Limited = r.Rate != nil
 	s.Kod = s.Limited && r.Rate.Kiss
+	s.MSSNTP = r.MSSNTP && !s.Auth
 	return s
 }
 
@@ -217,7 +223,7 @@ func Table(rules []Rule, limits Limits) (*access.Table, error) {
 	var out []access.Rule
 	for i, r := range rules {
 		rule := access.Rule{SourcePort123: r.FromNTP, Action: access.Deny, Kinds: access.AllKinds, MinVersion: max(r.Service.Version, 1),
-			Query: r.Service.Query}
+			Query: r.Service.Query, MSSNTP: r.Service.MSSNTP}
 		if r.Service.Serve {
 			rule.Action = access.Allow
 		}

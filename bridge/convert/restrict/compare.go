@@ -79,5 +79,6 @@ func (s Service) LaxerThan(old Service) bool {
 	case !s.Serve:
 		return false
 	}
-	return !old.Serve || old.Auth && !s.Auth || old.Version > s.Version || old.Limited && !s.Limited
+	return !old.Serve || old.Auth && !s.Auth || old.Version > s.Version || old.Limited && !s.Limited ||
+		s.MSSNTP && !old.MSSNTP
 }

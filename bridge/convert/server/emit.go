@@ -5,6 +5,7 @@ package server
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -57,10 +58,18 @@ func (c *writer) emit() {
 	c.emitBroadcast()
 }
 
+// signs tells whether Samba signs answers for anybody.
+func (c *writer) signs() bool {
+	return slices.ContainsFunc(c.Model.Rules, func(r restrict.Rule) bool { return r.Service.Serve && r.Service.MSSNTP })
+}
+
 func (c *writer) emitServer() {
 	m, server := &c.Model, &c.Draft.Config.Server
 	if len(m.Listen.Addresses) > 0 {
 		draft.Set(c.Draft, &server.Listen, m.Listen.Addresses, m.Listen.Lines...)
+	}
+	if m.SignSocket != "" && c.signs() {
+		draft.Set(c.Draft, &server.MSSNTP.Socket, m.SignSocket, m.SignLines...)
 	}
 	if m.Dscp != nil {
 		draft.Set(c.Draft, &server.DSCP, int(m.Dscp.Options[0].Int), m.Dscp)
@@ -123,6 +132,9 @@ func (c *writer) emitService(to *config.AccessRule, s restrict.Service) {
 		draft.Set(c.Draft, &to.Rate, job.LimitName(s.Kod))
 	}
 	draft.Set(c.Draft, &to.Query, s.Query)
+	if s.MSSNTP {
+		draft.Set(c.Draft, &to.MSSNTP, true)
+	}
 }
 
 // emitClients sets the size of the table of clients.

@@ -59,7 +59,6 @@ var spoken = map[string]string{
 	"maxstratum":      "maxstratum",
 	"mdns":            "mdnstries",
 	"minstratum":      "minstratum",
-	"mssntp":          "ntpsigndsocket",
 	"multicastclient": "multicastclient",
 	"nonvolatile":     "nonvolatile",
 	"nts-cache":       "ntscachedir",
@@ -103,7 +102,7 @@ var restrictions = map[string]job.Fate{
 	"nomrulist":           holds("the list of clients is given to those only who may query"),
 	"nopeer":              holds("strangers never become sources"),
 	"noepeer":             holds("strangers never become sources"),
-	"mssntp":              isSaid("mssntp"),
+	"mssntp":              becomes("access.default.ms_sntp access.rules[].ms_sntp", "mssntp-alone"),
 	"flake":               isSaid("restrict-odd"),
 	"serverresponse fuzz": isSaid("restrict-odd"),
 	"epeer":               isSaid("epeer"),
@@ -162,7 +161,8 @@ var ofNTP = job.Fates{
 	"keys":              line(becomes("keys.files[].path")),
 	"trustedkey":        line(becomes("keys.trusted", "trusted", "trusted-range", "trusted-without-file")),
 
-	"dscp": line(becomes("server.dscp", "dscp")),
+	"dscp":           line(becomes("server.dscp", "dscp")),
+	"ntpsigndsocket": line(becomes("server.ms_sntp.socket", "mssntp", "file-name")),
 	"nts": {
 		"enable": becomes("nts.enabled"), "disable": becomes("nts.enabled"), "cert": becomes("nts.certificates[].cert", "nts-off"),
 		"key": becomes("nts.certificates[].key", "nts-off"), "ca": becomes("sources[].trusted_certificates", "nts-ca"),

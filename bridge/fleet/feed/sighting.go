@@ -13,7 +13,7 @@ type Sighting struct {
 	Header      [ntp.HeaderLen]byte // as it came
 	Received    ntp.Timestamp
 	Sent        ntp.Timestamp // transmit timestamp of the answer, 0 if there was none
-	Key         uint32        // symmetric key identifier, or AEAD of NTS (0: not known)
+	Key         uint32        // symmetric key identifier, AEAD of NTS (0: not known), or account of MS-SNTP
 	Association uint32        // hash of the keys of an NTS association, 0: not known
 	Count       uint32        // packets, at least 1
 	Octets      uint16        // length of the request
@@ -59,14 +59,18 @@ func (s *Sighting) Fill(req *ntp.Request, v *ntp.Verdict, sent ntp.Timestamp, as
 }
 
 // MeansKey returns what tells one means of a kind from another: the key
-// identifier of a symmetric key, the AEAD of NTS; Autokey has none, since its
-// identifiers change with each packet.
+// identifier of a symmetric key, the AEAD of NTS, the account of MS-SNTP (kind
+// none); Autokey has none, since its identifiers change with each packet.
 func MeansKey(req *ntp.Request, v *ntp.Verdict) uint32 {
 	switch v.Kind {
 	case ntp.KindSymmetric:
 		return req.Layout.KeyID
 	case ntp.KindNTS:
 		return uint32(v.AEAD)
+	case ntp.KindNone:
+		if v.MSSNTP {
+			return v.KeyID
+		}
 	}
 	return 0
 }

@@ -43,7 +43,7 @@ const reasonSlots = 4
 type means struct {
 	client      uint32
 	next        uint32
-	key         uint32 // key identifier, AEAD; 0 else
+	key         uint32 // key identifier, AEAD, account of MS-SNTP; 0 else
 	first, last uint32
 	served      uint32 // last time it was answered, 0: never
 	answered    uint32 // packets

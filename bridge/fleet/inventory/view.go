@@ -63,7 +63,7 @@ type KeyExchange struct {
 // Means is one means of a client.
 type Means struct {
 	Kind       ntp.Kind
-	Key        uint32 // key identifier; AEAD, 0 if not known
+	Key        uint32 // key identifier; AEAD, 0 if not known; of kind none the account of MS-SNTP
 	Scheme     Scheme
 	MAC        uint8 // octets
 	Proved     bool  // it was authenticated at least once

@@ -68,6 +68,9 @@ func (m *Means) appendJSON(b []byte) []byte {
 			b = appendText(append(b, f.name...), f.value)
 		}
 	}
+	if m.Account != 0 {
+		b = appendNumber(append(b, `,"account":`...), m.Account)
+	}
 	b = m.First.appendJSON(append(b, `,"first":`...))
 	b = m.Last.appendJSON(append(b, `,"last":`...))
 	b = appendNumber(append(b, `,"answered":`...), m.Answered)

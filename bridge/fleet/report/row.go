@@ -88,6 +88,8 @@ func (r *Means) fill(m *inventory.Means, c *inventory.Client, n *Names) {
 		Versions: m.Versions, Modes: r.Modes[:0], Refused: r.Refused,
 		Octets: [2]uint16{m.MinOctets, m.MaxOctets}, Kisses: m.Kisses, Reaction: m.Reaction, Implementation: m.Program, Evidence: m.Why}
 	switch m.Kind {
+	case ntp.KindNone:
+		r.Account = m.Key
 	case ntp.KindSymmetric:
 		r.Key, r.Digest = m.Key, n.digest(m)
 	case ntp.KindAutokey:

@@ -11,9 +11,13 @@ import (
 )
 
 // String is what tables call a means: "none", "key 5 MD5", "autokey IFF", "nts
-// AES-SIV-CMAC-256".
+// AES-SIV-CMAC-256", "ms-sntp 1104".
 func (m *Means) String() string {
 	switch m.Kind {
+	case "none":
+		if m.Account != 0 {
+			return fmt.Sprintf("ms-sntp %d", m.Account)
+		}
 	case "symmetric":
 		return strings.TrimSpace(fmt.Sprintf("key %d %s", m.Key, m.Digest))
 	case "autokey":
@@ -134,7 +138,7 @@ func (r *Row) hostsText() string {
 
 // CSVHeader names the columns of CSV.
 var CSVHeader = []string{"address", "names", "owner", "site", "note", "kind", "key", "digest", "scheme", "group", "aead", "first", "last",
-	"answered", "refused", "poll", "implementation", "hosts", "nts_ke_handshakes", "nts_ke_last"}
+	"answered", "refused", "poll", "implementation", "hosts", "nts_ke_handshakes", "nts_ke_last", "account"}
 
 // WriteCSV writes a line per means.
 func (r *Row) WriteCSV(c *csv.Writer) {
@@ -150,15 +154,17 @@ func (r *Row) WriteCSV(c *csv.Writer) {
 	}
 	for i := range means {
 		m := &means[i]
-		key := ""
-		if m.Key != 0 {
-			key = fmt.Sprint(m.Key)
+		number := func(n uint32) string {
+			if n == 0 {
+				return ""
+			}
+			return fmt.Sprint(n)
 		}
-		_ = c.Write([]string{r.Address, strings.Join(r.Names, " "), r.Label.Owner, r.Label.Site, r.Label.Note, m.Kind, key,
+		_ = c.Write([]string{r.Address, strings.Join(r.Names, " "), r.Label.Owner, r.Label.Site, r.Label.Note, m.Kind, number(m.Key),
 			m.Digest, m.Scheme, m.Group, m.AEAD,
 			stamp(m.First), stamp(m.Last), fmt.Sprint(m.Answered), m.refusedText(), strconv.FormatFloat(m.Poll, 'f', -1,
 				64), m.Implementation, fmt.Sprint(r.Hosts),
-			fmt.Sprint(r.KE.Handshakes), stamp(r.KE.Last)})
+			fmt.Sprint(r.KE.Handshakes), stamp(r.KE.Last), number(m.Account)})
 	}
 }
 

@@ -54,6 +54,7 @@ type Means struct {
 	Scheme         string            `json:"scheme,omitempty"`
 	Group          string            `json:"group,omitempty"`
 	AEAD           string            `json:"aead,omitempty"`
+	Account        uint32            `json:"account,omitempty"` // kind none: MS-SNTP, the relative identifier of the account
 	First          Time              `json:"first"`
 	Last           Time              `json:"last"`
 	Answered       uint32            `json:"answered"`
