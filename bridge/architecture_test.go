@@ -32,7 +32,8 @@ var topLevel = []string{
 // as arguments.
 var pureTrees = []string{"autokey", "symkey", "nts", "bridge/ntp", "bridge/config", "bridge/convert", "bridge/clock/discipline",
 	"bridge/clock/sim", "bridge/clock/leap", "bridge/fleet/feed", "bridge/fleet/inventory",
-	"bridge/fleet/plan", "bridge/fleet/stage", "bridge/fleet/steer", "bridge/fleet/silence", "bridge/fleet/gate", "bridge/fleet/kit"}
+	"bridge/fleet/plan", "bridge/fleet/stage", "bridge/fleet/steer", "bridge/fleet/silence",
+	"bridge/fleet/gate", "bridge/fleet/kit", "bridge/fleet/audit"}
 
 // authenticators never import one another, and of bridge only bridge/ntp.
 var authenticators = []string{"autokey", "symkey", "nts"}

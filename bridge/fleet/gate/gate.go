@@ -93,7 +93,7 @@ type Evaluation struct {
 // New begins the evaluation of a step.
 func New(step Step, facts *Facts) *Evaluation {
 	e := &Evaluation{step: step, facts: *facts, now: uint32(facts.Now.Unix())}
-	e.watchedSince = continuousSince(facts.Watched, e.now, step.Group.Gates.LongestGap)
+	e.watchedSince = ContinuousSince(facts.Watched, e.now, step.Group.Gates.LongestGap)
 	return e
 }
 

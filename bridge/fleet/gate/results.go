@@ -75,9 +75,9 @@ func (e *Evaluation) certificate(g *plan.Gates) Result {
 		"a certificate ends %s, %.1f days after the step, wanted are %d", end.UTC().Format(time.DateOnly), left.Hours()/24, g.CertificateDays)
 }
 
-// continuousSince returns since when the inventory has watched without a gap
+// ContinuousSince returns since when the inventory has watched without a gap
 // that is longer than allowed; 0: it is not watching.
-func continuousSince(watched []Interval, now uint32, gap time.Duration) uint32 {
+func ContinuousSince(watched []Interval, now uint32, gap time.Duration) uint32 {
 	longest := uint32(gap / time.Second)
 	if n := len(watched); n == 0 || now > watched[n-1].End && now-watched[n-1].End > max(longest, 60) {
 		return 0
