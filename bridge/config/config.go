@@ -67,9 +67,10 @@ type Statistics struct {
 	// clockstats, sysstats, protostats and cryptostats. Default: empty, none.
 	Files []string `mapstructure:"files" oneof:"measurements statistics tracking refclocks loopstats peerstats rawstats clockstats sysstats protostats cryptostats"`
 	// Rotate is when a file with another date in its name is begun, in UTC, as
-	// by the types of ntpd's filegen. Default: none. A file that somebody
+	// by the types of ntpd's filegen (pid: at each start; age: each day after
+	// it). Default: none. A file that somebody
 	// moves away is begun anew in any case.
-	Rotate string `mapstructure:"rotate" oneof:"none day week month year"`
+	Rotate string `mapstructure:"rotate" oneof:"none pid day week month year age"`
 	// Link gives the file of the day the plain name too. Default: true.
 	Link bool `mapstructure:"link"`
 	// Banner is after how many lines chronyd's headings are repeated (chrony's

@@ -43,7 +43,7 @@ type Config struct {
 	Dir   string   // empty: nothing
 	Files []string // of the names above
 	// Rotate is when a new file is begun, as the types of ntpd's filegen: none,
-	// day, week, month, year.
+	// pid (each process), day, week, month, year, age (each day of the process).
 	Rotate string
 	// Link makes a link of the plain name to the file of the day.
 	Link bool
@@ -237,14 +237,24 @@ func (f *file) plain() string {
 	return f.name
 }
 
-// suffix is that of ntpd's filegen for the period of a moment.
-func suffix(rotate string, at time.Time) string {
+// began is when this process did: reloads do not change it.
+var began = time.Now()
+
+// suffix is that of ntpd's filegen for the period of a moment, and of a process
+// of an age.
+func suffix(rotate string, at time.Time, age time.Duration) string {
+	const day = 24 * time.Hour
 	at = at.UTC()
 	switch rotate {
+	case "pid":
+		return fmt.Sprintf(".#%d", os.Getpid())
+	case "age":
+		return fmt.Sprintf(".a%08d", int64(age.Truncate(day).Seconds()))
 	case "day":
 		return at.Format(".20060102")
-	case "week": // ntpd counts weeks of the year from 0
-		return fmt.Sprintf(".%04dW%02d", at.Year(), (at.YearDay()-1)/7)
+	case "week": // of ISO 8601, with their year; ntpd 4.2.8 writes a small w, whatever its documentation says
+		year, week := at.ISOWeek()
+		return fmt.Sprintf(".%04dw%02d", year, week)
 	case "month":
 		return at.Format(".200601")
 	case "year":
@@ -254,7 +264,7 @@ func suffix(rotate string, at time.Time) string {
 }
 
 func (f *file) write(at time.Time, text string) error {
-	path := filepath.Join(f.config.Dir, f.plain()+suffix(f.config.Rotate, at))
+	path := filepath.Join(f.config.Dir, f.plain()+suffix(f.config.Rotate, at, time.Since(began)))
 	if f.open == nil || path != f.path || f.moved() {
 		if err := f.begin(path); err != nil {
 			return err

@@ -1,9 +1,11 @@
 package statlog
 
 import (
+	"fmt"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -168,9 +170,57 @@ func TestOpen(t *testing.T) {
 	if _, err := Open(Config{Dir: place, Files: allFiles()}); err == nil || !strings.Contains(err.Error(), place) {
 		t.Errorf("a directory that is none: %v", err)
 	}
-	for rotate, want := range map[string]string{"none": "", "day": ".20261129", "week": ".2026W47", "month": ".202611", "year": ".2026"} {
-		if got := suffix(rotate, moment); got != want {
-			t.Errorf("%s: %s", rotate, got)
+}
+
+// The names are those of files that ntpd 4.2.8p15 made; that its weeks are those
+// of ISO 8601 was seen with its clock at the ends of years.
+func TestSuffix(t *testing.T) {
+	for _, c := range []struct {
+		rotate, at string
+		age        time.Duration
+		want       string
+	}{
+		{"none", "2026-11-29", 0, ""},
+		{"day", "2026-11-29", 0, ".20261129"},
+		{"week", "2026-11-29", 0, ".2026w48"},
+		{"week", "2027-01-01", 0, ".2026w53"},
+		{"week", "2024-12-30", 0, ".2025w01"},
+		{"week", "2026-01-04", 0, ".2026w01"},
+		{"month", "2026-11-29", 0, ".202611"},
+		{"year", "2026-11-29", 0, ".2026"},
+		{"pid", "2026-11-29", 0, fmt.Sprintf(".#%d", os.Getpid())},
+		{"age", "2026-11-29", 25 * time.Second, ".a00000000"},
+		{"age", "2026-11-29", 50 * time.Hour, ".a00172800"},
+	} {
+		at, err := time.Parse(time.DateOnly, c.at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := suffix(c.rotate, at.Add(13*time.Hour), c.age); got != c.want {
+			t.Errorf("%s on %s: %s, want %s", c.rotate, c.at, got, c.want)
+		}
+	}
+}
+
+// Every kind of rotation writes one file, and its plain name with link alone.
+func TestRotations(t *testing.T) {
+	for _, rotate := range []string{"none", "pid", "day", "week", "month", "year", "age"} {
+		for _, link := range []bool{false, true} {
+			dir := t.TempDir()
+			l, err := Open(Config{Dir: dir, Files: []string{Loopstats}, Rotate: rotate, Link: link})
+			if err != nil {
+				t.Fatal(err)
+			}
+			l.Update(&Update{At: moment, Address: loopback})
+			l.Close()
+			names, _ := filepath.Glob(filepath.Join(dir, "*"))
+			want := []string{filepath.Join(dir, "loopstats") + suffix(rotate, moment, 0)}
+			if link && rotate != "none" {
+				want = append([]string{filepath.Join(dir, "loopstats")}, want...)
+			}
+			if !slices.Equal(names, want) {
+				t.Errorf("%s, link %v: %v, want %v", rotate, link, names, want)
+			}
 		}
 	}
 }
