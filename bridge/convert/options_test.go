@@ -37,6 +37,7 @@ var unwritten = map[string]string{
 	"sources[].group": "broadcasts of servers that nobody named are not followed", "broadcast[].port": "no counterpart",
 	"server.ms_sntp.timeout": "about this machine", "server.ms_sntp.rate": "about this machine",
 	"keys.files[].strict_addresses": "ntpd signs for every client",
+	"chronyc.allow":                 "who may watch from afar is the operator's to allow again",
 }
 
 // unwrittenBelow are sections of which nothing is written.
