@@ -66,7 +66,7 @@ func TestCorpus(t *testing.T) {
 		"032": {FormatNTP, "1:MD5/6 2:SHA1/6 3:MD5/6", true, "line 3: the line does not start with a key number"},
 		"033": {FormatNTP, "1:MD5/6 2:MD5/6", false, "the carriage return at the end of the line is part of the secret"},
 		"034": {FormatNTP, "1:MD5/5 2:MD5/5", false, "key 1 is already on line 1: ntpd uses that one"},
-		"035": {FormatNTP, "", false, "ntpd has no type AES192CMAC by that name"},
+		"035": {FormatNTP, "", false, "ntpd has no type AES-192"},
 		"036": {FormatChrony, "10:MD5/8 20:MD5/8 25:SHA1/20 30:AES128CMAC/16 31:AES256CMAC/32 70000:SHA512/16", false, ""},
 		"037": {FormatNTP, generated, false, ""},
 		"038": {FormatNTP, "2:MD5/5", true, "line 1: key 1: the address list has an item that is no address: ntpd rejects the whole " +

@@ -183,13 +183,14 @@ func (r *reader) ntpID(word string, d *ntpDialect) (id uint32, ok bool) {
 }
 
 // unknownType says what to do about a type that the daemon does not know. It
-// does not repeat the word: in a broken line it may be a secret.
+// repeats the word only if that is a name of an algorithm elsewhere: in a broken
+// line it may be a secret.
 func (d *ntpDialect) unknownType(word string) string {
 	if text, ok := refused[asciiUpper(word)]; ok {
 		return text
 	}
 	if a := algorithmNamed(word); a != nil {
-		text := fmt.Sprintf("%s has no type %s by that name", d.daemon, a.name)
+		text := fmt.Sprintf("%s has no type %s", d.daemon, asciiUpper(word))
 		if a.ntpd != "" {
 			return text + "; write " + firstName(a.ntpd)
 		}

@@ -18,9 +18,9 @@ func (c *Config) validateSources(j *judge) {
 		s := &c.Sources[i]
 		path := fmt.Sprintf("sources[%d]", i)
 		id := fmt.Sprintf("%s port %d", strings.ToLower(s.Server), s.Port)
-		switch {
-		case s.Server == "":
-			j.refuse(path+".server", "is missing; write the name or address of the server")
+		switch err := ServerName(s.Server); {
+		case err != nil:
+			j.refuse(path+".server", "%v", err)
 		case seen[id]:
 			j.refuse(path+".server", "%.60q is in the list twice; delete one", s.Server)
 		}

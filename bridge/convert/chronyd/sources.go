@@ -5,6 +5,7 @@ import (
 	"net/netip"
 	"strconv"
 
+	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/convert/chronyconf"
 	"ntsbridge/bridge/convert/job"
 	"ntsbridge/bridge/convert/ntpconf"
@@ -88,6 +89,11 @@ func (c *reader) source(s *syntax.Statement) {
 			}
 		}
 	}, func(why string) { src.Dead = why })
+	if bad := config.ServerName(src.Address); bad != nil && src.Dead == "" {
+		src.Dead = "that is no name of a host: " + bad.Error()
+		r.Note(report.Dangerous, "dead-source", "correct or delete the line", "chronyd never had time of %s: %s",
+			spell.Printable(src.Address), src.Dead)
+	}
 	if src.Dead != "" {
 		return
 	}

@@ -215,8 +215,10 @@ func (c *writer) clientOthers(m *clientModel) {
 		c.ofChrony(m)
 	}
 	if m.minsane > len(c.Opt.Client.Gateways) {
-		c.Report.Note(report.Approximated, "minsane", "name more gateways", "tos minsane %d is lowered to the number of gateways, %d",
-			m.minsane, len(c.Opt.Client.Gateways))
+		for _, s := range append(c.withOption("tos", "minsane"), c.All("minsources")...) {
+			c.Record(s).Note(report.Approximated, "minsane", "name more gateways", "it is lowered from %d to the number of gateways, %d",
+				m.minsane, len(c.Opt.Client.Gateways))
+		}
 		m.minsane = len(c.Opt.Client.Gateways)
 	}
 	if m.noSteer != nil && c.Opt.Client.Format != "ntpsec" {

@@ -134,18 +134,20 @@ func (c *writer) rustClient(m *clientModel) string {
 	case m.panicOff != nil:
 		lines = append(lines, "single-step-panic-threshold = "+strconv.FormatFloat(m.panicAt, 'f', -1, 64))
 		from = job.One(m.panicOff)
+	case c.Dialect == "chrony":
+		lines = append(lines, "# Without maxchange, chronyd makes any correction.",
+			`single-step-panic-threshold = "inf"`, `startup-step-panic-threshold = "inf"`)
 	}
-	from = append(from, c.withOption("tos", "minsane")...)
+	from = slices.Concat(from, c.withOption("tos", "minsane"), c.All("minsources"))
 	if m.step != nil && m.stepAt > 0 {
 		lines = append(lines, "[synchronization.algorithm]", "step-threshold = "+tomlFloat(m.stepAt))
 		from = append(from, m.step)
 	} else if m.step != nil {
 		c.Record(m.step).Note(report.Approximated, "step-never", "", "ntpd-rs steps the clock at its own threshold")
+	} else if c.Dialect == "chrony" {
+		c.Report.Note(report.Approximated, "step-never", "", "without makestep chronyd never steps the clock; ntpd-rs does, at its own threshold")
 	}
 	t.put(from, "synchronization", lines...)
-	for _, s := range slices.Concat(c.All("driftfile"), job.One(m.leap)) {
-		c.Record(s).Note(report.Obsolete, "client", "", "ntpd-rs keeps that by itself")
-	}
 	return t.String()
 }
 
@@ -183,8 +185,5 @@ func (c *writer) timesyncdClient(m *clientModel, authenticated bool) string {
 	t.put(m.was, "NTP", "[Time]", "NTP="+strings.Join(names, " "), "FallbackNTP=",
 		fmt.Sprintf("PollIntervalMinSec=%d", 1<<min(max(m.minPoll, 4), 17)), fmt.Sprintf("PollIntervalMaxSec=%d",
 			1<<min(max(m.maxPoll, m.minPoll, 5), 17)))
-	for _, s := range slices.Concat(c.All("driftfile"), job.One(m.leap)) {
-		c.Record(s).Note(report.Obsolete, "client", "", "systemd-timesyncd keeps that by itself")
-	}
 	return t.String()
 }

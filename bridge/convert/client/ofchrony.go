@@ -23,6 +23,10 @@ var kept = strings.Fields(`makestep maxchange maxslewrate maxdistance maxclocker
 // same takes over what a chronyd needs that becomes a client.
 func (c *writer) same(t *clientText, m *clientModel) {
 	commands := false
+	if s, v, ok := c.number("initstepslew"); ok && len(c.All("makestep")) == 0 {
+		c.startStep(s)
+		t.put(job.One(s), "makestep", fmt.Sprintf("makestep %g 1", v))
+	}
 	for _, s := range c.Parsed.Statements {
 		switch {
 		case c.Bad[s]:
@@ -44,6 +48,13 @@ func (c *writer) same(t *clientText, m *clientModel) {
 	t.put(nil, "", last...)
 }
 
+// startStep tells of the step at the start that initstepslew was.
+func (c *writer) startStep(s *syntax.Statement) {
+	c.Record(s).Note(report.Approximated, "initstepslew", "",
+		"a larger offset is stepped by what the gateway says, and not by the servers that are named here before all others")
+	c.Ledger.Use(s, c.Words(s)...)
+}
+
 // number returns the first number of the directive that counts; ok is false if
 // there is none.
 func (c *writer) number(word string) (s *syntax.Statement, v float64, ok bool) {
@@ -61,8 +72,12 @@ func (c *writer) ofChrony(m *clientModel) {
 	if _, v, ok := c.number("minsources"); ok {
 		m.minsane = int(min(max(v, 1), 64))
 	}
-	if c.Opt.Client.Format == "chrony" {
+	if f := c.Opt.Client.Format; f == "chrony" || f == "timesyncd" {
 		return
+	}
+	if s, v, ok := c.number("initstepslew"); ok && len(c.All("makestep")) == 0 && v > 0 {
+		m.step, m.stepAt = s, v
+		c.startStep(s)
 	}
 	if s, v, ok := c.number("makestep"); ok && v > 0 {
 		m.step, m.stepAt = s, v

@@ -167,7 +167,7 @@ func (c *writer) sameRefclock(l *clockLine) string {
 	for _, o := range l.src.Line.Options {
 		words = append(words, o.Text)
 	}
-	l.word(len(words) > 2, strings.Join(words[2:], " "))
+	l.word(len(words) > 2, strings.Join(words[2:], " "), l.c.Words(l.src.Line)...)
 	return "refclock " + strings.Join(words[:2], " ")
 }
 
@@ -234,22 +234,18 @@ func (c *writer) ntpsecOfChrony(l *clockLine) string {
 		r.Note(report.Unsupported, "refclock", "take another daemon for it", "the reference clock is not carried over")
 		return ""
 	}
-	l.word(true, fmt.Sprintf("minpoll %d", max(clock.Poll, 3)))
-	l.word(clock.Offset != 0, fmt.Sprintf("time1 %g", clock.Offset))
-	l.word(clock.RefID != 0, "refid "+clock.RefID.String())
-	l.word(clock.Stratum != 0, fmt.Sprintf("stratum %d", clock.Stratum))
-	l.word(clock.Clear, "flag2 1")
-	l.word(clock.Prefer, "prefer")
-	l.word(clock.NoSelect, "noselect")
-	l.word(clock.Trust, "true")
-	standard := config.DefaultReferenceClock()
-	for word, lost := range map[string]bool{"lock": clock.Lock != 0, "delay": clock.Delay != standard.Delay,
-		"precision": clock.Precision != standard.Precision,
-		"rate":      clock.Rate != standard.Rate, "pps": clock.PPS, "tai": clock.TAI, "require": clock.Require,
-		"dpoll": clock.DriverPoll != 0} {
-		if lost {
-			c.Lost(l.src.Line, report.Approximated, []string{word}, "ntpsec has no counterpart")
-		}
+	l.word(true, fmt.Sprintf("minpoll %d", max(clock.Poll, 3)), "poll")
+	l.word(clock.Offset != 0, fmt.Sprintf("time1 %g", clock.Offset), "offset")
+	l.word(clock.RefID != 0, "refid "+clock.RefID.String(), "refid")
+	l.word(clock.Stratum != 0, fmt.Sprintf("stratum %d", clock.Stratum), "stratum")
+	l.word(clock.Clear, "flag2 1", ":clear")
+	l.word(clock.Prefer, "prefer", "prefer")
+	l.word(clock.NoSelect, "noselect", "noselect")
+	l.word(clock.Trust, "true", "trust")
+	if clock.Lock != 0 {
+		c.Lost(l.src.Line, report.Approximated, []string{"lock"}, "ntpsec numbers the pulses by the source that has prefer")
 	}
+	l.use("")
+	c.Lost(l.src.Line, report.Approximated, c.Words(l.src.Line), "ntpsec has no counterpart")
 	return device
 }

@@ -47,7 +47,7 @@ var lines = func() map[string]fate {
 			fate{report.Obsolete, "client-process", "the process is the service manager's", ""}},
 		{"controlkey requestkey setvar saveconfigdir cmdallow cmddeny cmdport cmdratelimit bindcmdaddress bindcmddevice commandkey " +
 			"generatecommandkey opencommands reset mdnstries",
-			fate{report.Obsolete, "client-command", "who may ask and change %s over the network is not carried over: nobody may", ""}},
+			fate{report.Obsolete, "client-command", "nobody may ask or change %s over the network: who might before is not carried over", ""}},
 		{"nonvolatile tick pollskewlist dumpdir dumponexit rtcautotrim rtcdevice rtcfile rtconutc rtcsync hwclockfile driftfile " +
 			"leapfile refresh ntsrefresh",
 			fate{report.Obsolete, "client-own", "%s does that in a way of its own", ""}},

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/convert/job"
 	"ntsbridge/bridge/convert/ntpconf"
 	"ntsbridge/bridge/convert/report"
@@ -206,8 +207,15 @@ func (c *reader) deadSource(src *job.Source) {
 	}
 	addr, err := netip.ParseAddr(src.Address)
 	if err != nil {
-		if strings.Contains(src.Address, ":") && c.Dialect == "ntp" {
+		host, _ := src.HostPort()
+		switch bad := config.ServerName(host); {
+		case src.Refclock != nil || src.Kind == "broadcast":
+		case slices.ContainsFunc(c.Resolve(host), c.own):
+			src.Dead = "it is this host itself"
+		case strings.Contains(src.Address, ":") && c.Dialect == "ntp":
 			src.Dead = "it takes HOST:PORT for a name"
+		case bad != nil:
+			src.Dead = "that is no name of a host: " + bad.Error()
 		}
 		return
 	}
