@@ -57,6 +57,11 @@ var faults = []fault{
 	{"statistics in ntpsec", "ntp", "server a\nstatsdir /s/\nstatistics loopstats timingstats\nfilegen loopstats file l type week link enable", "ntpsec",
 		[]string{"\nstatsdir /s/\n", "\nstatistics loopstats\n", "\nfilegen loopstats file l type week link enable\n"}, nil},
 	{"chrony's deny of a name for a client", "chrony", "server a\nallow\ndeny some.example.org", "chrony", []string{"\nport 0\n"}, nil},
+	{"chronyc's access", "chrony", "allow\nserver a\ncmdallow 10.0.0.0/8\nbindcmdaddress 10.9.0.1\nbindcmdaddress /run/x.sock\ncmdport 1323", "",
+		[]string{`listen: ["10.9.0.1:1323", "[::1]:1323"]`, `allow: ["127.0.0.0/8", "::1", "10.0.0.0/8"]`, "socket: /run/x.sock"}, nil},
+	{"chronyc's access denied", "chrony", "allow\nserver a\ncmdallow 10.0.0.0/8\ncmddeny 10.0.0.0/8\ncmddeny 192.0.2.1", "",
+		[]string{`allow: ["127.0.0.0/8", "::1"]`}, nil},
+	{"no port for chronyc", "chrony", "allow\nserver a\ncmdport 0\nbindcmdaddress /", "", []string{`socket: "none"`}, []string{"chronyc:\n  listen"}},
 	{"two words of tos", "ntp", "server a\ntos minsane 2\ntos minsane 3 minsane 4", "", []string{"min_sources: 4"}, []string{"min_sources: 2"}},
 }
 

@@ -139,6 +139,7 @@ func TestEveryOption(t *testing.T) {
 	convert("allow\nserver a\nlocal stratum 9 orphan distance 0.1 activate 0.2 waitsynced 10 waitunsynced 20\n"+
 		"refclock SHM 0 refid GPS pps maxdispersion 0.1 filter 32\nrefclock PPS /dev/pps0 lock GPS width 0.1 maxlockage 4 require\nrefclock PHC /dev/ptp0:nocrossts\nrefclock PHC /dev/ptp1:extpps:pin=1:channel=2 lock GPS\nlog tracking\nlogdir /l\nlogbanner 10",
 		"chrony", Options{})
+	convert("allow\nserver a\ncmdport 323\ncmdallow 10.0.0.0/8\nbindcmdaddress /run/chronyd.sock", "chrony", Options{})
 	convert("interface listen eth0\nmru maxmem 4096\nserver a\nstatsdir /s\nstatistics loopstats\nfilegen loopstats type week nolink",
 		"ntp", Options{})
 	convert("server [fd95::1]:4461 nts aead AES_SIV_CMAC_256 bias 0.1\nnts enable cert /c key /k", "ntpsec", Options{})

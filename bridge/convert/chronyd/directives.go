@@ -46,9 +46,10 @@ var ChronyDirectives = map[string]disposition{
 	"rtcautotrim": clockDevice, "rtcdevice": clockDevice, "rtcfile": clockDevice, "rtconutc": clockDevice, "hwclockfile": clockDevice,
 	"rtcsync": {report.Folded, "rtcsync", "the kernel sets the hardware clock while the clock is synchronised", ""},
 	"dumpdir": dump, "dumponexit": dump,
-	"bindcmdaddress": command, "bindcmddevice": command, "cmdallow": command, "cmddeny": command, "cmdport": command,
-	"cmdratelimit": command,
-	"commandkey":   command, "generatecommandkey": command, "opencommands": command,
+	"bindcmdaddress": {}, "cmdallow": {}, "cmddeny": {}, "cmdport": {},
+	"bindcmddevice": {report.Unsupported, "command-device", "chronyc's port is not bound to a network interface", "bind it to an address"},
+	"cmdratelimit":  {report.Folded, "command-rate", "chronyc's port has a limit of its own", ""},
+	"commandkey":    command, "generatecommandkey": command, "opencommands": command,
 	"binddevice": {report.Dangerous, "binddevice", "the server is not bound to a network interface",
 		"give its addresses with bindaddress, or bind the unit with a firewall"},
 	"hwtimestamp":    {},
@@ -79,7 +80,7 @@ var (
 	clockDevice = disposition{report.Obsolete, "rtc", "the kernel keeps the hardware clock", ""}
 	dump        = disposition{report.Obsolete, "dumpdir", "measurements are not kept over a restart", ""}
 	ntsCache    = disposition{report.Folded, "nts-cache", "keys and cookies of sources are kept in state_dir over a restart", ""}
-	command     = disposition{report.Obsolete, "command", "chronyc's access is not configured here: the control socket is local", ""}
+	command     = disposition{report.Obsolete, "command", "chronyc needs no key by now", ""}
 )
 
 // syntax takes out the lines that chronyd does not start with.

@@ -31,6 +31,7 @@ func Read(work *job.Job) {
 	c.steering()
 	c.setLimit()
 	c.setNTS()
+	c.setCommands()
 }
 
 // syntaxError tells of a word that chronyd does not know.

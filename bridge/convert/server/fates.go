@@ -48,7 +48,9 @@ var spoken = map[string]string{
 	"broadcast":       "broadcast",
 	"broadcastdelay":  "broadcastdelay",
 	"buffers":         "maxtxbuffers",
-	"command":         "bindcmdaddress bindcmddevice cmdallow cmddeny cmdport cmdratelimit commandkey opencommands",
+	"command":         "commandkey opencommands",
+	"command-device":  "bindcmddevice",
+	"command-rate":    "cmdratelimit",
 	"controlkey":      "controlkey",
 	"dumpdir":         "dumpdir",
 	"hwtimestamp":     "hwtstimeout",
@@ -181,7 +183,10 @@ var limits = map[string]job.Fate{
 
 // ofChrony are the fates of words of chrony.conf.
 var ofChrony = job.Fates{
-	"makestep": line(becomes("clock.step.threshold")), "maxchange": line(becomes("clock.panic clock.max_change")),
+	"cmdport": line(becomes("chronyc.listen", "command-off")), "cmdallow": line(becomes("chronyc.allow", "command-off", "command-name")),
+	"cmddeny":        line(becomes("chronyc.allow", "command-off", "command-name", "command-deny")),
+	"bindcmdaddress": line(becomes("chronyc.listen chronyc.socket", "command-off", "bindcmdaddress")),
+	"makestep":       line(becomes("clock.step.threshold")), "maxchange": line(becomes("clock.panic clock.max_change")),
 	"initstepslew": {"": becomes("clock.step.threshold", "initstepslew"), "servers": isSaid("initstepslew", "initstepslew-servers")},
 	"maxslewrate":  line(becomes("clock.max_slew_ppm")), "maxdistance": line(becomes("clock.max_distance")),
 	"maxclockerror": line(becomes("clock.drift_ppm")), "minsources": line(becomes("clock.min_sources")),
