@@ -11,7 +11,7 @@ func TestServerName(t *testing.T) {
 		"192.0.2.1": "", "2001:db8::1": "", "fe80::1%eth0": "", "ntp1.example.org": "", "ntp1.example.org.": "", "ntp_1": "", "a-1": "",
 		"4.pool.example.org": "", "3com.example": "",
 		"": "is missing", "[2001:db8::1]": "brackets", "[fd95::1]:4460": "brackets", "host:123": "has a port",
-		"192.0.2.1:123": "has a port",
+		"192.0.2.1:123":           "has a port",
 		"https://ntp.example.org": "URL", "192.0.2.0/24": "network", "a b": "' ' is not of one", "a..b": "between two dots",
 		".": "between two dots", "10.0.0.256": "neither", "10.1": "neither", "a;b": "';' is not of one", "ü.example": "'ü' is not of one",
 		strings.Repeat("a", 64): "longer", strings.Repeat("a.", 200): "longer", "2001:db8::zz": "neither", "a\x1bb": "neither",
