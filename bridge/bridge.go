@@ -49,6 +49,7 @@ type Bridge struct {
 	groups   groupWatch       // likewise
 	counted  systemStatistics // likewise
 
+	renewal   time.Time // of tick's goroutine: when the certificate made here was looked at
 	portsSeen time.Time // of tick's goroutine: when it was looked who shares our ports
 	sharers   atomic.Pointer[[]string]
 	ticked    atomic.Int64 // Unix time of the last tick, ns

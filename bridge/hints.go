@@ -78,7 +78,7 @@ func ntsSections(cfg *config.Config, name string, port uint16) []clientSection {
 		return all
 	}
 	for i, to := range []string{"/etc/chrony/ntsbridge.crt", "/etc/ntpsec/ntsbridge.crt", "/etc/ntpd-rs/ntsbridge.crt"} {
-		all[i].from, all[i].to = material.GeneratedCertificate(cfg).Certificate, to
+		all[i].from, all[i].to = material.GeneratedTrust(cfg), to
 	}
 	all[0].lines = append([]string{"ntstrustedcerts " + all[0].to}, all[0].lines...)
 	all[1].lines[0] += " ca " + all[1].to

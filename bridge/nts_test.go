@@ -6,11 +6,14 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
+	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
+	"ntsbridge/bridge/material"
 	"ntsbridge/nts"
 )
 
@@ -27,7 +30,7 @@ func TestNTSReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(n.Listeners) != 1 || len(n.Certificates) != 1 || n.Certificates[0].DaysLeft < 300 || n.Loaded.IsZero() ||
-		n.Certificates[0].Needs != "the certificate itself" || len(n.Certificates[0].Complaints) != 0 ||
+		!strings.HasPrefix(n.Certificates[0].Needs, "CN=ntsbridge localhost") || len(n.Certificates[0].Complaints) != 0 ||
 		n.Agreed["AEAD_AES_SIV_CMAC_256"] != 1 || n.Cookie.Epochs == 0 || len(n.Problems) != 0 || len(n.Refusals) != 0 {
 		t.Errorf("%+v", n)
 	}
@@ -57,7 +60,7 @@ func TestNTSReport(t *testing.T) {
 	if err := n.WriteText(&text, control.ReportOptions{}); err != nil {
 		t.Fatal(err)
 	}
-	for _, want := range []string{"Serving NTS-KE", "clients trust", "the certificate itself", "127.0.0.2: 1 times", "bad certificate",
+	for _, want := range []string{"Serving NTS-KE", "clients trust", "CN=ntsbridge localhost", "127.0.0.2: 1 times", "bad certificate",
 		"closes", "handshake-left", "clients refuse our certificate: 3"} {
 		if !strings.Contains(text.String(), want) {
 			t.Errorf("%q is missing in\n%s", want, &text)
@@ -77,4 +80,38 @@ func TestNTSReportOff(t *testing.T) {
 	if _, err := control.NewClient(cfg.Control.Socket).NTS(); err == nil || !strings.Contains(err.Error(), "nts.enabled: false") {
 		t.Errorf("%v", err)
 	}
+}
+
+// A certificate that was made by a wrong clock is made anew by the running
+// daemon.
+func TestCertificateOfAWrongClockIsReplaced(t *testing.T) {
+	cfg := testConfig(t, t.TempDir())
+	cfg.Clock.Mode, cfg.Clock.Stratum = config.ClockLocal, 5
+	set := material.Load(cfg, material.Options{Now: time.Now().AddDate(24, 0, 0)})
+	if err := errors.Join(os.MkdirAll(cfg.StateDir, 0o700), set.Findings.Err(), set.Store.Commit()); err != nil {
+		t.Fatal(err)
+	}
+	key, err := os.ReadFile(material.GeneratedCertificate(cfg).Key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := startBridge(t, cfg)
+	defer b.Close()
+	client := control.NewClient(cfg.Control.Socket)
+	var n *control.NTS
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		if n, err = client.NTS(); err != nil {
+			t.Fatal(err)
+		}
+		if len(n.Problems) == 0 {
+			break
+		}
+	}
+	if len(n.Problems) > 0 {
+		t.Errorf("%q", n.Problems)
+	}
+	if after, err := os.ReadFile(material.GeneratedCertificate(cfg).Key); err != nil || !bytes.Equal(key, after) {
+		t.Errorf("another key, %v", err)
+	}
+	establish(t, b, 15)
 }

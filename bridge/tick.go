@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"ntsbridge/autokey"
+	"ntsbridge/bridge/material"
 	"ntsbridge/bridge/ntp"
 )
 
@@ -43,6 +44,7 @@ func (b *Bridge) tick(now time.Time) {
 	}
 	b.sources.SetClock(state) // after the signatures that a broadcast needs
 	b.rotate(p, now)
+	b.renewSelfMade(p, now)
 	for _, text := range b.takeover.look(now, &p.cfg.Autokey, b.server.ZeroSeed) {
 		b.log.Warn(text)
 	}
@@ -66,7 +68,7 @@ func (b *Bridge) relay(p *parts, now time.Time) error {
 // rotate makes the next cookie key when it is time.
 func (b *Bridge) rotate(p *parts, now time.Time) {
 	n := p.state.NTS
-	if n == nil || now.Before(n.Ring().Expires()) {
+	if n == nil || !n.Ring().Overdue(now) {
 		return
 	}
 	ring, err := p.ring(now)
@@ -76,6 +78,35 @@ func (b *Bridge) rotate(p *parts, now time.Time) {
 	}
 	n.SetRing(ring)
 	b.log.Info("NTS cookie keys rotated", "keys", ring.Epochs(), "next", ring.Expires().UTC().Format(time.RFC3339))
+}
+
+// Whether the certificate that was made here is to be renewed is looked at so
+// often; after a failure
+// hourly.
+const (
+	renewalInterval = 10 * time.Minute
+	renewalAgain    = time.Hour
+)
+
+// renewSelfMade makes the certificate of the state directory anew in time. The
+// clock has to be right for that.
+func (b *Bridge) renewSelfMade(p *parts, now time.Time) {
+	if !p.cfg.NTS.Enabled || len(p.cfg.NTS.Certificates) > 0 || b.ke == nil || !b.clock.Synchronised() {
+		return
+	}
+	if !b.renewal.IsZero() && now.Sub(b.renewal) < renewalInterval {
+		return
+	}
+	b.renewal = now
+	why, err := material.RenewSelfMade(p.cfg, now)
+	switch {
+	case err != nil:
+		b.renewal = now.Add(renewalAgain - renewalInterval)
+		b.log.Error("the certificate made here cannot be renewed", "error", err, "again", renewalAgain.String())
+	case why != "":
+		b.log.Warn("the certificate made here is renewed, with the same key", "reason", why)
+		_ = b.ke.Reload() // which logs
+	}
 }
 
 // updateSignatures makes an Autokey server sign its values, which it does

@@ -569,7 +569,6 @@ func TestNewRingRefuses(t *testing.T) {
 		"odd period":   func() (*nts.Ring, error) { return nts.NewRing(secret, time.Hour+1, 2, start) },
 		"negative":     func() (*nts.Ring, error) { return nts.NewRing(secret, time.Hour, -1, start) },
 		"too many":     func() (*nts.Ring, error) { return nts.NewRing(secret, time.Hour, nts.MaxKeep+1, start) },
-		"no clock":     func() (*nts.Ring, error) { return nts.NewRing(secret, time.Hour, 2, time.Time{}) },
 	} {
 		if r, err := f(); err == nil || r != nil {
 			t.Errorf("%s: accepted", name)
@@ -578,6 +577,17 @@ func TestNewRingRefuses(t *testing.T) {
 	r, err := nts.NewRing(secret, time.Hour, 5, time.Unix(2*3600, 0))
 	if err != nil || r.Epochs() != 4 {
 		t.Errorf("young clock: %v, %v", r, err)
+	}
+	// A clock that was not set yet, and one that was ahead, have rings until it is.
+	if r, err = nts.NewRing(secret, time.Hour, 5, time.Time{}); err != nil || !r.Overdue(start) {
+		t.Errorf("no clock: %v, %v", r, err)
+	}
+	if r, err = nts.NewRing(secret, time.Hour, 5, start.AddDate(20, 0, 0)); err != nil || !r.Overdue(start) {
+		t.Errorf("clock ahead: %v, %v", r, err)
+	}
+	if r, err = nts.NewRing(secret, time.Hour, 5, start); err != nil || r.Overdue(start) || r.Overdue(start.Add(-time.Minute)) ||
+		!r.Overdue(start.Add(time.Hour)) {
+		t.Errorf("right clock: %v, %v", r, err)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"crypto/hkdf"
 	"crypto/sha256"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"time"
@@ -81,6 +80,7 @@ type Ring struct {
 	current int        // index of the current epoch's key
 	keys    []aead.Key // oldest first, the last one is of the next epoch
 	expires time.Time
+	period  time.Duration
 }
 
 // NewRing returns the ring for now. The secret has at least MinSecretLen
@@ -99,10 +99,7 @@ func NewRing(secret []byte, period time.Duration, keep int, now time.Time) (*Rin
 		return nil, fmt.Errorf("nts: %d older cookie keys to keep: must be 0 to %d", keep, MaxKeep)
 	}
 	seconds := int64(period / time.Second)
-	if now.Unix() < seconds {
-		return nil, errors.New("nts: time is before the first epoch of cookie keys: set the clock")
-	}
-	epoch := now.Unix() / seconds
+	epoch := max(now.Unix(), 0) / seconds // a clock before 1970 is wrong, and to be set
 	keep = int(min(int64(keep), epoch))
 	root, err := hkdf.Extract(sha256.New, secret, []byte("ntsbridge cookie keys v1"))
 	if err != nil {
@@ -110,7 +107,7 @@ func NewRing(secret []byte, period time.Duration, keep int, now time.Time) (*Rin
 	}
 	defer clear(root)
 	oldest := epoch - int64(keep)
-	r := &Ring{uint32(oldest), keep, make([]aead.Key, keep+2), time.Unix((epoch+1)*seconds, 0)}
+	r := &Ring{uint32(oldest), keep, make([]aead.Key, keep+2), time.Unix((epoch+1)*seconds, 0), period}
 	for i := range r.keys {
 		if err := initEpochKey(&r.keys[i], root, seconds, oldest+int64(i)); err != nil {
 			return nil, err
@@ -135,6 +132,12 @@ func initEpochKey(k *aead.Key, root []byte, period, epoch int64) error {
 // Expires returns when the next epoch begins and a new ring is due. An
 // overdue ring keeps working: it seals with the key of its epoch.
 func (r *Ring) Expires() time.Time { return r.expires }
+
+// Overdue reports whether another ring is due at time now: its epoch is over, or
+// it was made by a clock that was ahead by more than the next one.
+func (r *Ring) Overdue(now time.Time) bool {
+	return !now.Before(r.expires) || now.Before(r.expires.Add(-2*r.period))
+}
 
 // Epochs returns how many epochs' cookies the ring opens, with the current
 // and the next one.

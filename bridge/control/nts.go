@@ -194,5 +194,9 @@ func (r *rows) row(title, format string, args ...any) {
 }
 
 func (r *rows) group(title string, counts map[string]uint64) {
-	eachCount(counts, func(name string, n uint64) { r.row(title, "%-20s %d", name, n) })
+	eachCount(counts, func(name string, n uint64) {
+		if n > 0 {
+			r.row(title, "%-20s %d", name, n)
+		}
+	})
 }

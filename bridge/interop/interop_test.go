@@ -109,7 +109,7 @@ func countersTell(s *site) error {
 	}
 	// A client that does not like the certificate says so in a TLS alert, or
 	// just hangs up.
-	if c.KE["agreed"] == 0 || c.KE["handshake-alert"]+c.KE["handshake-closed"] == 0 {
+	if c.KE["agreed"] == 0 || c.KE["handshake-alert"]+c.KE["handshake-left"] == 0 {
 		return fmt.Errorf("key establishments, good and with the expired certificate, were not counted: %+v", c)
 	}
 	return nil

@@ -3,7 +3,6 @@ package material
 import (
 	"crypto/x509"
 	"fmt"
-	"net"
 	"os"
 	"slices"
 	"strings"
@@ -11,7 +10,6 @@ import (
 
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/nke"
-	"ntsbridge/bridge/statedir"
 	"ntsbridge/nts/aead"
 )
 
@@ -111,6 +109,8 @@ func (k *loader) validity(path string, chain []*x509.Certificate) {
 func (k *loader) chain(path string, leaf *x509.Certificate, length int) {
 	if slices.Equal(leaf.RawIssuer, leaf.RawSubject) {
 		k.find(Note, path, "is self-signed; clients must be given it as trusted")
+	} else if path == "nts.generate" {
+		k.find(Note, path, "clients must be given %s as trusted", GeneratedAuthority(k.config))
 	} else if length == 1 {
 		k.find(Note, path, "stands alone in its file; clients need the certificate of %q as trusted, "+
 			"or the intermediate ones appended to the file", leaf.Issuer.String())
@@ -130,48 +130,4 @@ func (k *loader) names(leaves []*x509.Certificate) {
 				"refuse the server: have a certificate issued for it, or correct nts.names", name)
 		}
 	}
-}
-
-// selfMade loads the certificate of the state directory, made on the first
-// start.
-func (k *loader) selfMade() []nke.Files {
-	f := GeneratedCertificate(k.config)
-	const loss = "every NTS client needs the new certificate"
-	key, _, err := k.Store.Load(statedir.File{Path: f.Key, What: "private key of NTS", Mode: statedir.Secret, Make: nke.NewKey, Loss: loss})
-	var cert []byte
-	if err == nil {
-		cert, k.Made.Certificate, err = k.Store.Load(statedir.File{Path: f.Certificate, What: "certificate of NTS", Mode: statedir.Public,
-			Loss: loss,
-			Make: func() ([]byte, error) { return nke.NewSelfSigned(key, selfSignedNames(k.config), k.opt.Now) }})
-	}
-	if err != nil {
-		k.find(NotServed, "nts.generate", "%s", oneLine(err))
-		return []nke.Files{f}
-	}
-	texts := map[string][]byte{f.Key: key, f.Certificate: cert}
-	if k.certificate("nts.generate", f, func(path string) ([]byte, error) { return texts[path], nil }) == nil {
-		k.find(NotServed, "nts.generate", "the certificate made by an earlier start cannot be used: restore %s and %s from a backup, "+
-			"or delete both and their lines in %s to have new ones made, which every NTS client then needs", f.Certificate, f.Key,
-			k.Store.Marker())
-	}
-	return []nke.Files{f}
-}
-
-// selfSignedNames are the configured names and every address of this host, so
-// that clients without DNS can use it too.
-func selfSignedNames(cfg *config.Config) []string {
-	names := append([]string(nil), cfg.NTS.Names...)
-	if len(names) == 0 {
-		names = append(names, "localhost")
-	}
-	addresses, err := net.InterfaceAddrs()
-	if err != nil {
-		return names
-	}
-	for _, a := range addresses {
-		if ip, ok := a.(*net.IPNet); ok && !ip.IP.IsLinkLocalUnicast() {
-			names = append(names, ip.IP.String())
-		}
-	}
-	return names
 }
