@@ -70,10 +70,12 @@ func TestAuthorities(t *testing.T) {
 	if err != nil || !read.Certificate.Equal(inter.Certificate) {
 		t.Errorf("%v", err)
 	}
-	if _, err := pki.ReadAuthority(pki.PEM(inter.Certificate), mustPEM(t, root.Key)); err == nil || !strings.Contains(err.Error(), "does not belong") {
+	_, err = pki.ReadAuthority(pki.PEM(inter.Certificate), mustPEM(t, root.Key))
+	if err == nil || !strings.Contains(err.Error(), "does not belong") {
 		t.Errorf("another's key: %v", err)
 	}
-	if _, err := pki.ReadAuthority(pki.PEM(chain[0]), mustPEM(t, server)); err == nil || !strings.Contains(err.Error(), "no authority") {
+	_, err = pki.ReadAuthority(pki.PEM(chain[0]), mustPEM(t, server))
+	if err == nil || !strings.Contains(err.Error(), "no authority") {
 		t.Errorf("a server's: %v", err)
 	}
 	for _, bad := range [][]string{nil, {"a b"}, {""}, {"-x"}} {
