@@ -91,8 +91,8 @@ func (k *loader) loadSelfMade(f *selfMadeFiles, texts map[string][]byte) (made b
 		if err != nil {
 			return nil, err
 		}
-		text, _, err := k.Store.Load(statedir.File{Path: f.authority.Certificate, What: "authority of NTS", Mode: statedir.Public, Loss: loss,
-			Make: func() ([]byte, error) { return newAuthority(k.config, key, k.opt.Now) }})
+		text, _, err := k.Store.Load(statedir.File{Path: f.authority.Certificate, What: "authority of NTS", Mode: statedir.Public,
+			Loss: loss, Make: func() ([]byte, error) { return newAuthority(k.config, key, k.opt.Now) }})
 		if err != nil {
 			return nil, err
 		}

@@ -63,7 +63,8 @@ func TestAuthorities(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	if verify(root.Certificate, chain, "other.example", now) == nil || verify(root.Certificate, chain, "tick.example", now.AddDate(0, 0, 91)) == nil {
+	if verify(root.Certificate, chain, "other.example", now) == nil ||
+		verify(root.Certificate, chain, "tick.example", now.AddDate(0, 0, 91)) == nil {
 		t.Error("another name, or after its end")
 	}
 	read, err := pki.ReadAuthority(pki.PEM(inter.Certificate), mustPEM(t, inter.Key))
@@ -103,7 +104,8 @@ func TestDue(t *testing.T) {
 		t.Fatal(err)
 	}
 	issue := func(at time.Time) *x509.Certificate {
-		chain, err := root.Issue(&pki.Server{Names: []string{"a.example", "*.b.example"}, Days: 200, Before: 100 * 24 * time.Hour}, root.Key.Public(), true, at)
+		s := &pki.Server{Names: []string{"a.example", "*.b.example"}, Days: 200, Before: 100 * 24 * time.Hour}
+		chain, err := root.Issue(s, root.Key.Public(), true, at)
 		if err != nil {
 			t.Fatal(err)
 		}
