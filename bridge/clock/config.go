@@ -51,6 +51,9 @@ type DriverConfig struct {
 	// nobody corrects shows in the root dispersion.
 	Measure bool
 
+	// Pauses show that the machine stood still where its clocks do not;
+	// usually PauseSigns. May be nil.
+	Pauses []PauseSign
 	// Suspect names the program that may be steering our clock, for the
 	// alarm; usually OtherDaemon. It must not call the driver. May be nil.
 	Suspect func() error

@@ -25,7 +25,10 @@
 //     before it;
 //   - sees suspends and pauses, by comparing CLOCK_BOOTTIME, CLOCK_MONOTONIC
 //     and CLOCK_MONOTONIC_RAW, and serves the alarm until sources have
-//     answered anew;
+//     answered anew; of pauses that all of these sleep through, what steal
+//     time (more than passed), vmclock's disruption marker and the host's clock
+//     (ptp_kvm) show, where the machine has them (tried with files that stand
+//     for them: a pause of a real machine was not seen with any);
 //   - sees within a second that another program changes the clock or its rate,
 //     says so, sets it right within the limits of slews and steps, and raises
 //     an alarm if it goes on;

@@ -131,6 +131,14 @@ func (k *fakeKernel) jump(by int64) {
 	k.unsync, k.maxError, k.estError, k.nextLeap = true, phaseLimit, phaseLimit, never
 }
 
+// stand lets true time pass while all clocks of the machine stand still.
+func (k *fakeKernel) stand(d time.Duration) {
+	k.now += int64(d)
+	k.raw -= d.Seconds()
+	k.mono -= d.Seconds()
+	k.system -= d.Seconds()
+}
+
 // suspend lets the machine sleep; the clock comes back wrong by some.
 func (k *fakeKernel) suspend(d time.Duration, wrong float64) {
 	k.now += int64(d)

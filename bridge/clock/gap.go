@@ -21,7 +21,7 @@ func (d *Driver) slept(c *Clocks) (jumped int64) {
 	monotonic := float64(c.Monotonic - d.now.Monotonic)
 	sleep := float64(c.Boot-d.now.Boot) - monotonic
 	skew := monotonic - raw*(1+d.rate)
-	lost, uncertain := 0.0, 0.0
+	lost, uncertain, paused := 0.0, 0.0, d.paused(c)
 	switch {
 	case sleep > leastSleep:
 		lost, uncertain = sleep/1e9, rtcError
@@ -29,6 +29,8 @@ func (d *Driver) slept(c *Clocks) (jumped int64) {
 		lost, uncertain = skew/1e9, math.Abs(skew)/1e9
 	case raw > float64(tickInterval)+lateTick:
 		uncertain = raw / 1e9
+	case paused != 0:
+		uncertain = paused
 	default:
 		return 0
 	}

@@ -74,7 +74,7 @@ func newSteering(c steeringConfig) (*Steering, error) {
 		d.LockFile, d.Suspect = clockLock(cfg), clock.OtherDaemon
 		d.DriftFile = cfg.Clock.DriftFile
 	}
-	d.OnStep, d.OnDoubt = c.onStep, c.onDoubt
+	d.OnStep, d.OnDoubt, d.Pauses = c.onStep, c.onDoubt, clock.PauseSigns()
 	if s.steers {
 		d.StateFile, d.OnState = filepath.Join(cfg.StateDir, "clock.state"), c.onState
 		if saved, err := clock.ReadState(d.StateFile); err == nil && saved.Synchronised.After(s.floor) {
