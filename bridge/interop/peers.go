@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"testing"
 )
 
@@ -102,8 +101,9 @@ func (p *Peers) roots() []string {
 	return []string{p.root(Bullseye), p.root(Bookworm), p.root(Trixie), p.root(Simple), p.root(Python), p.root(Samba)}
 }
 
-// repository returns the top of the repository.
-func repository() string {
-	_, file, _, _ := runtime.Caller(0)
-	return filepath.Join(filepath.Dir(file), "..", "..")
-}
+// repository returns the top of the repository: tests run in the directory of
+// their package.
+func repository() string { return filepath.Join(startedIn, "..", "..") }
+
+// startedIn is where the program was started, before anybody goes elsewhere.
+var startedIn, _ = os.Getwd()
