@@ -14,6 +14,7 @@ import (
 
 	"ntsbridge/bridge/fleet/inventory"
 	"ntsbridge/bridge/fleet/report"
+	"ntsbridge/bridge/fleet/store"
 )
 
 // The paths of the local API that are about clients.
@@ -36,6 +37,8 @@ type Inventory struct {
 	Summary func(ctx context.Context, by string) (*report.Summary, error)
 	// Import merges records and returns for how many there was no room.
 	Import func([]inventory.Stored) (full int, err error)
+	// Export gives when watching was, and then each record.
+	Export func(ctx context.Context, begin func([]store.Interval) error, emit func(inventory.Stored) error) error
 }
 
 // streamTime bounds how long a list of clients may take to be read.
@@ -72,6 +75,7 @@ func (v *Inventory) mount(mux *http.ServeMux, log hclog.Logger) {
 		return send(w, s, err)
 	})
 	handle("POST "+pathImport, v.importRecords)
+	handle("GET "+pathImport, v.exportRecords)
 }
 
 // badRequest is an error of who asks.
@@ -151,6 +155,22 @@ func (v *Inventory) importRecords(w http.ResponseWriter, r *http.Request) error 
 	return send(w, imported{len(list) - full, full}, err)
 }
 
+// exportRecords streams the inventory: a line with when it was watching, then one
+// for each record, then an empty object, without which a part was lost.
+func (v *Inventory) exportRecords(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	out := json.NewEncoder(w)
+	err := v.Export(r.Context(), func(watched []store.Interval) error { return out.Encode(watched) },
+		func(s inventory.Stored) error { return out.Encode(s) })
+	if err == nil {
+		err = out.Encode(struct{}{})
+	}
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	return nil
+}
+
 type imported struct {
 	Taken int `json:"taken"`
 	Full  int `json:"no_room"`
@@ -203,4 +223,28 @@ func (l *limitedBuffer) Write(p []byte) (int, error) {
 	}
 	l.b = append(l.b, p...)
 	return len(p), nil
+}
+
+// Export gives each record of the daemon's inventory, and returns when it was
+// watching.
+func (c *Client) Export(ctx context.Context, see func(inventory.Stored) error) (watched []store.Interval, err error) {
+	r, w := io.Pipe()
+	go func() { w.CloseWithError(c.stream(ctx, http.MethodGet, pathImport, nil, w)) }()
+	defer r.Close()
+	in := json.NewDecoder(r)
+	if err := in.Decode(&watched); err != nil {
+		return nil, err
+	}
+	for {
+		var s inventory.Stored
+		if err := in.Decode(&s); err != nil {
+			return watched, fmt.Errorf("the inventory is not whole: %w", err)
+		}
+		if len(s.Record) == 0 {
+			return watched, nil
+		}
+		if err := see(s); err != nil {
+			return watched, err
+		}
+	}
 }
