@@ -183,3 +183,9 @@ func (k *Key) Equal(o *Key) bool {
 	return k.id == o.id && k.algorithm.name == o.algorithm.name && subtle.ConstantTimeCompare(k.secret, o.secret) == 1 &&
 		slices.Equal(k.addresses, o.addresses)
 }
+
+// SameSecret reports whether who has one key has the other, whatever their numbers
+// and digests are.
+func (k *Key) SameSecret(o *Key) bool {
+	return k.given == o.given && subtle.ConstantTimeCompare(k.secret, o.secret) == 1
+}

@@ -229,6 +229,7 @@ With --unused, print only keys that nobody used for a time.`,
 	daemon.add(cmd)
 	cmd.Flags().StringVar(&unused, "unused", "", "only keys that nobody used for this `TIME`, such as 90d")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
+	cmd.AddCommand(newKeysAuditCommand(), newKeysRollCommand(), newKeysRetireCommand())
 	return cmd
 }
 

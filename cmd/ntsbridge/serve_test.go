@@ -15,7 +15,7 @@ import (
 )
 
 func TestServeScript(t *testing.T) {
-	testscript.Run(t, testscript.Params{Files: []string{"testdata/serve.txt", "testdata/commands.txt"},
+	testscript.Run(t, testscript.Params{Files: []string{"testdata/serve.txt", "testdata/commands.txt", "testdata/keys.txt"},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){"waitfor": waitFor}})
 }
 
