@@ -33,7 +33,7 @@ var topLevel = []string{
 var pureTrees = []string{"autokey", "symkey", "nts", "bridge/ntp", "bridge/config", "bridge/convert", "bridge/clock/discipline",
 	"bridge/clock/sim", "bridge/clock/leap", "bridge/fleet/feed", "bridge/fleet/inventory",
 	"bridge/fleet/plan", "bridge/fleet/stage", "bridge/fleet/steer", "bridge/fleet/silence",
-	"bridge/fleet/gate", "bridge/fleet/kit", "bridge/fleet/audit"}
+	"bridge/fleet/gate", "bridge/fleet/kit", "bridge/fleet/audit", "bridge/fleet/simulate", "bridge/fleet/keyring"}
 
 // authenticators never import one another, and of bridge only bridge/ntp.
 var authenticators = []string{"autokey", "symkey", "nts"}

@@ -92,7 +92,8 @@ prefix,owner,site,note
 		t.Fatal(err)
 	}
 	capture := captureFrom(t, "192.0.2.7")
-	testscript.Run(t, testscript.Params{Files: []string{file}, Cmds: map[string]func(*testscript.TestScript, bool, []string){"waitfor": waitFor},
+	testscript.Run(t, testscript.Params{Files: []string{file},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"waitfor": waitFor},
 		Setup: func(e *testscript.Env) error {
 			return os.WriteFile(filepath.Join(e.WorkDir, "clients.pcap"), capture, 0o644)
 		}})

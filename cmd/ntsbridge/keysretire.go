@@ -154,7 +154,8 @@ func retireGate(cfg *config.Config, id uint32, quiet time.Duration) ([]gate.Resu
 	}
 	facts.Full = s.Full
 	var text bytes.Buffer
-	if err := client.Clients(context.Background(), &fleetreport.Filter{Keys: []uint32{id}, Since: quiet, Sort: "last"}, "json", &text); err != nil {
+	filter := &fleetreport.Filter{Keys: []uint32{id}, Since: quiet, Sort: "last"}
+	if err := client.Clients(context.Background(), filter, "json", &text); err != nil {
 		return nil, err
 	}
 	var rows []fleetreport.Row
