@@ -13,6 +13,7 @@ import (
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
 	"ntsbridge/bridge/fleet"
+	"ntsbridge/bridge/fleet/migration"
 	"ntsbridge/bridge/follow"
 	"ntsbridge/bridge/material"
 	"ntsbridge/bridge/nke"
@@ -41,6 +42,9 @@ type Bridge struct {
 	stop    chan struct{}
 	done    chan struct{}
 	closing sync.Once
+
+	migration *migration.Migration // nil: no inventory
+	ourIDs    atomic.Pointer[ourIDs]
 
 	changing sync.Mutex // one change at a time; may be held while traffic is waited for
 	inForce  sync.Mutex // what is replaced in parts, with its announcement; held for moments

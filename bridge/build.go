@@ -52,6 +52,7 @@ func build(cfg *config.Config, previous *parts, log hclog.Logger, now time.Time)
 		}
 	}
 	p.findNames(previous)
+	p.checkPlan()
 	if set.Findings.Err() != nil {
 		return nil, set
 	}

@@ -71,6 +71,7 @@ func (b *Bridge) commit(c *change) {
 		c.ke()
 	}
 	b.fleet.SetNames(p.names)
+	b.migration.Resolve()
 	b.server.SetState(p.state)
 	state := b.clock.State(time.Now())
 	b.server.SetClock(state)

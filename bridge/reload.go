@@ -78,7 +78,7 @@ func steered(c config.Clock) config.Clock {
 
 // unlabelled is what the inventory keeps.
 func unlabelled(f config.Fleet) config.Fleet {
-	f.Labels = nil
+	f.Labels, f.Plan = nil, ""
 	return f
 }
 

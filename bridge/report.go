@@ -36,6 +36,7 @@ func (b *Bridge) reports() control.Sources {
 		Reload:      b.options.Reload,
 		Do:          b.do,
 		Inventory:   b.inventoryAnswers(),
+		Fleet:       b.migrationAnswers(),
 	}
 }
 

@@ -63,6 +63,7 @@ func (b *Bridge) open(p *parts) (err error) {
 	if b.server, err = server.New(options, p.state, unsynchronised); err != nil {
 		return err
 	}
+	b.openMigration(cfg)
 	b.sources = association.NewSet(association.Environment{UDP: b.server, KernelTimestamps: options.Socket.KernelTimestamps,
 		Leaps: b.clock.LeapSeconds(), Log: b.log.Named("source")})
 	if b.control, err = control.Listen(cfg.Control.Socket, b.reports(), b.log.Named("control")); err != nil {
@@ -106,6 +107,9 @@ func (b *Bridge) closeAll() error {
 		errs = append(errs, b.control.Close())
 	}
 	errs = append(errs, b.chronyc.Close())
+	if b.migration != nil {
+		errs = append(errs, b.migration.Close())
+	}
 	if b.ke != nil {
 		errs = append(errs, b.ke.Close())
 	}

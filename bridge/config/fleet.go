@@ -22,6 +22,10 @@ type Fleet struct {
 	// Labels are files of owners, sites and notes of prefixes, read again by a
 	// reload. Default: none.
 	Labels []string `mapstructure:"labels" path:"file"`
+	// Plan is the file of the plan by which clients are moved, which `fleet check`,
+	// `fleet diff` and `fleet apply` read if they are given none. Only what was
+	// applied counts. Default: none.
+	Plan string `mapstructure:"plan" path:"file"`
 	// TemporaryPrefix is how many bits of an IPv6 address that looks temporary
 	// count as one client; 128 counts each address. Default: 64. Range: 32 to
 	// 128.

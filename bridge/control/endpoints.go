@@ -58,6 +58,8 @@ type Sources struct {
 	Do func(*Command) (done string, err error)
 	// Inventory answers about clients.
 	Inventory Inventory
+	// Fleet answers about the migration, and does its steps.
+	Fleet Fleet
 }
 
 // endpoint is something that the API answers.
@@ -171,6 +173,7 @@ type failure struct {
 func handler(src *Sources, log hclog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	src.Inventory.mount(mux, log)
+	src.Fleet.mount(mux, log)
 	for _, e := range src.endpoints() {
 		mux.HandleFunc(e.method+" "+e.path, func(w http.ResponseWriter, r *http.Request) {
 			status, body := e.respond(r)

@@ -3,6 +3,7 @@ package fleet
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"time"
@@ -237,3 +238,24 @@ func (f *Fleet) Recent(most int) []Recent {
 }
 
 func stamp(seconds uint32) ntp.Timestamp { return ntp.TimestampFromUnix(int64(seconds), 0) }
+
+// ErrOff says that no inventory is kept.
+var ErrOff = errors.New("the inventory is off")
+
+// Each gives every client to see, which must not keep it, with all that was
+// answered before.
+func (f *Fleet) Each(see func(*inventory.Client)) error {
+	if f == nil || !f.on.Load() {
+		return ErrOff
+	}
+	f.Drain()
+	return f.each(context.Background(), uint32(f.now().Unix()), func(_ int, c *inventory.Client) { see(c) })
+}
+
+// Watching returns when the inventory was watching, and what it had no room for.
+func (f *Fleet) Watching() ([]store.Interval, inventory.Full) {
+	watched, _ := f.disk.Watched()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return watched, f.inventory.Full()
+}

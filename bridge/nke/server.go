@@ -33,6 +33,7 @@ type Server struct {
 	gate      *gate
 	tally     tally
 	quiet     *quiet
+	held      chan struct{} // of refused connections that are kept open
 	listeners []net.Listener
 
 	ctx    context.Context
@@ -46,7 +47,7 @@ func Listen(config Config) (*Server, error) {
 	if err := config.complete(); err != nil {
 		return nil, err
 	}
-	s := &Server{gate: newGate(), quiet: newQuiet(config.Logger), refusals: newRefusals()}
+	s := &Server{gate: newGate(), quiet: newQuiet(config.Logger), refusals: newRefusals(), held: make(chan struct{}, holdRoom)}
 	s.config.Store(&config)
 	s.use(LoadCertificates(config.Certificates))
 	s.ctx, s.cancel = context.WithCancel(context.Background())
@@ -203,7 +204,7 @@ func (s *Server) admit(conn net.Conn) {
 		if reason := config.Allow(from); reason != ntp.ReasonOK {
 			s.tally.refusedAccess[min(int(reason), ntp.ReasonCount-1)].Add(1)
 			config.observe(Observation{From: from, Ending: EndRefused})
-			_ = conn.Close()
+			s.hold(conn)
 			return
 		}
 	}

@@ -71,7 +71,7 @@ func newRootCommand() *cobra.Command {
 		newTrackingCommand(), newSourcesCommand(), newSourceStatsCommand(), newAuthDataCommand(), newWaitSyncCommand(),
 		newMakeStepCommand())
 	root.AddCommand(newCommands()...)
-	root.AddCommand(newClientsCommand(), newKeysCommand(), newSummaryCommand(), newInventoryCommand())
+	root.AddCommand(newClientsCommand(), newKeysCommand(), newSummaryCommand(), newInventoryCommand(), newFleetCommand())
 	for _, c := range root.Commands() {
 		if args := c.Args; args != nil {
 			c.Args = func(cmd *cobra.Command, given []string) error {

@@ -1,0 +1,129 @@
+package migration
+
+import (
+	"fmt"
+	"time"
+
+	"ntsbridge/bridge/fleet/history"
+	"ntsbridge/bridge/fleet/plan"
+	"ntsbridge/bridge/fleet/steer"
+)
+
+// Request is what an operator asks.
+type Request struct {
+	Do     string `json:"do"` // one of the words below
+	Group  string `json:"group,omitempty"`
+	Means  string `json:"means,omitempty"`
+	Name   string `json:"name,omitempty"` // of the plan's file
+	Plan   string `json:"plan,omitempty"` // its text
+	Force  bool   `json:"force,omitempty"`
+	Reason string `json:"reason,omitempty"`
+}
+
+// What may be asked.
+const (
+	Check    = "check"
+	Diff     = "diff"
+	Apply    = "apply"
+	Advance  = "advance"
+	Hold     = "hold"
+	Resume   = "resume"
+	Rollback = "rollback"
+)
+
+// Answer is what was done.
+type Answer struct {
+	Done     string    `json:"done,omitempty"`
+	Changes  []string  `json:"changes,omitempty"`
+	Findings []Finding `json:"findings,omitempty"`
+}
+
+// Finding is one of a plan, as it is shown.
+type Finding struct {
+	Text  string `json:"text"`
+	Wrong bool   `json:"wrong"`
+}
+
+// Ask does what somebody asks. who is from the credentials of the connection.
+func (m *Migration) Ask(now time.Time, who string, r *Request) (*Answer, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	by := steer.By{Who: who, Reason: r.Reason, Force: r.Force}
+	at := m.moment(now)
+	var done string
+	var err error
+	switch r.Do {
+	case Check, Diff, Apply:
+		return m.askOfPlan(at, by, r)
+	case Advance:
+		done, err = m.c.Advance(at, r.Group, r.Means, by)
+	case Hold:
+		done, err = m.c.Hold(at, r.Group, by)
+	case Resume:
+		done, err = m.c.Resume(at, r.Group, by)
+	case Rollback:
+		done, err = m.c.Rollback(at, r.Group, r.Means, by)
+	default:
+		err = fmt.Errorf("the daemon does not know %.40q", r.Do)
+	}
+	return &Answer{Done: done}, err
+}
+
+func (m *Migration) askOfPlan(now steer.Moment, by steer.By, r *Request) (*Answer, error) {
+	p, findings := plan.Parse(r.Name, []byte(r.Plan))
+	if p != nil {
+		findings = append(findings, m.prove(r.Name, p)...)
+		if why := m.opt.NoPrograms; why != "" && len(p.Notify.Command) > 0 {
+			findings = append(findings, plan.Finding{Grade: plan.Warning})
+			f := &findings[len(findings)-1]
+			f.File, f.Path, f.Text = r.Name, "notify.command", why
+		}
+	}
+	a := &Answer{}
+	for _, f := range findings {
+		a.Findings = append(a.Findings, Finding{f.String(), f.Grade == plan.Wrong})
+	}
+	if r.Do == Check || p == nil || findings.Err() != nil {
+		return a, nil
+	}
+	changes := m.c.Diff(p)
+	var err error
+	if r.Do == Apply {
+		changes, err = m.c.Apply(now, r.Name, []byte(r.Plan), by)
+		a.Done = fmt.Sprintf("%s is declared: %d changes", r.Name, len(changes))
+	}
+	for _, c := range changes {
+		a.Changes = append(a.Changes, c.String())
+	}
+	return a, err
+}
+
+// Status tells where everything stands.
+func (m *Migration) Status(now time.Time) *steer.Status {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	s := m.c.Status(m.moment(now))
+	if m.history == nil {
+		s.Problems = append(s.Problems, "the history cannot be opened: "+m.broken.Error())
+	}
+	return s
+}
+
+// Declared returns the text of the declared plan, empty if there is none.
+func (m *Migration) Declared() string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, _, text := m.c.Plan()
+	return text
+}
+
+// History gives what was done to see, verifying it.
+func (m *Migration) History(see func(*history.Entry) error) (history.End, error) {
+	m.mu.Lock()
+	f := m.history
+	m.mu.Unlock()
+	if f == nil {
+		return history.End{}, m.broken
+	}
+	return f.Read(see)
+}

@@ -1,0 +1,112 @@
+package bridge
+
+import (
+	"net"
+	"net/netip"
+	"os"
+	"time"
+
+	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/control"
+	"ntsbridge/bridge/fleet/gate"
+	"ntsbridge/bridge/fleet/migration"
+	"ntsbridge/bridge/fleet/plan"
+	"ntsbridge/bridge/fleet/stage"
+	"ntsbridge/bridge/fleet/steer"
+	"ntsbridge/bridge/material"
+	"ntsbridge/bridge/ntp"
+)
+
+// openMigration goes on with the steps of the migration, before anything is
+// answered. It rests on the inventory: without one nobody is refused.
+func (b *Bridge) openMigration(cfg *config.Config) {
+	if !cfg.Fleet.Enabled {
+		return
+	}
+	o := migration.Options{Dir: cfg.StateDir, Each: b.fleet.Each, Ours: b.isOurs, Facts: b.gateFacts,
+		Synchronised: b.clock.Synchronised, Log: b.log.Named("fleet"),
+		Where: func() stage.Where { return stage.Where{Labels: b.parts.Load().names.Labels} },
+		Enforce: func(r *stage.Resolver, list []stage.Refusal) {
+			if r == nil {
+				b.server.SetOverlay(nil)
+				return
+			}
+			b.server.SetOverlay(r.Compile(list))
+		}}
+	if cfg.Sandbox != "off" {
+		o.NoPrograms = "the sandbox lets this daemon start no program: use notify.webhook, or sandbox: off"
+	}
+	b.migration = migration.Open(o, time.Now())
+	b.migration.Run()
+}
+
+// migrationAnswers are what the local API answers about the migration.
+func (b *Bridge) migrationAnswers() control.Fleet {
+	m := b.migration
+	if m == nil {
+		return control.Fleet{}
+	}
+	return control.Fleet{Status: func() *steer.Status { return m.Status(time.Now()) }, Declared: m.Declared, History: m.History,
+		Ask: func(who string, r *migration.Request) (*migration.Answer, error) { return m.Ask(time.Now(), who, r) }}
+}
+
+// gateFacts are what gates rest on beside the clients.
+func (b *Bridge) gateFacts(now time.Time) gate.Facts {
+	watched, full := b.fleet.Watching()
+	f := gate.Facts{Full: full, KECapacity: migration.KECapacity()}
+	for _, w := range watched {
+		f.Watched = append(f.Watched, gate.Interval{Start: w.Start, End: w.End})
+	}
+	if b.ke == nil {
+		return f
+	}
+	for _, c := range b.ke.Status(now).Certificates {
+		if f.Certificate.IsZero() || c.NotAfter.Before(f.Certificate) {
+			f.Certificate = c.NotAfter
+		}
+	}
+	return f
+}
+
+// isOurs tells whether a reference identifier is that of an address of this
+// host.
+func (b *Bridge) isOurs(refid uint32) bool {
+	ids := b.ourIDs.Load()
+	if ids == nil || time.Since(ids.at) > time.Minute {
+		ids = &ourIDs{at: time.Now(), ids: map[uint32]bool{}}
+		list, _ := net.InterfaceAddrs() // without, the listen addresses count
+		for _, a := range list {
+			if p, err := netip.ParsePrefix(a.String()); err == nil {
+				ids.ids[ntp.ReferenceID(p.Addr())] = true
+			}
+		}
+		for _, a := range b.server.Addresses() {
+			ids.ids[ntp.ReferenceID(a.Addr())] = true
+		}
+		b.ourIDs.Store(ids)
+	}
+	return ids.ids[refid]
+}
+
+// ourIDs are the reference identifiers of this host's addresses.
+type ourIDs struct {
+	at  time.Time
+	ids map[uint32]bool
+}
+
+// checkPlan says what is wrong with fleet.plan. It never keeps anything from
+// being served: only what was declared with `fleet apply` counts.
+func (p *parts) checkPlan() {
+	path := p.cfg.Fleet.Plan
+	if path == "" {
+		return
+	}
+	text, err := os.ReadFile(path)
+	if err != nil {
+		p.set.Find(material.Warning, "fleet.plan", err)
+		return
+	}
+	if _, findings := plan.Parse(path, text); findings.Err() != nil {
+		p.set.Find(material.Warning, "fleet.plan", findings.Err())
+	}
+}
