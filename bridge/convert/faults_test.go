@@ -56,12 +56,28 @@ var faults = []fault{
 		[]string{"\nlogdir /var/log/ntpstats\n", "\nlog tracking statistics rawmeasurements\n"}, nil},
 	{"statistics in ntpsec", "ntp", "server a\nstatsdir /s/\nstatistics loopstats timingstats\nfilegen loopstats file l type week link enable", "ntpsec",
 		[]string{"\nstatsdir /s/\n", "\nstatistics loopstats\n", "\nfilegen loopstats file l type week link enable\n"}, nil},
-	{"chrony's deny of a name for a client", "chrony", "server a\nallow\ndeny some.example.org", "chrony", []string{"\nport 0\n"}, nil},
+	{"chrony's deny of a name for a client", "chrony", "server a\nallow\ndeny some.example.org", "chrony",
+		[]string{"\nallow\n", "\ndeny some.example.org\n"}, []string{"\nport 0\n"}},
 	{"chronyc's access", "chrony", "allow\nserver a\ncmdallow 10.0.0.0/8\nbindcmdaddress 10.9.0.1\nbindcmdaddress /run/x.sock\ncmdport 1323", "",
 		[]string{`listen: ["10.9.0.1:1323", "[::1]:1323"]`, `allow: ["127.0.0.0/8", "::1", "10.0.0.0/8"]`, "socket: /run/x.sock"}, nil},
 	{"chronyc's access denied", "chrony", "allow\nserver a\ncmdallow 10.0.0.0/8\ncmddeny 10.0.0.0/8\ncmddeny 192.0.2.1", "",
 		[]string{`allow: ["127.0.0.0/8", "::1"]`}, nil},
 	{"no port for chronyc", "chrony", "allow\nserver a\ncmdport 0\nbindcmdaddress /", "", []string{`socket: "none"`}, []string{"chronyc:\n  listen"}},
+	{"a server that becomes a client serves", "ntp", "restrict 10.0.0.0 mask 255.0.0.0 noquery limited kod\nrestrict 10.9.0.0 mask 255.255.0.0 ignore\nserver a",
+		"chrony", []string{"\nallow 0.0.0.0/0\nallow ::/0\nallow 10.0.0.0/8\ndeny 10.9.0.0/16\nratelimit\n"}, []string{"\nport 0\n"}},
+	{"the same in ntpsec", "ntp", "restrict 10.0.0.0 mask 255.0.0.0 noquery limited kod\nrestrict 10.9.0.0 mask 255.255.0.0 ignore\nserver a",
+		"ntpsec", []string{"\nrestrict default nomodify noquery\n", "\nrestrict 10.0.0.0 mask 255.0.0.0 kod limited nomodify noquery\n",
+			"\nrestrict 10.9.0.0 mask 255.255.0.0 ignore\n"}, []string{"restrict default ignore"}},
+	{"the same in ntpd-rs", "ntp", "restrict 10.0.0.0 mask 255.0.0.0 noquery limited kod\nrestrict 10.9.0.0 mask 255.255.0.0 ignore\nserver a",
+		"ntpd-rs", []string{"\n[[server]]\nlisten = \"0.0.0.0:123\"\ndenylist = { filter = [\"10.9.0.0/16\"], action = \"ignore\" }\n"}, nil},
+	{"who needs authentication is not served without", "ntp", "restrict 10.0.0.0 mask 255.0.0.0 noquery notrust\nserver a", "chrony",
+		[]string{"\ndeny 10.0.0.0/8\n"}, []string{"\nport 0\n"}},
+	{"chronyd goes on serving", "chrony", "server a\nallow 10.0.0.0/8\nlocal stratum 8\nport 1123", "chrony",
+		[]string{"\nallow 10.0.0.0/8\n", "\nlocal stratum 8\n", "\nport 1123\n"}, []string{"\nport 0\n"}},
+	{"an entry for a source is no sign of clients", "ntp", "restrict 192.0.2.5 noquery\nserver 192.0.2.5", "chrony", []string{"\nport 0\n"}, []string{"allow"}},
+	{"an open default is none either", "ntp", "server a", "chrony", []string{"\nport 0\n"}, []string{"allow"}},
+	{"its clients' keys", "ntp", "restrict 10.0.0.0 mask 255.0.0.0 noquery\nkeys /etc/ntp.keys\ntrustedkey 5\nserver a", "chrony",
+		[]string{"\nkeyfile /k\n", " nts\n"}, nil},
 	{"two words of tos", "ntp", "server a\ntos minsane 2\ntos minsane 3 minsane 4", "", []string{"min_sources: 4"}, []string{"min_sources: 2"}},
 }
 
@@ -76,7 +92,7 @@ func TestFaults(t *testing.T) {
 			}
 			opt := Options{Dialect: f.dialect}
 			if f.format != "" {
-				opt.Client = &ClientOptions{Format: f.format, Gateways: []string{"gw1", "gw2"}}
+				opt.Client = &ClientOptions{Format: f.format, Gateways: []string{"gw1", "gw2"}, KeyFile: "/k"}
 			}
 			res := Convert(Input{Name: "x.conf", Data: []byte(conf), Files: mappingFiles}, opt)
 			if res.Output == nil {

@@ -37,8 +37,6 @@ var unwritten = map[string]string{
 	"sources[].group": "broadcasts of servers that nobody named are not followed", "broadcast[].port": "no counterpart",
 	"server.ms_sntp.timeout": "about this machine", "server.ms_sntp.rate": "about this machine",
 	"keys.files[].strict_addresses": "ntpd signs for every client",
-	"chronyc.allow":                 "who may watch from afar is the operator's to allow again",
-	"chronyc.listen":                "as chronyc.allow", "chronyc.socket": "the default is chronyc's",
 }
 
 // unwrittenBelow are sections of which nothing is written.

@@ -28,10 +28,11 @@ type convertFlags struct {
 	trial                   bool
 	daemonOptions           string
 	lost, answers           string
-	targetDir               string
+	targetDir, names        string
 	decided                 map[string]convert.Lost
 	addresses               []string
 	clientFormat, ca, step  string
+	serving                 string
 	gateways                []string
 	strict                  bool
 	jobs                    int
@@ -79,6 +80,8 @@ dangerous or not understood.`,
 	flags.StringVar(&f.from, "from", "auto", "`DIALECT` of the input: auto, ntp, ntpsec or chrony")
 	flags.StringVarP(&f.output, "output", "o", "", "write the configuration to `FILE`")
 	flags.StringVar(&f.outDir, "out-dir", "", "write configurations and reports below `DIR`")
+	flags.StringVar(&f.names, "names", "{path}",
+		"`NAME` of each output below --out-dir, without its ending: {path} is the input's name, {host} that of its host, {base} the last part of its name")
 	flags.StringVar(&f.report, "report", "", "write the report to `FILE`")
 	flags.StringVar(&f.reportFormat, "report-format", "text", "`FORMAT` of the report: text or json; of the summary of --out-dir also csv")
 	flags.StringVar(&f.root, "root", "",
@@ -107,6 +110,8 @@ dangerous or not understood.`,
 	flags.StringVar(&f.ca, "ca", "", "`FILE` with the certificates that clients trust")
 	flags.StringVar(&f.step, "step", "nts",
 		"how clients authenticate: nts, key for a step in between, or mixed: key where there is one, else nts (`STEP`)")
+	flags.StringVar(&f.serving, "serving", "auto",
+		"whether clients go on serving others: auto, if their files let networks in by name, keep or drop (`WHAT`)")
 	flags.BoolVar(&f.strict, "strict", false, "end with status 3 if anything is unsupported, dangerous or not understood")
 	flags.IntVar(&f.jobs, "jobs", 0, "`NUMBER` of conversions at the same time (default: one per processor)")
 	return cmd
@@ -151,6 +156,7 @@ func (f *convertFlags) check() error {
 		oneOf("report-format", f.reportFormat, "text", "json", "csv"),
 		oneOf("lost", f.lost, "", "stop", "running", "intended"),
 		oneOf("step", f.step, "nts", "key", "mixed"),
+		oneOf("serving", f.serving, "auto", "keep", "drop"),
 		oneOf("client-format", f.clientFormat, append([]string{""}, convert.ClientFormats...)...))
 	switch {
 	case err != nil:
@@ -165,6 +171,8 @@ func (f *convertFlags) check() error {
 		return usageError("--gateway and --ca go with --client-format")
 	case f.reportFormat == "csv" && f.outDir == "":
 		return usageError("--report-format csv is for the summary of --out-dir")
+	case f.names != "{path}" && f.outDir == "":
+		return usageError("--names goes with --out-dir")
 	case f.outDir != "" && (f.output != "" || f.report != ""):
 		return usageError("--out-dir takes the place of -o and --report")
 	}
@@ -231,7 +239,7 @@ func (f *convertFlags) options(output string) (convert.Options, error) {
 	opt.PasswordFile = secret + ".autokey-password"
 	if f.clientFormat != "" {
 		opt.Client = &convert.ClientOptions{Format: f.clientFormat, Gateways: f.gateways, CA: f.ca, Key: f.step == "key",
-			Mixed: f.step == "mixed", KeyFile: secret + ".keys"}
+			Mixed: f.step == "mixed", KeyFile: secret + ".keys", Serving: strings.TrimPrefix(f.serving, "auto")}
 	}
 	if f.lost != "" || len(f.decided) > 0 {
 		opt.Decide = func(q account.Question) convert.Lost {

@@ -33,7 +33,7 @@ type fleetResult struct {
 // fleet converts many inputs in parallel. What it writes and prints does not
 // depend on which conversion ends first.
 func (f *convertFlags) fleet(args []string) error {
-	items, err := collect(args)
+	items, err := f.collect(args)
 	if err != nil {
 		return err
 	}
@@ -49,6 +49,10 @@ func (f *convertFlags) fleet(args []string) error {
 	if failures != nil {
 		b.discard()
 		return failures
+	}
+	if err := f.gateway(summary, b); err != nil {
+		b.discard()
+		return err
 	}
 	if err := b.commit(f.outDir); err != nil {
 		return err
@@ -69,6 +73,40 @@ func (f *convertFlags) fleet(args []string) error {
 		return err
 	}
 	return f.fleetVerdict(summary)
+}
+
+// gateway writes the configuration of a server for the hosts.
+func (f *convertFlags) gateway(s *account.Summary, b *batch) error {
+	name, keys := filepath.Join(f.outDir, "gateway.yaml"), filepath.Join(f.outDir, "gateway.keys")
+	opt, err := f.options(name)
+	if err != nil {
+		return err
+	}
+	target, err := filepath.Abs(keys)
+	if err != nil {
+		return err
+	}
+	if f.targetDir != "" {
+		target = filepath.Join("/", f.targetDir, filepath.Base(keys))
+	}
+	gateway := convert.NewGateway(s.Results, convert.GatewayOptions{KeyFile: target, NTSCert: opt.NTSCert, NTSKey: opt.NTSKey})
+	files := &account.GatewayFiles{Notes: gateway.Notes}
+	var written []string
+	if gateway.Output != nil {
+		files.Config = name
+		written = append(written, name)
+		err = b.write(name, gateway.Output, 0o644)
+	}
+	if gateway.Keys != nil && err == nil {
+		files.Keys = keys
+		written = append(written, keys)
+		err = b.write(keys, gateway.Keys, 0o600)
+	}
+	b.remove([]string{name, keys}, written)
+	if gateway.Output != nil {
+		s.Gateway = files
+	}
+	return err
 }
 
 func (f *convertFlags) fleetVerdict(s *account.Summary) error {
@@ -97,7 +135,7 @@ func (f *convertFlags) progress(done, all int) {
 
 // collect lists the inputs: files as they are named, and in directories all
 // files *.conf, in the order of their names.
-func collect(args []string) ([]fleetItem, error) {
+func (f *convertFlags) collect(args []string) ([]fleetItem, error) {
 	var items []fleetItem
 	for _, arg := range args {
 		info, err := os.Stat(arg)
@@ -121,9 +159,12 @@ func collect(args []string) ([]fleetItem, error) {
 		}
 	}
 	seen := make(map[string]string)
+	for i := range items {
+		items[i].output = f.named(items[i])
+	}
 	for _, item := range items {
 		if first, ok := seen[item.output]; ok {
-			return nil, usageError("%s and %s would be written to the same name: give a directory above both, or convert them one by one",
+			return nil, usageError("%s and %s would be written to the same name: give a directory above both, or other --names",
 				first, item.input)
 		}
 		seen[item.output] = item.input
@@ -132,6 +173,28 @@ func collect(args []string) ([]fleetItem, error) {
 		return nil, usageError("no file *.conf in %s", strings.Join(args, " "))
 	}
 	return items, nil
+}
+
+// named returns the name of an item's output as --names has it.
+func (f *convertFlags) named(item fleetItem) string {
+	host := ""
+	if strings.Contains(f.names, "{host}") {
+		if root := rootOf(item.input); root != "" {
+			host = hostnameOf(os.DirFS(root))
+			if !validHost(host) {
+				host = filepath.Base(root)
+			}
+		}
+		if !validHost(host) {
+			host = strings.TrimSuffix(filepath.Base(item.input), filepath.Ext(item.input))
+		}
+	}
+	return localName(strings.NewReplacer("{path}", item.output, "{host}", host, "{base}", filepath.Base(item.output)).Replace(f.names))
+}
+
+// validHost reports whether a host's name can be a part of a file's.
+func validHost(name string) bool {
+	return name != "" && !strings.HasPrefix(name, ".") && !strings.ContainsAny(name, "/\x00\n ")
 }
 
 // fragment reports whether a file is a part of another configuration: it lies in

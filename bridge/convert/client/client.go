@@ -63,6 +63,12 @@ func Write(work *job.Job) []byte {
 		return nil
 	}
 	c.clientOthers(m)
+	if c.serves() && c.Opt.Client.Format != "timesyncd" {
+		if c.Dialect != "chrony" || c.Opt.Client.Format != "chrony" {
+			c.keepServing()
+		}
+		c.lostClients()
+	}
 	for i, name := range c.Opt.Client.Gateways {
 		m.servers = append(m.servers, clientServer{name: name, iburst: true, prefer: i == 0 && len(c.Opt.Client.Gateways) > 1})
 	}
@@ -265,20 +271,24 @@ func (t *clientText) put(from []*syntax.Statement, place string, lines ...string
 	}
 }
 
-// keySecret makes the file with the one key that the client needs.
-func (c *writer) keySecret(k *symkey.Key, appendLine func([]byte, *symkey.Key) ([]byte, error)) bool {
-	line, err := appendLine(nil, k)
-	if err != nil {
-		c.Report.Note(report.Error, "key-format", "use NTS", "key %d: %v", k.ID(), err)
-		return false
+// keySecret makes the file with the keys that the client and those that it
+// serves need.
+func (c *writer) keySecret(keys []*symkey.Key, appendLine func([]byte, *symkey.Key) ([]byte, error)) bool {
+	var content []byte
+	for _, k := range keys {
+		line, err := appendLine(nil, k)
+		if err != nil {
+			c.Report.Note(report.Error, "key-format", "use NTS", "key %d: %v", k.ID(), err)
+			return false
+		}
+		if content = append(content, line...); len(line) == 0 || line[len(line)-1] != '\n' {
+			content = append(content, '\n')
+		}
+		if len(k.Addresses()) > 0 {
+			c.Report.Note(report.Changed, "key-addresses", "", "the address list of key %d is not carried over", k.ID())
+		}
 	}
-	if len(line) == 0 || line[len(line)-1] != '\n' {
-		line = append(line, '\n')
-	}
-	c.Secrets = append(c.Secrets, job.Secret{Name: c.Opt.Client.KeyFile, Content: line})
-	if len(k.Addresses()) > 0 {
-		c.Report.Note(report.Changed, "key-addresses", "", "the address list of key %d is not carried over", k.ID())
-	}
+	c.Secrets = append(c.Secrets, job.Secret{Name: c.Opt.Client.KeyFile, Content: content})
 	return true
 }
 
@@ -308,8 +318,9 @@ func (c *writer) chronyClient(m *clientModel) string {
 			lines = append(lines, "ntstrustedcerts "+c.Opt.Client.CA)
 		}
 		t.put(nil, "", lines...)
-	} else {
-		if !c.keySecret(m.key, symkey.AppendChronyKeysLine) {
+	}
+	if keys := c.clientKeys(m.key); len(keys) > 0 {
+		if !c.keySecret(keys, symkey.AppendChronyKeysLine) {
 			return ""
 		}
 		t.put(slices.Concat(job.One(c.Model.KeyFile), job.One(c.Model.Trust)), "keyfile", "keyfile "+c.Opt.Client.KeyFile)
@@ -331,8 +342,12 @@ func (c *writer) chronyClient(m *clientModel) string {
 	c.putChronyLogs(t)
 	c.putDSCP(t)
 	c.ownDrift("/var/lib/chrony/drift")
-	t.put(c.All("driftfile"), "driftfile", "driftfile /var/lib/chrony/drift", "rtcsync", "# This host serves nobody.", "port 0",
-		"cmdport 0")
+	t.put(c.All("driftfile"), "driftfile", "driftfile /var/lib/chrony/drift", "rtcsync")
+	if !c.serves() {
+		t.put(nil, "", "# This host serves nobody.", "port 0", "cmdport 0")
+		return t.String()
+	}
+	t.put(c.access(), "allow", append(c.chronyServing(), "cmdport 0")...)
 	return t.String()
 }
 

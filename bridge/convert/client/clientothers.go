@@ -36,12 +36,15 @@ func (c *writer) ntpsecClient(m *clientModel) string {
 		servers = append(servers, line)
 	}
 	t.put(m.was, "server", servers...)
-	if m.key != nil {
-		if !c.keySecret(m.key, symkey.AppendNTPKeysLine) {
+	if keys := c.clientKeys(m.key); len(keys) > 0 {
+		if !c.keySecret(keys, symkey.AppendNTPKeysLine) {
 			return ""
 		}
-		t.put(slices.Concat(job.One(c.Model.KeyFile), job.One(c.Model.Trust)), "keys", "keys "+c.Opt.Client.KeyFile,
-			fmt.Sprintf("trustedkey %d", m.key.ID()))
+		trusted := "trustedkey"
+		for _, k := range keys {
+			trusted += fmt.Sprintf(" %d", k.ID())
+		}
+		t.put(slices.Concat(job.One(c.Model.KeyFile), job.One(c.Model.Trust)), "keys", "keys "+c.Opt.Client.KeyFile, trusted)
 	}
 	c.putClocks(t, m, c.ntpsecRefclock)
 	// With one source, ntpd's defaults for many would never set the clock.
@@ -83,8 +86,13 @@ func (c *writer) ntpsecClient(m *clientModel) string {
 	c.putDSCP(t)
 	t.put(c.All("driftfile"), "driftfile", "driftfile /var/lib/ntpsec/ntp.drift")
 	c.ownDrift("/var/lib/ntpsec/ntp.drift")
-	t.put(c.All("restrict"), "restrict", "# This host serves nobody; its sources are heard.",
-		"restrict default ignore", "restrict source nomodify noquery", "restrict 127.0.0.1", "restrict ::1")
+	heard := []string{"restrict source nomodify noquery", "restrict 127.0.0.1", "restrict ::1"}
+	if c.serves() {
+		t.put(c.access(), "restrict", append(c.ntpsecServing(), heard...)...)
+	} else {
+		t.put(c.All("restrict"), "restrict", append([]string{"# This host serves nobody; its sources are heard.",
+			"restrict default ignore"}, heard...)...)
+	}
 	return t.String()
 }
 
@@ -117,6 +125,9 @@ func (c *writer) rustClient(m *clientModel) string {
 		}
 		t.put(append(job.One(src.Line), src.Refclock.Lines...), "source", "# [[source]]", `# mode = "pps"`,
 			"# path = "+strconv.Quote(fmt.Sprintf("/dev/pps%d", src.Refclock.Unit)), "# precision = 0.000001")
+	}
+	if c.serves() {
+		t.put(c.access(), "server", c.rustServing()...)
 	}
 	low := min(max(m.minPoll, 4), 17)
 	high := min(max(m.maxPoll, low), 17)
@@ -176,6 +187,10 @@ func (c *writer) timesyncdClient(m *clientModel, authenticated bool) string {
 			c.Report.Questions = append(c.Report.Questions, q)
 			return ""
 		}
+	}
+	if c.serves() {
+		c.Report.Note(report.Dangerous, "serving", "take another daemon, or point its clients at the gateway first",
+			"this host lets networks in by name, and systemd-timesyncd serves nobody: those who ask it lose their time")
 	}
 	var names []string
 	for _, s := range m.servers {

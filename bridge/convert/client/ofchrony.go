@@ -20,9 +20,13 @@ var kept = strings.Fields(`makestep maxchange maxslewrate maxdistance maxclocker
 	bindacqaddress bindacqdevice acquisitionport dscp nocerttimecheck ntscachedir refresh ntsrefresh maxtxbuffers
 	bindcmdaddress bindcmddevice cmdallow cmddeny cmdport cmdratelimit`)
 
+// serving are those that one needs which goes on serving others.
+var serving = strings.Fields(`allow deny port ratelimit bindaddress binddevice clientloglimit noclientlog local smoothtime broadcast
+	ntsservercert ntsserverkey ntsport ntsprocesses maxntsconnections ntsntpserver ntsrotate ntsaeads ntsratelimit ntpsigndsocket`)
+
 // same takes over what a chronyd needs that becomes a client.
 func (c *writer) same(t *clientText, m *clientModel) {
-	commands := false
+	commands, serves := false, c.serves()
 	if s, v, ok := c.number("initstepslew"); ok && len(c.All("makestep")) == 0 {
 		c.startStep(s)
 		t.put(job.One(s), "makestep", fmt.Sprintf("makestep %g 1", v))
@@ -33,7 +37,7 @@ func (c *writer) same(t *clientText, m *clientModel) {
 			continue
 		case s.Word == "minsources":
 			t.put(job.One(s), s.Word, fmt.Sprintf("minsources %d", m.minsane))
-		case slices.Contains(kept, s.Word):
+		case slices.Contains(kept, s.Word), serves && slices.Contains(serving, s.Word):
 			t.put(job.One(s), s.Word, strings.TrimSpace(c.Text(s)))
 		}
 		if len(c.Record(s).Became) > 0 {
@@ -41,11 +45,16 @@ func (c *writer) same(t *clientText, m *clientModel) {
 		}
 		commands = commands || s.Word == "cmdport" || s.Word == "cmdallow"
 	}
-	last := []string{"# This host serves nobody.", "port 0"}
+	var last []string
+	if !serves {
+		last = []string{"# This host serves nobody.", "port 0"}
+	}
 	if !commands {
 		last = append(last, "cmdport 0")
 	}
-	t.put(nil, "", last...)
+	if len(last) > 0 {
+		t.put(nil, "", last...)
+	}
 }
 
 // startStep tells of the step at the start that initstepslew was.

@@ -123,6 +123,9 @@ func (c *writer) restOf(s *syntax.Statement, r *report.Record) {
 	if !known || told && (r.Class != report.Comment || len(r.Became) > 0) {
 		return
 	}
+	if f.code == "client-serves-nobody" && c.serves() {
+		f = lines["makestep"] // of those that it serves, but not carried over
+	}
 	text := f.text
 	if strings.Contains(text, "%s") {
 		text = fmt.Sprintf(text, format)

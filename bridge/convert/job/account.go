@@ -39,13 +39,14 @@ func (c *Job) Account(syntaxError func(*report.Record, syntax.Diagnostic)) {
 // Quietly does work of which nothing is said: it is about what the daemon did,
 // and not about what is written.
 func (c *Job) Quietly(work func()) {
-	about, records := c.Report, c.Records
+	about, records, decide := c.Report, c.Records, c.Opt.Decide
+	c.Opt.Decide = nil
 	c.Report, c.Records = &report.Report{}, make(map[syntax.Place]*report.Record, len(records))
 	for at := range records {
 		c.Records[at] = &report.Record{}
 	}
 	work()
-	c.Report, c.Records = about, records
+	c.Report, c.Records, c.Opt.Decide = about, records, decide
 }
 
 // DiagnosticLine returns the line that an error is on: ntpd's own number is an

@@ -3,7 +3,9 @@ package job
 import (
 	"fmt"
 	"slices"
+	"strconv"
 
+	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/convert/report"
 	"ntsbridge/bridge/convert/restrict"
 	"ntsbridge/bridge/convert/spell"
@@ -12,12 +14,14 @@ import (
 // Host says what a migration has to know: how the host authenticates, whom it
 // asks and serves, and what its clock should run next.
 func (c *Job) Host() *report.Host {
-	h := &report.Host{AsClient: []string{}, AsServer: []string{}, Upstreams: []string{}, Format: "chrony", Step: "nts"}
+	h := &report.Host{Name: c.Opt.Hostname, AsClient: []string{}, AsServer: []string{}, Upstreams: []string{},
+		Format: "chrony", Step: "nts"}
 	for _, src := range c.Model.Sources {
 		if src.Refclock != nil || src.Kind == "broadcast" || src.Dead != "" && !src.Revived {
 			continue
 		}
-		host, _ := src.HostPort()
+		host, port := src.HostPort()
+		h.Sources = append(h.Sources, hostSource(src, host, port))
 		h.Upstreams = append(h.Upstreams, spell.Printable(host))
 		h.AsClient = append(h.AsClient, c.authentication(src))
 		if src.Key != 0 {
@@ -31,8 +35,40 @@ func (c *Job) Host() *report.Host {
 	slices.Sort(h.Keys)
 	h.Keys = slices.Compact(h.Keys)
 	c.served(h)
+	c.material(h)
 	c.recommend(h)
 	return h
+}
+
+func hostSource(src *Source, host string, port int) report.HostSource {
+	s := report.HostSource{Server: host, Pool: src.Kind == "pool", Auth: "none"}
+	if port != config.PortNTP {
+		s.Port = port
+	}
+	switch {
+	case src.Nts:
+		s.Auth = "nts"
+		_, ntsPort := NtsAddress(src.Address)
+		s.NTSPort, _ = strconv.Atoi(ntsPort)
+	case src.Autokey:
+		s.Auth = "autokey"
+	case src.Key != 0:
+		s.Auth, s.Key = "symmetric", src.Key
+	}
+	return s
+}
+
+// material collects the keys that can be used.
+func (c *Job) material(h *report.Host) {
+	m := &c.Model
+	if m.Keys == nil || m.KeysRejected {
+		return
+	}
+	for _, k := range m.Keys.Keys {
+		if m.TrustSet.Contains(k.ID()) && (h.Serves || slices.Contains(h.Keys, k.ID())) {
+			h.Material = append(h.Material, k)
+		}
+	}
 }
 
 func (c *Job) authentication(src *Source) string {
@@ -109,7 +145,11 @@ func (c *Job) recommend(h *report.Host) {
 		h.Step = "key"
 		h.Reason += "; it has a key, which the gateway can accept until NTS is there"
 	}
-	if h.Serves && len(h.Networks) > 0 {
-		h.Reason += "; it serves others: point them at the gateway first"
+	named := slices.ContainsFunc(h.Networks, func(p string) bool { return p != "0.0.0.0/0" && p != "::/0" })
+	switch {
+	case named:
+		h.Reason += "; it lets networks in by name: it goes on serving them, until they ask the gateway"
+	case h.Serves:
+		h.Reason += "; everybody may ask it: see whether anybody does"
 	}
 }

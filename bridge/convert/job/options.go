@@ -96,7 +96,17 @@ type ClientOptions struct {
 	Mixed bool
 	// KeyFile is the name that the output gives the file with that key.
 	KeyFile string
+	// Serving is whether the host goes on serving others: ServingAuto, if its
+	// file lets networks in by name, ServingKeep or ServingDrop.
+	Serving string
 }
+
+// The values of ClientOptions.Serving.
+const (
+	ServingAuto = ""
+	ServingKeep = "keep"
+	ServingDrop = "drop"
+)
 
 // ClientFormats are the values of ClientOptions.Format.
 var ClientFormats = []string{"chrony", "ntpsec", "ntpd-rs", "timesyncd"}

@@ -9,7 +9,6 @@ import (
 	"ntsbridge/bridge/convert/job"
 	"ntsbridge/bridge/convert/ntpconf"
 	"ntsbridge/bridge/convert/report"
-	"ntsbridge/bridge/convert/restrict"
 	"ntsbridge/bridge/convert/syntax"
 )
 
@@ -100,9 +99,7 @@ func replaceLines(data []byte, fixes map[syntax.Place]string, file int) []byte {
 
 // buildClient works out what of the effective configuration a client needs.
 func (c *reader) buildClient() {
-	c.Model.Restricts = &restrict.List{}
-	c.Model.Restricts.Add(restrict.Any4, restrict.Any4, 0, nil)
-	c.Model.Restricts.Add(restrict.Any6, restrict.Any6, 0, nil)
+	c.Quietly(c.buildRestricts) // whom the host serves
 	c.buildKeys()
 	c.buildSources()
 }

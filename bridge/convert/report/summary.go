@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"ntsbridge/bridge/convert/spell"
+	"ntsbridge/symkey"
 )
 
 // Summary is the account of many conversions.
@@ -22,8 +23,17 @@ type Summary struct {
 	Results  []FileOutcome  `json:"results"`
 	// Questions are grouped by code: one answer settles many hosts.
 	Questions []QuestionGroup `json:"questions,omitempty"`
+	// Gateway is the server that was written for the hosts.
+	Gateway *GatewayFiles `json:"gateway,omitempty"`
 
 	codes map[string]*FindingCount
+}
+
+// GatewayFiles are what was written for the gateway of the hosts.
+type GatewayFiles struct {
+	Config string   `json:"config,omitempty"`
+	Keys   string   `json:"keys,omitempty"`
+	Notes  []string `json:"notes,omitempty"` // what has to be done by hand
 }
 
 // FindingCount is how many files have a finding.
@@ -56,6 +66,7 @@ type QuestionGroup struct {
 
 // Host is what a migration has to know of a host.
 type Host struct {
+	Name      string   `json:"name,omitempty"`
 	AsClient  []string `json:"as_client"` // how it authenticates its sources: nts, key 5 (SHA1), autokey, plain
 	AsServer  []string `json:"as_server"` // what its own clients may use
 	Upstreams []string `json:"upstreams"`
@@ -65,6 +76,21 @@ type Host struct {
 	Format    string   `json:"format"`             // recommended for its clock
 	Step      string   `json:"step"`               // recommended: nts or key
 	Reason    string   `json:"reason"`
+	// Sources are the servers that it asks, in the order of its lines.
+	Sources []HostSource `json:"sources,omitempty"`
+
+	// Material are the keys that its sources and its clients use.
+	Material []*symkey.Key `json:"-"`
+}
+
+// HostSource is a server that a host asks.
+type HostSource struct {
+	Server  string `json:"server"`
+	Port    int    `json:"port,omitempty"` // 0: the usual one, as is NTSPort
+	Pool    bool   `json:"pool,omitempty"`
+	Auth    string `json:"auth"` // none, symmetric, autokey or nts
+	Key     uint32 `json:"key,omitempty"`
+	NTSPort int    `json:"nts_port,omitempty"`
 }
 
 // why says in a line why nothing was written.
@@ -189,6 +215,7 @@ func (s *Summary) WriteText(out io.Writer, colour bool) error {
 // what is recommended.
 func (s *Summary) hosts(w *textWriter) {
 	asClient, asServer, steps := map[string]int{}, map[string]int{}, map[string]int{}
+	upstreams, keys, networks := map[string]int{}, map[string]int{}, map[string]int{}
 	for _, r := range s.Results {
 		if r.Host == nil {
 			continue
@@ -199,20 +226,58 @@ func (s *Summary) hosts(w *textWriter) {
 		for _, kind := range kinds(r.Host.AsServer) {
 			asServer[kind]++
 		}
-		steps[fmt.Sprintf("--client-format %s --step %s", r.Host.Format, r.Host.Step)]++
+		steps[fmt.Sprintf("--client-format %s --step %s: %s", r.Host.Format, r.Host.Step, r.Host.Reason)]++
+		for _, name := range r.Host.Upstreams {
+			upstreams[name]++
+		}
+		for _, k := range r.Host.Keys {
+			keys[fmt.Sprintf("key %d", k)]++
+		}
+		for _, p := range r.Host.Networks {
+			networks[p]++
+		}
 	}
 	for _, table := range []struct {
 		title string
 		count map[string]int
 	}{{"Hosts by authentication of their sources", asClient}, {"Hosts by what their own clients use", asServer},
-		{"Recommended for their clocks", steps}} {
+		{"Recommended for their clocks", steps}, {"What they ask, by the number of hosts", upstreams},
+		{"Keys that their sources have, which the gateway must accept", keys}, {"Networks that they serve", networks}} {
 		if len(table.count) == 0 {
 			continue
 		}
 		w.line("\n%s", w.styled(StyleBold, table.title))
-		for _, name := range slices.Sorted(maps.Keys(table.count)) {
-			w.line("  %7d  %s", table.count[name], name)
+		names := slices.SortedFunc(maps.Keys(table.count), func(a, b string) int {
+			return cmp.Or(cmp.Compare(table.count[b], table.count[a]), cmp.Compare(a, b))
+		})
+		for i, name := range names {
+			if i == mostNames {
+				w.line("           and %d more: see the summary as CSV or JSON", len(names)-i)
+				break
+			}
+			w.line("  %7d  %s", table.count[name], spell.Printable(name))
 		}
+	}
+	s.gateway(w)
+}
+
+// mostNames bounds the tables for people.
+const mostNames = 50
+
+// gateway tells where the gateway's files are, and what has to be done.
+func (s *Summary) gateway(w *textWriter) {
+	if s.Gateway == nil {
+		return
+	}
+	w.line("\n%s", w.styled(StyleBold, "The gateway for them"))
+	if s.Gateway.Config != "" {
+		w.line("  %s", spell.Printable(s.Gateway.Config))
+	}
+	if s.Gateway.Keys != "" {
+		w.line("  %s, with its keys: copy it with mode 0600", spell.Printable(s.Gateway.Keys))
+	}
+	for _, note := range s.Gateway.Notes {
+		w.line("  do: %s", spell.Printable(note))
 	}
 }
 
