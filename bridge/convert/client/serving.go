@@ -205,7 +205,8 @@ func (c *writer) clientKeys(own *symkey.Key) (keys []*symkey.Key) {
 // lostClients tells of clients that the host cannot serve any more.
 func (c *writer) lostClients() {
 	if len(c.Model.Autokey.Lines) > 0 || len(c.All("crypto")) > 0 {
-		c.Report.Note(report.Dangerous, "serving-autokey", "point these clients at the gateway", "clients with Autokey are not served any more")
+		c.Report.Note(report.Dangerous, "serving-autokey", "point these clients at the gateway",
+			"clients with Autokey are not served any more")
 	}
 	if c.Model.Nts || len(c.All("ntsservercert")) > 0 && c.Opt.Client.Format != "chrony" {
 		c.Report.Note(report.Dangerous, "serving-nts", "point these clients at the gateway, or set up the certificate by hand",
