@@ -32,6 +32,7 @@ func Field() []Fielded {
 	list = append(list, oneSidedQueues()...)
 	list = append(list, farOscillators()...)
 	list = append(list, standstills()...)
+	list = append(list, serversGoWrong()...)
 	return list
 }
 
