@@ -54,7 +54,7 @@ type Clock struct {
 	mu       sync.Mutex // all below; held for as long as a look at the kernel's clock takes
 	config   *config.Config
 	served   clock.Served
-	observer *Observer // nil: the kernel alone tells of the clock
+	observer *observer // nil: the kernel alone tells of the clock
 	synced   bool
 	looked   bool
 }
@@ -62,7 +62,7 @@ type Clock struct {
 // New returns a clock that serves the alarm until the first change is
 // committed.
 func New(o Options, f Functions) *Clock {
-	return &Clock{options: o, tell: f, leaps: NewLeapSeconds(o.Log.Named("leap"))}
+	return &Clock{options: o, tell: f, leaps: newLeapSeconds(o.Log.Named("leap"))}
 }
 
 // LeapSeconds returns the table in force.
@@ -80,7 +80,7 @@ type Change struct {
 	config   *config.Config
 	leaps    LeapConfig
 	steering *Steering // after the change
-	observer *Observer // likewise, not started if it is new
+	observer *observer // likewise, not started if it is new
 	stats    *statlog.Log
 }
 
@@ -102,7 +102,7 @@ func (c *Clock) Prepare(cfg *config.Config, leaps LeapConfig) (*Change, error) {
 		return nil, err
 	}
 	if old == nil || !sameObserver(old, cfg) {
-		next.observer = NewObserver(cfg, c.options.Log.Named("observe"))
+		next.observer = newObserver(cfg, c.options.Log.Named("observe"))
 	}
 	return next, nil
 }
@@ -112,7 +112,7 @@ func (c *Clock) Prepare(cfg *config.Config, leaps LeapConfig) (*Change, error) {
 func (n *Change) prepareSteering() (err error) {
 	c := n.clock
 	kept := n.steering
-	if err := Validate(n.config, c.options.Precision); err != nil {
+	if err := validate(n.config, c.options.Precision); err != nil {
 		return err
 	}
 	if kept == nil && len(n.config.Sources) == 0 && len(n.config.ReferenceClocks) == 0 {
@@ -168,7 +168,7 @@ func (n *Change) Commit(now time.Time) {
 	c.mu.Lock()
 	old := c.observer
 	c.config, c.observer = n.config, n.observer
-	c.served.Policy = Policy(&n.config.Clock, c.options.Precision)
+	c.served.Policy = policyOf(&n.config.Clock, c.options.Precision)
 	c.mu.Unlock()
 	if old != n.observer {
 		old.Close()

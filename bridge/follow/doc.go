@@ -6,7 +6,7 @@
 //     configuration, decides the era of timestamps, and asks for a majority
 //     while certificates were judged by a clock that may be wrong.
 //   - LeapSeconds is the table of leap seconds, and how they are smeared.
-//   - Observer asks the program that disciplines the clock in our place.
+//   - observer asks the program that disciplines the clock in our place.
 //   - Clock has all three, and says what to serve.
 //
 // It knows nothing of associations: they bring samples, and say of each

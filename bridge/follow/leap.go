@@ -36,8 +36,8 @@ type LeapSeconds struct {
 	read time.Time
 }
 
-// NewLeapSeconds returns one that knows nothing yet.
-func NewLeapSeconds(log hclog.Logger) *LeapSeconds { return &LeapSeconds{log: log} }
+// newLeapSeconds returns one that knows nothing yet.
+func newLeapSeconds(log hclog.Logger) *LeapSeconds { return &LeapSeconds{log: log} }
 
 // Set replaces everything that is known, as it was read at a time.
 func (l *LeapSeconds) Set(c LeapConfig, now time.Time) {

@@ -11,16 +11,16 @@ import (
 	"ntsbridge/bridge/config"
 )
 
-// Observer asks the program that steers the clock what it follows, in mode
+// observer asks the program that steers the clock what it follows, in mode
 // observe. A nil one knows nothing.
-type Observer struct {
+type observer struct {
 	asks   *observe.Observer
 	cancel context.CancelFunc
 	done   chan struct{}
 }
 
-// NewObserver returns one that asks nobody yet; nil if nobody is to be asked.
-func NewObserver(cfg *config.Config, log hclog.Logger) *Observer {
+// newObserver returns one that asks nobody yet; nil if nobody is to be asked.
+func newObserver(cfg *config.Config, log hclog.Logger) *observer {
 	if cfg.Clock.Mode != config.ClockObserve || cfg.Clock.Ask == "none" {
 		return nil
 	}
@@ -45,11 +45,11 @@ func NewObserver(cfg *config.Config, log hclog.Logger) *Observer {
 		}
 	}
 	c.OnError = func(err error) { log.Debug("no program tells of the clock", "reason", err) }
-	return &Observer{asks: observe.New(c)}
+	return &observer{asks: observe.New(c)}
 }
 
 // Start asks from now on.
-func (o *Observer) Start() {
+func (o *observer) Start() {
 	if o == nil {
 		return
 	}
@@ -62,7 +62,7 @@ func (o *Observer) Start() {
 }
 
 // Current is what was told last, nil if it is too old.
-func (o *Observer) Current(now time.Time) *observe.State {
+func (o *observer) Current(now time.Time) *observe.State {
 	if o == nil {
 		return nil
 	}
@@ -70,7 +70,7 @@ func (o *Observer) Current(now time.Time) *observe.State {
 }
 
 // Close ends the asking.
-func (o *Observer) Close() {
+func (o *observer) Close() {
 	if o != nil && o.cancel != nil {
 		o.cancel()
 		<-o.done

@@ -47,9 +47,9 @@ func driverConfig(cfg *config.Config, precision int8) clock.DriverConfig {
 	return out
 }
 
-// Validate says whether the discipline takes what the configuration says of
+// validate says whether the discipline takes what the configuration says of
 // the clock.
-func Validate(cfg *config.Config, precision int8) error {
+func validate(cfg *config.Config, precision int8) error {
 	_, err := discipline.New(driverConfig(cfg, precision).Discipline)
 	return err
 }
@@ -67,8 +67,8 @@ func fixed(cfg *config.Config, precision int8) string {
 	return fmt.Sprintf("%+v %s %d %s", d, cfg.Clock.Mode, cfg.Clock.NoCertTimeCheck, cfg.Clock.DriftFile)
 }
 
-// Policy is what is served of a clock that another program steers.
-func Policy(c *config.Clock, precision int8) clock.Policy {
+// policyOf is what is served of a clock that another program steers.
+func policyOf(c *config.Clock, precision int8) clock.Policy {
 	p := clock.Policy{Mode: clock.Observe, Stratum: uint8(c.Stratum), Fallback: uint8(c.FallbackStratum), ReferenceID: uint32(c.RefID),
 		MinDispersion: c.MinDispersion, MaxError: c.MaxError, Drift: c.DriftPPM * 1e-6, Precision: precision}
 	if c.Mode == config.ClockLocal {

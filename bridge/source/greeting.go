@@ -17,9 +17,9 @@ import (
 // keeping anything, and the next packet returns the timestamp of that answer.
 // The last bits of it, below what clocks resolve, are a code of the address.
 
-// ErrGreeted says that the packet was answered and that the next one may begin
+// errGreeted says that the packet was answered and that the next one may begin
 // an association.
-var ErrGreeted = errors.New("source: the peer is asked to show that it hears us")
+var errGreeted = errors.New("source: the peer is asked to show that it hears us")
 
 const (
 	// greetingBits are the bits of the code: 1 us.
@@ -30,7 +30,7 @@ const (
 )
 
 // Greet returns nil if a packet in symmetric active mode, authentic by auth,
-// answers one of ours. Else it is answered, and the error is ErrGreeted.
+// answers one of ours. Else it is answered, and the error is errGreeted.
 func (h *Hub) Greet(p Packet, auth Authenticator, clock Clock) error {
 	var heard ntp.Header
 	heard.Decode(p.Data)
@@ -48,7 +48,7 @@ func (h *Hub) Greet(p Packet, auth Authenticator, clock Clock) error {
 	if err == nil {
 		err = h.cfg.Port.Send(packet[:n], p.To, p.From)
 	}
-	return errors.Join(ErrGreeted, err)
+	return errors.Join(errGreeted, err)
 }
 
 // greeting puts the code of an address into a timestamp.

@@ -124,7 +124,7 @@ func (h *Hub) begin(addr netip.Addr, p Packet) (begun runner, taken bool) {
 	case mode == ntp.ModeSymmetricActive && h.cfg.Passive != nil:
 		peer, err := h.cfg.Passive(h, p)
 		if err != nil || peer == nil {
-			return nil, errors.Is(err, ErrGreeted)
+			return nil, errors.Is(err, errGreeted)
 		}
 		r = peer
 	case mode == ntp.ModeBroadcast && h.cfg.Broadcast != nil:

@@ -43,25 +43,25 @@ func trustedRoots(trusted []string, known *x509.CertPool) (*x509.CertPool, error
 	return nil, nil
 }
 
-// SystemTrust stands for the certificates that the system trusts among paths.
-const SystemTrust = "system"
+// systemTrust stands for the certificates that the system trusts among paths.
+const systemTrust = "system"
 
-// ReadTrusted reads PEM files, and all files of directories; SystemTrust stands
+// ReadTrusted reads PEM files, and all files of directories; systemTrust stands
 // for those of the system.
 func ReadTrusted(paths []string) (*x509.CertPool, error) {
 	pool := x509.NewCertPool()
-	if slices.Contains(paths, SystemTrust) {
+	if slices.Contains(paths, systemTrust) {
 		system, err := trustedRoots(nil, nil)
 		if err == nil && system == nil {
 			system, err = x509.SystemCertPool()
 		}
 		if err != nil {
-			return nil, fmt.Errorf("trusted certificates: %s: %w", SystemTrust, err)
+			return nil, fmt.Errorf("trusted certificates: %s: %w", systemTrust, err)
 		}
 		pool = system
 	}
 	for _, path := range paths {
-		if path == SystemTrust {
+		if path == systemTrust {
 			continue
 		}
 		found, err := addTrusted(pool, path)

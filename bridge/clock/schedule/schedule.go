@@ -34,8 +34,8 @@ const (
 	// Unreachable is after how many polls without an answer the other side
 	// counts as unreachable; ntpd's NTP_UNREACH is 10.
 	Unreachable = 8
-	// Longest is the longest interval.
-	Longest = time.Second << MaxPoll
+	// longest is the longest interval.
+	longest = time.Second << MaxPoll
 	// spread is the part by which poll intervals vary, so that clients do not
 	// fall into step.
 	spread = 0.04
@@ -266,7 +266,7 @@ func (s *Schedule) Wait(random float64) (d time.Duration, poll bool) {
 		interval = min(interval, Interval(int8(max(s.sent-2, 1))))
 	}
 	interval = time.Duration(float64(interval) * (1 - spread/2 + spread*min(max(random, 0), 1)))
-	return min(max(interval, s.Shortest()), 2*Longest), true
+	return min(max(interval, s.Shortest()), 2*longest), true
 }
 
 // Shortest returns the shortest interval between polls that anybody may ask
