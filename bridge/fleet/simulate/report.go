@@ -166,16 +166,20 @@ func (r *Report) writeRows(w io.Writer, limit int) error {
 	return t.Flush()
 }
 
-func (w *Row) cells() [8]string {
-	var loses []string
+// LosesNamed are the means that the client loses.
+func (w *Row) LosesNamed() (list []string) {
 	for i := range w.Loses {
-		loses = append(loses, w.Loses[i].Means)
+		list = append(list, w.Loses[i].Means)
 	}
+	return list
+}
+
+func (w *Row) cells() [8]string {
 	since := ""
 	if w.Since != nil {
 		since = w.Since.Format(time.DateOnly)
 	}
-	c := [8]string{w.Address, w.Label, string(w.Outcome), strings.Join(loses, ", "), w.By, since, w.Program, w.Why}
+	c := [8]string{w.Address, w.Label, string(w.Outcome), strings.Join(w.LosesNamed(), ", "), w.By, since, w.Program, w.Why}
 	for i := range c {
 		if c[i] == "" {
 			c[i] = "-"
