@@ -138,6 +138,20 @@ func (r *Resolver) overlapsProtected(p netip.Prefix) bool {
 	return false
 }
 
+// Splits tells whether a group names a part of a prefix, and not all of it.
+func (r *Resolver) Splits(p netip.Prefix, g *plan.Group) bool {
+	if p.IsSingleIP() {
+		return false
+	}
+	for i, of := range r.plan.Groups {
+		if of == g {
+			_, _, whole := r.groups[i].table.LookupPrefixLPM(p)
+			return !whole && r.groups[i].table.OverlapsPrefix(p)
+		}
+	}
+	return false
+}
+
 // Member returns the group of a client of the inventory for one of its means,
 // and whether it is protected.
 func (r *Resolver) Member(p netip.Prefix, m plan.Means, key uint32) (g *plan.Group, protected bool) {

@@ -1,6 +1,8 @@
 package steer
 
 import (
+	"errors"
+	"fmt"
 	"net/netip"
 	"time"
 
@@ -31,7 +33,11 @@ const (
 // if they still ask, and those that are protected.
 func (c *Controller) members(now Moment, g *plan.Group, m plan.Means) (list, protected []*member, err error) {
 	wall := uint32(now.Wall.Unix())
+	var unclear error
 	err = c.env.Each(func(k *inventory.Client) {
+		if unclear == nil {
+			unclear = c.unclear(k, g)
+		}
 		for i := range k.Means {
 			e := &k.Means[i]
 			if e.Kind != m.Kind() {
@@ -54,5 +60,19 @@ func (c *Controller) members(now Moment, g *plan.Group, m plan.Means) (list, pro
 			}
 		}
 	})
-	return list, protected, err
+	return list, protected, errors.Join(err, unclear)
+}
+
+// unclear says why it cannot be told whether a row of the inventory is in a
+// group: then nobody knows whom a step would refuse.
+func (c *Controller) unclear(k *inventory.Client, g *plan.Group) error {
+	switch {
+	case k.Hashed || !k.Prefix.IsValid():
+		return errors.New("the inventory keeps addresses as hashes (fleet.privacy.addresses: hash), so nobody knows whom a step would refuse: " +
+			"use full or short")
+	case c.resolver.Splits(k.Prefix, g):
+		return fmt.Errorf("%v is one row of the inventory, and only a part of it is in %s: name prefixes that are not longer than that",
+			k.Prefix, g.Name)
+	}
+	return nil
 }

@@ -3,12 +3,14 @@ package steer_test
 import (
 	"errors"
 	"math/rand/v2"
+	"net/netip"
 	"strings"
 	"testing"
 	"time"
 
 	"ntsbridge/bridge/fleet/gate"
 	"ntsbridge/bridge/fleet/history"
+	"ntsbridge/bridge/fleet/inventory"
 	"ntsbridge/bridge/fleet/stage"
 	"ntsbridge/bridge/fleet/steer"
 )
@@ -305,6 +307,22 @@ func TestAutomatic(t *testing.T) {
 		t.Fatalf("%+v", p)
 	}
 	w.check()
+}
+
+// Where nobody can tell who a step would refuse, none begins: an inventory of
+// hashes, and rows that are partly in the group.
+func TestNobodyKnowsWhom(t *testing.T) {
+	for name, spoil := range map[string]func(*inventory.Client){
+		"hash": func(k *inventory.Client) { k.Hashed, k.Prefix = true, netip.Prefix{} },
+		"part": func(k *inventory.Client) { k.Prefix = netip.MustParsePrefix("10.0.0.0/7") },
+	} {
+		w := newWorld(t, testPlan, 20)
+		w.advance()
+		spoil(&w.clients[3].row)
+		if _, err := w.c.Advance(w.now, "fra", "", by); err == nil || !strings.Contains(err.Error(), name) || w.refusing() != 0 {
+			t.Errorf("%s: %v, %d refused", name, err, w.refusing())
+		}
+	}
 }
 
 // FuzzParseState: no panic, and a state that is read can be gone on from.
