@@ -33,6 +33,7 @@ type Bridge struct {
 	control *control.Server
 	fleet   *fleet.Fleet
 	chronyc *control.ChronySockets
+	metrics measured
 	query   *control.Queries     // of ntpq
 	events  control.SystemEvents // as it shows them
 	options Options

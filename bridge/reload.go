@@ -54,6 +54,7 @@ func reloadable(old, next *config.Config) error {
 	note("control.socket", old.Control.Socket == next.Control.Socket)
 	note("chronyc.socket", old.Chronyc.Socket == next.Chronyc.Socket)
 	note("chronyc.listen", slices.Equal(old.Chronyc.Listen, next.Chronyc.Listen))
+	fixed = append(fixed, differences("metrics", old.Metrics, next.Metrics)...)
 	note("nts.enabled", old.NTS.Enabled == next.NTS.Enabled)
 	note("nts.listen", !old.NTS.Enabled || slices.Equal(old.NTS.Listen, next.NTS.Listen))
 	note("clock.mode", old.Clock.Mode == next.Clock.Mode)

@@ -34,6 +34,7 @@ func (b *Bridge) reports() control.Sources {
 		SelectData:  func() []control.SelectData { return b.snapshot().SelectDataList() },
 		MakeStep:    func() error { return b.clock.Steering().MakeStep() },
 		Reload:      b.options.Reload,
+		Metrics:     b.metrics.handler,
 		Do:          b.do,
 		Inventory:   b.inventoryAnswers(),
 		Fleet:       b.migrationAnswers(),

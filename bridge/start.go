@@ -10,6 +10,7 @@ import (
 	"ntsbridge/bridge/clock"
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
+	"ntsbridge/bridge/control/metrics"
 	"ntsbridge/bridge/fleet"
 	"ntsbridge/bridge/follow"
 	"ntsbridge/bridge/nke"
@@ -66,6 +67,7 @@ func (b *Bridge) open(p *parts) (err error) {
 	b.openMigration(cfg)
 	b.sources = association.NewSet(association.Environment{UDP: b.server, KernelTimestamps: options.Socket.KernelTimestamps,
 		Leaps: b.clock.LeapSeconds(), Log: b.log.Named("source")})
+	b.metrics.handler = metrics.Handler(b.metricsState, metrics.Options{Addresses: cfg.Metrics.Addresses})
 	if b.control, err = control.Listen(cfg.Control.Socket, b.reports(), b.log.Named("control")); err != nil {
 		return err
 	}
@@ -80,6 +82,7 @@ func (b *Bridge) open(p *parts) (err error) {
 		}
 	}
 	b.commit(next)
+	b.exposeMetrics(cfg)
 	return nil
 }
 
@@ -110,6 +113,7 @@ func (b *Bridge) closeAll() error {
 	if b.migration != nil {
 		errs = append(errs, b.migration.Close())
 	}
+	errs = append(errs, b.metrics.close())
 	if b.ke != nil {
 		errs = append(errs, b.ke.Close())
 	}

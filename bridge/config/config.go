@@ -51,6 +51,7 @@ type Config struct {
 	Statistics Statistics  `mapstructure:"statistics"`
 	Control    Control     `mapstructure:"control"`
 	Chronyc    Chronyc     `mapstructure:"chronyc"`
+	Metrics    Metrics     `mapstructure:"metrics"`
 	Fleet      Fleet       `mapstructure:"fleet"`
 
 	origins origins // of the options that were set
@@ -397,6 +398,15 @@ type Chronyc struct {
 	// Allow are the networks that may ask there (chrony's cmdallow). Default:
 	// 127.0.0.0/8 and ::1/128.
 	Allow []netip.Prefix `mapstructure:"allow"`
+}
+
+// Metrics are what Prometheus reads.
+type Metrics struct {
+	// Listen are TCP addresses where GET /metrics is answered to anybody who
+	// reaches them. Default: empty, none: they are on the control socket only.
+	Listen []netip.AddrPort `mapstructure:"listen"`
+	// Addresses puts the addresses of sources into a label. Default: false.
+	Addresses bool `mapstructure:"addresses"`
 }
 
 // ChronycOff is the value of chronyc.socket that stands for none.

@@ -14,6 +14,7 @@ func (c *Config) validate(j *judge) {
 	validateListen(j, "server.listen", c.Server.Listen)
 	validateListen(j, "nts.listen", c.NTS.Listen)
 	validateListen(j, "chronyc.listen", c.Chronyc.Listen)
+	validateListen(j, "metrics.listen", c.Metrics.Listen)
 	limits := c.validateLimits(j)
 	c.validateAccess(j, limits)
 	c.validateKeys(j)

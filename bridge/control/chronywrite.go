@@ -139,7 +139,7 @@ func (w *chronyWriter) activity(list []SourceSnapshot) {
 	for i := range list {
 		s := &list[i]
 		switch {
-		case s.Clock != nil || !s.timed():
+		case s.Clock != nil || !s.Timed():
 		case s.Status == nil || !s.Status.Server.IsValid():
 			unresolved++
 		case s.Offline:
@@ -177,6 +177,9 @@ func (w *chronyWriter) ntpData(s *SourceSnapshot, kernel bool) {
 	}
 	if s.Local.IsValid() {
 		local = s.Local
+	}
+	if status.Local.IsValid() {
+		local = status.Local
 	}
 	w.put(chronyIP(status.Server.Addr()), chronyIP(local), status.Server.Port(),
 		uint8(h.Leap), h.Version, uint8(h.Mode), h.Stratum, h.Poll, h.Precision)

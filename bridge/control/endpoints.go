@@ -24,6 +24,7 @@ const (
 	pathMakeStep    = "/v1/makestep"
 	pathReload      = "/v1/reload"
 	pathCommand     = "/v1/command"
+	pathMetrics     = "/metrics"
 )
 
 // maxAnswerLen bounds what one answer of the API may hold, octets: some tens
@@ -56,6 +57,8 @@ type Sources struct {
 	Reload func() error
 	// Do does what an operator tells. nil: nothing can be told.
 	Do func(*Command) (done string, err error)
+	// Metrics answers Prometheus. nil: there are none.
+	Metrics http.Handler
 	// Inventory answers about clients.
 	Inventory Inventory
 	// Fleet answers about the migration, and does its steps.
@@ -174,6 +177,9 @@ func handler(src *Sources, log hclog.Logger) http.Handler {
 	mux := http.NewServeMux()
 	src.Inventory.mount(mux, log)
 	src.Fleet.mount(mux, log)
+	if src.Metrics != nil {
+		mux.Handle(http.MethodGet+" "+pathMetrics, src.Metrics)
+	}
 	for _, e := range src.endpoints() {
 		mux.HandleFunc(e.method+" "+e.path, func(w http.ResponseWriter, r *http.Request) {
 			status, body := e.respond(r)

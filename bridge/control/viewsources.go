@@ -62,7 +62,7 @@ var authModes = map[ntp.Kind]AuthMode{ntp.KindNone: AuthNone, ntp.KindSymmetric:
 func eachSource[T any](s *Snapshot, line func(*SourceSnapshot) T) []T {
 	list := []T{}
 	for i := range s.Sources {
-		if source := &s.Sources[i]; source.timed() {
+		if source := &s.Sources[i]; source.Timed() {
 			list = append(list, line(source))
 		}
 	}
@@ -140,7 +140,7 @@ func (s *Snapshot) waits(f *FollowedByClock) bool {
 	return slices.ContainsFunc(s.Sources, func(o SourceSnapshot) bool {
 		heard := o.Follow != nil && o.Follow.Samples > 0
 		asked := o.Status != nil && (o.Status.Err != nil || o.Status.Sent >= firstRequests)
-		return o.timed() && !heard && !asked && o.Why == "" && !o.Options.NoSelect && o.Clock == nil
+		return o.Timed() && !heard && !asked && o.Why == "" && !o.Options.NoSelect && o.Clock == nil
 	})
 }
 

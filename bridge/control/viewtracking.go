@@ -83,6 +83,6 @@ func (s *Snapshot) follows(f *FollowedByClock) bool {
 	return s.Clock != nil && f.Info == s.Clock.Selected && s.Clock.Selected != (clock.SourceInfo{})
 }
 
-// timed reports whether somebody gives us time by it: not so broadcasts that
+// Timed reports whether somebody gives us time by it: not so broadcasts that
 // are sent.
-func (s *SourceSnapshot) timed() bool { return s.HostMode != ntp.ModeBroadcast }
+func (s *SourceSnapshot) Timed() bool { return s.HostMode != ntp.ModeBroadcast }

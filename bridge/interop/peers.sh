@@ -9,6 +9,7 @@
 #   FOLDER/bullseye-simple  openntpd 6.2p3, sntp 4.2.8p15
 #   FOLDER/trixie-python    ntpsec's ntpq, ntpmon and ntpdig, with the Python they need
 #   FOLDER/bookworm-samba   samba 4.17, an Active Directory domain controller
+#   FOLDER/bookworm-prometheus  prometheus and promtool 2.42
 #
 # usage: peers.sh [FOLDER]    FOLDER defaults to $NTSBRIDGE_PEERS, else .peers
 #                             at the top of the repository
@@ -26,7 +27,8 @@ bookworm chrony=4.3
 trixie chrony=4.6 ntpd-rs=1.4 ntpsec=1.2.3
 bullseye-simple openntpd=1:6.2p3 sntp=1:4.2.8p15
 trixie-python ntpsec=1.2.3 ntpsec-ntpdig=1.2.3 python3-ntp=1.2.3 python3=3.13
-bookworm-samba samba=2:4.17.12 samba-ad-provision=2:4.17.12 samba-dsdb-modules=2:4.17.12'
+bookworm-samba samba=2:4.17.12 samba-ad-provision=2:4.17.12 samba-dsdb-modules=2:4.17.12
+bookworm-prometheus prometheus=2.42.0'
 # Raise it when a root must be built anew though its recipe has not changed.
 edition=1
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -126,6 +128,7 @@ libraries() {
 	case $1 in
 	python3*) also=python3 without=^libperl ;;
 	samba*) also='samba|python3|tdb-tools|netbase' without=^libperl ;;
+	prometheus) also=$1= without='^libjs' ;;
 	*) also=$1= without='^lib(perl|python)' ;;
 	esac
 	apt-get -qq -s install "$1" |
@@ -195,6 +198,10 @@ install_root() {
 	trixie-python)
 		check "$root" /usr/bin/ntpq ntpsec-1.2.3
 		check "$root" /usr/bin/ntpdig ntpsec-1.2.3
+		;;
+	bookworm-prometheus)
+		rm -rf "$root/usr/share/prometheus"
+		check "$root" /usr/bin/promtool 2.42
 		;;
 	bookworm-samba)
 		mkdir -p "$root/etc/samba" "$root/var/lib/samba/private" "$root/var/cache/samba" "$root/var/log/samba"

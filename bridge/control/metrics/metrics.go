@@ -1,0 +1,255 @@
+// Package metrics shows the daemon to Prometheus: what the other reports show,
+// as metrics with conventional names, made when somebody asks. Serving knows
+// nothing of it.
+//
+// Labels are bounded by the configuration: kinds, versions, reasons, the names of
+// sources and of certificates' files; never the addresses of clients, and those
+// of sources only if asked for.
+package metrics
+
+import (
+	"math/bits"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+
+	"ntsbridge/bridge/control"
+)
+
+// State is what is shown, as of a moment.
+type State struct {
+	Version  string
+	Stats    *control.ServerStats
+	Snapshot *control.Snapshot
+	Problems int // that the status report has
+	// NTS-KE connections at work, and the certificates; nil: NTS is off.
+	KE *KeyExchange
+	// Clients is the inventory; nil: it is off.
+	Clients *Clients
+	Autokey bool // whether it is on
+}
+
+// KeyExchange is NTS-KE.
+type KeyExchange struct {
+	Connections  int // at work
+	Certificates []Certificate
+}
+
+// Certificate is one that is served.
+type Certificate struct {
+	File     string
+	NotAfter time.Time
+}
+
+// Clients is the inventory of clients.
+type Clients struct {
+	ByMeans  map[string]int // by the best means that they are answered by now
+	Capacity int
+	Lost     uint64 // packets that it did not look at
+}
+
+// Options are what may be left out.
+type Options struct {
+	// Addresses are put into the label of that name for sources.
+	Addresses bool
+}
+
+// Handler answers with all metrics. read is called for each scrape.
+func Handler(read func() *State, options Options) http.Handler {
+	r := prometheus.NewPedanticRegistry()
+	r.MustRegister(&collector{read, options}, collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return promhttp.HandlerFor(r, promhttp.HandlerOpts{ErrorHandling: promhttp.HTTPErrorOnError, MaxRequestsInFlight: 4,
+		Timeout: 10 * time.Second})
+}
+
+// collector makes the metrics of a state.
+type collector struct {
+	read    func() *State
+	options Options
+}
+
+// Describe tells of all metrics that there can be.
+func (c *collector) Describe(to chan<- *prometheus.Desc) {
+	for _, d := range all {
+		to <- d
+	}
+}
+
+// Collect makes the metrics.
+func (c *collector) Collect(to chan<- prometheus.Metric) {
+	s := c.read()
+	w := writer{to, c.options}
+	w.gauge(buildInfo, 1, s.Version)
+	w.gauge(problems, float64(s.Problems))
+	w.serving(s.Stats)
+	if s.Autokey {
+		w.autokey(s.Stats)
+	}
+	w.nts(s.Stats, s.KE)
+	w.clock(s.Snapshot)
+	w.sources(s.Snapshot)
+	w.clients(s.Clients)
+}
+
+// writer sends metrics.
+type writer struct {
+	to      chan<- prometheus.Metric
+	options Options
+}
+
+func (w *writer) gauge(d *prometheus.Desc, v float64, labels ...string) {
+	w.to <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, v, labels...)
+}
+
+func (w *writer) counter(d *prometheus.Desc, v uint64, labels ...string) {
+	w.to <- prometheus.MustNewConstMetric(d, prometheus.CounterValue, float64(v), labels...)
+}
+
+func (w *writer) serving(s *control.ServerStats) {
+	w.counter(packetsReceived, s.NTPReceived)
+	for _, p := range s.Packets {
+		w.counter(requests, p.Count, p.Kind, strconv.Itoa(p.Version), p.Reason)
+	}
+	for _, a := range s.Answers {
+		w.counter(answers, a.Count, a.Kind, a.Action)
+	}
+	for mode, n := range s.Modes {
+		w.counter(modes, n, strconv.Itoa(mode))
+	}
+	w.counter(interleaved, s.Interleaved)
+	w.counter(receiveStamps, s.DaemonRXTimestamps, "daemon")
+	w.counter(receiveStamps, s.KernelRXTimestamps, "kernel")
+	w.counter(transmitStamps, s.DaemonTXTimestamps, "daemon")
+	w.counter(transmitStamps, s.KernelTXTimestamps, "kernel")
+	w.counter(socketErrors, s.Errors.Receive, "receive")
+	w.counter(socketErrors, s.Errors.Send, "send")
+	w.counter(queryBytes, s.Queries.OctetsIn, "in")
+	w.counter(queryBytes, s.Queries.OctetsOut, "out")
+	w.counter(commandPackets, s.CommandReceived)
+	w.counter(commandDropped, s.CommandDropped)
+}
+
+func (w *writer) autokey(s *control.ServerStats) {
+	for operation, n := range s.Autokey.Operations {
+		w.counter(autokeyOperations, n, operation)
+	}
+	w.counter(autokeyForeign, s.Autokey.ForeignSeed)
+	w.counter(autokeySlow, s.Autokey.SlowLaneDropped)
+	w.counter(autokeyAmplified, s.Autokey.AmplifiedIn, "in")
+	w.counter(autokeyAmplified, s.Autokey.AmplifiedOut, "out")
+}
+
+func (w *writer) nts(s *control.ServerStats, ke *KeyExchange) {
+	if ke == nil {
+		return
+	}
+	w.gauge(keConnections, float64(ke.Connections))
+	w.counter(keAccepted, s.KEAccepted)
+	w.counter(keDropped, s.KEDropped)
+	for result, n := range s.KE {
+		w.counter(keResults, n, result)
+	}
+	for aead, n := range s.NTS.Agreed {
+		w.counter(ntsAgreed, n, aead)
+	}
+	for aead, n := range s.NTS.CookiesIssued {
+		w.counter(ntsCookies, n, aead)
+	}
+	w.counter(ntsOldCookies, s.NTS.OldCookies)
+	for _, c := range ke.Certificates {
+		w.gauge(certificateEnd, float64(c.NotAfter.Unix()), c.File)
+	}
+}
+
+func (w *writer) clock(s *control.Snapshot) {
+	t := s.Tracking()
+	w.gauge(clockSynchronised, number(t.Synchronised()))
+	w.gauge(clockStratum, float64(t.Stratum))
+	w.gauge(clockLeap, float64(t.Leap))
+	w.gauge(clockRootDelay, t.RootDelay)
+	w.gauge(clockRootDispersion, t.RootDispersion)
+	w.gauge(clockBound, t.RootDelay/2+t.RootDispersion)
+	if s.Clock == nil {
+		return
+	}
+	w.gauge(clockOffset, t.SystemOffset)
+	w.gauge(clockLastOffset, t.LastOffset)
+	w.gauge(clockRMSOffset, t.RMSOffset)
+	w.gauge(clockFrequency, t.Frequency)
+	w.gauge(clockSkew, t.Skew)
+	w.gauge(clockHeld, number(t.Held != ""))
+	w.counter(clockUpdates, t.Updates)
+	w.counter(clockSteps, t.Steps)
+	w.counter(clockForeign, t.Foreign)
+}
+
+// sources shows each source that time comes from. Several of one name, such as
+// the members of a pool, are told apart by a number.
+func (w *writer) sources(s *control.Snapshot) {
+	seen := map[string]int{}
+	lines, auth := s.SourceList(), s.AuthDataList()
+	i := 0
+	for k := range s.Sources {
+		from := &s.Sources[k]
+		if !from.Timed() {
+			continue
+		}
+		line := &lines[i]
+		labels := []string{from.Name, strconv.Itoa(seen[from.Name])}
+		seen[from.Name]++
+		address := ""
+		if w.options.Addresses {
+			address = line.Address
+		}
+		w.gauge(sourceInfo, 1, append(labels, string(line.Mode), string(auth[i].Mode), address)...)
+		for _, state := range sourceStates {
+			w.gauge(sourceState, number(line.State == state), append(labels, string(state))...)
+		}
+		w.gauge(sourceReach, float64(bits.OnesCount8(line.Reach))/8, labels...)
+		w.gauge(sourceStratum, float64(line.Stratum), labels...)
+		w.gauge(sourcePoll, pow2(line.Poll), labels...)
+		w.gauge(sourceAuthentic, number(auth[i].Mode == control.AuthSymmetric || auth[i].Mode == control.AuthNTS), labels...)
+		if line.LastRx >= 0 {
+			w.gauge(sourceAge, float64(line.LastRx), labels...)
+			w.gauge(sourceOffset, line.Offset, labels...)
+			w.gauge(sourceBound, line.Error, labels...)
+		}
+		if auth[i].Mode == control.AuthNTS {
+			w.gauge(sourceCookies, float64(auth[i].Cookies), labels...)
+		}
+		i++
+	}
+}
+
+var sourceStates = []control.SourceState{control.StateSelected, control.StateCombined, control.StateNotCombined, control.StateFalseticker,
+	control.StateTooVariable, control.StateUnusable}
+
+func (w *writer) clients(c *Clients) {
+	if c == nil {
+		return
+	}
+	for means, n := range c.ByMeans {
+		w.gauge(inventoryClients, float64(n), means)
+	}
+	w.gauge(inventoryCapacity, float64(c.Capacity))
+	w.counter(inventoryLost, c.Lost)
+}
+
+func number(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func pow2(exponent int) float64 {
+	if exponent < 0 {
+		return 1 / float64(uint64(1)<<min(-exponent, 63))
+	}
+	return float64(uint64(1) << min(exponent, 63))
+}
