@@ -19,6 +19,8 @@
 # make real-clock SETS THE CLOCK of this machine, and sets it back: ntsbridge and
 #                 chronyd discipline it, one after the other; prints the true
 #                 error of both. Root; nothing else must need the time for 8 min
+# make install    puts program, units, man pages and completions below DESTDIR
+# make deb        bin/ntsbridge.deb, with VERSION
 # make clean      removes what make build and make interop made
 #
 # README.md, "Working on it", tells of the NTSBRIDGE_* variables.
@@ -35,7 +37,9 @@ packages = $(shell $(GO) list ./... | grep -v '/bridge/interop$$')
 concurrent = $(shell grep -rlE '^[[:space:]]+go [[:alpha:]]|[.]Go\b' --include='*.go' . \
 	| grep -v '/bridge/interop/\|/testdata/' | xargs -r -n 1 dirname | sort -u)
 
-.PHONY: build run test quick check format lines deadcode unit race compiler peers interop interop-long real-clock fuzz attack bench sim sim-random sim-chaos clean
+VERSION ?= 0.0.$(shell date -u +%Y%m%d)
+
+.PHONY: install deb build run test quick check format lines deadcode unit race compiler peers interop interop-long real-clock fuzz attack bench sim sim-random sim-chaos clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ntsbridge ./cmd/ntsbridge
@@ -124,6 +128,12 @@ sim-random:
 
 sim-chaos:
 	$(GO) test ./bridge/clock/sim -count=1 -timeout 60m -v -run '^TestChaos$$' -args -chaos $(CHAOS)
+
+install: build
+	configs/packaging/stage.sh bin/ntsbridge "$(DESTDIR)/"
+
+deb: build
+	configs/packaging/deb.sh bin/ntsbridge "$(VERSION)" bin/ntsbridge.deb
 
 clean:
 	rm -rf bin .peers

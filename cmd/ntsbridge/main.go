@@ -72,15 +72,22 @@ func newRootCommand() *cobra.Command {
 		newMakeStepCommand())
 	root.AddCommand(newCommands()...)
 	root.AddCommand(newClientsCommand(), newKeysCommand(), newSummaryCommand(), newInventoryCommand(), newFleetCommand())
-	for _, c := range root.Commands() {
-		if args := c.Args; args != nil {
-			c.Args = func(cmd *cobra.Command, given []string) error {
-				if err := args(cmd, given); err != nil {
-					return usageError("%w", err)
-				}
-				return nil
+	wrongArguments(root)
+	return root
+}
+
+// wrongArguments makes wrong arguments wrong usage, as a wrong flag is: of a
+// command and of those below it.
+func wrongArguments(c *cobra.Command) {
+	if args := c.Args; args != nil {
+		c.Args = func(cmd *cobra.Command, given []string) error {
+			if err := args(cmd, given); err != nil {
+				return usageError("%w", err)
 			}
+			return nil
 		}
 	}
-	return root
+	for _, below := range c.Commands() {
+		wrongArguments(below)
+	}
 }

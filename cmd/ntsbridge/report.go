@@ -39,7 +39,18 @@ func (f *daemonFlags) socket() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	if f.file == "" && !cfg.Has("run_dir") && !cfg.Has("control.socket") && !isSocket(cfg.Control.Socket) && isSocket(systemSocket) {
+		return systemSocket, nil // of the daemon that the system runs
+	}
 	return cfg.Control.Socket, nil
+}
+
+// systemSocket is where the daemon of the system is asked.
+const systemSocket = "/run/ntsbridge/control.sock"
+
+func isSocket(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.Mode()&os.ModeSocket != 0
 }
 
 // client returns what asks the daemon.
