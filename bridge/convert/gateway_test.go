@@ -2,6 +2,7 @@ package convert
 
 import (
 	"io/fs"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -122,5 +123,55 @@ func TestSurvivors(t *testing.T) {
 	}
 	if c := convert("chrony", "allow\nserver a\nmaxchange 100 1 2", Options{DaemonOptions: "-x"}); c.Clock.MaxChange != 0 {
 		t.Errorf("maxchange of a clock that is not steered: %v", c.Clock.MaxChange)
+	}
+}
+
+// TestSurvivingClients are the same of clients.
+func TestSurvivingClients(t *testing.T) {
+	for _, c := range []struct{ dialect, conf, format, want string }{
+		{"ntp", "server a minpoll 3", "ntpd-rs", "{ min = 4, max = 10 }"},
+		{"ntp", "server a minpoll 4 maxpoll 4", "timesyncd", "PollIntervalMaxSec=32"},
+		{"chrony", "server a\nminsources 3", "chrony", "\nminsources 2\n"},
+		{"ntp", ntpBase + "server a\ntos minsane 3", "chrony", "\nminsources 2\n"},
+		{"ntp", ntpBase + "server a\ntinker step 0", "chrony", "no makestep"},
+	} {
+		res := Convert(Input{Name: "x.conf", Data: []byte(c.conf + "\n"), Files: mappingFiles},
+			Options{Dialect: c.dialect, Client: &ClientOptions{Format: c.format, Gateways: []string{"gw1", "gw2"}}})
+		if !strings.Contains(string(res.Output), c.want) {
+			t.Errorf("%s for %s lacks %q:\n%s", c.conf, c.format, c.want, res.Output)
+		}
+	}
+}
+
+// TestSurvivingLimits are limits of rates, and of timers.
+func TestSurvivingLimits(t *testing.T) {
+	limit := func(dialect, conf string) config.Limit {
+		res := Convert(Input{Name: "x.conf", Data: []byte(conf + "\n"), Files: mappingFiles}, Options{Dialect: dialect})
+		if res.Config == nil || len(res.Config.RateLimit.Limits) != 1 {
+			t.Fatalf("%s: %s", conf, text(t, res.Report))
+		}
+		return res.Config.RateLimit.Limits[0]
+	}
+	if l := limit("ntpsec", "server a noval nts\nrestrict default limited"); l.Burst != 20 || l.Interval != time.Second {
+		t.Errorf("ntpsec's limit: %+v", l)
+	}
+	if l := limit("chrony", "server a\nallow\nratelimit"); l.Leak != 0.25 || l.Burst != 8 || l.Interval != 8*time.Second {
+		t.Errorf("chronyd's limit: %+v", l)
+	}
+	if l := limit("chrony", "server a\nallow\nratelimit interval -1"); l.Interval != 500*time.Millisecond {
+		t.Errorf("chronyd's limit of half a second: %+v", l)
+	}
+	res := Convert(Input{Name: "x.conf", Data: []byte(ntpBase + "server a\nautomax 32\nrevoke 31\n")}, Options{Dialect: "ntp"})
+	local := Convert(Input{Name: "x.conf", Data: []byte(ntpBase + "server a\nserver 127.127.1.0\nfudge 127.127.1.0 stratum 4\n")},
+		Options{Dialect: "ntp"})
+	if !slices.Contains(codes(local.Report, report.Dangerous), "local-stratum") {
+		t.Error("a local clock of stratum 4 is not told of")
+	}
+	small := Convert(Input{Name: "x.conf", Data: []byte("server a\nallow\nclientloglimit 100000\n")}, Options{Dialect: "chrony"})
+	if small.Config.RateLimit.Clients != 4096 {
+		t.Errorf("a small list of clients: %d", small.Config.RateLimit.Clients)
+	}
+	if found := codes(res.Report, report.Folded); !slices.Contains(found, "timer-range") || !slices.Contains(found, "revoke") {
+		t.Errorf("timers: %v", found)
 	}
 }
