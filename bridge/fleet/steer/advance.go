@@ -19,8 +19,10 @@ type Preview struct {
 	Step     *Step         `json:"-"`
 	Stage    string        `json:"stage"`
 	Round    int           `json:"round,omitempty"`
-	Clients  int           `json:"clients"` // that it would refuse and that are active
-	Takes    time.Duration `json:"takes"`
+	Clients  int           `json:"clients"`      // that it would refuse and that are active
+	Takes    time.Duration `json:"takes"`        // refusal and watching, nanoseconds
+	Refusal  time.Duration `json:"refusal"`      // of it
+	Poll     time.Duration `json:"poll"`         // that both are counted in
 	Share    float64       `json:"proves_about"` // share of them that it can prove something about
 	Blocked  []string      `json:"blocked,omitempty"`
 	Gates    []gate.Result `json:"gates,omitempty"`
@@ -163,7 +165,7 @@ func (c *Controller) choose(now Moment, v *Preview) error {
 		s.Timing.Time, s.Timing.Watch = 0, 0 // there is nobody to be tried
 	}
 	v.members, v.protects, v.Clients = members, protected, len(members)
-	v.Takes, v.Share = s.Timing.Whole(), s.Timing.Share
+	v.Takes, v.Share, v.Refusal, v.Poll = s.Timing.Whole(), s.Timing.Share, s.Timing.Time, s.Timing.Poll
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package steer_test
 
 import (
+	"encoding/json"
 	"errors"
 	"math/rand/v2"
 	"net/netip"
@@ -322,6 +323,29 @@ func TestNobodyKnowsWhom(t *testing.T) {
 		if _, err := w.c.Advance(w.now, "fra", "", by); err == nil || !strings.Contains(err.Error(), name) || w.refusing() != 0 {
 			t.Errorf("%s: %v, %d refused", name, err, w.refusing())
 		}
+	}
+}
+
+// What a screen shows is what comes over the socket: nothing is lost on the way.
+func TestStatusText(t *testing.T) {
+	w := newWorld(t, testPlan, 100)
+	w.advance()
+	sent, err := json.Marshal(w.c.Status(w.now))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var s steer.Status
+	if err := json.Unmarshal(sent, &s); err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	if err := s.WriteText(&text); err != nil {
+		t.Fatal(err)
+	}
+	want := "fra by symmetric: next is canary (5 clients, 10m40s of refusal and 12m48s of watching, in polls of 1m4s); " +
+		"`ntsbridge fleet advance fra --means symmetric` begins it"
+	if !strings.Contains(text.String(), want) {
+		t.Errorf("%s\nwant %s", &text, want)
 	}
 }
 

@@ -80,9 +80,9 @@ func (p *PlaceStatus) details(w io.Writer) {
 		return
 	}
 	fmt.Fprintf(w, "%s: next is %s", name, v.name())
-	if v.Step != nil && v.Takes > 0 {
-		fmt.Fprintf(w, " (%d clients, %v of refusal and %v of watching in polls of %v)", v.Clients, v.Step.Timing.Time, v.Step.Timing.Watch,
-			v.Step.Timing.Poll)
+	if v.Takes > 0 {
+		fmt.Fprintf(w, " (%d clients, %v of refusal and %v of watching, in polls of %v)", v.Clients, v.Refusal.Round(time.Second),
+			(v.Takes - v.Refusal).Round(time.Second), v.Poll.Round(time.Millisecond))
 	}
 	if v.Open() {
 		fmt.Fprintf(w, "; `ntsbridge fleet advance %s --means %s` begins it\n", p.Group, p.Means)
