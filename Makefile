@@ -121,7 +121,7 @@ bench:
 	$(GO) test -run '^$$' -bench . -benchmem $(packages)
 
 sim:
-	$(GO) test ./bridge/clock/sim -count=1 -timeout 30m -v -run '^TestTable$$' -args -full
+	$(GO) test ./bridge/clock/sim -count=1 -timeout 120m -v -run '^TestTable$$' -args -full
 
 sim-random:
 	$(GO) test ./bridge/clock/sim -count=1 -timeout 120m -v -run '^TestRandomScenarios$$' -args -random $(RANDOM)
