@@ -43,7 +43,7 @@ Every step is in the history, with who took it and why.`,
 	}
 	cmd.AddCommand(newFleetCheckCommand(), newFleetPlanCommand(migration.Diff), newFleetPlanCommand(migration.Apply),
 		newFleetStatusCommand(), newFleetAdvanceCommand(), newFleetHoldCommand(), newFleetResumeCommand(), newFleetRollbackCommand(),
-		newFleetHistoryCommand(), newFleetSimulateCommand())
+		newFleetHistoryCommand(), newFleetSimulateCommand(), newFleetReportCommand())
 	return cmd
 }
 
