@@ -112,6 +112,12 @@ var ntpMappings = []mapping{
 	{"local clock", follow1 + "server 127.127.1.0\nfudge 127.127.1.0 stratum 10", []string{"mode: discipline", "fallback_stratum: 11"},
 		[]string{"127.127"}, "local-clock"},
 	{"local clock alone", "server 127.127.1.0", []string{"mode: local", "stratum: 6"}, []string{"fallback"}, "local-only"},
+	{"local clock of stratum 14", follow1 + "server 127.127.1.0\nfudge 127.127.1.0 stratum 14", []string{"fallback_stratum: 15"}, nil,
+		"local-clock"},
+	{"local clock of stratum 15", follow1 + "server 127.127.1.0\nfudge 127.127.1.0 stratum 15", nil, []string{"fallback"}, ""},
+	{"local clock of stratum 15 alone", "server 127.127.1.0 prefer\nfudge 127.127.1.0 stratum 15", []string{"mode: observe"},
+		[]string{"fallback", "mode: local"}, "no-source"},
+	{"shm of stratum 15", follow1 + "server 127.127.28.1\nfudge 127.127.28.1 stratum 15", []string{"noselect: true"}, nil, "fudge-stratum"},
 	{"local clock, noselect", follow1 + "server 127.127.1.0 noselect", nil, []string{"fallback"}, ""},
 
 	{"shm", "server 127.127.28.1 mode 1 minpoll 4 prefer\nfudge 127.127.28.1 time1 0.130 refid GPS stratum 1",

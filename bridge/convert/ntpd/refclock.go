@@ -222,6 +222,11 @@ func (c *reader) gpsdClock(src *job.Source) {
 	src.Clocks = []config.ReferenceClock{out}
 }
 
+// neverFollowed is the stratum from which on ntpd 4.2.8p15 follows no clock: as
+// its client it would be unsynchronised. Seen of the LOCAL driver, with prefer
+// and without: leap indicator 3, stratum 16 in ntpq and 0 in its packets.
+const neverFollowed = 15
+
 // fudgeLimits tells of values that the output does not take.
 func (c *reader) fudgeLimits(src *job.Source) {
 	r := c.Record(src.Line)
@@ -231,10 +236,10 @@ func (c *reader) fudgeLimits(src *job.Source) {
 			r.Note(report.Error, "fudge-offset", "write an offset below an hour", "an offset of %g s is not written", out.Offset)
 			out.Offset = 0
 		}
-		if out.Stratum > 14 {
-			r.Note(report.Approximated, "fudge-stratum", "", "stratum %d becomes 14: with more nobody could follow this server",
-				out.Stratum)
-			out.Stratum = 14
+		if out.Stratum >= neverFollowed {
+			r.Note(report.Changed, "fudge-stratum", "write the stratum of the receiver, 0 as a rule, if it was to be followed",
+				"ntpd never follows a clock of stratum %d: it is measured only, as with noselect", out.Stratum)
+			out.Stratum, out.NoSelect, out.Prefer, out.Trust = 0, true, false, false
 		}
 	}
 	if refid := src.Refclock.Refid; refid != "" && job.RefID(refid) == 0 && len(src.Clocks) > 0 {
@@ -256,7 +261,14 @@ func (c *reader) localClock(src *job.Source) {
 		c.Ledger.Tell(s, job.FateWritten, "stratum", "prefer", "noselect")
 		c.Lost(s, report.Folded, job.NamedWords(s), "the local clock is a stratum to fall back to here, and no source")
 	}
-	m.LocalStratum = min(stratum+1, 15)
+	if stratum >= neverFollowed {
+		for _, s := range append([]*syntax.Statement{src.Line}, src.Refclock.Lines...) {
+			c.Record(s).Note(report.Obsolete, "local-never", "delete the line",
+				"ntpd never follows a clock of stratum %d: without another source it serves the alarm", stratum)
+		}
+		return
+	}
+	m.LocalStratum = stratum + 1
 	m.LocalLines = append([]*syntax.Statement{src.Line}, m.LocalLines...)
 	alone := true
 	for _, other := range m.Sources {
