@@ -107,6 +107,20 @@ func TestLongTrialAndBack(t *testing.T) {
 			return errors.New("the log does not name them")
 		}
 		return nil
+	}}, Condition{"clients names them", func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), queryTimeout)
+		defer cancel()
+		out, err := s.host.Output(ctx, b.program, "clients", "--run-dir", filepath.Join(s.host.Dir, "run"))
+		if err != nil {
+			return err
+		}
+		for line := range strings.Lines(out) {
+			if strings.Contains(line, hosts["ntpd-tc"].IPv4.String()+" ") && strings.Contains(line, "ntpd's cookie") &&
+				strings.Contains(line, "ntpd-cookie") {
+				return nil
+			}
+		}
+		return fmt.Errorf("no such line in\n%s", out)
 	}})
 }
 

@@ -23,6 +23,7 @@ type Sighting struct {
 	Action      ntp.Action
 	Operation   uint8 // Autokey operation, 0: none
 	TOS         uint8 // type of service or traffic class; see KnownTOS
+	ZeroSeed    bool  // Autokey: the cookie is of seed 0, which an ntpd has
 	KnownTOS    bool  // false: the socket did not tell TOS
 	MAC         uint8 // octets of the MAC without the key identifier, at most 255
 	nth         uint8 // of its client, means and outcome
@@ -54,6 +55,7 @@ func (s *Sighting) Fill(req *ntp.Request, v *ntp.Verdict, sent ntp.Timestamp, as
 	if v.Kind == ntp.KindAutokey {
 		s.Operation = v.Operation
 	}
+	s.ZeroSeed = v.ZeroSeed
 	s.TOS, s.KnownTOS = req.TOS, req.KnownTOS
 	s.MAC = uint8(min(max(0, len(req.Packet)-req.Layout.MAC-4), 255))
 }

@@ -160,6 +160,7 @@ func (m *means) note(s *feed.Sighting, now uint32) {
 	m.mac = s.MAC
 	if s.Kind == ntp.KindAutokey {
 		m.scheme = m.scheme.after(s.Operation)
+		m.cookie(s)
 	}
 	m.versions |= 1 << ntp.VersionOf(s.Header[:])
 	m.modes |= 1 << ntp.ModeOf(s.Header[:])
@@ -168,6 +169,17 @@ func (m *means) note(s *feed.Sighting, now uint32) {
 		m.minOctets = s.Octets
 	}
 	m.print.take(s, m.answered > s.Count || m.refusals() > 0)
+}
+
+// cookie notes whether the cookie of an Autokey packet is one that an ntpd gave
+// out. A message of the dance has none that counts.
+func (m *means) cookie(s *feed.Sighting) {
+	switch {
+	case s.ZeroSeed:
+		m.flags |= meansZeroSeed
+	case s.Operation == 0 && s.Reason == ntp.ReasonOK:
+		m.flags &^= meansZeroSeed
+	}
 }
 
 // note keeps whom ntpd says it follows.

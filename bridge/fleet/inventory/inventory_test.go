@@ -530,3 +530,29 @@ func TestNtpdigByItsTime(t *testing.T) {
 		}
 	}
 }
+
+// An Autokey client is told to have an ntpd's cookie from the packet that shows
+// it until it comes with one of ours; a message of the dance tells nothing.
+func TestNTPDCookie(t *testing.T) {
+	v := newTest(t, 64)
+	a := host(1)
+	for i, step := range []struct {
+		zero, want bool
+		operation  uint8
+		reason     ntp.Reason
+	}{
+		{false, false, 0, ntp.ReasonOK},
+		{true, true, 0, ntp.ReasonOK},
+		{false, true, opAssoc, ntp.ReasonOK},
+		{false, true, 0, ntp.ReasonUnknownCookie},
+		{true, true, 0, ntp.ReasonNTPDCookie},
+		{false, false, 0, ntp.ReasonOK},
+	} {
+		s := sighting(a, time.Duration(i)*time.Minute, ntp.KindAutokey, 0, step.reason)
+		s.ZeroSeed, s.Operation = step.zero, step.operation
+		v.See(s)
+		if c, _ := v.Find(a, 0); len(c.Means) != 1 || c.Means[0].ZeroSeed != step.want {
+			t.Errorf("step %d: %+v", i, c.Means)
+		}
+	}
+}

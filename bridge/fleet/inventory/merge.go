@@ -63,6 +63,7 @@ func (m *means) merge(o *means) {
 		m.last, m.fraction, m.unanswered = o.last, o.fraction, o.unanswered
 		m.print, m.gaps, m.gapCount = o.print, o.gaps, o.gapCount
 		m.mac = o.mac
+		m.flags = m.flags&^meansZeroSeed | o.flags&meansZeroSeed
 	}
 	m.first = min(m.first, o.first)
 	m.served, m.kissed = max(m.served, o.served), max(m.kissed, o.kissed)
@@ -73,7 +74,7 @@ func (m *means) merge(o *means) {
 			m.refuse(reasonOf(r), r&reasonMask)
 		}
 	}
-	m.versions, m.modes, m.flags = m.versions|o.versions, m.modes|o.modes, m.flags|o.flags
+	m.versions, m.modes, m.flags = m.versions|o.versions, m.modes|o.modes, m.flags|o.flags&meansProved
 	m.maxOctets = max(m.maxOctets, o.maxOctets)
 	if o.minOctets != 0 && (m.minOctets == 0 || o.minOctets < m.minOctets) {
 		m.minOctets = o.minOctets

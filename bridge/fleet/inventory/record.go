@@ -65,7 +65,10 @@ type means struct {
 	print       print
 }
 
-const meansProved = 1 << 0 // it was authenticated
+const (
+	meansProved   = 1 << iota // it was authenticated
+	meansZeroSeed             // Autokey: the last cookie was of seed 0
+)
 
 // print is what fingerprints are made of: the last packet's fields and how the
 // port behaves.

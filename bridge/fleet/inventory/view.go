@@ -67,6 +67,7 @@ type Means struct {
 	Scheme     Scheme
 	MAC        uint8 // octets
 	Proved     bool  // it was authenticated at least once
+	ZeroSeed   bool  // Autokey: its cookie is of seed 0, which an ntpd has
 	First      uint32
 	Last       uint32
 	Served     uint32 // when it was last answered
@@ -243,7 +244,7 @@ func prefixOf(k *client) netip.Prefix {
 }
 
 func (m *means) read(now uint32, o *Means) {
-	*o = Means{Kind: m.kind, Key: m.key, Scheme: m.scheme, MAC: m.mac, Proved: m.flags&meansProved != 0,
+	*o = Means{Kind: m.kind, Key: m.key, Scheme: m.scheme, MAC: m.mac, Proved: m.flags&meansProved != 0, ZeroSeed: m.flags&meansZeroSeed != 0,
 		First: m.first, Last: m.last, Served: m.served, Answered: m.answered, Unanswered: m.unanswered,
 		Versions: versionNames[m.versions], Modes: m.modes, MinOctets: m.minOctets, MaxOctets: m.maxOctets,
 		Kisses: m.kisses, Kissed: m.kissed, Port: m.print.port, Mode: m.print.mode(), Version: m.print.version()}

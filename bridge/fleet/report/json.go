@@ -68,6 +68,9 @@ func (m *Means) appendJSON(b []byte) []byte {
 			b = appendText(append(b, f.name...), f.value)
 		}
 	}
+	if m.NTPDCookie {
+		b = append(b, `,"ntpd_cookie":true`...)
+	}
 	if m.Account != 0 {
 		b = appendNumber(append(b, `,"account":`...), m.Account)
 	}

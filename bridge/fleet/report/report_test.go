@@ -98,6 +98,24 @@ func TestJSONShape(t *testing.T) {
 	}
 }
 
+// Means that a kind's name does not tell: Active Directory's members, and clients
+// that an ntpd left behind.
+func TestSpecialMeans(t *testing.T) {
+	s := newSeen(t)
+	s.packet("192.0.2.7", 0, ntp.KindNone, 1104, ntp.ReasonOK)
+	p := &feed.Sighting{Addr: netip.MustParseAddr("192.0.2.7").As16(), Received: ntp.TimestampFromTime(start), Kind: ntp.KindAutokey,
+		Reason: ntp.ReasonNTPDCookie, Count: 1, Octets: 68, ZeroSeed: true}
+	s.v.See(p)
+	c := s.clients()
+	r := NewRow(&c[0], names)
+	text := string(r.AppendTable(nil, start)) + string(r.AppendJSON(nil))
+	for _, want := range []string{" ms-sntp 1104 ", "autokey, ntpd's cookie", "ntpd-cookie 1", `"account":1104`, `"ntpd_cookie":true`} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in %s", want, text)
+		}
+	}
+}
+
 // What is written by hand reads back as the same, whatever the texts are.
 func TestJSONAgainstStandard(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

@@ -94,6 +94,7 @@ func (r *Means) fill(m *inventory.Means, c *inventory.Client, n *Names) {
 		r.Key, r.Digest = m.Key, n.digest(m)
 	case ntp.KindAutokey:
 		r.Scheme, r.Group = m.Scheme.String(), c.Group
+		r.NTPDCookie = m.ZeroSeed
 	case ntp.KindNTS:
 		r.AEAD = n.aeadName(m.Key)
 	}

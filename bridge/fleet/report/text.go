@@ -11,7 +11,8 @@ import (
 )
 
 // String is what tables call a means: "none", "key 5 MD5", "autokey IFF", "nts
-// AES-SIV-CMAC-256", "ms-sntp 1104".
+// AES-SIV-CMAC-256", "ms-sntp 1104"; "autokey TC, ntpd's cookie" of a client that
+// got its cookie from an ntpd.
 func (m *Means) String() string {
 	switch m.Kind {
 	case "none":
@@ -21,7 +22,11 @@ func (m *Means) String() string {
 	case "symmetric":
 		return strings.TrimSpace(fmt.Sprintf("key %d %s", m.Key, m.Digest))
 	case "autokey":
-		return strings.TrimSpace("autokey " + strings.TrimSpace(m.Scheme+" "+m.Group))
+		text := strings.TrimSpace("autokey " + strings.TrimSpace(m.Scheme+" "+m.Group))
+		if m.NTPDCookie {
+			text += ", ntpd's cookie"
+		}
+		return text
 	case "nts":
 		return strings.TrimSpace("nts " + m.AEAD)
 	}
@@ -111,6 +116,9 @@ func WriteDetail(w io.Writer, r *Row, now time.Time) error {
 		m := &r.Means[i]
 		line("Means", "%s", m)
 		line("  seen", "%s to %s (%s ago)", m.First, m.Last, Ago(m.Last, now))
+		if m.NTPDCookie {
+			line("  cookie", "of an ntpd (seed 0): good while autokey.takeover lasts, then refused until its ntpd is restarted")
+		}
 		line("  answered", "%d, the last %s", m.Answered, m.LastAnswered)
 		line("  refused", "%s; %d in a row now", orDash(m.refusedText()), m.Unanswered)
 		line("  polls", "every %s; versions %s, modes %v, %d to %d octets", seconds(m.Poll), m.Versions, m.Modes, m.Octets[0], m.Octets[1])
@@ -138,7 +146,7 @@ func (r *Row) hostsText() string {
 
 // CSVHeader names the columns of CSV.
 var CSVHeader = []string{"address", "names", "owner", "site", "note", "kind", "key", "digest", "scheme", "group", "aead", "first", "last",
-	"answered", "refused", "poll", "implementation", "hosts", "nts_ke_handshakes", "nts_ke_last", "account"}
+	"answered", "refused", "poll", "implementation", "hosts", "nts_ke_handshakes", "nts_ke_last", "account", "ntpd_cookie"}
 
 // WriteCSV writes a line per means.
 func (r *Row) WriteCSV(c *csv.Writer) {
@@ -160,11 +168,15 @@ func (r *Row) WriteCSV(c *csv.Writer) {
 			}
 			return fmt.Sprint(n)
 		}
+		cookie := ""
+		if m.Kind == "autokey" {
+			cookie = strconv.FormatBool(m.NTPDCookie)
+		}
 		_ = c.Write([]string{r.Address, strings.Join(r.Names, " "), r.Label.Owner, r.Label.Site, r.Label.Note, m.Kind, number(m.Key),
 			m.Digest, m.Scheme, m.Group, m.AEAD,
 			stamp(m.First), stamp(m.Last), fmt.Sprint(m.Answered), m.refusedText(), strconv.FormatFloat(m.Poll, 'f', -1,
 				64), m.Implementation, fmt.Sprint(r.Hosts),
-			fmt.Sprint(r.KE.Handshakes), stamp(r.KE.Last), number(m.Account)})
+			fmt.Sprint(r.KE.Handshakes), stamp(r.KE.Last), number(m.Account), cookie})
 	}
 }
 

@@ -53,6 +53,7 @@ type Means struct {
 	Digest         string            `json:"digest,omitempty"`
 	Scheme         string            `json:"scheme,omitempty"`
 	Group          string            `json:"group,omitempty"`
+	NTPDCookie     bool              `json:"ntpd_cookie,omitempty"` // its Autokey cookie is of an ntpd: good during a takeover only
 	AEAD           string            `json:"aead,omitempty"`
 	Account        uint32            `json:"account,omitempty"` // kind none: MS-SNTP, the relative identifier of the account
 	First          Time              `json:"first"`
