@@ -264,7 +264,7 @@ func (f *convertFlags) convert(name, output string, ask bool) (*convert.Result, 
 		return nil, err
 	}
 	if opt.Hostname == "" {
-		opt.Hostname = hostnameOf(in.Files)
+		opt.Hostname = hostnameOf(in.Files, os.Hostname)
 	}
 	if ask && opt.Decide == nil {
 		opt.Decide = f.ask()

@@ -85,17 +85,35 @@ func rootOf(name string) string {
 	}
 }
 
-// hostnameOf reads the host's name from its root.
-func hostnameOf(root fs.FS) string {
+// hostnameOf returns the host's name: of this host what gethostname() says, which
+// is what ntpd asks and need not be in a file; of another one what its files say,
+// /etc/hostname or Red Hat's /etc/sysconfig/network. It is empty if they do not.
+func hostnameOf(root fs.FS, system func() (string, error)) string {
 	if root == nil {
 		return ""
 	}
-	data, err := fs.ReadFile(root, "etc/hostname")
-	if err != nil || len(data) > 256 {
-		return ""
+	if root == os.DirFS("/") {
+		if name, err := system(); err == nil {
+			return name
+		}
 	}
-	return strings.TrimSpace(string(data))
+	for _, file := range []struct{ name, before string }{{"etc/hostname", ""}, {"etc/sysconfig/network", "HOSTNAME="}} {
+		data, err := fs.ReadFile(root, file.name)
+		if err != nil || len(data) > maxHostnameFile {
+			continue
+		}
+		for line := range strings.Lines(string(data)) {
+			line = strings.TrimSpace(line)
+			if name, ok := strings.CutPrefix(line, file.before); ok && name != "" && name[0] != '#' {
+				return strings.Trim(name, `"'`)
+			}
+		}
+	}
+	return ""
 }
+
+// maxHostnameFile is above what is looked at for a host's name, octets.
+const maxHostnameFile = 4096
 
 // ask returns a function that asks on the terminal.
 func (f *convertFlags) ask() func(account.Question) convert.Lost {
