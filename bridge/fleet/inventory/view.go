@@ -244,8 +244,9 @@ func prefixOf(k *client) netip.Prefix {
 }
 
 func (m *means) read(now uint32, o *Means) {
-	*o = Means{Kind: m.kind, Key: m.key, Scheme: m.scheme, MAC: m.mac, Proved: m.flags&meansProved != 0, ZeroSeed: m.flags&meansZeroSeed != 0,
-		First: m.first, Last: m.last, Served: m.served, Answered: m.answered, Unanswered: m.unanswered,
+	*o = Means{Kind: m.kind, Key: m.key, Scheme: m.scheme, MAC: m.mac, Proved: m.flags&meansProved != 0,
+		ZeroSeed: m.flags&meansZeroSeed != 0,
+		First:    m.first, Last: m.last, Served: m.served, Answered: m.answered, Unanswered: m.unanswered,
 		Versions: versionNames[m.versions], Modes: m.modes, MinOctets: m.minOctets, MaxOctets: m.maxOctets,
 		Kisses: m.kisses, Kissed: m.kissed, Port: m.print.port, Mode: m.print.mode(), Version: m.print.version()}
 	for i, r := range m.refused {
