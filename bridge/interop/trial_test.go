@@ -37,6 +37,7 @@ func trialClients(hosts map[string]*Host, group string) []*Client {
 		ntpdAutokeyClient(hosts["ntpd-iff"], serverName, serverName, group),
 		ntpdClient(hosts["ntpd-none"], serverName, "", ""),
 		ntpdKeyClient(hosts["ntpd-md5"], serverName, 1, ntpKeys),
+		ntpdKeyClient(hosts["ntpd-sha1"], serverName, 2, ntpKeys),
 		ntpdKeyClient(hosts["ntpd-cmac"], serverName, 3, ntpKeys),
 		peer,
 		chronyClient(hosts["chrony-none"], Chronyd43, serverName, ""),
@@ -50,24 +51,27 @@ func trialClients(hosts map[string]*Host, group string) []*Client {
 // cookies of its own. Nobody is touched, and each takes time in every phase.
 func TestLongTrialAndBack(t *testing.T) {
 	requireLong(t)
-	t.Parallel()
 	if standsIn(t) {
 		t.Skip("of ntsbridge only")
 	}
 	s := newSite(t)
 	hosts := map[string]*Host{}
-	for _, name := range []string{"ntpd-tc", "ntpd-iff", "ntpd-none", "ntpd-md5", "ntpd-cmac", "ntpd-peer", "chrony-none", "chrony-sha1",
-		"late-tc", "late-iff"} {
+	for _, name := range []string{"ntpd-tc", "ntpd-iff", "ntpd-none", "ntpd-md5", "ntpd-sha1", "ntpd-cmac", "ntpd-peer",
+		"chrony-none", "chrony-sha1", "late-tc", "late-iff", "sntp"} {
 		hosts[name] = s.Host(name)
 	}
 	s.Names()
 	b := s.Server.(*bridge)
 	group := s.group.File(serverName)
+	hosts["sntp"].Write("keys", ntpKeys)
 	old := startNTPD(s.host)
 	clients := trialClients(hosts, group)
 	phase := func(name string) {
 		t.Helper()
 		t.Log(name)
+		// One who asks once, as from cron, without a key and with one.
+		askOnce(t, hosts["sntp"], SNTP, "-K", "/mnt/kod", serverName)
+		askOnce(t, hosts["sntp"], SNTP, "-K", "/mnt/kod", "-k", "/mnt/keys", "-a", "1", serverName)
 		Await(t, limit, allServed(clients, 3)...)
 	}
 	Await(t, limit, conditionsOf(clients)...)

@@ -180,7 +180,7 @@ func (f *convertFlags) named(item fleetItem) string {
 	host := ""
 	if strings.Contains(f.names, "{host}") {
 		if root := rootOf(item.input); root != "" {
-			host = hostnameOf(os.DirFS(root))
+			host = hostnameOf(os.DirFS(root), os.Hostname)
 			if !validHost(host) {
 				host = filepath.Base(root)
 			}
