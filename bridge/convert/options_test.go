@@ -42,6 +42,7 @@ var unwritten = map[string]string{
 // unwrittenBelow are sections of which nothing is written.
 var unwrittenBelow = map[string]string{
 	"autokey.budget": "about this machine", "nts.limits": "about this machine, but for connections",
+	"metrics": "neither daemon is read by Prometheus",
 	"passive": "symmetric associations that others begin are the operator's to allow",
 	"fleet":   "the migration is begun by the operator", "control": "for the commands of this host",
 }
