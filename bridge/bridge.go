@@ -53,6 +53,8 @@ type Bridge struct {
 	takeover takeoverWatch    // of tick
 	groups   groupWatch       // likewise
 	counted  systemStatistics // likewise
+	cookies  cookieWatch      // likewise
+	dating   atomic.Bool      // what has waited for the date is being made
 
 	renewal   time.Time // of tick's goroutine: when the certificate made here was looked at
 	portsSeen time.Time // of tick's goroutine: when it was looked who shares our ports
@@ -72,6 +74,16 @@ type Options struct {
 	// Shutdown is what somebody with permission asks for. It returns before
 	// anything is stopped. nil: nobody can ask.
 	Shutdown func()
+
+	now func() time.Time // of tests whose clock is wrong; nil: time.Now
+}
+
+// date is what the system clock says.
+func (o *Options) date() time.Time {
+	if o.now != nil {
+		return o.now()
+	}
+	return time.Now()
 }
 
 // farStep is a step after which the dates of certificates are judged anew.

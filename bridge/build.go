@@ -153,11 +153,13 @@ func (p *parts) buildNTS(log hclog.Logger, now time.Time) error {
 	if p.state.NTS, err = nts.NewServer(aeads); err != nil {
 		return err
 	}
-	ring, err := p.ring(now)
-	if err != nil {
-		return err
+	if p.set.NTS.Secret != nil {
+		ring, err := p.ring(now)
+		if err != nil {
+			return err
+		}
+		p.state.NTS.SetRing(ring)
 	}
-	p.state.NTS.SetRing(ring)
 	port := uint16(n.Port)
 	if port == 0 && p.cfg.Server.Listen[0].Port() != config.PortNTP {
 		port = p.cfg.Server.Listen[0].Port()
@@ -173,7 +175,7 @@ func (p *parts) buildNTS(log hclog.Logger, now time.Time) error {
 
 func (p *parts) ring(now time.Time) (*nts.Ring, error) {
 	c := &p.cfg.NTS.Cookies
-	return nts.NewRing(p.set.NTS.Secret, c.Rotation, c.Kept, now)
+	return nts.NewRing(p.set.NTS.Secret, p.set.NTS.Previous, c.Rotation, c.Kept, now)
 }
 
 // allowKE admits to NTS-KE whom the access rules admit to NTS.

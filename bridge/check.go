@@ -16,8 +16,8 @@ import (
 // load does everything of a start that can fail before anything is opened, and
 // makes the state directory's files lasting, under the lock that no second
 // daemon has.
-func load(cfg *config.Config, log hclog.Logger) (*parts, *statedir.Lock, error) {
-	p, set := build(cfg, nil, log, time.Now())
+func load(cfg *config.Config, log hclog.Logger, now time.Time) (*parts, *statedir.Lock, error) {
+	p, set := build(cfg, nil, log, now)
 	findings := append(set.Findings, material.Trial(cfg)...)
 	logFindings(log, findings)
 	if err := findings.Err(); err != nil {

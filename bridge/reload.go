@@ -5,7 +5,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"time"
 
 	"ntsbridge/bridge/config"
 )
@@ -19,7 +18,7 @@ func (b *Bridge) Reload(cfg *config.Config) error {
 	if err := reloadable(running.cfg, cfg); err != nil {
 		return err
 	}
-	p, set := build(cfg, running, b.log, time.Now())
+	p, set := build(cfg, running, b.log, b.options.date())
 	if err := worse(running.set.Findings, set.Findings); err != nil {
 		return err
 	}

@@ -24,7 +24,7 @@ var unsynchronised = &ntp.ClockState{Leap: ntp.LeapUnknown, Stratum: ntp.Stratum
 // Start makes everything that the configuration asks for and serves. The
 // configuration must be resolved. On an error nothing is left running.
 func Start(cfg *config.Config, log hclog.Logger, options Options) (*Bridge, error) {
-	p, lock, err := load(cfg, log)
+	p, lock, err := load(cfg, log, options.date())
 	if err != nil {
 		return nil, err
 	}

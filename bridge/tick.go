@@ -23,7 +23,7 @@ func (b *Bridge) run() {
 		case <-b.stop:
 			return
 		case <-ticker.C:
-			b.tick(time.Now())
+			b.tick(b.options.date())
 		}
 	}
 }
@@ -36,6 +36,8 @@ func (b *Bridge) tick(now time.Time) {
 	}
 	b.counted.write(now, b.clock.Statistics(), b.server.Counters)
 	b.watchPorts(now)
+	b.keepCookies(b.parts.Load(), state, now)
+	b.makeDated(b.parts.Load(), state, now)
 	b.inForce.Lock()
 	defer b.inForce.Unlock()
 	p := b.parts.Load()
@@ -43,7 +45,7 @@ func (b *Bridge) tick(now time.Time) {
 		b.log.Error("Autokey signatures", "error", err)
 	}
 	b.sources.SetClock(state) // after the signatures that a broadcast needs
-	b.rotate(p, now)
+	b.rotateCookies(p, now)
 	b.renewSelfMade(p, now)
 	for _, text := range b.takeover.look(now, &p.cfg.Autokey, b.server.ZeroSeed) {
 		b.log.Warn(text)
@@ -63,21 +65,6 @@ func (b *Bridge) relay(p *parts, now time.Time) error {
 		b.sources.SetAutokey(p.autokey)
 	}
 	return errors.Join(err, b.updateSignatures(p.autokey))
-}
-
-// rotate makes the next cookie key when it is time.
-func (b *Bridge) rotate(p *parts, now time.Time) {
-	n := p.state.NTS
-	if n == nil || !n.Ring().Overdue(now) {
-		return
-	}
-	ring, err := p.ring(now)
-	if err != nil {
-		b.log.Error("NTS cookie keys cannot be rotated", "error", err)
-		return
-	}
-	n.SetRing(ring)
-	b.log.Info("NTS cookie keys rotated", "keys", ring.Epochs(), "next", ring.Expires().UTC().Format(time.RFC3339))
 }
 
 // Whether the certificate that was made here is to be renewed is looked at so

@@ -59,7 +59,7 @@ func FuzzServerOpen(f *testing.F) {
 		f.Add(c.packet, false)
 	}
 	at := loadCaptured(f)[0].at
-	ring, err := nts.NewRing(secret, 24*time.Hour, 7, at)
+	ring, err := nts.NewRing(formerSecret(f), nil, 24*time.Hour, 7, at)
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -37,9 +38,34 @@ func testKeys(t testing.TB, id aead.ID) nts.Keys {
 	return k
 }
 
+// testSecret is one whose ratchet began well before start.
+func testSecret(t testing.TB) *nts.Secret {
+	t.Helper()
+	return secretFrom(t, secret, start.Add(-1000*time.Hour))
+}
+
+func secretFrom(t testing.TB, octets []byte, begin time.Time) *nts.Secret {
+	t.Helper()
+	s, err := nts.NewSecret(bytes.NewReader(octets), begin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// formerSecret is the secret of a file as it was before there was a ratchet.
+func formerSecret(t testing.TB) *nts.Secret {
+	t.Helper()
+	s, err := nts.ParseSecret([]byte(hex.EncodeToString(secret) + "\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 func testRing(t testing.TB, now time.Time) *nts.Ring {
 	t.Helper()
-	r, err := nts.NewRing(secret, time.Hour, 2, now)
+	r, err := nts.NewRing(testSecret(t), nil, time.Hour, 2, now)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -528,12 +554,12 @@ func TestRingRotation(t *testing.T) {
 func TestRingsOfOtherSitesDiffer(t *testing.T) {
 	k := testKeys(t, aead.AESSIVCMAC256)
 	c := cookie(testRing(t, start), k, 1)
-	other, err := nts.NewRing(bytes.Repeat([]byte{1}, 32), time.Hour, 2, start)
+	other, err := nts.NewRing(secretFrom(t, bytes.Repeat([]byte{1}, 32), start.Add(-1000*time.Hour)), nil, time.Hour, 2, start)
 	if err != nil {
 		t.Fatal(err)
 	}
 	// Ten times the period, and a time at which the epoch number is equal.
-	longer, err := nts.NewRing(secret, 10*time.Hour, 2, time.Unix(start.Unix()*10, 0))
+	longer, err := nts.NewRing(secretFrom(t, secret, time.Unix(start.Unix()*10-1000*3600, 0)), nil, 10*time.Hour, 2, time.Unix(start.Unix()*10, 0))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -563,29 +589,25 @@ func TestLegacyCookieIsReplaced(t *testing.T) {
 }
 
 func TestNewRingRefuses(t *testing.T) {
+	s := testSecret(t)
 	for name, f := range map[string]func() (*nts.Ring, error){
-		"short secret": func() (*nts.Ring, error) { return nts.NewRing(secret[:31], time.Hour, 2, start) },
-		"short period": func() (*nts.Ring, error) { return nts.NewRing(secret, time.Second, 2, start) },
-		"odd period":   func() (*nts.Ring, error) { return nts.NewRing(secret, time.Hour+1, 2, start) },
-		"negative":     func() (*nts.Ring, error) { return nts.NewRing(secret, time.Hour, -1, start) },
-		"too many":     func() (*nts.Ring, error) { return nts.NewRing(secret, time.Hour, nts.MaxKeep+1, start) },
+		"short period": func() (*nts.Ring, error) { return nts.NewRing(s, nil, time.Second, 2, start) },
+		"odd period":   func() (*nts.Ring, error) { return nts.NewRing(s, nil, time.Hour+1, 2, start) },
+		"negative":     func() (*nts.Ring, error) { return nts.NewRing(s, nil, time.Hour, -1, start) },
+		"too many":     func() (*nts.Ring, error) { return nts.NewRing(s, nil, time.Hour, nts.MaxKeep+1, start) },
 	} {
 		if r, err := f(); err == nil || r != nil {
 			t.Errorf("%s: accepted", name)
 		}
 	}
-	r, err := nts.NewRing(secret, time.Hour, 5, time.Unix(2*3600, 0))
-	if err != nil || r.Epochs() != 4 {
-		t.Errorf("young clock: %v, %v", r, err)
-	}
 	// A clock that was not set yet, and one that was ahead, have rings until it is.
-	if r, err = nts.NewRing(secret, time.Hour, 5, time.Time{}); err != nil || !r.Overdue(start) {
+	if r, err := nts.NewRing(s, nil, time.Hour, 5, time.Time{}); err != nil || !r.Overdue(start) {
 		t.Errorf("no clock: %v, %v", r, err)
 	}
-	if r, err = nts.NewRing(secret, time.Hour, 5, start.AddDate(20, 0, 0)); err != nil || !r.Overdue(start) {
+	if r, err := nts.NewRing(s, nil, time.Hour, 5, start.AddDate(20, 0, 0)); err != nil || !r.Overdue(start) {
 		t.Errorf("clock ahead: %v, %v", r, err)
 	}
-	if r, err = nts.NewRing(secret, time.Hour, 5, start); err != nil || r.Overdue(start) || r.Overdue(start.Add(-time.Minute)) ||
+	if r, err := nts.NewRing(s, nil, time.Hour, 5, start); err != nil || r.Overdue(start) || r.Overdue(start.Add(-time.Minute)) ||
 		!r.Overdue(start.Add(time.Hour)) {
 		t.Errorf("right clock: %v, %v", r, err)
 	}

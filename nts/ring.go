@@ -1,8 +1,6 @@
 package nts
 
 import (
-	"crypto/hkdf"
-	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -56,9 +54,6 @@ func cookieKind(octets int) aead.ID {
 	return 0
 }
 
-// MinSecretLen is the least length of a site secret in octets.
-const MinSecretLen = 32
-
 // MaxKeep is the largest number of older epochs whose cookies are accepted.
 const MaxKeep = 1024
 
@@ -68,80 +63,160 @@ const minPeriod = time.Minute
 
 // Ring is the cookie keys for one stretch of time: of the current epoch, of
 // the older ones that are still accepted, and of the next one, so that
-// gateways whose clocks differ by less than a period open each other's cookies. The
-// epoch is Unix time divided by the period; keys are derived from the site
-// secret and the epoch by HKDF-SHA256 (RFC 5869), so gateways that share the
-// secret agree without talking, and a restart keeps cookies valid.
+// gateways whose clocks differ by less than a period open each other's cookies.
+// The epoch is Unix time divided by the period. It also opens the cookies of
+// another secret, of which this one took or will take the place.
 //
 // Ring is immutable and may be used by several goroutines. Whoever owns the
-// clock makes a new one when Expires has come.
+// clock makes a new one when it is Overdue.
 type Ring struct {
-	first   uint32     // low bits of the epoch of keys[0]
-	current int        // index of the current epoch's key
-	keys    []aead.Key // oldest first, the last one is of the next epoch
+	windows []window // of the secret, then of what it only opens; the sealing key is in the first or second
+	sealing int      // index of the window whose key seals
+	current uint32   // low bits of the epoch whose key seals
+	begins  time.Time
 	expires time.Time
-	period  time.Duration
 }
 
-// NewRing returns the ring for now. The secret has at least MinSecretLen
-// random octets and is not kept. The period is whole seconds, at least a
-// minute. Cookies of keep older epochs (0 to MaxKeep) are accepted.
+// window is the keys of consecutive epochs.
+type window struct {
+	first uint32 // low bits of the epoch of keys[0]
+	keys  []aead.Key
+	older bool // cookies of all of them are to be replaced
+}
+
+// key returns the key of an epoch, nil for none.
+func (w *window) key(epoch uint32) *aead.Key {
+	if index := epoch - w.first; index < uint32(len(w.keys)) { // wraps for older ones
+		return &w.keys[index]
+	}
+	return nil
+}
+
+// NewRing returns the ring for now. previous is the secret before this one, nil
+// for none: its cookies are opened, and it seals them until the time from which
+// on the other one does. The period is whole seconds, at least a minute. Cookies
+// of keep older epochs (0 to MaxKeep) are accepted.
 //
-// Another secret or period means other keys: all cookies that clients hold
-// become unknown, they get an NTS NAK and establish keys anew.
-func NewRing(secret []byte, period time.Duration, keep int, now time.Time) (*Ring, error) {
-	switch {
-	case len(secret) < MinSecretLen:
-		return nil, fmt.Errorf("nts: cookie secret of %d octets is too short: at least %d are needed", len(secret), MinSecretLen)
-	case period < minPeriod || period%time.Second != 0:
-		return nil, fmt.Errorf("nts: cookie key period %v: must be whole seconds and at least %v", period, minPeriod)
-	case keep < 0 || keep > MaxKeep:
-		return nil, fmt.Errorf("nts: %d older cookie keys to keep: must be 0 to %d", keep, MaxKeep)
-	}
-	seconds := int64(period / time.Second)
-	epoch := max(now.Unix(), 0) / seconds // a clock before 1970 is wrong, and to be set
-	keep = int(min(int64(keep), epoch))
-	root, err := hkdf.Extract(sha256.New, secret, []byte("ntsbridge cookie keys v1"))
+// A clock from before the time to which the secret was moved on is behind. Then
+// the keys are those of the last time that is known to have come: clients keep
+// their cookies.
+//
+// Another period means other keys: all cookies that clients hold become unknown,
+// they get an NTS NAK and establish keys anew.
+func NewRing(s, previous *Secret, period time.Duration, keep int, now time.Time) (*Ring, error) {
+	seconds, err := checkEpochs(period, keep)
 	if err != nil {
-		return nil, fmt.Errorf("nts: cookie keys: %w", err)
+		return nil, err
 	}
-	defer clear(root)
-	oldest := epoch - int64(keep)
-	r := &Ring{uint32(oldest), keep, make([]aead.Key, keep+2), time.Unix((epoch+1)*seconds, 0), period}
-	for i := range r.keys {
-		if err := initEpochKey(&r.keys[i], root, seconds, oldest+int64(i)); err != nil {
-			return nil, err
+	epoch := max(now.Unix(), 0) / seconds // a clock before 1970 is wrong, and to be set
+	r := &Ring{begins: time.Unix(epoch*seconds, 0), expires: time.Unix((epoch+1)*seconds, 0)}
+	current, err := r.add(s, seconds, epoch, int64(keep), 0)
+	if err != nil {
+		return nil, err
+	}
+	r.current = uint32(current)
+	if previous == nil {
+		return r, nil
+	}
+	switched := int64(0) // the last epoch of the previous one; one more for clocks that are behind
+	if s.from != 0 {
+		switched = s.from/seconds + 1
+	}
+	at := len(r.windows)
+	if current, err = r.add(previous, seconds, epoch, int64(keep), switched); err != nil {
+		return nil, err
+	}
+	if now.Unix() < s.from && r.windows[at].key(uint32(current)) != nil {
+		r.sealing, r.current = at, uint32(current)
+		if from := time.Unix(s.from, 0); from.Before(r.expires) {
+			r.expires = from
 		}
+		return r, nil
+	}
+	for i := at; i < len(r.windows); i++ {
+		r.windows[i].older = true
+	}
+	if from := time.Unix(s.from, 0); s.from != 0 && from.After(r.begins) {
+		r.begins = from
 	}
 	return r, nil
 }
 
-// initEpochKey derives the key of an epoch. The period is in it, so that a
-// key that was meant to live a short time is never used for a long one.
-func initEpochKey(k *aead.Key, root []byte, period, epoch int64) error {
-	info := binary.BigEndian.AppendUint64([]byte("epoch key"), uint64(period))
-	info = binary.BigEndian.AppendUint64(info, uint64(epoch))
-	key, err := hkdf.Expand(sha256.New, root, string(info), cookieAEAD.KeyLen())
-	if err != nil {
-		return fmt.Errorf("nts: cookie keys: %w", err)
+// checkEpochs returns the length of an epoch in seconds.
+func checkEpochs(period time.Duration, keep int) (seconds int64, err error) {
+	switch {
+	case period < minPeriod || period%time.Second != 0:
+		return 0, fmt.Errorf("nts: cookie key period %v: must be whole seconds and at least %v", period, minPeriod)
+	case keep < 0 || keep > MaxKeep:
+		return 0, fmt.Errorf("nts: %d older cookie keys to keep: must be 0 to %d", keep, MaxKeep)
 	}
-	defer clear(key)
-	return k.Init(cookieAEAD, key)
+	return int64(period / time.Second), nil
+}
+
+// add adds the windows of a secret, of epochs up to end if that is not 0, and
+// returns the epoch whose key seals.
+func (r *Ring) add(s *Secret, seconds, epoch, keep, end int64) (current int64, err error) {
+	first := (s.minute*60 + seconds - 1) / seconds // that can be derived
+	current = epoch
+	switch {
+	case epoch == first-1: // just made, or the clock is a little behind
+		current = first
+	case epoch < first:
+		current = first + keep
+	}
+	last := max(current, first+keep) + 1
+	if end != 0 {
+		last = min(last, end)
+	}
+	first = max(first, current-keep)
+	keys, err := s.keys(seconds, first, last)
+	if err != nil {
+		return 0, err
+	}
+	r.windows = append(r.windows, window{first: uint32(first), keys: keys})
+	return current, r.addFormer(s, seconds, epoch, keep)
+}
+
+// addFormer adds the keys of the former kind.
+func (r *Ring) addFormer(s *Secret, seconds, epoch, keep int64) error {
+	if s.root != nil {
+		oldest := max(epoch-keep, 0)
+		w := window{first: uint32(oldest), keys: make([]aead.Key, epoch+2-oldest), older: true}
+		for i := range w.keys {
+			if err := initEpochKey(&w.keys[i], s.root, seconds, oldest+int64(i)); err != nil {
+				return err
+			}
+		}
+		r.windows = append(r.windows, w)
+	}
+	for _, k := range s.former {
+		if k.period != seconds || k.epoch < epoch-keep {
+			continue
+		}
+		w := window{first: uint32(k.epoch), keys: make([]aead.Key, 1), older: true}
+		if err := w.keys[0].Init(cookieAEAD, k.key[:]); err != nil {
+			return err
+		}
+		r.windows = append(r.windows, w)
+	}
+	return nil
 }
 
 // Expires returns when the next epoch begins and a new ring is due. An
 // overdue ring keeps working: it seals with the key of its epoch.
 func (r *Ring) Expires() time.Time { return r.expires }
 
-// Overdue reports whether another ring is due at time now: its epoch is over, or
-// it was made by a clock that was ahead by more than the next one.
-func (r *Ring) Overdue(now time.Time) bool {
-	return !now.Before(r.expires) || now.Before(r.expires.Add(-2*r.period))
-}
+// Overdue reports whether another ring is due: its epoch is over, or it was made
+// by a clock that was ahead of this time.
+func (r *Ring) Overdue(now time.Time) bool { return !now.Before(r.expires) || now.Before(r.begins) }
 
-// Epochs returns how many epochs' cookies the ring opens, with the current
-// and the next one.
-func (r *Ring) Epochs() int { return len(r.keys) }
+// Epochs returns how many keys the ring opens cookies with.
+func (r *Ring) Epochs() (n int) {
+	for i := range r.windows {
+		n += len(r.windows[i].keys)
+	}
+	return n
+}
 
 const redactedRing = "nts.Ring(redacted)"
 
@@ -153,16 +228,15 @@ func (r *Ring) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, redactedRi
 // travels in the clear, and who can predict the next one can link a client's
 // requests. dst must not overlap nonce.
 func (r *Ring) AppendCookie(dst []byte, keys *Keys, nonce *[CookieNonceLen]byte) []byte {
-	epoch := r.first + uint32(r.current)
-	dst = binary.BigEndian.AppendUint32(dst, epoch)
+	dst = binary.BigEndian.AppendUint32(dst, r.current)
 	dst = append(dst, nonce[:]...)
-	ad := cookieAD(epoch, keys.AEAD)
-	return r.keys[r.current].Seal(dst, nonce[:], keys.both[:2*keys.AEAD.KeyLen()], ad[:])
+	ad := cookieAD(r.current, keys.AEAD)
+	return r.windows[r.sealing].key(r.current).Seal(dst, nonce[:], keys.both[:2*keys.AEAD.KeyLen()], ad[:])
 }
 
-// OpenCookie opens a cookie. legacy tells that it is of an older epoch. ok is
-// false if it is not a cookie of ours, too old, or forged; keys are cleared
-// then.
+// OpenCookie opens a cookie. legacy tells that it is of an older epoch or
+// secret. ok is false if it is not a cookie of ours, too old, or forged; keys are
+// cleared then.
 func (r *Ring) OpenCookie(keys *Keys, cookie []byte) (legacy, ok bool) {
 	keys.Clear() // also of longer ones than these
 	id := cookieKind(len(cookie))
@@ -170,17 +244,21 @@ func (r *Ring) OpenCookie(keys *Keys, cookie []byte) (legacy, ok bool) {
 		return false, false
 	}
 	epoch := binary.BigEndian.Uint32(cookie)
-	index := epoch - r.first // wraps for older ones
-	if index >= uint32(len(r.keys)) {
-		return false, false
-	}
 	ad := cookieAD(epoch, id)
 	sealed := cookie[4+CookieNonceLen:]
-	if _, err := r.keys[index].Open(keys.both[:0], cookie[4:4+CookieNonceLen], sealed, ad[:]); err != nil {
-		return false, false
+	for i := range r.windows {
+		w := &r.windows[i]
+		key := w.key(epoch)
+		if key == nil {
+			continue
+		}
+		if _, err := key.Open(keys.both[:0], cookie[4:4+CookieNonceLen], sealed, ad[:]); err == nil {
+			keys.AEAD = id
+			return w.older || int32(epoch-r.current) < 0, true
+		}
+		keys.Clear()
 	}
-	keys.AEAD = id
-	return int(index) < r.current, true
+	return false, false
 }
 
 func cookieAD(epoch uint32, id aead.ID) (ad [6]byte) {

@@ -353,9 +353,15 @@ type Certificate struct {
 type Cookies struct {
 	// SecretFile is the site secret that the cookie keys are derived from;
 	// servers with the same one accept each other's cookies. It is made on
-	// first start if it is not there. Default: empty, the file cookies.secret
+	// first start if it is not there, and rewritten as time goes on, so that
+	// cookies of the past cannot be opened with it. Default: empty, the file cookies.secret
 	// in the state directory.
 	SecretFile string `mapstructure:"secret_file" path:"file"`
+	// PreviousSecretFile is the secret that SecretFile took the place of, if it
+	// is there: its cookies are opened as long as Kept says, and it seals them
+	// until the time that SecretFile names. `ntsbridge secret rotate` writes both.
+	// Default: empty, the file cookies.previous in the state directory.
+	PreviousSecretFile string `mapstructure:"previous_secret_file" path:"file"`
 	// Rotation is how long a cookie key is used for new cookies. Default: 24h.
 	// Range: 1m to 8760h.
 	Rotation time.Duration `mapstructure:"rotation" range:"1m..8760h" unit:"time"`

@@ -24,6 +24,7 @@ func (c *Config) Resolve(e Environment) {
 	setDefault(&c.RunDir, e.RunDir)
 	setDefault(&c.Autokey.SeedFile, path.Join(c.StateDir, "autokey.seed"))
 	setDefault(&c.NTS.Cookies.SecretFile, path.Join(c.StateDir, "cookies.secret"))
+	setDefault(&c.NTS.Cookies.PreviousSecretFile, path.Join(c.StateDir, "cookies.previous"))
 	setDefault(&c.Control.Socket, path.Join(c.RunDir, "control.sock"))
 	setDefault(&c.Chronyc.Socket, path.Join(c.RunDir, "chronyd.sock"))
 	setDefault(&c.Autokey.Host, e.Hostname)

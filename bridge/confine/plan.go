@@ -36,7 +36,7 @@ func NewPlan(cfg *config.Config, file string, clock bool) Plan {
 		p.Read = append(p.Read, directoryOf(name)...)
 	}
 	for _, name := range []string{cfg.Control.Socket, cfg.Chronyc.Socket, cfg.Clock.DriftFile,
-		cfg.Autokey.SeedFile, cfg.NTS.Cookies.SecretFile} {
+		cfg.Autokey.SeedFile, cfg.NTS.Cookies.SecretFile, cfg.NTS.Cookies.PreviousSecretFile} {
 		p.Write = append(p.Write, directoryOf(name)...)
 	}
 	for i := range cfg.ReferenceClocks {

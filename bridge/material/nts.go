@@ -22,11 +22,7 @@ func (k *loader) nts() {
 		return
 	}
 	out := &NTS{}
-	var err error
-	if out.Secret, k.Made.CookieSecret, err = cookieSecret(k.Store, n.Cookies.SecretFile); err != nil {
-		k.find(NoStart, "nts.cookies.secret_file", "%v", err)
-	}
-	k.madeLater(k.Made.CookieSecret, "nts.cookies.secret_file", n.Cookies.SecretFile)
+	k.cookies(out)
 	if len(n.Certificates) == 0 {
 		out.Files = k.selfMade()
 	} else {

@@ -15,31 +15,6 @@ import (
 	"ntsbridge/symkey"
 )
 
-// secretLen is the length of the site secret for NTS cookies, octets.
-const secretLen = 32
-
-// cookieSecret reads the site secret, or makes it on the first start. The
-// file holds it in hex, so that it can be copied to other gateways.
-func cookieSecret(store *statedir.Store, path string) (secret []byte, made bool, err error) {
-	text, made, err := store.Load(statedir.File{Path: path, What: "cookie secret", Mode: statedir.Secret,
-		Loss: "every NTS client does one new key establishment",
-		Make: func() ([]byte, error) {
-			b := make([]byte, secretLen)
-			_, err := rand.Read(b)
-			return []byte(hex.EncodeToString(b) + "\n"), err
-		}})
-	if err != nil {
-		return nil, false, err
-	}
-	secret, err = hex.DecodeString(strings.TrimSpace(string(text)))
-	if err != nil || len(secret) < secretLen {
-		return nil, false, fmt.Errorf("%s has %d octets and wants at least %d hex digits and nothing else; restore it from another gateway, "+
-			"or delete it and its line in %s: every NTS client then does one new key establishment", path, len(text), 2*secretLen,
-			store.Marker())
-	}
-	return secret, made, nil
-}
-
 // rollSeed makes the first line of a seed file.
 func rollSeed() ([]byte, error) {
 	var b [4]byte

@@ -63,6 +63,10 @@ func GeneratedAuthority(cfg *config.Config) string {
 // start.
 func (k *loader) selfMade() []nke.Files {
 	f := filesOfSelfMade(k.config)
+	if !Dated(k.opt.Now) && k.Store.First(statedir.File{Path: f.Certificate}) {
+		k.waits("nts.generate", "the certificate")
+		return []nke.Files{f.Files}
+	}
 	texts := map[string][]byte{}
 	made, err := k.loadSelfMade(&f, texts)
 	if err != nil {

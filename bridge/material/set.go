@@ -10,6 +10,7 @@ import (
 	"ntsbridge/bridge/clock/leap"
 	"ntsbridge/bridge/nke"
 	"ntsbridge/bridge/statedir"
+	"ntsbridge/nts"
 	"ntsbridge/symkey"
 )
 
@@ -26,6 +27,7 @@ type Set struct {
 	Sources    []Source             // as in the configuration
 	Broadcasts []Source
 	Made       Made
+	Undated    bool     // something waits for a clock that knows the date
 	Clock      string   // what time is served, in words
 	Served     []Served // who is served how
 }
@@ -48,8 +50,9 @@ type Autokey struct {
 
 // NTS is what NTS and NTS-KE are made of.
 type NTS struct {
-	Secret []byte      // of the cookies
-	Files  []nke.Files // certificates, the broken ones too: they may be mended
+	Secret   *nts.Secret // of the cookies; nil: to be made when the date is known
+	Previous *nts.Secret // that it took the place of; nil: none
+	Files    []nke.Files // certificates, the broken ones too: they may be mended
 }
 
 // Source is what a source or a broadcast needs beside its configuration.

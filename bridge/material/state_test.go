@@ -1,7 +1,6 @@
 package material
 
 import (
-	"bytes"
 	"encoding/hex"
 	"os"
 	"path/filepath"
@@ -10,6 +9,7 @@ import (
 	"time"
 
 	"ntsbridge/autokey"
+	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/statedir"
 )
@@ -62,22 +62,32 @@ func TestSeedsAreKept(t *testing.T) {
 func TestCookieSecretFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "cookies.secret")
 	store := opened(t, path)
-	secret, made, err := cookieSecret(store, path)
-	if err != nil || !made || len(secret) != 32 {
-		t.Fatalf("made %v, %d octets, %v", made, len(secret), err)
+	file := CookieFile(&config.Cookies{SecretFile: path, Rotation: time.Hour}, time.Now())
+	secret, made, err := cookieSecret(store, file)
+	if err != nil || !made || secret.Former() {
+		t.Fatalf("made %v, %v", made, err)
 	}
 	if err := store.Commit(); err != nil {
 		t.Fatal(err)
 	}
-	again, made, err := cookieSecret(opened(t, path), path)
-	if err != nil || made || !bytes.Equal(secret, again) {
+	again, made, err := cookieSecret(opened(t, path), file)
+	if err != nil || made || !again.Same(secret) {
 		t.Errorf("second look: made %v, %v", made, err)
 	}
-	if err := os.WriteFile(path, []byte(hex.EncodeToString(make([]byte, 31))), 0o600); err != nil {
+	for name, text := range map[string]string{"31 octets": hex.EncodeToString(make([]byte, 31)), "no hex": strings.Repeat("x", 64),
+		"cut off": string(secret.AppendText(nil))[:200], "empty": ""} {
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := cookieSecret(opened(t, path), file); err == nil || !strings.Contains(err.Error(), "restore it from a backup") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	if err := os.WriteFile(path, []byte(hex.EncodeToString(make([]byte, 32))+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := cookieSecret(opened(t, path), path); err == nil {
-		t.Error("31 octets accepted")
+	if old, _, err := cookieSecret(opened(t, path), file); err != nil || !old.Former() {
+		t.Errorf("a file of the former kind: %v", err)
 	}
 }
 

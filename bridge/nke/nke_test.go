@@ -36,7 +36,11 @@ const loopback = "127.0.0.1"
 
 func testRing(t testing.TB) *nts.Ring {
 	t.Helper()
-	r, err := nts.NewRing(bytes.Repeat([]byte{1}, 32), time.Hour, 2, time.Now())
+	cookieSecret, err := nts.NewSecret(bytes.NewReader(bytes.Repeat([]byte{1}, 32)), time.Now().Add(-5*time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := nts.NewRing(cookieSecret, nil, time.Hour, 2, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

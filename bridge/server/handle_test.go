@@ -112,7 +112,11 @@ func (r *rig) addNTS(t testing.TB, state *State) {
 	if state.NTS, err = nts.NewServer(ids); err != nil {
 		t.Fatal(err)
 	}
-	ring, err := nts.NewRing(make([]byte, 32), time.Hour, 2, time.Now())
+	cookieSecret, err := nts.NewSecret(bytes.NewReader(make([]byte, 32)), time.Now().Add(-5*time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring, err := nts.NewRing(cookieSecret, nil, time.Hour, 2, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

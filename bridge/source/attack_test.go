@@ -252,7 +252,11 @@ func (a ntsAuth) Open(_ Moment, p []byte) Judgement {
 // withNTS makes both sides.
 func withNTS(t *testing.T) (ntsAuth, *nts.Server) {
 	t.Helper()
-	ring, err := nts.NewRing([]byte("throw-away secret of these tests"), time.Hour, 2, time.Now())
+	cookieSecret, err := nts.NewSecret(bytes.NewReader([]byte("throw-away secret of these tests")), time.Now().Add(-5*time.Hour))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ring, err := nts.NewRing(cookieSecret, nil, time.Hour, 2, time.Now())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -158,7 +158,11 @@ func (s *ntsSite) negotiate(server string, port uint16) {
 func (s *ntsSite) forgetKeys() {
 	var secret [32]byte
 	_, _ = rand.Read(secret[:])
-	ring, err := nts.NewRing(secret[:], time.Hour, 2, goodDate)
+	cookieSecret, err := nts.NewSecret(bytes.NewReader(secret[:]), goodDate.Add(-5*time.Hour))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ring, err := nts.NewRing(cookieSecret, nil, time.Hour, 2, goodDate)
 	if err != nil {
 		s.t.Fatal(err)
 	}

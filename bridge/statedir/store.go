@@ -6,10 +6,12 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // markerName is the file of the state directory that lists, a path a line, the
@@ -46,8 +48,9 @@ func (e *LostError) Error() string {
 // Store is a state directory, with what is to be written to it.
 type Store struct {
 	dir     string
-	marked  []string          // paths, as in the marker
-	known   map[string][]byte // contents by path: of what runs and of what this load saw
+	marked  []string // paths, as in the marker
+	mu      sync.Mutex
+	known   map[string][]byte // contents by path: of what runs and of what this load saw; under mu
 	seen    map[string]bool   // by this load
 	pending []pending
 	notices []string
@@ -63,9 +66,9 @@ type pending struct {
 func Open(dir string, previous *Store) (*Store, error) {
 	s := &Store{dir: dir, known: make(map[string][]byte), seen: make(map[string]bool)}
 	if previous != nil {
-		for path, content := range previous.known {
-			s.known[path] = content
-		}
+		previous.mu.Lock()
+		s.known = maps.Clone(previous.known)
+		previous.mu.Unlock()
 	}
 	text, err := read(s.Marker())
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -86,15 +89,19 @@ func (s *Store) Marker() string { return filepath.Join(s.dir, markerName) }
 func (s *Store) Path(name string) string { return filepath.Join(s.dir, name) }
 
 // Load returns the contents of a file of value; made says that they are new and
-// not written yet. Of a secret only its owner may be able to read the file.
+// not written yet. Of a secret only its owner may be able to read the file. Make
+// may load other files.
 func (s *Store) Load(f File) (content []byte, made bool, err error) {
 	content, err = s.read(f)
+	s.mu.Lock()
+	was := s.known[f.Path]
+	s.mu.Unlock()
 	switch {
 	case err == nil:
 	case !errors.Is(err, fs.ErrNotExist):
 		return nil, false, fmt.Errorf("%s: %w", f.What, err)
-	case s.known[f.Path] != nil:
-		content = s.known[f.Path]
+	case was != nil:
+		content = was
 		s.pending = append(s.pending, pending{f, content})
 		s.notices = append(s.notices, fmt.Sprintf("%s: %s was gone and is written back from memory", f.What, f.Path))
 	case slices.Contains(s.marked, f.Path):
@@ -106,8 +113,49 @@ func (s *Store) Load(f File) (content []byte, made bool, err error) {
 		made = true
 		s.pending = append(s.pending, pending{f, content})
 	}
+	s.mu.Lock()
 	s.known[f.Path], s.seen[f.Path] = content, true
+	s.mu.Unlock()
 	return content, made, nil
+}
+
+// First reports whether Load would make the file: no start ever had it.
+func (s *Store) First(f File) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	_, err := os.Lstat(f.Path)
+	return errors.Is(err, fs.ErrNotExist) && s.known[f.Path] == nil && !slices.Contains(s.marked, f.Path)
+}
+
+// ErrChanged says that a file has other contents than those that were loaded.
+var ErrChanged = errors.New("somebody else changed it; it is left as it is, and the next reload reads it")
+
+// Update replaces what was loaded of a file by contents that follow from it.
+// ours reports whether other contents than those, found in the file, are older
+// or newer ones of the same kind; others are left as they are. A file that is
+// gone is written again if it was loaded as one of value.
+func (s *Store) Update(f File, content []byte, ours func(found []byte) bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found, err := s.read(f)
+	switch {
+	case errors.Is(err, fs.ErrNotExist) && !s.seen[f.Path]:
+		return nil // it may be deleted
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return fmt.Errorf("%s: %w", f.What, err)
+	case bytes.Equal(found, content):
+		return nil
+	case !bytes.Equal(found, s.known[f.Path]) && !ours(found):
+		return fmt.Errorf("%s: %s: %w", f.What, f.Path, ErrChanged)
+	}
+	if err := Write(f.Path, content, f.Mode); err != nil {
+		return fmt.Errorf("%s: %w", f.What, err)
+	}
+	if s.seen[f.Path] {
+		s.known[f.Path] = content
+	}
+	return nil
 }
 
 // read reads a file as its mode demands.

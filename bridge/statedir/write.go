@@ -5,6 +5,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 )
 
 // Modes of files: of those that only their owner may read, and of those that
@@ -37,6 +38,9 @@ func Write(path string, content []byte, mode fs.FileMode) (err error) {
 	if err = tmp.Chmod(mode); err != nil {
 		return err
 	}
+	if err = keepOwner(tmp, path); err != nil {
+		return err
+	}
 	if _, err = tmp.Write(content); err != nil {
 		return err
 	}
@@ -50,6 +54,24 @@ func Write(path string, content []byte, mode fs.FileMode) (err error) {
 		return err
 	}
 	return syncDir(dir)
+}
+
+// keepOwner gives a file that root writes to whom the file before it belongs
+// to, or the directory: the daemon has given up root and has to read it.
+func keepOwner(f *os.File, path string) error {
+	if os.Geteuid() != 0 {
+		return nil
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		if info, err = os.Stat(filepath.Dir(path)); err != nil {
+			return err
+		}
+	}
+	if s, ok := info.Sys().(*syscall.Stat_t); ok && s.Uid != 0 {
+		return f.Chown(int(s.Uid), int(s.Gid))
+	}
+	return nil
 }
 
 func syncDir(dir string) error {
