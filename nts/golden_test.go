@@ -57,7 +57,8 @@ func TestCapturedRequests(t *testing.T) {
 			}
 			s, sess := newServer(t, ring, allAEADs...), nts.NewSession(seed(1))
 			v, resp := answer(s, sess, c.packet)
-			if (v != ntp.Verdict{Action: ntp.Answer, Kind: ntp.KindNTS, AEAD: uint16(c.aead), OldSecret: true}) || len(resp) != len(c.packet) {
+			want := ntp.Verdict{Action: ntp.Answer, Kind: ntp.KindNTS, AEAD: uint16(c.aead), OldSecret: true}
+			if v != want || len(resp) != len(c.packet) {
 				t.Errorf("verdict %+v, %d octets for %d", v, len(resp), len(c.packet))
 			}
 			s.Open(classify(c.packet), sess)

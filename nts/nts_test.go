@@ -559,7 +559,8 @@ func TestRingsOfOtherSitesDiffer(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Ten times the period, and a time at which the epoch number is equal.
-	longer, err := nts.NewRing(secretFrom(t, secret, time.Unix(start.Unix()*10-1000*3600, 0)), nil, 10*time.Hour, 2, time.Unix(start.Unix()*10, 0))
+	much := time.Unix(start.Unix()*10, 0)
+	longer, err := nts.NewRing(secretFrom(t, secret, much.Add(-1000*time.Hour)), nil, 10*time.Hour, 2, much)
 	if err != nil {
 		t.Fatal(err)
 	}

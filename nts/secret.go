@@ -26,7 +26,8 @@ import (
 // A Secret is immutable. It is kept as lines of text:
 //
 //	ratchet MINUTE STATE           minutes of Unix time; 64 hex digits
-//	from SECOND                    seals cookies from this Unix time on; none: always
+//	from SECOND                    seals cookies from this Unix time on, and the
+//	                               secret before it until then; none: always
 //	former PERIOD EPOCH KEY        a key of the former kind: opens cookies, never seals any
 //
 // A file of the former kind, at least 64 hex digits and nothing else, is a
@@ -196,6 +197,17 @@ func (s *Secret) SealingFrom(at time.Time) *Secret {
 	return &c
 }
 
+// PreviousUntil returns when nothing of the secret before this one is accepted
+// any more, zero if it does not say when it took its place. period and keep are
+// those of NewRing.
+func (s *Secret) PreviousUntil(period time.Duration, keep int) time.Time {
+	seconds, err := checkEpochs(period, keep)
+	if err != nil || s.from == 0 {
+		return time.Time{}
+	}
+	return time.Unix((s.from/seconds+int64(keep)+2)*seconds, 0)
+}
+
 // Former reports whether it is of the former kind and was not moved on yet.
 func (s *Secret) Former() bool { return s.root != nil }
 
@@ -240,11 +252,8 @@ func (s *Secret) MovedOn(period time.Duration, keep int, now time.Time) (*Secret
 			}
 		}
 	}
-	if c.from != 0 && c.from/seconds+1 < oldest {
-		c.from = 0 // nothing of the one before it is accepted any more
-	}
 	c.step(oldest * seconds / 60)
-	if c.root == nil && s.root == nil && c.minute == s.minute && c.from == s.from && len(c.former) == len(s.former) {
+	if c.root == nil && s.root == nil && c.minute == s.minute && len(c.former) == len(s.former) {
 		return s, nil
 	}
 	return &c, nil

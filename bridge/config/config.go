@@ -354,8 +354,8 @@ type Cookies struct {
 	// SecretFile is the site secret that the cookie keys are derived from;
 	// servers with the same one accept each other's cookies. It is made on
 	// first start if it is not there, and rewritten as time goes on, so that
-	// cookies of the past cannot be opened with it. Default: empty, the file cookies.secret
-	// in the state directory.
+	// cookies of the past cannot be opened with it. Default: empty, the file
+	// cookies.secret in the state directory.
 	SecretFile string `mapstructure:"secret_file" path:"file"`
 	// PreviousSecretFile is the secret that SecretFile took the place of, if it
 	// is there: its cookies are opened as long as Kept says, and it seals them
