@@ -179,7 +179,7 @@ func TestSecretRotation(t *testing.T) {
 	}})
 	good(24) // every client has used up the eight cookies that it had
 	for _, g := range []*gateway{east, west} {
-		if c, err := g.counters(); err != nil || c.KE["ok"] != 2 {
+		if c, err := g.counters(); err != nil || c.KE["agreed"] != 2 {
 			t.Errorf("%s: key establishments %v, %v, want one of each client", g.host.Name, c.KE, err)
 		}
 	}
