@@ -97,6 +97,10 @@ func ParseSecret(text []byte) (*Secret, error) {
 	if octets, err := hex.DecodeString(string(bytes.TrimSpace(text))); err == nil && len(octets) > 0 {
 		return formerSecret(octets)
 	}
+	if !bytes.Contains(text, []byte("ratchet ")) {
+		return nil, fmt.Errorf("it has %d octets and wants at least %d hex digits and nothing else, or a line \"ratchet MINUTE STATE\"",
+			len(text), 2*MinSecretLen)
+	}
 	s := &Secret{minute: -1}
 	number := 0
 	for line := range strings.Lines(string(text)) {
@@ -110,7 +114,7 @@ func ParseSecret(text []byte) (*Secret, error) {
 		}
 	}
 	if s.minute < 0 {
-		return nil, errors.New("there is no line that begins with \"ratchet\", and it is not 64 hex digits either")
+		return nil, errors.New("there is no line that begins with \"ratchet\"")
 	}
 	return s, nil
 }
