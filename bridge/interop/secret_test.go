@@ -155,7 +155,8 @@ func TestSecretRotation(t *testing.T) {
 	}
 	rotated := time.Now()
 	const in = 8 * time.Second
-	out, err := east.run("secret", "rotate", "--in", in.String(), "-c", filepath.Join(east.host.Dir, "ntsbridge.yaml"), "--state-dir", east.state())
+	out, err := east.run("secret", "rotate", "--in", in.String(), "-c", filepath.Join(east.host.Dir, "ntsbridge.yaml"),
+		"--state-dir", east.state())
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
