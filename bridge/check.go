@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"errors"
+	"path/filepath"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -32,6 +33,12 @@ func load(cfg *config.Config, log hclog.Logger, now time.Time) (*parts, *statedi
 	}
 	if err := p.commit(); err != nil {
 		return nil, nil, errors.Join(err, lock.Close())
+	}
+	statedir.Clean(cookieDir(cfg))
+	for _, path := range []string{cfg.Clock.DriftFile, cfg.NTS.Cookies.PreviousSecretFile} {
+		if path != "" {
+			statedir.Clean(filepath.Dir(path), path)
+		}
 	}
 	return p, lock, nil
 }

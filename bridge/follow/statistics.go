@@ -14,13 +14,16 @@ import (
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/source"
 	"ntsbridge/bridge/source/refclock"
+	"ntsbridge/bridge/statedir"
 )
 
 // This file tells the files of measurements what was measured.
 
 func openStatistics(c *config.Statistics, log hclog.Logger) (*statlog.Log, error) {
 	return statlog.Open(statlog.Config{Dir: c.Dir, Files: c.Files, Rotate: c.Rotate, Link: c.Link, Banner: c.Banner,
-		OnError: func(err error) { log.Error("measurements are not written", "error", err) }})
+		OnError: func(err error) {
+			log.Error("measurements are not written; what comes meanwhile is lost", "error", err, "remedy", statedir.Remedy(err))
+		}})
 }
 
 // stampLetters are chronyd's for who took a timestamp.

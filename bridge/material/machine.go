@@ -78,8 +78,15 @@ func (k *trial) directories() {
 				strings.ReplaceAll(d.path, "_", "-"))
 			continue
 		}
+		grade := NoStart
+		if d.path == "state_dir" && statedir.Started(d.name) {
+			grade = Warning // all that is of value is there
+		}
 		if err := statedir.CheckDir(d.name); err != nil {
-			k.find(NoStart, d.path, "%v", err)
+			if !errors.Is(err, statedir.ErrReadOnly) {
+				grade = NoStart
+			}
+			k.find(grade, d.path, "%v", err)
 			continue
 		}
 		if _, err := os.Stat(d.name); errors.Is(err, os.ErrNotExist) {
@@ -88,7 +95,7 @@ func (k *trial) directories() {
 		}
 		var fs unix.Statfs_t
 		if unix.Statfs(d.name, &fs) == nil && fs.Bavail*uint64(fs.Bsize) < leastFree && fs.Blocks > 0 {
-			k.find(NoStart, d.path, "%s is on a file system with less than %d octets free; make room", d.name, leastFree)
+			k.find(grade, d.path, "%s is on a file system with less than %d octets free; make room", d.name, leastFree)
 		}
 	}
 }

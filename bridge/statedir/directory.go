@@ -28,11 +28,24 @@ func CheckDir(path string) error {
 	if err := owned(path, info); err != nil {
 		return err
 	}
-	if unix.Access(path, unix.W_OK|unix.X_OK) != nil {
+	switch err := unix.Access(path, unix.W_OK|unix.X_OK); {
+	case errors.Is(err, unix.EROFS):
+		return fmt.Errorf("directory %s: %w", path, ErrReadOnly)
+	case err != nil:
 		return fmt.Errorf("directory %s cannot be written by this user (%d): chown it, or choose another by --state-dir or --run-dir",
 			path, os.Geteuid())
 	}
 	return nil
+}
+
+// ErrReadOnly is of a directory that is there and cannot be written. A start
+// that has nothing to write there needs no more.
+var ErrReadOnly = errors.New("its file system is read-only; mount it read-write (mount -o remount,rw), or choose another directory")
+
+// Started reports whether an earlier start left its marker in a directory.
+func Started(path string) bool {
+	_, err := os.Stat(filepath.Join(path, markerName))
+	return err == nil
 }
 
 // checkParent looks whether a directory can be made.
@@ -77,6 +90,9 @@ func owned(path string, info fs.FileInfo) error {
 // MakeDir makes a directory where it is not there.
 func MakeDir(path string, mode fs.FileMode) error {
 	if err := CheckDir(path); err != nil {
+		if errors.Is(err, ErrReadOnly) && Started(path) {
+			return nil
+		}
 		return err
 	}
 	if err := os.MkdirAll(path, mode); err != nil {

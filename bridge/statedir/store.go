@@ -48,6 +48,7 @@ func (e *LostError) Error() string {
 // Store is a state directory, with what is to be written to it.
 type Store struct {
 	dir     string
+	starts  bool     // nothing else of this process writes to the directory yet
 	marked  []string // paths, as in the marker
 	mu      sync.Mutex
 	known   map[string][]byte // contents by path: of what runs and of what this load saw; under mu
@@ -64,7 +65,7 @@ type pending struct {
 // Open looks at a state directory, which need not be there. previous is the
 // store of what runs, nil at a start.
 func Open(dir string, previous *Store) (*Store, error) {
-	s := &Store{dir: dir, known: make(map[string][]byte), seen: make(map[string]bool)}
+	s := &Store{dir: dir, starts: previous == nil, known: make(map[string][]byte), seen: make(map[string]bool)}
 	if previous != nil {
 		previous.mu.Lock()
 		s.known = maps.Clone(previous.known)
@@ -172,10 +173,13 @@ func (s *Store) Notices() []string { return s.notices }
 // Pending reports whether Commit has a file to write.
 func (s *Store) Pending() bool { return len(s.pending) > 0 || !s.markerComplete() }
 
-// Commit makes what was made lasting: the files, then the marker. What an
-// earlier start left half done is removed.
+// Commit makes what was made lasting: the files, then the marker. At a start it
+// removes what an earlier one left half done; later that may be what another
+// part of the daemon is just writing.
 func (s *Store) Commit() error {
-	s.clean()
+	if s.starts {
+		s.clean()
+	}
 	for _, p := range s.pending {
 		if err := Write(p.file.Path, p.content, p.file.Mode); err != nil {
 			return fmt.Errorf("%s: %w", p.file.What, err)
@@ -222,15 +226,25 @@ func (s *Store) clean() {
 		dirs[filepath.Dir(path)] = true
 	}
 	for dir := range dirs {
-		entries, err := os.ReadDir(dir)
-		if err != nil {
-			continue
-		}
-		for _, e := range entries {
-			path := filepath.Join(dir, e.Name())
-			if of := temporaryOf(path); of != "" && (dir == s.dir || s.seen[of]) {
-				_ = os.Remove(path)
-			}
+		cleanDir(dir, func(of string) bool { return dir == s.dir || s.seen[of] })
+	}
+}
+
+// Clean removes what writers that were killed left in a directory, of the named
+// files or, if none is named, of all. Nobody may be writing to it.
+func Clean(dir string, paths ...string) {
+	cleanDir(dir, func(of string) bool { return len(paths) == 0 || slices.Contains(paths, of) })
+}
+
+func cleanDir(dir string, ours func(of string) bool) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		if of := temporaryOf(path); of != "" && ours(of) {
+			_ = os.Remove(path)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package statedir
 
 import (
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -26,13 +27,13 @@ func Write(path string, content []byte, mode fs.FileMode) (err error) {
 	dir := filepath.Dir(path)
 	tmp, err := os.CreateTemp(dir, "."+filepath.Base(path)+temporaryMark+"*")
 	if err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
+		return writeError(path, err)
 	}
 	defer func() {
 		if err != nil {
 			_ = tmp.Close()
 			_ = os.Remove(tmp.Name())
-			err = fmt.Errorf("write %s: %w", path, err)
+			err = writeError(path, err)
 		}
 	}()
 	if err = tmp.Chmod(mode); err != nil {
@@ -54,6 +55,33 @@ func Write(path string, content []byte, mode fs.FileMode) (err error) {
 		return err
 	}
 	return syncDir(dir)
+}
+
+// writeError says what to do about a file that could not be written; what was
+// there before is there still.
+func writeError(path string, err error) error {
+	if remedy := Remedy(err); remedy != "" {
+		return fmt.Errorf("write %s: %w; %s", path, err, remedy)
+	}
+	return fmt.Errorf("write %s: %w", path, err)
+}
+
+// Remedy says what to do about an error of writing, empty for one that speaks
+// for itself.
+func Remedy(err error) string {
+	switch {
+	case errors.Is(err, syscall.ENOSPC):
+		return "make room on the file system (df -h, df -i)"
+	case errors.Is(err, syscall.EDQUOT):
+		return "the user's quota is used up: raise it, or make room"
+	case errors.Is(err, syscall.EROFS):
+		return "the file system is read-only: mount it read-write (mount -o remount,rw), or choose another directory"
+	case errors.Is(err, fs.ErrPermission):
+		return "let the daemon's user write to the directory (chown), or choose another one"
+	case errors.Is(err, fs.ErrNotExist):
+		return "make the directory"
+	}
+	return ""
 }
 
 // keepOwner gives a file that root writes to whom the file before it belongs

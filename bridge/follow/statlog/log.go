@@ -12,6 +12,7 @@
 package statlog
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -74,7 +75,8 @@ type line struct {
 	text string
 }
 
-// Open makes the directory writable to us, or says why not, and begins.
+// Open makes the directory writable to us, or says why not, and begins. A disk
+// that is full or read-only is told of by OnError: it can get better.
 func Open(c Config) (*Log, error) {
 	if c.Dir == "" || len(c.Files) == 0 {
 		return nil, nil
@@ -82,12 +84,14 @@ func Open(c Config) (*Log, error) {
 	if err := os.MkdirAll(c.Dir, 0o755); err != nil {
 		return nil, fmt.Errorf("statistics: %w", err)
 	}
-	probe, err := os.CreateTemp(c.Dir, ".probe")
-	if err != nil {
+	switch probe, err := os.CreateTemp(c.Dir, ".probe"); {
+	case err == nil:
+		probe.Close()
+		os.Remove(probe.Name())
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT), errors.Is(err, syscall.EROFS):
+	default:
 		return nil, fmt.Errorf("statistics: %w", err)
 	}
-	probe.Close()
-	os.Remove(probe.Name())
 	l := &Log{config: c, lines: make(chan line, queueLen), stop: make(chan struct{})}
 	l.done.Go(l.write)
 	return l, nil
