@@ -13,6 +13,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -106,6 +107,11 @@ func (d *Dir) Put(f File) { d.pending = append(d.pending, f) }
 // what it wrote.
 func (d *Dir) Commit() ([]File, error) {
 	for _, f := range d.pending {
+		if !plainName(f.Name) || f.Link != "" && (!plainName(f.Link) || f.Link == f.Name) {
+			return nil, fmt.Errorf("cannot write %q with the link %q: these must be two names of files in %s", f.Name, f.Link, d.path)
+		}
+	}
+	for _, f := range d.pending {
 		if err := d.write(f); err != nil {
 			return nil, err
 		}
@@ -121,6 +127,11 @@ func (d *Dir) Commit() ([]File, error) {
 	written := d.pending
 	d.pending = nil
 	return written, nil
+}
+
+// plainName reports whether a name is one of a file in a directory.
+func plainName(name string) bool {
+	return name != "" && name != "." && name != ".." && !strings.ContainsAny(name, "/\x00")
 }
 
 // write writes one file with its mode and group.
