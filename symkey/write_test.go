@@ -26,7 +26,8 @@ func FuzzWrite(f *testing.F) {
 			return
 		}
 		roundTrip(t, k)
-		if _, err := AppendNTPKeysLine(nil, k); err != nil && id <= maxNTPKeyID && !errors.Is(err, errAlgorithm) && !errors.Is(err, errSecret) {
+		_, err = AppendNTPKeysLine(nil, k)
+		if err != nil && id <= maxNTPKeyID && !errors.Is(err, errAlgorithm) && !errors.Is(err, errSecret) {
 			t.Fatalf("a new key of %s has no line: %v", a.name, err)
 		}
 	})

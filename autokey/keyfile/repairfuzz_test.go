@@ -11,7 +11,8 @@ import (
 // FuzzRepair repairs anything: no panic; what it gives back is read, and needs
 // no repair of the same kind again.
 func FuzzRepair(f *testing.F) {
-	for _, pattern := range []string{"testdata/keys/*/ntpkey_*key_*", "testdata/keys/*/ntpkey_*par_*", "testdata/sessions/*/*/ntpkey_*par_*"} {
+	for _, pattern := range []string{"testdata/keys/*/ntpkey_*key_*", "testdata/keys/*/ntpkey_*par_*",
+		"testdata/sessions/*/*/ntpkey_*par_*"} {
 		files, _ := filepath.Glob(pattern)
 		for i, file := range files {
 			data, err := os.ReadFile(file)

@@ -12,7 +12,8 @@ import (
 // FuzzCommit writes files of any name: all or an error that names one, nothing
 // outside the directory, and what was written is read back.
 func FuzzCommit(f *testing.F) {
-	for _, name := range []string{"ntpkey_RSAhost_a.1", "../b", "/etc/b", "a/b", "", ".", "..", "a\x00b", "ntpkey_host_ä@group", strings.Repeat("x", 300)} {
+	for _, name := range []string{"ntpkey_RSAhost_a.1", "../b", "/etc/b", "a/b", "", ".", "..",
+		"a\x00b", "ntpkey_host_ä@group", strings.Repeat("x", 300)} {
 		f.Add(name, "ntpkey_host_a", []byte("one"), true)
 		f.Add("ntpkey_cert_a.1", name, []byte{}, false)
 	}
@@ -41,7 +42,8 @@ func FuzzCommit(f *testing.F) {
 			t.Fatalf("%q leads to %q", link, d.Target(link))
 		}
 		if secret {
-			if info, err := os.Lstat(filepath.Join(dir, name)); err != nil || info.Mode().Perm()&0o007 != 0 || info.Mode()&fs.ModeType != 0 {
+			info, err := os.Lstat(filepath.Join(dir, name))
+			if err != nil || info.Mode().Perm()&0o007 != 0 || info.Mode()&fs.ModeType != 0 {
 				t.Fatalf("%v, %v", info, err)
 			}
 		}
