@@ -9,17 +9,14 @@ import (
 	"time"
 
 	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/nke/pki"
 	"ntsbridge/bridge/statedir"
 	"ntsbridge/nts"
 )
 
-// firstDate is before any clock that knows the date: without a battery they
-// begin in 1970 or with the year of their firmware.
-var firstDate = time.Date(2026, time.January, 1, 0, 0, 0, 0, time.UTC)
-
 // Dated reports whether a clock can know the date. Nothing that carries a date
 // is made before.
-func Dated(now time.Time) bool { return !now.Before(firstDate) }
+func Dated(now time.Time) bool { return !now.Before(pki.Birth) }
 
 // waits notes that something is made only when the date is known.
 func (k *loader) waits(option, what string) {
