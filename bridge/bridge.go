@@ -30,6 +30,7 @@ type Bridge struct {
 	server  *server.Server
 	sources *association.Set
 	ke      *nke.Server // nil: NTS is off
+	acme    atomic.Pointer[acmeKeeper]
 	control *control.Server
 	fleet   *fleet.Fleet
 	chronyc *control.ChronySockets

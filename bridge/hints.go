@@ -74,7 +74,7 @@ func ntsSections(cfg *config.Config, name string, port uint16) []clientSection {
 	for i := range all {
 		all[i].means = "NTS"
 	}
-	if len(cfg.NTS.Certificates) > 0 { // clients know who signed it
+	if len(cfg.NTS.Certificates) > 0 || cfg.NTS.ACME.Directory != "" { // clients know who signed it
 		return all
 	}
 	for i, to := range []string{"/etc/chrony/ntsbridge.crt", "/etc/ntpsec/ntsbridge.crt", "/etc/ntpd-rs/ntsbridge.crt"} {

@@ -6,6 +6,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -114,4 +115,33 @@ func TestCertificateOfAWrongClockIsReplaced(t *testing.T) {
 		t.Errorf("another key, %v", err)
 	}
 	establish(t, b, 15)
+}
+
+// An authority that cannot be reached is told of, and takes nothing else down.
+func TestACMEFails(t *testing.T) {
+	cfg := testConfig(t, t.TempDir())
+	cfg.Clock.Mode, cfg.Clock.Stratum = config.ClockLocal, 5
+	cfg.NTS.ACME.Directory, cfg.NTS.ACME.Names = "https://127.0.0.1:1/directory", []string{"tick.example"}
+	cfg.NTS.ACME.Listen = []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}
+	b := startBridge(t, cfg)
+	defer b.Close()
+	client := control.NewClient(cfg.Control.Socket)
+	var n *control.NTS
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
+		var err error
+		if n, err = client.NTS(); err != nil {
+			t.Fatal(err)
+		}
+		if n.ACME.Error != "" {
+			break
+		}
+	}
+	var text bytes.Buffer
+	if err := n.WriteText(&text, control.ReportOptions{}); err != nil || !strings.Contains(text.String(), "connection refused; again") ||
+		!strings.Contains(text.String(), "no client gets keys") {
+		t.Errorf("%v\n%s", err, &text)
+	}
+	if exchange(t, b, plainRequest()) == nil {
+		t.Error("a plain client is not answered")
+	}
 }

@@ -33,6 +33,7 @@ func (b *Bridge) Reload(cfg *config.Config) error {
 		return err
 	}
 	b.commit(next)
+	b.keepCertificate(cfg)
 	logFindings(b.log, set.Findings)
 	return nil
 }

@@ -59,7 +59,9 @@ func (b *Bridge) ntsReport() *control.NTS {
 	}
 	now := time.Now()
 	status, counters := b.ke.Status(now), b.ke.Counters()
-	return control.NewNTS(now, &status, &counters, control.NTSCookieKeys{Epochs: ring.Ring().Epochs(), Next: ring.Ring().Expires()})
+	n := control.NewNTS(now, &status, &counters, control.NTSCookieKeys{Epochs: ring.Ring().Epochs(), Next: ring.Ring().Expires()})
+	n.ACME = b.showACME()
+	return n
 }
 
 // queries are what ntpq asks. Of the configuration they depend on what a reload

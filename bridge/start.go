@@ -83,6 +83,7 @@ func (b *Bridge) open(p *parts) (err error) {
 	}
 	b.commit(next)
 	b.exposeMetrics(cfg)
+	b.keepCertificate(cfg)
 	return nil
 }
 
@@ -114,6 +115,7 @@ func (b *Bridge) closeAll() error {
 		errs = append(errs, b.migration.Close())
 	}
 	errs = append(errs, b.metrics.close())
+	b.acme.Swap(nil).stop()
 	if b.ke != nil {
 		errs = append(errs, b.ke.Close())
 	}

@@ -78,7 +78,8 @@ const (
 // renewSelfMade makes the certificate of the state directory anew in time. The
 // clock has to be right for that.
 func (b *Bridge) renewSelfMade(p *parts, now time.Time) {
-	if !p.cfg.NTS.Enabled || len(p.cfg.NTS.Certificates) > 0 || b.ke == nil || p.set.Undated || !b.clock.Synchronised() {
+	if !p.cfg.NTS.Enabled || len(p.cfg.NTS.Certificates) > 0 || p.cfg.NTS.ACME.Directory != "" || b.ke == nil || p.set.Undated ||
+		!b.clock.Synchronised() {
 		return
 	}
 	if !b.renewal.IsZero() && now.Sub(b.renewal) < renewalInterval {

@@ -320,8 +320,12 @@ type NTS struct {
 	// Certificates are chosen by the name that the client asks for; the first
 	// one goes to clients that ask for none or another. Default: none.
 	Certificates []Certificate `mapstructure:"certificates"`
-	// Generate makes a self-signed certificate in the state directory on first
-	// start if certificates is empty. Default: true.
+	// ACME gets a certificate from an authority. Default: its directory is
+	// empty, and there is no ACME.
+	ACME ACME `mapstructure:"acme"`
+	// Generate makes a certificate, and an authority for it, in the state
+	// directory on first start if certificates is empty and there is no acme.
+	// Default: true.
 	Generate bool `mapstructure:"generate"`
 	// Names are the names and addresses that clients use to reach this
 	// server: check compares them with the certificates, and a generated

@@ -77,6 +77,7 @@ func Default() *Config {
 		NTS: NTS{
 			Enabled:  true,
 			Generate: true,
+			ACME:     ACME{Challenge: ChallengeHTTP},
 			AEADs:    []AEAD{30, 15, 16, 17},
 			Cookies:  Cookies{Rotation: 24 * time.Hour, Kept: 7},
 			Limits: KELimits{

@@ -31,6 +31,7 @@ func (c *Config) Resolve(e Environment) {
 	if len(c.NTS.Names) == 0 && e.Hostname != "" {
 		c.NTS.Names = []string{e.Hostname}
 	}
+	c.NTS.ACME.resolve(c.NTS.Names)
 	if len(c.Server.Listen) == 0 {
 		for _, a := range everywhere(port) {
 			c.Server.Listen = append(c.Server.Listen, Listen{AddrPort: a})

@@ -161,6 +161,7 @@ func (c *Config) validateNTS(j *judge) {
 			j.refuse(path+".key", "is missing; write the file with the private key (PEM)")
 		}
 	}
+	n.ACME.validate(j)
 	if len(n.AEADs) == 0 {
 		j.refuse("nts.aeads", "is empty; write AES-SIV-CMAC-256, which every client has (RFC 8915), or delete the line")
 	}
@@ -181,7 +182,7 @@ func (c *Config) validateNTS(j *judge) {
 		j.refuse("nts.limits.clients", "%d is less than nts.limits.connections; write at least %d",
 			n.Limits.Clients, n.Limits.Connections)
 	}
-	if n.Enabled && !n.Generate && len(n.Certificates) == 0 {
+	if n.Enabled && !n.Generate && len(n.Certificates) == 0 && n.ACME.Directory == "" {
 		j.refuse("nts.certificates", "is missing, and nts.generate is false; write certificate and key, or nts.enabled: false")
 	}
 }

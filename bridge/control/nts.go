@@ -29,6 +29,29 @@ type NTS struct {
 	Refusals     []NTSRefusal      `json:"refusals"` // clients that ended the handshake at our certificate
 	ManyRefuse   bool              `json:"many_refuse"`
 	Problems     []string          `json:"problems"`
+	ACME         *NTSACME          `json:"acme,omitempty"` // nil: no authority is asked
+}
+
+// NTSACME is how a certificate is got from an authority.
+type NTSACME struct {
+	Directory string    `json:"directory"`
+	Names     []string  `json:"names"`
+	Waiting   bool      `json:"waiting"`         // for the clock to be right
+	Tried     time.Time `json:"tried,omitzero"`  // the last attempt
+	Next      time.Time `json:"next,omitzero"`   // the next one
+	Error     string    `json:"error,omitempty"` // of the last one
+}
+
+func (a *NTSACME) write(r *rows) {
+	r.row("Authority", "%s, for %s", a.Directory, strings.Join(a.Names, " "))
+	switch {
+	case a.Error != "":
+		r.row("  PROBLEM", "%s failed: %s; again %s", momentText(a.Tried), a.Error, momentText(a.Next))
+	case a.Waiting:
+		r.row("  next", "when the clock is synchronised")
+	default:
+		r.row("  next", "%s", momentText(a.Next))
+	}
 }
 
 // NTSCertificate is a certificate in use.
@@ -121,6 +144,9 @@ func (n *NTS) WriteText(w io.Writer, _ ReportOptions) error {
 	}
 	for _, b := range n.Broken {
 		r.row("NOT USED", "%s: %s", b.File, b.Error)
+	}
+	if n.ACME != nil {
+		n.ACME.write(r)
 	}
 	r.row("Certificates", "%s", n.reloads())
 	r.row("Cookie keys", "of %d epochs are taken, the next begins %s", n.Cookie.Epochs, momentText(n.Cookie.Next))

@@ -2,7 +2,10 @@ package material
 
 import (
 	"crypto/x509"
+	"encoding/base64"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"strings"
@@ -10,6 +13,8 @@ import (
 
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/nke"
+	"ntsbridge/bridge/nke/acme"
+	"ntsbridge/bridge/statedir"
 	"ntsbridge/nts/aead"
 )
 
@@ -23,9 +28,12 @@ func (k *loader) nts() {
 	}
 	out := &NTS{}
 	k.cookies(out)
-	if len(n.Certificates) == 0 {
+	switch {
+	case n.ACME.Directory != "":
+		out.Files = append([]nke.Files{k.byACME()}, k.certificates()...)
+	case len(n.Certificates) == 0:
 		out.Files = k.selfMade()
-	} else {
+	default:
 		out.Files = k.certificates()
 	}
 	if !slices.Contains(n.AEADs, config.AEAD(aead.AESSIVCMAC256)) {
@@ -54,6 +62,46 @@ func (k *loader) certificates() (files []nke.Files) {
 		k.names(leaves)
 	}
 	return files
+}
+
+// byACME looks at the certificate that was got from an authority, if it is there.
+func (k *loader) byACME() nke.Files {
+	a, f := &k.config.NTS.ACME, acme.FilesIn(k.config.StateDir)
+	for _, path := range []string{a.CABundle, a.Hook} {
+		if _, err := os.Stat(path); path != "" && err != nil {
+			k.find(Warning, "nts.acme", "no certificate can be got: %v", err)
+		}
+	}
+	if a.Challenge == config.ChallengeDNS && k.config.Sandbox != "off" {
+		k.find(Warning, "nts.acme.hook", "is a program, which the sandbox does not let run; write sandbox: off, or have another program get "+
+			"the certificate (certbot, lego) and name its files in nts.certificates")
+	}
+	if _, err := BindingKey(k.config); err != nil {
+		k.find(Warning, "nts.acme.binding_file", "%v", err)
+	}
+	if _, err := os.Stat(f.Certificate); errors.Is(err, fs.ErrNotExist) {
+		k.find(Note, "nts.acme", "there is no certificate yet; the running daemon gets it once its clock is right")
+		return f
+	}
+	k.certificate("nts.acme", f, os.ReadFile)
+	return f
+}
+
+// BindingKey returns the key of the external account binding, nil for none.
+func BindingKey(cfg *config.Config) ([]byte, error) {
+	a := &cfg.NTS.ACME
+	if a.BindingFile == "" {
+		return nil, nil
+	}
+	text, err := statedir.ReadSecret(a.BindingFile)
+	if err != nil {
+		return nil, err
+	}
+	key, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(strings.TrimSpace(string(text)), "="))
+	if err != nil || len(key) == 0 {
+		return nil, fmt.Errorf("%s holds no key in base64 (URL form), as the authority gives it", a.BindingFile)
+	}
+	return key, nil
 }
 
 // certificate looks at a certificate and its key; nil if they cannot be used.
