@@ -18,9 +18,9 @@ const (
 	// MaxUniqueIdentifierLen is the longest one that we take. The RFC has no
 	// limit; every known client sends 32, and ntpsec's server takes 64.
 	MaxUniqueIdentifierLen = 256
-	// maxCookieLen is the longest foreign cookie that our client takes, as
-	// chrony's does.
-	maxCookieLen = 256
+	// maxCookieLen is the longest foreign cookie that our client takes: with it a
+	// request fits into IPv6's least MTU. chrony takes 256 octets.
+	maxCookieLen = 1024
 	// maxNonceLen is the longest nonce that we send.
 	maxNonceLen = 16
 )

@@ -272,14 +272,14 @@ func TestKEClientRefuses(t *testing.T) {
 		{"warning", npn + siv + "8003 0002 0009" + cookies + end, nts.ErrRefused},
 		{"no protocol", "8001 0000" + end, nts.ErrNoProtocol},
 		{"no AEAD", npn + "8004 0000" + end, nts.ErrNoAEAD},
-		{"other AEAD", npn + "8004 0002 0011" + cookies + end, nts.ErrMalformed},
 		{"two AEADs", npn + "8004 0004 000f 001e" + cookies + end, nts.ErrMalformed},
 		{"protocol not critical", "0001 0002 0000" + siv + cookies + end, nts.ErrMalformed},
 		{"no cookie", npn + siv + end, nts.ErrMalformed},
 		{"empty cookie", npn + siv + "0005 0000" + end, nts.ErrMalformed},
-		{"long cookie", npn + siv + "0005 0101" + strings.Repeat("00", 257) + end, nts.ErrMalformed},
+		{"long cookie", npn + siv + "0005 0401" + strings.Repeat("00", 1025) + end, nts.ErrCookieLength},
+		{"cookie longer than chrony's", npn + siv + "0005 0101" + strings.Repeat("00", 257) + end, nil},
 		{"only cookies", cookies + end, nts.ErrMalformed},
-		{"unknown critical", npn + siv + "c000 0000" + cookies + end, nts.ErrMalformed},
+		{"unknown critical", npn + siv + "c000 0000" + cookies + end, nts.ErrUnknownRecord},
 		{"unknown", npn + siv + "4000 0000" + cookies + end, nil},
 		{"port 0", npn + siv + "8007 0002 0000" + cookies + end, nts.ErrMalformed},
 		{"server with zero octet", npn + siv + "8006 0002 6100" + cookies + end, nts.ErrMalformed},
@@ -300,6 +300,16 @@ func TestKEClientRefuses(t *testing.T) {
 				t.Errorf("error %v, want %v", err, test.want)
 			}
 		})
+	}
+}
+
+// ntpsec 1.2.5 answers 15 to an offer of 30 alone.
+func TestKEClientIsAnsweredWithAnotherAEAD(t *testing.T) {
+	c := nts.KEClient{AEADs: []aead.ID{30}}
+	_, err := c.Response(unhex(t, npn+siv+"0005 0004 00000000"+end))
+	var other *nts.NotOfferedError
+	if !errors.As(err, &other) || other.Chosen != 15 || !strings.Contains(err.Error(), "AEAD 15") {
+		t.Errorf("%v", err)
 	}
 }
 

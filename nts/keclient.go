@@ -29,6 +29,24 @@ var (
 	ErrNoAEAD     = fmt.Errorf("%w: it has no AEAD algorithm in common with us", ErrRefused)
 )
 
+// ErrUnknownRecord: the response has a critical record that is unknown here: the
+// server wants something of clients that RFC 8915 does not have.
+var ErrUnknownRecord = errors.New("nts: the server demands a record that we do not know")
+
+// ErrCookieLength: the server's cookies are longer than a packet can carry.
+var ErrCookieLength = errors.New("nts: cookie too long for a packet")
+
+// NotOfferedError says that the server chose an algorithm that was not offered.
+type NotOfferedError struct {
+	Chosen  aead.ID
+	Offered []aead.ID
+}
+
+// Error implements error.
+func (e *NotOfferedError) Error() string {
+	return fmt.Sprintf("nts: the server answers with AEAD %d (%v), and was offered %v", uint16(e.Chosen), e.Chosen, e.Offered)
+}
+
 // RefusalError is an ErrRefused with the server's error or warning record
 // (RFC 8915, sections 4.1.3 and 4.1.4).
 type RefusalError struct {
@@ -144,9 +162,11 @@ func (c *KEClient) take(res *KEResult, r Record) error {
 		if ok && len(values) == 0 {
 			return fmt.Errorf("%w: %v", ErrNoAEAD, c.aeads())
 		}
-		ok = ok && len(values) == 1 && slices.Contains(c.aeads(), aead.ID(values[0]))
-		if ok {
+		if ok = ok && len(values) == 1; ok {
 			res.AEAD = aead.ID(values[0])
+		}
+		if ok && !slices.Contains(c.aeads(), res.AEAD) {
+			return &NotOfferedError{res.AEAD, c.aeads()}
 		}
 	case RecordCompliantExport:
 		res.Compliant, ok = true, len(r.Body) == 0
@@ -160,7 +180,9 @@ func (c *KEClient) take(res *KEResult, r Record) error {
 			res.Port = values[0]
 		}
 	default:
-		ok = !r.Critical
+		if r.Critical {
+			return fmt.Errorf("%w: type %d, critical", ErrUnknownRecord, r.Type)
+		}
 	}
 	if !ok {
 		return fmt.Errorf("%w: record of type %d and %d octets in the response", ErrMalformed, r.Type, len(r.Body))
@@ -171,8 +193,11 @@ func (c *KEClient) take(res *KEResult, r Record) error {
 // takeCookie keeps a cookie that a packet can carry; more than eight are of
 // no use.
 func (res *KEResult) takeCookie(cookie []byte) error {
-	if len(cookie) == 0 || len(cookie) > maxCookieLen {
-		return fmt.Errorf("%w: cookie of %d octets, must have 1 to %d", ErrMalformed, len(cookie), maxCookieLen)
+	if len(cookie) == 0 {
+		return fmt.Errorf("%w: cookie without octets", ErrMalformed)
+	}
+	if len(cookie) > maxCookieLen {
+		return fmt.Errorf("%w: %d octets, at most %d fit", ErrCookieLength, len(cookie), maxCookieLen)
 	}
 	if len(res.Cookies) < MaxCookies {
 		res.Cookies = append(res.Cookies, cookie)

@@ -2,6 +2,9 @@ package measure
 
 import (
 	"context"
+	"net"
+	"strconv"
+	"strings"
 	"sync"
 
 	"ntsbridge/autokey"
@@ -16,10 +19,37 @@ func Servers(ctx context.Context, c *Config, names []string) []*Result {
 	results := make([]*Result, len(names))
 	var wg sync.WaitGroup
 	for i, name := range names {
-		wg.Go(func() { results[i] = c.measure(ctx, name) })
+		wg.Go(func() {
+			one, host := c.at(name)
+			results[i] = one.measure(ctx, host)
+			results[i].Name = name
+		})
 	}
 	wg.Wait()
 	return results
+}
+
+// at takes the port out of "host:port" and "[address]:port": the TCP port of
+// key establishment with NTS, else the UDP port. "[address]" is the address.
+func (c *Config) at(name string) (*Config, string) {
+	if inside, ok := strings.CutPrefix(name, "["); ok && strings.HasSuffix(inside, "]") {
+		return c, strings.TrimSuffix(inside, "]")
+	}
+	host, text, err := net.SplitHostPort(name)
+	if err != nil || strings.Contains(host, ":") && !strings.HasPrefix(name, "[") {
+		return c, name
+	}
+	port, err := strconv.ParseUint(text, 10, 16)
+	if err != nil || port == 0 || host == "" {
+		return c, name
+	}
+	one := *c
+	if c.Kind == ntp.KindNTS {
+		one.NTS.Port = uint16(port)
+	} else {
+		one.Port = uint16(port)
+	}
+	return &one, host
 }
 
 // measure measures one server.

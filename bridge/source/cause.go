@@ -62,6 +62,9 @@ const (
 	causeKEInternal   Cause = "ke-internal"    // error 2
 	causeKEProtocol   Cause = "ke-no-ntpv4"
 	CauseKEAEAD       Cause = "ke-no-common-aead"
+	causeKENotOffered Cause = "ke-aead-not-offered" // the server chose another algorithm
+	causeKEUnknown    Cause = "ke-unknown-record"   // critical, of no RFC that we know
+	causeKECookie     Cause = "ke-long-cookie"
 	causeKEMalformed  Cause = "ke-malformed"
 	causeKESilent     Cause = "ke-silent" // TLS is up, no response
 	causeKEClosed     Cause = "ke-closed" // TLS is up, closed without response
@@ -237,6 +240,7 @@ func (e *keError) causeOfTLS() Cause {
 
 func (e *keError) causeOfExchange() Cause {
 	var refusal *nts.RefusalError
+	var other *nts.NotOfferedError
 	_, alert := alertOf(e.Err)
 	switch {
 	case errors.As(e.Err, &refusal):
@@ -251,6 +255,12 @@ func (e *keError) causeOfExchange() Cause {
 		return causeKEProtocol
 	case errors.Is(e.Err, nts.ErrNoAEAD):
 		return CauseKEAEAD
+	case errors.As(e.Err, &other):
+		return causeKENotOffered
+	case errors.Is(e.Err, nts.ErrUnknownRecord):
+		return causeKEUnknown
+	case errors.Is(e.Err, nts.ErrCookieLength):
+		return causeKECookie
 	case errors.Is(e.Err, nts.ErrMalformed), errors.Is(e.Err, nts.ErrTruncated), errors.Is(e.Err, nts.ErrTooLong):
 		return causeKEMalformed
 	case alert:

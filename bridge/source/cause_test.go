@@ -222,6 +222,16 @@ func TestCausesOfKeyEstablishment(t *testing.T) {
 		}, CauseKEAEAD},
 		{"no cookies", records(nts.Record{Critical: true, Type: nts.RecordNextProtocol, Body: []byte{0, 0}},
 			nts.Record{Critical: true, Type: nts.RecordAEAD, Body: []byte{0, 15}}), causeKEMalformed},
+		{"unknown critical record", records(nts.Record{Critical: true, Type: nts.RecordNextProtocol, Body: []byte{0, 0}},
+			nts.Record{Critical: true, Type: 0x4001}), causeKEUnknown},
+		{"cookie too long", records(nts.Record{Critical: true, Type: nts.RecordNextProtocol, Body: []byte{0, 0}},
+			nts.Record{Critical: true, Type: nts.RecordAEAD, Body: []byte{0, 15}},
+			nts.Record{Type: nts.RecordCookie, Body: make([]byte, 1200)}), causeKECookie},
+		{"another algorithm", func(s *ntsSite, cfg *NTSConfig) {
+			cfg.AEADs = []aead.ID{aead.AES128GCMSIV}
+			records(nts.Record{Critical: true, Type: nts.RecordNextProtocol, Body: []byte{0, 0}},
+				nts.Record{Critical: true, Type: nts.RecordAEAD, Body: []byte{0, 15}})(s, cfg)
+		}, causeKENotOffered},
 		{"silent after the handshake", func(s *ntsSite, cfg *NTSConfig) {
 			with(func(*tls.Config) {}, until)(s, cfg)
 			short(cfg)

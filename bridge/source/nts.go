@@ -75,6 +75,7 @@ type NTS struct {
 
 	session *session // nil: no keys
 	reserve *session // kept keys that are too old by a clock that may be wrong
+	alone   aead.ID  // the one algorithm that is offered, to a server that breaks on lists; 0: all
 	turn    int      // which address comes first: moved on by keys that were of no use
 	issuer  string   // of the certificate at the last good key establishment
 

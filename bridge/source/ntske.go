@@ -11,11 +11,13 @@ import (
 	mathrand "math/rand/v2"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"ntsbridge/nts"
+	"ntsbridge/nts/aead"
 )
 
 // session is keys with all that belongs to them.
@@ -173,7 +175,7 @@ func (n *NTS) establish() (*session, error) {
 	for i := range addrs {
 		// After keys that were of no use, begin with the next address.
 		addr := netip.AddrPortFrom(addrs[(i+n.turn)%len(addrs)], uint16(number))
-		s, failed := n.try(ctx, addr, len(addrs)-i, roots)
+		s, failed := n.tryOffers(ctx, addr, len(addrs)-i, roots)
 		if failed == nil {
 			return s, nil
 		}
@@ -215,8 +217,50 @@ func (c *NTSConfig) host() string {
 	return host
 }
 
-// try speaks NTS-KE with one address, in its share of the time.
-func (n *NTS) try(ctx context.Context, addr netip.AddrPort, left int, roots *x509.CertPool) (*session, *keError) {
+// tryOffers speaks NTS-KE with one address. There are servers that break on a
+// list of algorithms, or choose one that is not in it: then it is tried once more
+// with the one that every server must have, or the first, alone.
+func (n *NTS) tryOffers(ctx context.Context, addr netip.AddrPort, left int, roots *x509.CertPool) (*session, *keError) {
+	offer := n.cfg.AEADs
+	if len(offer) == 0 {
+		offer = nts.DefaultAEADs
+	}
+	if n.alone != 0 {
+		offer = []aead.ID{n.alone}
+	}
+	s, failed := n.try(ctx, addr, left, roots, offer)
+	if failed == nil || len(offer) == 1 || !breaksOnLists(failed) || ctx.Err() != nil {
+		return s, failed
+	}
+	alone := offer[0]
+	if slices.Contains(offer, aead.AESSIVCMAC256) {
+		alone = aead.AESSIVCMAC256
+	}
+	s, again := n.try(ctx, addr, left, roots, []aead.ID{alone})
+	if again != nil {
+		return nil, failed
+	}
+	n.alone = alone
+	n.notice("the server fails on a list of algorithms (%v) and takes %v alone; name it (query --aead %d, or the source's aeads) to spare it",
+		failed.Err, alone, uint16(alone))
+	return s, nil
+}
+
+// breaksOnLists reports whether a list of algorithms may be why it failed.
+func breaksOnLists(e *keError) bool {
+	if e.Stage != stageExchange {
+		return false
+	}
+	switch e.cause() {
+	case causeKEBadRequest, causeKEInternal, causeKERefused, CauseKEAEAD, causeKENotOffered, causeKEMalformed, causeKEClosed, causeTLSAlert:
+		return true
+	}
+	return false
+}
+
+// try speaks NTS-KE with one address, in its share of the time, and offers
+// algorithms.
+func (n *NTS) try(ctx context.Context, addr netip.AddrPort, left int, roots *x509.CertPool, offer []aead.ID) (*session, *keError) {
 	if deadline, ok := ctx.Deadline(); ok && left > 1 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)/time.Duration(left))
@@ -244,7 +288,7 @@ func (n *NTS) try(ctx context.Context, addr netip.AddrPort, left int, roots *x50
 	if state.NegotiatedProtocol != nts.ALPN {
 		return failed(stageTLS, errALPN)
 	}
-	res, err := n.exchange(conn)
+	res, err := exchange(conn, offer)
 	_ = conn.CloseWrite() // the goodbye that RFC 8915, section 4, demands
 	if err != nil {
 		return failed(stageExchange, timely(ctx, err))
@@ -274,8 +318,8 @@ func timely(ctx context.Context, err error) error {
 }
 
 // exchange sends the request and reads the response.
-func (n *NTS) exchange(conn *tls.Conn) (*nts.KEResult, error) {
-	ke := nts.KEClient{AEADs: n.cfg.AEADs}
+func exchange(conn *tls.Conn, offer []aead.ID) (*nts.KEResult, error) {
+	ke := nts.KEClient{AEADs: offer}
 	request, err := ke.Request(nil)
 	if err != nil {
 		return nil, err

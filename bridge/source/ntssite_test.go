@@ -219,6 +219,11 @@ func (s *ntsSite) establish(c *tls.Conn) {
 	if err != nil {
 		return
 	}
+	s.answerKE(c, request)
+}
+
+// answerKE answers a request for keys.
+func (s *ntsSite) answerKE(c *tls.Conn, request []byte) {
 	n, _ := s.ke.Load().Negotiate(request)
 	var cookies [][]byte
 	if n.Outcome == nts.Agreed {
