@@ -67,7 +67,7 @@ func newRootCommand() *cobra.Command {
 	root.SetVersionTemplate("{{.Version}}\n")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError("%w", err) })
 	root.AddCommand(newServeCommand(), newCheckCommand(), newConvertCommand(), newKeygenCommand(), newQueryCommand(),
-		newStatusCommand(), newReloadCommand(), newServerStatsCommand(), newNTSCommand(),
+		newStatusCommand(), newReloadCommand(), newServerStatsCommand(), newNTSCommand(), newCertificateCommand(),
 		newTrackingCommand(), newSourcesCommand(), newSourceStatsCommand(), newAuthDataCommand(), newWaitSyncCommand(),
 		newMakeStepCommand())
 	root.AddCommand(newCommands()...)
