@@ -44,8 +44,8 @@ func (b *Bridge) keepCertificate(cfg *config.Config) {
 		log.Error("no certificate by ACME", "error", err)
 		return
 	}
-	manager, err := acme.New(acme.Config{Directory: a.Directory, Contact: a.Contact, Names: a.Names, Challenge: a.Challenge, Listen: a.Listen,
-		Hook: a.Hook, Bundle: a.CABundle, BindingID: a.BindingID, BindingKey: key, Dir: cfg.StateDir,
+	manager, err := acme.New(acme.Config{Directory: a.Directory, Contact: a.Contact, Names: a.Names, Challenge: a.Challenge,
+		Listen: a.Listen, Hook: a.Hook, Bundle: a.CABundle, BindingID: a.BindingID, BindingKey: key, Dir: cfg.StateDir,
 		Ready: b.clock.Synchronised, Issued: func() { _ = b.ke.Reload() }, Logger: log})
 	if err != nil {
 		log.Error("no certificate by ACME", "error", err)

@@ -178,8 +178,8 @@ func startPebble(t *testing.T, life int, change func(map[string]any)) *pebble {
 	}
 	p.directory = fmt.Sprintf("https://127.0.0.1:%d/dir", port)
 	p.start = func() {
-		p.stop = startTool(t, fmt.Sprintf("127.0.0.1:%d", port), []string{"PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=20", "PEBBLE_AUTHZREUSE=0"},
-			program, "-config", file, "-dnsserver", fmt.Sprintf("127.0.0.1:%d", dns))
+		env := []string{"PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=20", "PEBBLE_AUTHZREUSE=0"}
+		p.stop = startTool(t, fmt.Sprintf("127.0.0.1:%d", port), env, program, "-config", file, "-dnsserver", fmt.Sprintf("127.0.0.1:%d", dns))
 	}
 	p.start()
 	return p
@@ -275,7 +275,8 @@ func TestIssueByEveryChallenge(t *testing.T) {
 			if missing := pki.Missing(chain[0], cfg.Names); len(missing) > 0 || len(chain) < 2 {
 				t.Errorf("not for %v, %d certificates", missing, len(chain))
 			}
-			for path, mode := range map[string]os.FileMode{FilesIn(cfg.Dir).Key: 0o600, cfg.accountFile(): 0o600, FilesIn(cfg.Dir).Certificate: 0o644} {
+			f := FilesIn(cfg.Dir)
+			for path, mode := range map[string]os.FileMode{f.Key: 0o600, cfg.accountFile(): 0o600, f.Certificate: 0o644} {
 				if info, err := os.Stat(path); err != nil || info.Mode().Perm() != mode {
 					t.Errorf("%s: %v, %v", path, info.Mode(), err)
 				}
@@ -399,7 +400,8 @@ func TestRateLimit(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	limited := &protocol.Error{StatusCode: 429, ProblemType: "urn:ietf:params:acme:error:rateLimited", Header: http.Header{"Retry-After": {"7200"}}}
+	limited := &protocol.Error{StatusCode: 429, ProblemType: "urn:ietf:params:acme:error:rateLimited",
+		Header: http.Header{"Retry-After": {"7200"}}}
 	if wait := m.backOff(fmt.Errorf("acme: order: %w", limited)); wait < 2*time.Hour-time.Second {
 		t.Errorf("%v", wait)
 	}
