@@ -179,7 +179,8 @@ func startPebble(t *testing.T, life int, change func(map[string]any)) *pebble {
 	p.directory = fmt.Sprintf("https://127.0.0.1:%d/dir", port)
 	p.start = func() {
 		env := []string{"PEBBLE_VA_NOSLEEP=1", "PEBBLE_WFE_NONCEREJECT=20", "PEBBLE_AUTHZREUSE=0"}
-		p.stop = startTool(t, fmt.Sprintf("127.0.0.1:%d", port), env, program, "-config", file, "-dnsserver", fmt.Sprintf("127.0.0.1:%d", dns))
+		p.stop = startTool(t, fmt.Sprintf("127.0.0.1:%d", port), env, program, "-config", file,
+			"-dnsserver", fmt.Sprintf("127.0.0.1:%d", dns))
 	}
 	p.start()
 	return p
