@@ -34,6 +34,9 @@ func (k *loader) autokey() {
 	if !a.Enabled {
 		return
 	}
+	if k.fipsAutokey() {
+		return
+	}
 	k.find(Note, "autokey.enabled", "Autokey is legacy-signed, not authenticated; move its clients to NTS")
 	k.takeover()
 	out := &Autokey{}

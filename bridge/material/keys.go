@@ -62,7 +62,7 @@ func (k *loader) keyFiles() (keys []*symkey.Key) {
 		if !k.secret(path, f.Path) {
 			continue
 		}
-		for _, key := range k.keyFile(path, f) {
+		for _, key := range k.fipsKeys(path, k.keyFile(path, f)) {
 			if first, ok := owner[key.ID()]; ok {
 				k.find(Warning, path, "key %d of %s is also in %s, which goes before; delete one of the two", key.ID(), f.Path, first)
 				continue

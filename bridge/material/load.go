@@ -17,6 +17,7 @@ func Load(cfg *config.Config, opt Options) *Set {
 	k.autokey()
 	k.nts()
 	k.leapTable()
+	k.fipsSources()
 	k.sources()
 	k.referenceClocks()
 	k.clock()

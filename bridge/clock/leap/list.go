@@ -1,6 +1,7 @@
 package leap
 
 import (
+	"crypto/fips140"
 	"errors"
 	"fmt"
 	"strconv"
@@ -76,7 +77,10 @@ func (t *Table) checkHash(text string) error {
 		if !ok {
 			continue
 		}
-		if !sameHash(leaphash.Compute(text), want) {
+		var have string
+		// It finds a file that was damaged, and protects nothing.
+		fips140.WithoutEnforcement(func() { have = leaphash.Compute(text) })
+		if !sameHash(have, want) {
 			return errHash
 		}
 		t.Hashed = true
