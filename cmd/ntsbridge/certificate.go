@@ -86,18 +86,18 @@ func (f *certificateFlags) make(out io.Writer, names []string) error {
 	if err != nil {
 		return err
 	}
-	key, made, err := f.key(f.path(fileOf(names[0]) + ".key"))
+	key, made, err := f.key(f.path(serverFile(names[0]) + ".key"))
 	if err != nil {
 		return err
 	}
 	if made {
-		fmt.Fprintf(out, "made %s\n", f.path(fileOf(names[0])+".key"))
+		fmt.Fprintf(out, "made %s\n", f.path(serverFile(names[0])+".key"))
 	}
-	f.share(out, f.path(fileOf(names[0])+".key"))
+	f.share(out, f.path(serverFile(names[0])+".key"))
 	if err := f.issue(a, names, key, f.days, time.Now()); err != nil {
 		return err
 	}
-	fmt.Fprintf(out, "made %s, for %v, %d days\n", f.path(fileOf(names[0])+".crt"), names, f.days)
+	fmt.Fprintf(out, "made %s, for %v, %d days\n", f.path(serverFile(names[0])+".crt"), names, f.days)
 	return f.configuration(out, names)
 }
 
@@ -126,12 +126,12 @@ func (f *certificateFlags) renew(out io.Writer, names []string) error {
 		return err
 	}
 	for _, name := range names {
-		if !slices.Contains(servers, fileOf(name)) {
-			return fmt.Errorf("%s: there is no certificate %s", f.dir, fileOf(name)+".crt")
+		if !slices.Contains(servers, serverFile(name)) {
+			return fmt.Errorf("%s: there is no certificate %s", f.dir, serverFile(name)+".crt")
 		}
 	}
 	for _, name := range servers {
-		if len(names) > 0 && !slices.ContainsFunc(names, func(n string) bool { return fileOf(n) == name }) {
+		if len(names) > 0 && !slices.ContainsFunc(names, func(n string) bool { return serverFile(n) == name }) {
 			continue
 		}
 		if err := f.renewOne(out, a, name, now); err != nil {

@@ -28,8 +28,8 @@ const (
 
 func reserved(name string) bool { return name == rootName || name == intermediateName }
 
-// fileOf is the name of a server's files.
-func fileOf(name string) string {
+// serverFile is the name of a server's files.
+func serverFile(name string) string {
 	return strings.NewReplacer("*", "_", ":", "_", "/", "_").Replace(name)
 }
 
@@ -153,7 +153,7 @@ func (f *certificateFlags) root(out io.Writer, now time.Time) (*pki.Authority, e
 		return nil, err
 	}
 	host, _ := os.Hostname()
-	a, err := pki.NewRoot(fmt.Sprintf("NTS root made on %.40s, %s", host, now.UTC().Format(time.DateOnly)), key, 1, now, rootYears)
+	a, err := pki.NewRoot(fmt.Sprintf("NTS root made on %.40s %s", host, now.UTC().Format(time.DateOnly)), key, 1, now, rootYears)
 	if err != nil {
 		return nil, err
 	}
@@ -162,7 +162,7 @@ func (f *certificateFlags) root(out io.Writer, now time.Time) (*pki.Authority, e
 }
 
 func (f *certificateFlags) issue(a *pki.Authority, names []string, key crypto.Signer, days int, now time.Time) error {
-	return f.issueTo(a, f.path(fileOf(names[0])+".crt"), names, key, days, now)
+	return f.issueTo(a, f.path(serverFile(names[0])+".crt"), names, key, days, now)
 }
 
 // clockSlack is how far a certificate reaches back, for clients whose clock is
@@ -183,7 +183,7 @@ func (f *certificateFlags) configuration(out io.Writer, names []string) error {
 	if err != nil {
 		return err
 	}
-	file := filepath.Join(dir, fileOf(names[0]))
+	file := filepath.Join(dir, serverFile(names[0]))
 	_, err = fmt.Fprintf(out, "\n# configuration of ntsbridge\nnts:\n  certificates:\n    - cert: %q\n      key: %q\n\n", file+".crt", file+".key")
 	if err == nil {
 		f.ca, f.port = "/etc/ssl/ntsbridge-root.crt", 4460
