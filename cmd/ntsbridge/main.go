@@ -73,8 +73,6 @@ func newRootCommand() *cobra.Command {
 	root.AddCommand(newCommands()...)
 	root.AddCommand(newClientsCommand(), newKeysCommand(), newSummaryCommand(), newInventoryCommand(), newFleetCommand(),
 		newSecretCommand())
-	root.AddCommand(newClientsCommand(), newKeysCommand(), newSummaryCommand(), newInventoryCommand(), newFleetCommand(),
-		newSecretCommand())
 	wrongArguments(root)
 	return root
 }
