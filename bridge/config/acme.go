@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"net/netip"
-	"net/url"
 	"strings"
 )
 
@@ -69,7 +68,7 @@ func (a *ACME) validate(j *judge) {
 	if a.Directory == "" {
 		return
 	}
-	if u, err := url.Parse(a.Directory); err != nil || u.Scheme != "https" || u.Host == "" {
+	if rest, ok := strings.CutPrefix(a.Directory, "https://"); !ok || rest == "" || rest[0] == '/' || strings.ContainsAny(rest, " \t") {
 		j.refuse("nts.acme.directory", "%.80q is no URL of https; write that of the authority's directory", a.Directory)
 	}
 	for i, name := range a.Names {
