@@ -109,16 +109,6 @@ func (f *File) Append(e *Entry) error {
 	return nil
 }
 
-// End returns where the history ends.
-func (f *File) End() End {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return f.end
-}
-
-// Path returns the file's name.
-func (f *File) Path() string { return f.path }
-
 // Read gives all entries to see, and verifies them.
 func (f *File) Read(see func(*Entry) error) (End, error) {
 	f.mu.Lock()

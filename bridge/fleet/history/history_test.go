@@ -37,7 +37,7 @@ func TestChain(t *testing.T) {
 	f = write(t, path, 2)
 	n := 0
 	end, err := f.Read(func(e *Entry) error { n++; return nil })
-	if err != nil || n != 5 || end != f.End() {
+	if err != nil || n != 5 || end != f.end {
 		t.Fatalf("%d entries, %+v, %v", n, end, err)
 	}
 	good, err := os.ReadFile(path)
@@ -98,8 +98,8 @@ func TestBrokenIsPutAside(t *testing.T) {
 	if err != nil || len(told) != 1 || !strings.Contains(told[0], "broken-20261130T090000") {
 		t.Fatal(told, err)
 	}
-	if f.End().Lines != 0 {
-		t.Errorf("%+v", f.End())
+	if f.end.Lines != 0 {
+		t.Errorf("%+v", f.end)
 	}
 	if _, err := os.Stat(path + ".broken-20261130T090000"); err != nil {
 		t.Error(err)

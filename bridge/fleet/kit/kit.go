@@ -141,12 +141,3 @@ func orUnknown(program string) string {
 	}
 	return program
 }
-
-// Programs are all programs that there is something to say about.
-func Programs() (list []string) {
-	for p := range targets {
-		list = append(list, p)
-	}
-	slices.Sort(list)
-	return list
-}

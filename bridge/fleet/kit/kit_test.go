@@ -12,7 +12,7 @@ var options = Options{Gateways: []string{"gw1.example.net", "gw2.example.net"}, 
 
 func TestEveryProgramHasAKit(t *testing.T) {
 	files := map[string]string{}
-	for _, program := range Programs() {
+	for program := range targets {
 		k, err := For(program, &options)
 		if err != nil {
 			t.Fatal(err)
