@@ -150,6 +150,14 @@ func (s *ChronySockets) serveUDP(conn *net.UDPConn) {
 	}
 }
 
+// Addresses returns the UDP addresses that are answered on.
+func (s *ChronySockets) Addresses() (list []netip.AddrPort) {
+	for _, c := range s.udp {
+		list = append(list, c.LocalAddr().(*net.UDPAddr).AddrPort())
+	}
+	return list
+}
+
 // Close ends it and removes the socket.
 func (s *ChronySockets) Close() error {
 	if s == nil {

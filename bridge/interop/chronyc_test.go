@@ -54,10 +54,9 @@ func TestChronycBesideChronyd(t *testing.T) {
 		t.Skip("it is ntsbridge that is asked")
 	}
 	s := newSite(t)
-	reals, all := map[Program][2]*Host{}, []*Host{}
+	reals := map[Program][2]*Host{}
 	for _, p := range []Program{Chronyd43, Chronyd46} {
-		pair := [2]*Host{s.Host("chronyd-" + p.Root), s.Host("ntsbridge-" + p.Root)}
-		reals[p], all = pair, append(all, pair[0], pair[1])
+		reals[p] = [2]*Host{s.Host("chronyd-" + p.Root), s.Host("ntsbridge-" + p.Root)}
 	}
 	s.Names()
 	s.Start()

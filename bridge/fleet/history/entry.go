@@ -44,9 +44,6 @@ const (
 	Recovered  = "recovered" // what a start found
 )
 
-// hashLen is the length of a hash in the file, octets.
-const hashLen = 2 * sha256.Size
-
 // maxLine bounds a line, octets.
 const maxLine = 1 << 20
 

@@ -41,14 +41,13 @@ type disk struct {
 
 // client asks each poll.
 type client struct {
-	row       inventory.Client
-	poll      time.Duration
-	next      time.Duration
-	gives     int  // after so many unanswered it stops for good; 0: never
-	gone      bool // it has
-	protected bool
-	refused   int
-	nts       bool
+	row     inventory.Client
+	poll    time.Duration
+	next    time.Duration
+	gives   int  // after so many unanswered it stops for good; 0: never
+	gone    bool // it has
+	refused int
+	nts     bool
 }
 
 const testPoll = 64 * time.Second

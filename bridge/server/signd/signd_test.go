@@ -15,6 +15,7 @@ import (
 	"time"
 	"unicode/utf16"
 
+	//lint:ignore SA1019 Active Directory signs with it
 	"golang.org/x/crypto/md4" //nolint:staticcheck // what Active Directory has
 )
 
