@@ -61,7 +61,7 @@ func (c *writer) same(t *clientText, m *clientModel) {
 func (c *writer) startStep(s *syntax.Statement) {
 	c.Record(s).Note(report.Approximated, "initstepslew", "",
 		"a larger offset is stepped by what the gateway says, and not by the servers that are named here before all others")
-	c.Ledger.Use(s, c.Words(s)...)
+	c.Ledger.Tell(s, job.FateSaid+"initstepslew", c.Words(s)...)
 }
 
 // number returns the first number of the directive that counts; ok is false if

@@ -38,7 +38,7 @@ var ofTheLine = codes(`overridden duplicate-source dead-source unpeered unpeer d
 	discard-unused limit-unused ratelimit-unused no-crypto autokey-names autokey-over autokey-dead
 	statistics-off statistics-nowhere nts-replaced ntp-server-only extra-port unrestrict file-name keys-unused
 	restrict-source trap initstepslew nts-off keys-missing keys-rejected keys-too-long autokey-files
-	simulate include end client-serves-nobody client-own client-default client-process refclock-pps broadcast
+	simulate include end client-serves-nobody client-own client-default client-process refclock-pps broadcast keeps-serving
 	client-logs client-command client-lost client-gateway`)
 
 func codes(list string) map[string]bool {
