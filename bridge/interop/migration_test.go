@@ -171,14 +171,14 @@ groups:
     stages: {autokey: removed}
 `
 
-// TestStagedMigration takes real clients through the stages: a canary, a
+// TestLongStagedMigration takes real clients through the stages: a canary, a
 // brown-out that ends by itself when a client gives up, the same again after
 // that client has moved to NTS, refusal and removal. ntpd with MD5 and with
 // Autokey go through a canary at the same time, and chronyd with NTS and a
 // protected ntpd stand by. Nobody is restarted, and who is protected, or has
 // NTS, loses no packet.
-func TestStagedMigration(t *testing.T) {
-	t.Parallel()
+func TestLongStagedMigration(t *testing.T) {
+	requireLong(t)
 	if standsIn(t) {
 		t.Skip("a migration is ntsbridge's")
 	}
