@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"sync"
 	"time"
 
 	"ntsbridge/bridge/config"
@@ -16,16 +15,6 @@ import (
 // clientsAge is how old the figures of the inventory may be that are shown:
 // they are made by looking at every client.
 const clientsAge = 30 * time.Second
-
-// measured is what Prometheus reads.
-type measured struct {
-	handler http.Handler
-	servers []*http.Server
-
-	mu      sync.Mutex
-	clients *metrics.Clients
-	made    time.Time
-}
 
 // exposeMetrics answers Prometheus on metrics.listen. Without it all else works.
 func (b *Bridge) exposeMetrics(cfg *config.Config) {
@@ -48,13 +37,6 @@ func (b *Bridge) exposeMetrics(cfg *config.Config) {
 		}()
 		b.log.Info("serving metrics", "address", l.Addr().String())
 	}
-}
-
-func (m *measured) close() (err error) {
-	for _, s := range m.servers {
-		err = errors.Join(err, s.Close())
-	}
-	return err
 }
 
 // metricsState is the daemon as Prometheus sees it now.

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"net/netip"
 	"path"
 )
 
@@ -45,13 +44,6 @@ func (c *Config) Resolve(e Environment) {
 func setDefault(option *string, value string) {
 	if *option == "" {
 		*option = value
-	}
-}
-
-func everywhere(port uint16) []netip.AddrPort {
-	return []netip.AddrPort{
-		netip.AddrPortFrom(netip.IPv6Unspecified(), port),
-		netip.AddrPortFrom(netip.IPv4Unspecified(), port),
 	}
 }
 

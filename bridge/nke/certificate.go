@@ -1,6 +1,7 @@
 package nke
 
 import (
+	"bytes"
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/rsa"
@@ -315,4 +316,31 @@ func stampOf(path string) stamp {
 		s.inode, s.changed = sys.Ino, sys.Ctim
 	}
 	return s
+}
+
+// ChainLink is a certificate behind the server's own.
+type ChainLink struct {
+	Subject  string
+	NotAfter time.Time
+	DaysLeft int
+}
+
+// links describes what follows the leaf in a chain.
+func links(chain []*x509.Certificate, now time.Time) (list []ChainLink) {
+	for _, c := range chain[1:] {
+		list = append(list, ChainLink{c.Subject.String(), c.NotAfter, daysLeft(c, now)})
+	}
+	return list
+}
+
+// needs says what clients must trust for a chain.
+func needs(chain []*x509.Certificate) string {
+	last := chain[len(chain)-1]
+	if bytes.Equal(last.RawIssuer, last.RawSubject) {
+		if len(chain) == 1 {
+			return "the certificate itself"
+		}
+		return last.Subject.String()
+	}
+	return last.Issuer.String()
 }

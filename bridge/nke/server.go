@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -236,4 +237,18 @@ func (s *Server) refuse(why refusal, prefix netip.Prefix) {
 		s.tally.refusedRate.Add(1)
 		s.quiet.warn("client connects to NTS-KE too often", "client", prefix.String())
 	}
+}
+
+// Status describes the server at time now.
+func (s *Server) Status(now time.Time) Status {
+	certs := s.certs.Load()
+	st := Status{Listeners: s.Addrs(), Certificates: certs.Status(now), Broken: slices.Clone(certs.broken)}
+	if e := s.lastError.Load(); e != nil {
+		st.ReloadError = *e
+	}
+	if l := s.loads.Load(); l != nil {
+		st.Loaded, st.Tried, st.Again = l.loaded, l.tried, l.again
+	}
+	st.Refusals, st.ManyRefuse = s.refusals.list(now)
+	return st
 }

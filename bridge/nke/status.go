@@ -1,11 +1,8 @@
 package nke
 
 import (
-	"bytes"
-	"crypto/x509"
 	"fmt"
 	"net/netip"
-	"slices"
 	"time"
 )
 
@@ -49,46 +46,5 @@ func (s *Status) Problems() (list []string) {
 	return list
 }
 
-// Status describes the server at time now.
-func (s *Server) Status(now time.Time) Status {
-	certs := s.certs.Load()
-	st := Status{Listeners: s.Addrs(), Certificates: certs.Status(now), Broken: slices.Clone(certs.broken)}
-	if e := s.lastError.Load(); e != nil {
-		st.ReloadError = *e
-	}
-	if l := s.loads.Load(); l != nil {
-		st.Loaded, st.Tried, st.Again = l.loaded, l.tried, l.again
-	}
-	st.Refusals, st.ManyRefuse = s.refusals.list(now)
-	return st
-}
-
 // loads is when certificates were read.
 type loads struct{ loaded, tried, again time.Time }
-
-// ChainLink is a certificate behind the server's own.
-type ChainLink struct {
-	Subject  string
-	NotAfter time.Time
-	DaysLeft int
-}
-
-// links describes what follows the leaf in a chain.
-func links(chain []*x509.Certificate, now time.Time) (list []ChainLink) {
-	for _, c := range chain[1:] {
-		list = append(list, ChainLink{c.Subject.String(), c.NotAfter, daysLeft(c, now)})
-	}
-	return list
-}
-
-// needs says what clients must trust for a chain.
-func needs(chain []*x509.Certificate) string {
-	last := chain[len(chain)-1]
-	if bytes.Equal(last.RawIssuer, last.RawSubject) {
-		if len(chain) == 1 {
-			return "the certificate itself"
-		}
-		return last.Subject.String()
-	}
-	return last.Issuer.String()
-}
