@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +14,7 @@ import (
 	"github.com/facebook/time/ntp/chrony"
 
 	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/control"
 )
 
 // A client of chrony's protocol finds the running daemon on its socket: this
@@ -148,6 +150,11 @@ func TestChronyCommands(t *testing.T) {
 	wait(t, "offline", func() bool { return client.snapshot().Sources[0].Offline })
 	done(0, 63) // onoffline
 	wait(t, "online", func() bool { return !client.snapshot().Sources[0].Offline })
+	wait(t, "its name resolved anew", func() bool { // it began again with its maxpoll
+		return slices.ContainsFunc(client.sources.Snapshot(), func(s control.SourceSnapshot) bool {
+			return s.Status != nil && s.Status.Server.Addr() == netip.MustParseAddr("127.0.0.2")
+		})
+	})
 	done(0, 29, address("127.0.0.2")) // delete
 	if got := len(client.parts.Load().cfg.Sources); got != 2 {
 		t.Errorf("%d sources are left", got)
