@@ -144,7 +144,7 @@ func TestEndsOfRanges(t *testing.T) {
 // neighbours in the list, and a seventh of all pairs of the clock's.
 func TestPairsOfEnds(t *testing.T) {
 	if testing.Short() {
-		t.Skip("long")
+		t.Skip("every pair of ends: it runs without -short, in make unit")
 	}
 	all := ends()
 	for i, a := range all {

@@ -129,7 +129,7 @@ func hostileInputs() map[string][]byte {
 // TestHostileInputEnds converts what is made to cost much.
 func TestHostileInputEnds(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes long")
+		t.Skip("takes seconds: it runs without -short, in make unit")
 	}
 	for name, data := range hostileInputs() {
 		t.Run(name, func(t *testing.T) {
@@ -151,7 +151,7 @@ func itoa(n int) string {
 // TestDeterministic converts the same twice.
 func TestDeterministic(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes long")
+		t.Skip("takes seconds: it runs without -short, in make unit")
 	}
 	for _, name := range corpusFiles(t) {
 		data, err := os.ReadFile(name)

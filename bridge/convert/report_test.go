@@ -166,7 +166,7 @@ func TestTimesyncd(t *testing.T) {
 // reader reads them all again, takes up to 600 MiB for a result of 40.
 func TestMemory(t *testing.T) {
 	if testing.Short() {
-		t.Skip("takes long")
+		t.Skip("takes seconds: it runs without -short, in make unit")
 	}
 	for name, data := range hostileInputs() {
 		files := fstest.MapFS{"self": {Data: data}}

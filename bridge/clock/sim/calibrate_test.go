@@ -53,7 +53,7 @@ func TestWander(t *testing.T) {
 // filters reached in an independent simulator of the same model within 10 %.
 func TestLimits(t *testing.T) {
 	if testing.Short() {
-		t.Skip("fifteen seeds of each")
+		t.Skip("fifteen seeds of each: it runs without -short, in make unit")
 	}
 	for _, c := range []struct {
 		name    string

@@ -21,7 +21,7 @@ var (
 // TestFastScenarios holds the discipline to its targets in short scenarios.
 func TestFastScenarios(t *testing.T) {
 	if testing.Short() {
-		t.Skip("the medians of seven seeds")
+		t.Skip("the medians of seven seeds: it runs without -short, in make unit")
 	}
 	for _, s := range Fast() {
 		r := Measure(s, SeedsFor(s), chronyLike())
