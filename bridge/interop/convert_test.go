@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -183,10 +184,16 @@ func TestConvertedClients(t *testing.T) {
 	Await(t, limit, good...)
 }
 
-// oldServer is the ntp.conf of the site's server.
-const oldServer = `# The clock of the site
-server 127.127.1.0 prefer minpoll 3 maxpoll 3 iburst
-fudge 127.127.1.0 stratum 3
+// oldServer is the ntp.conf of the site's server: it follows two servers and
+// four peers, of which one has a better clock and the others have their time
+// from it.
+const oldServer = `# The servers above
+server above-plain iburst minpoll 3 maxpoll 3
+server above-key key 3 iburst minpoll 3 maxpoll 3
+# The server of the other building, and those that have their time from here
+peer lead key 2 minpoll 3 maxpoll 3
+peer pupil key 1 minpoll 3 maxpoll 3
+peer hearer key 3 minpoll 3 maxpoll 3
 keys /mnt/keys
 trustedkey 1 2 3
 keysdir /mnt/autokey
@@ -224,13 +231,52 @@ func (c *converted) Start() {
 	if strings.Contains(report+string(text), serverPassword) {
 		h.t.Error("the password is in the report or the configuration")
 	}
-	c.daemon = h.Start("ntsbridge", c.program, "serve", "-c", yaml,
+	c.daemon = h.Start("ntsbridge", c.program, "serve", "--no-clock", "-c", yaml,
 		"--state-dir", filepath.Join(h.Dir, "state"), "--run-dir", filepath.Join(h.Dir, "run"))
 }
 
-// TestConvertedServer lets a real ntpd serve a site, converts its ntp.conf,
-// serves that in its place, and wants every client to go on untouched, those
-// that were refused to stay so, and clients of NTS to join.
+// peerShown is the condition that the real ntpq -p of h shows a server with
+// this mark, reached by each of its last polls.
+func peerShown(h *Host, mark string, server *Host) Condition {
+	row := regexp.MustCompile(`(?m)^` + regexp.QuoteMeta(mark) + regexp.QuoteMeta(server.IPv4.String()) + ` .* ([0-7]+) +\S+ +\S+ +\S+$`)
+	return Condition{fmt.Sprintf("ntpq -p of %s shows %s%s", h.Name, mark, server.Name), func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), queryTimeout)
+		defer cancel()
+		out, err := h.Output(ctx, NTPQ, "-n", "-p", "127.0.0.1")
+		if m := row.FindStringSubmatch(out); err == nil && (m == nil || m[1][len(m[1])-1] != '7') {
+			err = fmt.Errorf("it is not there, or not reached:\n%s", out)
+		}
+		return err
+	}}
+}
+
+// above starts the real daemons that the site's server follows, and its peers:
+// lead has a clock, and of the others hearer does not name the server, and
+// caller is not named by it.
+func above(s *site) (peers map[string]*Host) {
+	peers = make(map[string]*Host)
+	for _, name := range []string{"above-plain", "above-key", "lead", "pupil", "hearer", "caller"} {
+		peers[name] = s.Host(name)
+	}
+	return peers
+}
+
+func startAbove(peers map[string]*Host) {
+	plain := peers["above-plain"]
+	plain.Write("chrony.conf", "local stratum 2\nallow all\ncmdport 0\nbindcmdaddress /\npidfile /mnt/chronyd.pid\n")
+	plain.Start("chronyd", Chronyd46, "-d", "-x", "-u", "root", "-f", "/mnt/chrony.conf")
+	startPeerNTPD(peers["above-key"], "3", localClock)
+	startPeerNTPD(peers["lead"], "2", localClock+"peer "+serverName+" key 2 minpoll 3 maxpoll 3\n")
+	startPeerNTPD(peers["pupil"], "1", "peer "+serverName+" key 1 minpoll 3 maxpoll 3\n")
+	startPeerNTPD(peers["hearer"], "3", "")
+	startPeerNTPD(peers["caller"], "2", "peer "+serverName+" key 2 minpoll 3 maxpoll 3\n")
+}
+
+// TestConvertedServer lets a real ntpd follow servers and peers and serve a
+// site, converts its ntp.conf, starts what comes of it in its place, and wants
+// it to follow the same with the same authentication, every client and peer to
+// go on untouched, those that were refused to stay so, and clients of NTS to
+// join.
 func TestConvertedServer(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -244,7 +290,9 @@ func TestConvertedServer(t *testing.T) {
 		"ntpd-rs-nts"} {
 		hosts[name] = s.Host(name)
 	}
+	peers := above(s)
 	s.Names()
+	startAbove(peers)
 	s.host.Write("drift", "0.000\n")
 	s.host.Write("ntp.conf", oldServer)
 	old := s.host.Start("ntpd", NTPD, "-n", "-g", "-c", "/mnt/ntp.conf")
@@ -281,7 +329,40 @@ func TestConvertedServer(t *testing.T) {
 	for _, c := range joined {
 		conditions = append(conditions, c.Condition())
 	}
-	Await(t, limit, conditions...)
+	Await(t, limit, append(conditions, follows(b, peers)...)...)
+}
+
+// follows are the conditions that the successor follows what its predecessor
+// did, and that its peers show it so.
+func follows(b *bridge, peers map[string]*Host) []Condition {
+	host := b.site.host
+	f := &follower{Daemon: b.daemon, program: b.program}
+	mode := func(name, want string) Condition {
+		return Condition{name + " with " + want, func() error {
+			var list []credential
+			if err := f.ask(&list, "authdata"); err != nil {
+				return err
+			}
+			for _, c := range list {
+				if c.Name == name && c.Mode == want {
+					return nil
+				}
+			}
+			return fmt.Errorf("%+v", list)
+		}}
+	}
+	return []Condition{
+		f.state("above-plain", "combined"), f.state("above-key", "combined"), f.state("lead", "combined"),
+		mode("above-plain", "none"), mode("above-key", "symmetric"), mode("lead", "symmetric"),
+		associated(host, peers["lead"].IPv4.String(), "1", "1", 0),
+		associated(host, peers["pupil"].IPv4.String(), "1", "1", 0),
+		associated(host, peers["hearer"].IPv4.String(), "1", "2", 0),
+		associated(peers["lead"], host.IPv4.String(), "1", "1", 0),
+		associated(peers["pupil"], host.IPv4.String(), "1", "1", 0),
+		associated(peers["hearer"], host.IPv4.String(), "2", "1", 0),
+		associated(peers["caller"], host.IPv4.String(), "1", "2", 0),
+		peerShown(peers["pupil"], "*", host), peerShown(peers["caller"], "*", host),
+	}
 }
 
 // withoutComments drops what no daemon reads, so that equal configurations
