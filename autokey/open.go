@@ -13,7 +13,7 @@ import (
 // A request without extension field is finished here, without lock or
 // allocation: its cookie is computed anew and tried with the server's seed,
 // the older seeds, and ntpd's seed 0, which gets ReasonNTPDCookie outside a
-// takeover. Verdict.OldSecret tells that it was not the server's own; the
+// takeover. Verdict.Marks tells that it was not the server's own; the
 // answer uses the same one.
 //
 // A request with an extension field gets Defer unless slow is set. The caller
@@ -97,7 +97,12 @@ func (s *Server) openPlain(now ntp.Timestamp, req *ntp.Request, sess *Session) n
 	for i, seed := range s.seeds {
 		if s.tryCookie(seed, req, sess) {
 			v := verdict(ntp.Answer, ntp.ReasonOK)
-			v.OldSecret, v.ZeroSeed = i > 0, seed == 0
+			if i > 0 {
+				v.Marks |= ntp.OldSecret
+			}
+			if seed == 0 {
+				v.Marks |= ntp.ZeroSeed
+			}
 			return v
 		}
 	}
@@ -105,11 +110,11 @@ func (s *Server) openPlain(now ntp.Timestamp, req *ntp.Request, sess *Session) n
 		return verdict(ntp.CryptoNAK, ntp.ReasonUnknownCookie)
 	}
 	v := verdict(ntp.Answer, ntp.ReasonOK)
-	if v.ZeroSeed = true; !s.takeover || s.takeoverEnd != 0 && now.Sub(s.takeoverEnd) >= 0 {
+	if v.Marks = ntp.ZeroSeed; !s.takeover || s.takeoverEnd != 0 && now.Sub(s.takeoverEnd) >= 0 {
 		v.Action, v.Reason = ntp.CryptoNAK, ntp.ReasonNTPDCookie
 		return v
 	}
-	v.OldSecret = true
+	v.Marks |= ntp.OldSecret
 	return v
 }
 

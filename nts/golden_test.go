@@ -57,7 +57,7 @@ func TestCapturedRequests(t *testing.T) {
 			}
 			s, sess := newServer(t, ring, allAEADs...), nts.NewSession(seed(1))
 			v, resp := answer(s, sess, c.packet)
-			want := ntp.Verdict{Action: ntp.Answer, Kind: ntp.KindNTS, AEAD: uint16(c.aead), OldSecret: true}
+			want := ntp.Verdict{Action: ntp.Answer, Kind: ntp.KindNTS, AEAD: uint16(c.aead), Marks: ntp.OldSecret}
 			if v != want || len(resp) != len(c.packet) {
 				t.Errorf("verdict %+v, %d octets for %d", v, len(resp), len(c.packet))
 			}

@@ -578,13 +578,13 @@ func TestLegacyCookieIsReplaced(t *testing.T) {
 	c := newClient(t, ring, aead.AESSIVCMAC256, 1)
 	s.SetRing(testRing(t, start.Add(time.Hour)))
 	v, resp := answer(s, sess, makeRequest(t, c))
-	if v.Action != ntp.Answer || !v.OldSecret {
+	if v.Action != ntp.Answer || v.Marks != ntp.OldSecret {
 		t.Fatalf("verdict %+v, want a legacy answer", v)
 	}
 	if err := c.Response(resp); err != nil {
 		t.Fatal(err)
 	}
-	if v, _ = answer(s, sess, makeRequest(t, c)); v.Action != ntp.Answer || v.OldSecret {
+	if v, _ = answer(s, sess, makeRequest(t, c)); v.Action != ntp.Answer || v.Marks != 0 {
 		t.Errorf("verdict with the new cookie %+v", v)
 	}
 }

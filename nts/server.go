@@ -71,7 +71,9 @@ func (s *Server) Open(req *ntp.Request, sess *Session) ntp.Verdict {
 		v.Action, v.Reason = ntp.NTSNAK, ntp.ReasonUnknownCookie
 		return v
 	}
-	v.OldSecret = old
+	if old {
+		v.Marks = ntp.OldSecret
+	}
 	v.Action, v.Reason = sess.verify(req, len(cookie), &auth)
 	if v.Action == ntp.Answer {
 		sess.prepare(ring, len(req.Packet))

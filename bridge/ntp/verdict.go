@@ -101,16 +101,27 @@ type Verdict struct {
 	KeyID     uint32 // symmetric: key identifier; MS-SNTP: relative identifier of the account
 	AEAD      uint16 // NTS: algorithm identifier of RFC 5297 and 8452, 0: not known
 	Operation uint8  // Autokey: operation code of the message, 0 for a packet without
+	Marks     Marks
 	// Step is the step of the migration that refuses, with ReasonStage.
 	Step uint32
+}
+
+// Marks are what else there is to tell of a request. They are one field, and a
+// Verdict has few, so that it is handed on in registers.
+type Marks uint8
+
+const (
 	// OldSecret marks what was accepted under a secret that new cookies are no
 	// longer made from: an Autokey packet under an older seed or, in a
 	// takeover, under ntpd's; an NTS cookie under a former key.
-	OldSecret bool
+	OldSecret Marks = 1 << iota
 	// ZeroSeed marks an Autokey packet whose cookie was made from seed 0, as
 	// every ntpd 4.2.8 makes it, accepted or not.
-	ZeroSeed bool
+	ZeroSeed
 	// MSSNTP marks a request of Active Directory's clients whose answer Samba
 	// signs (MS-SNTP). Its kind is KindNone: anybody can have sent it.
-	MSSNTP bool
-}
+	MSSNTP
+)
+
+// Has tells whether one of some marks is set.
+func (m Marks) Has(some Marks) bool { return m&some != 0 }

@@ -18,7 +18,7 @@ type counters struct {
 
 	received      atomic.Uint64
 	interleaved   atomic.Uint64
-	oldSecret     [ntp.KindCount]atomic.Uint64 // Verdict.OldSecret
+	oldSecret     [ntp.KindCount]atomic.Uint64 // those marked so
 	rxDaemon      atomic.Uint64
 	txDaemon      atomic.Uint64
 	txKernel      atomic.Uint64

@@ -49,14 +49,21 @@ func (h *handler) countVerdict(s *slot) {
 		h.count.modes[mode].Add(1)
 	}
 	h.count.packets[v.Kind][version][v.Action][v.Reason].Add(1)
-	if v.OldSecret {
-		h.count.oldSecret[v.Kind].Add(1)
-	}
-	if v.ZeroSeed {
-		h.zeroSeed.note(s.req.From.Addr(), time.Now(), v.Action != ntp.Answer)
+	if v.Marks != 0 {
+		h.countMarks(s)
 	}
 	if v.Kind == ntp.KindAutokey && v.Action == ntp.Answer {
 		h.count.autokeyOps[v.Operation&15].Add(1)
+	}
+}
+
+func (h *handler) countMarks(s *slot) {
+	v := &s.verdict
+	if v.Marks.Has(ntp.OldSecret) {
+		h.count.oldSecret[v.Kind].Add(1)
+	}
+	if v.Marks.Has(ntp.ZeroSeed) {
+		h.zeroSeed.note(s.req.From.Addr(), time.Now(), v.Action != ntp.Answer)
 	}
 }
 
@@ -160,7 +167,7 @@ func (h *handler) limited(s *slot, rule *access.Rule) ntp.Verdict {
 		return drop(kind, ntp.ReasonRateLimited)
 	}
 	v := h.authenticate(s)
-	if v.Action == ntp.Answer && kind == ntp.KindAutokey && s.req.Layout.Fields == 0 && !v.ZeroSeed {
+	if v.Action == ntp.Answer && kind == ntp.KindAutokey && s.req.Layout.Fields == 0 && !v.Marks.Has(ntp.ZeroSeed) {
 		h.proved.note(from, h.mono)
 	}
 	return h.overLimit(v, d)

@@ -70,7 +70,7 @@ func identifierOf(p []byte) (id [4]byte) {
 // judgeMSSNTP judges a request whose answer Samba is to sign. It costs Samba some
 // work, and anybody can forge it: the rate limit of its address goes first.
 func (h *handler) judgeMSSNTP(req *ntp.Request, rule *access.Rule) ntp.Verdict {
-	v := ntp.Verdict{Action: ntp.Defer, Kind: ntp.KindNone, MSSNTP: true, KeyID: req.Layout.KeyID}
+	v := ntp.Verdict{Action: ntp.Defer, Kind: ntp.KindNone, Marks: ntp.MSSNTP, KeyID: req.Layout.KeyID}
 	if d := h.state.Limiter.Allow(req.From.Addr(), h.mono, rule.Rate); d == access.Limited || d == access.Kissed {
 		v.Action, v.Reason = ntp.Drop, ntp.ReasonRateLimited
 	}

@@ -15,23 +15,25 @@ import (
 
 // worker serves one socket.
 type worker struct {
-	srv     *shared
-	slow    *slowLane
-	socket  *socket
-	handler handler
-	in, out *mmsg.Batch // requests and answers
-	outSlot []int       // which slot an answer in out is of
-	slots   []slot
-	count   counters
-	base    ntp.Header // the clock's part, for one batch
-	feed    *feed.Feed // to the inventory of clients, nil: off
-	first   bool       // of its address: the one that looks at packets of which all get a copy
-	stop    atomic.Bool
-	stopped time.Time     // when stop was set
-	stopC   chan struct{} // closed with stop
-	once    sync.Once     // for interrupt
-	beat    atomic.Uint64 // counts batches, and what woke the worker
-	done    chan struct{}
+	srv       *shared
+	slow      *slowLane
+	socket    *socket
+	handler   handler
+	in, out   *mmsg.Batch // requests and answers
+	outSlot   []int       // which slot an answer in out is of
+	slots     []slot
+	count     counters
+	base      ntp.Header // the clock's part, for one batch
+	arrived   time.Time  // of the batch
+	arrivedAt ntp.Timestamp
+	feed      *feed.Feed // to the inventory of clients, nil: off
+	first     bool       // of its address: the one that looks at packets of which all get a copy
+	stop      atomic.Bool
+	stopped   time.Time     // when stop was set
+	stopC     chan struct{} // closed with stop
+	once      sync.Once     // for interrupt
+	beat      atomic.Uint64 // counts batches, and what woke the worker
+	done      chan struct{}
 }
 
 func newWorker(srv *shared, slow *slowLane, s *socket, size int) (*worker, error) {
@@ -45,6 +47,7 @@ func newWorker(srv *shared, slow *slowLane, s *socket, size int) (*worker, error
 		}
 	}
 	w.handler = newHandler(srv, &w.count, false)
+	w.handler.now = w.now
 	w.feed = srv.clients.attach()
 	return w, nil
 }
@@ -131,17 +134,23 @@ func (w *worker) drain() bool {
 	}
 }
 
+// now is the system's time: that of the batch and what went by since. It costs
+// one reading of a clock where time.Now takes two, and the two clocks of a
+// batch differ only where somebody steps one of them meanwhile.
+func (w *worker) now() ntp.Timestamp { return w.arrivedAt.Add(time.Since(w.arrived)) }
+
 // serve answers the n packets of the batch.
 func (w *worker) serve(n int) {
 	now := time.Now()
 	h := &w.handler
 	h.state, h.clock = w.srv.state.Load(), w.srv.clock.Load()
 	h.mono = w.srv.mono(now)
+	w.arrived, w.arrivedAt = now, ntp.TimestampFromTime(now)
 	w.base = ntp.Header{}
-	h.clock.FillServed(&w.base, ntp.TimestampFromTime(now))
+	h.clock.FillServed(&w.base, w.arrivedAt)
 	w.count.received.Add(uint64(n))
 	for i := range n {
-		w.openSlot(i, now)
+		w.openSlot(i)
 	}
 	queued := 0
 	for i := range n {
@@ -162,7 +171,7 @@ func (w *worker) serve(n int) {
 }
 
 // openSlot fills slot i from the batch and opens it.
-func (w *worker) openSlot(i int, now time.Time) {
+func (w *worker) openSlot(i int) {
 	s := w.socket
 	slot := &w.slots[i]
 	var a ancillary
@@ -190,7 +199,7 @@ func (w *worker) openSlot(i int, now time.Time) {
 	slot.req.Received = a.received
 	if a.received == 0 {
 		w.count.rxDaemon.Add(1)
-		slot.req.Received = ntp.TimestampFromTime(now)
+		slot.req.Received = w.arrivedAt
 	}
 	slot.req.TOS, slot.req.KnownTOS = a.tos, a.knowsTOS
 	if slot.judged = !w.taken(slot, destination); !slot.judged {
@@ -205,7 +214,7 @@ func (w *worker) openSlot(i int, now time.Time) {
 // deferSlot gives a request to the lane that answers it.
 func (w *worker) deferSlot(slot *slot, name *mmsg.Name, nameLen uint32) {
 	taken, dropped := false, &w.count.slowDropped
-	if slot.verdict.MSSNTP {
+	if slot.verdict.Marks.Has(ntp.MSSNTP) {
 		taken, dropped = w.srv.signing.offer(w.socket, slot, name, nameLen, &w.handler), &w.count.signDropped
 	} else {
 		taken = w.slow.offer(w.socket, slot, name, nameLen, &w.handler)

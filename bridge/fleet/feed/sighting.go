@@ -55,7 +55,7 @@ func (s *Sighting) Fill(req *ntp.Request, v *ntp.Verdict, sent ntp.Timestamp, as
 	if v.Kind == ntp.KindAutokey {
 		s.Operation = v.Operation
 	}
-	s.ZeroSeed = v.ZeroSeed
+	s.ZeroSeed = v.Marks.Has(ntp.ZeroSeed)
 	s.TOS, s.KnownTOS = req.TOS, req.KnownTOS
 	s.MAC = uint8(min(max(0, len(req.Packet)-req.Layout.MAC-4), 255))
 }
@@ -70,7 +70,7 @@ func MeansKey(req *ntp.Request, v *ntp.Verdict) uint32 {
 	case ntp.KindNTS:
 		return uint32(v.AEAD)
 	case ntp.KindNone:
-		if v.MSSNTP {
+		if v.Marks.Has(ntp.MSSNTP) {
 			return v.KeyID
 		}
 	}

@@ -32,6 +32,7 @@ type Batch struct {
 	size     int // octets of a buffer
 	room     int // octets for the control messages of a slot
 	named    bool
+	used     int // slots from the first that the kernel may have written to
 	poll     unix.PollFd
 	wait     unix.Timespec
 }
@@ -49,7 +50,7 @@ func New(s Shape) *Batch {
 	b := &Batch{
 		headers: make([]unix.Mmsghdr, s.Slots), vectors: make([]unix.Iovec, s.Slots),
 		names: make([]Name, s.Slots), controls: make([]byte, s.Slots*s.Control), buffers: make([]byte, s.Slots*s.Size),
-		size: s.Size, room: s.Control, named: s.Named,
+		size: s.Size, room: s.Control, named: s.Named, used: s.Slots,
 	}
 	for i := range b.headers {
 		b.vectors[i].Base = &b.buffers[i*s.Size]
@@ -111,30 +112,36 @@ func (b *Batch) SendTo(i int, from *Batch, j int) {
 // Recv receives up to n datagrams (at most Len) without waiting and returns
 // how many came. EAGAIN means none. flags is 0 or MSG_ERRQUEUE.
 func (b *Batch) Recv(fd, n int, flags uintptr) (int, syscall.Errno) {
-	b.prepare(n)
+	b.prepare()
 	r, _, e := syscall.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&b.headers[0])),
 		uintptr(n), unix.MSG_DONTWAIT|flags, 0, 0)
-	if e != 0 {
-		return 0, e
-	}
-	return int(r), 0
+	return b.received(r, e)
 }
 
 // RecvWait is Recv that waits in the kernel for the first datagram, through
 // the scheduler, so that a collector need not wait for this thread.
 func (b *Batch) RecvWait(fd, n int) (int, syscall.Errno) {
-	b.prepare(n)
+	b.prepare()
 	r, _, e := syscall.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&b.headers[0])),
 		uintptr(n), unix.MSG_WAITFORONE, 0, 0)
+	return b.received(r, e)
+}
+
+// received takes in what a receiving call has said. One slot more may have
+// been begun with.
+func (b *Batch) received(n uintptr, e syscall.Errno) (int, syscall.Errno) {
+	b.used = 1
 	if e != 0 {
 		return 0, e
 	}
-	return int(r), 0
+	b.used = min(int(n)+1, len(b.headers))
+	return int(n), 0
 }
 
-// prepare resets the first n slots for receiving.
-func (b *Batch) prepare(n int) {
-	for i := range n {
+// prepare resets the slots of the last call, which may have been sent from
+// since, for receiving. The others are still as they were made.
+func (b *Batch) prepare() {
+	for i := range b.used {
 		b.vectors[i].SetLen(b.size)
 		h := &b.headers[i].Hdr
 		if b.named {
