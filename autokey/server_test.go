@@ -136,7 +136,8 @@ func TestSeeds(t *testing.T) {
 			cfg.Takeover = c.takeover
 			s, p := newTestServer(t, cfg), newPeer(MD5)
 			v, _, resp := answer(t, s, p.plain(c.seed), c.now, true)
-			if v.Action != c.want || v.Marks.Has(ntp.OldSecret) != c.old || v.Marks.Has(ntp.ZeroSeed) != (c.seed == 0) || v.Reason != c.reason ||
+			if v.Action != c.want || v.Marks.Has(ntp.OldSecret) != c.old ||
+				v.Marks.Has(ntp.ZeroSeed) != (c.seed == 0) || v.Reason != c.reason ||
 				v.Kind != ntp.KindAutokey || v.Operation != 0 {
 				t.Fatalf("verdict %+v", v)
 			}

@@ -141,11 +141,8 @@ func (s *socket) configure(family int, opt SocketOptions) error {
 	if err := s.configureTimestamps(set, opt); err != nil {
 		return err
 	}
-	if opt.TOS { // it only helps to guess at programs
-		_ = set(unix.IPPROTO_IP, unix.IP_RECVTOS, 1)
-		if family == unix.AF_INET6 {
-			_ = set(unix.IPPROTO_IPV6, unix.IPV6_RECVTCLASS, 1)
-		}
+	if opt.TOS {
+		s.tellTOS(true)
 	}
 	if family == unix.AF_INET6 {
 		if err := set(unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {

@@ -26,6 +26,7 @@ type worker struct {
 	base      ntp.Header // the clock's part, for one batch
 	arrived   time.Time  // of the batch
 	arrivedAt ntp.Timestamp
+	tos       tosWatch
 	feed      *feed.Feed // to the inventory of clients, nil: off
 	first     bool       // of its address: the one that looks at packets of which all get a copy
 	stop      atomic.Bool
@@ -49,6 +50,7 @@ func newWorker(srv *shared, slow *slowLane, s *socket, size int) (*worker, error
 	w.handler = newHandler(srv, &w.count, false)
 	w.handler.now = w.now
 	w.feed = srv.clients.attach()
+	w.tos = tosWatch{wanted: w.feed != nil, on: w.feed != nil}
 	return w, nil
 }
 
@@ -149,6 +151,7 @@ func (w *worker) serve(n int) {
 	w.base = ntp.Header{}
 	h.clock.FillServed(&w.base, w.arrivedAt)
 	w.count.received.Add(uint64(n))
+	w.tos.count(w.socket, n, h.mono)
 	for i := range n {
 		w.openSlot(i)
 	}

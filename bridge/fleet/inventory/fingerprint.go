@@ -56,7 +56,7 @@ func (p *print) take(s *feed.Sighting, later bool) {
 	}
 	p.port = s.Port
 	p.first, p.stratum, p.poll, p.prec = h[0], h[1], int8(h[2]), int8(h[3])
-	p.flags = fieldFlags(h, s.Received)
+	p.flags = fieldFlags(h, s.Received) | p.flags&printTOS // a busy socket tells it at times
 	if s.KnownTOS {
 		p.tos = s.TOS
 		p.flags |= printTOS
