@@ -3,9 +3,11 @@
 package rig
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/hex"
@@ -35,7 +37,28 @@ type material struct {
 
 // newMaterial makes one symmetric key for each symmetric kind, with the
 // identifier that the kind has, and a self-signed certificate.
-func newMaterial() (*material, error) {
+func newMaterial() (*material, error) { return newMaterialOf("ecdsa") }
+
+// CertificateKinds are the kinds of keys that a certificate can have here.
+var CertificateKinds = []string{"ecdsa", "rsa2048", "rsa4096"}
+
+// newMaterialOf is newMaterial with another kind of certificate.
+func newMaterialOf(kind string) (*material, error) {
+	var private crypto.Signer
+	var err error
+	switch kind {
+	case "ecdsa":
+		private, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	case "rsa2048":
+		private, err = rsa.GenerateKey(rand.Reader, 2048)
+	case "rsa4096":
+		private, err = rsa.GenerateKey(rand.Reader, 4096)
+	default:
+		err = fmt.Errorf("certificate %q is none of %s", kind, strings.Join(CertificateKinds, ", "))
+	}
+	if err != nil {
+		return nil, err
+	}
 	var keys strings.Builder
 	for _, k := range Kinds {
 		if k.keyID == 0 {
@@ -48,14 +71,10 @@ func newMaterial() (*material, error) {
 		fmt.Fprintf(&keys, "%d %s HEX:%s\n", k.keyID, k.chronyType, strings.ToUpper(hex.EncodeToString(secret)))
 	}
 	m := &material{keys: []byte(keys.String())}
-	return m, m.certify(time.Now())
+	return m, m.certify(private, time.Now())
 }
 
-func (m *material) certify(now time.Time) error {
-	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		return err
-	}
+func (m *material) certify(private crypto.Signer, now time.Time) error {
 	template := &x509.Certificate{
 		SerialNumber:          big.NewInt(now.UnixNano()),
 		Subject:               pkix.Name{CommonName: serverName},

@@ -74,25 +74,62 @@ func (r *Row) cells() []string {
 
 // WriteText writes the table for a terminal.
 func (t *Table) WriteText(w io.Writer) error {
-	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(tw, strings.Join(columns, "\t"))
-	for i := range t.Rows {
-		fmt.Fprintln(tw, strings.Join(t.Rows[i].cells(), "\t"))
-	}
-	fmt.Fprintf(tw, "A: %s\nB: %s\nMedian (least..largest) over the rounds; B/A is taken round by round.\n", t.A, t.B)
-	return tw.Flush()
+	return writeText(w, columns, t.cells(), t.A, t.B, "rounds")
 }
 
 // WriteMarkdown writes the table for a document.
 func (t *Table) WriteMarkdown(w io.Writer) error {
-	var b strings.Builder
-	fmt.Fprintf(&b, "| %s |\n|---%s|\n", strings.Join(columns, " | "), strings.Repeat("|---:", len(columns)-1))
+	return writeMarkdown(w, columns, t.cells(), t.A, t.B, "rounds")
+}
+
+func (t *Table) cells() (rows [][]string) {
 	for i := range t.Rows {
-		fmt.Fprintf(&b, "| %s |\n", strings.Join(t.Rows[i].cells(), " | "))
+		rows = append(rows, t.Rows[i].cells())
 	}
-	fmt.Fprintf(&b, "\nA: `%s`, B: `%s`. Median (least..largest) over the rounds; B/A is taken round by round.\n", t.A, t.B)
-	_, err := io.WriteString(w, b.String())
+	return rows
+}
+
+func writeText(w io.Writer, head []string, rows [][]string, a, b, over string) error {
+	tw := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
+	for _, row := range append([][]string{head}, rows...) {
+		fmt.Fprintln(tw, strings.Join(row, "\t"))
+	}
+	fmt.Fprintf(tw, "A: %s\nB: %s\nMedian (least..largest) over the %s; B/A is taken one by one.\n", a, b, over)
+	return tw.Flush()
+}
+
+func writeMarkdown(w io.Writer, head []string, rows [][]string, a, b, over string) error {
+	var text strings.Builder
+	fmt.Fprintf(&text, "| %s |\n|---%s|\n", strings.Join(head, " | "), strings.Repeat("|---:", len(head)-1))
+	for _, row := range rows {
+		fmt.Fprintf(&text, "| %s |\n", strings.Join(row, " | "))
+	}
+	fmt.Fprintf(&text, "\nA: `%s`, B: `%s`. Median (least..largest) over the %s; B/A is taken one by one.\n", a, b, over)
+	_, err := io.WriteString(w, text.String())
 	return err
+}
+
+// KETable is the result of CompareKE.
+type KETable struct {
+	A, B string // what was compared
+	Rows []KERow
+}
+
+// WriteText writes the table for a terminal.
+func (t *KETable) WriteText(w io.Writer) error {
+	return writeText(w, keColumns, t.cells(), t.A, t.B, "turns")
+}
+
+// WriteMarkdown writes the table for a document.
+func (t *KETable) WriteMarkdown(w io.Writer) error {
+	return writeMarkdown(w, keColumns, t.cells(), t.A, t.B, "turns")
+}
+
+func (t *KETable) cells() (rows [][]string) {
+	for i := range t.Rows {
+		rows = append(rows, t.Rows[i].cells())
+	}
+	return rows
 }
 
 // Err returns why kinds could not be measured, nil if all were.
