@@ -32,7 +32,8 @@ func (s *Server) serve(conn visitor, config *Config, from netip.Addr) {
 	seen := Observation{From: from, Ending: EndHandshake}
 	defer func() { config.observe(seen) }()
 	session := tls.Server(conn, s.tls)
-	if err := session.HandshakeContext(s.ctx); err != nil {
+	// Without a context, which would cost a goroutine: ctx closes conn above.
+	if err := session.Handshake(); err != nil {
 		s.handshakeFailed(err, from, conn.gate.saidHello(conn.visit))
 		return
 	}
@@ -54,14 +55,14 @@ func (s *Server) serve(conn visitor, config *Config, from netip.Addr) {
 	}
 	seen.Offered = nts.Offered(request)
 	response, outcome := s.answer(config, request, &state, from)
-	if _, err := session.Write(response); err != nil {
+	if err := lastWords(session, conn, response); err != nil {
 		s.exchangeFailed(err, from)
 		return
 	}
 	seen.Ending = endingOf(outcome)
 	conn.gate.completed(&config.Limits, conn.visit)
 	s.refusals.agreed(from, time.Now())
-	if session.CloseWrite() == nil && conn.SetReadDeadline(time.Now().Add(drainTime)) == nil {
+	if conn.SetReadDeadline(time.Now().Add(drainTime)) == nil {
 		_, _ = io.CopyN(io.Discard, session, 4096)
 	}
 }
@@ -73,11 +74,21 @@ func (s *Server) refuseRequest(session *tls.Conn, conn visitor) {
 		return
 	}
 	bad := nts.Negotiation{Outcome: nts.BadRequest}
-	if _, err := session.Write(bad.Response(nil, nil)); err != nil {
-		return
+	if lastWords(session, conn, bad.Response(nil, nil)) == nil {
+		s.tally.outcomes[nts.BadRequest].Add(1)
 	}
-	s.tally.outcomes[nts.BadRequest].Add(1)
-	_ = session.CloseWrite()
+}
+
+// lastWords sends a response with the goodbye of TLS, in one segment.
+func lastWords(session *tls.Conn, conn visitor, response []byte) error {
+	conn.hold = true
+	if _, err := session.Write(response); err != nil {
+		return err
+	}
+	if err := session.CloseWrite(); err != nil {
+		return err
+	}
+	return conn.flush()
 }
 
 // readRequest reads until the end of a message. What is too long is returned

@@ -35,7 +35,7 @@ type Server struct {
 	tally     tally
 	quiet     *quiet
 	held      chan struct{} // of refused connections that are kept open
-	listeners []net.Listener
+	listeners []*net.TCPListener
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -107,11 +107,12 @@ func (s *Server) open(addrs []netip.AddrPort) error {
 		if a.Addr().Is4() {
 			network = "tcp4"
 		}
-		l, err := (&net.ListenConfig{}).Listen(s.ctx, network, a.String())
+		// Connections live for seconds: to keep them alive would be five calls each.
+		l, err := (&net.ListenConfig{KeepAlive: -1}).Listen(s.ctx, network, a.String())
 		if err != nil {
 			return fmt.Errorf("nke: %w", err)
 		}
-		s.listeners = append(s.listeners, l)
+		s.listeners = append(s.listeners, l.(*net.TCPListener))
 	}
 	return nil
 }
@@ -162,9 +163,9 @@ func (s *Server) Close() error {
 }
 
 // accept takes connections until the listener is closed.
-func (s *Server) accept(l net.Listener) {
+func (s *Server) accept(l *net.TCPListener) {
 	for pause := time.Duration(0); ; {
-		conn, err := l.Accept()
+		conn, err := l.AcceptTCP()
 		if err == nil {
 			pause = 0
 			s.admit(conn)
@@ -186,21 +187,16 @@ func (s *Server) accept(l net.Listener) {
 
 // visitor is a connection with its place in the gate.
 type visitor struct {
-	net.Conn
+	*stream
 	gate  *gate
 	visit *visit
 }
 
 // admit serves a connection in the background, or closes it.
-func (s *Server) admit(conn net.Conn) {
+func (s *Server) admit(conn *net.TCPConn) {
 	s.tally.accepted.Add(1)
 	config := s.config.Load()
-	tcp, ok := conn.RemoteAddr().(*net.TCPAddr)
-	if !ok {
-		_ = conn.Close()
-		return
-	}
-	from := tcp.AddrPort().Addr().Unmap()
+	from := conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
 	if config.Allow != nil {
 		if reason := config.Allow(from); reason != ntp.ReasonOK {
 			s.tally.refusedAccess[min(int(reason), ntp.ReasonCount-1)].Add(1)
@@ -219,9 +215,15 @@ func (s *Server) admit(conn net.Conn) {
 		_ = conn.Close()
 		return
 	}
+	stream, err := newStream(conn)
+	if err != nil {
+		s.gate.leave(visit)
+		_ = conn.Close()
+		return
+	}
 	s.wait.Go(func() {
 		defer s.gate.leave(visit)
-		s.serve(visitor{conn, s.gate, visit}, config, from)
+		s.serve(visitor{stream, s.gate, visit}, config, from)
 	})
 }
 
