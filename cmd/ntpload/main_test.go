@@ -73,6 +73,11 @@ func TestExitStatus(t *testing.T) {
 		{[]string{"run", "--server", "127.0.0.1:123", "--auth", "autokey"}, 2},
 		{[]string{"run", "--server", "127.0.0.1:123", "--auth", "key", "--keys", empty}, 1},
 		{[]string{"compare", "--a", "ntpd"}, 2},
+		{[]string{"ke"}, 2},
+		{[]string{"ke", "127.0.0.1:4460"}, 2},
+		{[]string{"ke", "127.0.0.1:4460,pid=1", "--ca", empty}, 2},
+		{[]string{"ke", "--a", "chronyd", "--b", "ntsbridge", "--group", "x448"}, 2},
+		{[]string{"ke", "--a", "chronyd", "--b", "ntsbridge", "--count", "0"}, 2},
 		{[]string{"echo", "--listen", "192.0.2.1:123"}, 1},
 	} {
 		if got := execute(context.Background(), c.args); got != c.want {

@@ -4,11 +4,14 @@ package rig
 
 import (
 	"bytes"
+	"crypto/rsa"
+	"crypto/tls"
 	"errors"
 	"math"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -86,6 +89,63 @@ func TestPrepare(t *testing.T) {
 	keys, err := symkey.ParseChronyKeys("keys", m.keys)
 	if err != nil || len(keys.Keys) != 4 {
 		t.Errorf("keys: %v, %v", keys, err)
+	}
+}
+
+// Each kind of certificate is made, and no other.
+func TestCertificateKinds(t *testing.T) {
+	for kind, bits := range map[string]int{"ecdsa": 256, "rsa2048": 2048, "rsa4096": 4096} {
+		if testing.Short() && bits > 2048 {
+			continue
+		}
+		m, err := newMaterialOf(kind)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pair, err := tls.X509KeyPair(m.cert, m.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := 256
+		if key, ok := pair.Leaf.PublicKey.(*rsa.PublicKey); ok {
+			got = key.N.BitLen()
+		}
+		if got != bits {
+			t.Errorf("%s has %d bits", kind, got)
+		}
+	}
+	if _, err := newMaterialOf("dsa"); err == nil || !strings.Contains(err.Error(), "rsa4096") {
+		t.Errorf("dsa: %v", err)
+	}
+}
+
+// A server that does not know a key exchange is told so, and the other one
+// measured alone.
+func TestKERow(t *testing.T) {
+	ms := func(n ...time.Duration) (list []time.Duration) {
+		for _, v := range n {
+			list = append(list, v*time.Millisecond)
+		}
+		return list
+	}
+	both := KERow{Certificate: "ecdsa", Group: "x25519"}
+	both.measure(func([]int) ([][]time.Duration, error) { return [][]time.Duration{ms(2, 4, 2), ms(1, 1, 2)}, nil })
+	if got := strings.Join(both.cells(), "|"); got != "ecdsa|x25519|2000 (2000..4000)|1000 (1000..2000)|0.50 (0.25..1.00)" {
+		t.Error(got)
+	}
+	one := KERow{Certificate: "ecdsa", Group: "hybrid"}
+	one.measure(func(which []int) ([][]time.Duration, error) {
+		if slices.Contains(which, 0) {
+			return nil, errors.New("handshake failure")
+		}
+		return [][]time.Duration{ms(1)}, nil
+	})
+	if got := strings.Join(one.cells(), "|"); one.Err != nil || got != "ecdsa|hybrid|not known|1000 (1000..1000)|-" {
+		t.Error(got, one.Err)
+	}
+	none := KERow{}
+	if none.measure(func([]int) ([][]time.Duration, error) { return nil, errors.New("refused") }); none.Err == nil {
+		t.Error("neither could be measured, and that is no error")
 	}
 }
 
