@@ -67,7 +67,7 @@ func (c *Controller) recover(now Moment) {
 				Why: "the declared plan cannot be read by this version, so nobody is refused: " + findings.Err().Error()})
 		}
 	}
-	changed := false
+	changed := c.dropStrangers(now)
 	for _, p := range c.state.Places {
 		if s := p.Step; s != nil {
 			p.Step, changed = nil, true
@@ -105,6 +105,24 @@ func (c *Controller) group(p *Place) *plan.Group {
 		return nil
 	}
 	return c.plan.Group(p.Group)
+}
+
+// dropStrangers forgets where groups stand that the plan does not have: the file
+// was written by hand, or is of two versions.
+func (c *Controller) dropStrangers(now Moment) bool {
+	if c.plan == nil {
+		return false
+	}
+	before := len(c.state.Places)
+	c.state.Places = slices.DeleteFunc(c.state.Places, func(p *Place) bool {
+		stranger := c.group(p) == nil
+		if stranger {
+			c.note(now, &history.Entry{Who: ourselves, What: history.Recovered, Group: p.Group, Means: p.Means, Stage: p.Stage,
+				Why: "the declared plan has no such group: nobody of it is refused"})
+		}
+		return stranger
+	})
+	return len(c.state.Places) != before
 }
 
 // place returns where a means of a group stands.
