@@ -231,6 +231,11 @@ func (c *Client) Export(ctx context.Context, see func(inventory.Stored) error) (
 	r, w := io.Pipe()
 	go func() { w.CloseWithError(c.stream(ctx, http.MethodGet, pathImport, nil, w)) }()
 	defer r.Close()
+	return readExport(r, see)
+}
+
+// readExport reads what pathImport answers to GET.
+func readExport(r io.Reader, see func(inventory.Stored) error) (watched []store.Interval, err error) {
 	in := json.NewDecoder(r)
 	if err := in.Decode(&watched); err != nil {
 		return nil, err

@@ -81,6 +81,32 @@ func FuzzConvert(f *testing.F) {
 	})
 }
 
+// FuzzClient writes the clients' files for anything: all lines are of the
+// program's own words, and none has what the input smuggled into it.
+func FuzzClient(f *testing.F) {
+	seedCorpus(f)
+	f.Add([]byte("server a key 5 iburst\nserver \"b c\" minpoll 99\nkeys /etc/k\nlogfile \"/x\\ny z\"\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) > 1<<13 {
+			return
+		}
+		files := fstest.MapFS{"etc/ntp.keys": {Data: data}}
+		for i, format := range ClientFormats {
+			opt := Options{Dialect: []string{"auto", "ntp", "ntpsec", "chrony"}[(len(data)+i)%4], PasswordFile: "/p",
+				Client: &ClientOptions{Format: format, Gateways: []string{"gw.example.net"}, Mixed: len(data)%2 == 0}}
+			out := Convert(Input{Name: "fuzz.conf", Data: data, Files: files}, opt).Output
+			if out != nil && !strings.Contains(string(out), "gw.example.net") {
+				t.Fatalf("%s: no gateway in %q", format, out)
+			}
+			for line := range strings.Lines(string(out)) {
+				if line = strings.TrimRight(line, "\n"); strings.ContainsFunc(line, func(r rune) bool { return r < ' ' && r != '\t' || r == 0x7f }) {
+					t.Fatalf("%s: %q", format, line)
+				}
+			}
+		}
+	})
+}
+
 // FuzzChrony reads anything as chronyd would.
 func FuzzChrony(f *testing.F) {
 	files, _ := filepath.Glob("testdata/chrony.conf/*.conf")

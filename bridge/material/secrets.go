@@ -35,17 +35,21 @@ func seeds(store *statedir.Store, path string) (seeds []autokey.Seed, err error)
 	if err != nil {
 		return nil, err
 	}
-	for i, line := range strings.Fields(string(text)) {
+	if seeds, err = parseSeeds(path, string(text)); err == nil && len(seeds) == 0 {
+		return nil, fmt.Errorf("%s is empty; restore it, or delete it and its line in %s, and restart all Autokey clients", path,
+			store.Marker())
+	}
+	return seeds, err
+}
+
+func parseSeeds(path, text string) (seeds []autokey.Seed, err error) {
+	for i, line := range strings.Fields(text) {
 		b, err := hex.DecodeString(line)
 		if err != nil || len(b) != 4 {
 			return nil, fmt.Errorf("%s: seed %d is not 8 hex digits; restore the file: "+
 				"with another seed all Autokey clients stay unreachable until they are restarted", path, i+1)
 		}
 		seeds = append(seeds, autokey.Seed(binary.BigEndian.Uint32(b)))
-	}
-	if len(seeds) == 0 {
-		return nil, fmt.Errorf("%s is empty; restore it, or delete it and its line in %s, and restart all Autokey clients", path,
-			store.Marker())
 	}
 	return seeds, nil
 }

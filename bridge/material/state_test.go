@@ -118,6 +118,26 @@ func TestLeapValues(t *testing.T) {
 	}
 }
 
+// FuzzSeeds reads any seed file: what is refused is not shown, since it may be
+// a good one but for a letter.
+func FuzzSeeds(f *testing.F) {
+	f.Add("5eed0001\n")
+	f.Add("5eed0001\n00000000\n  DEADBEEF")
+	f.Add("5eed0001\n5eed000\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		list, err := parseSeeds("file", text)
+		if err != nil {
+			if list != nil || !strings.Contains(err.Error(), "restore the file") || len(err.Error()) > 200 {
+				t.Fatalf("%d seeds, %v", len(list), err)
+			}
+			return
+		}
+		if len(list) != len(strings.Fields(text)) {
+			t.Fatalf("%d seeds of %q", len(list), text)
+		}
+	})
+}
+
 func FuzzLeapValues(f *testing.F) {
 	f.Add("#$ 3676924800\n#@ 3928521600\n2272060800 10 # 1 Jan 1972\n3692217600 37\n#h 1 2 3 4 5\n")
 	f.Add("3692217600\t37")

@@ -3,6 +3,8 @@ package pki_test
 import (
 	"crypto"
 	"crypto/x509"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -96,6 +98,41 @@ func mustPEM(t *testing.T, key crypto.Signer) []byte {
 		t.Fatal(err)
 	}
 	return text
+}
+
+// FuzzRead reads any file as one of keys and one of certificates: what is read
+// can be written, and read again as the same.
+func FuzzRead(f *testing.F) {
+	files, _ := filepath.Glob("testdata/*.pem")
+	if len(files) == 0 {
+		f.Fatal("no seeds")
+	}
+	for _, name := range files {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text []byte) {
+		if key, err := pki.ParseKey(text); err == nil {
+			again, err := pki.KeyPEM(key)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if back, err := pki.ParseKey(again); err != nil || !back.Public().(interface{ Equal(crypto.PublicKey) bool }).Equal(key.Public()) {
+				t.Fatalf("another key: %v", err)
+			}
+		}
+		chain, err := pki.ParseChain(text)
+		if err != nil {
+			return
+		}
+		back, err := pki.ParseChain(pki.PEM(chain...))
+		if err != nil || !slices.EqualFunc(back, chain, (*x509.Certificate).Equal) {
+			t.Fatalf("another chain: %v", err)
+		}
+	})
 }
 
 func TestDue(t *testing.T) {
