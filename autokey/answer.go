@@ -21,6 +21,8 @@ type call struct {
 	sess   *Session
 	field  []byte    // at least 8 octets
 	peer   responder // the association that answers first, in symmetric modes
+	slow   bool      // public-key operations are allowed
+	key    answerKey // what the answer is remembered by; set by recall
 }
 
 // responder answers what belongs to an association and not to the host.
@@ -29,12 +31,16 @@ type responder interface {
 }
 
 // outcome is what became of a message: a response, an error response (Event
-// is not EventOK), or nothing when the budget is used up.
+// is not EventOK), nothing when the budget is used up, or nothing yet, since it
+// takes public-key operations and they are not allowed here.
 type outcome struct {
-	message Message
-	event   Event
-	reason  ntp.Reason
+	message  Message
+	event    Event
+	reason   ntp.Reason
+	deferred bool
 }
+
+var deferred = outcome{deferred: true}
 
 func failed(e Event) outcome { return outcome{event: e, reason: ntp.ReasonBadField} }
 
@@ -56,6 +62,9 @@ func payload(field []byte) (value []byte, ok bool) {
 func (s *Server) answer(c *call) (ntp.Action, ntp.Reason) {
 	code := Code(binary.BigEndian.Uint16(c.field))
 	o := c.dispatch(code &^ bitResponse)
+	if o.deferred {
+		return ntp.Defer, ntp.ReasonOK
+	}
 	if o.reason == ntp.ReasonBudget {
 		return ntp.Drop, o.reason
 	}
@@ -125,12 +134,27 @@ func (c *call) dispatch(code Code) outcome {
 
 // association answers ASSOC. Nothing of the request matters.
 func (c *call) association() outcome {
-	v := c.server.current(c.now, c.synced)
+	v := c.values()
+	if v == nil {
+		return deferred
+	}
 	return outcome{message: Message{
 		Timestamp: v.timestamp,
 		Filestamp: uint32(v.status),
-		Value:     []byte(c.server.host.Name),
+		Value:     c.server.name,
 	}}
+}
+
+// values returns the signed values for answering, nil if they have to be signed
+// first and this is not the place.
+func (c *call) values() *values {
+	if c.slow {
+		return c.server.current(c.now, c.synced)
+	}
+	if v := c.server.values.Load(); !c.synced || v.timestamp != 0 {
+		return v
+	}
+	return nil
 }
 
 // certificate answers CERT. A certificate that is not there, or not to be
@@ -144,7 +168,11 @@ func (c *call) certificate() outcome {
 	if i := bytes.IndexByte(name, 0); i >= 0 {
 		name = name[:i]
 	}
-	m, ok := c.server.current(c.now, c.synced).certificates[string(name)]
+	v := c.values()
+	if v == nil {
+		return deferred
+	}
+	m, ok := v.certificates[string(name)]
 	if !ok || !c.synced {
 		return outcome{message: Message{Short: true}}
 	}
@@ -153,7 +181,11 @@ func (c *call) certificate() outcome {
 
 // leap answers LEAP.
 func (c *call) leap() outcome {
-	return outcome{message: c.server.current(c.now, c.synced).leap}
+	v := c.values()
+	if v == nil {
+		return deferred
+	}
+	return outcome{message: v.leap}
 }
 
 // autokeyValues answers AUTO with the values of the broadcast association that
@@ -173,12 +205,18 @@ func (c *call) cookie() outcome {
 	if !ok || len(value) == 0 || len(c.field)-valueLen < len(value) {
 		return failed(EventLEN)
 	}
+	v := c.values()
+	if v == nil {
+		return deferred
+	}
+	if o, done := c.recall(value, v.timestamp); done {
+		return o
+	}
 	pub, err := keyfile.ParsePublicKey(value)
 	if err != nil {
 		return failed(EventPUB)
 	}
-	filestamp := c.server.current(c.now, c.synced).timestamp
-	return c.costly(value, filestamp, cookieCost(pub), func() ([]byte, Event) {
+	return c.costly(v.timestamp, cookieCost(pub), func() ([]byte, Event) {
 		cookie := c.sess.scratch.Cookie(c.req.From.Addr(), c.req.To, c.server.seeds[0])
 		ciphertext, err := keyfile.EncryptCookie(c.server.rand, pub, cookie)
 		if err != nil {
@@ -194,7 +232,10 @@ func (c *call) identity(r identity.Responder, filestamp uint32, cost int) outcom
 	if !ok || len(challenge) == 0 {
 		return failed(EventLEN)
 	}
-	return c.costly(challenge, filestamp, cost, func() ([]byte, Event) {
+	if o, done := c.recall(challenge, filestamp); done {
+		return o
+	}
+	return c.costly(filestamp, cost, func() ([]byte, Event) {
 		response, err := r.Respond(c.server.rand, challenge)
 		switch {
 		case errors.Is(err, identity.ErrChallenge):
@@ -227,6 +268,10 @@ func (c *call) sign() outcome {
 	if !ok || len(value) == 0 {
 		return failed(EventLEN)
 	}
+	filestamp := binary.BigEndian.Uint32(c.field[12:])
+	if o, done := c.recall(value, filestamp); done {
+		return o
+	}
 	request, err := keyfile.ParseCertificate(value)
 	if err != nil {
 		return failed(EventCRT)
@@ -236,8 +281,7 @@ func (c *call) sign() outcome {
 	if now.Before(own.NotBefore) || now.After(own.NotAfter) {
 		return failed(EventPER)
 	}
-	filestamp := binary.BigEndian.Uint32(c.field[12:])
-	return c.costly(value, filestamp, s.signCost, func() ([]byte, Event) {
+	return c.costly(filestamp, s.signCost, func() ([]byte, Event) {
 		der, err := keyfile.SignCertificate(s.rand, request, keyfile.Issuer{
 			Name: s.host.Name,
 			Key:  s.host.Signer(),
@@ -250,19 +294,26 @@ func (c *call) sign() outcome {
 	})
 }
 
-// costly makes a signed response whose value costs public-key operations:
-// from the memory of recent answers, or by make if the budget allows.
-func (c *call) costly(request []byte, filestamp uint32, cost int, make func() ([]byte, Event)) outcome {
-	s := c.server
-	key := c.key(request, filestamp)
-	if m, ok := s.answers.get(key, c.now); ok {
+// recall returns the answer that an equal request was given lately. Without
+// one, the fast path is done: what would be the answer is for later.
+func (c *call) recall(request []byte, filestamp uint32) (o outcome, done bool) {
+	c.key = c.keyOf(request, filestamp)
+	if m, ok := c.server.answers.get(&c.key, c.now); ok {
 		c.sess.Cached = true
-		return outcome{message: m}
+		return outcome{message: m}, true
 	}
+	return deferred, !c.slow
+}
+
+// costly makes a signed response whose value costs public-key operations, by
+// make if the budget allows. The answer is remembered by what recall has looked
+// for.
+func (c *call) costly(filestamp uint32, cost int, make func() ([]byte, Event)) outcome {
+	s := c.server
 	if c.synced {
 		cost += s.signCost
 	}
-	if !s.budget.Spend(c.req.From.Addr(), cost) {
+	if !s.budget.Spend(c.req.From.Addr(), cost, c.keep()) {
 		return outcome{reason: ntp.ReasonBudget}
 	}
 	c.sess.Cost = cost
@@ -277,28 +328,36 @@ func (c *call) costly(request []byte, filestamp uint32, cost int, make func() ([
 			return failed(EventERR)
 		}
 	}
-	s.answers.put(key, c.now, lifetime(c.sess.Op), m)
+	s.answers.put(&remembered{key: c.key, made: c.now, life: lifetime(c.sess.Op), message: m})
 	return outcome{message: m}
 }
 
-// key returns what the answer is remembered by. Answers are remembered for one pair
-// of addresses, since cookies differ; a signed certificate does not.
-func (c *call) key(request []byte, filestamp uint32) (k answerKey) {
-	h := sha256.New()
-	var b [10]byte
-	b[0] = byte(c.sess.Op)
-	if c.synced {
-		b[1] = 1
+// keep is what public-key work for a stranger must leave of the budget of all,
+// per cent. A cookie is what a client cannot be without, so it is made when
+// certificates are no longer signed; and who is known gets what is left.
+func (c *call) keep() int {
+	switch {
+	case c.sess.Known:
+		return 0
+	case c.sess.Op == OpCook:
+		return 25
 	}
-	binary.BigEndian.PutUint32(b[2:], filestamp)
-	binary.BigEndian.PutUint32(b[6:], uint32(len(request)))
-	h.Write(b[:])
-	h.Write(request)
+	return 50
+}
+
+// keyOf returns what an answer is remembered by. Answers are remembered for one
+// pair of addresses, since cookies differ; a signed certificate does not. The
+// memory of the session's answer serves for the text.
+func (c *call) keyOf(request []byte, filestamp uint32) answerKey {
+	synced := byte(0)
+	if c.synced {
+		synced = 1
+	}
+	b := append(c.sess.field[:0], byte(c.sess.Op), synced)
+	b = binary.BigEndian.AppendUint32(b, filestamp)
 	if c.sess.Op != OpSign {
 		from, to := c.req.From.Addr().As16(), c.req.To.As16()
-		h.Write(from[:])
-		h.Write(to[:])
+		b = append(append(b, from[:]...), to[:]...)
 	}
-	h.Sum(k[:0])
-	return k
+	return sha256.Sum256(append(b, request...))
 }

@@ -2,7 +2,9 @@ package autokey
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"ntsbridge/bridge/ntp"
@@ -25,53 +27,64 @@ func lifetime(op Op) time.Duration {
 type answerKey [sha256.Size]byte
 
 // answers remembers recent answers, so that a repeated request costs no
-// public-key operation. It holds a fixed number and forgets the oldest.
+// public-key operation and is answered on the fast path: reading takes no lock.
+// It holds a fixed number, and of those whose digests lead to the same few
+// places forgets the oldest.
 type answers struct {
-	mu      sync.Mutex
-	index   map[answerKey]int
-	entries []remembered
-	next    int // the entry to be replaced
+	mu     sync.Mutex // of writers
+	places []atomic.Pointer[remembered]
 }
 
+// answerWays is in how many places an answer may be.
+const answerWays = 4
+
+// remembered is an answer; it is never changed.
 type remembered struct {
 	key     answerKey
-	used    bool
 	made    ntp.Timestamp
 	life    time.Duration
 	message Message
 }
 
 func newAnswers(n int) *answers {
-	return &answers{index: make(map[answerKey]int, n), entries: make([]remembered, n)}
+	return &answers{places: make([]atomic.Pointer[remembered], max(n-n%answerWays, answerWays))}
+}
+
+// ways returns the places of a key.
+func (a *answers) ways(k *answerKey) []atomic.Pointer[remembered] {
+	first := binary.BigEndian.Uint64(k[:]) % uint64(len(a.places)/answerWays) * answerWays
+	return a.places[first : first+answerWays]
 }
 
 // get returns a remembered answer. Its slices must not be changed.
-func (a *answers) get(k answerKey, now ntp.Timestamp) (Message, bool) {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	i, ok := a.index[k]
-	if !ok {
-		return Message{}, false
+func (a *answers) get(k *answerKey, now ntp.Timestamp) (Message, bool) {
+	ways := a.ways(k)
+	for i := range ways {
+		r := ways[i].Load()
+		if r == nil || r.key != *k {
+			continue
+		}
+		age := now.Sub(r.made)
+		return r.message, age >= 0 && age < r.life
 	}
-	e := &a.entries[i]
-	if age := now.Sub(e.made); age < 0 || age >= e.life {
-		return Message{}, false
-	}
-	return e.message, true
+	return Message{}, false
 }
 
 // put remembers an answer.
-func (a *answers) put(k answerKey, now ntp.Timestamp, life time.Duration, m Message) {
+func (a *answers) put(r *remembered) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	i, known := a.index[k]
-	if !known {
-		i = a.next
-		a.next = (a.next + 1) % len(a.entries)
-		if old := &a.entries[i]; old.used {
-			delete(a.index, old.key)
+	ways := a.ways(&r.key)
+	place := &ways[0]
+	for i := range ways {
+		old, chosen := ways[i].Load(), place.Load()
+		if old != nil && old.key == r.key {
+			place = &ways[i]
+			break
 		}
-		a.index[k] = i
+		if chosen != nil && (old == nil || old.made.Sub(chosen.made) < 0) {
+			place = &ways[i]
+		}
 	}
-	a.entries[i] = remembered{k, true, now, life, m}
+	place.Store(r)
 }

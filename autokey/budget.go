@@ -8,8 +8,9 @@ import "net/netip"
 // an answer is longer than its request.
 type Budget interface {
 	// Spend takes units from the client's share and from that of all clients,
-	// or from neither and returns false.
-	Spend(client netip.Addr, units int) bool
+	// or from neither and returns false. keep is what must be left of what all
+	// clients together can have saved, per cent.
+	Spend(client netip.Addr, units, keep int) bool
 	// SpendOwn takes units from the client's share alone.
 	SpendOwn(client netip.Addr, units int) bool
 }
@@ -18,7 +19,7 @@ type Budget interface {
 type Unbounded struct{}
 
 // Spend implements Budget.
-func (Unbounded) Spend(netip.Addr, int) bool { return true }
+func (Unbounded) Spend(netip.Addr, int, int) bool { return true }
 
 // SpendOwn implements Budget.
 func (Unbounded) SpendOwn(netip.Addr, int) bool { return true }

@@ -26,7 +26,7 @@ func newShares(each, all int) *shares {
 	return &shares{each: each, all: all, spent: make(map[netip.Addr]int)}
 }
 
-func (s *shares) Spend(client netip.Addr, units int) bool {
+func (s *shares) Spend(client netip.Addr, units, _ int) bool {
 	if units > s.all || !s.SpendOwn(client, units) {
 		return false
 	}
@@ -181,17 +181,124 @@ func TestAnswersRemembered(t *testing.T) {
 
 func TestAnswersBounded(t *testing.T) {
 	a := newAnswers(4)
+	put := func(i int, at ntp.Timestamp, stamp uint32) {
+		a.put(&remembered{key: answerKey{byte(i)}, made: at, life: time.Minute, message: Message{Timestamp: stamp}})
+	}
 	for i := range 100 {
-		a.put(answerKey{byte(i)}, testNow, time.Minute, Message{Timestamp: uint32(i)})
-		a.put(answerKey{byte(i)}, testNow, time.Minute, Message{Timestamp: uint32(i + 1)})
-		if len(a.index) > 4 {
-			t.Fatalf("%d answers", len(a.index))
-		}
-		if m, ok := a.get(answerKey{byte(i)}, testNow); !ok || m.Timestamp != uint32(i+1) {
+		now := testNow.Add(time.Duration(i) * time.Millisecond)
+		put(i, now, uint32(i))
+		put(i, now, uint32(i+1))
+		if m, ok := a.get(&answerKey{byte(i)}, now); !ok || m.Timestamp != uint32(i+1) {
 			t.Fatalf("answer %d: %+v %v", i, m, ok)
 		}
 	}
-	if _, ok := a.get(answerKey{95}, testNow); ok {
+	for i := 96; i < 100; i++ {
+		if _, ok := a.get(&answerKey{byte(i)}, testNow.Add(time.Second)); !ok {
+			t.Errorf("answer %d is gone", i)
+		}
+	}
+	if _, ok := a.get(&answerKey{95}, testNow); ok {
 		t.Error("oldest answer still there")
 	}
+	for _, n := range []int{0, 1, 5, 1024} {
+		if got := len(newAnswers(n).places); got > max(n, answerWays) || got%answerWays != 0 {
+			t.Errorf("%d places for %d answers", got, n)
+		}
+	}
 }
+
+// TestAnsweredAtOnce goes through a client's dance: the fast path answers all
+// that costs no public-key operation, and the rest when it is asked again, as
+// the slow path does and without an allocation.
+func TestAnsweredAtOnce(t *testing.T) {
+	cfg := testConfig(t, "iff-b512")
+	pub := keyfile.MarshalPublicKey(&cfg.Host.HostKey.RSAPublicKey)
+	for _, c := range []struct {
+		m      Message
+		signed bool // once, for everybody
+		costly bool
+	}{
+		{Message{Code: Request(OpAssoc), Value: []byte("tock")}, true, false},
+		{Message{Code: Request(OpCert), Value: []byte(cfg.Host.Name)}, true, false},
+		{Message{Code: Request(OpCert), Value: []byte("nobody")}, true, false},
+		{Message{Code: Request(OpCert), Value: make([]byte, 600)}, false, false},
+		{Message{Code: Request(OpLeap)}, true, false},
+		{Message{Code: Request(OpAuto), Short: true}, false, false},
+		{Message{Code: Request(OpMV), Value: []byte{1}}, false, false},
+		{Message{Code: Request(12), Value: []byte{1}}, false, false},
+		{Message{Code: Request(OpCook), Value: pub}, true, true},
+		{challengeOf(1), false, true},
+		{Message{Code: Request(OpSign), Filestamp: 5, Value: cfg.Host.Certificate.Raw}, false, true},
+	} {
+		t.Run(c.m.Code.Op().String(), func(t *testing.T) {
+			s, p, sess := newTestServer(t, cfg), newPeer(MD5), new(Session)
+			open := func(slow bool) ([]byte, ntp.Action) {
+				req := p.ask(c.m)
+				v := s.Open(testNow, true, req, sess, slow)
+				if v.Action != ntp.Answer {
+					return nil, v.Action
+				}
+				var resp [MaxResponseLen]byte
+				return bytes.Clone(resp[:s.Seal(req, resp[:], sess)]), v.Action
+			}
+			if _, action := open(false); (action == ntp.Defer) != (c.signed || c.costly) {
+				t.Errorf("before anything was signed: %v", action)
+			}
+			want, _ := open(true)
+			if want == nil {
+				t.Fatal("no answer")
+			}
+			got, action := open(false)
+			if !bytes.Equal(got, want) {
+				t.Errorf("%v: another answer than that of the slow path", action)
+			}
+			if sess.Cost != 0 || sess.Cached != c.costly {
+				t.Errorf("cost %d, cached %v", sess.Cost, sess.Cached)
+			}
+			req := p.ask(c.m)
+			if n := testing.AllocsPerRun(100, func() { s.Open(testNow, true, req, sess, false) }); n != 0 {
+				t.Errorf("%v allocations", n)
+			}
+		})
+	}
+}
+
+// TestSignaturesLeaveCookies asks for signatures until there is nothing left
+// for them: cookies are made all the same, and known clients get both.
+func TestSignaturesLeaveCookies(t *testing.T) {
+	cfg := testConfig(t, "iff-b512")
+	b := &pool{full: 1000 * 100, left: 1000 * 100}
+	cfg.Budget = b
+	s, p := newTestServer(t, cfg), newPeer(MD5)
+	pub := keyfile.MarshalPublicKey(&cfg.Host.HostKey.RSAPublicKey)
+	flood := func(next func(i int) Message, known bool) (answered int) {
+		for i := range 100_000 {
+			p.addr = netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
+			sess := &Session{Known: known}
+			if s.Open(testNow, true, p.ask(next(i)), sess, true).Action != ntp.Answer {
+				return i
+			}
+		}
+		return 100_000
+	}
+	cookie := func(int) Message { return Message{Code: Request(OpCook), Value: pub} }
+	proofs := flood(func(i int) Message { return challengeOf(uint64(i)) }, false)
+	strangers := flood(cookie, false)
+	known := flood(cookie, true)
+	if proofs == 0 || strangers == 0 || known == 0 || b.left < 0 {
+		t.Errorf("%d proofs, then %d cookies of strangers and %d of known clients", proofs, strangers, known)
+	}
+}
+
+// pool is a Budget of all without time.
+type pool struct{ full, left int }
+
+func (p *pool) Spend(_ netip.Addr, units, keep int) bool {
+	if p.left-units < p.full*keep/100 {
+		return false
+	}
+	p.left -= units
+	return true
+}
+
+func (p *pool) SpendOwn(netip.Addr, int) bool { return true }

@@ -14,8 +14,9 @@
 // request and prepares the answer, Seal completes it when the header is
 // final. A packet without extension field costs five digests, no lock and no
 // allocation. One with an extension field may cost public-key operations, so
-// Open defers it when called on the fast path; a slower path calls Open again
-// with slow set, where the caller's Budget and a cache of recent answers bound the work.
+// Open answers it at once from what is signed once for everybody and from recent
+// answers, and defers the rest; a slower path calls Open again with slow set,
+// where the caller's Budget bounds the work.
 //
 // # What it does otherwise than ntpd 4.2.8p15
 //

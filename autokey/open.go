@@ -16,9 +16,10 @@ import (
 // takeover. Verdict.Marks tells that it was not the server's own; the
 // answer uses the same one.
 //
-// A request with an extension field gets Defer unless slow is set. The caller
-// then calls Open again with slow set, off the fast path, in which the answer
-// may cost public-key operations. Verdict.Operation says what is asked. A reason
+// A request with an extension field is answered with what is at hand: signed
+// values, and answers that were given lately. What takes public-key operations
+// gets Defer unless slow is set. The caller then calls Open again with slow set,
+// off the fast path. Verdict.Operation says what is asked. A reason
 // other than ReasonOK with the action Answer means an error response.
 //
 // A wrong MAC gets CryptoNAK, one of less than 16 octets nothing, as ntpd
@@ -138,7 +139,7 @@ func (s *Server) verify(cookie uint32, req *ntp.Request, sess *Session) bool {
 }
 
 // openMessage verifies a request with an extension field, which has cookie 0,
-// and on the slow path answers its first message. ntpd ignores any others.
+// and answers its first message. ntpd ignores any others.
 func (s *Server) openMessage(now ntp.Timestamp, synced bool, req *ntp.Request, sess *Session, slow bool) ntp.Verdict {
 	f, ok := ntp.FieldAt(req.Packet, ntp.HeaderLen)
 	if !ok || f.Length < shortLen {
@@ -147,15 +148,10 @@ func (s *Server) openMessage(now ntp.Timestamp, synced bool, req *ntp.Request, s
 	sess.HasMessage, sess.Op = true, Code(f.Type).Op()
 	v := verdict(ntp.CryptoNAK, ntp.ReasonBadMAC)
 	v.Operation = uint8(sess.Op)
-	switch {
-	case !s.verify(0, req, sess):
-	case !slow:
-		v.Action, v.Reason = ntp.Defer, ntp.ReasonOK
-	default:
-		v.Action, v.Reason = s.answer(&call{
-			server: s, now: now, synced: synced, req: req, sess: sess,
-			field: req.Packet[f.Offset : f.Offset+f.Length],
-		})
+	if s.verify(0, req, sess) {
+		sess.call = call{server: s, now: now, synced: synced, req: req, sess: sess, slow: slow,
+			field: req.Packet[f.Offset : f.Offset+f.Length]}
+		v.Action, v.Reason = s.answer(&sess.call)
 	}
 	return v
 }

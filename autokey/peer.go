@@ -113,7 +113,7 @@ func (p *Peer) respond(m Moment) {
 	p.sess.Op, p.sess.HasMessage = Code(binary.BigEndian.Uint16(field)).Op(), true
 	req := &ntp.Request{Packet: field, To: p.cfg.Local, From: addrPort(p.cfg.Remote)}
 	action, reason := p.server.answer(&call{
-		server: p.server, now: m.Time, synced: m.Synchronised, req: req, sess: &p.sess, field: field, peer: p,
+		server: p.server, now: m.Time, synced: m.Synchronised, req: req, sess: &p.sess, field: field, peer: p, slow: true,
 	})
 	if action != ntp.Answer || reason == ntp.ReasonTooLarge {
 		return // over the budget, or no room: the other side asks again
@@ -152,7 +152,7 @@ func (p *Peer) answerCookie(c *call) outcome {
 	if p.status == 0 || !c.synced {
 		return outcome{reason: ntp.ReasonBudget} // no answer; an error would make it start over
 	}
-	if !p.server.budget.Spend(p.cfg.Remote, cookieCost(pub)+p.server.signCost) {
+	if !p.server.budget.Spend(p.cfg.Remote, cookieCost(pub)+p.server.signCost, 0) {
 		return outcome{reason: ntp.ReasonBudget}
 	}
 	q := Message{Timestamp: stamp(c.now), Filestamp: p.cred.Updated()}

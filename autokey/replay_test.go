@@ -125,8 +125,8 @@ func (r *replay) step(i int) {
 	}
 	if v := server.server.Open(now, synced, req, &r.sess, false); v.Action == ntp.Defer && req.Layout.Fields == 0 {
 		r.t.Errorf("packet %d: plain request deferred", i)
-	} else if v.Action == ntp.Answer && req.Layout.Fields > 0 {
-		r.t.Errorf("packet %d: message answered on the fast path", i)
+	} else if r.sess.Cost != 0 {
+		r.t.Errorf("packet %d: %v cost %d on the fast path", i, r.sess.Op, r.sess.Cost)
 	}
 	v := server.server.Open(now, synced, req, &r.sess, true)
 	r.compared++

@@ -14,6 +14,7 @@ import (
 // Server answers Autokey requests of clients. It is safe for concurrent use.
 type Server struct {
 	host    *keyfile.Host
+	name    []byte // the host's
 	digest  Digest
 	group   bool   // our own name has @group
 	seeds   []Seed // own first, then older ones
@@ -23,12 +24,12 @@ type Server struct {
 	takeover    bool
 	takeoverEnd ntp.Timestamp
 
-	values atomic.Pointer[values]
+	values   atomic.Pointer[values]
+	autokeys atomic.Pointer[map[uint32]Message] // AUTO responses of broadcast associations
 
 	mu           sync.Mutex                   // of updates
 	certificates map[string]CachedCertificate // what CERT gives out, by subject
 	leap         LeapValues
-	autokeys     map[uint32]Message // AUTO responses of broadcast associations
 
 	budget   Budget
 	signCost int // of one signature of the server, units of the budget
@@ -47,6 +48,7 @@ func NewServer(cfg Config, rand io.Reader) (*Server, error) {
 	}
 	s := &Server{
 		host:         cfg.Host,
+		name:         []byte(cfg.Host.Name),
 		digest:       cfg.Digest,
 		group:        strings.Contains(cfg.Host.Name, "@"),
 		seeds:        append([]Seed{cfg.Seed}, cfg.OlderSeeds...),

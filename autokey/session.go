@@ -14,6 +14,10 @@ const MaxResponseLen = ntp.HeaderLen + maxMessageLen + 4 + maxMACLen
 // who uses it for one request after the other. The zero value is ready; the
 // first use allocates.
 type Session struct {
+	// Known is set by the caller before Open for a client of which it knows that
+	// it receives at its address: it may spend what the budget keeps back from
+	// strangers.
+	Known bool
 	// Op is the operation of the first message; OpNull if there is none.
 	Op Op
 	// HasMessage says that the request has a message and Op is valid.
@@ -33,6 +37,7 @@ type Session struct {
 	keyLen   int
 	field    [maxMessageLen]byte // the answer's message
 	fieldLen int
+	call     call // in here, since an allocation a request is too much
 }
 
 // Format hides the session key, whatever the verb.

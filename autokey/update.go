@@ -60,17 +60,24 @@ func (s *Server) SetCache(now ntp.Timestamp, cache []CachedCertificate) error {
 func (s *Server) setAutokey(id uint32, m Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.autokeys == nil {
-		s.autokeys = make(map[uint32]Message)
+	next := map[uint32]Message{id: m}
+	if old := s.autokeys.Load(); old != nil {
+		for other, m := range *old {
+			if other != id {
+				next[other] = m
+			}
+		}
 	}
-	s.autokeys[id] = m
+	s.autokeys.Store(&next)
 }
 
 // autokeyValues returns the AUTO response of a broadcast association.
 func (s *Server) autokeyValues(id uint32) (Message, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	m, ok := s.autokeys[id]
+	list := s.autokeys.Load()
+	if list == nil {
+		return Message{}, false
+	}
+	m, ok := (*list)[id]
 	return m, ok
 }
 

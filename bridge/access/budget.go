@@ -3,7 +3,7 @@ package access
 import (
 	"fmt"
 	"net/netip"
-	"sync"
+	"sync/atomic"
 )
 
 // Bucket is the shape of a token bucket whose tokens are units of the caller's:
@@ -52,8 +52,7 @@ func (l *Limiter) Spend(addr netip.Addr, purpose uint64, now int64, b Bucket, un
 // Pool is one bucket for everybody. It is for several goroutines.
 type Pool struct {
 	bucket Bucket
-	mu     sync.Mutex
-	full   int64 // when the bucket will be full again
+	full   atomic.Int64 // when the bucket will be full again
 }
 
 // NewPool returns a pool of which nothing is spent.
@@ -61,7 +60,9 @@ func NewPool(b Bucket) (*Pool, error) {
 	if err := b.Validate(); err != nil {
 		return nil, err
 	}
-	return &Pool{bucket: b, full: never}, nil
+	p := &Pool{bucket: b}
+	p.full.Store(never)
+	return p, nil
 }
 
 // Burst is what can be saved, units.
@@ -71,14 +72,19 @@ func (p *Pool) Burst() int { return p.bucket.Burst }
 // takes nothing and returns false. What is small can so be let pass while what
 // is large no longer is.
 func (p *Pool) Spend(now int64, units, reserve int) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if !p.bucket.pays(p.full, now, units+reserve) {
-		return false
+	for {
+		full := p.full.Load()
+		if !p.bucket.pays(full, now, units+reserve) {
+			return false
+		}
+		if p.full.CompareAndSwap(full, max(full, now)+p.bucket.price(units)) {
+			return true
+		}
 	}
-	p.full = max(p.full, now) + p.bucket.price(units)
-	return true
 }
+
+// giveBack undoes a Spend.
+func (p *Pool) giveBack(units int) { p.full.Add(-p.bucket.price(units)) }
 
 // Budget bounds what strangers can make this host spend: each of them, and all
 // together. It is for several goroutines.
@@ -111,19 +117,20 @@ func NewBudget(c BudgetConfig) (*Budget, error) {
 }
 
 // Spend takes units from the client's bucket and from that of all, or from
-// neither and returns false.
-func (b *Budget) Spend(client netip.Addr, units int) bool {
+// neither and returns false. keep is what must be left of the bucket of all, per
+// cent of a full one.
+func (b *Budget) Spend(client netip.Addr, units, keep int) bool {
 	if units <= 0 {
 		return true
 	}
-	p := b.all
-	p.mu.Lock()
-	defer p.mu.Unlock()
 	now := b.now()
-	if !p.bucket.pays(p.full, now, units) || !b.clients.Spend(client, 0, now, b.each, units) {
+	if !b.all.Spend(now, units, int(int64(b.all.Burst())*int64(keep)/100)) {
 		return false
 	}
-	p.full = max(p.full, now) + p.bucket.price(units)
+	if !b.clients.Spend(client, 0, now, b.each, units) {
+		b.all.giveBack(units)
+		return false
+	}
 	return true
 }
 

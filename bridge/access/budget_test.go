@@ -24,7 +24,7 @@ func TestBudgetOfOneAndOfAll(t *testing.T) {
 	b, now := testBudget(t, LimiterConfig{Clients: 1024}, Bucket{Rate: 1, Burst: 5}, Bucket{Rate: 10, Burst: 20})
 	spend := func(addr netip.Addr, n int) (got int) {
 		for range n {
-			if b.Spend(addr, 1) {
+			if b.Spend(addr, 1, 0) {
 				got++
 			}
 		}
@@ -62,29 +62,29 @@ func TestBudgetOfOneAndOfAll(t *testing.T) {
 func TestBudgetRemembersDebtors(t *testing.T) {
 	b, now := testBudget(t, LimiterConfig{Clients: 64, IPv6Prefix: 56}, Bucket{Rate: 1, Burst: 10}, Bucket{Rate: 1e9, Burst: 1 << 30})
 	bad := netip.MustParseAddr("192.0.2.1")
-	if !b.Spend(bad, 10) || b.Spend(bad, 10) {
+	if !b.Spend(bad, 10, 0) || b.Spend(bad, 10, 0) {
 		t.Fatal("burst")
 	}
 	for i := range 10000 {
-		if a := netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}); !b.Spend(a, 1) {
+		if a := netip.AddrFrom4([4]byte{10, 1, byte(i >> 8), byte(i)}); !b.Spend(a, 1, 0) {
 			t.Fatalf("stranger %v refused", a)
 		}
 	}
-	if b.Spend(bad, 10) {
+	if b.Spend(bad, 10, 0) {
 		t.Error("client over its budget was forgotten")
 	}
-	if !b.Spend(netip.MustParseAddr("2001:db8::1"), 10) || b.Spend(netip.MustParseAddr("2001:db8:0:ff::2"), 10) {
+	if !b.Spend(netip.MustParseAddr("2001:db8::1"), 10, 0) || b.Spend(netip.MustParseAddr("2001:db8:0:ff::2"), 10, 0) {
 		t.Error("addresses of one /56 have separate budgets")
 	}
 	// What costs more than the burst is possible, once the bucket is full.
 	c := netip.MustParseAddr("192.0.2.2")
-	if !b.Spend(c, 25) {
+	if !b.Spend(c, 25, 0) {
 		t.Error("operation above the burst")
 	}
-	if *now += int64(20 * time.Second); b.Spend(c, 25) {
+	if *now += int64(20 * time.Second); b.Spend(c, 25, 0) {
 		t.Error("in debt")
 	}
-	if *now += int64(6 * time.Second); !b.Spend(c, 25) {
+	if *now += int64(6 * time.Second); !b.Spend(c, 25, 0) {
 		t.Error("debt is paid")
 	}
 }
@@ -149,6 +149,33 @@ func TestHoldersApart(t *testing.T) {
 	}
 	if l.AllowHolder(addr, 8, 0, limit) != Pass || l.AllowHolder(netip.MustParseAddr("192.0.2.2"), 7, 0, limit) != Pass {
 		t.Error("another holder, or the same elsewhere, is limited")
+	}
+}
+
+// What is kept back is there for who may take it all.
+func TestBudgetKeepsBack(t *testing.T) {
+	b, now := testBudget(t, LimiterConfig{Clients: 1024}, Bucket{Rate: 1, Burst: 1000}, Bucket{Rate: 1, Burst: 100})
+	for _, c := range []struct{ keep, most int }{{50, 50}, {50, 0}, {25, 25}, {0, 25}, {0, 0}} {
+		n := 0
+		for n < 200 && b.Spend(netip.AddrFrom4([4]byte{10, 0, 0, byte(n)}), 1, c.keep) {
+			n++
+		}
+		if n != c.most {
+			t.Errorf("%d units with %d %% kept, want %d", n, c.keep, c.most)
+		}
+	}
+	if *now += int64(time.Minute); b.Spend(netip.MustParseAddr("10.0.0.1"), 20, 50) || !b.Spend(netip.MustParseAddr("10.0.0.1"), 20, 25) {
+		t.Error("60 of 100 units: 20 leave 25, not 50")
+	}
+	// Who has nothing left himself costs others nothing.
+	poor, _ := testBudget(t, LimiterConfig{Clients: 1024}, Bucket{Rate: 1, Burst: 1}, Bucket{Rate: 1, Burst: 10})
+	for range 100 {
+		poor.Spend(netip.MustParseAddr("10.0.0.1"), 1, 0)
+	}
+	for i := range 9 {
+		if !poor.Spend(netip.AddrFrom4([4]byte{10, 0, 1, byte(i)}), 1, 0) {
+			t.Errorf("client %d finds nothing left", i)
+		}
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"hash/maphash"
 	"net/netip"
 
+	"ntsbridge/bridge/access"
 	"ntsbridge/bridge/fleet/feed"
 	"ntsbridge/bridge/ntp"
 )
@@ -17,7 +18,7 @@ type Clients struct {
 	Attach func() *feed.Feed
 	Detach func(*feed.Feed)
 	// Autokey is told the names in a client's ASSOC message, which nothing
-	// proves. The slow lane calls it.
+	// proves. Workers and the slow lane call it.
 	Autokey func(from netip.Addr, at ntp.Timestamp, host, group string)
 }
 
@@ -31,6 +32,20 @@ func (c *Clients) attach() *feed.Feed {
 func (c *Clients) detach(f *feed.Feed) {
 	if f != nil && c.Detach != nil {
 		c.Detach(f)
+	}
+}
+
+// names bounds how many names a worker tells: whoever forges addresses can
+// forge them too, and a client that dances again tells its name again.
+var names = access.Bucket{Rate: 100, Burst: 1000}
+
+// tellName tells the name in a client's ASSOC message.
+func (c *Clients) tellName(s *slot) {
+	if c.Autokey == nil || s.verdict.Kind != ntp.KindAutokey {
+		return
+	}
+	if host, group, ok := feed.AutokeyName(s.req.Packet); ok {
+		c.Autokey(s.req.From.Addr(), s.req.Received, host, group)
 	}
 }
 

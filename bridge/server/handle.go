@@ -4,6 +4,7 @@ import (
 	"net/netip"
 	"time"
 
+	"ntsbridge/autokey"
 	"ntsbridge/bridge/access"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/symkey"
@@ -163,8 +164,8 @@ func (h *handler) judgeClaim(s *slot, rule *access.Rule) ntp.Verdict {
 func (h *handler) limited(s *slot, rule *access.Rule) ntp.Verdict {
 	kind, from := s.req.Layout.Kind, s.req.From.Addr()
 	d := h.state.Limiter.Allow(from, h.mono, rule.Rate)
-	if d == access.Limited {
-		return drop(kind, ntp.ReasonRateLimited)
+	if d == access.Limited || d == access.Kissed && kind == ntp.KindAutokey && s.req.Layout.Fields > 0 {
+		return drop(kind, ntp.ReasonRateLimited) // a kiss has no room for what an Autokey message is about
 	}
 	v := h.authenticate(s)
 	if v.Action == ntp.Answer && kind == ntp.KindAutokey && s.req.Layout.Fields == 0 && !v.Marks.Has(ntp.ZeroSeed) {
@@ -268,6 +269,7 @@ func (h *handler) authenticate(s *slot) ntp.Verdict {
 		if s.req.Header.Mode == ntp.ModeSymmetricActive {
 			return activeAutokey(&s.req)
 		}
+		s.autokey.Known = h.slow && h.proved.has(s.req.From.Addr(), h.mono)
 		return st.Autokey.Open(s.req.Received, h.clock.Synchronised(), &s.req, s.autokey, h.slow)
 	case ntp.KindNTS:
 		if st.NTS == nil {
@@ -308,7 +310,42 @@ func (h *handler) finish(s *slot, base *ntp.Header, resp []byte) int {
 	h.depart(s, &hd)
 	hd.Encode(resp)
 	s.sent = hd.Transmit
-	return h.seal(s, resp)
+	n := h.seal(s, resp)
+	if !h.affords(s, n) {
+		s.verdict, s.sent = drop(s.verdict.Kind, ntp.ReasonBudget), 0
+		h.count.excessDropped.Add(1)
+		return 0
+	}
+	return n
+}
+
+// Of the octets that answers may be longer than requests, half are kept for
+// answers that are longer by no more than smallExcess: cookies and signatures
+// go on while certificates wait. A quarter is kept from ASSOC, by which every
+// forger begins, for those who have come further.
+const smallExcess = 512
+
+// affords tells whether an answer of n octets may be as long as it is.
+func (h *handler) affords(s *slot, n int) bool {
+	in := len(s.req.Packet)
+	if n <= in {
+		return true
+	}
+	if pool := h.state.Excess; pool != nil {
+		keep := 0
+		switch {
+		case n-in > smallExcess:
+			keep = pool.Burst() / 2
+		case s.autokey.Op == autokey.OpAssoc && !h.proved.has(s.req.From.Addr(), h.mono):
+			keep = pool.Burst() / 4
+		}
+		if !pool.Spend(h.mono, n-in, keep) {
+			return false
+		}
+	}
+	h.count.amplifiedIn.Add(uint64(in))
+	h.count.amplifiedOut.Add(uint64(n))
+	return true
 }
 
 // depart sets the transmit timestamp, the last thing before sealing, or for a

@@ -12,7 +12,7 @@ type class uint8
 const (
 	classLocal   class = iota // mode 6 from this host
 	classQuery                // mode 6 from elsewhere
-	classMessage              // Autokey without public-key work: ASSOC, CERT, LEAP, AUTO
+	classMessage              // Autokey before the first signatures: ASSOC, CERT, LEAP
 	classCookie               // Autokey's COOK
 	classProof                // Autokey's SIGN, IFF, GQ and MV
 	classCount   = iota

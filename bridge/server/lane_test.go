@@ -4,7 +4,9 @@ import (
 	"testing"
 	"time"
 
+	"ntsbridge/autokey"
 	"ntsbridge/bridge/access"
+	"ntsbridge/bridge/ntp"
 )
 
 // work is what a test puts into the queue.
@@ -103,27 +105,40 @@ func TestExcessIsBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l := &slowLane{}
-	h := &handler{state: &State{Excess: pool}}
-	certificates, cookies := 0, 0
+	h := &handler{state: &State{Excess: pool}, proved: newProved(), count: new(counters)}
+	affords := func(op autokey.Op, in, out int) bool {
+		sess := &autokey.Session{Op: op}
+		return h.affords(&slot{req: ntp.Request{Packet: make([]byte, in), From: testClient}, autokey: sess}, out)
+	}
+	certificates, associations, cookies := 0, 0, 0
 	for second := range 10 {
 		h.mono = int64(second) * int64(time.Second)
 		for range 1000 {
-			if l.affords(h, 100, 900) {
+			if affords(autokey.OpCert, 100, 900) {
 				certificates += 800
 			}
 		}
+		for range 3000 {
+			if affords(autokey.OpAssoc, 100, 120) {
+				associations += 20
+			}
+		}
 		for range 20 {
-			if !l.affords(h, 200, 500) {
+			if !affords(autokey.OpCook, 200, 500) {
 				t.Fatal("no room for a cookie")
 			}
 			cookies += 300
 		}
 	}
-	if total := certificates + cookies; total > 11*65536 || certificates < 4*65536 {
-		t.Errorf("%d octets in 10 s, %d of certificates", total, certificates)
+	if total := certificates + associations + cookies; total > 11*65536 || certificates+associations < 4*65536 {
+		t.Errorf("%d octets in 10 s, %d of certificates, %d of associations", total, certificates, associations)
 	}
-	if !l.affords(h, 100, 100) {
+	if !affords(autokey.OpAssoc, 100, 100) {
 		t.Error("an answer that is not longer")
+	}
+	for affords(autokey.OpAssoc, 100, 120) {
+	}
+	if h.proved.note(testClient.Addr(), h.mono); !affords(autokey.OpAssoc, 100, 120) {
+		t.Error("a client that got a cookie before is a stranger")
 	}
 }

@@ -16,7 +16,9 @@ import (
 )
 
 // slowLane answers the requests that need public-key work and those of mode 6,
-// one after the other, away from the workers. Its memory is fixed.
+// one after the other, away from the workers. Its memory is fixed. What Autokey
+// has at hand (ASSOC, CERT, LEAP, AUTO, answers given lately) never gets here:
+// workers give it at once.
 type slowLane struct {
 	srv   *shared
 	queue *fairQueue[*slowRequest]
@@ -129,44 +131,14 @@ func (l *slowLane) answer(h *handler, r *slowRequest) {
 	var base ntp.Header
 	h.clock.FillServed(&base, systemTime())
 	n := h.finish(&r.slot, &base, r.answer[:])
-	affordable := n == 0 || l.affords(h, len(r.slot.req.Packet), n)
-	if !affordable {
-		r.slot.verdict, r.slot.sent = drop(r.slot.verdict.Kind, ntp.ReasonBudget), 0
-	}
 	l.tell(&r.slot)
 	if n == 0 {
-		return
-	}
-	if !affordable {
-		l.count.excessDropped.Add(1)
 		return
 	}
 	l.count.txDaemon.Add(1)
 	if errno := r.send(n); errno != 0 {
 		l.count.sendErrors.Add(1)
 	}
-}
-
-// Of the octets that answers may be longer than requests, half are kept for
-// answers that are longer by no more than smallExcess: cookies and signatures
-// go on while certificates wait.
-const smallExcess = 512
-
-// affords tells whether an answer may be longer than its request by so much.
-func (l *slowLane) affords(h *handler, in, out int) bool {
-	if out <= in {
-		return true
-	}
-	reserve := 0
-	if h.state.Excess != nil && out-in > smallExcess {
-		reserve = h.state.Excess.Burst() / 2
-	}
-	if h.state.Excess != nil && !h.state.Excess.Spend(h.mono, out-in, reserve) {
-		return false
-	}
-	l.count.amplifiedIn.Add(uint64(in))
-	l.count.amplifiedOut.Add(uint64(out))
-	return true
 }
 
 // query answers a packet of mode 6.
@@ -227,10 +199,5 @@ func (l *slowLane) tell(s *slot) {
 	s.judged = true
 	s.noteIn(t)
 	l.feed.End(t)
-	if l.srv.clients.Autokey == nil || s.verdict.Kind != ntp.KindAutokey {
-		return
-	}
-	if host, group, ok := feed.AutokeyName(s.req.Packet); ok {
-		l.srv.clients.Autokey(s.req.From.Addr(), s.req.Received, host, group)
-	}
+	l.srv.clients.tellName(s)
 }

@@ -8,6 +8,8 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ntsbridge/autokey"
+	"ntsbridge/bridge/access"
 	"ntsbridge/bridge/fleet/feed"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/server/mmsg"
@@ -27,8 +29,9 @@ type worker struct {
 	arrived   time.Time  // of the batch
 	arrivedAt ntp.Timestamp
 	tos       tosWatch
-	feed      *feed.Feed // to the inventory of clients, nil: off
-	first     bool       // of its address: the one that looks at packets of which all get a copy
+	feed      *feed.Feed   // to the inventory of clients, nil: off
+	names     *access.Pool // bounds the names that are told
+	first     bool         // of its address: the one that looks at packets of which all get a copy
 	stop      atomic.Bool
 	stopped   time.Time     // when stop was set
 	stopC     chan struct{} // closed with stop
@@ -51,7 +54,9 @@ func newWorker(srv *shared, slow *slowLane, s *socket, size int) (*worker, error
 	w.handler.now = w.now
 	w.feed = srv.clients.attach()
 	w.tos = tosWatch{wanted: w.feed != nil, on: w.feed != nil}
-	return w, nil
+	var err error
+	w.names, err = access.NewPool(names)
+	return w, err
 }
 
 // run serves until end is called. The goroutine waits in Go's poller and is
@@ -251,6 +256,9 @@ func (w *worker) finishSlot(j, i int) bool {
 	n := w.handler.finish(slot, &w.base, w.out.Buffer(j))
 	if n == 0 {
 		return false
+	}
+	if v := &slot.verdict; v.Kind == ntp.KindAutokey && v.Operation == uint8(autokey.OpAssoc) && w.names.Spend(w.handler.mono, 1, 0) {
+		w.srv.clients.tellName(slot)
 	}
 	w.outSlot[j] = i
 	w.out.SetLen(j, n)
