@@ -76,7 +76,8 @@ func TestQueriesInAFloodOfAssociations(t *testing.T) {
 	(&rig{requests: make(map[string][]byte)}).addAutokey(t, state)
 	state.Query = echoes{}
 	s, at := start(t, Options{Workers: 1}, state, "127.0.0.1:0")
-	assoc := autokeyMessage(at[0].Addr(), at[0].Addr(), 1<<20, autokey.Message{Code: autokey.Request(autokey.OpAssoc), Value: []byte("tock")})
+	m := autokey.Message{Code: autokey.Request(autokey.OpAssoc), Value: []byte("tock")}
+	assoc := autokeyMessage(at[0].Addr(), at[0].Addr(), 1<<20, m)
 	flooder, operator := dial(t, at[0]), dial(t, at[0])
 	for i := range 20 {
 		for range 100 { // no more than the socket's buffer holds

@@ -120,7 +120,8 @@ func FuzzRead(f *testing.F) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if back, err := pki.ParseKey(again); err != nil || !back.Public().(interface{ Equal(crypto.PublicKey) bool }).Equal(key.Public()) {
+			back, err := pki.ParseKey(again)
+			if err != nil || !back.Public().(interface{ Equal(crypto.PublicKey) bool }).Equal(key.Public()) {
 				t.Fatalf("another key: %v", err)
 			}
 		}
