@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"errors"
-	"sync/atomic"
 	"time"
 
 	"ntsbridge/bridge/config"
@@ -25,14 +24,6 @@ func (b *Bridge) rotateCookies(p *parts, now time.Time) {
 	}
 	n.SetRing(ring)
 	b.log.Info("NTS cookie keys rotated", "keys", ring.Epochs(), "next", ring.Expires().UTC().Format(time.RFC3339))
-}
-
-// cookieWatch is when the files of the cookie secrets are next moved on.
-type cookieWatch struct {
-	parts  *parts // that they were moved on for
-	due    time.Time
-	busy   atomic.Bool
-	failed atomic.Bool
 }
 
 // keepAgain is how long after a failure it is tried again.

@@ -166,16 +166,6 @@ type ChronyReports struct {
 	Smoothing   *Smoothing // nil: the served time is not smoothed
 }
 
-// Smoothing is chronyc's smoothing report: how the served time differs from the
-// system clock.
-type Smoothing struct {
-	Offset    float64 // to be removed yet, s
-	Frequency float64 // ppm
-	Wander    float64 // ppm/s
-	Age       float64 // of the last update, s
-	Remaining float64 // s
-}
-
 // Chrony makes the reports of a snapshot.
 func (s *Snapshot) Chrony(stats *ServerStats) *ChronyReports {
 	return &ChronyReports{Tracking: s.Tracking(), Sources: s.SourceList(), SourceStats: s.SourceStatsList(), AuthData: s.AuthDataList(),

@@ -65,3 +65,13 @@ type FollowedByClock struct {
 	clock.SourceReport
 	Span time.Duration // from the first sample used to the last
 }
+
+// Smoothing is chronyc's smoothing report: how the served time differs from the
+// system clock.
+type Smoothing struct {
+	Offset    float64 // to be removed yet, s
+	Frequency float64 // ppm
+	Wander    float64 // ppm/s
+	Age       float64 // of the last update, s
+	Remaining float64 // s
+}

@@ -26,11 +26,6 @@ type handler struct {
 	slow     bool  // public-key work is allowed here
 }
 
-func newHandler(srv *shared, count *counters, slow bool) handler {
-	return handler{store: srv.store, proved: srv.proved, zeroSeed: srv.zeroSeed, count: count, sym: symkey.NewScratch(),
-		now: systemTime, slow: slow}
-}
-
 // open judges one request and does everything that needs no timestamp. It
 // expects packet, addresses and receive timestamp in s.req.
 func (h *handler) open(s *slot) {

@@ -13,6 +13,7 @@ import (
 	"ntsbridge/bridge/fleet/feed"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/server/mmsg"
+	"ntsbridge/symkey"
 )
 
 // worker serves one socket.
@@ -316,4 +317,9 @@ func (w *worker) readErrors() {
 			}
 		}
 	}
+}
+
+func newHandler(srv *shared, count *counters, slow bool) handler {
+	return handler{store: srv.store, proved: srv.proved, zeroSeed: srv.zeroSeed, count: count, sym: symkey.NewScratch(),
+		now: systemTime, slow: slow}
 }

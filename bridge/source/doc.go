@@ -14,4 +14,8 @@
 //
 // Symmetric and broadcast associations speak from UDP port 123, which they
 // share with the server: see Port.
+//
+// Seven files refer to each other in a circle: an association asks its
+// authenticator, which names its errors as an association tells them, and the
+// cause of a silence is looked for by asking once more.
 package source

@@ -1,5 +1,9 @@
 // Package chronyd works out what chronyd 4.6 does with a configuration that
 // bridge/convert/chronyconf has read.
+//
+// A reader collects what the directives say. Its methods are in a file for each
+// subject, and one table in directives.go calls them by the directive: so the
+// files refer to each other in a circle.
 package chronyd
 
 import (

@@ -1,5 +1,9 @@
 // Package client writes the configuration of the daemon that a client of the site
 // will run: chronyd, ntpsec's ntpd, ntpd-rs or systemd-timesyncd.
+//
+// A writer holds the text as it grows. Its methods are in a file for each
+// subject (sources, clocks, logs, what the client serves), which client.go calls
+// in the order of the output: so the files refer to each other in a circle.
 package client
 
 import (

@@ -1,6 +1,10 @@
 // Package ntpd works out what ntpd 4.2.8p15, and the one of ntpsec 1.2, does with
 // a configuration that bridge/convert/ntpconf has read: in which order settings
 // take effect, which lines it drops when it runs, and what its words stand for.
+//
+// What one line does may depend on any other (a restriction drops a source, a
+// source answers a question about a key), so the files of its subjects refer to
+// each other in a circle.
 package ntpd
 
 import (

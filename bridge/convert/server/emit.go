@@ -1,5 +1,9 @@
 // Package server writes the configuration of ntsbridge, and proves that the
 // server reads from it what was meant.
+//
+// A writer holds the draft of the configuration. Its methods are in a file for
+// each subject, which emit.go calls in the order of the output: so the files
+// refer to each other in a circle.
 package server
 
 import (
