@@ -45,7 +45,7 @@ func (k *loader) source(path string, s *config.Source) (out Source) {
 		out.Digest, out.Groups, out.Err = k.groups(s.Ident)
 	case ntp.KindNTS:
 		path += ".trusted_certificates"
-		out.TLS, out.Err = trustedBy(s.TrustedCertificates)
+		out.TLS, out.Err = TrustedBy(s.TrustedCertificates)
 		for _, name := range s.TrustedCertificates {
 			k.writable(path, name)
 		}
@@ -77,13 +77,8 @@ func (k *loader) groups(ident string) (digest autokey.Digest, groups []*keyfile.
 	if ident == "" {
 		return digest, nil, nil
 	}
-	for _, scheme := range []keyfile.Scheme{keyfile.IFF, keyfile.GQ, keyfile.MV} {
-		g, err := keyfile.LoadGroup(os.DirFS(a.KeysDir), scheme, ident)
-		if err == nil {
-			groups = append(groups, g)
-		} else if !errors.Is(err, fs.ErrNotExist) {
-			return digest, nil, fmt.Errorf("keysdir %s: %w", a.KeysDir, err)
-		}
+	if groups, err = Groups(a.KeysDir, ident); err != nil {
+		return digest, nil, err
 	}
 	if len(groups) == 0 {
 		return digest, nil, fmt.Errorf("keysdir %s has no group file ntpkey_{iff,gq,mv}par_%s; get it from the group's server", a.KeysDir,
@@ -92,9 +87,24 @@ func (k *loader) groups(ident string) (digest autokey.Digest, groups []*keyfile.
 	return digest, groups, nil
 }
 
-// trustedBy returns TLS settings that trust the certificates of PEM files, or
+// Groups reads the parameter files of an identity group, of the schemes for
+// which there is one.
+func Groups(keysDir, ident string) (groups []*keyfile.Group, err error) {
+	for _, scheme := range []keyfile.Scheme{keyfile.IFF, keyfile.GQ, keyfile.MV} {
+		g, err := keyfile.LoadGroup(os.DirFS(keysDir), scheme, ident)
+		switch {
+		case err == nil:
+			groups = append(groups, g)
+		case !errors.Is(err, fs.ErrNotExist):
+			return nil, fmt.Errorf("keysdir %s: %w", keysDir, err)
+		}
+	}
+	return groups, nil
+}
+
+// TrustedBy returns TLS settings that trust the certificates of PEM files, or
 // with none those of the system.
-func trustedBy(paths []string) (*tls.Config, error) {
+func TrustedBy(paths []string) (*tls.Config, error) {
 	if len(paths) == 0 {
 		return &tls.Config{}, nil
 	}

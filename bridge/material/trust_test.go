@@ -48,7 +48,7 @@ func TestTrustedCertificates(t *testing.T) {
 		if !slices.Equal(got, paths) {
 			t.Errorf("%s: %q, want %q", text, got, paths)
 		}
-		settings, err := trustedBy(got)
+		settings, err := TrustedBy(got)
 		if (err != nil) != (want.count < 0) {
 			t.Errorf("%s: %v", text, err)
 		}

@@ -27,7 +27,7 @@ type queryFlags struct {
 
 	autokey autokeyFlags
 
-	caFile  string
+	caFiles []string
 	ntsPort uint16
 	aeads   []uint
 
@@ -76,7 +76,8 @@ or there is no majority; 2 wrong usage.`,
 	flags.StringVar(&f.keyFormat, "keys-format", "auto", "format of the key file: auto, ntp, ntpsec, chrony")
 	flags.Uint32Var(&f.keyID, "key-id", 0, "`NUMBER` of the key")
 	f.autokey.register(flags)
-	flags.StringVar(&f.caFile, "ca", "", "PEM `FILE` of the authorities that may certify NTS servers; default: the system's")
+	flags.StringSliceVar(&f.caFiles, "ca", nil, "PEM `FILE`, or directory of such, of the authorities that may certify NTS servers, or \"system\"; "+
+		"may be given several times; default: the system's")
 	flags.Uint16Var(&f.ntsPort, "nts-port", 4460, "TCP port of NTS key establishment")
 	flags.UintSliceVar(&f.aeads, "aead", nil, "`NUMBERS` of NTS algorithms in order of preference: 15, 16, 17 (AES-SIV-CMAC-256, "+
 		"384, 512), 30 (AES-128-GCM-SIV); default: all")

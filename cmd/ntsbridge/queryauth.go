@@ -3,13 +3,10 @@ package main
 import (
 	"crypto/rand"
 	"crypto/rsa"
-	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
-	"io/fs"
 	"math/big"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +14,8 @@ import (
 
 	"ntsbridge/autokey"
 	"ntsbridge/autokey/keyfile"
+	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/material"
 	"ntsbridge/bridge/measure"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/nts/aead"
@@ -65,23 +64,16 @@ func (f *queryFlags) prepare() (*measure.Config, error) {
 		for _, id := range f.aeads {
 			c.NTS.AEADs = append(c.NTS.AEADs, aead.ID(id))
 		}
-		c.NTS.TLS, err = f.loadAuthorities()
+		c.NTS.TLS, err = material.TrustedBy(f.caFiles)
 	}
 	return c, err
 }
 
 func (f *queryFlags) loadKey() (*symkey.Key, error) {
-	data, err := os.ReadFile(f.keyFile)
-	if err != nil {
-		return nil, err
-	}
-	parse := map[string]func(string, []byte) (*symkey.File, error){
-		"auto": symkey.ParseAuto, "ntp": symkey.ParseNTPKeys, "ntpsec": symkey.ParseNTPsecKeys, "chrony": symkey.ParseChronyKeys,
-	}[f.keyFormat]
-	if parse == nil {
+	if !slices.Contains([]string{"auto", "ntp", "ntpsec", "chrony"}, f.keyFormat) {
 		return nil, usageError("--keys-format %q: want auto, ntp, ntpsec or chrony", f.keyFormat)
 	}
-	file, err := parse(f.keyFile, data)
+	file, err := material.ReadKeyFile(config.KeyFile{Path: f.keyFile, Format: f.keyFormat})
 	if err != nil {
 		return nil, err
 	}
@@ -91,21 +83,6 @@ func (f *queryFlags) loadKey() (*symkey.Key, error) {
 		}
 	}
 	return nil, fmt.Errorf("%s: no usable key %d", f.keyFile, f.keyID)
-}
-
-func (f *queryFlags) loadAuthorities() (*tls.Config, error) {
-	if f.caFile == "" {
-		return &tls.Config{}, nil
-	}
-	text, err := os.ReadFile(f.caFile)
-	if err != nil {
-		return nil, err
-	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%s: no certificate in it", f.caFile)
-	}
-	return &tls.Config{RootCAs: pool}, nil
 }
 
 // load reads this host's Autokey files and the group files.
@@ -125,23 +102,10 @@ func (f *autokeyFlags) load(to *measure.Autokey) error {
 	if to.Credentials, err = autokey.NewCredentials(host, rand.Reader); err != nil {
 		return err
 	}
-	return f.loadGroups(to)
-}
-
-func (f *autokeyFlags) loadGroups(to *measure.Autokey) error {
-	if f.ident == "" {
-		return nil
+	if f.ident != "" {
+		to.Groups, err = material.Groups(f.keysdir, f.ident)
 	}
-	for _, s := range []keyfile.Scheme{keyfile.IFF, keyfile.GQ, keyfile.MV} {
-		g, err := keyfile.LoadGroup(os.DirFS(f.keysdir), s, f.ident)
-		switch {
-		case err == nil:
-			to.Groups = append(to.Groups, g)
-		case !errors.Is(err, fs.ErrNotExist):
-			return fmt.Errorf("%s: %w", f.keysdir, err)
-		}
-	}
-	return nil
+	return err
 }
 
 func (f *autokeyFlags) loadHost() (*keyfile.Host, error) {
