@@ -102,7 +102,7 @@ peers:
 
 # From inside its directory, so that go test shows what happens, and skips.
 interop: peers
-	cd $(interop) && $(GO) test -count=1 -timeout 10m -v
+	cd $(interop) && $(GO) test -count=1 -timeout 20m -v
 
 interop-long: peers
 	cd $(interop) && NTSBRIDGE_INTEROP_LONG=1 $(GO) test -count=1 -timeout 60m -v -run '^TestLong' .
