@@ -156,6 +156,7 @@ gates:
   better_means: {share: 0}
   watched: {days: 0}
   no_forgotten: false
+  another_server: false
   nts_ke: {headroom: 0, certificate_days: 0}
 canary: {share: 50%%, max: 5, polls: 10}
 brown_out: {lengths: [10 polls]}

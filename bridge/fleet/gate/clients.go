@@ -86,6 +86,11 @@ func (e *Evaluation) stale(c *inventory.Client, m *inventory.Means) bool {
 func (e *Evaluation) refuse(c *inventory.Client, old int) {
 	e.refused++
 	e.exchanges += exchanges(c)
+	mute := !silence.Shows(c, old)
+	if !mute && e.step.Group.Gates.AnotherServer == plan.AnotherOfMute {
+		return
+	}
+	e.asked++
 	if e.facts.Elsewhere != nil && c.Prefix.IsValid() && e.facts.Elsewhere(c.Prefix) {
 		return
 	}
@@ -96,6 +101,8 @@ func (e *Evaluation) refuse(c *inventory.Client, old int) {
 	switch j := silence.Judge(&judged, old); {
 	case j.Verdict.Alternative() && j.Certain, j.Verdict == silence.SwitchedOff:
 	case e.inUse(c, old):
+	case mute:
+		e.alone.add(c, fmt.Sprintf("%v: %s; it would not show that it is hurt", j.Verdict, j.Evidence))
 	default:
 		e.alone.add(c, fmt.Sprintf("%v: %s", j.Verdict, j.Evidence))
 	}

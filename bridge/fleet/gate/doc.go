@@ -5,7 +5,8 @@
 //	quiet_days      nobody used the means for so many days, protected clients aside
 //	watched         the inventory watched for so many days, without a gap
 //	no_forgotten    it forgot nobody for want of room in that time
-//	another_server  whoever is to be refused has time from elsewhere
+//	another_server  whoever is to be refused has time from elsewhere; if it says nothing
+//	                else, whoever would not show that it is hurt
 //	nts_ke          NTS-KE can take so many times the handshakes that the step may bring,
 //	                and its certificate lives for so many days beyond it
 //

@@ -86,6 +86,7 @@ type Evaluation struct {
 	members, better, away int // clients of the group; with better means; not seen for long
 	worse, quiet, alone   tally
 	refused               int     // clients that the step refuses
+	asked                 int     // of them, that must have another server
 	exchanges             float64 // NTS-KE a second that it may bring
 	watchedSince          uint32
 }
@@ -123,7 +124,7 @@ func (e *Evaluation) Results() (list []Result) {
 		{g.QuietDays > 0, e.quietDays},
 		{g.WatchedDays > 0, e.watched},
 		{g.NoForgotten, e.noForgotten},
-		{g.AnotherServer, e.anotherServer},
+		{g.AnotherServer != plan.AnotherOfNone, e.anotherServer},
 		{g.KEHeadroom > 0, e.headroom},
 		{g.CertificateDays > 0, e.certificate},
 	} {

@@ -8,6 +8,7 @@ import (
 
 	"ntsbridge/bridge/fleet/inventory"
 	"ntsbridge/bridge/fleet/plan"
+	"ntsbridge/bridge/fleet/silence"
 	"ntsbridge/bridge/ntp"
 )
 
@@ -70,7 +71,8 @@ func TestGates(t *testing.T) {
 	legacy := func(last uint32) inventory.Means { return means(key, 90*day, last) }
 	better := plan.Gates{BetterShare: 0.99, BetterDays: 7}
 	watched := plan.Gates{WatchedDays: 7, LongestGap: time.Hour}
-	another := plan.Gates{AnotherServer: true}
+	mute := plan.Gates{AnotherServer: plan.AnotherOfMute}
+	another := plan.Gates{AnotherServer: plan.AnotherOfAll}
 	for _, x := range []struct {
 		name  string
 		gates plan.Gates
@@ -134,6 +136,25 @@ func TestGates(t *testing.T) {
 		{"chrony tells nothing", another, func(s *site) { s.add(1, legacy(5)) }, false, "1 show", 1},
 		{"chrony with NTS beside", another, func(s *site) { s.add(1, legacy(5), means(nts, day, 5)) }, true, "0 show", 0},
 		{"two hosts, one with NTS", another, func(s *site) { s.add(1, legacy(5), means(nts, day, 5)).Hosts = 2 }, false, "1 show", 1},
+		{"chrony would not show it", mute, func(s *site) { s.add(1, legacy(5)) }, false, "1 would not show that they are hurt", 1},
+		{"chrony has moved", mute, func(s *site) { s.add(1, legacy(5), means(nts, day, 5)) }, true, "0 of these show no other", 0},
+		{"ntpd would show it", mute, func(s *site) {
+			m := legacy(5)
+			m.Program = inventory.Ntpd
+			s.add(1, m).Upstream = inventory.Upstream{Told: true, Stratum: 2, RefID: 1, Reference: now - 100}
+		}, true, "of 1 clients to be refused 0", 0},
+		{"two ntpds behind one address", mute, func(s *site) {
+			m := legacy(5)
+			m.Program = inventory.Ntpd
+			c := s.add(1, m)
+			c.Hosts, c.Upstream = 2, inventory.Upstream{Told: true, Stratum: 2, RefID: 1, Reference: now - 100}
+		}, false, "1 would not show", 1},
+		{"silent since it was refused", another, func(s *site) {
+			s.add(1, legacy(2*day))
+			s.facts.Refused = func(*inventory.Client, *inventory.Means) []silence.Span {
+				return []silence.Span{{From: now - 2*day - 10, To: now - 2*day + 1000}}
+			}
+		}, false, "1 show", 1},
 		{"switched off", another, func(s *site) { s.add(1, legacy(day)) }, true, "0 show", 0},
 		{"another gateway has it", another, func(s *site) {
 			s.add(1, legacy(5))

@@ -45,7 +45,12 @@ func (e *Evaluation) noForgotten(g *plan.Gates) Result {
 		full.Forgotten, full.Means, date(last))
 }
 
-func (e *Evaluation) anotherServer(*plan.Gates) Result {
+func (e *Evaluation) anotherServer(g *plan.Gates) Result {
+	if g.AnotherServer == plan.AnotherOfMute {
+		return e.result(AnotherServer, e.alone.n == 0, &e.alone,
+			"of %d clients to be refused %d would not show that they are hurt (chrony, ntpsec, SNTP), and %d of these show no other server and no better means",
+			e.refused, e.asked, e.alone.n)
+	}
 	return e.result(AnotherServer, e.alone.n == 0, &e.alone,
 		"of %d clients to be refused %d show no other server and no better means", e.refused, e.alone.n)
 }

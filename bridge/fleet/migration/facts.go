@@ -8,6 +8,7 @@ import (
 	"ntsbridge/bridge/fleet/gate"
 	"ntsbridge/bridge/fleet/inventory"
 	"ntsbridge/bridge/fleet/plan"
+	"ntsbridge/bridge/fleet/silence"
 	"ntsbridge/bridge/fleet/stage"
 	"ntsbridge/bridge/fleet/steer"
 )
@@ -23,66 +24,128 @@ func autokeyGroups(each func(func(*inventory.Client)) error) map[netip.Prefix]st
 	return groups
 }
 
-// gates computes the gates of a step.
-func (m *Migration) gates(now steer.Moment, r *stage.Resolver, s *steer.Step) []gate.Result {
+// gates computes the gates of steps, in one pass over the inventory.
+func (m *Migration) gates(now steer.Moment, r *stage.Resolver, steps []*steer.Step) [][]gate.Result {
 	facts := m.opt.Facts(now.Wall)
 	facts.Now, facts.Ours = now.Wall, m.opt.Ours
-	facts.Member = func(c *inventory.Client) (member, protected bool) { return belongs(r, s, c) }
-	facts.Uses = func(c *inventory.Client, e *inventory.Means) bool {
-		return e.Kind == s.Means.Kind() && c.Prefix.IsValid() && r.Group(c.Prefix, s.Means, e.Key) == s.Group
+	row := &seated{resolver: r}
+	evaluations := make([]*gate.Evaluation, len(steps))
+	for i, s := range steps {
+		own := facts
+		own.Member = func(*inventory.Client) (member, protected bool) { return row.belongs(s) }
+		own.Uses = func(c *inventory.Client, e *inventory.Means) bool { return row.uses(c, e, s) }
+		own.Refuses = func(c *inventory.Client, e *inventory.Means) bool { return row.uses(c, e, s) && row.chosen(s) }
+		own.Refused = func(*inventory.Client, *inventory.Means) []silence.Span { return s.Refused }
+		evaluations[i] = gate.New(gate.Step{Group: s.Group, Means: s.Means, Stage: s.Stage, Takes: s.Timing.Whole()}, &own)
 	}
-	facts.Refuses = func(c *inventory.Client, e *inventory.Means) bool {
-		return facts.Uses(c, e) && (s.Only == nil || slices.Contains(s.Only, c.Prefix))
+	err := m.opt.Each(func(c *inventory.Client) {
+		row.sit(c)
+		for i := range evaluations {
+			evaluations[i].Add(c)
+		}
+	})
+	list := make([][]gate.Result, len(steps))
+	for i, e := range evaluations {
+		if list[i] = e.Results(); err != nil {
+			list[i] = []gate.Result{{Name: gate.Watched, Evidence: "the inventory cannot be asked: " + err.Error()}}
+		}
 	}
-	e := gate.New(gate.Step{Group: s.Group, Means: s.Means, Stage: s.Stage, Takes: s.Timing.Whole()}, &facts)
-	if err := m.opt.Each(e.Add); err != nil {
-		return []gate.Result{{Name: gate.Watched, Evidence: "the inventory cannot be asked: " + err.Error()}}
+	return list
+}
+
+// seated is a client of the inventory with the groups that it is in, looked up
+// once for all steps.
+type seated struct {
+	resolver *stage.Resolver
+	client   *inventory.Client
+	means    []seat                // of each of its means
+	place    [plan.MeansCount]seat // where it is, whatever it uses
+	known    [plan.MeansCount]bool // place was looked up
+}
+
+type seat struct {
+	group     *plan.Group // nil: none
+	protected bool
+}
+
+func (d *seated) sit(c *inventory.Client) {
+	d.client, d.means, d.known = c, d.means[:0], [plan.MeansCount]bool{}
+	for i := range c.Means {
+		var s seat
+		if m, legacy := plan.MeansOf(c.Means[i].Kind); legacy {
+			s.group, s.protected = d.resolver.Member(c.Prefix, m, c.Means[i].Key)
+		}
+		d.means = append(d.means, s)
 	}
-	return e.Results()
 }
 
 // belongs tells whether a client is in the group of a step: by a means that the
 // group decides on, or by where it is, whatever it uses by now.
-func belongs(r *stage.Resolver, s *steer.Step, c *inventory.Client) (member, protected bool) {
-	for i := range c.Means {
-		if e := &c.Means[i]; e.Kind == s.Means.Kind() {
-			if g, is := r.Member(c.Prefix, s.Means, e.Key); g == s.Group {
-				return true, is
-			}
+func (d *seated) belongs(s *steer.Step) (member, protected bool) {
+	for i := range d.means {
+		if d.means[i].group == s.Group && d.client.Means[i].Kind == s.Means.Kind() {
+			return true, d.means[i].protected
 		}
 	}
-	if s.Group.Everywhere() {
+	switch {
+	case s.Group.Everywhere():
 		return false, false
+	case s.Means == plan.Symmetric && len(s.Group.Keys) > 0:
+		g, is := d.resolver.Member(d.client.Prefix, s.Means, s.Group.Keys[0])
+		return g == s.Group, is
 	}
-	key := uint32(0)
-	if s.Means == plan.Symmetric && len(s.Group.Keys) > 0 {
-		key = s.Group.Keys[0]
+	at := &d.place[s.Means]
+	if !d.known[s.Means] {
+		d.known[s.Means] = true
+		at.group, at.protected = d.resolver.Member(d.client.Prefix, s.Means, 0)
 	}
-	g, is := r.Member(c.Prefix, s.Means, key)
-	return g == s.Group, is
+	return at.group == s.Group, at.protected
 }
 
-// prove says what the lengths of a plan can prove about the clients of now.
+// uses tells whether one of the client's means is the one that a step takes away.
+func (d *seated) uses(c *inventory.Client, e *inventory.Means, s *steer.Step) bool {
+	if e.Kind != s.Means.Kind() || !c.Prefix.IsValid() {
+		return false
+	}
+	for i := range c.Means {
+		if &c.Means[i] == e {
+			return d.means[i].group == s.Group
+		}
+	}
+	return false
+}
+
+// chosen tells whether a step has the client: of a canary's group only some.
+func (d *seated) chosen(s *steer.Step) bool {
+	return s.Only == nil || slices.Contains(s.Only, d.client.Prefix)
+}
+
+// prove says what the lengths of a plan can prove about the clients of now, and
+// whom it would refuse of those that nothing can be proved about.
 func (m *Migration) prove(name string, p *plan.Plan) plan.Findings {
-	r := stage.NewResolver(p, m.where())
+	d := &seated{resolver: stage.NewResolver(p, m.where())}
 	type of struct {
 		group *plan.Group
 		means plan.Means
 	}
-	polls := map[of][]time.Duration{}
+	polls, mute := map[of][]time.Duration{}, map[of]int{}
 	if err := m.opt.Each(func(c *inventory.Client) {
+		d.sit(c)
 		for i := range c.Means {
-			e := &c.Means[i]
-			means, legacy := plan.MeansOf(e.Kind)
-			if !legacy {
-				continue
-			}
-			if g, protected := r.Member(c.Prefix, means, e.Key); g != nil && !protected {
-				polls[of{g, means}] = append(polls[of{g, means}], e.Interval)
+			means, legacy := plan.MeansOf(c.Means[i].Kind)
+			if s := d.means[i]; legacy && s.group != nil && !s.protected {
+				at := of{s.group, means}
+				polls[at] = append(polls[at], c.Means[i].Interval)
+				if !silence.Shows(c, i) {
+					mute[at]++
+				}
 			}
 		}
 	}); err != nil {
 		return nil
 	}
-	return p.Prove(name, func(g *plan.Group, means plan.Means) []time.Duration { return polls[of{g, means}] })
+	return p.Prove(name, func(g *plan.Group, means plan.Means) ([]time.Duration, int) {
+		at := of{g, means}
+		return polls[at], mute[at]
+	})
 }

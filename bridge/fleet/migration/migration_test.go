@@ -58,7 +58,7 @@ func (r *rig) ask(t *testing.T, q Request) *Answer {
 }
 
 const labPlan = `%s
-gates: {better_means: {share: 0}, watched: {days: 0}, nts_ke: {headroom: 0, certificate_days: 0}}
+gates: {better_means: {share: 0}, watched: {days: 0}, another_server: false, nts_ke: {headroom: 0, certificate_days: 0}}
 groups: [{name: lab, prefixes: [10.0.0.0/8], stages: {none: removed}}]
 `
 

@@ -172,7 +172,7 @@ func (g *Gates) String() string {
 func (g *Gates) Weaker(other *Gates) bool {
 	return other.BetterShare < g.BetterShare || other.BetterDays < g.BetterDays || other.QuietDays < g.QuietDays ||
 		other.WatchedDays < g.WatchedDays || other.LongestGap > g.LongestGap || g.NoForgotten && !other.NoForgotten ||
-		g.AnotherServer && !other.AnotherServer || other.KEHeadroom < g.KEHeadroom || other.CertificateDays < g.CertificateDays
+		other.AnotherServer < g.AnotherServer || other.KEHeadroom < g.KEHeadroom || other.CertificateDays < g.CertificateDays
 }
 
 // String returns windows on one line.

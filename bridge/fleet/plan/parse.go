@@ -332,7 +332,7 @@ func (r *reader) gates(v place, g *Gates) {
 			})
 		},
 		"no_forgotten":   func(v place) { g.NoForgotten = r.boolean(v) },
-		"another_server": func(v place) { g.AnotherServer = r.boolean(v) },
+		"another_server": func(v place) { g.AnotherServer = r.another(v) },
 		"nts_ke": func(v place) {
 			r.mapping(v, options{
 				"headroom":         func(v place) { g.KEHeadroom = r.factor(v, 0, 1000) },
@@ -340,6 +340,20 @@ func (r *reader) gates(v place, g *Gates) {
 			})
 		},
 	})
+}
+
+// another reads mute, true or false.
+func (r *reader) another(v place) Another {
+	switch v.Value {
+	case AnotherOfMute.String():
+		return AnotherOfMute
+	case "true", "yes":
+		return AnotherOfAll
+	case "false", "no":
+		return AnotherOfNone
+	}
+	r.fail(v.Line, v.path, "must be true, false, or mute: of those alone that would not show that they are hurt")
+	return AnotherOfMute
 }
 
 func (r *reader) group(v place, p *Plan, base *Group) {

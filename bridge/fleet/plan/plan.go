@@ -93,10 +93,28 @@ type Gates struct {
 	WatchedDays     int           // watched without gaps for so many days
 	LongestGap      time.Duration // that does not count as one
 	NoForgotten     bool          // no client was forgotten for want of room
-	AnotherServer   bool          // whoever is to be refused has another server
+	AnotherServer   Another       // whoever is to be refused has another server
 	KEHeadroom      float64       // NTS-KE can take so many times what the step brings
 	CertificateDays int           // NTS-KE's certificate lives so long beyond the step
 }
+
+// Another says of whom another server is asked for.
+type Another uint8
+
+// The values of gates.another_server: false, mute, true.
+const (
+	AnotherOfNone Another = iota
+	// AnotherOfMute is what a plan has that says nothing: of clients whose packets
+	// would not show that they are hurt, since no canary and no brown-out can find
+	// that out.
+	AnotherOfMute
+	AnotherOfAll
+)
+
+var anotherNames = []string{"false", "mute", "true"}
+
+// String returns the value as plans have it.
+func (a Another) String() string { return anotherNames[a] }
 
 // Notify says who is told of what happens, beside the log.
 type Notify struct {
@@ -201,7 +219,7 @@ func defaults() *Group {
 		Canary:   Canary{Share: 0.05, Max: 50, Polls: LeastPolls},
 		BrownOut: BrownOut{Lengths: []Length{{Polls: 10}, {Polls: 20}, {Polls: 40}}},
 		BackOut:  BackOut{SilentPolls: 8, Others: 0.01},
-		Gates: Gates{BetterShare: 0.99, BetterDays: 7, WatchedDays: 7, LongestGap: time.Hour, NoForgotten: true, KEHeadroom: 2,
-			CertificateDays: 14},
+		Gates: Gates{BetterShare: 0.99, BetterDays: 7, WatchedDays: 7, LongestGap: time.Hour, NoForgotten: true,
+			AnotherServer: AnotherOfMute, KEHeadroom: 2, CertificateDays: 14},
 	}
 }

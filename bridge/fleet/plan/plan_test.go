@@ -145,7 +145,7 @@ func TestLengthFor(t *testing.T) {
 		t.Errorf("five minutes prove something about %v", got.Share)
 	}
 	p := parse(t, "groups: [{name: a, keys: [1], stages: {symmetric: refuse}, brown_out: {lengths: [15m]}}]")
-	f := p.Prove("fleet.yaml", func(*Group, Means) []time.Duration { return polls })
+	f := p.Prove("fleet.yaml", func(*Group, Means) ([]time.Duration, int) { return polls, 3 })
 	if len(f) != 1 || !strings.Contains(f[0].Text, "about 90% of the clients") {
 		// 15 min are 14 polls of 64 s
 		t.Errorf("%v", f)

@@ -76,18 +76,24 @@ func (g *Group) Lengths() []Length {
 }
 
 // Prove says what each length of each group can prove, given the poll intervals
-// of the clients that it would refuse by each means.
-func (p *Plan) Prove(file string, polls func(g *Group, m Means) []time.Duration) Findings {
+// of the clients that it would refuse by each means, and how many of them would
+// not show that they are hurt.
+func (p *Plan) Prove(file string, polls func(g *Group, m Means) (list []time.Duration, mute int)) Findings {
 	r := &reader{file: file}
 	for i, g := range p.Groups {
 		for m := range Means(MeansCount) {
 			if g.Targets[m].Stage < BrownOutRefusal {
 				continue
 			}
-			list := polls(g, m)
+			list, mute := polls(g, m)
 			if len(list) == 0 {
 				r.warn(g.Line, fmt.Sprintf("groups[%d]", i), "%s: no client uses %v now", g.Name, m)
 				continue
+			}
+			if mute > 0 && g.Gates.AnotherServer == AnotherOfNone {
+				r.warn(g.Line, fmt.Sprintf("groups[%d].gates.another_server", i), "%d of %d clients by %v would not show that they are hurt (chrony, ntpsec, "+
+					"SNTP): canary and brown-out prove of them that they come back, and no more; `another_server: mute` asks of them that they have "+
+					"another server", mute, len(list), m)
 			}
 			for k, l := range g.BrownOut.Lengths {
 				r.prove(g, l, l.For(list, g.BrownOut.AtMost), fmt.Sprintf("groups[%d].brown_out.lengths[%d]", i, k), &p.Windows)

@@ -79,19 +79,36 @@ func (j *judging) ntpdrs() (Judgement, bool) {
 	return Judgement{}, false
 }
 
-// slowerBefore reports whether the means had a longer poll when the refusal
-// began.
-func (j *judging) slowerBefore() bool {
+// chrony judges chronyd by how fast it asks less often: after each loss of the
+// source that it follows it goes a tenth of the way to the next longer poll, of
+// any other a fourth. Two steps within seven losses are too many for the one that
+// it follows, wherever it had been on the way. At its longest poll it shows
+// nothing, and it never shows that it has nobody.
+func (j *judging) chrony() (Judgement, bool) {
+	if j.m.Unanswered == 0 || j.m.Unanswered >= lostPolls || j.m.Interval < 4*j.intervalBefore() || j.intervalBefore() == 0 {
+		return Judgement{}, false
+	}
+	return Judgement{Verdict: HasAnother, Certain: true, Since: j.m.Served,
+		Evidence: fmt.Sprintf("its poll went from %v to %v within %d losses: chrony does that with a source that it does not follow",
+			j.intervalBefore(), j.m.Interval, j.m.Unanswered)}, true
+}
+
+// intervalBefore is the poll of the means when the refusal began, 0: not known.
+func (j *judging) intervalBefore() time.Duration {
 	if j.Before == nil {
-		return false
+		return 0
 	}
 	for i := range j.Before.Means {
 		if b := &j.Before.Means[i]; b.Kind == j.m.Kind && b.Key == j.m.Key {
-			return b.Interval > j.m.Interval
+			return b.Interval
 		}
 	}
-	return false
+	return 0
 }
+
+// slowerBefore reports whether the means had a longer poll when the refusal
+// began.
+func (j *judging) slowerBefore() bool { return j.intervalBefore() > j.m.Interval }
 
 // timesyncd judges systemd-timesyncd, which goes to its next server for good
 // after three losses or one kiss.

@@ -124,6 +124,21 @@ func (j *judging) program() string {
 	return j.m.Program
 }
 
+// Shows tells whether a client would show in its packets that it is hurt, or by
+// its silence that it has gone elsewhere: classic ntpd, which says in each whom
+// it follows, systemd-timesyncd, and clients of NTS.
+// The others ask on alike whether they have time from elsewhere or from nobody.
+func Shows(c *inventory.Client, means int) bool {
+	m := &c.Means[means]
+	switch {
+	case m.Kind == ntp.KindNTS:
+		return true
+	case max(c.Hosts, c.Addresses) > 1:
+		return false // one host's packets say nothing of the others
+	}
+	return m.Program == inventory.Ntpd && c.Upstream.Told || m.Program == inventory.Timesyncd
+}
+
 // byProgram asks what is known of the client's program.
 func (j *judging) byProgram() (Judgement, bool) {
 	switch {
@@ -133,6 +148,8 @@ func (j *judging) byProgram() (Judgement, bool) {
 		return j.ntpd()
 	case j.m.Program == inventory.NtpdRs:
 		return j.ntpdrs()
+	case j.m.Program == inventory.Chrony:
+		return j.chrony()
 	case j.m.Program == inventory.Timesyncd:
 		return j.timesyncd()
 	}

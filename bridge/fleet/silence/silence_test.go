@@ -137,6 +137,10 @@ func TestJudge(t *testing.T) {
 
 		{"chrony answered", inventory.Chrony, 0, nil, Answered, true},
 		{"chrony refused", inventory.Chrony, 20, nil, CannotTell, false},
+		{"chrony that follows another", inventory.Chrony, 6, and(interval(4*poll*time.Second), before(0, poll*time.Second)), HasAnother, true},
+		{"chrony, too late to tell", inventory.Chrony, 8, and(interval(4*poll*time.Second), before(0, poll*time.Second)), CannotTell, false},
+		{"chrony, one step of its poll", inventory.Chrony, 6, and(interval(2*poll*time.Second), before(0, poll*time.Second)), CannotTell, false},
+		{"chrony, answered, of a longer poll", inventory.Chrony, 0, and(interval(4*poll*time.Second), before(0, poll*time.Second)), Answered, true},
 		{"ntpsec refused", inventory.Ntpsec, 20, nil, CannotTell, false},
 		{"openntpd refused", inventory.OpenNTPD, 20, nil, CannotTell, false},
 		{"busybox refused", inventory.Busybox, 20, nil, CannotTell, false},

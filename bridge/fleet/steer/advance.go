@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"ntsbridge/bridge/access"
@@ -24,6 +25,7 @@ type Preview struct {
 	Refusal  time.Duration `json:"refusal"`      // of it
 	Poll     time.Duration `json:"poll"`         // that both are counted in
 	Share    float64       `json:"proves_about"` // share of them that it can prove something about
+	Mute     int           `json:"mute"`         // of them would not show that they are hurt
 	Blocked  []string      `json:"blocked,omitempty"`
 	Gates    []gate.Result `json:"gates,omitempty"`
 	members  []*member
@@ -116,42 +118,71 @@ func (v *Preview) shut(p *Place) error {
 
 // preview finds the next step of a place and what is in its way.
 func (c *Controller) preview(now Moment, p *Place) (*Preview, error) {
-	g := c.group(p)
-	if g == nil {
-		return nil, ErrNoPlan
+	views, errs := c.previews(now, []*Place{p}, nil)
+	return views[p], errs[p]
+}
+
+// previews finds the next steps of some places, in one pass over the inventory
+// for who they are about, unless seated tells, and one for all gates.
+func (c *Controller) previews(now Moment, places []*Place, seated map[*Place]*roster) (map[*Place]*Preview, map[*Place]error) {
+	views, errs := map[*Place]*Preview{}, map[*Place]error{}
+	var refusing []*Place
+	for _, p := range places {
+		g := c.group(p)
+		if g == nil {
+			errs[p] = ErrNoPlan
+			continue
+		}
+		s, round, ok := next(g, p)
+		if !ok {
+			errs[p] = fmt.Errorf("%s by %s has reached what the plan wants: %s", p.Group, p.Means, p.Stage)
+			continue
+		}
+		views[p] = &Preview{Step: &Step{Group: g, Means: p.means(), Stage: s, Round: round, Refused: p.spans()}, Stage: s.String(), Round: round}
+		if s >= plan.CanaryRefusal {
+			refusing = append(refusing, p)
+		}
 	}
-	s, round, ok := next(g, p)
-	if !ok {
-		return nil, fmt.Errorf("%s by %s has reached what the plan wants: %s", p.Group, p.Means, p.Stage)
+	if seated == nil && len(refusing) > 0 {
+		seated = c.rosters(now, refusing)
 	}
-	v := &Preview{Step: &Step{Group: g, Means: p.means(), Stage: s, Round: round}, Stage: s.String(), Round: round}
-	if s < plan.CanaryRefusal {
+	var steps []*Step
+	var gated []*Preview
+	for _, p := range refusing {
+		v := views[p]
+		if errs[p] = c.choose(v, seated[p]); errs[p] != nil {
+			delete(views, p)
+			continue
+		}
+		steps, gated = append(steps, v.Step), append(gated, v)
+	}
+	for p, v := range views {
 		c.blocked(now, p, v)
-		return v, nil
 	}
-	if err := c.choose(now, v); err != nil {
-		return nil, err
+	if c.env.Gates != nil && len(steps) > 0 {
+		for i, results := range c.env.Gates(now, c.resolver, steps) {
+			gated[i].Gates = results
+		}
 	}
-	c.blocked(now, p, v)
-	if c.env.Gates != nil {
-		v.Gates = c.env.Gates(now, c.resolver, v.Step)
-	}
-	return v, nil
+	return views, errs
 }
 
 // choose finds the clients of a step and how long it takes.
-func (c *Controller) choose(now Moment, v *Preview) error {
+func (c *Controller) choose(v *Preview, from *roster) error {
 	s := v.Step
-	members, protected, err := c.members(now, s.Group, s.Means)
-	if err != nil {
-		return err
+	if from.err != nil {
+		return from.err
 	}
+	members := from.list
 	if s.Stage == plan.CanaryRefusal {
 		members = c.canary(s, members)
 	}
 	polls := make([]time.Duration, len(members))
 	for i, m := range members {
 		polls[i] = m.poll
+		if m.mute {
+			v.Mute++
+		}
 	}
 	length, atMost := plan.Length{Polls: s.Group.Canary.Polls}, time.Duration(0)
 	switch s.Stage {
@@ -164,7 +195,7 @@ func (c *Controller) choose(now Moment, v *Preview) error {
 	if len(members) == 0 || s.Stage == plan.Removed {
 		s.Timing.Time, s.Timing.Watch = 0, 0 // there is nobody to be tried
 	}
-	v.members, v.protects, v.Clients = members, protected, len(members)
+	v.members, v.protects, v.Clients = members, from.protected, len(members)
 	v.Takes, v.Share, v.Refusal, v.Poll = s.Timing.Whole(), s.Timing.Share, s.Timing.Time, s.Timing.Poll
 	return nil
 }
@@ -243,6 +274,7 @@ func (c *Controller) begin(now Moment, p *Place, v *Preview, by By, evidence jso
 	kept := &KeptStep{ID: id, Stage: v.Stage, Round: v.Round, Began: now.Wall.UTC(), Forced: by.Force,
 		Deny: v.Step.Group.Targets[p.means()].Deny}
 	p.Hurt = nil
+	p.Refused = slices.Clone(p.Refused)
 	switch {
 	case v.Step.Stage == plan.Warn:
 		p.reach(plan.Warn, 0, now.Wall)
@@ -252,6 +284,7 @@ func (c *Controller) begin(now Moment, p *Place, v *Preview, by By, evidence jso
 	default:
 		kept.Deny = false
 		p.Step = kept
+		p.refuses(now.Wall)
 	}
 	if err := c.keep(false); err != nil {
 		held := p.Held
@@ -266,15 +299,18 @@ func (c *Controller) begin(now Moment, p *Place, v *Preview, by By, evidence jso
 		c.enforce()
 		return fmt.Sprintf("step %d: %s by %s is in %s", id, p.Group, p.Means, v.name()), nil
 	}
-	r := &running{Step: *v.Step, id: id, step: &access.Step{ID: id}, began: now, refusing: true, members: v.members, protected: v.protects}
+	r := &running{Step: *v.Step, id: id, step: &access.Step{ID: id}, began: now, at: now, refusing: true, refused: v.Step.Refused,
+		index: make(map[memberKey]*member, len(v.members)+len(v.protects))}
+	r.add(v.members...)
+	r.add(v.protects...)
 	c.running[p] = r
 	c.enforce()
 	if v.Takes == 0 {
-		c.tickPlace(now, p, r)
+		c.tickPlace(now, p, r, nil)
 		return fmt.Sprintf("step %d: nobody uses %s in %s; it is in %s", id, p.Means, p.Group, v.name()), nil
 	}
-	return fmt.Sprintf("step %d: %s of %s by %s began: %d clients, %v of refusal, watched until %s", id, v.name(), p.Group, p.Means, v.Clients,
-		r.Timing.Time.Round(time.Second), r.ends(now).UTC().Format(time.RFC3339)), nil
+	return fmt.Sprintf("step %d: %s of %s by %s began: %d clients, %v of refusal, watched until %s%s", id, v.name(), p.Group, p.Means, v.Clients,
+		r.Timing.Time.Round(time.Second), r.ends(now).UTC().Format(time.RFC3339), r.proves()), nil
 }
 
 // stand puts a step in force that refuses for good.

@@ -103,6 +103,7 @@ func (c *Controller) loosen(now Moment, p *Place, to plan.Stage, why string) {
 			Stage: to.String(), Why: why})
 		p.Stand = nil
 		delete(c.standing, p)
+		p.served(now.Wall)
 	}
 	if p.Stand != nil && to < plan.Removed && p.Stand.Deny { // silence again
 		p.Stand.Deny = false

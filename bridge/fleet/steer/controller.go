@@ -10,6 +10,7 @@ import (
 
 	"ntsbridge/bridge/access"
 	"ntsbridge/bridge/fleet/history"
+	"ntsbridge/bridge/fleet/inventory"
 	"ntsbridge/bridge/fleet/plan"
 	"ntsbridge/bridge/fleet/silence"
 	"ntsbridge/bridge/fleet/stage"
@@ -27,6 +28,9 @@ type Controller struct {
 	untold   []*history.Entry // that could not be recorded yet
 	tried    time.Duration    // uptime of the last automatic advance
 	warned   time.Time
+	// Room for judgements, used again and again.
+	before inventory.Client
+	spans  []silence.Span
 }
 
 // By is who asks for something, and why.
@@ -71,6 +75,9 @@ func (c *Controller) recover(now Moment) {
 	for _, p := range c.state.Places {
 		if s := p.Step; s != nil {
 			p.Step, changed = nil, true
+			if p.Stand == nil {
+				p.served(now.Wall) // at the latest; when it stopped nobody knows
+			}
 			c.note(now, &history.Entry{Who: ourselves, What: history.Ended, Group: p.Group, Means: p.Means, Step: s.ID, Stage: s.Stage,
 				Why: "the gateway stopped in it; whoever it refused is served again"})
 		}

@@ -28,6 +28,8 @@ type Step struct {
 	// Only are the clients of a canary, nil: the whole group.
 	Only   []netip.Prefix
 	Timing plan.Timing
+	// Refused are the times in which steps before this one refused.
+	Refused []silence.Span
 }
 
 // Environment is what the controller works with.
@@ -37,8 +39,9 @@ type Environment struct {
 	Each func(see func(*inventory.Client)) error
 	// Where resolves labels and Autokey groups.
 	Where func() stage.Where
-	// Gates computes the gates of a step; nil: there are none.
-	Gates func(now Moment, r *stage.Resolver, s *Step) []gate.Result
+	// Gates computes the gates of some steps, of each those in its place; nil:
+	// there are none.
+	Gates func(now Moment, r *stage.Resolver, steps []*Step) [][]gate.Result
 	// Judge says what a silence means; nil: silence.Judge.
 	Judge func(c *silence.Case, means int) silence.Judgement
 	// Ours tells whether a reference identifier is that of an address of ours.

@@ -8,18 +8,28 @@ import (
 
 	"ntsbridge/bridge/fleet/inventory"
 	"ntsbridge/bridge/fleet/plan"
+	"ntsbridge/bridge/fleet/silence"
 )
 
 // member is one means of one client that a step is about, as it was when the
-// step began.
+// step began, or when it came while the step ran.
 type member struct {
 	prefix    netip.Prefix
 	key       uint32
 	poll      time.Duration // 0: not known
 	count     int           // addresses
 	protected bool
-	last      uint32
 	before    inventory.Upstream
+	shown     bool // whether it is hurt: its packets would show that, or have shown another server
+	elsewhere bool // it has another server
+	mute      bool // as of the begin, it would not show that it is hurt
+}
+
+// newMember makes a member of the means of a client at a place.
+func newMember(k *inventory.Client, at int, protected bool) *member {
+	e := &k.Means[at]
+	return &member{prefix: k.Prefix, key: e.Key, poll: e.Interval, count: max(1, k.Addresses), protected: protected,
+		before: k.Upstream, mute: !silence.Shows(k, at)}
 }
 
 // activeTime and activePolls are how long ago a client may have asked to count
@@ -29,38 +39,68 @@ const (
 	activePolls = 4
 )
 
-// members finds who is in a group by a means: those that a step would refuse,
-// if they still ask, and those that are protected.
-func (c *Controller) members(now Moment, g *plan.Group, m plan.Means) (list, protected []*member, err error) {
+func active(e *inventory.Means, wall uint32) bool {
+	return wall <= e.Last+max(activeTime, activePolls*uint32(e.Interval/time.Second))
+}
+
+// roster is who is in a group by a means: those that a step would refuse, if
+// they still ask, and those that are protected.
+type roster struct {
+	list, protected []*member
+	err             error // why that cannot be told
+}
+
+// seat is a means of a group.
+type seat struct {
+	group *plan.Group
+	means plan.Means
+}
+
+// rosters finds the clients of some places, in one pass over the inventory.
+func (c *Controller) rosters(now Moment, places []*Place) map[*Place]*roster {
+	all := make(map[*Place]*roster, len(places))
+	at := make(map[seat]*roster, len(places))
+	for _, p := range places {
+		if g := c.group(p); g != nil {
+			all[p] = &roster{}
+			at[seat{g, p.means()}] = all[p]
+		}
+	}
 	wall := uint32(now.Wall.Unix())
-	var unclear error
-	err = c.env.Each(func(k *inventory.Client) {
-		if unclear == nil {
-			unclear = c.unclear(k, g)
+	err := c.env.Each(func(k *inventory.Client) {
+		if k.Hashed || !k.Prefix.IsSingleIP() {
+			for s, r := range at {
+				r.err = firstError(r.err, c.unclear(k, s.group))
+			}
 		}
 		for i := range k.Means {
 			e := &k.Means[i]
-			if e.Kind != m.Kind() {
+			m, legacy := plan.MeansOf(e.Kind)
+			if !legacy || !active(e, wall) {
 				continue
 			}
-			of, isProtected := c.resolver.Member(k.Prefix, m, e.Key)
-			if of != g {
-				continue
-			}
-			poll := uint32(e.Interval / time.Second)
-			if wall > e.Last+max(activeTime, activePolls*poll) {
-				continue
-			}
-			n := &member{prefix: k.Prefix, key: e.Key, poll: e.Interval, count: max(1, k.Addresses), protected: isProtected, last: e.Last,
-				before: k.Upstream}
-			if isProtected {
-				protected = append(protected, n)
-			} else {
-				list = append(list, n)
+			g, protected := c.resolver.Member(k.Prefix, m, e.Key)
+			switch r := at[seat{g, m}]; {
+			case r == nil:
+			case protected:
+				r.protected = append(r.protected, newMember(k, i, true))
+			default:
+				r.list = append(r.list, newMember(k, i, false))
 			}
 		}
 	})
-	return list, protected, errors.Join(err, unclear)
+	for _, r := range all {
+		r.err = firstError(err, r.err)
+	}
+	return all
+}
+
+// firstError returns the first of two errors that is one.
+func firstError(a, b error) error {
+	if a != nil {
+		return a
+	}
+	return b
 }
 
 // unclear says why it cannot be told whether a row of the inventory is in a

@@ -74,6 +74,7 @@ func (c *Controller) Rollback(now Moment, group, means string, by By) (string, e
 		}
 		p.Stand = nil
 		delete(c.standing, p)
+		p.served(now.Wall)
 		if p.stage() > plan.Warn {
 			p.reach(plan.Warn, 0, now.Wall)
 		}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"ntsbridge/bridge/fleet/plan"
+	"ntsbridge/bridge/fleet/silence"
 )
 
 // State is what is kept over a restart.
@@ -37,7 +38,19 @@ type Place struct {
 	Step  *KeptStep  `json:"step,omitempty"`  // that runs
 	Stand *KeptStep  `json:"stand,omitempty"` // that refuses for good
 	Hurt  []HurtSeen `json:"hurt,omitempty"`  // by the last step that was backed out
+	// Refused are the last times in which steps refused, in order: a silence that
+	// began in one of them says nothing.
+	Refused []Span `json:"refused,omitempty"`
 }
+
+// Span is a time, seconds since 1970; To is 0 while it goes on.
+type Span struct {
+	From uint32 `json:"from"`
+	To   uint32 `json:"to"`
+}
+
+// maxSpans bounds how many times of refusal a place keeps.
+const maxSpans = 64
 
 // KeptStep is a step as it is kept.
 type KeptStep struct {
@@ -85,6 +98,27 @@ func ParseState(text []byte) (*State, error) {
 
 func (p *Place) means() plan.Means { m, _ := plan.ParseMeans(p.Means); return m }
 func (p *Place) stage() plan.Stage { s, _ := plan.ParseStage(p.Stage); return s }
+
+// refuses notes that the place refuses from now on, served that it does no more.
+func (p *Place) refuses(now time.Time) {
+	p.served(now)
+	p.Refused = append(p.Refused, Span{From: uint32(now.Unix())})
+	p.Refused = p.Refused[max(0, len(p.Refused)-maxSpans):]
+}
+
+func (p *Place) served(now time.Time) {
+	if n := len(p.Refused); n > 0 && p.Refused[n-1].To == 0 {
+		p.Refused[n-1].To = max(uint32(now.Unix()), p.Refused[n-1].From)
+	}
+}
+
+// spans are the times of refusal as a judgement takes them.
+func (p *Place) spans() (list []silence.Span) {
+	for _, s := range p.Refused {
+		list = append(list, silence.Span{From: s.From, To: s.To})
+	}
+	return list
+}
 
 func (p *Place) reach(s plan.Stage, round int, now time.Time) {
 	p.Stage, p.Round, p.Since = s.String(), round, now.UTC()

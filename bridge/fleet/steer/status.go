@@ -46,7 +46,8 @@ type RunningState struct {
 	Clients    int           `json:"clients"`
 	Poll       time.Duration `json:"poll"`
 	Hurt       int           `json:"hurt"`
-	CannotTell int           `json:"cannot_tell"`
+	CannotTell int           `json:"cannot_tell"`  // of them cannot show that they are hurt
+	Proves     float64       `json:"proves_about"` // share of them that it can prove something about
 }
 
 // Status tells where everything stands. It reads the inventory.
@@ -68,34 +69,40 @@ func (c *Controller) Status(now Moment) *Status {
 	if open, why := c.plan.Windows.Open(now.Wall); !open {
 		s.Window = why
 	}
+	seated := c.rosters(now, c.state.Places)
+	var idle []*Place
 	for _, p := range c.state.Places {
-		s.Places = append(s.Places, c.placeStatus(now, p))
+		if c.running[p] == nil {
+			idle = append(idle, p)
+		}
+	}
+	views, _ := c.previews(now, idle, seated)
+	for _, p := range c.state.Places {
+		s.Places = append(s.Places, c.placeStatus(now, p, seated[p], views[p]))
 	}
 	return s
 }
 
-func (c *Controller) placeStatus(now Moment, p *Place) PlaceStatus {
+func (c *Controller) placeStatus(now Moment, p *Place, seated *roster, v *Preview) PlaceStatus {
 	g := c.group(p)
 	o := PlaceStatus{Group: p.Group, Means: p.Means, Stage: p.Stage, Round: p.Round, Since: p.Since, Held: p.Held, Hurt: p.Hurt,
 		Target: g.Targets[p.means()].Stage.String()}
-	if list, protected, err := c.members(now, g, p.means()); err == nil {
-		o.Clients, o.Protected = len(list), len(protected)
+	if seated.err == nil {
+		o.Clients, o.Protected = len(seated.list), len(seated.protected)
 	}
 	if st := c.standing[p]; st != nil {
 		o.Refuses, o.Refused = st.ID, st.Refused()
 	}
 	if r := c.running[p]; r != nil {
 		o.Running = &RunningState{ID: r.id, Stage: r.name(), Phase: "watching", Began: r.began.Wall.UTC(), Ends: r.ends(now), Clients: len(r.members),
-			Poll: r.Timing.Poll, Hurt: len(r.hurt), CannotTell: r.unclear}
+			Poll: r.Timing.Poll, Hurt: len(r.hurt), CannotTell: r.unclear, Proves: r.Timing.Share}
 		o.Refused = r.step.Refused()
 		if r.refusing {
 			o.Running.Phase, o.Refuses = "refusing", r.id
 		}
 		return o
 	}
-	if v, err := c.preview(now, p); err == nil {
-		o.Next = v
-	}
+	o.Next = v
 	return o
 }
 

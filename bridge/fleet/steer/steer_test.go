@@ -226,8 +226,11 @@ func TestGatesAndForce(t *testing.T) {
 	w := newWorld(t, "", 20)
 	env := w.environment()
 	shut := true
-	env.Gates = func(_ steer.Moment, _ *stage.Resolver, s *steer.Step) []gate.Result {
-		return []gate.Result{{Name: "watched", Open: !shut, Evidence: "watched for 3 hours of 7 days"}}
+	env.Gates = func(_ steer.Moment, _ *stage.Resolver, steps []*steer.Step) (list [][]gate.Result) {
+		for range steps {
+			list = append(list, []gate.Result{{Name: "watched", Open: !shut, Evidence: "watched for 3 hours of 7 days"}})
+		}
+		return list
 	}
 	w.c = steer.New(env, nil, w.now)
 	if _, err := w.c.Advance(w.now, "fra", "", by); !errors.Is(err, steer.ErrNoPlan) {
@@ -343,6 +346,7 @@ func TestStatusText(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := "fra by symmetric: next is canary (5 clients, 10m40s of refusal and 12m48s of watching, in polls of 1m4s); " +
+		"5 of them would not show that they are hurt; " +
 		"`ntsbridge fleet advance fra --means symmetric` begins it"
 	if !strings.Contains(text.String(), want) {
 		t.Errorf("%s\nwant %s", &text, want)

@@ -6,6 +6,8 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+
+	"ntsbridge/bridge/fleet/plan"
 )
 
 // WriteText writes a status for people, on one screen.
@@ -55,7 +57,11 @@ func (p *PlaceStatus) now() string {
 	switch {
 	case p.Running != nil:
 		r := p.Running
-		return fmt.Sprintf("%s: %s until %s, %d clients, %d hurt", r.Stage, r.Phase, clock(r.Ends), r.Clients, r.Hurt)
+		s := fmt.Sprintf("%s: %s until %s, %d clients, %d hurt", r.Stage, r.Phase, clock(r.Ends), r.Clients, r.Hurt)
+		if r.CannotTell > 0 {
+			s += fmt.Sprintf(", %d that would not show it", r.CannotTell)
+		}
+		return s
 	case p.Held != "":
 		return "held"
 	case p.Refuses > 0:
@@ -83,6 +89,12 @@ func (p *PlaceStatus) details(w io.Writer) {
 	if v.Takes > 0 {
 		fmt.Fprintf(w, " (%d clients, %v of refusal and %v of watching, in polls of %v)", v.Clients, v.Refusal.Round(time.Second),
 			(v.Takes - v.Refusal).Round(time.Second), v.Poll.Round(time.Millisecond))
+	}
+	if v.Mute > 0 {
+		fmt.Fprintf(w, "; %d of them would not show that they are hurt", v.Mute)
+	}
+	if v.Takes > 0 && v.Share < plan.Cover {
+		fmt.Fprintf(w, "; it can prove something about %.0f%% of them only", 100*v.Share)
 	}
 	if v.Open() {
 		fmt.Fprintf(w, "; `ntsbridge fleet advance %s --means %s` begins it\n", p.Group, p.Means)

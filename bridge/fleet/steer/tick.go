@@ -3,11 +3,13 @@ package steer
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	"ntsbridge/bridge/access"
 	"ntsbridge/bridge/fleet/history"
 	"ntsbridge/bridge/fleet/plan"
+	"ntsbridge/bridge/fleet/silence"
 )
 
 // running is a step that is being tried.
@@ -16,13 +18,16 @@ type running struct {
 	id        uint32
 	step      *access.Step
 	began     Moment
+	at        Moment // of the last tick
 	refusing  bool
-	stopped   uint32 // when refusal ended, seconds since 1970
+	stopped   uint32         // when refusal ended, seconds since 1970
+	refused   []silence.Span // by steps before this one
 	looked    time.Duration
 	members   []*member
 	protected []*member
-	hurt      []HurtSeen // as of the last look
-	unclear   int        // members of which nothing can be said
+	index     map[memberKey]*member // of both
+	hurt      []HurtSeen            // as of the last look
+	unclear   int                   // members that cannot show that they are hurt, as of the last look
 }
 
 func (r *running) name() string {
@@ -34,6 +39,40 @@ func (r *running) name() string {
 
 func (r *running) elapsed(now Moment) time.Duration { return now.Uptime - r.began.Uptime }
 
+func (r *running) over(now Moment) bool { return r.elapsed(now) >= r.Timing.Whole() }
+
+// stops tells whether refusal is to end now, and the watch after it to begin.
+func (r *running) stops(now Moment) bool {
+	return r.refusing && r.elapsed(now) >= r.Timing.Time && r.Stage < plan.Refuse
+}
+
+// due tells whether its clients are to be looked at.
+func (r *running) due(now Moment) bool {
+	return r.over(now) || r.stops(now) || now.Uptime-r.looked >= min(max(r.Timing.Poll/2, lookLeast), lookMost)
+}
+
+// stepped tells whether the system clock was stepped since the last tick by so
+// much that silences cannot be told any more.
+func (r *running) stepped(now Moment) time.Duration {
+	jump := now.Wall.Sub(r.at.Wall) - (now.Uptime - r.at.Uptime)
+	r.at = now
+	if jump.Abs() < max(clockStep, r.Timing.Poll/4) {
+		return 0
+	}
+	return jump
+}
+
+// clockStep is below what a step of the system clock does no harm to a watch.
+const clockStep = 2 * time.Second
+
+// proves says what a step cannot prove, empty if nothing.
+func (r *running) proves() string {
+	if r.Timing.Share >= plan.Cover || r.Timing.Time == 0 {
+		return ""
+	}
+	return fmt.Sprintf("; it can prove something about %.0f%% of them only", 100*r.Timing.Share)
+}
+
 func (r *running) ends(now Moment) time.Time {
 	return now.Wall.Add(r.Timing.Whole() - r.elapsed(now)).UTC()
 }
@@ -44,9 +83,20 @@ func (c *Controller) Tick(now Moment) {
 		_ = c.keep(false)
 	}
 	_ = c.flush()
-	for _, p := range c.state.Places {
+	var due []*running
+	for _, r := range c.running {
+		if r.due(now) {
+			due = append(due, r)
+			r.looked = now.Uptime
+		}
+	}
+	var err error
+	if len(due) > 0 {
+		err = c.look(now, due)
+	}
+	for _, p := range slices.Clone(c.state.Places) {
 		if r := c.running[p]; r != nil {
-			c.tickPlace(now, p, r)
+			c.tickPlace(now, p, r, err)
 		}
 	}
 	c.remind(now)
@@ -60,43 +110,42 @@ const (
 	lookMost  = 30 * time.Second
 )
 
-func (c *Controller) tickPlace(now Moment, p *Place, r *running) {
-	elapsed := r.elapsed(now)
-	over := elapsed >= r.Timing.Whole()
-	stops := r.refusing && elapsed >= r.Timing.Time && r.Stage < plan.Refuse
-	if due := min(max(r.Timing.Poll/2, lookLeast), lookMost); !over && !stops && now.Uptime-r.looked < due {
+// tickPlace does what is due for a step whose clients were looked at, if that was
+// due; blind is why they could not be.
+func (c *Controller) tickPlace(now Moment, p *Place, r *running, blind error) {
+	jump := r.stepped(now)
+	switch {
+	case blind != nil && len(r.index) > 0:
+		c.end(now, p, history.Ended, "the inventory cannot be asked, so nobody would see who is hurt: "+blind.Error())
 		return
-	}
-	r.looked = now.Uptime
-	if len(r.members)+len(r.protected) > 0 {
-		if err := c.look(now, r, over); err != nil {
-			c.end(now, p, history.Ended, "the inventory cannot be asked, so nobody would see who is hurt: "+err.Error())
-			return
-		}
+	case jump != 0 && len(r.index) > 0:
+		c.end(now, p, history.Ended, fmt.Sprintf("the system clock was stepped by %v, so nobody can tell who is silent", jump.Round(time.Millisecond)))
+		return
 	}
 	if why := c.tooMany(r); why != "" {
 		c.backOut(now, p, r, why)
 		return
 	}
-	if r.refusing && !stops && r.Stage < plan.Refuse {
+	if r.refusing && !r.stops(now) && r.Stage < plan.Refuse {
 		if open, why := c.plan.Windows.Open(now.Wall); !open && now.Synchronised {
 			c.end(now, p, history.Ended, "the window has closed: "+why)
 			return
 		}
 	}
-	if stops {
+	if r.stops(now) {
 		r.refusing, r.stopped = false, uint32(now.Wall.Unix())
+		p.served(now.Wall)
 		c.enforce()
 		c.note(now, c.entry(p, r, history.Watching, "refusal has ended"))
 	}
-	if over {
+	if r.over(now) {
 		c.pass(now, p, r)
 	}
 }
 
 func (c *Controller) entry(p *Place, r *running, what, why string) *history.Entry {
 	evidence, _ := json.Marshal(map[string]any{"clients": len(r.members), "refused": r.step.Refused(), "hurt": r.hurt,
-		"cannot_tell": r.unclear})
+		"cannot_tell": r.unclear, "proves_about": r.Timing.Share})
 	return &history.Entry{Who: ourselves, What: what, Group: p.Group, Means: p.Means, Step: r.id, Stage: r.name(), Why: why,
 		Evidence: evidence}
 }
@@ -112,7 +161,16 @@ func (c *Controller) pass(now Moment, p *Place, r *running) {
 	p.Step = nil
 	c.enforce()
 	_ = c.keep(false)
-	c.note(now, c.entry(p, r, history.Passed, fmt.Sprintf("%d clients, %d hurt", len(r.members), len(r.hurt))))
+	c.note(now, c.entry(p, r, history.Passed, r.outcome()))
+}
+
+// outcome says how a step went, and what it could not show.
+func (r *running) outcome() string {
+	s := fmt.Sprintf("%d clients, %d hurt", len(r.members), len(r.hurt))
+	if r.unclear > 0 {
+		s += fmt.Sprintf("; %d could not show whether they were", r.unclear)
+	}
+	return s + r.proves()
 }
 
 // end ends a step before its time; it was not passed.
@@ -120,6 +178,9 @@ func (c *Controller) end(now Moment, p *Place, what, why string) {
 	r := c.running[p]
 	delete(c.running, p)
 	p.Step = nil
+	if c.standing[p] == nil {
+		p.served(now.Wall)
+	}
 	c.enforce()
 	_ = c.keep(false) // on the disk it runs: a restart ends it, too
 	c.note(now, c.entry(p, r, what, why))
@@ -163,12 +224,17 @@ func (c *Controller) automatic(now Moment) {
 		return
 	}
 	c.tried = now.Uptime
+	var places []*Place
 	for _, p := range c.state.Places {
-		g := c.group(p)
-		if g == nil || c.running[p] != nil || p.Held != "" || c.state.Held != "" {
-			continue
+		if g := c.group(p); g != nil && c.running[p] == nil && p.Held == "" && c.state.Held == "" {
+			if _, _, ok := next(g, p); ok {
+				places = append(places, p)
+			}
 		}
-		if _, _, ok := next(g, p); ok {
+	}
+	views, _ := c.previews(now, places, nil)
+	for _, p := range places {
+		if v := views[p]; v != nil && v.Open() { // what began before it may shut it
 			_, _ = c.advance(now, p, By{Who: ourselves, Reason: "advance: automatic"})
 		}
 	}
@@ -183,13 +249,19 @@ func (c *Controller) remind(now Moment) {
 		return
 	}
 	c.warned = now.Wall
+	var places []*Place
 	for _, p := range c.state.Places {
-		g := c.group(p)
-		if g == nil || p.stage() < plan.Warn || p.Stand != nil {
-			continue
+		if c.group(p) != nil && p.stage() >= plan.Warn && p.Stand == nil {
+			places = append(places, p)
 		}
-		members, _, err := c.members(now, g, p.means())
-		if err != nil || len(members) == 0 {
+	}
+	if len(places) == 0 {
+		return
+	}
+	seated := c.rosters(now, places)
+	for _, p := range places {
+		members := seated[p].list
+		if seated[p].err != nil || len(members) == 0 {
 			continue
 		}
 		names := []string{}

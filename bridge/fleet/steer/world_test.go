@@ -48,6 +48,9 @@ type client struct {
 	gone    bool // it has
 	refused int
 	nts     bool
+	follows bool // ntpd: another server, and says so
+	// chrony: it follows another server, and asks less often after each loss.
+	backsOff bool
 }
 
 const testPoll = 64 * time.Second
@@ -161,6 +164,13 @@ func (w *world) ask(k *client) {
 	}
 	m := &k.row.Means[0]
 	m.Last, k.row.Last = wall, wall
+	if k.follows {
+		k.row.Upstream.Reference = wall - 64
+	}
+	if k.backsOff && m.Unanswered > 0 && m.Unanswered%3 == 0 {
+		k.poll *= 2
+		m.Interval = k.poll
+	}
 	step := w.rules.Lookup(netip.AddrPortFrom(k.row.Prefix.Addr(), 123)).Refuses(m.Kind, m.Key)
 	if step == nil {
 		m.Served, m.Unanswered = wall, 0
@@ -190,6 +200,16 @@ func (w *world) advance() {
 	if _, err := w.c.Advance(w.now, "fra", "symmetric", by); err != nil {
 		w.t.Fatal(err)
 	}
+}
+
+// spans are the times of refusal that are on the disk.
+func (w *world) spans() []steer.Span {
+	w.t.Helper()
+	s, err := steer.ParseState(w.disk.state)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return s.Places[0].Refused
 }
 
 func (w *world) place() steer.PlaceStatus { return w.c.Status(w.now).Places[0] }

@@ -1,0 +1,130 @@
+package steer_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"ntsbridge/bridge/fleet/history"
+	"ntsbridge/bridge/fleet/inventory"
+)
+
+// canaryDone takes a world behind its canary.
+func canaryDone(t testing.TB, clients int) *world {
+	w := newWorld(t, testPlan, clients)
+	w.advance()
+	w.advance()
+	w.run(23 * testPoll)
+	return w
+}
+
+// last is what was told last of one kind.
+func (w *world) last(what string) *history.Entry {
+	for i := len(w.told) - 1; i >= 0; i-- {
+		if w.told[i].What == what {
+			return w.told[i]
+		}
+	}
+	return &history.Entry{}
+}
+
+// Whoever comes while a brown-out runs is refused, so it is watched as those are
+// that were there before.
+func TestLateComer(t *testing.T) {
+	w := canaryDone(t, 20)
+	late := w.clients[19]
+	late.gone = true
+	w.run(3 * time.Hour) // it is asleep, and no part of the step
+	late.gives, late.next = 3, w.now.Uptime+3*testPoll
+	w.advance()
+	late.gone = false
+	w.run(17 * testPoll)
+	if p := w.place(); p.Running != nil || len(p.Hurt) != 1 || p.Hurt[0].Client != "10.0.0.19" {
+		t.Fatalf("%+v %+v", p, p.Running)
+	}
+}
+
+// Where the system clock is stepped nobody can tell any more who is silent: the
+// step ends, whichever way, and the next one is judged rightly.
+func TestClockStepEndsAStep(t *testing.T) {
+	for _, jump := range []time.Duration{-2 * time.Hour, -time.Minute, time.Minute, 24 * time.Hour} {
+		w := canaryDone(t, 20)
+		w.clients[3].gives = 2
+		w.advance()
+		w.run(3 * testPoll)
+		w.now.Wall = w.now.Wall.Add(jump)
+		w.run(2 * time.Second)
+		if p := w.place(); p.Running != nil || w.refusing() != 0 || p.Stage != "canary" ||
+			!strings.Contains(w.last(history.Ended).Why, "clock was stepped by "+jump.String()) {
+			t.Errorf("%v: %+v, %+v", jump, p, w.last(history.Ended))
+		}
+	}
+	w := canaryDone(t, 20)
+	w.advance()
+	w.run(3 * testPoll)
+	w.now.Wall = w.now.Wall.Add(time.Second) // a leap second, or a small step
+	w.run(20 * testPoll)
+	if p := w.place(); p.Stage != "brown-out" {
+		t.Errorf("%+v", p)
+	}
+}
+
+// What a step could not show is said: chrony does not tell whether it is hurt;
+// ntpd does.
+func TestWhoCannotShowIt(t *testing.T) {
+	w := canaryDone(t, 20)
+	for _, k := range w.clients[10:] {
+		k.row.Means[0].Program = inventory.Ntpd
+		k.row.Upstream = inventory.Upstream{Told: true, Stratum: 3, RefID: 9}
+		k.follows = true
+	}
+	w.advance()
+	w.run(11 * testPoll)
+	if r := w.place().Running; r == nil || r.Clients != 19 || r.CannotTell != 9 || r.Proves != 1 {
+		t.Errorf("%+v", r)
+	}
+	w.run(12 * testPoll)
+	if why := w.last(history.Passed).Why; why != "19 clients, 0 hurt; 9 could not show whether they were" {
+		t.Errorf("%q", why)
+	}
+}
+
+// chrony that asks a server which it does not follow asks less often at once:
+// that is seen, and remembered for the step.
+func TestChronyThatFollowsAnother(t *testing.T) {
+	w := canaryDone(t, 20)
+	k := w.clients[5]
+	k.backsOff = true
+	w.advance()
+	w.run(10*testPoll + testPoll/2)
+	if r := w.place().Running; r == nil || r.CannotTell != 18 {
+		t.Errorf("%+v", r)
+	}
+}
+
+// When a means was refused is kept, over restarts, until it is served again.
+func TestTimesOfRefusal(t *testing.T) {
+	w := canaryDone(t, 20)
+	w.advance()
+	w.run(2 * testPoll)
+	w.boot()
+	w.run(testPoll)
+	list := w.spans()
+	if len(list) != 2 || list[0].To-list[0].From != 10*64 || list[1].To == 0 {
+		t.Fatalf("%+v", list)
+	}
+	for _, long := range []time.Duration{23, 33, 23} {
+		w.advance()
+		w.run(long * testPoll)
+	}
+	w.boot()
+	if list = w.spans(); len(list) != 5 || list[4].To != 0 {
+		t.Fatalf("refused for good: %+v", list)
+	}
+	if _, err := w.c.Rollback(w.now, "fra", "", by); err != nil {
+		t.Fatal(err)
+	}
+	if list = w.spans(); list[4].To == 0 {
+		t.Errorf("rolled back: %+v", list)
+	}
+}
