@@ -29,7 +29,8 @@ type browned struct {
 func brownOuts() []*browned {
 	var list []*browned
 	for _, means := range []string{"symmetric", "autokey"} {
-		for _, x := range []browned{{length: "60s"}, {length: "10 polls"}, {length: "30 polls", hurt: true}, {length: "30 polls", spare: true}} {
+		for _, x := range []browned{{length: "60s"}, {length: "10 polls"}, {length: "30 polls", hurt: true},
+			{length: "30 polls", spare: true}} {
 			x.means, x.name = means, fmt.Sprintf("%s-%d", means, len(list))
 			list = append(list, &x)
 		}

@@ -88,11 +88,14 @@ func entryLine(e *history.Entry) string {
 	if e.Group != "" {
 		s += "  " + e.Group
 	}
-	if e.Means != "" {
+	if e.Means != "" && e.Key == 0 {
 		s += " by " + e.Means
 	}
 	if e.Stage != "" {
 		s += ": " + e.Stage
+	}
+	if e.Key != 0 {
+		s += fmt.Sprintf("  key %d", e.Key)
 	}
 	if e.Step != 0 {
 		s += fmt.Sprintf(" (step %d)", e.Step)

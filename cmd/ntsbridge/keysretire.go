@@ -20,6 +20,7 @@ import (
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
 	"ntsbridge/bridge/fleet/gate"
+	"ntsbridge/bridge/fleet/history"
 	"ntsbridge/bridge/fleet/inventory"
 	"ntsbridge/bridge/fleet/keyring"
 	fleetreport "ntsbridge/bridge/fleet/report"
@@ -44,9 +45,11 @@ func newKeysRetireCommand() *cobra.Command {
 		Short: "Take a symmetric key out of its file, if nobody uses it any more",
 		Long: `Take a symmetric key out of its file and let the daemon read its keys again, if its gate is open: no
 client was answered by it for a time (--unused), in which the inventory watched without a gap and
-forgot nobody, and no source of our own uses it. The key's line is kept in FILE.retired (mode 0600),
-so that it can be put back. A shut gate refuses; --force --reason does it all the same. If the
-daemon does not take the change, the file is put back as it was.`,
+forgot nobody, no source of our own uses it, and each group of the declared plan that names it, or
+whose clients use it, is in the stage removed. The key's line is kept in FILE.retired (mode 0600),
+so that it can be put back. A shut gate refuses; --force --reason does it all the same. The history
+of the migration has who did it, when, why, and what the gate said. If the daemon does not take the
+change, the file is put back as it was.`,
 		Example: `  ntsbridge keys retire 5 -c ntsbridge.yaml --dry-run
   ntsbridge keys retire 5 -c ntsbridge.yaml --unused 60d`,
 		Args: cobra.ExactArgs(1),
@@ -98,21 +101,50 @@ func (f *retireFlags) run(cmd *cobra.Command, arg string) error {
 	if err != nil {
 		return err
 	}
+	stages, err := stageGate(cfg, id)
+	if err != nil {
+		return err
+	}
+	gates = append(gates, stages)
 	if err := f.printGate(cmd.OutOrStdout(), gates); err != nil {
+		return err
+	}
+	notes, err := newKeyNotes(cfg, id, f.reason, gates)
+	if err != nil {
 		return err
 	}
 	switch {
 	case !gate.Open(gates) && !f.force:
-		return fmt.Errorf("key %d is not retired: %s", id, gate.Shut(gates))
+		err := fmt.Errorf("key %d is not retired: %s", id, gate.Shut(gates))
+		if !f.dryRun {
+			err = errors.Join(err, notes.write(history.Refused))
+		}
+		return err
 	case f.dryRun:
 		return nil
+	case !gate.Open(gates):
+		if err := notes.write(history.Forced); err != nil {
+			return err
+		}
 	}
-	if err := retire(cfg, h.File, id, f.reason); err != nil {
+	if err := notes.during(history.KeyRetired, func() error { return retire(cfg, h.File, id, f.reason) }); err != nil {
 		return err
 	}
-	fmt.Fprintf(cmd.ErrOrStderr(), "key %d was taken out of %s and is kept in %s; take it out of keys.trusted, too\n", id, h.File,
-		h.File+retiredMark)
+	fmt.Fprintf(cmd.ErrOrStderr(), "key %d was taken out of %s and is kept in %s\n", id, h.File, h.File+retiredMark)
+	tellTrusted(cmd.ErrOrStderr(), cfg, held, id)
 	return nil
+}
+
+// tellTrusted says how keys.trusted is to be once a key is gone, if it names it.
+func tellTrusted(w io.Writer, cfg *config.Config, held []keyring.Held, id uint32) {
+	left, named := keyring.Without(cfg.Keys.Trusted, id)
+	switch {
+	case !named:
+	case len(held) < 2 || len(left) == 0:
+		fmt.Fprintln(w, "it was the last one that clients had: take keys: out of the configuration, and reload")
+	default:
+		fmt.Fprintf(w, "in the configuration, write\n  trusted: [%s]\nbelow keys:, and reload\n", keyring.Ranges(left))
+	}
 }
 
 func (f *retireFlags) printGate(w io.Writer, gates []gate.Result) error {
@@ -300,7 +332,13 @@ func (f *rollFlags) run(cmd *cobra.Command, arg string) error {
 	if err != nil {
 		return err
 	}
-	if err := editKeys(cfg, h.File, func(text []byte) ([]byte, error) { return keyring.Add(text, file.Format, fresh) }); err != nil {
+	notes, err := newKeyNotes(cfg, id, fmt.Sprintf("key %d %s is its successor", to, fresh.Algorithm()), []gate.Result{})
+	if err != nil {
+		return err
+	}
+	if err := notes.during(history.KeyRolled, func() error {
+		return editKeys(cfg, h.File, func(text []byte) ([]byte, error) { return keyring.Add(text, file.Format, fresh) })
+	}); err != nil {
 		return err
 	}
 	fmt.Fprintf(cmd.OutOrStdout(), `key %d %s was added to %s; key %d is accepted beside it

@@ -22,6 +22,17 @@ type Report struct {
 	Watched  Watched        `json:"watched"`
 	History  History        `json:"history"`
 	Means    []*Means       `json:"means"`
+	Keys     []*Key         `json:"keys"`
+}
+
+// Key is what was done to a symmetric key, as the history has it.
+type Key struct {
+	ID     uint32    `json:"id"`
+	What   string    `json:"what"` // key-rolled, key-retired, key-kept
+	Time   time.Time `json:"time"`
+	Who    string    `json:"who"`
+	Forced bool      `json:"forced,omitempty"`
+	Why    string    `json:"why,omitempty"`
 }
 
 // Watched says for how long the report can speak.
@@ -107,12 +118,13 @@ type Builder struct {
 	since  uint32
 	rows   map[[2]string]*Means
 	steps  map[uint32]*Step
+	forced uint32 // key whose gate was forced last
 }
 
 // New begins a report.
 func New(f *Facts) *Builder {
 	b := &Builder{facts: *f, now: uint32(f.Now.Unix()), rows: map[[2]string]*Means{}, steps: map[uint32]*Step{}}
-	b.report.Time = f.Now.UTC()
+	b.report.Time, b.report.Keys = f.Now.UTC(), []*Key{}
 	b.watched()
 	if s := f.Status; s != nil {
 		b.report.Plan, b.report.Declared = s.Plan, s.Declared
@@ -209,6 +221,10 @@ func (b *Builder) add(c *inventory.Client, m *inventory.Means, legacy plan.Means
 
 // Entry takes a line of the history in.
 func (b *Builder) Entry(e *history.Entry) {
+	if e.Key != 0 {
+		b.key(e)
+		return
+	}
 	if e.Step == 0 {
 		return
 	}
@@ -232,6 +248,17 @@ func (b *Builder) Entry(e *history.Entry) {
 				s.Why = e.Why
 			}
 		}
+	}
+}
+
+func (b *Builder) key(e *history.Entry) {
+	switch e.What {
+	case history.Forced:
+		b.forced = e.Key
+	case history.KeyRolled, history.KeyRetired, history.KeyKept:
+		k := &Key{ID: e.Key, What: e.What, Time: e.Time, Who: e.Who, Why: e.Why, Forced: b.forced == e.Key}
+		b.report.Keys = append(b.report.Keys, k)
+		b.forced = 0
 	}
 }
 

@@ -71,6 +71,7 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 	for _, m := range r.Means {
 		p.means(m)
 	}
+	p.keys(r.Keys)
 	return p.err
 }
 
@@ -139,6 +140,25 @@ func (p *printer) means(m *Means) {
 			outcome += ", forced"
 		}
 		p.line("| %d | %s | %s | %s | %s | %s | %s |", s.ID, s.Stage, date(s.Began), ended, outcome, escape(s.Who), escape(s.Why))
+	}
+}
+
+// keys writes what was done to symmetric keys.
+func (p *printer) keys(list []*Key) {
+	if len(list) == 0 {
+		return
+	}
+	p.line("")
+	p.line("## Keys")
+	p.line("")
+	p.line("| key | when | what | by | why |")
+	p.line("|---:|---|---|---|---|")
+	for _, k := range list {
+		what := k.What
+		if k.Forced {
+			what += ", forced"
+		}
+		p.line("| %d | %s | %s | %s | %s |", k.ID, date(k.Time), what, escape(k.Who), escape(k.Why))
 	}
 }
 

@@ -19,6 +19,7 @@ type Entry struct {
 	Group  string    `json:"group,omitempty"`
 	Means  string    `json:"means,omitempty"`
 	Step   uint32    `json:"step,omitempty"`
+	Key    uint32    `json:"key,omitempty"` // symmetric key that was rolled or retired
 	Stage  string    `json:"stage,omitempty"`
 	Why    string    `json:"why,omitempty"`
 	// Evidence is what a gate found, how many were refused, who was hurt.
@@ -42,6 +43,10 @@ const (
 	RolledBack = "rolled-back"
 	Warned     = "warned"
 	Recovered  = "recovered" // what a start found
+
+	KeyRolled  = "key-rolled"  // a key gets a successor
+	KeyRetired = "key-retired" // a key is taken out of its file
+	KeyKept    = "key-kept"    // that did not come about
 )
 
 // maxLine bounds a line, octets.

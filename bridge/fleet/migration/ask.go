@@ -1,9 +1,11 @@
 package migration
 
 import (
+	"encoding/json"
 	"fmt"
 	"time"
 
+	"ntsbridge/bridge/fleet/gate"
 	"ntsbridge/bridge/fleet/history"
 	"ntsbridge/bridge/fleet/plan"
 	"ntsbridge/bridge/fleet/steer"
@@ -18,6 +20,10 @@ type Request struct {
 	Plan   string `json:"plan,omitempty"` // its text
 	Force  bool   `json:"force,omitempty"`
 	Reason string `json:"reason,omitempty"`
+
+	Key      uint32          `json:"key,omitempty"`  // of KeyGate and KeyNote
+	What     string          `json:"what,omitempty"` // of KeyNote, as the history has it
+	Evidence json.RawMessage `json:"evidence,omitempty"`
 }
 
 // What may be asked.
@@ -29,6 +35,8 @@ const (
 	Hold     = "hold"
 	Resume   = "resume"
 	Rollback = "rollback"
+	KeyGate  = "key-gate" // may a symmetric key go, as far as the plan knows?
+	KeyNote  = "key-note" // write down what is done to one
 )
 
 // Answer is what was done.
@@ -36,6 +44,8 @@ type Answer struct {
 	Done     string    `json:"done,omitempty"`
 	Changes  []string  `json:"changes,omitempty"`
 	Findings []Finding `json:"findings,omitempty"`
+
+	Gates []gate.Result `json:"gates,omitempty"`
 }
 
 // Finding is one of a plan, as it is shown.
@@ -63,6 +73,10 @@ func (m *Migration) Ask(now time.Time, who string, r *Request) (*Answer, error) 
 		done, err = m.c.Resume(at, r.Group, by)
 	case Rollback:
 		done, err = m.c.Rollback(at, r.Group, r.Means, by)
+	case KeyGate:
+		return &Answer{Gates: []gate.Result{m.keyGate(r.Key)}}, nil
+	case KeyNote:
+		err = m.keyNote(at, who, r)
 	default:
 		err = fmt.Errorf("the daemon does not know %.40q", r.Do)
 	}

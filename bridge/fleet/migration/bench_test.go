@@ -59,7 +59,8 @@ func BenchmarkStatus(b *testing.B) {
 		Facts: func(time.Time) gate.Facts {
 			return gate.Facts{KECapacity: 1000, Watched: []gate.Interval{{Start: uint32(now.Unix()) - 90*86400, End: uint32(now.Unix())}}}
 		},
-		Ours: func(uint32) bool { return false }, Enforce: func(*stage.Resolver, []stage.Refusal) {}, Synchronised: func() bool { return true },
+		Ours:    func(uint32) bool { return false },
+		Enforce: func(*stage.Resolver, []stage.Refusal) {}, Synchronised: func() bool { return true },
 	}, now)
 	defer m.Close()
 	plan := "gates: {quiet_days: 30}\ngroups:\n"

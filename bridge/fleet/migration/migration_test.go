@@ -27,16 +27,17 @@ type rig struct {
 	*Migration
 	refusals []stage.Refusal
 	now      time.Time
+	means    []inventory.Means // of the client
 }
 
 func open(t *testing.T, dir string) *rig {
 	t.Helper()
 	r := &rig{now: time.Now()}
+	wall := uint32(r.now.Unix())
+	r.means = []inventory.Means{{Kind: ntp.KindNone, Last: wall, Served: wall, Interval: 64 * time.Second, Program: "chrony"}}
 	r.Migration = Open(Options{Dir: dir, Log: hclog.NewNullLogger(),
 		Each: func(see func(*inventory.Client)) error {
-			wall := uint32(r.now.Unix())
-			see(&inventory.Client{Prefix: netip.MustParsePrefix("10.0.0.1/32"), Addresses: 1, Hosts: 1, Last: wall,
-				Means: []inventory.Means{{Kind: ntp.KindNone, Last: wall, Served: wall, Interval: 64 * time.Second, Program: "chrony"}}})
+			see(&inventory.Client{Prefix: netip.MustParsePrefix("10.0.0.1/32"), Addresses: 1, Hosts: 1, Last: uint32(r.now.Unix()), Means: r.means})
 			return nil
 		},
 		Where:   func() stage.Where { return stage.Where{} },

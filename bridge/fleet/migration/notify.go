@@ -117,6 +117,9 @@ func (m *Migration) tell(e *history.Entry, to *plan.Notify) {
 	if e.Step != 0 {
 		args = append(args, "step", e.Step)
 	}
+	if e.Key != 0 {
+		args = append(args, "key", e.Key)
+	}
 	m.opt.Log.Log(level, "fleet", args...)
 	if len(to.Command) == 0 && to.Webhook == "" {
 		return

@@ -138,7 +138,8 @@ func (c *Controller) previews(now Moment, places []*Place, seated map[*Place]*ro
 			errs[p] = fmt.Errorf("%s by %s has reached what the plan wants: %s", p.Group, p.Means, p.Stage)
 			continue
 		}
-		views[p] = &Preview{Step: &Step{Group: g, Means: p.means(), Stage: s, Round: round, Refused: p.spans()}, Stage: s.String(), Round: round}
+		views[p] = &Preview{Step: &Step{Group: g, Means: p.means(), Stage: s, Round: round, Refused: p.spans()},
+			Stage: s.String(), Round: round}
 		if s >= plan.CanaryRefusal {
 			refusing = append(refusing, p)
 		}

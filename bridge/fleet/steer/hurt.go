@@ -107,7 +107,8 @@ func (c *Controller) hurts(now Moment, r *running, m *member, k *inventory.Clien
 // judged notes what a client shows, and says why it is hurt by that.
 func (c *Controller) judged(r *running, m *member, k *inventory.Client, at int, wall, began uint32) string {
 	e := &k.Means[at]
-	c.before = inventory.Client{Upstream: m.before, Means: append(c.before.Means[:0], inventory.Means{Kind: e.Kind, Key: e.Key, Interval: m.poll})}
+	means := append(c.before.Means[:0], inventory.Means{Kind: e.Kind, Key: e.Key, Interval: m.poll})
+	c.before = inventory.Client{Upstream: m.before, Means: means}
 	c.spans = append(append(c.spans[:0], r.refused...), silence.Span{From: began, To: r.stopped})
 	j := c.env.Judge(&silence.Case{Client: k, Before: &c.before, Refused: c.spans, Now: wall, Watched: began - min(began, 86400),
 		Ours: c.env.Ours}, at)

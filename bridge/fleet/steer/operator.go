@@ -104,3 +104,16 @@ func (c *Controller) those(group string) ([]*Place, string, error) {
 	places, err := c.find(group, "")
 	return places, group, err
 }
+
+// Note writes down what is done elsewhere because of the migration.
+func (c *Controller) Note(now Moment, e *history.Entry) error { return c.record(now, e) }
+
+// Stage returns where a means of a group stands; ok is false if the plan says
+// nothing of it.
+func (c *Controller) Stage(group string, m plan.Means) (s plan.Stage, ok bool) {
+	p := c.place(group, m)
+	if p == nil {
+		return plan.Observe, false
+	}
+	return p.stage(), true
+}
