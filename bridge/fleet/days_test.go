@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -79,6 +80,10 @@ func TestSummaryOverTime(t *testing.T) {
 	if err := report.WriteSummary(&out, s, false); err != nil || strings.Contains(out.String(), "?") ||
 		!strings.Contains(out.String(), "all    best nts    39   +1   +7    +30") {
 		t.Errorf("%v\n%s", err, out.String())
+	}
+	const unwatched = "nobody watched from 2026-03-20 09:00:00 to 2026-03-22 09:00:00"
+	if len(s.Gaps) != 1 || !slices.Contains(s.Notes, unwatched) {
+		t.Errorf("gaps %v, notes %q, want %s", s.Gaps, s.Notes, unwatched)
 	}
 	if s, err = f.Summary(context.Background(), "8,48"); err != nil || s.Groups[1].Name != "10.0.0.0/8" {
 		t.Errorf("%v %v", s, err)

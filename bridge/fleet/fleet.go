@@ -67,7 +67,8 @@ func Open(cfg Config, names *report.Names, log hclog.Logger) (*Fleet, error) {
 	if _, err := rand.Read(seed[:]); err != nil {
 		return nil, err
 	}
-	f := &Fleet{log: log, cfg: cfg, wake: make(chan struct{}, 1), stop: make(chan struct{}), refusals: newRefusalLog(log)}
+	f := &Fleet{log: log, cfg: cfg, wake: make(chan struct{}, 1), stop: make(chan struct{}),
+		refusals: newRefusalLog(log, cfg.Addresses)}
 	if f.now = cfg.Now; f.now == nil {
 		f.now = time.Now
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -15,10 +16,12 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	bolt "go.etcd.io/bbolt"
 
 	"ntsbridge/bridge/fleet/feed"
 	"ntsbridge/bridge/fleet/inventory"
 	"ntsbridge/bridge/fleet/report"
+	"ntsbridge/bridge/fleet/store"
 	"ntsbridge/bridge/ntp"
 )
 
@@ -113,17 +116,43 @@ func TestFromWorkerToReaderAndStore(t *testing.T) {
 // The store behind the serving path may fail in any way: the inventory goes on in
 // memory, says so once, and is whole again when the store works.
 func TestStoreThatFails(t *testing.T) {
-	for name, spoil := range map[string]func(dir string) error{
-		"a directory in its place": func(dir string) error { return os.Mkdir(filepath.Join(dir, StoreFile), 0o700) },
-		"text in its place":        func(dir string) error { return os.WriteFile(filepath.Join(dir, StoreFile), []byte("hello"), 0o600) },
-		"no directory":             func(dir string) error { return os.RemoveAll(dir) },
+	for name, spoil := range map[string]func(t *testing.T, dir string) error{
+		"a directory in its place": func(t *testing.T, dir string) error { return os.Mkdir(filepath.Join(dir, StoreFile), 0o700) },
+		"text in its place": func(t *testing.T, dir string) error {
+			return os.WriteFile(filepath.Join(dir, StoreFile), []byte("hello"), 0o600)
+		},
+		"no directory": func(t *testing.T, dir string) error { return os.RemoveAll(dir) },
+		"a store of a later version": func(t *testing.T, dir string) error {
+			f := open(t, Config{File: filepath.Join(dir, StoreFile)}, nil)
+			if err := f.Close(); err != nil {
+				return err
+			}
+			db, err := bolt.Open(filepath.Join(dir, StoreFile), 0o600, nil)
+			if err != nil {
+				return err
+			}
+			defer db.Close()
+			return db.Update(func(tx *bolt.Tx) error {
+				return tx.Bucket([]byte("meta")).Put([]byte("schema"), []byte{store.Schema + 1})
+			})
+		},
+		"a read-only file system": func(t *testing.T, dir string) error {
+			if os.Geteuid() != 0 {
+				t.Skip("needs root, to mount a file system")
+			}
+			if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_RDONLY, "size=1m"); err != nil {
+				return err
+			}
+			t.Cleanup(func() { _ = syscall.Unmount(dir, 0) })
+			return nil
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "state")
 			if err := os.Mkdir(dir, 0o700); err != nil {
 				t.Fatal(err)
 			}
-			if err := spoil(dir); err != nil {
+			if err := spoil(t, dir); err != nil {
 				t.Fatal(err)
 			}
 			var log bytes.Buffer
@@ -222,6 +251,86 @@ func TestRefusalsAreLogged(t *testing.T) {
 	}
 }
 
+// An hour later the same refusal is news again.
+func TestRefusalIsLoggedEachHour(t *testing.T) {
+	var log bytes.Buffer
+	l := newRefusalLog(hclog.New(&hclog.LoggerOptions{Output: &log}), inventory.Addresses{})
+	now := time.Date(2026, 3, 1, 9, 0, 0, 0, time.UTC)
+	for minute := range 3*60 + 1 {
+		at := now.Add(time.Duration(minute) * time.Minute)
+		l.note(&feed.Sighting{Addr: hostAddr(1).As16(), Received: ntp.TimestampFromTime(at), Reason: ntp.ReasonDenied})
+		l.flush(at)
+	}
+	if n := strings.Count(log.String(), "client refused"); n != 4 {
+		t.Errorf("%d lines in three hours and a minute, want 4:\n%s", n, log.String())
+	}
+}
+
+// Of an address no more is logged than is kept, and what cannot be told apart is
+// one client.
+func TestRefusalsKeepAddressesPrivate(t *testing.T) {
+	for want, kept := range map[string]inventory.Addresses{
+		"client=10.0.0.0/24 ": {Shorten4: 24},
+		"client=hash:":        {HashKey: []byte("key")},
+	} {
+		var log bytes.Buffer
+		f := open(t, Config{Addresses: kept}, hclog.New(&hclog.LoggerOptions{Output: &log}))
+		d := f.Attach()
+		for n := range uint32(5) {
+			r, v := request(n, ntp.KindNone, 0, ntp.ReasonDenied)
+			note(d, r, v)
+		}
+		f.Close()
+		text, lines := log.String(), 5
+		if kept.Shorten4 > 0 {
+			lines = 1
+		}
+		if strings.Count(text, want) != lines || strings.Contains(text, "10.0.0.1") {
+			t.Errorf("want %d times %q and no address:\n%s", lines, want, text)
+		}
+	}
+}
+
+// Host names come from DNS only for who asks for them, once for each address, and
+// not for longer than an answer may take.
+func TestNamesOnlyWhenAsked(t *testing.T) {
+	f := open(t, Config{}, nil)
+	defer f.Close()
+	asked := map[string]int{}
+	former := dns.ask
+	defer func() { dns.ask = former }()
+	dns.ask = func(_ context.Context, addr string) ([]string, error) {
+		asked[addr]++
+		if addr == "10.0.0.2" {
+			return nil, errors.New("no such host")
+		}
+		return []string{"host.example.net."}, nil
+	}
+	d := f.Attach()
+	for n := range uint32(3) {
+		r, v := request(n, ntp.KindNone, 0, ntp.ReasonOK)
+		note(d, r, v)
+	}
+	for range 3 {
+		if rows := list(t, f, report.Filter{}); len(rows) != 3 || len(rows[0].Names) != 0 || len(asked) != 0 {
+			t.Fatalf("%+v without a question for names; asked for %v", rows, asked)
+		}
+	}
+	for range 3 {
+		rows := list(t, f, report.Filter{Resolve: true})
+		if got := rows[0].Names; len(got) != 1 || got[0] != "host.example.net" || len(rows[2].Names) != 0 {
+			t.Errorf("names %q and %q", got, rows[2].Names)
+		}
+	}
+	if len(asked) != 3 || asked["10.0.0.0"] != 1 || asked["10.0.0.2"] != 1 {
+		t.Errorf("asked for %v", asked)
+	}
+	dns.lookup(t.Context(), netip.MustParseAddr("192.0.2.99"), time.Now().Add(-time.Second))
+	if len(asked) != 3 {
+		t.Error("asked when the time for the answer was over")
+	}
+}
+
 // Off means off.
 func TestOff(t *testing.T) {
 	path := filepath.Join(t.TempDir(), StoreFile)
@@ -254,7 +363,7 @@ func BenchmarkMillion(b *testing.B) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	f := &Fleet{now: time.Now, inventory: v, refusals: newRefusalLog(hclog.NewNullLogger())}
+	f := &Fleet{now: time.Now, inventory: v, refusals: newRefusalLog(hclog.NewNullLogger(), inventory.Addresses{})}
 	f.names.Store(&report.Names{Digest: func(uint32) string { return "SHA1" },
 		AEAD: func(uint16) string { return "AEAD_AES_SIV_CMAC_256" }})
 	var s feed.Sighting

@@ -6,6 +6,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"ntsbridge/bridge/fleet/feed"
+	"ntsbridge/bridge/fleet/inventory"
 	"ntsbridge/bridge/ntp"
 )
 
@@ -13,8 +14,9 @@ import (
 // more than perMinute lines.
 type refusalLog struct {
 	log     hclog.Logger
-	said    map[refusal]uint32 // when, NTP seconds
-	swept   uint32             // when old ones were taken out
+	kept    inventory.Addresses // of an address no more is logged than is kept
+	said    map[refusal]uint32  // when, NTP seconds
+	swept   uint32              // when old ones were taken out
 	waiting []refusal
 	tokens  int
 	minute  int64
@@ -22,7 +24,7 @@ type refusalLog struct {
 }
 
 type refusal struct {
-	addr   [16]byte
+	client string
 	kind   ntp.Kind
 	key    uint32
 	reason ntp.Reason
@@ -34,8 +36,8 @@ const (
 	maxSaid   = 20_000
 )
 
-func newRefusalLog(log hclog.Logger) *refusalLog {
-	return &refusalLog{log: log, said: make(map[refusal]uint32)}
+func newRefusalLog(log hclog.Logger, kept inventory.Addresses) *refusalLog {
+	return &refusalLog{log: log, kept: kept, said: make(map[refusal]uint32)}
 }
 
 // again is after how long a refusal is logged once more, seconds.
@@ -43,7 +45,7 @@ const again = 3600
 
 // note remembers a refused packet for the next flush.
 func (l *refusalLog) note(s *feed.Sighting) {
-	r, now := refusal{s.Addr, s.Kind, s.Key, s.Reason}, s.Received.Seconds()
+	r, now := refusal{l.kept.Shown(s.Addr), s.Kind, s.Key, s.Reason}, s.Received.Seconds()
 	if at, said := l.said[r]; said && now-at < again {
 		return
 	}
@@ -78,8 +80,7 @@ func (l *refusalLog) flush(now time.Time) {
 			continue
 		}
 		l.tokens--
-		s := feed.Sighting{Addr: r.addr}
-		args := []any{"client", s.Address().String(), "kind", r.kind.String(), "reason", r.reason.String()}
+		args := []any{"client", r.client, "kind", r.kind.String(), "reason", r.reason.String()}
 		if r.kind == ntp.KindSymmetric {
 			args = append(args, "key", r.key)
 		}

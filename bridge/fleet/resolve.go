@@ -14,6 +14,7 @@ import (
 // resolver asks DNS for the names of addresses, and remembers the answers. Only
 // who asks for names waits for it.
 type resolver struct {
+	ask   func(ctx context.Context, addr string) (names []string, err error)
 	mu    sync.Mutex
 	known map[netip.Addr]resolved
 }
@@ -32,7 +33,7 @@ const (
 	resolveBudget = 4 * time.Second // for one answer
 )
 
-var dns = resolver{known: make(map[netip.Addr]resolved)}
+var dns = resolver{ask: net.DefaultResolver.LookupAddr, known: make(map[netip.Addr]resolved)}
 
 // resolving lets names come from DNS if the filter asks for that.
 func (f *Fleet) resolving(ctx context.Context, filter *report.Filter, n *report.Names) {
@@ -54,7 +55,7 @@ func (r *resolver) lookup(ctx context.Context, a netip.Addr, end time.Time) []st
 	}
 	ctx, cancel := context.WithTimeout(ctx, min(resolveWait, end.Sub(now)))
 	defer cancel()
-	names, err := net.DefaultResolver.LookupAddr(ctx, a.String())
+	names, err := r.ask(ctx, a.String())
 	k = resolved{until: now.Add(unknownFor)}
 	if err == nil {
 		for _, name := range names {
