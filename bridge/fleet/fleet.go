@@ -15,6 +15,7 @@ import (
 	"ntsbridge/bridge/fleet/inventory"
 	"ntsbridge/bridge/fleet/report"
 	"ntsbridge/bridge/fleet/store"
+	"ntsbridge/bridge/ntp"
 )
 
 // Config says what is kept of clients, for how long and where.
@@ -180,7 +181,7 @@ func (f *Fleet) drain() {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.notes.drain(f.inventory)
+	f.notes.drain(f.inventory, f.now())
 	f.refusals.flush(f.now())
 }
 
@@ -247,7 +248,13 @@ func (f *Fleet) Autokey(a inventory.Autokey) {
 	f.notes.autokey = append(f.notes.autokey, a)
 }
 
-func (n *notes) drain(v *inventory.Inventory) {
+// noteWaits is for how long a note waits for the row that its packet makes: the
+// worker that answered it may give its table away later, and an address that
+// anybody may have written passes a probation first.
+const noteWaits = time.Minute
+
+// drain moves notes into the inventory.
+func (n *notes) drain(v *inventory.Inventory, now time.Time) {
 	n.mu.Lock()
 	handshakes, autokey := n.handshakes, n.autokey
 	n.handshakes, n.autokey = nil, nil
@@ -255,8 +262,18 @@ func (n *notes) drain(v *inventory.Inventory) {
 	for i := range handshakes {
 		v.SeeHandshake(&handshakes[i])
 	}
+	var early []inventory.Autokey
 	for i := range autokey {
-		v.SeeAutokey(&autokey[i])
+		if !v.SeeAutokey(&autokey[i]) && ntp.TimestampFromTime(now).Sub(autokey[i].At) < noteWaits {
+			early = append(early, autokey[i])
+		}
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.autokey = append(early, n.autokey...)
+	if over := len(n.autokey) - maxNotes; over > 0 {
+		n.lost += uint64(over)
+		n.autokey = n.autokey[over:]
 	}
 }
 

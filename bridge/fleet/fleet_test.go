@@ -251,6 +251,33 @@ func TestRefusalsAreLogged(t *testing.T) {
 	}
 }
 
+// What an ASSOC message told waits for the row that its packet makes.
+func TestNameBeforeItsRow(t *testing.T) {
+	f := open(t, Config{}, nil)
+	defer f.Close()
+	d := f.Attach()
+	r, v := request(1, ntp.KindAutokey, 0, ntp.ReasonOK)
+	f.Autokey(inventory.Autokey{Addr: hostAddr(1).As16(), At: r.Received, Host: "tick"})
+	f.Drain()
+	note(d, r, v)
+	f.Drain()
+	if rows := list(t, f, report.Filter{}); len(rows) != 1 || len(rows[0].Names) != 1 || rows[0].Names[0] != "tick" {
+		t.Errorf("%+v", rows)
+	}
+	for n := range 3 * maxNotes { // nor are there more than may wait
+		f.Autokey(inventory.Autokey{Addr: hostAddr(uint32(100 + n)).As16(), At: r.Received, Host: "stranger"})
+		if n%1000 == 0 {
+			f.Drain()
+		}
+	}
+	f.Drain()
+	f.notes.mu.Lock()
+	defer f.notes.mu.Unlock()
+	if n := len(f.notes.autokey); n != maxNotes {
+		t.Errorf("%d notes wait, want %d", n, maxNotes)
+	}
+}
+
 // An hour later the same refusal is news again.
 func TestRefusalIsLoggedEachHour(t *testing.T) {
 	var log bytes.Buffer

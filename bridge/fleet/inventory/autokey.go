@@ -10,12 +10,12 @@ type Autokey struct {
 }
 
 // SeeAutokey takes what an ASSOC message told of a client. It never makes a
-// row: the packet itself does.
-func (v *Inventory) SeeAutokey(a *Autokey) {
+// row: the packet itself does. false: there is none yet.
+func (v *Inventory) SeeAutokey(a *Autokey) bool {
 	place, bitsOf, _ := v.opt.Addresses.place(&a.Addr)
 	ref := v.find(&place, bitsOf, v.index.hash(&place, bitsOf))
 	if ref == 0 {
-		return
+		return false
 	}
 	c := v.clients.at(ref)
 	var ok, ok2 bool
@@ -25,4 +25,5 @@ func (v *Inventory) SeeAutokey(a *Autokey) {
 		v.full.Names++
 	}
 	v.touch(ref, c)
+	return true
 }
