@@ -278,6 +278,15 @@ func TestNameBeforeItsRow(t *testing.T) {
 	}
 }
 
+// There is something to be done about each refusal.
+func TestEveryReasonHasARemedy(t *testing.T) {
+	for r := ntp.ReasonOK + 1; r < ntp.ReasonCount; r++ {
+		if remedies[r] == "" {
+			t.Errorf("none for %v", r)
+		}
+	}
+}
+
 // An hour later the same refusal is news again.
 func TestRefusalIsLoggedEachHour(t *testing.T) {
 	var log bytes.Buffer
