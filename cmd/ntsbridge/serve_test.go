@@ -15,8 +15,10 @@ import (
 )
 
 func TestServeScript(t *testing.T) {
-	testscript.Run(t, testscript.Params{Files: []string{"testdata/serve.txt", "testdata/commands.txt", "testdata/keys.txt"},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"waitfor": waitFor}})
+	testscript.Run(t, testscript.Params{
+		Files: []string{"testdata/serve.txt", "testdata/serve_ident.txt", "testdata/commands.txt", "testdata/keys.txt"},
+		Cmds:  map[string]func(*testscript.TestScript, bool, []string){"waitfor": waitFor},
+	})
 }
 
 // waitFor waits until a file is there.
