@@ -20,6 +20,7 @@ type Fielded struct {
 	Settle  float64 // in so many seconds; 0: not judged
 	ChronyS float64 // seconds chronyd needed for it; 0: not known
 	Policy  func(*discipline.Config)
+	Seeds   int // of the whole table; 0: 3, or 7 where Honest is judged
 }
 
 // fastField are those that every test run lives through, with one seed.

@@ -60,7 +60,8 @@ func oneSidedQueues() []Fielded {
 	steal := usual("steal", 6, 160000, 32000, symmetric(2e-3, 200e-6))
 	steal.Servers[0].Down.Extra = sometimes(0.3, 0, exponential(4e-3))
 	return []Fielded{
-		{Scenario: wan("docsis", cable(8e-3)), Chrony: 153e-6, Most: 62.4e-6, Honest: 1.5},
+		// Seven seeds have medians from 50 to 76 us: 37 to 103 us each.
+		{Scenario: wan("docsis", cable(8e-3)), Chrony: 153e-6, Most: 62.4e-6, Honest: 1.5, Seeds: 31},
 		{Scenario: wan("docsis3", cable(8e-3), cable(10e-3), cable(13e-3)), Chrony: 104e-6, Most: 50.7e-6, Honest: 1.5},
 		// 10 ms of asymmetry in the bases are 5 ms of error for everybody.
 		{Scenario: wan("lte", lte(30e-3, 20e-3)), Chrony: 4922e-6, Most: 5879e-6},
@@ -71,7 +72,7 @@ func oneSidedQueues() []Fielded {
 		{Scenario: lan, Chrony: 4.05e-6, Most: 1.25e-6, Honest: 1.5},
 		{Scenario: wan("wifips", sleepy), Chrony: 393e-6, Most: 65.5e-6, Honest: 1.5},
 		{Scenario: steal},
-		flips("flip1", 1, 2714e-6, 125e-6),
+		flips("flip1", 1, 2714e-6, 200e-6),
 		flips("flip3", 3, 2561e-6, 282e-6),
 		{Scenario: wlan(), Chrony: 193e-6, Most: 55e-6, Honest: 1.5},
 		{Scenario: evening(), Chrony: 270e-6, Most: 123e-6, Honest: 1.5},
@@ -84,6 +85,11 @@ func oneSidedQueues() []Fielded {
 
 // flips have a route back that is 8 ms longer for half of each half day, of the
 // first of n servers.
+//
+// One server's luck is the first minutes of a route: what is taken for its
+// asymmetry then is 60 us to 4 ms off for six hours. The study's 119 us are the
+// median of seven seeds; of 61 it is 181 us here, and was 232 us before
+// frequencies could jump.
 func flips(name string, n int, chrony, most float64) Fielded {
 	s := usual(name, 6, 160000, 32000, symmetric(10e-3, 1e-3), symmetric(12e-3, 1e-3), symmetric(15e-3, 1e-3))
 	s.Servers = s.Servers[:n]
@@ -96,7 +102,11 @@ func flips(name string, n int, chrony, most float64) Fielded {
 			return 0
 		}
 	}
-	return Fielded{Scenario: s, Chrony: chrony, Most: most}
+	f := Fielded{Scenario: s, Chrony: chrony, Most: most}
+	if n == 1 {
+		f.Seeds = 61
+	}
+	return f
 }
 
 // wlan has three servers behind a radio that waits for others.

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"cmp"
 	"flag"
 	"fmt"
 	"os"
@@ -152,7 +153,7 @@ func field(t *testing.T) {
 		if !wanted(f.Scenario) {
 			continue
 		}
-		n := *seeds
+		n := cmp.Or(*seeds, f.Seeds)
 		if n == 0 {
 			n = 3
 			if f.Honest > 0 { // their RMS differs much from seed to seed
