@@ -2,11 +2,16 @@ package clock
 
 import (
 	"errors"
+	"fmt"
 	"time"
 )
 
 // ErrHasSources says that the clock is not to be set by hand.
 var ErrHasSources = errors.New("the clock follows its sources; take them offline before you set it by hand")
+
+// ErrNotByHand is ErrMeasureOnly with what an operator who sets the clock needs.
+var ErrNotByHand = fmt.Errorf("%w; for one that is set by hand, without sources, write clock.mode: discipline and clock.fallback_stratum",
+	ErrMeasureOnly)
 
 // SetTime sets the clock to what an operator says, within a second (chronyc's
 // settime). While sources are followed that is refused: they would take it
@@ -16,7 +21,7 @@ func (d *Driver) SetTime(to time.Time) error {
 	defer d.mu.Unlock()
 	switch {
 	case d.config.Measure:
-		return ErrMeasureOnly
+		return ErrNotByHand
 	case d.synced:
 		return ErrHasSources
 	case to.Before(leastTime) || to.After(mostTime):

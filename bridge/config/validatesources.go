@@ -98,9 +98,9 @@ func (c *Config) validateClock(j *judge) {
 			selectable++
 		}
 	}
-	if selectable == 0 {
+	if selectable == 0 && k.FallbackStratum == 0 {
 		j.refuse("clock.mode", "discipline needs sources to follow, and none is in sources or reference_clocks; "+
-			"add one, or write observe or local")
+			"add one, or write observe or local, or, for a clock that is set by hand, clock.fallback_stratum")
 	}
 	if k.Orphan && k.FallbackStratum == 0 {
 		j.refuse("clock.orphan", "needs a stratum; write clock.fallback_stratum, such as 10")

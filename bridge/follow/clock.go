@@ -107,15 +107,15 @@ func (c *Clock) Prepare(cfg *config.Config, leaps LeapConfig) (*Change, error) {
 	return next, nil
 }
 
-// prepareSteering makes the driver, if there are sources to follow and none is
-// there, or one that cannot do what is asked now.
+// prepareSteering makes the driver, if there are sources to follow, or a clock
+// to set by hand, and none is there, or one that cannot do what is asked now.
 func (n *Change) prepareSteering() (err error) {
 	c := n.clock
 	kept := n.steering
 	if err := validate(n.config, c.options.Precision); err != nil {
 		return err
 	}
-	if kept == nil && len(n.config.Sources) == 0 && len(n.config.ReferenceClocks) == 0 {
+	if kept == nil && n.config.Clock.Mode != config.ClockDiscipline && len(n.config.Sources) == 0 && len(n.config.ReferenceClocks) == 0 {
 		return nil
 	}
 	if kept != nil && kept.fixed == fixed(n.config, c.options.Precision) {

@@ -252,7 +252,7 @@ func (s *Steering) selected() int {
 // SetTime sets the clock by hand.
 func (s *Steering) SetTime(to time.Time) error {
 	if s == nil {
-		return clock.ErrMeasureOnly
+		return clock.ErrNotByHand
 	}
 	return s.driver.SetTime(to)
 }

@@ -400,6 +400,16 @@ broadcast: [{destination: 192.0.2.255, key: 9}]
 	expect(t, r, "error, not served", "not served: sources[1].key: no key file has key 2: the generated one has key 1")
 }
 
+// A clock that somebody sets by hand has no sources that could be missed.
+func TestCheckClockSetByHand(t *testing.T) {
+	s := newSite(t)
+	r := s.check("nts: {enabled: false}\nclock: {mode: discipline, fallback_stratum: 8}\n")
+	expect(t, r, "error, not served, warning")
+	if want := "set by hand (ntsbridge settime): there is no source, and it is served as it is, stratum 8"; !strings.Contains(r.Clock, want) {
+		t.Errorf("clock: %q, want %q", r.Clock, want)
+	}
+}
+
 // Without the algorithm that every client has, some are not served.
 func TestCheckAlgorithms(t *testing.T) {
 	s := newSite(t)

@@ -50,7 +50,13 @@ func (k *loader) discipline() {
 	clocks := len(k.config.ReferenceClocks)
 	k.Clock = fmt.Sprintf("system clock, set and steered by this daemon: %d authenticated sources, %d others, %d reference clocks",
 		authenticated, others, clocks)
-	if total := authenticated + others + clocks; total < c.MinSources {
+	total := authenticated + others + clocks
+	if total == 0 { // nor an error of the configuration: there is a fallback
+		k.Clock = fmt.Sprintf("system clock, set by hand (ntsbridge settime): there is no source, and it is served as it is, stratum %d",
+			c.FallbackStratum)
+		return
+	}
+	if total < c.MinSources {
 		k.find(NotServed, "clock.min_sources", "%d sources must agree and there are %d; lower it, or add sources", c.MinSources, total)
 	} else if total == 2 {
 		k.find(Warning, "sources",

@@ -240,6 +240,9 @@ func (c *reader) smear() {
 		job.Seconds(math.Round(length), 1, 48*3600).Seconds())
 }
 
+// manual reads manual: settime needs no permission here.
+func (c *reader) manual() { c.Model.Manual = c.LastOf("manual") }
+
 // local reads local.
 func (c *reader) local() {
 	s := c.LastOf("local")

@@ -35,7 +35,7 @@ var ChronyDirectives = map[string]disposition{
 	"minstratum": {report.Unsupported, "minstratum", "sources are not refused for their stratum",
 		"name only sources of the strata that are wanted"},
 	"tempcomp": {report.Unsupported, "tempcomp", "the temperature is not made up for; the frequency is followed as it changes", ""},
-	"manual":   {report.Unsupported, "manual", "time is not set by hand", "set the clock before the start, or use local"},
+	"manual":   {},
 	"acquisitionport": {report.Changed, "acquisitionport", "each request leaves from a port of its own, which is safer",
 		"let the firewall pass answers from port 123"},
 	"bindacqdevice": {report.Unsupported, "bindacqdevice", "requests are not bound to a network interface",

@@ -30,6 +30,7 @@ func Read(work *job.Job) {
 	}
 	c.access()
 	c.local()
+	c.manual()
 	c.locks()
 	c.PlanSources()
 	c.steering()

@@ -45,6 +45,7 @@ type model struct {
 	OrphanLocal  bool // chronyd's local orphan
 	LocalStratum int  // of the LOCAL clock, as served; 0: none
 	LocalLines   []*syntax.Statement
+	Manual       *syntax.Statement // chronyd's: the clock is set by hand
 	Orphan       *syntax.Statement
 	OrphanValue  int
 
@@ -154,8 +155,10 @@ type clockModel struct {
 }
 
 // Steers reports whether the output steers the clock: the daemon did, and there
-// is something to follow.
-func (c *Job) Steers() bool { return c.Model.Clock.Idle == "" && c.Model.Followed > 0 }
+// is something to follow, or somebody sets it.
+func (c *Job) Steers() bool {
+	return c.Model.Clock.Idle == "" && (c.Model.Followed > 0 || c.Model.Manual != nil && c.Model.LocalStratum > 0)
+}
 
 // HostPort returns what a source asks, NTS-KE's port aside.
 func (src *Source) HostPort() (host string, port int) {

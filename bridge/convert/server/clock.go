@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"slices"
 
 	"ntsbridge/bridge/config"
@@ -14,14 +15,21 @@ import (
 func (c *writer) emitClock() {
 	clock := c.Clock()
 	steers := c.Steers()
+	c.noteManual(steers)
 	switch {
+	case steers && c.Model.Followed == 0:
+		draft.Set(c.Draft, &clock.Mode, config.ClockDiscipline, c.Model.Manual).
+			Remark("There is no source: the clock is set by hand (ntsbridge settime, chronyc settime).")
 	case steers:
 		draft.Set(c.Draft, &clock.Mode, config.ClockDiscipline).Remark("The sources below are followed, as %s did.", c.Daemon())
 	case c.Model.Followed == 0 && c.Model.LocalStratum > 0:
 		draft.Set(c.Draft, &clock.Mode, config.ClockLocal, c.Model.LocalLines...).Remark("There is no source but the clock of this host.")
 		draft.Set(c.Draft, &clock.Stratum, c.Model.LocalStratum, c.Model.LocalLines...)
+		c.Record(c.Model.LocalLines[0]).Note(report.Changed, "mode-local",
+			fmt.Sprintf("to have it set by hand (ntsbridge settime), write clock.mode: discipline and clock.fallback_stratum: %d", c.Model.LocalStratum),
+			"clock.mode: local serves the system clock at stratum %d whatever its state, and never sets or steers it", c.Model.LocalStratum)
 		if c.Model.OrphanLocal {
-			c.Record(c.Model.LocalLines[0]).Note(report.Folded, "orphan-alone", "", "there is no source whose loss orphan would wait for")
+			c.noteOrphanAlone()
 		}
 		c.dropSteering()
 		return
@@ -40,6 +48,27 @@ func (c *writer) emitClock() {
 	if !steers {
 		c.dropSteering()
 	}
+}
+
+// noteManual says what becomes of settime.
+func (c *writer) noteManual(steers bool) {
+	if c.Model.Manual == nil {
+		return
+	}
+	r := c.Record(c.Model.Manual)
+	switch {
+	case !steers:
+		r.Note(report.Unsupported, "manual", "write clock.mode: discipline, and clock.fallback_stratum if nothing is followed",
+			"the clock is not this program's to set: settime is refused")
+	default:
+		r.Note(report.Changed, "manual", "",
+			"settime (ntsbridge's and chronyc's) sets the clock while no source is followed; its rate is not learned from that")
+	}
+}
+
+func (c *writer) noteOrphanAlone() {
+	c.Record(c.Model.LocalLines[0]).Note(report.Folded, "orphan-alone", "to keep several gateways together, name the others as sources of each",
+		"there is no source whose loss orphan would wait for")
 }
 
 // emitFallback writes the stratum to fall back to.
@@ -61,6 +90,8 @@ func (c *writer) emitFallback(steers bool) {
 	case !steers:
 	case orphan:
 		draft.Set(c.Draft, &clock.Orphan, true, m.Orphan)
+	case m.OrphanLocal && m.Followed == 0:
+		c.noteOrphanAlone()
 	case m.OrphanLocal:
 		draft.Set(c.Draft, &clock.Orphan, true, m.LocalLines...)
 	}
