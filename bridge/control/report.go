@@ -163,6 +163,9 @@ type AuthData struct {
 	// LegacySigned says that the mode does not protect against anybody who
 	// tries: Autokey.
 	LegacySigned bool `json:"legacy_signed,omitempty"`
+	// Why says in words what the last attempt failed at. Empty: it did not, or
+	// there is nothing to authenticate.
+	Why string `json:"why,omitempty"`
 }
 
 // SelectData is a line of chronyc's selectdata report.

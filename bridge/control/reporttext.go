@@ -120,7 +120,6 @@ Offset: how far this host's clock is ahead of the source.  Std Dev: of the sampl
 
 // WriteAuthData writes chronyc's authdata report.
 func WriteAuthData(w io.Writer, list []AuthData, o ReportOptions) error {
-	o.Why = false
 	return authColumns.write(w, list, o)
 }
 
@@ -137,9 +136,9 @@ new ones.  NAK: refusals since the last request.  Cook: cookies.  CLen: their oc
 			csvAge(a.Last), a.Attempts, a.NAKs, a.Cookies, a.CookieLength)
 	},
 	text: func(a *AuthData, o *ReportOptions) string {
-		return fmt.Sprintf("%-27s %4s %5d %4d %4d %4s %4d %4d %4d %4d", o.name(a.Name, a.Address), a.Mode.word(), a.KeyID, a.Type,
+		return fmt.Sprintf("%-27s %4s %5d %4d %4d %4s %4d %4d %4d %4d%s", o.name(a.Name, a.Address), a.Mode.word(), a.KeyID, a.Type,
 			a.KeyLength,
-			formatAge(a.Last), a.Attempts, a.NAKs, a.Cookies, a.CookieLength)
+			formatAge(a.Last), a.Attempts, a.NAKs, a.Cookies, a.CookieLength, o.because(a.Why))
 	},
 }
 

@@ -220,8 +220,13 @@ func (s *Snapshot) selectData(from *SourceSnapshot) SelectData {
 
 // authData reports how an association is authenticated.
 func (s *Snapshot) authData(from *SourceSnapshot) AuthData {
-	v := AuthData{Mode: authModes[from.Auth], Last: -1}
+	v := AuthData{Mode: authModes[from.Auth], Last: -1, Why: from.Why}
 	v.Name, v.Address = from.called()
+	if v.Mode == AuthNone {
+		v.Why = ""
+	} else if v.Why == "" && from.Status != nil && from.Status.Err != nil {
+		v.Why = from.Status.Err.Error()
+	}
 	switch from.Auth {
 	case ntp.KindSymmetric:
 		v.KeyID, v.Type, v.KeyLength = from.KeyID, MACNumber(from.Algorithm), from.KeyBits
