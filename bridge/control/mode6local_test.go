@@ -158,11 +158,11 @@ func TestOtherHostsAreBounded(t *testing.T) {
 		for at := time.Duration(0); at < length; at += 10 * time.Millisecond {
 			for _, from := range sources {
 				req := &ntp.Request{Packet: request, From: netip.AddrPortFrom(netip.MustParseAddr(from), 123)}
-				if !q.Admit(int64(begin+at), req) {
+				if !q.Admit(int64(begin+at), req, false) {
 					refused = true
 					continue
 				}
-				answer, reason := q.Answer(0, int64(begin+at), localClock(), req)
+				answer, reason := q.Answer(0, int64(begin+at), localClock(), req, false)
 				refused = refused || reason == ntp.ReasonRateLimited
 				if (reason == ntp.ReasonOK) != (len(answer) > 0) {
 					t.Fatalf("%d packets with reason %v", len(answer), reason)
@@ -188,7 +188,39 @@ func TestOtherHostsAreBounded(t *testing.T) {
 		t.Errorf("this host got %d octets (refused: %v)", n, refused)
 	}
 	if answer, reason := q.Answer(0, 0, localClock(),
-		&ntp.Request{Packet: request[:8], From: netip.MustParseAddrPort("[::1]:123")}); answer != nil || reason != ntp.ReasonMalformed {
+		&ntp.Request{Packet: request[:8], From: netip.MustParseAddrPort("[::1]:123")}, false); answer != nil || reason != ntp.ReasonMalformed {
 		t.Errorf("8 octets: %d packets, %v", len(answer), reason)
+	}
+}
+
+// A host that proved that it is no forgery gets its answers while a thousand
+// addresses ask without pause.
+func TestKnownHostsAreAnsweredInAFlood(t *testing.T) {
+	q, err := NewQueries(tick(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ask := func(at time.Duration, from netip.Addr, known bool) bool {
+		req := &ntp.Request{Packet: []byte{0x26, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0}, From: netip.AddrPortFrom(from, 123)}
+		if !q.Admit(int64(at), req, known) {
+			return false
+		}
+		answer, _ := q.Answer(0, int64(at), localClock(), req, known)
+		return len(answer) > 0
+	}
+	answered, strangers := 0, 0
+	for second := range 20 {
+		for i := range 4000 {
+			at := time.Duration(second)*time.Second + time.Duration(i)*time.Second/4000
+			if ask(at, netip.AddrFrom4([4]byte{10, 0, byte(i >> 8 & 3), byte(i)}), false) {
+				strangers++
+			}
+			if i == 3999 && ask(at, netip.MustParseAddr("192.0.2.1"), true) {
+				answered++
+			}
+		}
+	}
+	if answered != 20 || strangers == 0 {
+		t.Errorf("%d of 20 answered beside %d of strangers", answered, strangers)
 	}
 }

@@ -22,7 +22,7 @@ func mruAsk(t *testing.T, q *Queries, operation byte, from netip.AddrPort, now n
 	for len(p)%4 != 0 {
 		p = append(p, 0)
 	}
-	answers, _ := q.Answer(now, 0, &ntp.ClockState{}, &ntp.Request{Packet: p, From: from})
+	answers, _ := q.Answer(now, 0, &ntp.ClockState{}, &ntp.Request{Packet: p, From: from}, false)
 	var text strings.Builder
 	octets := 0
 	for _, a := range answers {

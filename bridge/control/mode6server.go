@@ -2,8 +2,6 @@ package control
 
 import (
 	"crypto/rand"
-	"net/netip"
-	"time"
 
 	"ntsbridge/bridge/access"
 	"ntsbridge/bridge/ntp"
@@ -14,9 +12,11 @@ import (
 // number of packets, of at most 480 octets each: a single source (an IPv4
 // address or an IPv6 /64) 10 a second after a first 64, all together 250 a
 // second after a first 255. An answer that is over the bound is dropped whole.
+// Half of what all together can have saved is kept for sources that proved
+// lately that they are no forgery: hosts with a key, NTS or an Autokey cookie.
 var (
-	querySourceLimit = access.RateLimit{Interval: 100 * time.Millisecond, Burst: 64}
-	queryTotalLimit  = access.RateLimit{Interval: 4 * time.Millisecond, Burst: 255}
+	querySourceLimit = access.Bucket{Rate: 10, Burst: 64}
+	queryTotalLimit  = access.Bucket{Rate: 250, Burst: 255}
 )
 
 // querySources is how many sources are remembered.
@@ -26,7 +26,7 @@ const querySources = 1024
 type Queries struct {
 	source  QuerySource
 	sources *access.Limiter
-	total   *access.Limiter
+	total   *access.Pool
 	mru     mruList
 }
 
@@ -44,8 +44,7 @@ func NewQueries(source QuerySource) (*Queries, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.Clients = 1
-	total, err := access.NewLimiter(c)
+	total, err := access.NewPool(queryTotalLimit)
 	q := &Queries{source: source, sources: sources, total: total}
 	if _, err := rand.Read(q.mru.secret[:]); err != nil {
 		return nil, err
@@ -54,19 +53,17 @@ func NewQueries(source QuerySource) (*Queries, error) {
 }
 
 // Admit implements server.Query.
-func (q *Queries) Admit(mono int64, req *ntp.Request) bool {
-	from := req.From.Addr()
-	return from.IsLoopback() || q.allow(from, mono, 1)
+func (q *Queries) Admit(mono int64, req *ntp.Request, known bool) bool {
+	return req.From.Addr().IsLoopback() || q.allow(req, mono, known, 1)
 }
 
 // Answer implements server.Query.
-func (q *Queries) Answer(now ntp.Timestamp, mono int64, clock *ntp.ClockState, req *ntp.Request) ([][]byte, ntp.Reason) {
-	from := req.From.Addr()
+func (q *Queries) Answer(now ntp.Timestamp, mono int64, clock *ntp.ClockState, req *ntp.Request, known bool) ([][]byte, ntp.Reason) {
 	answer := q.respond(now, clock, req)
 	if len(answer) == 0 {
 		return nil, ntp.ReasonMalformed
 	}
-	if !from.IsLoopback() && !q.allow(from, mono, len(answer)-1) {
+	if !req.From.Addr().IsLoopback() && !q.allow(req, mono, known, len(answer)-1) {
 		return nil, ntp.ReasonRateLimited
 	}
 	return answer, ntp.ReasonOK
@@ -87,12 +84,10 @@ func (q *Queries) respond(now ntp.Timestamp, clock *ntp.ClockState, req *ntp.Req
 }
 
 // allow takes tokens for packets of an answer.
-func (q *Queries) allow(from netip.Addr, mono int64, packets int) bool {
-	for range packets {
-		if q.sources.Allow(from, mono, &querySourceLimit) != access.Pass ||
-			q.total.Allow(netip.IPv6Unspecified(), mono, &queryTotalLimit) != access.Pass {
-			return false
-		}
+func (q *Queries) allow(req *ntp.Request, mono int64, known bool, packets int) bool {
+	keep := queryTotalLimit.Burst / 2
+	if known {
+		keep = 0
 	}
-	return true
+	return packets <= 0 || q.sources.Spend(req.From.Addr(), 0, mono, querySourceLimit, packets) && q.total.Spend(mono, packets, keep)
 }

@@ -25,10 +25,10 @@ type stuck struct {
 	entered, leave chan struct{}
 }
 
-func (q stuck) Answer(now ntp.Timestamp, mono int64, clock *ntp.ClockState, req *ntp.Request) ([][]byte, ntp.Reason) {
+func (q stuck) Answer(now ntp.Timestamp, mono int64, clock *ntp.ClockState, req *ntp.Request, known bool) ([][]byte, ntp.Reason) {
 	q.entered <- struct{}{}
 	<-q.leave
-	return q.echoes.Answer(now, mono, clock, req)
+	return q.echoes.Answer(now, mono, clock, req, known)
 }
 
 // What Autokey has at hand is answered while the slow lane is busy, and the

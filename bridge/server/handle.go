@@ -196,7 +196,7 @@ func (h *handler) judgeQuery(req *ntp.Request) ntp.Verdict {
 	if !mayQuery(h.state.Access.Lookup(req.From), req) {
 		return drop(ntp.KindNone, ntp.ReasonDenied)
 	}
-	if !h.slow && !h.state.Query.Admit(h.mono, req) {
+	if !h.slow && !h.state.Query.Admit(h.mono, req, h.proved.has(req.From.Addr(), h.mono)) {
 		return drop(ntp.KindNone, ntp.ReasonRateLimited)
 	}
 	return ntp.Verdict{Action: ntp.Defer, Kind: ntp.KindNone}

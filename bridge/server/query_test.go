@@ -12,9 +12,9 @@ import (
 // echoes answers a query with as many copies of it as its second octet says.
 type echoes struct{ refuse ntp.Reason }
 
-func (e echoes) Admit(int64, *ntp.Request) bool { return true }
+func (e echoes) Admit(int64, *ntp.Request, bool) bool { return true }
 
-func (e echoes) Answer(_ ntp.Timestamp, _ int64, _ *ntp.ClockState, req *ntp.Request) ([][]byte, ntp.Reason) {
+func (e echoes) Answer(_ ntp.Timestamp, _ int64, _ *ntp.ClockState, req *ntp.Request, _ bool) ([][]byte, ntp.Reason) {
 	if e.refuse != ntp.ReasonOK {
 		return nil, e.refuse
 	}

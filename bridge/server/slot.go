@@ -29,12 +29,13 @@ type State struct {
 // They take the slow lane: never is a worker held up by one.
 type Query interface {
 	// Admit tells whether a source may ask now. Any worker calls it, before
-	// the request is queued. mono is the time in nanoseconds since any moment.
-	Admit(mono int64, req *ntp.Request) bool
+	// the request is queued. mono is the time in nanoseconds since any moment;
+	// known sources proved lately that they are no forgery.
+	Admit(mono int64, req *ntp.Request, known bool) bool
 	// Answer returns the packets to send to an admitted request, and the
 	// reason, ntp.ReasonOK if there are any. The slow lane calls it, one
 	// request after the other.
-	Answer(now ntp.Timestamp, mono int64, clock *ntp.ClockState, req *ntp.Request) ([][]byte, ntp.Reason)
+	Answer(now ntp.Timestamp, mono int64, clock *ntp.ClockState, req *ntp.Request, known bool) ([][]byte, ntp.Reason)
 }
 
 // slot is one request on its way through the two passes.

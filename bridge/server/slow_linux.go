@@ -147,7 +147,7 @@ func (l *slowLane) query(h *handler, r *slowRequest) {
 	s.verdict = h.judgeQuery(&s.req)
 	var answers [][]byte
 	if s.verdict.Action == ntp.Defer {
-		answers, s.verdict.Reason = h.state.Query.Answer(h.now(), h.mono, h.clock, &s.req)
+		answers, s.verdict.Reason = h.state.Query.Answer(h.now(), h.mono, h.clock, &s.req, h.proved.has(s.req.From.Addr(), h.mono))
 		s.verdict.Action = ntp.Drop
 		if len(answers) > 0 {
 			s.verdict.Action = ntp.Answer

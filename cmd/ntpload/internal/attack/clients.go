@@ -20,10 +20,12 @@ const patience = time.Second
 type client struct {
 	name string
 	from netip.Addr
-	// held tells that the kind proves itself: no flood may cost it more than
-	// one answer in twenty.
+	// held tells that no flood may cost the kind more than one answer in
+	// twenty, but for one that cannot be told from it.
 	held bool
-	ask  func(ctx context.Context, c *client) bool
+	// known tells that the host has proved itself by a key.
+	known bool
+	ask   func(ctx context.Context, c *client) bool
 }
 
 // victims returns the clients, at the first addresses of a prefix.
@@ -37,12 +39,19 @@ func (c *Config) victims(ctx context.Context) ([]*client, error) {
 		{name: "key", held: true, ask: c.udp(load.NewSymmetric(c.Key))},
 		{name: "nts", held: true, ask: c.udp(establish)},
 		{name: "nts-ke", held: true, ask: c.handshake},
-		{name: "ntpq", ask: c.query},
+		{name: "ntpq", held: true, ask: c.query},
+		{name: "autokey", held: true},
+		{name: "newcomer", held: true, ask: c.newcomer()},
 	}
 	addr := c.From.Addr()
 	for _, v := range list {
 		addr = addr.Next()
 		v.from = addr
+		if v.ask == nil {
+			if v.ask, err = c.cookie(ctx, addr); err != nil {
+				return nil, err
+			}
+		}
 	}
 	return list, nil
 }
@@ -63,8 +72,12 @@ func (c *Config) udp(maker load.Maker) func(context.Context, *client) bool {
 	}
 }
 
-// query asks for the system variables, as ntpq does.
+// query asks for the system variables, as ntpq does, from a host that is a
+// client with a key, too.
 func (c *Config) query(ctx context.Context, v *client) bool {
+	if !v.known {
+		v.known = c.udp(load.NewSymmetric(c.Key))(ctx, v)
+	}
 	answer := exchange(ctx, v.from, c.Server, []byte{0x16, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0})
 	return len(answer) > 12
 }

@@ -3,7 +3,6 @@
 package attack
 
 import (
-	"bytes"
 	"context"
 	"net"
 	"net/netip"
@@ -22,22 +21,34 @@ type flood struct {
 	name string
 	what string
 	run  func(ctx context.Context, c *Config, victims []*client)
+	// like are the kinds of clients that cannot be told from it: they share its
+	// limits.
+	like string
 }
 
+// packet makes the packet of a flood, from an address, the i-th.
+type packet func(c *Config, from netip.Addr, i int) []byte
+
+// The rate at which signatures are asked for: several times what one core
+// could make.
+const signRate = 5000
+
 var floods = []flood{
-	{"calm", "no flood at all", func(context.Context, *Config, []*client) {}},
-	{"forged-plain", "20 plain requests a second from each client's address", fromVictims(20, func(*Config) []byte { return plain() })},
-	{"forged-mac", "1,000 requests a second with a wrong MAC from each client's address", fromVictims(1000, wrongMAC)},
-	{"forged-autokey", "20 Autokey requests a second from each client's address",
-		fromVictims(20, func(*Config) []byte { return autokeyRequest() })},
-	{"macs", "wrong MACs at the full rate from 1,024 addresses", fromMany(wrongMAC)},
-	{"plain", "plain requests at the full rate from 1,024 addresses", fromMany(func(*Config) []byte { return plain() })},
-	{"autokey", "Autokey messages at the full rate from 1,024 addresses", fromMany(func(*Config) []byte { return autokeyRequest() })},
-	{"mode6", "mode 6 at the full rate from 1,024 addresses", fromMany(func(*Config) []byte {
-		return []byte{0x16, 2, 0, 1, 0, 0, 0, 0, 0,
-			0, 0, 0}
-	})},
-	{"silent-tcp", "2,000 silent TCP connections from 256 addresses", silentTCP},
+	{name: "calm", what: "no flood at all", run: func(context.Context, *Config, []*client) {}},
+	{name: "forged-plain", what: "20 plain requests a second from each client's address", run: fromVictims(20, plainFrom),
+		like: "none autokey"},
+	{name: "forged-mac", what: "1,000 requests a second with a wrong MAC from each client's address", run: fromVictims(1000, wrongMAC),
+		like: "none autokey"},
+	{name: "forged-autokey", what: "20 ASSOC a second from each client's address", run: fromVictims(20, assoc), like: "none autokey"},
+	{name: "macs", what: "wrong MACs at the full rate from 1,024 addresses", run: fromMany(wrongMAC)},
+	{name: "plain", what: "plain requests at the full rate from 1,024 addresses", run: fromMany(plainFrom)},
+	{name: "naks", what: "Autokey messages with a wrong MAC at the full rate from 1,024 addresses", run: fromMany(wrongAutokey)},
+	{name: "assoc-one", what: "ASSOC at the full rate from one address", run: fromOne(assoc)},
+	{name: "assoc", what: "ASSOC at the full rate from 1,024 addresses", run: fromMany(assoc), like: "newcomer"},
+	{name: "sign", what: "5,000 SIGN a second, none like another, from 1,024 addresses", run: signatures},
+	{name: "mode6-one", what: "mode 6 at the full rate from one address", run: fromOne(mode6)},
+	{name: "mode6", what: "mode 6 at the full rate from 1,024 addresses that may ask", run: fromMany(mode6)},
+	{name: "silent-tcp", what: "2,000 silent TCP connections from 256 addresses", run: silentTCP},
 }
 
 func plain() []byte {
@@ -46,7 +57,11 @@ func plain() []byte {
 	return p
 }
 
-func wrongMAC(c *Config) []byte {
+func plainFrom(*Config, netip.Addr, int) []byte { return plain() }
+
+func mode6(*Config, netip.Addr, int) []byte { return []byte{0x16, 2, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0} }
+
+func wrongMAC(c *Config, _ netip.Addr, _ int) []byte {
 	p, err := load.NewSymmetric(c.Key).Request(1 << 32)
 	if err != nil {
 		return plain()
@@ -55,20 +70,19 @@ func wrongMAC(c *Config) []byte {
 	return p
 }
 
-// autokeyRequest is an ASSOC message with a MAC of the right length.
-func autokeyRequest() []byte {
-	p := append(plain(), 2, 1, 0, 24)
-	p = append(p, make([]byte, 20)...)
-	p = append(p, 0, 1, 0, 1) // a session key identifier
-	return append(p, bytes.Repeat([]byte{7}, 16)...)
+func wrongAutokey(c *Config, from netip.Addr, i int) []byte {
+	p := assoc(c, from, i)
+	p[len(p)-1] ^= 1
+	return p
 }
 
 // fromVictims floods from the address of each client.
-func fromVictims(rate int, packet func(*Config) []byte) func(context.Context, *Config, []*client) {
+func fromVictims(rate int, p packet) func(context.Context, *Config, []*client) {
 	return func(ctx context.Context, c *Config, victims []*client) {
 		var wait sync.WaitGroup
 		for _, v := range victims {
-			wait.Go(func() { c.send(ctx, []netip.Addr{v.from}, rate, packet(c)) })
+			from := v.from
+			wait.Go(func() { c.send(ctx, []netip.Addr{from}, rate, mostAlike, p) })
 		}
 		wait.Wait()
 	}
@@ -76,10 +90,18 @@ func fromVictims(rate int, packet func(*Config) []byte) func(context.Context, *C
 
 // fromMany floods from the last addresses of the prefix, as fast as
 // Config.Rate allows.
-func fromMany(packet func(*Config) []byte) func(context.Context, *Config, []*client) {
+func fromMany(p packet) func(context.Context, *Config, []*client) {
 	return func(ctx context.Context, c *Config, _ []*client) {
-		c.send(ctx, c.strangers(1024), c.Rate, packet(c))
+		c.send(ctx, c.strangers(1024), c.Rate, mostAlike, p)
 	}
+}
+
+func fromOne(p packet) func(context.Context, *Config, []*client) {
+	return func(ctx context.Context, c *Config, _ []*client) { c.send(ctx, c.strangers(1), c.Rate, mostAlike, p) }
+}
+
+func signatures(ctx context.Context, c *Config, _ []*client) {
+	c.send(ctx, c.strangers(1024), signRate, 1, sign)
 }
 
 // strangers returns addresses that no client has.
@@ -92,8 +114,12 @@ func (c *Config) strangers(n int) []netip.Addr {
 	return list
 }
 
-// send sends so many packets a second, in turn from each address.
-func (c *Config) send(ctx context.Context, from []netip.Addr, rate int, packet []byte) {
+// mostAlike is how many packets one system call sends.
+const mostAlike = 64
+
+// send sends so many packets a second, in turn from each address, of which
+// as many as alike are equal.
+func (c *Config) send(ctx context.Context, from []netip.Addr, rate, alike int, p packet) {
 	sockets := make([]int, 0, len(from))
 	defer func() {
 		for _, fd := range sockets {
@@ -103,20 +129,16 @@ func (c *Config) send(ctx context.Context, from []netip.Addr, rate int, packet [
 	for _, a := range from {
 		fd, err := load.Dial(c.Server, a)
 		if err != nil {
-			continue
+			break
 		}
 		sockets = append(sockets, fd)
 	}
 	if len(sockets) == 0 {
 		return
 	}
-	const most = 64
-	out := mmsg.New(mmsg.Shape{Slots: most, Size: 512})
-	for i := range most {
-		out.SetLen(i, copy(out.Buffer(i), packet))
-	}
+	out := mmsg.New(mmsg.Shape{Slots: alike, Size: 2048})
 	const tick = 10 * time.Millisecond
-	due, next := 0.0, 0
+	due, next, sent := 0.0, 0, 0
 	ticker := time.NewTicker(tick)
 	defer ticker.Stop()
 	for ctx.Err() == nil {
@@ -126,8 +148,13 @@ func (c *Config) send(ctx context.Context, from []netip.Addr, rate int, packet [
 		case <-ticker.C:
 		}
 		for due += float64(rate) * tick.Seconds(); due >= 1; {
-			n := min(int(due), most)
+			n := min(int(due), alike)
+			text := p(c, from[next], sent)
+			for i := range n {
+				out.SetLen(i, copy(out.Buffer(i), text))
+			}
 			_, _ = out.Send(sockets[next], 0, n)
+			sent += n
 			next = (next + 1) % len(sockets)
 			due -= float64(n)
 		}

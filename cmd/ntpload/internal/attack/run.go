@@ -9,10 +9,12 @@ import (
 	"fmt"
 	"io"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"ntsbridge/autokey/keyfile"
 	"ntsbridge/symkey"
 )
 
@@ -26,13 +28,20 @@ type Config struct {
 	Asks   int           // of each client during a flood
 	Rate   int           // packets a second of the floods at the full rate
 	Only   string        // floods whose name contains it
+
+	host *keyfile.Host // of Autokey clients
 }
 
-// ErrHurt says that a flood cost those who proved themselves their service.
-var ErrHurt = errors.New("a flood cost authenticated clients more than one answer in twenty")
+// ErrHurt says that a flood cost clients that can be told from it their service.
+var ErrHurt = errors.New("a flood cost clients that can be told from it more than one answer in twenty")
 
 // Run runs every flood and prints a line for each.
 func Run(ctx context.Context, c Config, w io.Writer) error {
+	host, err := autokeyHost("client.example")
+	if err != nil {
+		return err
+	}
+	c.host = host
 	victims, err := c.victims(ctx)
 	if err != nil {
 		return err
@@ -54,7 +63,7 @@ func Run(ctx context.Context, c Config, w io.Writer) error {
 		fmt.Fprintf(w, "%-15s", f.name)
 		for i, v := range victims {
 			fmt.Fprintf(w, " %8s", fmt.Sprintf("%d/%d", shares[i], c.Asks))
-			hurt = hurt || v.held && shares[i] < c.Asks*95/100
+			hurt = hurt || v.held && !slices.Contains(strings.Fields(f.like), v.name) && shares[i] < c.Asks*95/100
 		}
 		fmt.Fprintf(w, "  %s\n", f.what)
 	}

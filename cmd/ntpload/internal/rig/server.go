@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -168,6 +169,35 @@ rate_limit:
       leak: 0
 `
 
+// autokeyOf is for the files of keygen.
+const autokeyOf = `autokey:
+  enabled: true
+  keysdir: %s/autokey
+  host: server.example
+  password_file: %s/autokey/password
+`
+
+// keygen makes a key set of Autokey with the server's own program.
+func (s Spec) keygen(u *setup) error {
+	dir := filepath.Join(u.dir, "autokey")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	if err := os.WriteFile(filepath.Join(dir, "password"), []byte("ntpload\n"), 0o600); err != nil {
+		return err
+	}
+	program, err := filepath.Abs(s.binary())
+	if err != nil || !strings.Contains(s.binary(), "/") {
+		program = s.binary()
+	}
+	cmd := exec.Command(program, "keygen", "-T", "-m", "1024", "-c", "RSA-SHA256", "-s", "server.example", "--password-file", "password")
+	cmd.Dir = dir
+	if said, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("keygen: %w: %s", err, said)
+	}
+	return nil
+}
+
 // ntsbridge serves the system clock whatever the kernel says of it.
 func (s Spec) ntsbridge(u *setup) error {
 	listen, ke := "0.0.0.0:123", "0.0.0.0:4460"
@@ -196,7 +226,10 @@ fleet:
   enabled: %v
 `, listen, u.inside+"/"+keysFile, ke, u.inside+"/"+certFile, u.inside+"/"+keyFile, !s.has("noclients"))
 	if s.has("limited") {
-		text += limited
+		text += limited + fmt.Sprintf(autokeyOf, u.inside, u.inside)
+		if err := s.keygen(u); err != nil {
+			return err
+		}
 	}
 	u.command = []string{s.binary(), "serve", "-c", u.inside + "/ntsbridge.yaml",
 		"--state-dir", u.inside + "/state", "--run-dir", u.inside + "/run"}
