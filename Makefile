@@ -6,7 +6,7 @@
 #                 without the slow ones
 # make fuzz       each fuzz target for FUZZTIME
 # make attack     floods in namespaces, and what legitimate clients get meanwhile
-#                 (root; 2 min)
+#                 (root; 3 min)
 # make bench      all benchmarks
 # make sim        the clock discipline in all simulated scenarios, as a table
 #                 beside chronyd's and ntpd's figures, judged
