@@ -51,7 +51,7 @@ func (b *Bridge) metricsState() *metrics.State {
 	p := b.parts.Load()
 	s.Autokey = p.autokey != nil
 	if p.cfg.Fleet.Enabled {
-		s.Clients = b.measuredClients()
+		s.Clients, s.Fleet = b.measuredClients(), b.migration.Figures(time.Now())
 	}
 	return s
 }

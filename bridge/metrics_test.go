@@ -8,6 +8,9 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
+
+	"ntsbridge/bridge/fleet/migration"
 )
 
 // Prometheus reads the same on metrics.listen and on the control socket.
@@ -24,6 +27,12 @@ func TestMetrics(t *testing.T) {
 	local := &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		return new(net.Dialer).DialContext(ctx, "unix", cfg.Control.Socket)
 	}}}
+	plan := "groups: [{name: fra, prefixes: [192.0.2.0/24], stages: {none: refuse}}]"
+	for _, q := range []migration.Request{{Do: migration.Apply, Name: "fleet.yaml", Plan: plan}, {Do: migration.Advance, Group: "fra"}} {
+		if _, err := b.migration.Ask(time.Now(), "user 0", &q); err != nil {
+			t.Fatal(err)
+		}
+	}
 	r, err := local.Get("http://localhost/metrics")
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +44,8 @@ func TestMetrics(t *testing.T) {
 	}
 	for _, want := range []string{"\nntsbridge_clock_synchronised 1\n", "\nntsbridge_source_reach_ratio{member=\"0\",source=\"127.0.0.1\"}",
 		"\nntsbridge_source_state{member=\"0\",source=\"127.0.0.2\",state=\"falseticker\"}", "\nntsbridge_packets_received_total ",
-		"\nntsbridge_problems ", "\ngo_goroutines "} {
+		"\nntsbridge_problems ", "\nntsbridge_fleet_stage{group=\"fra\",means=\"none\"} 1\n",
+		"\nntsbridge_fleet_target_stage{group=\"fra\",means=\"none\"} 4\n", "\nntsbridge_fleet_step_refusing{group=\"fra\",means=\"none\"} 0\n", "\ngo_goroutines "} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("%q is not in\n%s", want, text)
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"ntsbridge/bridge/control"
+	"ntsbridge/bridge/fleet/steer"
 )
 
 // State is what is shown, as of a moment.
@@ -31,6 +32,8 @@ type State struct {
 	// Clients is the inventory; nil: it is off.
 	Clients *Clients
 	Autokey bool // whether it is on
+	// Fleet is the migration; nil: without an inventory there is none.
+	Fleet *steer.Figures
 }
 
 // KeyExchange is NTS-KE.
@@ -94,6 +97,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	w.clock(s.Snapshot)
 	w.sources(s.Snapshot)
 	w.clients(s.Clients)
+	w.fleet(s.Fleet)
 }
 
 // writer sends metrics.
@@ -238,6 +242,32 @@ func (w *writer) clients(c *Clients) {
 	}
 	w.gauge(inventoryCapacity, float64(c.Capacity))
 	w.counter(inventoryLost, c.Lost)
+}
+
+// fleet shows the migration; groups and means are those of the declared plan.
+func (w *writer) fleet(f *steer.Figures) {
+	if f == nil {
+		return
+	}
+	w.gauge(fleetDeclared, number(f.Declared))
+	w.gauge(fleetHeld, number(f.Held))
+	w.gauge(fleetUnkept, number(f.Unkept))
+	for i := range f.Places {
+		p := &f.Places[i]
+		w.gauge(fleetStage, float64(p.Stage), p.Group, p.Means)
+		w.gauge(fleetTarget, float64(p.Target), p.Group, p.Means)
+		w.gauge(fleetBrownOuts, float64(p.Round), p.Group, p.Means)
+		w.gauge(fleetGroupHeld, number(p.Held), p.Group, p.Means)
+		w.gauge(fleetRefused, float64(p.Refused), p.Group, p.Means)
+		w.gauge(fleetRefusing, number(p.Trying != "" && p.Refusing), p.Group, p.Means)
+		w.gauge(fleetWatching, number(p.Trying != "" && !p.Refusing), p.Group, p.Means)
+		if p.Trying != "" {
+			w.gauge(fleetEnds, float64(p.Ends.Unix()), p.Group, p.Means)
+			w.gauge(fleetClients, float64(p.Clients), p.Group, p.Means)
+			w.gauge(fleetHurt, float64(p.Hurt), p.Group, p.Means)
+			w.gauge(fleetMute, float64(p.CannotTell), p.Group, p.Means)
+		}
+	}
 }
 
 func number(b bool) float64 {

@@ -123,6 +123,18 @@ func (m *Migration) Status(now time.Time) *steer.Status {
 	return s
 }
 
+// Figures returns where everything stands, for metrics; nil of none.
+func (m *Migration) Figures(now time.Time) *steer.Figures {
+	if m == nil {
+		return nil
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	f := m.c.Figures(m.moment(now))
+	f.Unkept = f.Unkept || m.history == nil
+	return f
+}
+
 // Declared returns the text of the declared plan, empty if there is none.
 func (m *Migration) Declared() string {
 	m.mu.Lock()

@@ -119,3 +119,50 @@ func (c *Controller) Refusing() map[uint32]string {
 	}
 	return list
 }
+
+// Figures are the migration as a metric shows it, without a look at the
+// inventory: as of the last tick.
+type Figures struct {
+	Declared bool
+	Held     bool // everything is
+	Unkept   bool // state or history cannot be written
+	Places   []PlaceFigures
+}
+
+// PlaceFigures are those of one means of one group.
+type PlaceFigures struct {
+	Group, Means  string
+	Stage, Target plan.Stage
+	Round         int
+	Held          bool
+	Refused       uint64 // packets, by the step in force
+	// Of the step that is being tried; Trying is empty if there is none.
+	Trying     string // its stage
+	Refusing   bool   // else it watches
+	Ends       time.Time
+	Clients    int
+	Hurt       int
+	CannotTell int
+}
+
+// Figures returns the migration as a metric shows it.
+func (c *Controller) Figures(now Moment) *Figures {
+	f := &Figures{Declared: c.plan != nil, Held: c.state.Held != "", Unkept: c.unkept != nil || len(c.untold) > 0}
+	for _, p := range c.state.Places {
+		g := c.group(p)
+		if g == nil {
+			continue
+		}
+		o := PlaceFigures{Group: p.Group, Means: p.Means, Stage: p.stage(), Target: g.Targets[p.means()].Stage, Round: p.Round,
+			Held: p.Held != ""}
+		if s := c.standing[p]; s != nil {
+			o.Refused = s.Refused()
+		}
+		if r := c.running[p]; r != nil {
+			o.Refused, o.Trying, o.Refusing, o.Ends = r.step.Refused(), r.Stage.String(), r.refusing, r.ends(now)
+			o.Clients, o.Hurt, o.CannotTell = len(r.members), len(r.hurt), r.unclear
+		}
+		f.Places = append(f.Places, o)
+	}
+	return f
+}
