@@ -33,9 +33,7 @@ func (b *Bridge) openMigration(cfg *config.Config) {
 			}
 			b.server.SetOverlay(r.Compile(list))
 		}}
-	if cfg.Sandbox != "off" {
-		o.NoPrograms = "the sandbox lets this daemon start no program: use notify.webhook, or sandbox: off"
-	}
+	o.NoPrograms = migration.NoPrograms(cfg.Sandbox)
 	b.migration = migration.Open(o, time.Now())
 	b.migration.Run()
 }

@@ -25,12 +25,12 @@ type browned struct {
 
 // brownOuts are ntpd 4.2.8p15, polling every 8 s, on both sides of each limit:
 // with and without another server, refused for less than 10 polls, for 10, and
-// for more than the 20 after which an ntpd without another server is hurt.
+// for more than the 32 after which an ntpd without another server is hurt.
 func brownOuts() []*browned {
 	var list []*browned
 	for _, means := range []string{"symmetric", "autokey"} {
-		for _, x := range []browned{{length: "60s"}, {length: "10 polls"}, {length: "30 polls", hurt: true},
-			{length: "30 polls", spare: true}} {
+		for _, x := range []browned{{length: "60s"}, {length: "10 polls"}, {length: "40 polls", hurt: true},
+			{length: "40 polls", spare: true}} {
 			x.means, x.name = means, fmt.Sprintf("%s-%d", means, len(list))
 			list = append(list, &x)
 		}

@@ -166,7 +166,10 @@ func (f *fleetFlags) check(told io.Writer) (*migration.Answer, error) {
 		return a, nil
 	}
 	a = &migration.Answer{}
-	_, findings := plan.Parse(f.request.Name, []byte(f.request.Plan))
+	p, findings := plan.Parse(f.request.Name, []byte(f.request.Plan))
+	if cfg, err := f.load(); err == nil && p != nil {
+		findings = append(findings, migration.CheckNotify(f.request.Name, p, migration.NoPrograms(cfg.Sandbox))...)
+	}
 	for _, e := range findings {
 		a.Findings = append(a.Findings, migration.Finding{Text: e.String(), Wrong: e.Grade == plan.Wrong})
 	}

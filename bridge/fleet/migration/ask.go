@@ -87,11 +87,7 @@ func (m *Migration) askOfPlan(now steer.Moment, by steer.By, r *Request) (*Answe
 	p, findings := plan.Parse(r.Name, []byte(r.Plan))
 	if p != nil {
 		findings = append(findings, m.prove(r.Name, p)...)
-		if why := m.opt.NoPrograms; why != "" && len(p.Notify.Command) > 0 {
-			findings = append(findings, plan.Finding{Grade: plan.Warning})
-			f := &findings[len(findings)-1]
-			f.File, f.Path, f.Text = r.Name, "notify.command", why
-		}
+		findings = append(findings, CheckNotify(r.Name, p, m.opt.NoPrograms)...)
 	}
 	a := &Answer{}
 	for _, f := range findings {
@@ -110,6 +106,26 @@ func (m *Migration) askOfPlan(now steer.Moment, by steer.By, r *Request) (*Answe
 		a.Changes = append(a.Changes, c.String())
 	}
 	return a, err
+}
+
+// CheckNotify says that notify.command of a plan cannot be run, if noPrograms is
+// why.
+func CheckNotify(name string, p *plan.Plan, noPrograms string) plan.Findings {
+	if noPrograms == "" || len(p.Notify.Command) == 0 {
+		return nil
+	}
+	f := plan.Finding{Grade: plan.Warning}
+	f.File, f.Path, f.Text = name, "notify.command", noPrograms
+	return plan.Findings{f}
+}
+
+// NoPrograms is why a daemon with this value of the option sandbox can start no
+// program, empty: it can.
+func NoPrograms(sandbox string) string {
+	if sandbox == "off" {
+		return ""
+	}
+	return "the sandbox lets this daemon start no program: use notify.webhook, or sandbox: off"
 }
 
 // Status tells where everything stands.

@@ -12,7 +12,7 @@
 //	FollowsUs      ntpd: its reference identifier is ours, R <= 12 P
 //	HasAnother     ntpd: follows another server, R <= 16 P, and is answered by us
 //	FailedOver     the same with U >= 8; systemd-timesyncd: silent after 3 losses or a kiss
-//	Hurt           ntpd: LI 3, stratum 0, once synchronised; or ours, R > 20 P and U >= 8;
+//	Hurt           ntpd: LI 3, stratum 0, once synchronised; or ours, R > 32 P and U >= 8;
 //	               NTS: out of cookies, and NTS-KE failed; ntpd-rs: kissed, and silent
 //	LostUs         ntpd-rs without NTS: U >= 8, and back at its first poll of 16 s
 //	OutOfCookies   NTS: U >= 8, then NTS-KE within 2 P
@@ -20,6 +20,12 @@
 //	SwitchedOff    nothing at all for max(20 P, 2 h), its last request answered
 //	Answered       asks, and is answered; it shows no more
 //	CannotTell     anything else
+//
+// The survey has 20 P for Hurt. ntpd 4.2.8p15 with a second server, whose samples
+// it takes, was seen at 21 P and no failover yet: its clock filter uses the best of
+// the last eight samples, so R may be 9 P when a refusal begins; some 11 P later
+// it takes us for unreachable, and up to 9 P later it has a better sample of the
+// other. Hence 32 P.
 //
 // A silence that began in a refusal is never called SwitchedOff, and what was
 // not watched is not called a silence. Where several hosts are behind an

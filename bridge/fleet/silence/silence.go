@@ -63,7 +63,7 @@ const (
 	lostPolls     = 8  // unanswered in a row: nobody shows anything before
 	followPolls   = 12 // R of an ntpd that follows us, at most
 	anotherPolls  = 16 // R of an ntpd that follows another
-	hurtPolls     = 20 // R of an ntpd that nobody serves, more than
+	hurtPolls     = 32 // R of an ntpd that nobody serves, more than; see the package comment
 	returnPolls   = 52 // R just after an answer came again
 	movedPolls    = 4
 	offPolls      = 20
