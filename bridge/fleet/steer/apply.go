@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"ntsbridge/bridge/access"
 	"ntsbridge/bridge/fleet/history"
 	"ntsbridge/bridge/fleet/plan"
 )
@@ -41,13 +42,39 @@ func (c *Controller) Apply(now Moment, name string, text []byte, by By) ([]plan.
 	if err := c.record(now, entry); err != nil {
 		return nil, err
 	}
-	c.plan = p
-	c.adopt(now, changes)
+	declare := func(on *Controller) {
+		on.plan = p
+		on.adopt(now, changes)
+		on.state.Plan, on.state.PlanName, on.state.Declared = string(text), name, Declared{now.Wall.UTC(), by.Who}
+	}
+	if err := c.keepBefore(declare); err != nil {
+		c.note(now, &history.Entry{Who: ourselves, What: history.Ended, Why: "the plan was not declared: " + err.Error()})
+		return nil, fmt.Errorf("the plan is not declared, since it cannot be kept: %w", err)
+	}
+	declare(c)
 	c.resolve()
 	c.enforce()
-	c.state.Plan, c.state.PlanName = string(text), name
-	c.state.Declared = Declared{now.Wall.UTC(), by.Who}
-	return changes, c.keep(true)
+	_ = c.keep(true) // it is on the disk already, but for what was told meanwhile
+	return changes, nil
+}
+
+// keepBefore writes the state as a change will make it, before anything is
+// changed: what cannot be kept is not done, not even a half of it.
+func (c *Controller) keepBefore(change func(on *Controller)) error {
+	text, err := json.Marshal(c.state)
+	if err != nil {
+		return err
+	}
+	trial := &Controller{state: &State{}, running: map[*Place]*running{}, standing: map[*Place]*access.Step{}}
+	trial.env.Record = func(*history.Entry) error { return nil }
+	if err := json.Unmarshal(text, trial.state); err != nil {
+		return err
+	}
+	change(trial)
+	if text, err = json.Marshal(trial.state); err != nil {
+		return err
+	}
+	return c.env.Keep(text)
 }
 
 // grows finds groups that refuse for good and would get other clients.

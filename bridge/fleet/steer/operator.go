@@ -44,13 +44,25 @@ func (c *Controller) Resume(now Moment, group string, by By) (string, error) {
 	if err := c.record(now, &history.Entry{Who: by.Who, What: history.Resumed, Group: group, Why: by.Reason}); err != nil {
 		return "", err
 	}
-	for _, p := range places {
-		p.Held, p.Hurt = "", nil
+	resume := func(on *Controller, places []*Place) {
+		for _, p := range places {
+			p.Held, p.Hurt = "", nil
+		}
+		if group == "" {
+			on.state.Held = ""
+		}
 	}
-	if group == "" {
-		c.state.Held = ""
+	if err := c.keepBefore(func(on *Controller) {
+		on.plan = c.plan
+		places, _, _ := on.those(group)
+		resume(on, places)
+	}); err != nil {
+		c.note(now, &history.Entry{Who: ourselves, What: history.Held, Group: group, Why: "it is still held: " + err.Error()})
+		return "", fmt.Errorf("%s: still held, since that cannot be kept: %w", whom, err)
 	}
-	return whom + ": may go on", c.keep(false)
+	resume(c, places)
+	_ = c.keep(false) // it is on the disk already
+	return whom + ": may go on", nil
 }
 
 // Rollback serves everybody of a group again, by one means or all, and holds
