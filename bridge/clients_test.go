@@ -9,8 +9,11 @@ import (
 	"strings"
 	"testing"
 
+	"ntsbridge/bridge/access"
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/fleet/report"
+	"ntsbridge/bridge/ntp"
+	"ntsbridge/symkey"
 )
 
 // rowOf is what the inventory tells of this host, which was answered. The worker
@@ -103,5 +106,38 @@ func TestPrivateInventory(t *testing.T) {
 			strings.Contains(string(store), "\xff\xff\x7f\x00\x00\x01") {
 			t.Errorf("%s: the address is in the store, or %v", want, err)
 		}
+	}
+}
+
+// The list of addresses behind a key names who may serve time: as with ntpd,
+// clients outside it are answered, and refused only where that is asked for.
+func TestAddressListsOfKeys(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	file := filepath.Join(dir, "ntp.keys")
+	text := []byte("7 SHA1 0f1e2d3c4b5a69788796a5b4c3d2e1f00112233a 192.0.2.1,198.51.100.0/24\n")
+	if err := os.WriteFile(file, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	keys, err := symkey.ParseNTPKeys(file, text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []config.KeyFile{{Format: "ntp"}, {Format: "auto"}, {Format: "ntp", StrictAddresses: true}} {
+		c.Path = file
+		cfg := testConfig(t, t.TempDir())
+		cfg.Keys.Files = []config.KeyFile{c}
+		cfg.Keys.Trusted = []access.KeyRange{{Low: 7, High: 7}}
+		b := startBridge(t, cfg)
+		p := append(plainRequest(), make([]byte, 68)...)
+		p = p[:keys.Keys[0].Seal(p, ntp.HeaderLen, 20, symkey.NewScratch())]
+		answered := exchange(t, b, p)
+		if got := len(answered) > ntp.HeaderLen+4; got == c.StrictAddresses {
+			t.Errorf("%+v: %d octets", c, len(answered))
+		}
+		if n := b.ServerStats().Count("symmetric", "key-address"); (n != 0) != c.StrictAddresses {
+			t.Errorf("%+v: %d refused for their address", c, n)
+		}
+		b.Close()
 	}
 }
