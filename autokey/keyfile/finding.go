@@ -31,6 +31,7 @@ const (
 	FindPassword      = "default-password"     // files encrypted with the host name
 	FindUntrusted     = "untrusted"            // neither trusted nor private: clients need a trail
 	FindNoIdentity    = "no-identity-key"      // a group is asked for, and there is no key of it
+	FindOldName       = "old-name"             // identity file under the name that ntp-keygen 4.2.4 gives it; scheme not offered
 	FindGroup         = "group"                // the name has a group: only names with one are answered
 	FindSecretOutside = "secret-in-group-file" // group file that has more than a client needs
 )
@@ -89,6 +90,7 @@ func (l *loader) judge() {
 		l.find(name, FindGroup, groupRule(group))
 	}
 	l.judgeIdent()
+	l.judgeOldNames()
 	if l.encrypted != "" && l.opt.Password == l.opt.Host {
 		l.find(l.encrypted, FindPassword, "the password is the host name, which anybody can guess")
 	}
@@ -120,6 +122,23 @@ func (l *loader) judgeIdent() {
 		}
 	}
 	l.find("ntpkey_iffkey_"+l.opt.Ident, FindNoIdentity, fmt.Sprintf(text, l.opt.Ident))
+}
+
+// judgeOldNames says that a group's key has the name of ntp-keygen 4.2.4, which
+// ntpd of 4.2.6 and later look past.
+func (l *loader) judgeOldNames() {
+	h := l.host
+	for _, s := range []struct {
+		old, now string
+		loaded   bool
+	}{{"iff", "iffkey", h.IFF != nil}, {"gq", "gqkey", h.GQ != nil}, {"mv", "mvkey", h.MV != nil}} {
+		name := "ntpkey_" + s.old + "_" + l.opt.Ident
+		if _, err := readFile(l.fsys, name); s.loaded || err != nil {
+			continue
+		}
+		l.find(name, FindOldName, fmt.Sprintf("the name that ntp-keygen 4.2.4 gives a group's key: %s is not offered; if `keygen inspect` "+
+			"calls it a server key, ln -s %[2]s ntpkey_%[3]s_%.64[4]s", strings.ToUpper(s.old), name, s.now, l.opt.Ident))
+	}
 }
 
 func (l *loader) judgeValidity(name string, cert *Certificate) {

@@ -301,6 +301,35 @@ func TestLoadHostCertificates(t *testing.T) {
 	}
 }
 
+// The files of a server of ntpd 4.2.4 are read, and its group's key, which later
+// ntpd look for under another name, is told; a link is all it takes.
+func TestFilesOfNTPD424(t *testing.T) {
+	const dir = "testdata/ntpd424"
+	opt := HostOptions{Host: "server", Password: "serverpw"}
+	h, err := LoadHost(os.DirFS(dir), opt)
+	if err != nil {
+		t.Fatal(err)
+	}
+	told := func(h *Host) bool {
+		return slices.ContainsFunc(h.Findings, func(f Finding) bool {
+			return f.Code == FindOldName && strings.Contains(f.Text, "ln -s ntpkey_iff_server ntpkey_iffkey_server")
+		})
+	}
+	if h.IFF != nil || !told(h) || !h.Certificate.Trusted {
+		t.Errorf("%+v", h.Findings)
+	}
+	linked := t.TempDir()
+	if err := os.CopyFS(linked, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink("ntpkey_iff_server", filepath.Join(linked, "ntpkey_iffkey_server")); err != nil {
+		t.Fatal(err)
+	}
+	if h, err = LoadHost(os.DirFS(linked), opt); err != nil || h.IFF == nil || told(h) || h.IFFFilestamp != 4004969572 {
+		t.Errorf("with a link: %v, %+v", err, h)
+	}
+}
+
 // A group that is named without a key of it, and a name with a group, are
 // told; the key that ntp-keygen linked by the host is found.
 func TestFindingsOfGroups(t *testing.T) {
