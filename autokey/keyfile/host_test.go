@@ -301,6 +301,19 @@ func TestLoadHostCertificates(t *testing.T) {
 	}
 }
 
+// A certificate that has ended, or will soon, names what makes a new one.
+func TestExpiryNamesTheRemedy(t *testing.T) {
+	for dir, code := range map[string]string{"keys/life0": FindExpired, "keys/life30": FindExpiresSoon} {
+		h, err := LoadHost(os.DirFS(filepath.Join("testdata", dir)), HostOptions{Host: "tick", Password: "serverpw", Now: keysMade})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.ContainsFunc(h.Findings, func(f Finding) bool { return f.Code == code && strings.Contains(f.Text, "`keygen renew`") }) {
+			t.Errorf("%s: %+v", dir, h.Findings)
+		}
+	}
+}
+
 // The files of a server of ntpd 4.2.4 are read, and its group's key, which later
 // ntpd look for under another name, is told; a link is all it takes.
 func TestFilesOfNTPD424(t *testing.T) {
