@@ -37,7 +37,7 @@ var replayedClients = map[string][]Status{
 	"trail-iff": {0x87f23, 0x29c7f23}, "trail-tc": {0x417f03, 0x29c7f03},
 	"trail-tc-mid-not-signed-yet": {0x417f01, 0x29c7f01},
 	"untrusted-server":            {0x29c1003}, "version3": {0x83f03},
-	"life0": {0x81303}, "ntpd426-server": {0x87f01},
+	"life0": {0x81303}, "ntpd426-server": {0x87f01}, "ntpd424-server": {0x87f21},
 }
 
 // TestClientReplay lets our client stand in for the client of recorded

@@ -101,7 +101,7 @@ func (w *takeoverWatch) refused(now time.Time, clients func(time.Time) []server.
 	}
 	w.warned = now
 	return fmt.Sprintf("Autokey: %s have a cookie of ntpd and are refused: these clients were ntpd's; those of ntpd 4.2.8 never ask for "+
-		"another one (those of 4.2.6 do by themselves): set autokey.takeover with a date, or restart their ntpd", addresses(list))
+		"another one (those of 4.2.6 and 4.2.4 do by themselves): set autokey.takeover with a date, or restart their ntpd", addresses(list))
 }
 
 // groupWatch warns of Autokey clients without a group, which a host that has one

@@ -104,13 +104,13 @@ var remedies = map[ntp.Reason]string{
 	ntp.ReasonBadMAC:       "the key has another secret or digest there than here",
 	ntp.ReasonNotEnabled:   "this kind of authentication is switched off: autokey.enabled or nts.enabled",
 	ntp.ReasonBadField:     "its extension fields break the protocol: look at a capture of it",
-	ntp.ReasonUnknownCookie: "its cookie is too old or of another server: NTS clients and ntpd 4.2.6 get new ones by themselves; Autokey clients " +
-		"of ntpd 4.2.8 must be restarted unless the old seed is restored",
+	ntp.ReasonUnknownCookie: "its cookie is too old or of another server: NTS clients and ntpd before 4.2.8 get new ones by themselves; Autokey " +
+		"clients of ntpd 4.2.8 must be restarted unless the old seed is restored",
 	ntp.ReasonBadAuthenticator: "its NTS packets do not verify: it will ask NTS-KE for new cookies",
 	ntp.ReasonBudget:           "too much public-key work at once: raise autokey.budget if this lasts",
 	ntp.ReasonMulticastSource:  "its packets come from an address that nobody can have: they are forged, or a router rewrites them",
 	ntp.ReasonNoGroup:          "its Autokey name has no group and ours has one: make its files with keygen -i GROUP, or ours without -i",
-	ntp.ReasonNTPDCookie:       "it was an ntpd's client: set autokey.takeover with a date, or restart its ntpd (4.2.6 asks anew by itself)",
+	ntp.ReasonNTPDCookie:       "it was an ntpd's client: set autokey.takeover with a date, or restart its ntpd (before 4.2.8 they ask anew by themselves)",
 	ntp.ReasonStage:            "a step of the migration refuses this means: move the client to NTS, or `ntsbridge fleet rollback` its group",
 	ntp.ReasonNoSigner:         "Samba's ntp_signd did not answer: see that it runs, and that this daemon may open server.ms_sntp.socket",
 	ntp.ReasonTooLarge:         "its request leaves no room for an answer",
