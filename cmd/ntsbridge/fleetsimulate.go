@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/csv"
 	"errors"
@@ -314,8 +315,10 @@ func (f *simulateFlags) writeKits(told io.Writer, rep *simulate.Report) error {
 	out := csv.NewWriter(&list)
 	_ = out.Write([]string{"address", "label", "implementation", "loses", "file", "path", "advice"})
 	n := 0
-	for i := range rep.Rows {
-		r := &rep.Rows[i]
+	rows := slices.Clone(rep.Rows)
+	slices.SortStableFunc(rows, func(a, b simulate.Row) int { return cmp.Compare(a.Program, b.Program) })
+	for i := range rows {
+		r := &rows[i]
 		if !r.InTheWay() {
 			continue
 		}

@@ -2,11 +2,15 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
 	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -52,10 +56,12 @@ type guided struct {
 	t   *testing.T
 	dir string
 	env []string
+	// ports of the daemon and of one of its clients
+	port, from int
 }
 
 func newGuided(t *testing.T, text string) *guided {
-	g := &guided{t: t, dir: t.TempDir()}
+	g := &guided{t: t, dir: t.TempDir(), port: freeUDPPort(t), from: freeUDPPort(t)}
 	test, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)
@@ -67,20 +73,39 @@ func newGuided(t *testing.T, text string) *guided {
 		t.Fatal(err)
 	}
 	g.env = append(os.Environ(), "PATH="+filepath.Join(g.dir, "bin")+":"+os.Getenv("PATH"), "TZ=UTC")
-	plan := regexp.MustCompile("(?s)```yaml\n(.*?)```").FindStringSubmatch(text)
+	plan := regexp.MustCompile("(?s)```yaml\n(protected:.*?)```").FindStringSubmatch(text)
 	pcap, err := os.ReadFile("../../bridge/fleet/capture/testdata/ntpd-md5.pcap")
 	if err != nil || plan == nil {
 		t.Fatal(err, plan)
 	}
 	for name, content := range map[string]string{"fleet.yaml": plan[1], "clients.pcap": string(pcap),
 		"ntp.conf": "driftfile /var/lib/ntp/drift\nserver 192.0.2.1 iburst\nrestrict default nomodify notrap\n",
-		"site.yaml": "state_dir: state\nrun_dir: run\nserver: {listen: [\"127.0.0.1:40127\"], workers: 1}\nclock: {mode: local}\n" +
+		"ntp.keys": "1 SHA1 0123456789abcdef0123456789abcdef01234567\n5 SHA1 1123456789abcdef0123456789abcdef01234567\n",
+		"password": "plain words\n",
+		"site.yaml": "state_dir: state\nrun_dir: run\n" +
+			fmt.Sprintf("server: {listen: [\"127.0.0.1:%d\"], workers: 1}\nclock: {mode: local}\n", g.port) +
+			"keys:\n  files: [{path: ntp.keys}]\n  trusted: [1, 5-6]\nautokey: {enabled: true, keysdir: autokey, password_file: password}\n" +
 			"nts: {enabled: false}\nsandbox: \"off\"\n"} {
 		if err := os.WriteFile(filepath.Join(g.dir, name), []byte(content), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
+	if err := os.Mkdir(filepath.Join(g.dir, "autokey"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	g.run("ntsbridge keygen -T --keysdir autokey --password-file password")
 	return g
+}
+
+// freeUDPPort is one that nobody had a moment ago.
+func freeUDPPort(t *testing.T) int {
+	t.Helper()
+	c, err := net.ListenUDP("udp4", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	return c.LocalAddr().(*net.UDPAddr).Port
 }
 
 // block runs the commands of a block and returns it with what they print.
@@ -105,8 +130,16 @@ func (g *guided) run(command string) string {
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	defer cancel()
 	out, err := g.command(ctx, command).CombinedOutput()
-	if err != nil {
+	want := 0
+	if _, status, ok := strings.Cut(command, "# status "); ok {
+		want, _ = strconv.Atoi(status)
+	}
+	var failed *exec.ExitError
+	switch {
+	case errors.As(err, &failed) && failed.ExitCode() != want || err != nil && failed == nil:
 		g.t.Errorf("%s: %v\n%s", command, err, out)
+	case err == nil && want != 0:
+		g.t.Errorf("%s: status 0, want %d\n%s", command, want, out)
 	}
 	return strings.ReplaceAll(string(out), g.dir+"/", "")
 }
@@ -122,6 +155,8 @@ func (g *guided) serve(command string) {
 	g.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	cmd := g.command(ctx, command)
+	log := &strings.Builder{}
+	cmd.Stderr = log
 	if err := cmd.Start(); err != nil {
 		g.t.Fatal(err)
 	}
@@ -129,6 +164,9 @@ func (g *guided) serve(command string) {
 		_ = cmd.Process.Signal(os.Interrupt)
 		_ = cmd.Wait()
 		cancel()
+		if g.t.Failed() {
+			g.t.Log(log)
+		}
 	})
 	seen := make(chan struct{}, 8)
 	for _, a := range []string{"127.0.0.11", "127.0.0.12"} {
@@ -145,12 +183,20 @@ func (g *guided) serve(command string) {
 
 // asks is a client that polls every 4 s.
 func (g *guided) asks(ctx context.Context, from string, seen chan<- struct{}) {
-	local := &net.UDPAddr{IP: net.ParseIP(from), Port: 40300}
+	chrony := from == "127.0.0.12" // it asks as chronyd does, the other one as a simple client
+	local := &net.UDPAddr{IP: net.ParseIP(from)}
+	if !chrony {
+		local.Port = g.from
+	}
 	for ctx.Err() == nil {
 		pause := 200 * time.Millisecond
-		if c, err := net.DialUDP("udp", local, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 40127}); err == nil {
+		if c, err := net.DialUDP("udp", local, &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1), Port: g.port}); err == nil {
 			packet := make([]byte, 48)
 			packet[0] = 4<<3 | 3
+			if chrony {
+				packet[2], packet[3] = 2, 32
+				_, _ = rand.Read(packet[40:])
+			}
 			_, _ = c.Write(packet)
 			_ = c.SetReadDeadline(time.Now().Add(time.Second))
 			if _, err := c.Read(packet); err == nil {
@@ -178,4 +224,44 @@ func normal(s string) string {
 		s = regexp.MustCompile(r.pattern).ReplaceAllString(s, r.by)
 	}
 	return s
+}
+
+// TestGuidePlaybook has Ansible read the guide's playbook, and run it, without
+// changing anything, for a host with a kit and one without.
+func TestGuidePlaybook(t *testing.T) {
+	program, err := exec.LookPath("ansible-playbook")
+	if err != nil {
+		t.Skip("ansible-playbook is not installed: the guide's playbook is not read")
+	}
+	text, err := os.ReadFile(guide)
+	if err != nil {
+		t.Fatal(err)
+	}
+	playbook := regexp.MustCompile("(?s)```yaml\n(- hosts: legacy\n.*?)```").FindStringSubmatch(string(text))
+	if playbook == nil {
+		t.Fatal("the guide has no playbook")
+	}
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "kits"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	target := filepath.Join(dir, "chrony.conf")
+	for name, content := range map[string]string{
+		"move-to-nts.yaml": playbook[1], "kits/chrony.chrony.conf": "server x nts\n",
+		"kits/clients.csv": "address,label,implementation,loses,file,path,advice\n192.0.2.1,,chrony,none,chrony.chrony.conf," + target + ",\n",
+		"hosts.ini":        "[legacy]\na ansible_host=192.0.2.1\nb ansible_host=192.0.2.2\n[legacy:vars]\nansible_connection=local\nansible_become=false\n",
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	cmd := exec.Command(program, "-i", "hosts.ini", "move-to-nts.yaml", "--check", "--start-at-task", "Its configuration")
+	cmd.Dir = dir
+	cmd.Env = append(os.Environ(), "ANSIBLE_LOCAL_TEMP="+dir, "ANSIBLE_REMOTE_TEMP="+dir, "ANSIBLE_NOCOLOR=1")
+	out, err := cmd.CombinedOutput()
+	for _, want := range []string{"changed: [a]", "skipping: [b]"} {
+		if !strings.Contains(string(out), want) {
+			t.Errorf("%q is not in what Ansible says, %v:\n%s", want, err, out)
+		}
+	}
 }

@@ -283,9 +283,12 @@ func (b *Builder) Report(end history.End, broken error) *Report {
 func (b *Builder) judge(m *Means) {
 	if m.Last == nil {
 		m.Evidence = "nobody was ever seen with it"
-		if b.since == 0 {
+		switch {
+		case b.since == 0:
 			m.Evidence += ", but the inventory is not watching"
-		} else {
+		case b.now-b.since < quietDays*86400:
+			m.Evidence += fmt.Sprintf(", but without a gap it was watched only since %s, less than %d days", date(unix(b.since)), quietDays)
+		default:
 			m.Left = true
 			m.Evidence += fmt.Sprintf("; watched without a gap since %s", date(unix(b.since)))
 		}

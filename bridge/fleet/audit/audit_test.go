@@ -125,6 +125,9 @@ func TestWhoHasLeft(t *testing.T) {
 			s.add("192.0.2.250", ntp.KindSymmetric, 5, 10, 0)
 		}, true, "from 192.0.2.1"},
 		{"nobody ever", func(*site) {}, true, "nobody was ever seen"},
+		{"nobody ever, but watched for a day", func(s *site) {
+			s.facts.Watched = []gate.Interval{{Start: now - day, End: now}}
+		}, false, "less than 7 days"},
 		{"nobody ever, not watching", func(s *site) { s.facts.Watched = nil }, false, "not watching"},
 		{"another means goes on", func(s *site) {
 			s.add("192.0.2.1", ntp.KindSymmetric, 5, 60*day, 0)

@@ -22,7 +22,7 @@
 //	CannotTell     anything else
 //
 // The survey has 20 P for Hurt. ntpd 4.2.8p15 with a second server, whose samples
-// it takes, was seen at 21 P and no failover yet: its clock filter uses the best of
+// it takes, was seen to fail over at up to 25 P: its clock filter uses the best of
 // the last eight samples, so R may be 9 P when a refusal begins; some 11 P later
 // it takes us for unreachable, and up to 9 P later it has a better sample of the
 // other. Hence 32 P.
