@@ -22,6 +22,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
+
+	"ntsbridge/bridge/statedir"
 )
 
 // The files.
@@ -271,7 +273,7 @@ func (f *file) write(at time.Time, text string) error {
 	path := filepath.Join(f.config.Dir, f.plain()+suffix(f.config.Rotate, at, time.Since(began)))
 	if f.open == nil || path != f.path || f.moved() {
 		if err := f.begin(path); err != nil {
-			return err
+			return writeError(path, err)
 		}
 	}
 	heading := headings[f.name]
@@ -279,9 +281,28 @@ func (f *file) write(at time.Time, text string) error {
 		rule := strings.Repeat("=", len(heading))
 		text = rule + "\n" + heading + "\n" + rule + "\n" + text
 	}
+	n, err := f.open.WriteString(text)
+	if err != nil {
+		f.cut(n)
+		return writeError(path, err)
+	}
 	f.lines++
-	_, err := f.open.WriteString(text)
-	return err
+	return nil
+}
+
+// cut takes back the first octets of a line for whose rest there was no room.
+func (f *file) cut(n int) {
+	if info, err := f.open.Stat(); n > 0 && err == nil {
+		_ = f.open.Truncate(info.Size() - int64(n))
+	}
+}
+
+// writeError says what to do about a file that cannot be written.
+func writeError(path string, err error) error {
+	if remedy := statedir.Remedy(err); remedy != "" {
+		return fmt.Errorf("%s: %w; %s", path, err, remedy)
+	}
+	return fmt.Errorf("%s: %w", path, err)
 }
 
 // moved reports whether the file is not the one of its name any more.

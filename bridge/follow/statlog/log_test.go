@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"ntsbridge/bridge/ntp"
+
+	"ntsbridge/bridge/statedir/smalldisk"
 )
 
 // recorded returns the lines of a real program, see doc of the package.
@@ -155,6 +157,50 @@ func TestMovedAway(t *testing.T) {
 		}
 		if err := os.Rename(filepath.Join(dir, "loopstats"), filepath.Join(dir, "loopstats.1")); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// On a full disk lines are lost, each as a whole; that is told once, with what to
+// do, and when there is room they go on, with what stands above them, through a
+// rotation too.
+func TestFullDisk(t *testing.T) {
+	d := smalldisk.New(t)
+	told := make(chan error, 100)
+	w := writer{files: map[string]*file{}, config: &Config{Dir: d.Dir, Files: []string{Measurements, Loopstats}, Rotate: "day", Link: true,
+		OnError: func(err error) { told <- err }}}
+	d.Fill(8192)
+	for i := range 2000 { // what is in the last page of each file, and beyond
+		at := moment.Add(time.Duration(i/1000) * 24 * time.Hour)
+		w.write(line{Loopstats, at, "a line of some length for the loopstats file\n"})
+	}
+	if len(told) != 1 {
+		t.Fatalf("told %d times", len(told))
+	}
+	if err := <-told; !strings.Contains(err.Error(), "make room") || !strings.Contains(err.Error(), filepath.Join(d.Dir, "loopstats.")) {
+		t.Error(err)
+	}
+	d.Empty()
+	for day := range 2 {
+		w.write(line{Measurements, moment.AddDate(0, 0, day), "a measurement\n"})
+		w.write(line{Loopstats, moment.AddDate(0, 0, day), "a line of some length for the loopstats file\n"})
+	}
+	w.close()
+	if len(told) != 0 {
+		t.Errorf("with room again: %v", <-told)
+	}
+	for _, name := range []string{"loopstats.20261129", "loopstats.20261130", "loopstats", "measurements.log.20261130"} {
+		text, err := os.ReadFile(d.Path(name))
+		if err != nil || len(text) == 0 || text[len(text)-1] != '\n' {
+			t.Errorf("%s: %q, %v", name, text, err)
+		}
+		for _, one := range strings.Split(strings.TrimSuffix(string(text), "\n"), "\n") {
+			if strings.HasPrefix(name, "loopstats") && one != "a line of some length for the loopstats file" {
+				t.Errorf("%s: a torn line %q", name, one)
+			}
+		}
+		if strings.HasPrefix(name, "measurements") && !strings.HasPrefix(string(text), "====") {
+			t.Errorf("%s: no heading: %q", name, text)
 		}
 	}
 }

@@ -2,6 +2,7 @@ package acme
 
 import (
 	"context"
+	"crypto"
 	"crypto/x509"
 	"errors"
 	"fmt"
@@ -128,6 +129,9 @@ func (m *Manager) due() (why string, next time.Time) {
 	if err != nil {
 		return "it cannot be read", next
 	}
+	if !fits(files.Key, chain[0]) {
+		return "its key is another one", next
+	}
 	if missing := pki.Missing(chain[0], m.cfg.Names); len(missing) > 0 {
 		return fmt.Sprintf("it is not for %v", missing), next
 	}
@@ -135,6 +139,21 @@ func (m *Manager) due() (why string, next time.Time) {
 		return "", at
 	}
 	return fmt.Sprintf("it is for %s to %s", chain[0].NotBefore.UTC().Format(time.RFC3339), chain[0].NotAfter.UTC().Format(time.RFC3339)), next
+}
+
+// fits tells whether a file has the key of a certificate: a write that ended
+// between the two leaves another one's.
+func fits(file string, c *x509.Certificate) bool {
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return false
+	}
+	key, err := pki.ParseKey(text)
+	if err != nil {
+		return false
+	}
+	public, ok := key.Public().(interface{ Equal(crypto.PublicKey) bool })
+	return ok && public.Equal(c.PublicKey)
 }
 
 // renewal returns when a certificate is renewed: after two thirds of its life,

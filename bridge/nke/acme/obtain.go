@@ -11,6 +11,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"time"
 
 	protocol "golang.org/x/crypto/acme"
@@ -57,6 +58,9 @@ func (m *Manager) obtain(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := m.room(); err != nil {
+		return err
+	}
 	if err := m.register(ctx, client); err != nil {
 		return err
 	}
@@ -91,6 +95,20 @@ func (m *Manager) obtain(ctx context.Context) error {
 		return fmt.Errorf("acme: certificate: %w", err)
 	}
 	return m.write(chain, keyText, key)
+}
+
+// roomFor is more than a key and a chain take, octets.
+const roomFor = 32 << 10
+
+// room tells whether what is to be got can be written: an authority issues a few
+// certificates a week for a name, and none of them may be lost to a full disk.
+func (m *Manager) room() error {
+	probe := filepath.Join(m.cfg.Dir, ".room")
+	defer os.Remove(probe)
+	if err := statedir.Write(probe, make([]byte, roomFor), statedir.Secret); err != nil {
+		return fmt.Errorf("acme: nothing is asked for that could not be kept: %w", err)
+	}
+	return nil
 }
 
 // register makes the account known, or finds that it is.
