@@ -218,7 +218,13 @@ func (p Plan) keepCapabilities(r *Report) error {
 	for i := range data {
 		data[i].Effective = data[i].Permitted
 	}
-	if had[0].Effective>>unix.CAP_SETPCAP&1 != 0 {
+	if had[0].Permitted>>unix.CAP_SETPCAP&1 != 0 {
+		for i := range had { // who became another user has none in effect
+			had[i].Effective = had[i].Permitted
+		}
+		if err := setCapabilities(&had); err != nil {
+			return err
+		}
 		for c := 0; c <= unix.CAP_LAST_CAP; c++ {
 			if data[c/32].Permitted>>(c%32)&1 == 0 {
 				if err := onAllThreads(unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, uintptr(c)); err != nil && err != unix.EINVAL {
@@ -227,7 +233,12 @@ func (p Plan) keepCapabilities(r *Report) error {
 			}
 		}
 	}
-	header.Pid = 0
+	return setCapabilities(&data)
+}
+
+// setCapabilities gives them to every thread.
+func setCapabilities(data *[2]unix.CapUserData) error {
+	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	if err := onAllThreads(unix.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&data[0]))); err != nil {
 		return fmt.Errorf("capabilities: %w", err)
 	}

@@ -52,7 +52,7 @@ func (k *loader) stat(path, name string) (os.FileInfo, bool) {
 	case !info.Mode().IsRegular():
 		k.find(NotServed, path, "%s is not a file", name)
 	case unix.Access(name, unix.R_OK) != nil:
-		k.find(NotServed, path, "%s cannot be read by this user (%d); chown it to the daemon's user, or run the check as that one", name,
+		k.find(NotServed, path, "%s cannot be read by this user (%d); let the daemon's user read it (chown, or chgrp and chmod g+r)", name,
 			os.Geteuid())
 	default:
 		return info, true
