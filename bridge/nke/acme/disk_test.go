@@ -44,7 +44,8 @@ func TestNothingIsAskedForOnABadDisk(t *testing.T) {
 	}
 	refused := func(want string) {
 		t.Helper()
-		if err := m.obtain(context.Background()); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), d.Dir) {
+		err := m.obtain(context.Background())
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), d.Dir) {
 			t.Errorf("%v, want %q", err, want)
 		}
 		if asked.Load() != 0 {
