@@ -66,6 +66,9 @@ func (s *Snapshot) association(from *SourceSnapshot) Association {
 		HostMode: from.HostMode, TTL: from.TTL,
 		HostPoll: uint8(max(from.MinPoll, 0)), Stratum: ntp.StratumUnsynchronised, Leap: ntp.LeapUnknown,
 		Status: PeerStatus{Configured: !from.Ephemeral, Event: PeerMobilized, EventCount: 1, Broadcast: from.HostMode == ntp.ModeBroadcast}}
+	if _, err := netip.ParseAddr(from.Name); err == nil {
+		v.SourceName = "" // srchost is there for who is configured by name
+	}
 	if from.HostMode == ntp.ModeBroadcast {
 		v.ReferenceID = ntp.KissCode("BCST")
 	}
