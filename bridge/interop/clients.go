@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -205,5 +206,33 @@ func openntpdClient(h *Host, server string) *Client {
 	h.Write("openntpd.conf", "server "+server+"\n")
 	c := &Client{Daemon: h.Start("openntpd", OpenNTPD, "-d", "-v", "-f", "/mnt/openntpd.conf")}
 	c.Good = func() error { return nil }
+	return c
+}
+
+// timesyncdClient is a systemd-timesyncd; as openntpdClient, it tells its log alone.
+func timesyncdClient(h *Host, server string) *Client {
+	h.t.Helper()
+	err := h.inside(func() error {
+		drop := filepath.Join(h.peers.root(Timesyncd.Root), "run/systemd/timesyncd.conf.d")
+		if err := os.MkdirAll(drop, 0o755); err != nil {
+			return err
+		}
+		settings := "[Time]\nNTP=" + server + "\nFallbackNTP=\nPollIntervalMinSec=16\n"
+		return os.WriteFile(filepath.Join(drop, "test.conf"), []byte(settings), 0o644)
+	}, "mnt")
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	if err := os.Chmod(h.Dir, 0o755); err != nil { // it is its working directory
+		h.t.Fatal(err)
+	}
+	c := &Client{}
+	c.Daemon = h.Start("systemd-timesyncd", Timesyncd)
+	c.Good = func() error {
+		if !strings.Contains(c.Log(), "Contacted time server ") && !strings.Contains(c.Log(), "Initial clock synchronization") {
+			return errors.New("no such line in its log")
+		}
+		return nil
+	}
 	return c
 }

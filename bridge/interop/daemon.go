@@ -28,6 +28,12 @@ type Daemon struct {
 // and the log. It is stopped at the end of the test at the latest.
 func (h *Host) Start(name string, p Program, args ...string) *Daemon {
 	h.t.Helper()
+	return h.StartOn(nil, name, p, args...)
+}
+
+// StartOn is Start with a terminal, if there is one, in place of the log.
+func (h *Host) StartOn(terminal *os.File, name string, p Program, args ...string) *Daemon {
+	h.t.Helper()
 	d := &Daemon{Host: h, name: name, log: filepath.Join(h.Dir, name+".log"), done: make(chan struct{})}
 	out, err := os.OpenFile(d.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
@@ -36,6 +42,9 @@ func (h *Host) Start(name string, p Program, args ...string) *Daemon {
 	defer out.Close()
 	d.cmd = h.command(context.Background(), p, args)
 	d.cmd.Stdout, d.cmd.Stderr = out, out
+	if terminal != nil {
+		d.cmd.Stdin, d.cmd.Stdout = terminal, terminal
+	}
 	if err := h.start(d.cmd); err != nil {
 		h.t.Fatalf("start %s: %v", name, err)
 	}

@@ -2,6 +2,7 @@ package interop
 
 import (
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -23,6 +24,7 @@ type execPlan struct {
 	Dir       string   // working directory, after the chroot
 	FakeClock bool     // let calls that set the clock succeed without effect
 	SetsClock bool     // keep the right to set the machine's clock
+	User      int      // number of the user and of the group to run as
 	Argv      []string // program and arguments, the program's path in full
 }
 
@@ -65,7 +67,12 @@ func become(encoded string) error {
 			return fmt.Errorf("drop CAP_SYS_TIME: %w", err)
 		}
 	}
-	environment := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "TZ=UTC", "HOME=" + plan.Dir}
+	if plan.User != 0 {
+		if err := errors.Join(syscall.Setgroups(nil), syscall.Setgid(plan.User), syscall.Setuid(plan.User)); err != nil {
+			return fmt.Errorf("user %d: %w", plan.User, err)
+		}
+	}
+	environment := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "TZ=UTC", "TERM=vt100", "HOME=" + plan.Dir}
 	return fmt.Errorf("%s: %w", plan.Argv[0], syscall.Exec(plan.Argv[0], plan.Argv, environment))
 }
 

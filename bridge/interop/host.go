@@ -220,7 +220,9 @@ func (h *Host) command(ctx context.Context, p Program, args []string) *exec.Cmd 
 	if err != nil {
 		h.t.Fatal(err)
 	}
-	plan := execPlan{Dir: h.Path(p, p.Dir), FakeClock: p.FakeClock, SetsClock: p.SetsClock, Argv: append([]string{p.Path}, args...)}
+	plan := execPlan{
+		Dir: h.Path(p, p.Dir), FakeClock: p.FakeClock, SetsClock: p.SetsClock, User: p.User, Argv: append([]string{p.Path}, args...),
+	}
 	if p.Root != "" {
 		plan.Root = h.peers.root(p.Root)
 	}

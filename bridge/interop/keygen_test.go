@@ -117,6 +117,12 @@ func (p keygenPair) makeServer(h *Host) {
 // startClient starts the real ntpd that follows server.
 func (p keygenPair) startClient(h, server *Host) Condition {
 	h.t.Helper()
+	return p.follow(h, server).Condition()
+}
+
+// follow starts that ntpd.
+func (p keygenPair) follow(h, server *Host) *Client {
+	h.t.Helper()
 	options, words := "autokey", "pw "+clientPassword
 	h.Write("password", clientPassword+"\n")
 	switch {
@@ -140,7 +146,7 @@ func (p keygenPair) startClient(h, server *Host) Condition {
 		}
 		return err
 	}
-	return c.Condition()
+	return c
 }
 
 // TestKeygenFilesLoad lets two real ntpd work with files of ntsbridge keygen

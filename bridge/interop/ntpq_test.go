@@ -14,13 +14,18 @@ import (
 // ntpq runs the real ntpq on a host against a server, with one command after
 // the other, and returns all that it printed, complaints too.
 func ntpq(h *Host, server string, commands ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), queryTimeout)
-	defer cancel()
 	args := []string{"-n"}
 	for _, c := range commands {
 		args = append(args, "-c", c)
 	}
-	cmd := h.command(ctx, NTPQ, append(args, server))
+	return runNTPQ(h, append(args, server)...)
+}
+
+// runNTPQ runs it with any arguments.
+func runNTPQ(h *Host, args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), queryTimeout)
+	defer cancel()
+	cmd := h.command(ctx, NTPQ, args)
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := h.start(cmd)

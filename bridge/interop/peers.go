@@ -22,6 +22,7 @@ const (
 	Simple   = "bullseye-simple"
 	Python   = "trixie-python"
 	Samba    = "bookworm-samba"
+	Timesync = "bookworm-timesync"
 )
 
 // Program is an executable of a root, or of the machine.
@@ -31,6 +32,7 @@ type Program struct {
 	FakeClock bool   // pretend to set the clock: it ends itself when refused
 	SetsClock bool   // may set the machine's clock: for a holder of a RealClock only
 	Dir       string // working directory below the scratch directory
+	User      int    // number of the user and of the group it runs as; 0 is root
 }
 
 // The real programs.
@@ -48,8 +50,11 @@ var (
 	NTPDig     = Program{Root: Python, Path: "/usr/bin/ntpdig"}
 	NTPsecNTPQ = Program{Root: Python, Path: "/usr/bin/ntpq"}
 	NTPMon     = Program{Root: Python, Path: "/usr/bin/ntpmon"}
-	SambaDC    = Program{Root: Samba, Path: "/usr/sbin/samba"}
-	SambaTool  = Program{Root: Samba, Path: "/usr/bin/samba-tool"}
+	// As root it would give up all rights but that to set the clock, and end
+	// itself without that one.
+	Timesyncd = Program{Root: Timesync, Path: "/lib/systemd/systemd-timesyncd", FakeClock: true, User: 123}
+	SambaDC   = Program{Root: Samba, Path: "/usr/sbin/samba"}
+	SambaTool = Program{Root: Samba, Path: "/usr/bin/samba-tool"}
 )
 
 // chronyc returns the client that belongs to a chronyd.
@@ -98,7 +103,8 @@ func findPeers() (*Peers, error) {
 func (p *Peers) root(suite string) string { return filepath.Join(p.dir, suite) }
 
 func (p *Peers) roots() []string {
-	return []string{p.root(Bullseye), p.root(Bookworm), p.root(Trixie), p.root(Simple), p.root(Python), p.root(Samba)}
+	return []string{p.root(Bullseye), p.root(Bookworm), p.root(Trixie), p.root(Simple), p.root(Python), p.root(Samba),
+		p.root(Timesync)}
 }
 
 // repository returns the top of the repository: tests run in the directory of

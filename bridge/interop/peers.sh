@@ -9,6 +9,7 @@
 #   FOLDER/bullseye-simple  openntpd 6.2p3, sntp 4.2.8p15
 #   FOLDER/trixie-python    ntpsec's ntpq, ntpmon and ntpdig, with the Python they need
 #   FOLDER/bookworm-samba   samba 4.17, an Active Directory domain controller
+#   FOLDER/bookworm-timesync  systemd-timesyncd 252
 #   FOLDER/bookworm-prometheus  prometheus and promtool 2.42
 #
 # usage: peers.sh [FOLDER]    FOLDER defaults to $NTSBRIDGE_PEERS, else .peers
@@ -28,6 +29,7 @@ trixie chrony=4.6 ntpd-rs=1.4 ntpsec=1.2.3
 bullseye-simple openntpd=1:6.2p3 sntp=1:4.2.8p15
 trixie-python ntpsec=1.2.3 ntpsec-ntpdig=1.2.3 python3-ntp=1.2.3 python3=3.13
 bookworm-samba samba=2:4.17.12 samba-ad-provision=2:4.17.12 samba-dsdb-modules=2:4.17.12
+bookworm-timesync systemd-timesyncd=252
 bookworm-prometheus prometheus=2.42.0'
 # Raise it when a root must be built anew though its recipe has not changed.
 edition=1
@@ -199,6 +201,8 @@ install_root() {
 		check "$root" /usr/bin/ntpq ntpsec-1.2.3
 		check "$root" /usr/bin/ntpdig ntpsec-1.2.3
 		;;
+	# It knows no --version, and says so.
+	bookworm-timesync) check "$root" /lib/systemd/systemd-timesyncd 'does not take arguments' ;;
 	bookworm-prometheus)
 		rm -rf "$root/usr/share/prometheus"
 		check "$root" /usr/bin/promtool 2.42
