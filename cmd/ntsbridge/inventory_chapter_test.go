@@ -122,3 +122,18 @@ func captureFrom(t *testing.T, addr string) []byte {
 	}
 	return b
 }
+
+// TestClientsScript asks a running daemon for its clients in every way.
+func TestClientsScript(t *testing.T) {
+	captures := map[string][]byte{"clients.pcap": captureFrom(t, "192.0.2.7"), "other.pcap": captureFrom(t, "198.51.100.9")}
+	testscript.Run(t, testscript.Params{Files: []string{"testdata/clients.txt"},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"waitfor": waitFor},
+		Setup: func(e *testscript.Env) error {
+			for name, text := range captures {
+				if err := os.WriteFile(filepath.Join(e.WorkDir, name), text, 0o600); err != nil {
+					return err
+				}
+			}
+			return nil
+		}})
+}
