@@ -44,8 +44,9 @@ func (b *Bridge) migrationAnswers() control.Fleet {
 	if m == nil {
 		return control.Fleet{}
 	}
-	return control.Fleet{Status: func() *steer.Status { return m.Status(time.Now()) }, Declared: m.Declared, History: m.History,
-		Ask: func(who string, r *migration.Request) (*migration.Answer, error) { return m.Ask(time.Now(), who, r) }}
+	return control.Fleet{Declared: m.Declared, History: m.History,
+		Status: func(brief bool) *steer.Status { return m.Status(time.Now(), brief) },
+		Ask:    func(who string, r *migration.Request) (*migration.Answer, error) { return m.Ask(time.Now(), who, r) }}
 }
 
 // gateFacts are what gates rest on beside the clients.

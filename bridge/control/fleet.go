@@ -30,7 +30,7 @@ const maxFleetLen = 8 << 20
 // Fleet is where answers about the migration come from; nil functions say that
 // the daemon keeps no inventory, which it rests on.
 type Fleet struct {
-	Status   func() *steer.Status
+	Status   func(brief bool) *steer.Status
 	Declared func() string
 	// Ask does what somebody asks, who is known by the credentials of the socket.
 	Ask     func(who string, r *migration.Request) (*migration.Answer, error)
@@ -52,7 +52,9 @@ func (v *Fleet) mount(mux *http.ServeMux, log hclog.Logger) {
 			}
 		})
 	}
-	handle("GET "+pathFleet, func(w http.ResponseWriter, _ *http.Request) error { return send(w, v.Status(), nil) })
+	handle("GET "+pathFleet, func(w http.ResponseWriter, r *http.Request) error {
+		return send(w, v.Status(r.URL.Query().Has("brief")), nil)
+	})
 	handle("GET "+pathFleetPlan, func(w http.ResponseWriter, _ *http.Request) error { return send(w, v.Declared(), nil) })
 	handle("POST "+pathFleet, v.ask)
 	handle("GET "+pathFleetHistory, v.entries)
@@ -90,6 +92,12 @@ func (v *Fleet) entries(w http.ResponseWriter, _ *http.Request) error {
 
 // Fleet returns where the migration stands.
 func (c *Client) Fleet() (*steer.Status, error) { return fetch[*steer.Status](c, pathFleet) }
+
+// FleetBrief returns where it stands without the clients of groups, and what is in
+// the way of next steps.
+func (c *Client) FleetBrief() (*steer.Status, error) {
+	return fetch[*steer.Status](c, pathFleet+"?brief")
+}
 
 // DeclaredPlan returns the text of the declared plan, empty if there is none.
 func (c *Client) DeclaredPlan() (string, error) { return fetch[string](c, pathFleetPlan) }

@@ -83,7 +83,7 @@ func (f *importFlags) report(cfg *config.Config) (*audit.Report, error) {
 		return nil, err
 	}
 	facts.Full = summary.Full
-	if facts.Status, err = client.Fleet(); err != nil {
+	if facts.Status, err = client.FleetBrief(); err != nil {
 		return nil, err
 	}
 	seen := &seenClients{table: table, last: facts.Now}

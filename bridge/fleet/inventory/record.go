@@ -1,6 +1,9 @@
 package inventory
 
 import (
+	"encoding/hex"
+	"errors"
+
 	"ntsbridge/bridge/ntp"
 )
 
@@ -135,6 +138,18 @@ func inc16(a uint16) uint16    { return min(a, 65534) + 1 }
 
 // Key names a row in a store: the address and how many bits of it count.
 type Key [17]byte
+
+// MarshalText returns the key in hexadecimal.
+func (k Key) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, k[:]), nil }
+
+// UnmarshalText reads what MarshalText wrote.
+func (k *Key) UnmarshalText(text []byte) error {
+	if len(text) != hex.EncodedLen(len(k)) {
+		return errors.New("a key of the inventory has 34 hexadecimal digits")
+	}
+	_, err := hex.Decode(k[:], text)
+	return err
+}
 
 // Stored is a row's record with its key.
 type Stored struct {

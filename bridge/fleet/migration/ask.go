@@ -128,11 +128,17 @@ func NoPrograms(sandbox string) string {
 	return "the sandbox lets this daemon start no program: use notify.webhook, or sandbox: off"
 }
 
-// Status tells where everything stands.
-func (m *Migration) Status(now time.Time) *steer.Status {
+// Status tells where everything stands; brief: without the clients, and what is
+// in the way of the next steps.
+func (m *Migration) Status(now time.Time, brief bool) *steer.Status {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	s := m.c.Status(m.moment(now))
+	var s *steer.Status
+	if brief {
+		s = m.c.Brief(m.moment(now))
+	} else {
+		s = m.c.Status(m.moment(now))
+	}
 	if m.history == nil {
 		s.Problems = append(s.Problems, "the history cannot be opened: "+m.broken.Error())
 	}

@@ -79,7 +79,7 @@ func BenchmarkStatus(b *testing.B) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	for b.Loop() {
-		s := m.Status(now)
+		s := m.Status(now, false)
 		if len(s.Places) != 30 {
 			b.Fatal(len(s.Places))
 		}

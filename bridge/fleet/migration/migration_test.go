@@ -108,14 +108,14 @@ func TestRestart(t *testing.T) {
 		t.Fatalf("%+v", r.refusals)
 	}
 	r = open(t, dir)
-	if s := r.Status(r.now); len(r.refusals) != 0 || s.Places[0].Stage != "warn" || s.Places[0].Running != nil {
+	if s := r.Status(r.now, false); len(r.refusals) != 0 || s.Places[0].Stage != "warn" || s.Places[0].Running != nil {
 		t.Fatalf("%+v, %+v", r.refusals, s.Places)
 	}
 	if err := os.WriteFile(filepath.Join(dir, StateFile), []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	r = open(t, dir)
-	if s := r.Status(r.now); s.Plan != "" || len(r.refusals) != 0 {
+	if s := r.Status(r.now, false); s.Plan != "" || len(r.refusals) != 0 {
 		t.Fatalf("%+v", s)
 	}
 	if aside, _ := filepath.Glob(filepath.Join(dir, StateFile+".damaged-*")); len(aside) != 1 {
@@ -133,7 +133,7 @@ func TestNoDirectory(t *testing.T) {
 	if _, err := r.Ask(r.now, "user 0", &Request{Do: Apply, Name: "f", Plan: fmt.Sprintf(labPlan, "")}); err == nil {
 		t.Error("a plan was declared that cannot be kept")
 	}
-	if s := r.Status(r.now); len(s.Problems) == 0 {
+	if s := r.Status(r.now, false); len(s.Problems) == 0 {
 		t.Errorf("%+v", s)
 	}
 }
@@ -147,7 +147,7 @@ func TestCheckProves(t *testing.T) {
 	if !strings.Contains(all, "about 0% of the clients of lab") {
 		t.Error(all)
 	}
-	if r.Status(r.now).Plan != "" {
+	if r.Status(r.now, false).Plan != "" {
 		t.Error("a check declared a plan")
 	}
 }

@@ -50,8 +50,40 @@ type RunningState struct {
 	Proves     float64       `json:"proves_about"` // share of them that it can prove something about
 }
 
+// Brief tells where everything stands, without what is in the way of next steps
+// and how many clients there are: it does not read the inventory.
+func (c *Controller) Brief(now Moment) *Status {
+	s := c.head(now)
+	for _, p := range c.state.Places {
+		if c.group(p) != nil {
+			s.Places = append(s.Places, c.placeStatus(now, p, nil, nil))
+		}
+	}
+	return s
+}
+
 // Status tells where everything stands. It reads the inventory.
 func (c *Controller) Status(now Moment) *Status {
+	s := c.head(now)
+	if c.plan == nil {
+		return s
+	}
+	seated := c.rosters(now, c.state.Places)
+	var idle []*Place
+	for _, p := range c.state.Places {
+		if c.running[p] == nil {
+			idle = append(idle, p)
+		}
+	}
+	views, _ := c.previews(now, idle, seated)
+	for _, p := range c.state.Places {
+		s.Places = append(s.Places, c.placeStatus(now, p, seated[p], views[p]))
+	}
+	return s
+}
+
+// head is what a status says of the whole plan.
+func (c *Controller) head(now Moment) *Status {
 	s := &Status{Time: now.Wall.UTC(), Places: []PlaceStatus{}, Held: c.state.Held}
 	if c.unkept != nil {
 		s.Problems = append(s.Problems, "the state cannot be written: "+c.unkept.Error())
@@ -69,17 +101,6 @@ func (c *Controller) Status(now Moment) *Status {
 	if open, why := c.plan.Windows.Open(now.Wall); !open {
 		s.Window = why
 	}
-	seated := c.rosters(now, c.state.Places)
-	var idle []*Place
-	for _, p := range c.state.Places {
-		if c.running[p] == nil {
-			idle = append(idle, p)
-		}
-	}
-	views, _ := c.previews(now, idle, seated)
-	for _, p := range c.state.Places {
-		s.Places = append(s.Places, c.placeStatus(now, p, seated[p], views[p]))
-	}
 	return s
 }
 
@@ -87,7 +108,7 @@ func (c *Controller) placeStatus(now Moment, p *Place, seated *roster, v *Previe
 	g := c.group(p)
 	o := PlaceStatus{Group: p.Group, Means: p.Means, Stage: p.Stage, Round: p.Round, Since: p.Since, Held: p.Held, Hurt: p.Hurt,
 		Target: g.Targets[p.means()].Stage.String()}
-	if seated.err == nil {
+	if seated != nil && seated.err == nil {
 		o.Clients, o.Protected = len(seated.list), len(seated.protected)
 	}
 	if st := c.standing[p]; st != nil {

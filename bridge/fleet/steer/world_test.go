@@ -31,6 +31,8 @@ type world struct {
 	blind   error // why the inventory cannot be asked
 	told    []*history.Entry
 	stray   []string // refusals that no declared step explains
+
+	stateFull bool // the disk is full for the state alone
 }
 
 // disk is what outlives a kill.
@@ -121,7 +123,7 @@ func (w *world) environment() steer.Environment {
 			return w.history.Append(e)
 		},
 		Keep: func(b []byte) error {
-			if w.disk.full {
+			if w.disk.full || w.stateFull {
 				return errFull
 			}
 			w.disk.state = append([]byte(nil), b...)
