@@ -28,6 +28,7 @@ const (
 
 // Address families of a source.
 const (
+	FamilyAny  = "any"
 	FamilyIPv4 = "ipv4"
 	FamilyIPv6 = "ipv6"
 )

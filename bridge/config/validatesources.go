@@ -13,7 +13,7 @@ import (
 // validateSources refuses what would ask for less authentication than the
 // words of a source say.
 func (c *Config) validateSources(j *judge) {
-	seen := make(map[string]bool)
+	seen := make(map[string][]string) // the families with which a server is asked
 	for i := range c.Sources {
 		s := &c.Sources[i]
 		path := fmt.Sprintf("sources[%d]", i)
@@ -21,10 +21,13 @@ func (c *Config) validateSources(j *judge) {
 		switch err := ServerName(s.Server); {
 		case err != nil:
 			j.refuse(path+".server", "%v", err)
-		case seen[id]:
-			j.refuse(path+".server", "%.60q is in the list twice; delete one", s.Server)
+		case slices.ContainsFunc(seen[id], func(f string) bool { return f == s.Family || f == FamilyAny || s.Family == FamilyAny }):
+			j.refuse(path+".server", "%.60q is in the list twice; delete one, or give each a family of its own", s.Server)
 		}
-		seen[id] = true
+		seen[id] = append(seen[id], s.Family)
+		if a, err := netip.ParseAddr(s.Server); err == nil && s.Family != FamilyAny && a.Unmap().Is4() != (s.Family == FamilyIPv4) {
+			j.refuse(path+".family", "%v is no address of %s; delete the line", a, s.Family)
+		}
 		if (s.Key != 0) != (s.Auth == ntp.KindSymmetric) {
 			j.refuse(path+".key", "a key identifier and auth: symmetric go together; write both, or neither")
 		}
