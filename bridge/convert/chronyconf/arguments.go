@@ -55,7 +55,11 @@ func Problem(s *syntax.Statement) string {
 		case strings.HasSuffix(all, "*"):
 			kind = '*'
 		}
-		switch _, ok := Prefix(kind, o.Text); {
+		read := Prefix
+		if i+1 < len(s.Options) && i+1 < len(required) {
+			read = Number // the next number has to begin behind it
+		}
+		switch _, ok := read(kind, o.Text); {
 		case kind == 0:
 			problem = "there are too many words"
 		case kind != 's' && kind != '*' && !ok:

@@ -199,13 +199,16 @@ func (c *reader) setLimit() {
 	c.Draft.From(&section.Limits, s)
 	to := draft.Add(c.Draft, &section.Limits, config.DefaultLimit(""))
 	draft.Set(c.Draft, &to.Name, job.LimitName(m.Kod))
-	interval := time.Second << min(max(values["interval"], 0), 12)
+	for name, bounds := range map[string][2]float64{"interval": {-19, 12}, "burst": {1, 255}, "leak": {1, 4}} {
+		values[name] = int(c.Bounded(s, name, float64(values[name]), bounds[0], bounds[1]))
+	}
+	interval := time.Second << max(values["interval"], 0)
 	if n := values["interval"]; n < 0 {
-		interval = time.Microsecond * (1000000 >> min(-n, 19))
+		interval = time.Microsecond * (1000000 >> -n)
 	}
 	draft.Set(c.Draft, &to.Interval, interval)
-	draft.Set(c.Draft, &to.Burst, min(max(values["burst"], 1), 255))
-	draft.Set(c.Draft, &to.Leak, 1/float64(int(1)<<min(max(values["leak"], 1), 4)))
+	draft.Set(c.Draft, &to.Burst, values["burst"])
+	draft.Set(c.Draft, &to.Leak, 1/float64(int(1)<<values["leak"]))
 	draft.Set(c.Draft, &to.Kiss, m.Kod)
 	if !m.Limited && !m.Kod {
 		c.Record(s).Note(report.Obsolete, "ratelimit-unused", "", "nobody is served")
@@ -246,7 +249,7 @@ func (c *reader) setNTS() {
 	}
 	if s := c.LastOf("maxntsconnections"); s != nil {
 		if v, err := strconv.Atoi(s.Argument()); err == nil && v > 0 {
-			draft.Set(c.Draft, &section.Limits.Connections, min(v, 65536), s)
+			draft.Set(c.Draft, &section.Limits.Connections, int(c.Bounded(s, "the number", float64(v), 1, 65536)), s)
 		}
 	}
 	if s := c.LastOf("ntsaeads"); s != nil {
@@ -284,5 +287,5 @@ func (c *reader) emitRotation(s *syntax.Statement) {
 		c.Record(s).Note(report.Approximated, "nts-rotation", "", "keys are always changed, at the latest after a year")
 		return
 	}
-	draft.Set(c.Draft, &c.Draft.Config.NTS.Cookies.Rotation, time.Duration(min(v, 8760*3600))*time.Second, s)
+	draft.Set(c.Draft, &c.Draft.Config.NTS.Cookies.Rotation, c.BoundedSeconds(s, "ntsrotate", float64(v), 60, 8760*3600), s)
 }

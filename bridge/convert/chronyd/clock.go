@@ -61,19 +61,20 @@ func (c *reader) steering() {
 		rate, remark = v[0], ""
 	}
 	clock := c.Clock()
-	draft.Set(c.Draft, &clock.MaxSlewPPM, job.Within(rate, 1, 90000), s).Remark("%s", remark)
-	draft.Set(c.Draft, &clock.StartSlewPPM, job.Within(rate, 1, 90000), s)
+	rate = c.Bounded(s, "maxslewrate", rate, 1, 90000)
+	draft.Set(c.Draft, &clock.MaxSlewPPM, rate, s).Remark("%s", remark)
+	draft.Set(c.Draft, &clock.StartSlewPPM, rate, s)
 	if s, v := c.value("maxdistance", 1); s != nil {
-		draft.Set(c.Draft, &clock.MaxDistance, job.Seconds(v[0], 0.001, 16), s)
+		draft.Set(c.Draft, &clock.MaxDistance, c.BoundedSeconds(s, "maxdistance", v[0], 0.001, 16), s)
 	}
 	if s, v := c.value("maxclockerror", 1); s != nil {
-		draft.Set(c.Draft, &clock.DriftPPM, job.Within(v[0], 0.001, 500), s)
+		draft.Set(c.Draft, &clock.DriftPPM, c.Bounded(s, "maxclockerror", v[0], 0.001, 500), s)
 	}
 	if s, v := c.value("minsources", 1); s != nil {
-		draft.Set(c.Draft, &clock.MinSources, int(job.Within(v[0], 1, 64)), s)
+		draft.Set(c.Draft, &clock.MinSources, int(c.Bounded(s, "minsources", v[0], 1, 64)), s)
 	}
 	if s, v := c.value("nocerttimecheck", 1); s != nil {
-		draft.Set(c.Draft, &clock.NoCertTimeCheck, int(job.Within(v[0], 0, 100)), s)
+		draft.Set(c.Draft, &clock.NoCertTimeCheck, int(c.Bounded(s, "nocerttimecheck", v[0], 0, 100)), s)
 		if v[0] > 0 {
 			c.Record(s).Note(report.Dangerous, "nocerttimecheck", "delete it, if the clock of this host survives a restart",
 				"certificates are taken without their dates until the clock is set: an old one, and its stolen key, count again; here three NTS sources have to agree")
@@ -98,7 +99,7 @@ func (c *reader) steering() {
 		}
 	}
 	if s, v := c.value("maxdrift", 1); s != nil {
-		draft.Set(c.Draft, &clock.MaxDriftPPM, job.Within(v[0], 1, 50000), s)
+		draft.Set(c.Draft, &clock.MaxDriftPPM, c.Bounded(s, "maxdrift", v[0], 1, 50000), s)
 	}
 	c.leap()
 	c.smear()
@@ -113,7 +114,7 @@ func (c *reader) steps() {
 		if t, ok := numbersOf(start, 1); ok {
 			c.Record(start).Note(report.Approximated, "initstepslew", "write makestep",
 				"the first update may step, by all sources and not only by those named here")
-			draft.Set(c.Draft, &step.Threshold, job.Seconds(t[0], 0, job.Longest), start)
+			draft.Set(c.Draft, &step.Threshold, c.BoundedSeconds(start, "the threshold", t[0], 0, job.Longest), start)
 			draft.Set(c.Draft, &step.Updates, 1)
 			return
 		}
@@ -132,10 +133,10 @@ func (c *reader) steps() {
 		}
 		draft.Set(c.Draft, &step.Threshold, threshold, s)
 	} else {
-		draft.Set(c.Draft, &step.Threshold, job.Seconds(v[0], 1e-9, job.Longest), s)
+		draft.Set(c.Draft, &step.Threshold, c.BoundedSeconds(s, "the threshold", v[0], 1e-9, job.Longest), s)
 	}
 	if v[1] >= 0 {
-		draft.Set(c.Draft, &step.Updates, int(job.Within(v[1], 0, 1e6)), s)
+		draft.Set(c.Draft, &step.Updates, int(c.Bounded(s, "the number of updates", v[1], 0, 1e6)), s)
 		return
 	}
 	draft.Set(c.Draft, &step.Updates, 3, s)
@@ -157,11 +158,11 @@ func (c *reader) change() {
 	r.Note(report.Changed, "maxchange", "",
 		"larger offsets are left alone, and the alarm is served; chronyd ignores some of them, and then exits")
 	if v[1] <= 0 {
-		draft.Set(c.Draft, &clock.Panic, job.Seconds(v[0], 1e-9, job.Longest), s)
+		draft.Set(c.Draft, &clock.Panic, c.BoundedSeconds(s, "maxchange", v[0], 1e-9, job.Longest), s)
 		return
 	}
 	draft.Set(c.Draft, &clock.Panic, 0, s)
-	draft.Set(c.Draft, &clock.MaxChange, job.Seconds(v[0], 1e-9, job.Longest), s)
+	draft.Set(c.Draft, &clock.MaxChange, c.BoundedSeconds(s, "maxchange", v[0], 1e-9, job.Longest), s)
 	if v[1] > 1 {
 		r.Note(report.Approximated, "maxchange-start", "", "the limit counts from the first correction on, not from that number %g on",
 			v[1])
@@ -217,8 +218,8 @@ func (c *reader) smear() {
 	only := len(s.Options) > 2 && spell.AsciiLower(s.Options[2].Text) == "leaponly"
 	if !only {
 		smooth := &c.Clock().Smooth
-		draft.Set(c.Draft, &smooth.MaxRatePPM, job.Within(v[0], 0, 2000), s)
-		draft.Set(c.Draft, &smooth.MaxWanderPPM, job.Within(v[1], 0.0001, 100), s)
+		draft.Set(c.Draft, &smooth.MaxRatePPM, c.Bounded(s, "the rate", v[0], 0, 2000), s)
+		draft.Set(c.Draft, &smooth.MaxWanderPPM, c.Bounded(s, "the wander", v[1], 0.0001, 100), s)
 		return
 	}
 	frequency, wander := v[0]*1e-6, v[1]*1e-6
@@ -230,7 +231,7 @@ func (c *reader) smear() {
 	if wander*length/2 > frequency {
 		length = 1/frequency + frequency/wander
 	}
-	c.Smear(job.Seconds(math.Round(length), 1, 48*3600), config.PlacementAfter, s)
+	c.Smear(c.BoundedSeconds(s, "the length of the smear", math.Round(length), 1, 48*3600), config.PlacementAfter, s)
 	if leap := &c.Clock().Leap; leap.Mode == config.LeapIgnore {
 		leap.Mode = config.LeapSlew
 		r.Note(report.Approximated, "smear-ignore", "", "leapsecmode ignore with a smear becomes slew")
@@ -261,13 +262,21 @@ func (c *reader) local() {
 		case "orphan":
 			return 'f', func(float64) { orphan = true }
 		case "distance":
-			return 'd', func(v float64) { draft.Set(c.Draft, &clock.FallbackDistance, job.Seconds(v, 1e-6, 16), s) }
+			return 'd', func(v float64) {
+				draft.Set(c.Draft, &clock.FallbackDistance, c.BoundedSeconds(s, "distance", v, 1e-6, 16), s)
+			}
 		case "activate":
-			return 'd', func(v float64) { draft.Set(c.Draft, &clock.FallbackActivate, job.Seconds(v, 0, 16), s) }
+			return 'd', func(v float64) {
+				draft.Set(c.Draft, &clock.FallbackActivate, c.BoundedSeconds(s, "activate", v, 0, 16), s)
+			}
 		case "waitsynced":
-			return 'd', func(v float64) { draft.Set(c.Draft, &clock.FallbackWait, job.Seconds(v, 0, 240*3600), s) }
+			return 'd', func(v float64) {
+				draft.Set(c.Draft, &clock.FallbackWait, c.BoundedSeconds(s, "waitsynced", v, 0, 240*3600), s)
+			}
 		case "waitunsynced":
-			return 'd', func(v float64) { draft.Set(c.Draft, &clock.FallbackWaitStart, job.Seconds(v, 0, 240*3600), s) }
+			return 'd', func(v float64) {
+				draft.Set(c.Draft, &clock.FallbackWaitStart, c.BoundedSeconds(s, "waitunsynced", v, 0, 240*3600), s)
+			}
 		}
 		return 0, nil
 	}, func(why string) { bad = why })
@@ -282,6 +291,4 @@ func (c *reader) local() {
 	if orphan {
 		c.Model.OrphanLocal = true
 	}
-	r.Note(report.Dangerous, "local-clock", "leave it out, unless clients have to stay together without a source",
-		"without a source, time that nobody vouches for is served at stratum %g, and authentication makes it look good", stratum)
 }

@@ -44,7 +44,7 @@ var ChronyDirectives = map[string]disposition{
 	"ntsrefresh": {report.Folded, "nts-refresh", "keys of NTS are made anew by themselves", ""},
 
 	"rtcautotrim": clockDevice, "rtcdevice": clockDevice, "rtcfile": clockDevice, "rtconutc": clockDevice, "hwclockfile": clockDevice,
-	"rtcsync": {report.Folded, "rtcsync", "the kernel sets the hardware clock while the clock is synchronised", ""},
+	"rtcsync": {},
 	"dumpdir": dump, "dumponexit": dump,
 	"bindcmdaddress": {}, "cmdallow": {}, "cmddeny": {}, "cmdport": {},
 	"bindcmddevice": {report.Unsupported, "command-device", "chronyc's port is not bound to a network interface", "bind it to an address"},
@@ -149,8 +149,6 @@ func (c *reader) statements() {
 				r.Note(report.Approximated, "hwtimestamp-option", "", "%s: there are no such options of a network card",
 					spell.Printable(strings.Join(words, ", ")))
 			}
-			r.Note(report.Approximated, "hwtimestamp", "",
-				"sources are measured with the network card's timestamps, where it has them; answers to clients have the kernel's")
 		case "bindacqaddress":
 			if _, err := netip.ParseAddr(s.Argument()); err != nil {
 				r.Note(report.Error, "bindacqaddress", "give an address", "%s is no address", spell.Printable(s.Argument()))
@@ -164,7 +162,7 @@ func (c *reader) statements() {
 		case "include", "confdir", "sourcedir":
 			r.Note(report.Folded, "include", "", "what the files have is converted with their own lines")
 		case "dscp":
-			if v, _ := chronyconf.Number('i', s.Argument()); v < 0 || v > 63 {
+			if v, _ := chronyconf.Prefix('i', s.Argument()); v < 0 || v > 63 {
 				r.Note(report.Error, "dscp", "write 0 to 63", "%s is no code point", spell.Printable(s.Argument()))
 			} else {
 				s.Options[0].Int = int64(v)

@@ -26,6 +26,7 @@ func Read(work *job.Job) {
 	c.statements()
 	if c.Opt.Client != nil {
 		c.Quietly(c.access)
+		c.Quietly(c.local)
 		return
 	}
 	c.access()

@@ -157,6 +157,7 @@ func (c *reader) clockWords(src *job.Source, out *config.ReferenceClock) bool {
 		v := 0.0
 		if ok && o.kind != 'f' && o.kind != 's' {
 			v, ok = chronyconf.Number(o.kind, text)
+			ok = ok && !(word == "stratum" && (v < 0 || v > 15))
 		}
 		if o.kind == 's' {
 			ok = ok && len(text) <= 4 && spell.PlainName(text) && spell.All(text, spell.IsVisible)
@@ -167,8 +168,10 @@ func (c *reader) clockWords(src *job.Source, out *config.ReferenceClock) bool {
 				src.Dead)
 			return false
 		}
-		if o.note.Class != "" && c.Opt.Client == nil {
-			c.apply(r, disposition{o.note.Class, o.note.Code, word + ": " + o.note.Text, o.note.Do})
+		if o.note.Class != "" {
+			if c.Opt.Client == nil {
+				c.apply(r, disposition{o.note.Class, o.note.Code, word + ": " + o.note.Text, o.note.Do})
+			}
 			continue
 		}
 		before := *out
@@ -191,15 +194,15 @@ func setClockWord(o *config.ReferenceClock, word, text string, v float64) {
 	case "dpoll":
 		o.DriverPoll = int(min(max(v, -99), 99))
 	case "rate":
-		o.Rate = int(min(max(v, 1), 1e6))
+		o.Rate = int(job.Within(v, -1e6, 1e6))
 	case "offset":
 		o.Offset = v
 	case "delay":
-		o.Delay = job.Seconds(v, 0, 1000)
+		o.Delay = job.Seconds(v, -1000, 1000)
 	case "stratum":
 		o.Stratum = int(min(max(v, 0), 99))
 	case "precision":
-		o.Precision = job.Seconds(v, 0, 1000)
+		o.Precision = job.Seconds(v, -1000, 1000)
 	case "pps":
 		o.PPS = o.Driver != config.DriverPPS
 	case "tai":
@@ -213,13 +216,13 @@ func setClockWord(o *config.ReferenceClock, word, text string, v float64) {
 	case "require":
 		o.Require = true
 	case "maxdispersion":
-		o.MaxDispersion = job.Seconds(v, 0, 16)
+		o.MaxDispersion = job.Seconds(v, -1000, 1000)
 	case "filter":
-		o.Filter = int(job.Within(v, 1, 256))
+		o.Filter = int(job.Within(v, -1e6, 1e6))
 	case "maxlockage":
-		o.MaxLockAge = int(job.Within(v, 1, 1e6))
+		o.MaxLockAge = int(job.Within(v, -1e7, 1e7))
 	case "width":
-		o.Width = job.Seconds(v, 0, 1)
+		o.Width = job.Seconds(v, -1000, 1000)
 	case "refid":
 		o.RefID = job.RefID(text)
 	case "lock":
@@ -231,10 +234,18 @@ func setClockWord(o *config.ReferenceClock, word, text string, v float64) {
 func clamped(o config.ReferenceClock) config.ReferenceClock {
 	o.Poll = min(max(o.Poll, job.LeastPoll), job.MostRefclockPoll)
 	o.DriverPoll = min(max(o.DriverPoll, job.LeastPoll), o.Poll)
-	o.Rate = min(o.Rate, 1000)
+	o.Rate = min(max(o.Rate, 1), 1000)
 	o.Stratum = min(o.Stratum, 14)
 	o.Offset = job.Within(o.Offset, -3600, 3600)
-	o.Delay = min(o.Delay, 10*time.Second)
+	o.Delay = min(max(o.Delay, 0), 10*time.Second)
+	o.MaxDispersion = min(max(o.MaxDispersion, 0), 16*time.Second)
+	o.Width = min(max(o.Width, 0), time.Second)
+	if o.Filter != 0 {
+		o.Filter = min(max(o.Filter, 1), 256)
+	}
+	if o.MaxLockAge != 0 {
+		o.MaxLockAge = min(max(o.MaxLockAge, 1), 1e6)
+	}
 	o.Precision = min(max(o.Precision, 1), time.Second)
 	return o
 }

@@ -3,6 +3,7 @@ package chronyd
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 
 	"ntsbridge/bridge/config"
@@ -25,7 +26,7 @@ type option struct {
 
 // sourceOptions are the options of sources in chronyd 4.6 and older.
 var sourceOptions = map[string]option{
-	"key":              {'i', func(s *job.Source, v float64) { s.Key = uint32(v) }, disposition{}},
+	"key":              {'i', func(s *job.Source, v float64) { s.Key, s.Keyed = uint32(v), true }, disposition{}},
 	"nts":              {'f', func(s *job.Source, _ float64) { s.Nts = true }, disposition{}},
 	"certset":          {'i', func(s *job.Source, v float64) { s.CertSet = int64(v) }, disposition{}},
 	"port":             {'i', func(s *job.Source, v float64) { s.Port = int(v) }, disposition{}},
@@ -39,7 +40,7 @@ var sourceOptions = map[string]option{
 	"require":          {'f', func(s *job.Source, _ float64) { s.Require = true }, disposition{}},
 	"noselect":         {'f', func(s *job.Source, _ float64) { s.NoSelect = true }, disposition{}},
 	"xleave":           {'f', func(s *job.Source, _ float64) { s.Xleave = true }, disposition{}},
-	"presend":          {'i', func(s *job.Source, v float64) { s.Presend = int(min(max(v, 1), ntpconf.MaxPollExponent)) }, disposition{}},
+	"presend":          {'i', func(s *job.Source, v float64) { s.Presend = int(v) }, disposition{}},
 	"version":          {'i', func(s *job.Source, v float64) { s.Version = int(v) }, disposition{}},
 	"offset":           {'d', func(s *job.Source, v float64) { s.Offset = v }, disposition{}},
 	"asymmetry":        {'d', func(s *job.Source, v float64) { s.Asymmetry = v }, disposition{}},
@@ -47,7 +48,7 @@ var sourceOptions = map[string]option{
 	"maxdelayratio":    {'d', func(s *job.Source, v float64) { s.MaxDelayRatio = v }, disposition{}},
 	"maxdelaydevratio": {'d', func(s *job.Source, v float64) { s.MaxDelayDevRatio = v }, disposition{}},
 	"minstratum":       {'i', func(s *job.Source, v float64) { s.MinStratum = int(v) }, disposition{}},
-	"maxsources":       {'i', func(s *job.Source, v float64) { s.MaxSources = int(min(max(v, 1), 16)) }, disposition{}},
+	"maxsources":       {'i', func(s *job.Source, v float64) { s.MaxSources = int(v) }, disposition{}},
 	"ipv4":             {'f', func(s *job.Source, _ float64) { s.Family = "-4" }, disposition{}},
 	"ipv6":             {'f', func(s *job.Source, _ float64) { s.Family = "-6" }, disposition{}},
 
@@ -89,6 +90,10 @@ func (c *reader) source(s *syntax.Statement) {
 			}
 		}
 	}, func(why string) { src.Dead = why })
+	if src.Keyed && src.Key == 0 && src.Dead == "" { // chronyd's number is as long as this one
+		src.Dead = "it does not take key 0"
+		r.Note(report.Error, "chrony-option", "give the key's number", "chronyd does not start: %s; the line is left out", src.Dead)
+	}
 	if bad := config.ServerName(src.Address); bad != nil && src.Dead == "" {
 		src.Dead = "that is no name of a host: " + bad.Error()
 		r.Note(report.Dangerous, "dead-source", "correct or delete the line", "chronyd never had time of %s: %s",
@@ -141,7 +146,12 @@ func (c *reader) words(s *syntax.Statement, known func(word string) (byte, func(
 // polls puts intervals into range: with maxpoll below minpoll chronyd
 // takes minpoll for both.
 func (c *reader) polls(src *job.Source) {
-	src.MaxPoll = max(src.MaxPoll, src.MinPoll)
+	if src.MaxPoll < src.MinPoll {
+		if slices.Contains(src.Words, "maxpoll") {
+			c.Record(src.Line).Note(report.Folded, "poll", "", "maxpoll is below minpoll: chronyd takes minpoll for both")
+		}
+		src.MaxPoll = src.MinPoll
+	}
 	low, high := min(max(src.MinPoll, job.LeastPoll), ntpconf.MaxPollExponent),
 		min(max(src.MaxPoll, job.LeastPoll), ntpconf.MaxPollExponent)
 	if low != src.MinPoll || high != src.MaxPoll {
@@ -189,7 +199,9 @@ func (c *reader) authority(src *job.Source) string {
 			set, _ = strconv.ParseInt(s.Options[0].Text, 10, 64)
 			name = s.Options[1].Text
 		}
-		if set == src.CertSet && spell.PlainPath(name) {
+		if set == src.CertSet && !spell.PlainPath(name) {
+			c.Record(s).Note(report.Error, "file-name", "give a name", "that is no name of a file: no certificate of it is trusted")
+		} else if set == src.CertSet {
 			files = append(files, job.Absolute(name))
 			src.TrustLines = append(src.TrustLines, s)
 		}
@@ -232,15 +244,22 @@ func (c *reader) choice(src *job.Source) {
 			"authselectmode require never uses this source, and it cannot be required")
 		src.Require = false
 	}
+	for name, v := range map[string]struct {
+		value    *int
+		from, to float64
+	}{"minstratum": {&src.MinStratum, 0, 15}, "presend": {&src.Presend, 1, ntpconf.MaxPollExponent}, "maxsources": {&src.MaxSources, 1, 16}} {
+		if slices.Contains(src.Words, name) {
+			*v.value = int(c.Bounded(src.Line, name, float64(*v.value), v.from, v.to))
+		}
+	}
 	for _, v := range []struct {
 		name     string
 		value    *float64
 		from, to float64
-	}{{"offset", &src.Offset, -3600, 3600}, {"asymmetry", &src.Asymmetry, -0.5, 0.5}, {"maxdelay", &src.MaxDelay, 0, 1000},
+	}{{"offset", &src.Offset, -3600, 3600}, {"asymmetry", &src.Asymmetry, -0.5, 0.5}, {"maxdelay", &src.MaxDelay, 1e-6, 1000},
 		{"maxdelayratio", &src.MaxDelayRatio, 0, 1e6}, {"maxdelaydevratio", &src.MaxDelayDevRatio, 0, 1e6}} {
-		if clamped := min(max(*v.value, v.from), v.to); clamped != *v.value {
-			r.Note(report.Approximated, "range", "", "%s is bounded by %g and %g", v.name, v.from, v.to)
-			*v.value = clamped
+		if slices.Contains(src.Words, v.name) {
+			*v.value = c.Bounded(src.Line, v.name, *v.value, v.from, v.to)
 		}
 	}
 	if src.Kind != "peer" {

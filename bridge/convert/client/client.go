@@ -39,6 +39,7 @@ type clientModel struct {
 	maxDistance   *syntax.Statement   // of chronyd
 	maxDistanceAt float64             // s
 	was           []*syntax.Statement // source lines that the gateway replaces
+	fallback      fallback
 }
 
 // clientServer is a gateway.
@@ -67,6 +68,7 @@ func Write(work *job.Job) []byte {
 		return nil
 	}
 	c.clientOthers(m)
+	c.keepFallback(m)
 	if c.serves() && c.Opt.Client.Format != "timesyncd" {
 		if c.Dialect != "chrony" || c.Opt.Client.Format != "chrony" {
 			c.keepServing()
@@ -212,8 +214,11 @@ func (c *writer) clientOthers(m *clientModel) {
 				c.use(s, "step")
 			}
 		case "leapfile":
-			if spell.PlainName(s.Argument()) {
-				m.leap, m.leapFile = s, job.Absolute(s.Argument())
+			if name := s.Argument(); spell.PlainPath(name) && !strings.Contains(name, " ") {
+				m.leap, m.leapFile = s, job.Absolute(name)
+			} else if c.Opt.Client.Format != "timesyncd" && c.Opt.Client.Format != "ntpd-rs" {
+				c.Record(s).Note(report.Approximated, "leap-list", "give the list another name, and write the line by hand",
+					"the name cannot be written for %s: the list is not carried over", c.Opt.Client.Format)
 			}
 		case "disable":
 			if s.Flag("ntp") {
@@ -224,7 +229,7 @@ func (c *writer) clientOthers(m *clientModel) {
 	if c.Dialect == "chrony" {
 		c.ofChrony(m)
 	}
-	if m.minsane > len(c.Opt.Client.Gateways) {
+	if m.minsane > len(c.Opt.Client.Gateways) && c.Opt.Client.Format != "timesyncd" {
 		for _, s := range append(c.withOption("tos", "minsane"), c.All("minsources")...) {
 			c.Record(s).Note(report.Approximated, "minsane", "name more gateways", "it is lowered from %d to the number of gateways, %d",
 				m.minsane, len(c.Opt.Client.Gateways))
@@ -352,6 +357,13 @@ func (c *writer) chronyClient(m *clientModel) string {
 		return t.String()
 	}
 	t.put(c.access(), "allow", append(c.chronyServing(), "cmdport 0")...)
+	if f := m.fallback; f.stratum > 0 {
+		line := fmt.Sprintf("local stratum %d", f.stratum)
+		if f.orphan {
+			line += " orphan"
+		}
+		t.put(f.from, "local", line)
+	}
 	return t.String()
 }
 

@@ -9,7 +9,6 @@ import (
 	"ntsbridge/bridge/convert/job"
 	"ntsbridge/bridge/convert/report"
 	"ntsbridge/bridge/convert/spell"
-	"ntsbridge/bridge/convert/syntax"
 	"ntsbridge/symkey"
 )
 
@@ -61,7 +60,10 @@ func (c *writer) ntpsecClient(m *clientModel) string {
 	if m.maxDistance != nil {
 		tos += fmt.Sprintf(" maxdist %g", m.maxDistanceAt)
 	}
-	t.put(slices.Concat(c.All("tos"), c.All("minsources"), job.One(m.maxDistance)), "tos", tos)
+	if m.fallback.stratum > 0 {
+		tos += fmt.Sprintf(" orphan %d", m.fallback.stratum)
+	}
+	t.put(slices.Concat(c.All("tos"), c.All("minsources"), job.One(m.maxDistance), m.fallback.from), "tos", tos)
 	for _, s := range c.All("tinker") {
 		var list []string
 		for _, o := range s.Options {
@@ -137,14 +139,17 @@ func (c *writer) rustClient(m *clientModel) string {
 		c.Report.Note(report.Approximated, "poll", "", "poll exponents are %d to %d: ntpd-rs has 4 to 17", low, high)
 	}
 	lines := []string{"[synchronization]", fmt.Sprintf("minimum-agreeing-sources = %d", max(m.minsane, 1))}
-	var from []*syntax.Statement
+	from := slices.Clone(m.fallback.from)
+	if m.fallback.stratum > 0 {
+		lines = append(lines, fmt.Sprintf("local-stratum = %d", m.fallback.stratum))
+	}
 	switch {
 	case m.panicOff != nil && m.panicAt == 0:
 		lines = append(lines, `single-step-panic-threshold = "inf"`, `startup-step-panic-threshold = "inf"`)
-		from = job.One(m.panicOff)
+		from = append(from, m.panicOff)
 	case m.panicOff != nil:
 		lines = append(lines, "single-step-panic-threshold = "+strconv.FormatFloat(m.panicAt, 'f', -1, 64))
-		from = job.One(m.panicOff)
+		from = append(from, m.panicOff)
 	case c.Dialect == "chrony":
 		lines = append(lines, "# Without maxchange, chronyd makes any correction.",
 			`single-step-panic-threshold = "inf"`, `startup-step-panic-threshold = "inf"`)

@@ -37,6 +37,9 @@ func (c *writer) asked() (files []string, from []*syntax.Statement) {
 		}
 		from = append(from, s)
 	}
+	if slices.ContainsFunc(c.All("disable"), func(s *syntax.Statement) bool { return s.Flag("stats") }) {
+		return nil, nil // ntpd wrote none
+	}
 	return files, from
 }
 

@@ -78,8 +78,8 @@ func (c *writer) number(word string) (s *syntax.Statement, v float64, ok bool) {
 
 // ofChrony looks for the settings of chronyd that other daemons have too.
 func (c *writer) ofChrony(m *clientModel) {
-	if _, v, ok := c.number("minsources"); ok {
-		m.minsane = int(min(max(v, 1), 64))
+	if s, v, ok := c.number("minsources"); ok {
+		m.minsane = int(c.Bounded(s, "minsources", v, 1, 64))
 	}
 	if f := c.Opt.Client.Format; f == "chrony" || f == "timesyncd" {
 		return

@@ -119,6 +119,9 @@ func (l *clockLine) leaveOut(do, why string) {
 		r.Note(report.Unsupported, "refclock", do, "%s", why)
 	}
 	for _, s := range rc.Lines {
+		if s == l.src.Line { // ntpsec has them on one line
+			continue
+		}
 		l.c.Record(s).Note(report.Folded, "fudge-left-out", "", "the clock of line %d is left out", l.src.Line.Line)
 	}
 }
@@ -212,7 +215,7 @@ func (c *writer) ntpsecRefclock(l *clockLine) string {
 		l.word(rc.Flags[i] >= 0, fmt.Sprintf("flag%d %d", i, rc.Flags[i]), fmt.Sprintf("flag%d", i))
 	}
 	l.word(rc.Driver == job.NMEADriver && l.src.Mode >= 0, fmt.Sprintf("mode %d", l.src.Mode))
-	if rc.Driver == job.NMEADriver {
+	if rc.Driver == job.NMEADriver && l.src.Mode >= 0 {
 		l.use("mode")
 	}
 	l.word(l.src.Prefer, "prefer", "prefer")

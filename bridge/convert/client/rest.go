@@ -112,7 +112,11 @@ func (c *writer) restOf(s *syntax.Statement, r *report.Record) {
 		return
 	case "enable", "disable":
 		for _, o := range s.Options {
-			c.Lost(s, report.Folded, []string{o.Name}, switches[o.Name])
+			why := switches[o.Name]
+			if o.Name == "monitor" && c.serves() && format != "timesyncd" {
+				why = "the list of clients of " + format + " cannot be abused as ntpd's could"
+			}
+			c.Lost(s, report.Folded, []string{o.Name}, why)
 		}
 		return
 	}
@@ -123,7 +127,7 @@ func (c *writer) restOf(s *syntax.Statement, r *report.Record) {
 	if !known || told && (r.Class != report.Comment || len(r.Became) > 0) {
 		return
 	}
-	if f.code == "client-serves-nobody" && c.serves() {
+	if f.code == "client-serves-nobody" && c.serves() && format != "timesyncd" {
 		f = lines["makestep"] // of those that it serves, but not carried over
 	}
 	text := f.text

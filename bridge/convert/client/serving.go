@@ -111,7 +111,7 @@ func (c *writer) chronyServing() (lines []string) {
 		}
 	}
 	if limited {
-		lines = append(lines, "ratelimit")
+		lines = append(lines, c.chronyLimit())
 	}
 	return lines
 }
@@ -143,7 +143,7 @@ func (c *writer) ntpsecServing() (lines []string) {
 			}
 		}
 	}
-	return lines
+	return append(lines, c.ntpsecLimit()...)
 }
 
 // rustServing are those of ntpd-rs, whose denied networks go before the allowed

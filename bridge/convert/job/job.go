@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -287,6 +288,25 @@ func Within(v, from, upTo float64) float64 {
 	}
 	return min(v, upTo)
 }
+
+// Bounded is Within for a value of a line, whose report says so if it is put
+// to a bound.
+func (c *Job) Bounded(s *syntax.Statement, name string, v, from, upTo float64) float64 {
+	to := Within(v, from, upTo)
+	if s != nil && to != v {
+		c.Record(s).Note(report.Approximated, "range", "", "%s is put to %s: here it may be from %s to %s", name, number(to), number(from),
+			number(upTo))
+	}
+	return to
+}
+
+// BoundedSeconds is Seconds for a value of a line.
+func (c *Job) BoundedSeconds(s *syntax.Statement, name string, v, from, upTo float64) time.Duration {
+	return time.Duration(c.Bounded(s, name, v, from, upTo)*1e9 + 0.5)
+}
+
+// number writes a bound as people do.
+func number(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
 
 // Longest is the largest duration that the output takes, s.
 const Longest = 240000 * 3600

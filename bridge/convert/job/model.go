@@ -85,6 +85,7 @@ type Source struct {
 	Address  string
 	Family   string
 	Key      uint32 // 0: none
+	Keyed    bool   // of chronyd: a key is written
 	Autokey  bool
 	Ident    string
 	Port     int // 0: the usual one

@@ -2,6 +2,7 @@ package job
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -36,7 +37,7 @@ func (c *Job) PlanSources() {
 				continue
 			}
 		default:
-			if other := best[src.id()]; other != src {
+			if other := best[c.id(src)]; other != src {
 				c.secondLine(src, other)
 				continue
 			}
@@ -45,8 +46,18 @@ func (c *Job) PlanSources() {
 	}
 }
 
-// id is what a network source is told apart by.
-func (src *Source) id() string { return strings.ToLower(fmt.Sprint(src.HostPort())) }
+// id is what a network source is told apart by: a name may be asked once for each
+// family, if every line for it says which.
+func (c *Job) id(src *Source) string {
+	id := strings.ToLower(fmt.Sprint(src.HostPort()))
+	same := func(other *Source) bool { return strings.ToLower(fmt.Sprint(other.HostPort())) == id }
+	host, _ := src.HostPort()
+	if _, err := netip.ParseAddr(host); err == nil || src.Family == "" ||
+		slices.ContainsFunc(c.Model.Sources, func(other *Source) bool { return other.Family == "" && other.Refclock == nil && same(other) }) {
+		return id
+	}
+	return id + src.Family
+}
 
 // best returns the source that is written of those with one address and port:
 // the first one with authentication, or the first.
@@ -56,8 +67,8 @@ func (c *Job) best() map[string]*Source {
 		if src.Left != "" || src.Refclock != nil || src.Kind == "broadcast" || src.Dead != "" && !src.Revived {
 			continue
 		}
-		if there := best[src.id()]; there == nil || !there.authenticated() && src.authenticated() {
-			best[src.id()] = src
+		if there := best[c.id(src)]; there == nil || !there.authenticated() && src.authenticated() {
+			best[c.id(src)] = src
 		}
 	}
 	return best

@@ -88,7 +88,7 @@ func (p *parser) fudge(word string) bool {
 }
 
 func (p *parser) filegen(word string) bool {
-	name, ok := p.keyword(StatisticsNames)
+	name, ok := p.keyword(StatisticsNames + " " + ntpsecStatistics)
 	if !ok {
 		return false
 	}

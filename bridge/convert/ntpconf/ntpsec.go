@@ -11,10 +11,21 @@ import (
 const (
 	ntpsecStrings  = "ca cert aead ask require mintls maxtls tlsciphersuites tlsecdhcurves"
 	refclockOption = "unit subtype baud"
+
+	ntpsecStatistics = "ntsstats ntskestats usestats"
 )
 
-// ntpsecGrammar is ntpd's with what ntpsec added. What ntpsec removed is read
-// too: it is reported, not converted.
+// ntpsecRemoved are ntpd's words that ntpsec 1.2.3 does not know, and those of its
+// own manual that it does not know either (it says so of each: Debian trixie).
+// A line loses them, and all that stands behind them. It does not know port
+// either (extra port, nts port), which is read here: other releases may.
+const ntpsecRemoved = "autokey automax auth basedate bclient bcpollbstep beacon broadcast broadcastclient broadcastdelay checkhash cohort " +
+	"crypto cryptostats discard epeer fuzz ident ignorehash ippeerlimit keysdir lowpriotrap manycastclient manycastserver mode7 " +
+	"multicastclient noepeer peer_clear_digest_early pollskewlist preempt revoke saveconfigdir serverresponse simulate timingstats trap " +
+	"ttl unpeer_crypto_early unpeer_crypto_nak_early unpeer_digest_early xleave xmtnonce " +
+	"ask expire require tlscipherserverpreference"
+
+// ntpsecGrammar is ntpd's with what ntpsec added, and without what it removed.
 var ntpsecGrammar = sync.OnceValue(func() *grammar {
 	g := &grammar{keywords: maps.Clone(Keywords), directives: maps.Clone(Directives)}
 	for word := range strings.FieldsSeq("nts noval expire bias refclock limit unrestrict extra unit subtype baud enable disable cookie mintls maxtls tlsciphersuites tlsecdhcurves tlscipherserverpreference port pool maxdisp holdover ntsstats ntskestats usestats") {
@@ -30,10 +41,16 @@ var ntpsecGrammar = sync.OnceValue(func() *grammar {
 	g.association = anyOf(associationOption, plain("nts noval tlscipherserverpreference"), typed(ntpsecStrings, tokenString),
 		typed("bias", tokenInteger, tokenDouble), typed("expire", tokenInteger))
 	g.directives["nts"] = list(anyOf(plain("enable disable tlscipherserverpreference"), (*parser).ntsText))
+	g.directives["tos"] = list(anyOf(tosOption, typed("maxdisp", tokenInteger, tokenDouble)))
+	g.directives["statistics"] = flags(StatisticsNames + " " + ntpsecStatistics)
 	g.directives["limit"] = list(typed("average burst kod", tokenInteger, tokenDouble))
 	g.directives["extra"] = list(typed("port", tokenInteger))
 	g.directives["unrestrict"] = g.directives["restrict"]
 	g.directives["refclock"] = (*parser).ntpsecRefclock
+	for word := range strings.FieldsSeq(ntpsecRemoved) {
+		delete(g.keywords, word)
+		delete(g.directives, word)
+	}
 	return g
 })
 

@@ -2,6 +2,7 @@ package ntpd
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -61,6 +62,8 @@ func (c *reader) buildRestricts() {
 			if s.Word == "unrestrict" {
 				if !l.Remove(a, t.Masks[i], s) {
 					r.Note(report.Obsolete, "unrestrict", "delete the line", "there is no entry to take flags from")
+				} else if flags != 0 {
+					c.takenBack(s)
 				}
 				continue
 			}
@@ -92,6 +95,33 @@ func (c *reader) buildRestricts() {
 	}
 	c.Report.Access = restrict.Compare(l, table)
 	c.Differences()
+}
+
+// takenBack tells of the flags that unrestrict takes from an earlier line.
+func (c *reader) takenBack(s *syntax.Statement) {
+	words := job.NamedWords(s)
+	taken := strings.Join(words, ", ")
+	for _, from := range c.All("restrict") {
+		if from.Address != s.Address || from.Mask != s.Mask || from.Line >= s.Line && from.File == s.File {
+			continue
+		}
+		var lost []string
+		for _, w := range words {
+			if from.Flag(w) {
+				lost = append(lost, w)
+			}
+		}
+		if slices.Contains(lost, "limited") && from.Flag("kod") {
+			lost = append(lost, "kod") // which does nothing alone
+		}
+		if len(lost) > 0 {
+			c.Record(from).Note(report.Folded, "taken-back", "delete the words, and those of line "+fmt.Sprint(s.Line),
+				"line %d takes %s back", s.Line, taken)
+			c.Ledger.Tell(from, job.FateSaid+"taken-back", lost...)
+		}
+	}
+	c.Record(s).Note(report.Folded, "unrestrict", "delete the words there, and the line", "it takes %s from what an earlier line gives", taken)
+	c.Ledger.Tell(s, job.FateSaid+"unrestrict", words...)
 }
 
 // maskQuestion asks about a restriction that cannot be written, if going
@@ -228,7 +258,7 @@ func (c *reader) buildLimits() {
 			case "average":
 				c.average(r, o.Int)
 			case "minimum":
-				m.Limits.Minimum = time.Duration(min(max(o.Int-1, 0), 3600)) * time.Second
+				m.Limits.Minimum = time.Duration(max(c.Bounded(s, "minimum", float64(o.Int), 0, 3601)-1, 0)) * time.Second
 			case "monitor":
 				r.Note(report.Obsolete, "discard-monitor", "", "discard monitor steered ntpd's list of clients")
 			}
@@ -272,7 +302,7 @@ func (c *reader) buildMRU(s *syntax.Statement) {
 		c.Model.ClientSize = s
 	}
 	if c.Model.ClientSize == s {
-		r.Note(report.Approximated, "mru", "", "the list of clients has a fixed size of at least %d addresses and never grows", 1<<12)
+		r.Note(report.Approximated, "mru", "", "the list of clients has room for %d addresses from the start on (%d at least), and never grows", c.Model.Clients, 1<<12)
 	}
 }
 

@@ -121,7 +121,12 @@ func (c *reader) autokeyTimers() {
 func (c *reader) autokeyDir() {
 	a := &c.Model.Autokey
 	if a.DirLine != nil {
-		a.Dir = job.Absolute(a.DirLine.Argument())
+		if name := a.DirLine.Argument(); spell.PlainPath(name) {
+			a.Dir = job.Absolute(name)
+		} else {
+			a.Dir = ""
+			c.Record(a.DirLine).Note(report.Error, "file-name", "give a name", "that is no name of a directory")
+		}
 		return
 	}
 	dirs := keyDirs

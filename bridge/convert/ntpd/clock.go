@@ -80,13 +80,13 @@ func (c *reader) setSteps(st *thresholds) {
 		remark = ""
 	}
 	step := &c.Clock().Step
-	draft.Set(c.Draft, &step.Threshold, job.Seconds(threshold, 0, job.Longest), st.forwardLine, st.backLine).Remark("%s", remark)
+	draft.Set(c.Draft, &step.Threshold, c.BoundedSeconds(st.forwardLine, "step", threshold, 0, job.Longest), st.forwardLine, st.backLine).Remark("%s", remark)
 	if threshold == 0 {
 		return
 	}
 	draft.Set(c.Draft, &step.Updates, 1)
 	draft.Set(c.Draft, &step.AnyTime, true)
-	draft.Set(c.Draft, &step.Stepout, job.Seconds(max(st.stepout, job.DefaultStepout), 0, 86400), st.outLine)
+	draft.Set(c.Draft, &step.Stepout, c.BoundedSeconds(st.outLine, "stepout", max(st.stepout, job.DefaultStepout), 0, 86400), st.outLine)
 	if st.outLine != nil && st.stepout < job.DefaultStepout {
 		c.Record(st.outLine).Note(report.Folded, "stepout", "", "ntpd takes %d s at least", job.DefaultStepout)
 	}
@@ -103,13 +103,13 @@ func (c *reader) setPanic(st *thresholds) {
 			"panic 0 lets the sources move the clock by any amount at any time")
 		return
 	case st.panicLine != nil:
-		draft.Set(c.Draft, &clock.Panic, job.Seconds(st.panic, 0.001, job.Longest), st.panicLine)
+		draft.Set(c.Draft, &clock.Panic, c.BoundedSeconds(st.panicLine, "panic", st.panic, 0.001, job.Longest), st.panicLine)
 	default:
 		draft.Set(c.Draft, &clock.Panic, job.Seconds(st.panic, 0.001, job.Longest)).
 			Remark("ntpd's default. ntpd exits above it; here the clock is left alone and the alarm is served.")
 	}
 	once := false
-	remark := "ntpd -g, which most distributions start it with, is true."
+	remark := "How ntpd was started is not known; true is what ntpd -g does, with which most distributions start it."
 	if c.Start.Known {
 		remark = "ntpd was started without -g."
 		if c.Start.PanicOnce {
@@ -142,10 +142,7 @@ func (c *reader) buildTinker(s *syntax.Statement, st *thresholds) {
 		case "stepout":
 			st.stepout, st.outLine = v, s
 		case "dispersion":
-			draft.Set(c.Draft, &c.Clock().DriftPPM, job.Within(v, 0.001, 500), s)
-			if v < 0 || v > 500 {
-				r.Note(report.Approximated, "dispersion", "", "the dispersion is bounded by 500 ppm")
-			}
+			draft.Set(c.Draft, &c.Clock().DriftPPM, c.Bounded(s, "dispersion", v, 0.001, 500), s)
 		case "freq":
 			r.Note(report.Approximated, "freq", "", "the frequency is measured anew at the first start, in place of the %s ppm given",
 				spell.Printable(o.Text))
@@ -190,8 +187,9 @@ func (c *reader) minSane(s *syntax.Statement, n int64) {
 func (c *reader) tosOther(s *syntax.Statement, r *report.Record, o syntax.Option) {
 	switch o.Name {
 	case "orphanwait":
-		draft.Set(c.Draft, &c.Clock().FallbackWait, job.Seconds(o.Number(), 0, 240*3600), s)
-		draft.Set(c.Draft, &c.Clock().FallbackWaitStart, job.Seconds(o.Number(), 0, 240*3600), s)
+		wait := c.BoundedSeconds(s, "orphanwait", o.Number(), 0, 240*3600)
+		draft.Set(c.Draft, &c.Clock().FallbackWait, wait, s)
+		draft.Set(c.Draft, &c.Clock().FallbackWaitStart, wait, s)
 	case "minclock", "mindist":
 		r.Note(report.Folded, "tos-cluster", "", "sources that agree are weighed by their errors: none has to be dropped")
 	case "floor", "ceiling":
@@ -213,6 +211,8 @@ func (c *reader) orphanLine(s *syntax.Statement, o syntax.Option) {
 	switch {
 	case o.Int < 1 || o.Int > 15:
 		r.Note(report.Folded, "orphan-off", "", "orphan %d is off", o.Int)
+	case c.Model.LocalStratum > 0:
+		r.Note(report.Folded, "orphan-local", "", "the local clock goes before the orphans: its stratum counts")
 	default:
 		r.Note(report.Dangerous, "orphan", "leave it out, unless clients have to stay together without a source",
 			"without a source, time that nobody vouches for is served at stratum %d, and authentication makes it look good", o.Int)

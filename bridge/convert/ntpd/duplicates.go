@@ -13,17 +13,37 @@ import (
 // association is what ntpd tells associations apart by: a second line with the
 // same is refused when it runs, whatever its options are; lines of two kinds for
 // one address are two associations (testdata/oracle/duplicates.txt).
-type association struct{ kind, address string }
+type association struct{ kind, address, family string }
 
 func (c *reader) associationOf(s *syntax.Statement) association {
-	a := association{s.Word, strings.ToLower(s.Address)}
+	a := association{s.Word, strings.ToLower(s.Address), ""}
 	if a.kind == "peer" && c.Dialect == "ntpsec" {
 		a.kind = "server"
 	}
 	if addr, err := netip.ParseAddr(s.Address); err == nil {
 		a.address = addr.Unmap().String()
+	} else if a.family = s.Family; a.family == "" {
+		a.family = c.Start.Family
 	}
 	return a
+}
+
+// earlier returns the line that makes ntpd refuse another one: that with the same
+// association, or, for a name, one that leaves open of which family its
+// address is.
+func earlier(seen map[association]*syntax.Statement, a association) *syntax.Statement {
+	if s := seen[a]; s != nil {
+		return s
+	}
+	if a.family != "" {
+		return seen[association{a.kind, a.address, ""}]
+	}
+	for _, family := range []string{"-4", "-6"} {
+		if s := seen[association{a.kind, a.address, family}]; s != nil {
+			return s
+		}
+	}
+	return nil
 }
 
 // associations are the directives that make them.
@@ -48,7 +68,7 @@ func (c *reader) lostDuplicates() (list []question) {
 	first := make(map[association]*syntax.Statement)
 	for _, s := range c.All(associations...) {
 		a := c.associationOf(s)
-		kept := first[a]
+		kept := earlier(first, a)
 		if kept == nil {
 			first[a] = s
 			continue
@@ -64,6 +84,23 @@ func (c *reader) lostDuplicates() (list []question) {
 			spell.Printable(s.Address))
 		q.Do = fmt.Sprintf("delete line %d, or choose --lost intended for that, or --lost running for what the daemon does now", kept.Line)
 		q.Intended = true
+		list = append(list, q)
+	}
+	return list
+}
+
+// lostKeys finds sources with key 0, which is none.
+func (c *reader) lostKeys() (list []question) {
+	for _, s := range c.All(associations...) {
+		o, ok := s.Last("key")
+		if !ok || o.Int != 0 || s.Refclock() || s.Flag("autokey") || s.Flag("nts") {
+			continue
+		}
+		q := question{mark: s.Place(), fixed: c.Text(s)}
+		q.File, q.Line, q.Text, q.Code = c.Parsed.Files[s.File].Name, s.Line, spell.Show(c.Text(s)), "lost-authentication"
+		q.Written = "a source with key 0"
+		q.Running = fmt.Sprintf("0 is no key to %s: %s has no authentication", c.Daemon(), spell.Printable(s.Address))
+		q.Do = "give the number of a key, or choose --lost running for what the daemon does now"
 		list = append(list, q)
 	}
 	return list
@@ -109,10 +146,16 @@ func (c *reader) smears() (list []question) {
 // whether s is one.
 func (c *reader) refused(seen map[association]*syntax.Statement, s *syntax.Statement) bool {
 	a := c.associationOf(s)
-	first := seen[a]
+	first := earlier(seen, a)
 	if first == nil {
 		seen[a] = s
 		return false
+	}
+	if seen[a] == nil {
+		c.Record(s).Note(report.Changed, "duplicate-source", "give both lines a family: -4 for one, and -6 for the other",
+			"line %d has the same name, and one of the two no family: %s refuses the second, if the name's first address is of the other's; here it is left out",
+			first.Line, c.Daemon())
+		return true
 	}
 	class, what := report.Folded, ""
 	if authentication(first) != authentication(s) {

@@ -63,7 +63,7 @@ func (c *reader) questions() []question {
 			list = append(list, q)
 		}
 	}
-	for _, q := range append(c.lostDuplicates(), c.smears()...) {
+	for _, q := range slices.Concat(c.lostDuplicates(), c.lostKeys(), c.smears()) {
 		if !asked[q.mark] {
 			asked[q.mark] = true
 			list = append(list, q)

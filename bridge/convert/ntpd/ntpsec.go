@@ -12,6 +12,7 @@ import (
 	"ntsbridge/bridge/convert/job"
 	"ntsbridge/bridge/convert/report"
 	"ntsbridge/bridge/convert/spell"
+	"ntsbridge/bridge/convert/syntax"
 )
 
 // ntpsecFiles resolves a name as ntpsec does: from the directory of the file
@@ -60,8 +61,12 @@ func (c *reader) ntpsecLimits() {
 			r.Note(report.Obsolete, "limit-unused", "", "no restriction has limited, so that limit has no effect")
 		}
 	}
+	last := (*syntax.Statement)(nil)
+	if list := c.All("limit"); len(list) > 0 {
+		last = list[len(list)-1]
+	}
 	m.Limits.Interval = time.Duration(min(max(float64(time.Second)/average, float64(time.Microsecond)), float64(24*time.Hour)))
-	m.Limits.Burst, m.Limits.Minimum = int(min(max(burst, 1), 255)), 0
+	m.Limits.Burst, m.Limits.Minimum = int(c.Bounded(last, "burst", burst, 1, 255)), 0
 }
 
 // extraPort opens ntpsec's second port beside the first.
@@ -72,6 +77,8 @@ func (c *reader) extraPort() {
 			c.Record(s).Note(report.Error, "extra-port", "write 1 to 65535", "that is no port")
 			continue
 		}
+		c.Record(s).Note(report.Changed, "port-unread", "delete the line, if nobody asks there",
+			"ntpsec 1.2.3 ignores this line for a syntax error, though its manual has it; here the port is served")
 		m := &c.Model
 		if len(m.Listen.Addresses) == 0 {
 			m.Listen.Addresses = config.ListenOn(job.Everywhere(123)...)

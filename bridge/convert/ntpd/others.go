@@ -63,7 +63,7 @@ var switches = map[string]struct{ on, off disposition }{
 			"the clock is served and not steered; it is served only while the kernel calls it synchronised",
 			"let another program steer it"}},
 	"stats": {disposition{report.Obsolete, "stats", "is ntpd's default", ""},
-		disposition{report.Obsolete, "stats", "there are no statistics files", ""}},
+		disposition{report.Folded, "stats", "no statistics files are written", ""}},
 }
 
 // buildOthers accounts for what has no place of its own.
@@ -151,6 +151,9 @@ func (c *reader) buildNTS(s *syntax.Statement) {
 			if c.ntsAuthority() != s || !slices.ContainsFunc(c.Model.Sources, func(src *job.Source) bool { return src.TrustLine == s }) {
 				r.Note(report.Folded, "nts-ca", "delete it", "no source is verified by it")
 			}
+		case "port":
+			r.Note(report.Changed, "port-unread", "write nts.listen, if its clients ask there",
+				"ntpsec 1.2.3 ignores this word for a syntax error, though its manual has it: NTS-KE is on port 4460")
 		default:
 			r.Note(report.Approximated, "nts-option", "check the section nts", "%s has a setting of its own here", o.Name)
 		}
@@ -348,8 +351,12 @@ func (c *reader) authTraps() {
 // themselves.
 func (c *reader) passiveTrap() {
 	m := &c.Model
-	if m.Trust == nil || m.KeyFile == nil || m.KeysRejected ||
-		c.defaultFlags().Has(restrict.FlagIgnore|restrict.FlagNoServe|restrict.FlagNoEPeer) {
+	mayBegin := func(e *restrict.Entry) bool {
+		return !e.Flags.Has(restrict.FlagIgnore | restrict.FlagNoServe | restrict.FlagNoEPeer)
+	}
+	if m.Trust == nil || m.KeyFile == nil || m.KeysRejected || !slices.ContainsFunc(m.Restricts.Entries, func(e *restrict.Entry) bool {
+		return mayBegin(e) && !(e.Host() && e.Addr.IsLoopback())
+	}) {
 		return
 	}
 	c.Report.Note(report.Changed, "passive", "write passive.enabled: true if this host takes its time from such a one",

@@ -103,7 +103,9 @@ func replaceLines(data []byte, fixes map[syntax.Place]string, file int) []byte {
 
 // buildClient works out what of the effective configuration a client needs.
 func (c *reader) buildClient() {
-	c.Quietly(c.buildRestricts) // whom the host serves
+	c.Quietly(c.buildRestricts) // whom the host serves, how often, and with what
+	c.Quietly(c.buildLimits)
+	c.buildOrphan()
 	c.buildKeys()
 	c.buildSources()
 }

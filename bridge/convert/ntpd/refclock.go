@@ -246,7 +246,7 @@ func (c *reader) fudgeLimits(src *job.Source) {
 		r.Note(report.Changed, "fudge-refid", "", "the refid is left out: it has invisible characters")
 	}
 	if src.Refclock.Flags[4] == 1 {
-		r.Note(report.Folded, "flag4", "", "flag4 1: no statistics files are written")
+		r.Note(report.Folded, "flag4", "", "flag4 1: no more than usual is written about a reference clock")
 	}
 }
 

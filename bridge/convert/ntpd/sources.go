@@ -173,7 +173,7 @@ func (c *reader) judgeOptions(src *job.Source) {
 			r.Note(report.Folded, "option-"+word, "", "%s is not needed", word)
 		}
 	}
-	if s.Flag("ttl") && s.Word != "broadcast" {
+	if s.Flag("ttl") && s.Word != "broadcast" && s.Word != "manycastclient" {
 		r.Note(report.Folded, "option-ttl", "", "ttl means nothing here")
 	}
 	if src.Xleave {
@@ -221,6 +221,8 @@ func (c *reader) deadSource(src *job.Source) {
 	}
 	multicast := addr.IsMulticast()
 	switch {
+	case src.Family == "-4" && !addr.Unmap().Is4(), src.Family == "-6" && addr.Unmap().Is4():
+		src.Dead = "it is looked for as an address of the other family (" + src.Family + ")"
 	case src.Refclock != nil && src.Refclock.Name == "":
 		src.Dead = fmt.Sprintf("there is no driver %d", src.Refclock.Driver)
 	case multicast && (src.Kind == "server" || src.Kind == "peer" || src.Kind == "pool"):

@@ -63,16 +63,26 @@ func (c *reader) buildStatistics() {
 		}
 	}
 	dir := c.LastOf("statsdir")
+	why := "no statistics are asked for"
+	if c.disabled("stats") && len(files) > 0 {
+		files, why = nil, "disable stats: ntpd wrote none of these files"
+	}
 	switch {
 	case len(files) == 0 && dir != nil:
 		lines = append(lines, dir)
 		fallthrough
 	case len(files) == 0:
 		for _, s := range lines {
-			c.Record(s).Note(report.Folded, "statistics-off", "", "no statistics are asked for")
+			c.Record(s).Note(report.Folded, "statistics-off", "", "%s", why)
 		}
 		return
-	case dir == nil || !spell.PlainPath(dir.Argument()):
+	case dir != nil && !spell.PlainPath(dir.Argument()):
+		c.Record(dir).Note(report.Error, "file-name", "write statistics.dir", "that is no name of a directory here")
+		for _, s := range lines {
+			c.Record(s).Note(report.Changed, "statistics-nowhere", "write statistics.dir", "without a directory, nothing is written")
+		}
+		return
+	case dir == nil:
 		for _, s := range lines {
 			c.Record(s).Note(report.Changed, "statistics-nowhere", "write statistics.dir",
 				"without statsdir, ntpd writes below /var/NTP; here nothing is written then")

@@ -28,10 +28,15 @@ func (c *writer) emitClock() {
 		c.Record(c.Model.LocalLines[0]).Note(report.Changed, "mode-local",
 			fmt.Sprintf("to have it set by hand (ntsbridge settime), write clock.mode: discipline and clock.fallback_stratum: %d", c.Model.LocalStratum),
 			"clock.mode: local serves the system clock at stratum %d whatever its state, and never sets or steers it", c.Model.LocalStratum)
+		if c.Dialect == "chrony" {
+			c.Record(c.Model.LocalLines[0]).Note(report.Dangerous, "local-clock", "name a source, unless this network is cut off from all",
+				"there is no source: nobody vouches for the time that is served all the time, and authentication makes it look good")
+		}
 		if c.Model.OrphanLocal {
 			c.noteOrphanAlone()
 		}
 		c.dropSteering()
+		c.bySteering()
 		return
 	case c.Model.Clock.Idle != "":
 		draft.Set(c.Draft, &clock.Mode, config.ClockObserve, c.Model.Clock.IdleLine).
@@ -45,6 +50,7 @@ func (c *writer) emitClock() {
 			"there is no source that could be followed: the clock is served as another program keeps it, and only while the kernel calls it synchronised")
 	}
 	c.emitFallback(steers)
+	c.bySteering()
 	if !steers {
 		c.dropSteering()
 	}
@@ -71,6 +77,25 @@ func (c *writer) noteOrphanAlone() {
 		"there is no source whose loss orphan would wait for")
 }
 
+// bySteering tells of lines whose meaning depends on where time comes from.
+func (c *writer) bySteering() {
+	for _, s := range c.All("rtcsync") {
+		if c.Steers() {
+			c.Record(s).Note(report.Folded, "rtcsync", "", "the kernel sets the hardware clock while the clock is synchronised")
+		} else {
+			c.Record(s).Note(report.Changed, "rtcsync", "set the hardware clock by another program (hwclock --systohc)",
+				"the clock is not steered from here, so that the kernel does not set the hardware clock because of it")
+		}
+	}
+	for _, s := range c.All("hwtimestamp") {
+		text := "sources are measured with the network card's timestamps, where it has them; answers to clients have the kernel's"
+		if c.Model.Followed == 0 {
+			text = "there is no source that would be measured with the network card's timestamps; answers to clients have the kernel's"
+		}
+		c.Record(s).Note(report.Approximated, "hwtimestamp", "", "%s", text)
+	}
+}
+
 // emitFallback writes the stratum to fall back to.
 func (c *writer) emitFallback(steers bool) {
 	m, clock := &c.Model, c.Clock()
@@ -78,12 +103,16 @@ func (c *writer) emitFallback(steers bool) {
 	stratum, lines := m.LocalStratum, m.LocalLines
 	switch {
 	case stratum > 0 && orphan:
-		c.Record(m.Orphan).Note(report.Approximated, "orphan-and-local", "", "the local clock's stratum is taken for both")
+		c.Record(m.Orphan).Note(report.Approximated, "orphan-and-local", "", "the local clock's stratum, %d, is taken for both", m.LocalStratum)
 	case orphan:
 		stratum, lines = m.OrphanValue, job.One(m.Orphan)
 	}
 	if stratum == 0 {
 		return
+	}
+	if c.Dialect == "chrony" {
+		c.Record(lines[0]).Note(report.Dangerous, "local-clock", "leave it out, unless clients have to stay together without a source",
+			"without a source, time that nobody vouches for is served at stratum %d, and authentication makes it look good", stratum)
 	}
 	draft.Set(c.Draft, &clock.FallbackStratum, stratum, lines...)
 	switch {

@@ -128,6 +128,9 @@ func (c *writer) emitClocks() {
 			c.Ledger.Tell(src.Line, job.FateSaid+"left-out", c.Words(src.Line)...)
 			c.remarkLeft(section, src)
 			for _, s := range src.Refclock.Lines {
+				if s == src.Line { // ntpsec has them on one line
+					continue
+				}
 				c.Record(s).Note(report.Folded, "fudge-left-out", "", "the clock of line %d is left out", src.Line.Line)
 			}
 			continue
@@ -217,6 +220,6 @@ func (c *writer) emitBroadcast() {
 		if destination.IsMulticast() {
 			c.Ledger.Use(src.Line, "ttl")
 		}
-		c.Lost(src.Line, report.Folded, job.NamedWords(src.Line), "it means nothing on the line of a broadcast")
+		c.Lost(src.Line, report.Folded, job.NamedWords(src.Line), "it means nothing to a broadcast like this one")
 	}
 }

@@ -1,0 +1,135 @@
+package convert
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"ntsbridge/bridge/convert/report"
+)
+
+// TestSentences are inputs of which something was said that the options written
+// for them contradict: what the report and the output have, and have not.
+func TestSentences(t *testing.T) {
+	for _, c := range []struct {
+		name, dialect, conf string
+		has, hasNot         []string
+	}{
+		{"statistics that are off", "ntp", ntpBase + follow1 + "statsdir /s/\nstatistics loopstats\ndisable stats\n",
+			[]string{"ntpd wrote none of these files"}, []string{"statistics:", "kept         statistics"}},
+		{"statistics that are on", "ntp", ntpBase + follow1 + "statsdir /s/\nstatistics clockstats\nserver 127.127.28.0\nfudge 127.127.28.0 flag4 1\n",
+			[]string{"statistics:"}, []string{"no statistics files"}},
+		{"orphan beside the local clock", "ntp", ntpBase + follow1 + "tos orphan 6\nserver 127.127.1.0\nfudge 127.127.1.0 stratum 10\n",
+			[]string{"served at stratum 11", "fallback_stratum: 11"}, []string{"at stratum 6"}},
+		{"orphan alone", "ntp", ntpBase + follow1 + "tos orphan 6\n", []string{"served at stratum 6", "fallback_stratum: 6"}, nil},
+		{"size of the list", "ntp", ntpBase + follow1 + "restrict 10.0.0.0 mask 255.0.0.0 limited\nmru maxdepth 90000\n",
+			[]string{"room for 90000 addresses", "clients: 90000"}, nil},
+		{"who may begin an association", "ntp",
+			"restrict default ignore\nrestrict 10.0.0.0 mask 255.0.0.0\nkeys /etc/ntp.keys\ntrustedkey 5\n" + follow1,
+			[]string{"let every host with a trusted key begin"}, nil},
+		{"who may not", "ntp", "restrict default ignore\nrestrict 127.0.0.1\nkeys /etc/ntp.keys\ntrustedkey 5\n" + follow1,
+			nil, []string{"let every host with a trusted key begin"}},
+
+		{"a network cut off", "chrony", "local stratum 8 orphan\nallow 10/8\nrtcsync\nhwtimestamp *\n",
+			[]string{"mode: local", "clock.mode: local serves the system clock at stratum 8", "there is no source: nobody vouches",
+				"the kernel does not set the hardware clock", "there is no source that would be measured"},
+			[]string{"without a source", "while the clock is synchronised", "sources are measured"}},
+		{"a network set by hand", "chrony", "local stratum 8\nallow 10/8\nmanual\nrtcsync\n",
+			[]string{"mode: discipline", "settime (ntsbridge's and chronyc's) sets the clock", "while the clock is synchronised"},
+			[]string{"mode: local"}},
+		{"a network that follows", "chrony", "server a\nlocal stratum 8 orphan\nallow 10/8\nmanual\nrtcsync\nhwtimestamp *\n",
+			[]string{"mode: discipline", "without a source, time that nobody vouches for is served at stratum 8",
+				"while the clock is synchronised", "hardware_timestamps: true", "sources are measured"},
+			[]string{"there is no source", "mode: local"}},
+		{"a value beyond its range", "chrony", "server a\nsmoothtime 50000 0.01\n",
+			[]string{"the rate is put to 2000: here it may be from 0 to 2000", "max_rate_ppm: 2000"}, nil},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			res := Convert(Input{Name: "x.conf", Data: []byte(c.conf), Files: mappingFiles}, Options{Dialect: c.dialect})
+			said := text(t, res.Report) + string(res.Output)
+			for _, want := range c.has {
+				if !strings.Contains(said, want) {
+					t.Errorf("lacks %q:\n%s", want, said)
+				}
+			}
+			for _, not := range c.hasNot {
+				if strings.Contains(said, not) {
+					t.Errorf("has %q:\n%s", not, said)
+				}
+			}
+		})
+	}
+}
+
+// TestKeyZero: chronyd does not start with it, and it is no source without
+// authentication either; ntpd takes it for no key, which is asked about.
+func TestKeyZero(t *testing.T) {
+	for _, key := range []string{"0", "4294967296"} {
+		res := Convert(Input{Name: "chrony.conf", Data: []byte("server a\nserver b key " + key + "\n")}, Options{Dialect: "chrony"})
+		if s := res.Config.Sources; len(s) != 1 || s[0].Server != "a" || !slices.Contains(codes(res.Report, report.Error), "chrony-option") {
+			t.Errorf("key %s:\n%s", key, res.Output)
+		}
+	}
+	in := Input{Name: "ntp.conf", Data: []byte(ntpBase + "server a key 0\n")}
+	res := Convert(in, Options{Dialect: "ntp"})
+	if !slices.Contains(questionCodes(res.Report), "lost-authentication") || res.Output != nil {
+		t.Errorf("%v\n%s", res.Report.Questions, res.Output)
+	}
+	if res := Convert(in, Options{Dialect: "ntp", Decide: running}); len(res.Config.Sources) != 1 {
+		t.Errorf("%s", res.Output)
+	}
+}
+
+// TestChronyNumbers: a number that another one follows has to end where it
+// ends, for chronyd to start.
+func TestChronyNumbers(t *testing.T) {
+	for line, starts := range map[string]bool{"maxchange 1 2.5 1": false, "maxchange 1 2 1.5": true, "makestep 1x 3": false,
+		"makestep 1 3x": true, "fallbackdrift 16.5 19": false, "refclock SHM 0 stratum 16": false, "refclock SHM 0 stratum 15": true,
+		"dscp 46.5": true} {
+		res := Convert(Input{Name: "chrony.conf", Data: []byte("server a\n" + line + "\n")}, Options{Dialect: "chrony"})
+		if got := len(codes(res.Report, report.Error)) == 0; got != starts {
+			t.Errorf("%s: chronyd starts: %v, said: %v", line, starts, got)
+		}
+	}
+}
+
+// TestFamilies: lines for one name and the two families are two associations
+// of ntpd's (4.2.8p15, as it runs); an address of the other family is none.
+func TestFamilies(t *testing.T) {
+	for _, c := range []struct{ conf, want, code string }{
+		{"server -4 a.example.org\nserver -6 a.example.org\n", "a.example.org/ipv4 a.example.org/ipv6", ""},
+		{"server -4 a.example.org\nserver -4 a.example.org\n", "a.example.org/ipv4", "duplicate-source"},
+		{"server a.example.org\nserver -6 a.example.org\n", "a.example.org/any", "duplicate-source"},
+		{"server -6 a.example.org\nserver a.example.org\n", "a.example.org/ipv6", "duplicate-source"},
+		{"server -6 10.0.0.1\nserver b.example.org\n", "b.example.org/any", "dead-source"},
+		{"server -4 2001:db8::1\nserver b.example.org\n", "b.example.org/any", "dead-source"},
+		{"server -4 10.0.0.1\nserver -6 2001:db8::1\n", "10.0.0.1/ipv4 2001:db8::1/ipv6", ""},
+	} {
+		res := Convert(Input{Name: "ntp.conf", Data: []byte(ntpBase + c.conf)}, Options{Dialect: "ntp"})
+		var got []string
+		for _, s := range res.Config.Sources {
+			got = append(got, s.Server+"/"+s.Family)
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%q: %v, want %s", c.conf, got, c.want)
+		}
+		if found := codes(res.Report, report.Folded); c.code != "" && !slices.Contains(found, c.code) {
+			t.Errorf("%q: %v, want %s", c.conf, found, c.code)
+		}
+	}
+}
+
+// TestPathsOfWindows are no places here, and what has none is not written.
+func TestPathsOfWindows(t *testing.T) {
+	for _, line := range []string{`statsdir "C:\NTP\stats\"` + "\nstatistics loopstats", `driftfile C:\NTP\drift`, `driftfile "C:\Program Files\NTP\drift"`,
+		`leapfile "C:\NTP\leap.list"`, `keys C:\NTP\keys`, `keysdir C:\NTP` + "\ncrypto"} {
+		res := Convert(Input{Name: "ntp.conf", Data: []byte(ntpBase + follow1 + line + "\n")}, Options{Dialect: "ntp", Decide: running,
+			PasswordFile: "/pw"})
+		if strings.Contains(withoutComments(string(res.Output)), `NTP`) {
+			t.Errorf("%s:\n%s", line, res.Output)
+		}
+		if !slices.Contains(codes(res.Report, report.Error), "file-name") || strings.Contains(text(t, res.Report), "report it, with the line") {
+			t.Errorf("%s: %v\n%s", line, codes(res.Report, report.Comment), text(t, res.Report))
+		}
+	}
+}
