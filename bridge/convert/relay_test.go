@@ -58,7 +58,7 @@ func TestRelays(t *testing.T) {
 func TestClientKey(t *testing.T) {
 	for trusted, want := range map[string]bool{"5": true, "7": false} {
 		res := Convert(Input{Name: "x.conf", Data: []byte("keys /etc/ntp.keys\ntrustedkey " + trusted + "\nserver a key 5\n"), Files: fieldFiles},
-			Options{Dialect: "ntp", Client: &ClientOptions{Format: "chrony", Gateways: []string{"gw"}, Key: true, KeyFile: "/etc/chrony/chrony.keys"}})
+			Options{Dialect: "ntp", Client: &ClientOptions{Format: "chrony", Gateways: []string{"gw"}, Key: true, KeyFile: "/etc/keys"}})
 		if (res.Output != nil) != want || strings.Contains(text(t, res.Report), "no source of this file has a symmetric key") == want {
 			t.Errorf("trusted %s:\n%s%s", trusted, res.Output, text(t, res.Report))
 		}
@@ -74,5 +74,30 @@ func TestClientPanic(t *testing.T) {
 		if !strings.Contains(string(res.Output), want) {
 			t.Errorf("%q: no %q in\n%s", conf, want, res.Output)
 		}
+	}
+}
+
+// TestClientClock reads what gpsd passes on of a receiver: its pulse, in the next
+// unit, if ntpd used it.
+func TestClientClock(t *testing.T) {
+	for fudge, want := range map[string]string{"": "refclock SHM 0 ", "fudge 127.127.20.0 flag1 1\n": "refclock SHM 1 "} {
+		res := Convert(Input{Name: "x.conf", Data: []byte("server a\nserver 127.127.20.0 mode 1\n" + fudge)},
+			Options{Dialect: "ntp", Client: &ClientOptions{Format: "chrony", Gateways: []string{"gw"}}})
+		if !strings.Contains(string(res.Output), want) {
+			t.Errorf("%q: no %q in\n%s", fudge, want, res.Output)
+		}
+	}
+}
+
+// TestWithoutAuthentication: a client loses its authentication by decision only.
+func TestWithoutAuthentication(t *testing.T) {
+	in := Input{Name: "x.conf", Data: []byte("keys /etc/ntp.keys\ntrustedkey 5\nserver a key 5\n"), Files: fieldFiles}
+	opt := Options{Dialect: "ntp", Client: &ClientOptions{Format: "timesyncd", Gateways: []string{"gw"}}}
+	if res := Convert(in, opt); res.Output != nil || strings.Join(questionCodes(res.Report), " ") != "lost-authentication" {
+		t.Errorf("not asked:\n%s", res.Output)
+	}
+	opt.Decide = running
+	if res := Convert(in, opt); res.Output == nil || len(res.Report.Questions) > 0 {
+		t.Errorf("decided, and asked: %v", res.Report.Questions)
 	}
 }

@@ -247,7 +247,8 @@ func (c *reader) choice(src *job.Source) {
 	for name, v := range map[string]struct {
 		value    *int
 		from, to float64
-	}{"minstratum": {&src.MinStratum, 0, 15}, "presend": {&src.Presend, 1, ntpconf.MaxPollExponent}, "maxsources": {&src.MaxSources, 1, 16}} {
+	}{"minstratum": {&src.MinStratum, 0, 15}, "presend": {&src.Presend, 1, ntpconf.MaxPollExponent},
+		"maxsources": {&src.MaxSources, 1, 16}} {
 		if slices.Contains(src.Words, name) {
 			*v.value = int(c.Bounded(src.Line, name, float64(*v.value), v.from, v.to))
 		}

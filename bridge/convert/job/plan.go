@@ -50,10 +50,12 @@ func (c *Job) PlanSources() {
 // family, if every line for it says which.
 func (c *Job) id(src *Source) string {
 	id := strings.ToLower(fmt.Sprint(src.HostPort()))
-	same := func(other *Source) bool { return strings.ToLower(fmt.Sprint(other.HostPort())) == id }
+	anyFamily := func(other *Source) bool {
+		return other.Family == "" && other.Refclock == nil && strings.ToLower(fmt.Sprint(other.HostPort())) == id
+	}
 	host, _ := src.HostPort()
 	if _, err := netip.ParseAddr(host); err == nil || src.Family == "" ||
-		slices.ContainsFunc(c.Model.Sources, func(other *Source) bool { return other.Family == "" && other.Refclock == nil && same(other) }) {
+		slices.ContainsFunc(c.Model.Sources, anyFamily) {
 		return id
 	}
 	return id + src.Family

@@ -120,7 +120,8 @@ func (c *reader) takenBack(s *syntax.Statement) {
 			c.Ledger.Tell(from, job.FateSaid+"taken-back", lost...)
 		}
 	}
-	c.Record(s).Note(report.Folded, "unrestrict", "delete the words there, and the line", "it takes %s from what an earlier line gives", taken)
+	c.Record(s).Note(report.Folded, "unrestrict", "delete the words there, and the line",
+		"it takes %s from what an earlier line gives", taken)
 	c.Ledger.Tell(s, job.FateSaid+"unrestrict", words...)
 }
 

@@ -103,7 +103,8 @@ func (c *writer) emitFallback(steers bool) {
 	stratum, lines := m.LocalStratum, m.LocalLines
 	switch {
 	case stratum > 0 && orphan:
-		c.Record(m.Orphan).Note(report.Approximated, "orphan-and-local", "", "the local clock's stratum, %d, is taken for both", m.LocalStratum)
+		c.Record(m.Orphan).Note(report.Approximated, "orphan-and-local", "",
+			"the local clock's stratum, %d, is taken for both", m.LocalStratum)
 	case orphan:
 		stratum, lines = m.OrphanValue, job.One(m.Orphan)
 	}
