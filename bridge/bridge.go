@@ -60,7 +60,9 @@ type Bridge struct {
 	renewal   time.Time // of tick's goroutine: when the certificate made here was looked at
 	portsSeen time.Time // of tick's goroutine: when it was looked who shares our ports
 	sharers   atomic.Pointer[[]string]
-	ticked    atomic.Int64 // Unix time of the last tick, ns
+	ticked    atomic.Int64  // Unix time of the last tick, ns
+	overruns  atomic.Uint64 // ticks that came late by more than one
+	most      atomic.Int64  // clients in the inventory so far
 }
 
 // Options are what a start decides beside the configuration.

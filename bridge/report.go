@@ -75,7 +75,8 @@ func (b *Bridge) queries(cfg *config.Config) (*control.Queries, error) {
 			}
 			return b.snapshot().Tracking()
 		},
-		List: func(ntp.Timestamp) []control.Association { return b.snapshot().Associations() },
+		List:    func(ntp.Timestamp) []control.Association { return b.snapshot().Associations() },
+		Figures: b.figures, Keys: b.authority, Listening: b.listening, Rules: b.restrictions,
 	}
 	if cfg.Clock.Mode == config.ClockLocal {
 		l.ClockSource, l.ReferenceClock = control.SourceLocal, true

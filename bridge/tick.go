@@ -29,6 +29,9 @@ func (b *Bridge) run() {
 }
 
 func (b *Bridge) tick(now time.Time) {
+	if last := b.ticked.Load(); time.Since(time.Unix(0, last)) > 2*clockInterval {
+		b.overruns.Add(1)
+	}
 	defer func() { b.ticked.Store(time.Now().UnixNano()) }()
 	state := b.clock.Tick(now)
 	if !b.clock.Steers() { // else publish does it

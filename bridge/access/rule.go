@@ -71,7 +71,11 @@ type Rule struct {
 	MSSNTP        bool       // answers to Active Directory's clients are signed (mssntp)
 
 	overlay *Overlay // steps of the migration that hold here, nil: none
+	index   int      // among Table.Rules, from 1; 0: of none
 }
+
+// Index returns which of its table's rules this is, from 0; -1: none of them.
+func (r *Rule) Index() int { return r.index - 1 }
 
 // Judge decides on a request of the given kind and version: Answer, or what a
 // refused client gets and why. It holds before authentication for the kind

@@ -28,6 +28,7 @@ func NewTable(rules []Rule) (*Table, error) {
 	seen := make(map[entry]int)
 	for i := range t.rules {
 		r := &t.rules[i]
+		r.index = i + 1
 		if err := r.validate(); err != nil {
 			return nil, fmt.Errorf("access rule %d: %w", i+1, err)
 		}

@@ -225,6 +225,11 @@ type Keys struct {
 	// the word all stands for every key of the files. Default: empty, none.
 	// Range: 1 to 4294967295.
 	Trusted []access.KeyRange `mapstructure:"trusted"`
+	// Control is the identifier of the key with which ntpq may ask for the
+	// addresses listened on and the access rules (ifstats and reslist; ntpd's
+	// controlkey). Nothing can be changed with it. Default: 0, nobody may ask.
+	// Range: 0 to 4294967295.
+	Control int `mapstructure:"control" range:"0..4294967295" unit:"key identifier"`
 	// Generate makes a file ntp.keys with one AES128CMAC key in the state directory on
 	// first start, and trusts it, if files is empty. Default: true.
 	Generate bool `mapstructure:"generate"`

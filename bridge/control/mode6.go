@@ -10,8 +10,10 @@ import (
 
 // Mode 6 is how ntpq asks (RFC 1305, appendix B; RFC 9327). What is here
 // follows ntpd 4.2.8p15, octet for octet, but only reads: status, association
-// list, variables of the system and of associations. It knows no traps, no
-// MRU list, no reference clocks, no configuration and no authentication.
+// list, variables of the system, of associations and of reference clocks, and
+// for who has the key for it the lists of addresses and of access rules. The
+// names that ntpsec's ntpq asks for beside are known too. It knows no traps and
+// no configuration: what would change something is refused, with any key.
 
 // QuerySource is where the answers to mode 6 requests come from. It is asked
 // by one goroutine at a time.
@@ -22,6 +24,12 @@ type QuerySource interface {
 	// be listed; ntpd lists the youngest first. Identifiers are not 0 and
 	// differ.
 	Associations(now ntp.Timestamp) []Association
+	// Authority returns the keys by which a request can be authentic.
+	Authority() Authority
+	// Interfaces returns the addresses that are listened on.
+	Interfaces() []InterfaceVariables
+	// Restrictions returns the rules of access.
+	Restrictions() []RestrictionVariables
 }
 
 // The operation codes that are not read-only, or that an ntpd can turn off
@@ -45,6 +53,7 @@ const (
 type query struct {
 	head mode6.NTPControlMsgHead
 	data []byte
+	auth authentication
 }
 
 // parseQuery reads a request. ok is false for what gets no answer at all, as
@@ -64,13 +73,13 @@ func parseQuery(p []byte) (q query, e queryError, ok bool) {
 	if len(p)%4 != 0 || int(q.head.Count) > len(p)-queryHeaderLen {
 		return q, errFormat, true
 	}
-	q.data = p[queryHeaderLen:][:q.head.Count] // what follows is padding, or a MAC that nothing here needs
+	q.data = p[queryHeaderLen:][:q.head.Count] // what follows is padding, or a MAC
 	return q, errNone, true
 }
 
 // Respond answers one mode 6 request, of any octets, and returns the packets
 // to send: none for what is to be ignored, else at most 32 of at most 480
-// octets.
+// octets, and a MAC if the request has one.
 func Respond(src QuerySource, now ntp.Timestamp, clock *ntp.ClockState, request []byte) [][]byte {
 	q, e, ok := parseQuery(request)
 	if !ok {
@@ -78,6 +87,8 @@ func Respond(src QuerySource, now ntp.Timestamp, clock *ntp.ClockState, request 
 	}
 	w := newQueryWriter(&q.head, clock.Leap)
 	if e == errNone {
+		w.auth = verify(request, len(q.data), src.Authority().Keys)
+		q.auth = w.auth
 		e = q.answer(w, src, now, clock)
 	}
 	if e != errNone {
@@ -101,9 +112,14 @@ func (q *query) answer(w *queryWriter, src QuerySource, now ntp.Timestamp, clock
 			return putVariables(w, systemVariables, defaultSystemVariables, q.data, sys)
 		}
 		return errNone
-	case opReadClock: // there are no reference clocks
-		return errAssociation
-	case opWriteVars, opWriteClock, opSetTrap, opConfigure, opSaveConfig, opReadOrdered, opUnsetTrap:
+	case opReadClock:
+		return q.answerClock(w, src, now)
+	case opReadOrdered:
+		if by := src.Authority(); q.auth.allowed(&by) {
+			return q.answerOrdered(w, src)
+		}
+		return errPermission
+	case opWriteVars, opWriteClock, opSetTrap, opConfigure, opSaveConfig, opUnsetTrap:
 		return errPermission
 	}
 	return errOperation

@@ -2,6 +2,7 @@ package control
 
 import (
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -63,6 +64,15 @@ type LocalSource struct {
 	// SelectSystemPeer or SelectPPSPeer is shown as the system peer: peer,
 	// peeradr, peermode, the source in the status word.
 	List func(now ntp.Timestamp) []Association
+	// Figures gathers the lists of counters. nil: there are none.
+	Figures func() *Counts
+	// Keys are those of requests that need one. nil: there are none, and such
+	// requests are refused.
+	Keys func() Authority
+	// Listening returns the addresses that are listened on. nil: none.
+	Listening func() []InterfaceVariables
+	// Rules returns the rules of access. nil: none.
+	Rules func() []RestrictionVariables
 }
 
 // LeapTable is what is known of leap seconds. Zero: nothing.
@@ -100,8 +110,28 @@ func (l *LocalSource) System(now ntp.Timestamp, clock *ntp.ClockState) *SystemVa
 	if l.Autokey != nil {
 		s.Autokey = l.Autokey()
 	}
+	if l.Figures != nil {
+		s.Counts = sync.OnceValue(l.Figures)
+	}
 	l.addDiscipline(now, s, clock.Synchronised())
 	return s
+}
+
+// Authority implements QuerySource.
+func (l *LocalSource) Authority() Authority { return called(l.Keys) }
+
+// Interfaces implements QuerySource.
+func (l *LocalSource) Interfaces() []InterfaceVariables { return called(l.Listening) }
+
+// Restrictions implements QuerySource.
+func (l *LocalSource) Restrictions() []RestrictionVariables { return called(l.Rules) }
+
+// called is what a function returns that may be missing.
+func called[T any](f func() T) (v T) {
+	if f != nil {
+		v = f()
+	}
+	return v
 }
 
 // addDiscipline fills in what the clock follows, and how.

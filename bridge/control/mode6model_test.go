@@ -17,12 +17,18 @@ import (
 
 // model is a QuerySource that learns from captured answers.
 type model struct {
-	sys   SystemVariables
-	assoc []Association
+	sys       SystemVariables
+	assoc     []Association
+	authority Authority
+	listening []InterfaceVariables
+	rules     []RestrictionVariables
 }
 
 func (m *model) System(now ntp.Timestamp, _ *ntp.ClockState) *SystemVariables { return &m.sys }
 func (m *model) Associations(ntp.Timestamp) []Association                     { return m.assoc }
+func (m *model) Authority() Authority                                         { return m.authority }
+func (m *model) Interfaces() []InterfaceVariables                             { return m.listening }
+func (m *model) Restrictions() []RestrictionVariables                         { return m.rules }
 
 func (m *model) association(id uint16) *Association {
 	for i := range m.assoc {
@@ -43,12 +49,14 @@ func (m *model) learn(t *testing.T, e *exchange) {
 		return
 	}
 	data := e.data(t)
-	if h.AssociationID == 0 {
+	if h.AssociationID == 0 && h.GetOperation() != opReadClock {
 		w := mode6.ReadSystemStatusWord(h.Status)
 		m.sys.Leap = ntp.Leap(w.LI)
 		m.sys.Status = SystemStatus{ClockSource(w.ClockSource), w.SystemEventCounter, SystemEvent(w.SystemEventCode)}
 	}
 	switch {
+	case h.GetOperation() == opReadClock:
+		m.learnClock(t, h.AssociationID, items(t, data))
 	case h.GetOperation() == mode6.OpReadStatus && h.AssociationID == 0:
 		m.learnList(data)
 	case h.AssociationID == 0:
@@ -81,6 +89,43 @@ func (m *model) learnList(data []byte) {
 		}
 		if word&0x1000 != 0 && a.Reach == 0 {
 			a.Reach = 1
+		}
+	}
+}
+
+// learnClock takes over the variables of a reference clock, which is of the
+// first association unless one is named.
+func (m *model) learnClock(t *testing.T, id uint16, list [][2]string) {
+	if len(m.assoc) == 0 {
+		m.assoc = []Association{{ID: 1}}
+	}
+	a := &m.assoc[0]
+	if id != 0 {
+		a = m.association(id)
+	}
+	a.Clock = new(ClockVariables)
+	c := a.Clock
+	for _, i := range list {
+		v := scan{t, i[0], i[1]}
+		switch i[0] {
+		case "device":
+			c.Device = v.text()
+		case "timecode":
+			c.Timecode = v.text()
+		case "poll":
+			c.Polls = v.uint()
+		case "noreply":
+			c.NoReply = v.uint()
+		case "badformat":
+			c.BadFormat = v.uint()
+		case "baddata":
+			c.BadData = v.uint()
+		case "stratum":
+			c.Stratum = uint8(v.uint())
+		case "refid":
+			c.ReferenceID, _ = v.refID()
+		case "flags":
+			c.Flags = uint8(v.uint())
 		}
 	}
 }

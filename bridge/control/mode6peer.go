@@ -138,6 +138,8 @@ type Association struct {
 	BadReference   uint64 // packets with a wrong reference time (selbroken)
 
 	Autokey *AutokeyAssociation // nil: no Autokey here
+	Clock   *ClockVariables     // of a reference clock; nil: it is none
+	Cookies int                 // NTS, in stock (ntpsec's ntscookies)
 	NTS     bool                // authentication is enabled by it
 
 	// System is what the status word of the system says while this is the
@@ -240,18 +242,32 @@ var associationVariables = []associationVariable{
 		}
 	})},
 	{"ident", withAutokey(func(w *queryWriter, n string, k *AutokeyAssociation) { putName(w, n, k.Ident) })},
+	{"ntscookies", func(w *queryWriter, n string, a *Association) { w.int(n, a.cookies()) }}, // ntpsec's
+}
+
+// cookies is how many there are as ntpsec shows it: -1 without NTS.
+func (a *Association) cookies() int64 {
+	if !a.NTS {
+		return -1
+	}
+	return int64(a.Cookies)
 }
 
 // defaultAssociationVariables are those of "rv ASSOC".
-var defaultAssociationVariables = pick(associationVariables,
+var defaultAssociationVariables = append(pick(associationVariables,
 	"srcadr", "srcport", "srchost", "dstadr", "dstport", "leap", "stratum", "precision", "rootdelay",
 	"rootdisp", "refid", "reftime", "rec", "reach", "unreach", "hmode", "pmode", "hpoll", "ppoll",
 	"headway", "flash", "keyid", "ttl", "offset", "delay", "dispersion", "jitter", "xleave", "bias",
-	"filtdelay", "filtoffset", "filtdisp", "host", "flags", "signature", "initsequence", "ident")
+	"filtdelay", "filtoffset", "filtdisp", "host", "flags", "signature", "initsequence", "ident"),
+	associationVariable{"ntscookies", func(w *queryWriter, n string, a *Association) {
+		if a.NTS { // else ntpsec alone shows it
+			w.int(n, a.cookies())
+		}
+	}})
 
 func init() {
 	associationVariables[indexVariable(associationVariables, "peer_var_list")].put = func(w *queryWriter, n string, _ *Association) {
-		w.quotedList(n, nameList(associationVariables))
+		w.quotedList(n, listed(n, associationVariables[:indexVariable(associationVariables, "ntscookies")]))
 	}
 }
 

@@ -77,6 +77,7 @@ func (q *Queries) respond(now ntp.Timestamp, clock *ntp.ClockState, req *ntp.Req
 		return Respond(q.source, now, clock, req.Packet)
 	}
 	w := newQueryWriter(&ask.head, clock.Leap)
+	w.auth = verify(req.Packet, len(ask.data), q.source.Authority().Keys)
 	if e := q.mru.answer(w, &ask, now, req.From.Addr()); e != errNone {
 		return [][]byte{w.failure(e)}
 	}

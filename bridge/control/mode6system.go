@@ -3,6 +3,7 @@ package control
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	mode6 "github.com/facebook/time/ntp/control"
@@ -78,6 +79,10 @@ type SystemVariables struct {
 	LeapExpire  uint32 // NTP seconds of the end of the table's validity, 0: not known (expire)
 
 	Autokey *AutokeySystem // nil: Autokey is off
+
+	// Counts gathers the figures of the lists of counters; nil, or nil figures:
+	// there are none. It is asked at most once for each variable of an answer.
+	Counts func() *Counts
 }
 
 // Discipline is what a clock discipline knows of itself.
@@ -128,7 +133,10 @@ type systemVariable = variable[SystemVariables]
 
 // systemVariables are in the order of ntpd's table, in which they are
 // answered when asked for by name.
-var systemVariables = []systemVariable{
+var systemVariables = slices.Concat(systemVariablesToMintc, mruVariables, systemCountVariables, systemVariablesToAuthdelay, keyVariables,
+	kernelVariables, ioVariables, systemVariablesToEnd, ntpsecVariables())
+
+var systemVariablesToMintc = []systemVariable{
 	{"leap", func(w *queryWriter, n string, s *SystemVariables) { w.uint(n, uint64(s.Leap)) }},
 	{"stratum", func(w *queryWriter, n string, s *SystemVariables) { w.uint(n, uint64(s.Stratum)) }},
 	{"precision", func(w *queryWriter, n string, s *SystemVariables) { w.int(n, int64(s.Precision)) }},
@@ -158,6 +166,9 @@ var systemVariables = []systemVariable{
 	{"leapsec", func(w *queryWriter, n string, s *SystemVariables) { putStamp(w, n, s.LeapSeconds) }},
 	{"expire", func(w *queryWriter, n string, s *SystemVariables) { putStamp(w, n, s.LeapExpire) }},
 	{"mintc", disciplined(func(w *queryWriter, n string, d *Discipline) { w.uint(n, uint64(d.MinTimeConstant)) })},
+}
+
+var systemVariablesToAuthdelay = []systemVariable{
 	{"peeradr", func(w *queryWriter, n string, s *SystemVariables) {
 		if !s.PeerAddress.IsValid() {
 			w.raw(n, "0.0.0.0:0")
@@ -167,7 +178,12 @@ var systemVariables = []systemVariable{
 	}},
 	{"peermode", func(w *queryWriter, n string, s *SystemVariables) { w.uint(n, uint64(s.PeerMode)) }},
 	{"bcastdelay", noValue[SystemVariables]},
-	{"authdelay", noValue[SystemVariables]},
+	{"authdelay", func(w *queryWriter, n string, _ *SystemVariables) { w.millis(n, 0, 3) }}, // a MAC's time is in the timestamps
+}
+
+var systemVariablesToEnd = []systemVariable{
+	{"fuzz", noValue[SystemVariables]},
+	{"clk_wander_threshold", noValue[SystemVariables]},
 	{"leapsmearinterval", noValue[SystemVariables]},
 	{"leapsmearoffset", noValue[SystemVariables]},
 	{"flags", ofAutokey(func(w *queryWriter, n string, a *AutokeySystem) { w.hex(n, uint64(a.Flags)) })},
@@ -193,7 +209,7 @@ var defaultSystemVariables = pick(systemVariables,
 
 func init() {
 	systemVariables[indexVariable(systemVariables, "sys_var_list")].put = func(w *queryWriter, n string, _ *SystemVariables) {
-		w.quotedList(n, nameList(systemVariables))
+		w.quotedList(n, listed(n, systemVariables))
 	}
 }
 

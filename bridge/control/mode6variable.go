@@ -74,13 +74,21 @@ func pick[T any](table []variable[T], names ...string) []variable[T] {
 	return picked
 }
 
-// nameList returns the names of a table, separated by commas.
-func nameList[T any](table []variable[T]) string {
-	names := make([]string, len(table))
+// listed returns the names of a table, separated by commas, as ntpd lists them:
+// those that it has room for.
+func listed[T any](name string, table []variable[T]) string {
+	var list strings.Builder
+	room := queryDataLen - len(name) - len(`="`)
 	for i := range table {
-		names[i] = table[i].name
+		if room-list.Len() <= len(table[i].name)+1 {
+			break
+		}
+		if i > 0 {
+			list.WriteByte(',')
+		}
+		list.WriteString(table[i].name)
 	}
-	return strings.Join(names, ",")
+	return list.String()
 }
 
 // noValue is for names that ntpd knows and that never have a value here.

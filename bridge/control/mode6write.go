@@ -53,6 +53,7 @@ type queryWriter struct {
 	line    int    // length of the last line
 	started bool   // there has been an item
 	text    bool   // items are text
+	auth    authentication
 }
 
 func newQueryWriter(request *mode6.NTPControlMsgHead, leap ntp.Leap) *queryWriter {
@@ -72,7 +73,7 @@ func (w *queryWriter) failure(e queryError) []byte {
 	h := w.head
 	h.REMOp = mode6.MakeREMOp(true, true, false, int(h.GetOperation()))
 	h.Status = uint16(e) << 8
-	return appendHead(nil, &h)
+	return w.auth.seal(appendHead(nil, &h), false)
 }
 
 func appendHead(dst []byte, h *mode6.NTPControlMsgHead) []byte {
@@ -98,7 +99,7 @@ func (w *queryWriter) flush(more bool) {
 	for len(p)%4 != 0 {
 		p = append(p, 0)
 	}
-	w.packets = append(w.packets, p)
+	w.packets = append(w.packets, w.auth.seal(p, true))
 	w.offset += len(w.data)
 	w.data = w.data[:0]
 }

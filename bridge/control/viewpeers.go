@@ -46,6 +46,7 @@ func (s *Snapshot) clockItself() Association {
 		HostMode: ntp.ModeClient, PeerMode: ntp.ModeServer, HostPoll: ntpdPoll, PeerPoll: ntpdPoll, Reach: 0o377,
 		RootDispersion: s.Served.RootDispersion, RootDelay: s.Served.RootDelay, System: SourceLocal,
 		Status: PeerStatus{Configured: true, Selection: SelectSystemPeer, Event: PeerSystemPeer, EventCount: 1}}
+	v.Clock = &ClockVariables{Device: "System clock", Stratum: v.Stratum, ReferenceID: v.ReferenceID}
 	if s.Local {
 		v.RootDispersion, v.RootDelay = 0, 0
 		return v
@@ -144,6 +145,8 @@ func (c *ClockSnapshot) show(v *Association) {
 	v.SourceName, v.PeerMode, v.ReferenceClock, v.ReferenceID = c.Name, ntp.ModeServer, true, c.ReferenceID
 	v.HostPoll, v.PeerPoll = uint8(max(c.Poll, 0)), uint8(max(c.Poll, 0))
 	v.Stratum, v.Reach, v.RootDelay = c.Stratum, c.Reach, c.Delay
+	v.Clock = &ClockVariables{Device: c.Name, Polls: c.Samples + c.Missed, NoReply: c.Missed, BadFormat: c.BadForm(), BadData: c.BadData(),
+		Stratum: c.Stratum, ReferenceID: c.ReferenceID}
 	if m := c.Last; m != nil {
 		v.Leap, v.Offset, v.Dispersion, v.Jitter = m.Leap, m.Offset, m.Dispersion, m.Deviation
 		v.Filter[0] = FilterSample{Offset: m.Offset, Dispersion: m.Dispersion}

@@ -259,3 +259,24 @@ func (f *Fleet) Watching() ([]store.Interval, inventory.Full) {
 	defer f.mu.Unlock()
 	return watched, f.inventory.Full()
 }
+
+// Size is how full the inventory is.
+type Size struct {
+	Clients, Room int
+	Full          inventory.Full
+	Lost          uint64 // packets that it had no time to look at
+	Behind        error  // why the store is not up to date; nil: it is
+}
+
+// Size returns it without looking at any client.
+func (f *Fleet) Size() (s Size) {
+	if f == nil || !f.on.Load() {
+		return s
+	}
+	_, s.Behind = f.disk.Watched()
+	s.Lost = f.lost.Load()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	s.Clients, s.Room, s.Full = f.inventory.Len(), f.inventory.Capacity(), f.inventory.Full()
+	return s
+}

@@ -45,6 +45,10 @@ func (k *loader) keys() {
 	if len(c.Files) > 0 {
 		k.trusted(len(keys))
 	}
+	if c.Control != 0 && k.Keys.Lookup(uint32(c.Control)) == nil {
+		k.find(Warning, "keys.control", "there is no trusted key %d: nobody can ask for ntpq's ifstats and reslist; "+
+			"name a key of keys.trusted, or delete the line", c.Control)
+	}
 }
 
 // madeLater notes that a file of value is made on the first start.

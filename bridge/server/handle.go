@@ -22,6 +22,7 @@ type handler struct {
 	count    *counters
 	sym      *symkey.Scratch
 	now      func() ntp.Timestamp
+	hits     *ruleHits
 	mono     int64 // nanoseconds, for rate limits; set for each batch
 	slow     bool  // public-key work is allowed here
 }
@@ -79,6 +80,9 @@ func (h *handler) judge(s *slot) ntp.Verdict {
 	req.Layout = ntp.Classify(req.Packet, h.state.Keys)
 	req.Header.Decode(req.Packet)
 	rule := h.state.Access.Lookup(req.From)
+	if !h.slow {
+		h.hits.count(h.state.Access, rule)
+	}
 	msSNTP := rule.MSSNTP && h.state.Signing != nil && isMSSNTP(req.Packet)
 	if msSNTP {
 		req.Layout = ntp.Layout{MAC: ntp.HeaderLen, KeyID: accountOf(req.Packet)}
@@ -193,7 +197,11 @@ func (h *handler) judgeQuery(req *ntp.Request) ntp.Verdict {
 	if !answerable(req.From) {
 		return drop(ntp.KindNone, ntp.ReasonMulticastSource)
 	}
-	if !mayQuery(h.state.Access.Lookup(req.From), req) {
+	rule := h.state.Access.Lookup(req.From)
+	if !h.slow {
+		h.hits.count(h.state.Access, rule)
+	}
+	if !mayQuery(rule, req) {
 		return drop(ntp.KindNone, ntp.ReasonDenied)
 	}
 	if !h.slow && !h.state.Query.Admit(h.mono, req, h.proved.has(req.From.Addr(), h.mono)) {

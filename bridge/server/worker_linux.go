@@ -38,11 +38,13 @@ type worker struct {
 	stopC     chan struct{} // closed with stop
 	once      sync.Once     // for interrupt
 	beat      atomic.Uint64 // counts batches, and what woke the worker
+	idle      atomic.Uint64 // of beat: woken without packets
+	began     time.Time
 	done      chan struct{}
 }
 
 func newWorker(srv *shared, slow *slowLane, s *socket, size int) (*worker, error) {
-	w := &worker{srv: srv, slow: slow, socket: s, stopC: make(chan struct{}), done: make(chan struct{}),
+	w := &worker{srv: srv, slow: slow, socket: s, stopC: make(chan struct{}), done: make(chan struct{}), began: time.Now(),
 		in:      mmsg.New(mmsg.Shape{Slots: size, Size: maxPacket, Named: true, Control: controlLen}),
 		out:     mmsg.New(mmsg.Shape{Slots: size, Size: maxPacket, Control: controlLen}),
 		outSlot: make([]int, size), slots: make([]slot, size)}
@@ -79,6 +81,7 @@ func (w *worker) run() {
 		})
 		if !failed { // woken by the deadline: to stop, or to show that it lives
 			pause = 0
+			w.idle.Add(1)
 			w.beat.Add(1)
 			_ = w.socket.file.SetReadDeadline(time.Time{})
 			continue
@@ -321,5 +324,5 @@ func (w *worker) readErrors() {
 
 func newHandler(srv *shared, count *counters, slow bool) handler {
 	return handler{store: srv.store, proved: srv.proved, zeroSeed: srv.zeroSeed, count: count, sym: symkey.NewScratch(),
-		now: systemTime, slow: slow}
+		hits: new(ruleHits), now: systemTime, slow: slow}
 }

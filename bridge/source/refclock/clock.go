@@ -65,6 +65,17 @@ type Status struct {
 	Err      error               // of the device, since it was last opened
 }
 
+// BadForm returns how many readings were none by their form.
+func (s *Status) BadForm() uint64 { return s.Dropped[reasonMalformed] + s.Dropped[reasonTorn] }
+
+// BadData returns how many readings were well formed and not used.
+func (s *Status) BadData() (n uint64) {
+	for _, dropped := range s.Dropped[reasonOK+1:] {
+		n += dropped
+	}
+	return n - s.BadForm()
+}
+
 // New makes a clock. It opens nothing.
 func New(cfg Config) (*Clock, error) {
 	cfg.fill()
