@@ -49,7 +49,7 @@ func TestNtpqPrintsEveryList(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.host.Write("ntsbridge.yaml", strings.Replace(string(text), "  trusted: [all]\n", "  trusted: [all]\n  control: 2\n", 1))
+	s.host.Write("ntsbridge.yaml", strings.Replace(string(text), "  trusted: [all]\n", "  trusted: [all]\n  control: 1\n", 1))
 	s.Start()
 	c := chronyKeyClient(client, Chronyd46, serverName, 3)
 	Await(t, limit, c.Condition())
@@ -62,15 +62,15 @@ func TestNtpqPrintsEveryList(t *testing.T) {
 		}
 	}
 	s.host.Write("lists.keys", ntpKeys)
-	keyed := []string{"keyid 2", "passwd " + keySecret(t, 2)}
+	keyed := []string{"keyid 1", "passwd " + keySecret(t, 1)}
 	for command, want := range map[string]string{"ifstats": `v4wildcard|127.0.0.1:123|0.0.0.0:123`, "reslist": `serve trust nopeer noepeer`} {
 		show(t, command, want, func() (string, error) { return ntpq(s.host, "127.0.0.1", append(keyed, command)...) })
-		if out, _ := ntpq(s.host, "127.0.0.1", "keyid 1", "passwd "+keySecret(t, 1), command); !strings.Contains(out, "disallowed") {
+		if out, _ := ntpq(s.host, "127.0.0.1", "keytype SHA1", "keyid 2", "passwd "+keySecret(t, 2), command); !strings.Contains(out, "disallowed") {
 			t.Errorf("%s with another key: %s", command, out)
 		}
 	}
-	show(t, "ifstats", `0.0.0.0:123`, func() (string, error) { return ntpsecNTPQ(s.host, "-a", "2", "-k", "/mnt/lists.keys", "-c", "ifstats") })
-	show(t, "reslist", `nomodify`, func() (string, error) { return ntpsecNTPQ(s.host, "-a", "2", "-k", "/mnt/lists.keys", "-c", "reslist") })
+	show(t, "ifstats", `0.0.0.0:123`, func() (string, error) { return ntpsecNTPQ(s.host, "-a", "1", "-k", "/mnt/lists.keys", "-c", "ifstats") })
+	show(t, "reslist", `nomodify`, func() (string, error) { return ntpsecNTPQ(s.host, "-a", "1", "-k", "/mnt/lists.keys", "-c", "reslist") })
 }
 
 // show waits until a command prints a line, and never takes a complaint.
