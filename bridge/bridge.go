@@ -32,6 +32,7 @@ type Bridge struct {
 	ke      *nke.Server // nil: NTS is off
 	acme    atomic.Pointer[acmeKeeper]
 	control *control.Server
+	readers *control.Server // nil: not everybody may read
 	fleet   *fleet.Fleet
 	chronyc *control.ChronySockets
 	metrics measured
@@ -77,6 +78,10 @@ type Options struct {
 	// Shutdown is what somebody with permission asks for. It returns before
 	// anything is stopped. nil: nobody can ask.
 	Shutdown func()
+
+	// Sockets are those that somebody else has opened, such as systemd's socket
+	// activation; they are used for the addresses that they are bound to.
+	Sockets Passed
 
 	now func() time.Time // of tests whose clock is wrong; nil: time.Now
 }
@@ -143,7 +148,8 @@ func (b *Bridge) Made() material.Made { return b.parts.Load().set.Made }
 
 func serverOptions(cfg *config.Config) server.Options {
 	o := server.Options{Workers: cfg.Server.Workers, Batch: cfg.Server.Batch,
-		Socket: server.SocketOptions{DSCP: cfg.Server.DSCP, KernelTimestamps: cfg.Server.Timestamping != "none"}}
+		Socket: server.SocketOptions{DSCP: cfg.Server.DSCP, KernelTimestamps: cfg.Server.Timestamping != "none",
+			FreeBind: cfg.Server.FreeBind}}
 	if cfg.Server.Interleaved.Enabled {
 		o.Interleaved = cfg.Server.Interleaved.Entries
 	}

@@ -168,7 +168,7 @@ func (p *parts) buildNTS(log hclog.Logger, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	p.ke = nke.Config{Listen: n.Listen, Certificates: p.set.NTS.Files, KE: ke, Ring: p.state.NTS.Ring,
+	p.ke = nke.Config{Listen: n.Listen, FreeBind: p.cfg.Server.FreeBind, Certificates: p.set.NTS.Files, KE: ke, Ring: p.state.NTS.Ring,
 		Allow: allowKE(p.state.Access), Limits: keLimits(p.cfg), Logger: log.Named("nts-ke")}
 	return nil
 }

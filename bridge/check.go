@@ -17,9 +17,9 @@ import (
 // load does everything of a start that can fail before anything is opened, and
 // makes the state directory's files lasting, under the lock that no second
 // daemon has.
-func load(cfg *config.Config, log hclog.Logger, now time.Time) (*parts, *statedir.Lock, error) {
+func load(cfg *config.Config, log hclog.Logger, now time.Time, passed *Passed) (*parts, *statedir.Lock, error) {
 	p, set := build(cfg, nil, log, now)
-	findings := append(set.Findings, material.Trial(cfg)...)
+	findings := append(set.Findings, material.Trial(cfg, passed.has)...)
 	logFindings(log, findings)
 	if err := findings.Err(); err != nil {
 		return nil, nil, err
@@ -51,7 +51,7 @@ func Check(cfg *config.Config, file string, options Options, offline bool) *mate
 	p, set := build(cfg, nil, hclog.NewNullLogger(), time.Now())
 	report.Add(set)
 	if !offline {
-		report.Findings = append(report.Findings, material.Trial(cfg)...)
+		report.Findings = append(report.Findings, material.Trial(cfg, nil)...)
 	}
 	if p == nil {
 		return report

@@ -55,6 +55,7 @@ func systemCounts(served *server.Counters) control.SystemCounts {
 	s := control.SystemCounts{Received: line.Received, Current: line.Current, Older: line.Older, BadForm: line.BadForm,
 		BadAuth: line.BadAuth, Declined: line.Declined, Denied: line.Denied, Limited: line.Limited, Kissed: line.Kissed,
 		Queries: served.Modes[ntp.ModeControl]}
+	s.Older -= min(s.Queries, s.Older) // ntpd does not count them there
 	for kind := range served.Packets {
 		for _, n := range served.Packets[kind][1] {
 			s.Version1 += n
@@ -165,8 +166,8 @@ func (b *Bridge) listening() (list []control.InterfaceVariables) {
 	own, _ := netif.Own()
 	associations := b.snapshot().Associations()
 	for _, l := range b.server.Listening() {
-		v := control.InterfaceVariables{Address: l.Address, Received: l.Received, Sent: l.Sent, Failed: l.Failed + l.Dropped, Groups: l.Groups,
-			Up: time.Since(l.Since)}
+		v := control.InterfaceVariables{Address: l.Address, Received: l.Received, Sent: l.Sent, Failed: l.Failed,
+			Groups: l.Groups, Up: time.Since(l.Since)}
 		v.Name, v.Flags = interfaceOf(l.Address.Addr(), own)
 		for i := range associations {
 			if d := associations[i].Destination.Addr(); d.IsValid() && uses(d, l.Address.Addr()) {

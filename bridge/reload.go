@@ -52,6 +52,7 @@ func reloadable(old, next *config.Config) error {
 	note("user", old.User == next.User)
 	note("sandbox", old.Sandbox == next.Sandbox)
 	note("control.socket", old.Control.Socket == next.Control.Socket)
+	note("control.read_socket", old.Control.ReadSocket == next.Control.ReadSocket)
 	note("chronyc.socket", old.Chronyc.Socket == next.Chronyc.Socket)
 	note("chronyc.listen", slices.Equal(old.Chronyc.Listen, next.Chronyc.Listen))
 	fixed = append(fixed, differences("metrics", old.Metrics, next.Metrics)...)

@@ -2,6 +2,8 @@ package bridge
 
 import (
 	"errors"
+	"fmt"
+	"slices"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -13,6 +15,7 @@ import (
 	"ntsbridge/bridge/control/metrics"
 	"ntsbridge/bridge/fleet"
 	"ntsbridge/bridge/follow"
+	"ntsbridge/bridge/material"
 	"ntsbridge/bridge/nke"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/server"
@@ -24,7 +27,7 @@ var unsynchronised = &ntp.ClockState{Leap: ntp.LeapUnknown, Stratum: ntp.Stratum
 // Start makes everything that the configuration asks for and serves. The
 // configuration must be resolved. On an error nothing is left running.
 func Start(cfg *config.Config, log hclog.Logger, options Options) (*Bridge, error) {
-	p, lock, err := load(cfg, log, options.date())
+	p, lock, err := load(cfg, log, options.date(), &options.Sockets)
 	if err != nil {
 		return nil, err
 	}
@@ -33,6 +36,10 @@ func Start(cfg *config.Config, log hclog.Logger, options Options) (*Bridge, erro
 	precision := clock.MeasurePrecision(func() int64 { return time.Now().UnixNano() })
 	b.clock = follow.New(follow.Options{Precision: precision, NoClock: options.NoClock, Log: log}, follow.Functions{
 		OnState: b.publish, OnStep: b.stepped, OnDoubt: b.doubted, OnSynchronised: b.synchronised, OnFailure: b.fail})
+	if !cfg.Has("server.listen") && slices.ContainsFunc(cfg.Server.Listen, func(l config.Listen) bool { return l.Port() == config.PortNTPUser }) {
+		log.Warn("the ports are not those that clients look for", "ntp", config.PortNTPUser, "nts_ke", config.PortNTSKEUser,
+			"reason", material.WhyHighPorts())
+	}
 	b.events.Record(control.EventRestart)
 	if err := b.open(p); err != nil {
 		return nil, errors.Join(err, b.closeAll())
@@ -61,6 +68,7 @@ func (b *Bridge) open(p *parts) (err error) {
 	}
 	options := serverOptions(cfg)
 	options.Clients = b.clients()
+	options.Passed = b.options.Sockets.NTP
 	if b.server, err = server.New(options, p.state, unsynchronised); err != nil {
 		return err
 	}
@@ -71,13 +79,20 @@ func (b *Bridge) open(p *parts) (err error) {
 	if b.control, err = control.Listen(cfg.Control.Socket, b.reports(), b.log.Named("control")); err != nil {
 		return err
 	}
+	if path := cfg.Control.ReadSocket; path != config.ChronycOff {
+		if b.readers, err = control.ListenReaders(path, b.reports(), b.log.Named("control")); err != nil {
+			return fmt.Errorf("control.read_socket: %w", err)
+		}
+	}
 	b.answerChronyc(cfg)
 	next, err := b.prepare(p)
 	if err != nil {
 		return err
 	}
 	if cfg.NTS.Enabled {
-		if b.ke, err = nke.Listen(b.observed(p.ke)); err != nil {
+		ke := b.observed(p.ke)
+		ke.Passed = b.options.Sockets.KE
+		if b.ke, err = nke.Listen(ke); err != nil {
 			return errors.Join(err, next.abort())
 		}
 	}
@@ -109,6 +124,9 @@ func (b *Bridge) closeAll() error {
 	errs = append(errs, b.clock.Close())
 	if b.control != nil {
 		errs = append(errs, b.control.Close())
+	}
+	if b.readers != nil {
+		errs = append(errs, b.readers.Close())
 	}
 	errs = append(errs, b.chronyc.Close())
 	if b.migration != nil {

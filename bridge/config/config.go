@@ -101,6 +101,10 @@ type Server struct {
 	// Batch is how many packets one system call receives or sends. Default:
 	// 32. Range: 1 to 1024.
 	Batch int `mapstructure:"batch" range:"1..1024" unit:"packets"`
+	// FreeBind listens on addresses of listen and of nts.listen that no
+	// interface has yet (IP_FREEBIND): they are served once they are there.
+	// Default: true.
+	FreeBind bool `mapstructure:"free_bind"`
 	// DSCP marks sent packets (RFC 2474). Default: 46, expedited forwarding.
 	// Range: 0 to 63.
 	DSCP int `mapstructure:"dscp" range:"0..63" unit:"code point"`
@@ -424,7 +428,8 @@ type Metrics struct {
 	Addresses bool `mapstructure:"addresses"`
 }
 
-// ChronycOff is the value of chronyc.socket that stands for none.
+// ChronycOff is the value of chronyc.socket, and of control.read_socket, that
+// stands for none.
 const ChronycOff = "none"
 
 // Control is the local socket that the other commands use.
@@ -432,4 +437,10 @@ type Control struct {
 	// Socket is a Unix socket. Default: empty, the file control.sock in the
 	// run directory.
 	Socket string `mapstructure:"socket" path:"file"`
+	// ReadSocket is a Unix socket where everybody on this host may read what
+	// status, tracking, sources, sourcestats, selectdata, authdata, serverstats
+	// and nts show, and the metrics; nothing about clients, and nothing can be
+	// told. Default: empty, the file read.sock in the run directory; the word
+	// none is no socket.
+	ReadSocket string `mapstructure:"read_socket" path:"file" word:"none"`
 }

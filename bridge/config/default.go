@@ -28,11 +28,11 @@ func Default() *Config {
 		Sandbox: "enforce",
 		Log:     Log{Level: "info"},
 		Server: Server{
-			Batch:        32,
-			DSCP:         46,
-			Timestamping: "kernel",
-			Interleaved:  Interleaved{Enabled: true, Entries: 65536},
-			MSSNTP:       MSSNTP{Socket: SignSocket, Timeout: time.Second, Rate: 200},
+			Batch:    32,
+			DSCP:     46,
+			FreeBind: true, Timestamping: "kernel",
+			Interleaved: Interleaved{Enabled: true, Entries: 65536},
+			MSSNTP:      MSSNTP{Socket: SignSocket, Timeout: time.Second, Rate: 200},
 		},
 		Clock: Clock{
 			Mode:          "observe",

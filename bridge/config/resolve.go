@@ -25,6 +25,7 @@ func (c *Config) Resolve(e Environment) {
 	setDefault(&c.NTS.Cookies.SecretFile, path.Join(c.StateDir, "cookies.secret"))
 	setDefault(&c.NTS.Cookies.PreviousSecretFile, path.Join(c.StateDir, "cookies.previous"))
 	setDefault(&c.Control.Socket, path.Join(c.RunDir, "control.sock"))
+	setDefault(&c.Control.ReadSocket, path.Join(c.RunDir, "read.sock"))
 	setDefault(&c.Chronyc.Socket, path.Join(c.RunDir, "chronyd.sock"))
 	setDefault(&c.Autokey.Host, e.Hostname)
 	if len(c.NTS.Names) == 0 && e.Hostname != "" {

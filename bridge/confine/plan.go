@@ -35,7 +35,7 @@ func NewPlan(cfg *config.Config, file string, clock bool) Plan {
 	for _, name := range append(cfg.Paths(), file) {
 		p.Read = append(p.Read, directoryOf(name)...)
 	}
-	for _, name := range []string{cfg.Control.Socket, cfg.Chronyc.Socket, cfg.Clock.DriftFile,
+	for _, name := range []string{cfg.Control.Socket, cfg.Control.ReadSocket, cfg.Chronyc.Socket, cfg.Clock.DriftFile,
 		cfg.Autokey.SeedFile, cfg.NTS.Cookies.SecretFile, cfg.NTS.Cookies.PreviousSecretFile} {
 		p.Write = append(p.Write, directoryOf(name)...)
 	}

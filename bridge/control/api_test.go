@@ -16,7 +16,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 )
 
-func listen(t *testing.T, src Sources) *Client {
+func heard(t *testing.T, src Sources) *Client {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "s")
 	s, err := Listen(path, src, hclog.NewNullLogger())
@@ -36,7 +36,7 @@ func TestReportsOverTheAPI(t *testing.T) {
 	for _, w := range []*world{usual(), extremes()} {
 		w.tracking.ReferenceTime = w.tracking.ReferenceTime.UTC()
 		stepped := 0
-		c := listen(t, Sources{
+		c := heard(t, Sources{
 			Tracking: func() *Tracking { return &w.tracking }, Sources: func() []Source { return w.sources },
 			SourceStats: func() []SourceStats { return w.stats },
 			AuthData:    func() []AuthData { return w.auth }, SelectData: func() []SelectData { return w.selects },
@@ -71,7 +71,7 @@ func TestReportsOverTheAPI(t *testing.T) {
 func TestNumbersWithoutValue(t *testing.T) {
 	tracking := &Tracking{RMSOffset: math.NaN(), Skew: math.Inf(1), SystemOffset: math.Inf(-1)}
 	list := []Source{{Error: math.Inf(1), Offset: math.NaN(), LastRx: -1}}
-	c := listen(t, Sources{Tracking: func() *Tracking { return tracking }, Sources: func() []Source { return list }})
+	c := heard(t, Sources{Tracking: func() *Tracking { return tracking }, Sources: func() []Source { return list }})
 	got, err := c.Tracking()
 	if err != nil || got.RMSOffset != math.MaxFloat64 || got.Skew != math.MaxFloat64 || got.SystemOffset != -math.MaxFloat64 {
 		t.Errorf("%+v, %v", got, err)
@@ -105,7 +105,7 @@ func requests(c *Client) map[string]error {
 func TestDaemonWithoutSources(t *testing.T) {
 	empty := Sources{Tracking: func() *Tracking { return nil }, Sources: func() []Source { return nil }}
 	for _, src := range []Sources{{}, empty} {
-		c := listen(t, src)
+		c := heard(t, src)
 		for name, err := range requests(c) {
 			if !errors.Is(err, ErrNoSources) || errors.Is(err, ErrNoAnswer) {
 				t.Errorf("%s: %v", name, err)
@@ -115,7 +115,7 @@ func TestDaemonWithoutSources(t *testing.T) {
 			t.Errorf("step: %v", err)
 		}
 	}
-	c := listen(t, Sources{Sources: func() []Source { return []Source{} },
+	c := heard(t, Sources{Sources: func() []Source { return []Source{} },
 		MakeStep: func() error { return errors.New("no estimate\x1b yet") }})
 	if list, err := c.Sources(); err != nil || list == nil || len(list) != 0 {
 		t.Errorf("empty list: %v, %v", list, err)
@@ -191,7 +191,7 @@ func TestSilentDaemon(t *testing.T) {
 
 func TestTooLongAnswerIsNotSent(t *testing.T) {
 	long := []Source{{Why: strings.Repeat("x", maxAnswerLen)}}
-	c := listen(t, Sources{Sources: func() []Source { return long }})
+	c := heard(t, Sources{Sources: func() []Source { return long }})
 	if _, err := c.Sources(); err == nil || !strings.Contains(err.Error(), "more than the") {
 		t.Errorf("%v", err)
 	}

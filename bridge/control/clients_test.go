@@ -43,7 +43,7 @@ func kept(n int) (Inventory, []inventory.Stored) {
 // smaller inventory.
 func TestExport(t *testing.T) {
 	v, want := kept(500)
-	c := listen(t, Sources{Inventory: v})
+	c := heard(t, Sources{Inventory: v})
 	var got []inventory.Stored
 	watched, err := c.Export(context.Background(), func(s inventory.Stored) error { got = append(got, s); return nil })
 	if err != nil || !reflect.DeepEqual(got, want) || len(watched) != 1 || watched[0].End != 7 {
@@ -57,10 +57,10 @@ func TestExport(t *testing.T) {
 	cut.Export = func(_ context.Context, begin func([]store.Interval) error, emit func(inventory.Stored) error) error {
 		return errors.Join(begin(nil), emit(want[0]), errors.New("lost"))
 	}
-	if _, err := listen(t, Sources{Inventory: cut}).Export(context.Background(), func(inventory.Stored) error { return nil }); err == nil {
+	if _, err := heard(t, Sources{Inventory: cut}).Export(context.Background(), func(inventory.Stored) error { return nil }); err == nil {
 		t.Error("a part was taken for the whole")
 	}
-	if _, err := listen(t, Sources{}).Export(context.Background(), nil); !errors.Is(err, ErrNoInventory) {
+	if _, err := heard(t, Sources{}).Export(context.Background(), nil); !errors.Is(err, ErrNoInventory) {
 		t.Errorf("without an inventory: %v", err)
 	}
 }

@@ -27,7 +27,8 @@ func counting(t testing.TB) *model {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &Counts{Uptime: 90 * time.Second, MRU: MRUCounts{Enabled: true, Clients: 3, Most: 4, Room: 100, ClientLen: 250, Oldest: time.Minute},
+	c := &Counts{Uptime: 90 * time.Second,
+		MRU:    MRUCounts{Enabled: true, Clients: 3, Most: 4, Room: 100, ClientLen: 250, Oldest: time.Minute},
 		System: SystemCounts{Received: 7}, Keys: KeyCounts{Keys: 3}, NTS: new(NTSCounts),
 		// The kernel's clock that ntpd showed: not synchronised.
 		Kernel: &unix.Timex{Maxerror: 16_000_000, Esterror: 16_000_000, Status: unix.STA_PLL | unix.STA_UNSYNC, Constant: 7, Precision: 1,

@@ -2,6 +2,7 @@ package control
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"golang.org/x/net/netutil"
 	"golang.org/x/sys/unix"
 )
 
@@ -25,6 +27,42 @@ type Server struct {
 // Listen serves on a Unix socket. A socket left over by a dead daemon is
 // replaced; one that answers is an error.
 func Listen(path string, src Sources, log hclog.Logger) (*Server, error) {
+	return listen(path, socketMode, handler(&src, log), log)
+}
+
+// readers is how many connections of ListenReaders are served at a time.
+const readers = 16
+
+// ListenReaders serves everybody on this host on a Unix socket: what the clock,
+// its sources and the counters show, and the metrics. Nothing about clients is
+// told there, and nothing is done.
+func ListenReaders(path string, src Sources, log hclog.Logger) (*Server, error) {
+	src = Sources{Status: src.Status, ServerStats: src.ServerStats, NTS: src.NTS, Tracking: src.Tracking, Sources: src.Sources,
+		SourceStats: src.SourceStats, AuthData: src.AuthData, SelectData: src.SelectData, Metrics: src.Metrics}
+	mux := http.NewServeMux()
+	all := handler(&src, log)
+	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusForbidden)
+		body, _ := json.Marshal(failure{ErrOwnersOnly.Error()})
+		_, _ = w.Write(body)
+	})
+	if src.Metrics != nil {
+		mux.Handle("GET "+pathMetrics, all)
+	}
+	for _, e := range src.endpoints() {
+		if e.method == http.MethodGet {
+			mux.Handle(e.method+" "+e.path, all)
+		}
+	}
+	return listen(path, 0o666, mux, log)
+}
+
+// ErrOwnersOnly says that everybody may read, and what somebody asked for is
+// not for everybody.
+var ErrOwnersOnly = errors.New("this is for the owner and the group of the control socket: be one of them (as root, or in the daemon's group)")
+
+func listen(path string, mode uint32, serve http.Handler, log hclog.Logger) (*Server, error) {
 	if c, err := net.Dial("unix", path); err == nil {
 		c.Close()
 		return nil, fmt.Errorf("control socket %s: another ntsbridge answers on it; stop it, or give this one its own --run-dir", path)
@@ -34,11 +72,14 @@ func Listen(path string, src Sources, log hclog.Logger) (*Server, error) {
 			return nil, fmt.Errorf("control socket: %w", err)
 		}
 	}
-	l, err := listenUnix(path, socketMode)
+	l, err := listenUnix(path, mode)
 	if err != nil {
 		return nil, fmt.Errorf("control socket: %w", err)
 	}
-	s := &Server{http: &http.Server{Handler: handler(&src, log), ConnContext: withAsker, ReadTimeout: 5 * time.Second,
+	if mode != socketMode {
+		l = netutil.LimitListener(l, readers)
+	}
+	s := &Server{http: &http.Server{Handler: serve, ConnContext: withAsker, ReadTimeout: 5 * time.Second,
 		WriteTimeout:   5 * time.Second,
 		MaxHeaderBytes: 16 << 10}, done: make(chan struct{}), path: path}
 	go func() {

@@ -65,7 +65,8 @@ func TestNtpqPrintsEveryList(t *testing.T) {
 	keyed := []string{"keyid 1", "passwd " + keySecret(t, 1)}
 	for command, want := range map[string]string{"ifstats": `v4wildcard|127.0.0.1:123|0.0.0.0:123`, "reslist": `serve trust nopeer noepeer`} {
 		show(t, command, want, func() (string, error) { return ntpq(s.host, "127.0.0.1", append(keyed, command)...) })
-		if out, _ := ntpq(s.host, "127.0.0.1", "keytype SHA1", "keyid 2", "passwd "+keySecret(t, 2), command); !strings.Contains(out, "disallowed") {
+		out, _ := ntpq(s.host, "127.0.0.1", "keytype SHA1", "keyid 2", "passwd "+keySecret(t, 2), command)
+		if !strings.Contains(out, "disallowed") {
 			t.Errorf("%s with another key: %s", command, out)
 		}
 	}

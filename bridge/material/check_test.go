@@ -72,7 +72,7 @@ func (s site) load(host string, at time.Time) *Report {
 	cfg.Resolve(config.Environment{Hostname: host})
 	r := NewReport(path)
 	r.Add(Load(cfg, Options{Now: at}))
-	r.Findings = append(r.Findings, Trial(cfg)...)
+	r.Findings = append(r.Findings, Trial(cfg, nil)...)
 	// How old the machine's own table of leap seconds is depends on the machine.
 	r.Findings = slices.DeleteFunc(r.Findings, func(f Finding) bool { return strings.HasPrefix(f.File, "/usr/share/zoneinfo/") })
 	return r

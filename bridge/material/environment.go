@@ -1,8 +1,11 @@
 package material
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -49,8 +52,25 @@ func absoluteOr(path, other string) string {
 	return other
 }
 
-// mayOpenLowPorts reports whether the process has CAP_NET_BIND_SERVICE.
+// WhyHighPorts says why the ports above 1024 are the default: what is missing,
+// and how to give it.
+func WhyHighPorts() string {
+	if os.Geteuid() == 0 {
+		return "this process is root without the capability CAP_NET_BIND_SERVICE, as in a container that drops it: give it " +
+			"(docker and podman: --cap-add NET_BIND_SERVICE), or name addresses in server.listen and nts.listen"
+	}
+	return fmt.Sprintf("this process (user %d) may not open ports below 1024: start it as root or with the capability CAP_NET_BIND_SERVICE, "+
+		"as the unit file does, or name addresses in server.listen and nts.listen", os.Geteuid())
+}
+
+// mayOpenLowPorts reports whether the process has CAP_NET_BIND_SERVICE, or its
+// network namespace lets everybody have NTP's port, as docker's do.
 func mayOpenLowPorts() bool {
+	if text, err := os.ReadFile("/proc/sys/net/ipv4/ip_unprivileged_port_start"); err == nil {
+		if first, err := strconv.Atoi(strings.TrimSpace(string(text))); err == nil && first <= config.PortNTP {
+			return true
+		}
+	}
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if err := unix.Capget(&header, &data[0]); err != nil {

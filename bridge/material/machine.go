@@ -27,9 +27,10 @@ const leastFree = 1 << 20
 // Trial asks the machine for what a start needs of it, and gives it back at
 // once: addresses, directories, room on the disk. Where a daemon of this
 // configuration runs already, its addresses are its own. Capabilities for the
-// clock are asked for by what steers it.
-func Trial(cfg *config.Config) Findings {
-	k := &trial{finder: finder{config: cfg}, running: answers(cfg.Control.Socket)}
+// clock are asked for by what steers it. ours tells which addresses are open
+// already, for us; nil: none.
+func Trial(cfg *config.Config, ours func(netip.AddrPort) bool) Findings {
+	k := &trial{finder: finder{config: cfg}, running: answers(cfg.Control.Socket), ours: ours}
 	k.directories()
 	k.socket()
 	k.listen("server.listen", "udp", cfg.Server.FixedAddresses())
@@ -68,6 +69,7 @@ func answers(socket string) bool {
 type trial struct {
 	finder
 	running bool
+	ours    func(netip.AddrPort) bool // nil: none
 }
 
 func (k *trial) directories() {
@@ -128,6 +130,9 @@ func (k *trial) socket() {
 func (k *trial) listen(path, network string, addresses []netip.AddrPort) {
 	for i, a := range addresses {
 		at := fmt.Sprintf("%s[%d]", path, i)
+		if k.ours != nil && k.ours(a) {
+			continue
+		}
 		err := Claim(network, a)
 		switch {
 		case err == nil:
@@ -139,6 +144,8 @@ func (k *trial) listen(path, network string, addresses []netip.AddrPort) {
 		case errors.Is(err, syscall.EACCES):
 			k.find(NoStart, at, "this user (%d) may not open %s port %v; run as root, or with CAP_NET_BIND_SERVICE as the unit file does",
 				os.Geteuid(), network, a)
+		case errors.Is(err, syscall.EADDRNOTAVAIL) && k.config.Server.FreeBind:
+			k.find(Warning, at, "no interface of this machine has the address of %v: it is served once one has it", a)
 		case errors.Is(err, syscall.EADDRNOTAVAIL):
 			k.find(NoStart, at, "no interface of this machine has the address of %v; see \"ip address\"", a)
 		default:

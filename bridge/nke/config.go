@@ -3,6 +3,7 @@ package nke
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/netip"
 	"time"
 
@@ -21,6 +22,12 @@ type Config struct {
 	// IPv6 only, so that it goes together with an unspecified IPv4 one.
 	// Apply does not change them.
 	Listen []netip.AddrPort
+	// FreeBind listens on addresses that no interface has yet.
+	FreeBind bool
+	// Passed are sockets that somebody else opened (a service manager): those
+	// of an address of Listen are used for it. They are closed at the latest
+	// with the server.
+	Passed []*net.TCPListener
 	// Certificates, at least one. The first serves clients that ask for no
 	// name, or for one that none has.
 	Certificates []Files

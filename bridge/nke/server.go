@@ -10,7 +10,10 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/nts"
@@ -107,14 +110,42 @@ func (s *Server) open(addrs []netip.AddrPort) error {
 		if a.Addr().Is4() {
 			network = "tcp4"
 		}
+		if l := s.passed(a); l != nil {
+			s.listeners = append(s.listeners, l)
+			continue
+		}
 		// Connections live for seconds: to keep them alive would be five calls each.
 		l, err := (&net.ListenConfig{KeepAlive: -1}).Listen(s.ctx, network, a.String())
+		if s.config.Load().FreeBind && errors.Is(err, syscall.EADDRNOTAVAIL) {
+			l, err = (&net.ListenConfig{KeepAlive: -1, Control: freeBind}).Listen(s.ctx, network, a.String())
+		}
 		if err != nil {
 			return fmt.Errorf("nke: %w", err)
 		}
 		s.listeners = append(s.listeners, l.(*net.TCPListener))
 	}
 	return nil
+}
+
+// passed returns the socket that was passed for an address, nil: none.
+func (s *Server) passed(a netip.AddrPort) *net.TCPListener {
+	for _, l := range s.config.Load().Passed {
+		if at := l.Addr().(*net.TCPAddr).AddrPort(); at == a {
+			return l
+		}
+	}
+	return nil
+}
+
+// freeBind allows to bind an address that no interface has yet.
+func freeBind(network, _ string, c syscall.RawConn) error {
+	level, option := unix.SOL_IPV6, unix.IPV6_FREEBIND
+	if network == "tcp4" {
+		level, option = unix.SOL_IP, unix.IP_FREEBIND
+	}
+	var failed error
+	err := c.Control(func(fd uintptr) { failed = unix.SetsockoptInt(int(fd), level, option, 1) })
+	return errors.Join(err, failed)
 }
 
 // Addrs returns the addresses that the server listens on.

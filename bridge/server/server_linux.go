@@ -3,6 +3,7 @@ package server
 import (
 	"fmt"
 	"net/netip"
+	"os"
 	"runtime"
 	"slices"
 	"sync"
@@ -26,6 +27,9 @@ type Options struct {
 	Interleaved int     // departures remembered for interleaved mode; 0 is none
 	Clients     Clients // the inventory; the zero value is none
 	Socket      SocketOptions
+	// Passed are sockets that somebody else has opened, by the address that they
+	// are bound to. Each serves alone, since others may not share its port.
+	Passed map[netip.AddrPort]*os.File
 }
 
 // Server answers NTP requests on a set of listen addresses.
@@ -114,7 +118,11 @@ func (s *Server) SetClock(clock *ntp.ClockState) { s.clock.Store(clock) }
 // else, and the workers after the first share it.
 func (s *Server) openGroup(a netip.AddrPort, alone bool) ([]*worker, error) {
 	var group []*worker
-	for range s.opt.Workers {
+	workers := s.opt.Workers
+	if s.opt.Passed[a] != nil {
+		workers = 1
+	}
+	for range workers {
 		w, err := s.openWorker(a, alone && len(group) == 0)
 		if err != nil {
 			closeAll(group)
@@ -134,7 +142,7 @@ func (s *Server) openGroup(a netip.AddrPort, alone bool) ([]*worker, error) {
 }
 
 func (s *Server) openWorker(a netip.AddrPort, alone bool) (*worker, error) {
-	k, err := openSocket(a, s.opt.Socket, alone)
+	k, err := s.openSocket(a, alone)
 	if err != nil {
 		return nil, err
 	}
@@ -149,6 +157,13 @@ func (s *Server) openWorker(a netip.AddrPort, alone bool) (*worker, error) {
 		k.close()
 	}
 	return w, err
+}
+
+func (s *Server) openSocket(a netip.AddrPort, alone bool) (*socket, error) {
+	if f := s.opt.Passed[a]; f != nil {
+		return adoptSocket(f, a, s.opt.Socket)
+	}
+	return openSocket(a, s.opt.Socket, alone)
 }
 
 // closeAll closes the sockets of workers that never ran.

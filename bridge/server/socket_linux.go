@@ -29,6 +29,7 @@ type socket struct {
 	listen   netip.AddrPort
 	local    netip.Addr // invalid on a wildcard socket: the packet tells
 	wildcard bool
+	adopted  bool // bound by somebody else
 	kernelTX bool
 
 	// Answers whose transmit timestamp the kernel was asked for, by the number
@@ -75,6 +76,7 @@ func (s *socket) close() {
 type SocketOptions struct {
 	DSCP             int  // 0 to 63
 	KernelTimestamps bool // receive, and transmit for interleaved clients
+	FreeBind         bool // bind addresses that this host does not have
 	TOS              bool // tell the type of service or traffic class of requests
 }
 
@@ -98,16 +100,62 @@ func openSocket(listen netip.AddrPort, opt SocketOptions, alone bool) (*socket, 
 		unix.Close(fd)
 		return nil, fmt.Errorf("listen %v: %w", listen, err)
 	}
-	if err := s.bind(alone); err != nil {
+	err = s.bind(alone)
+	if opt.FreeBind && errors.Is(err, unix.EADDRNOTAVAIL) && s.freeBind(family) == nil {
+		err = s.bind(alone)
+	}
+	if err != nil {
 		unix.Close(fd)
 		return nil, bindError(listen, err)
 	}
-	s.file = os.NewFile(uintptr(fd), listen.String())
+	return s.finish()
+}
+
+// finish gives the descriptor to Go's poller.
+func (s *socket) finish() (_ *socket, err error) {
+	s.file = os.NewFile(uintptr(s.fd), s.listen.String())
 	if s.conn, err = s.file.SyscallConn(); err != nil {
 		s.file.Close()
-		return nil, fmt.Errorf("listen %v: %w", listen, err)
+		return nil, fmt.Errorf("listen %v: %w", s.listen, err)
 	}
 	return s, nil
+}
+
+// adoptSocket makes a socket of a copy of one that somebody else has bound.
+func adoptSocket(f *os.File, listen netip.AddrPort, opt SocketOptions) (*socket, error) {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return nil, fmt.Errorf("passed socket of %v: %w", listen, err)
+	}
+	fd, family := -1, unix.AF_INET
+	if listen.Addr().Is6() {
+		family = unix.AF_INET6
+	}
+	failed := raw.Control(func(original uintptr) { fd, err = unix.FcntlInt(original, unix.F_DUPFD_CLOEXEC, 0) })
+	if err = errors.Join(failed, err); err != nil {
+		return nil, fmt.Errorf("passed socket of %v: %w", listen, err)
+	}
+	s := &socket{fd: fd, listen: listen, wildcard: listen.Addr().IsUnspecified(), adopted: true}
+	if !s.wildcard {
+		s.local = listen.Addr().WithZone("")
+	}
+	if err := errors.Join(unix.SetNonblock(fd, true), s.configure(family, opt)); err != nil {
+		unix.Close(fd)
+		return nil, fmt.Errorf("passed socket of %v: %w", listen, err)
+	}
+	return s.finish()
+}
+
+// onlyIPv6 keeps IPv4 off a socket for IPv6. That of one that is bound is as it
+// is.
+func (s *socket) onlyIPv6(set func(level, name, value int) error) error {
+	if !s.adopted {
+		return set(unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1)
+	}
+	if only, err := unix.GetsockoptInt(s.fd, unix.IPPROTO_IPV6, unix.IPV6_V6ONLY); err == nil && only == 0 && s.wildcard {
+		return errors.New("it takes IPv4 too: write BindIPv6Only=ipv6-only into the socket unit, and ListenDatagram=0.0.0.0:123 beside")
+	}
+	return nil
 }
 
 func (s *socket) bind(alone bool) error {
@@ -116,6 +164,15 @@ func (s *socket) bind(alone bool) error {
 		return errors.Join(unix.Bind(s.fd, sockaddr(s.listen)), share())
 	}
 	return errors.Join(share(), unix.Bind(s.fd, sockaddr(s.listen)))
+}
+
+// freeBind allows to bind an address that no interface has: its packets come
+// when one has it.
+func (s *socket) freeBind(family int) error {
+	if family == unix.AF_INET6 {
+		return unix.SetsockoptInt(s.fd, unix.SOL_IPV6, unix.IPV6_FREEBIND, 1)
+	}
+	return unix.SetsockoptInt(s.fd, unix.SOL_IP, unix.IP_FREEBIND, 1)
 }
 
 func bindError(listen netip.AddrPort, err error) error {
@@ -145,7 +202,7 @@ func (s *socket) configure(family int, opt SocketOptions) error {
 		s.tellTOS(true)
 	}
 	if family == unix.AF_INET6 {
-		if err := set(unix.IPPROTO_IPV6, unix.IPV6_V6ONLY, 1); err != nil {
+		if err := s.onlyIPv6(set); err != nil {
 			return err
 		}
 		if err := set(unix.IPPROTO_IPV6, unix.IPV6_TCLASS, opt.DSCP<<2); err != nil {

@@ -34,19 +34,22 @@ func (f *daemonFlags) add(cmd *cobra.Command) {
 
 // socket returns the socket of the daemon that was started with the same
 // configuration and run directory.
-func (f *daemonFlags) socket() (string, error) {
+func (f *daemonFlags) socket() (path, readPath string, err error) {
 	cfg, err := f.load()
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
 	if f.file == "" && !cfg.Has("run_dir") && !cfg.Has("control.socket") && !isSocket(cfg.Control.Socket) && isSocket(systemSocket) {
-		return systemSocket, nil // of the daemon that the system runs
+		return systemSocket, systemReadSocket, nil // of the daemon that the system runs
 	}
-	return cfg.Control.Socket, nil
+	return cfg.Control.Socket, cfg.Control.ReadSocket, nil
 }
 
 // systemSocket is where the daemon of the system is asked.
-const systemSocket = "/run/ntsbridge/control.sock"
+const (
+	systemSocket     = "/run/ntsbridge/control.sock"
+	systemReadSocket = "/run/ntsbridge/read.sock"
+)
 
 func isSocket(path string) bool {
 	info, err := os.Stat(path)
@@ -55,11 +58,11 @@ func isSocket(path string) bool {
 
 // client returns what asks the daemon.
 func (f *daemonFlags) client() (*control.Client, error) {
-	socket, err := f.socket()
+	socket, read, err := f.socket()
 	if err != nil {
 		return nil, err
 	}
-	return control.NewClient(socket), nil
+	return control.NewReader(socket, read), nil
 }
 
 // report is a report that can be fetched and written.

@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/coreos/go-systemd/v22/activation"
 	"github.com/hashicorp/go-hclog"
 	"github.com/spf13/cobra"
 
@@ -22,6 +23,16 @@ import (
 type serveFlags struct {
 	configFlags
 	noClock bool
+	passed  bridge.Passed // sockets of the service manager
+}
+
+// load is configFlags' with the addresses of passed sockets.
+func (f *serveFlags) load() (*config.Config, error) {
+	cfg, err := f.configFlags.load()
+	if err == nil {
+		f.passed.Addresses(cfg)
+	}
+	return cfg, err
 }
 
 func newServeCommand() *cobra.Command {
@@ -41,6 +52,10 @@ func newServeCommand() *cobra.Command {
 }
 
 func (f *serveFlags) serve(out io.Writer) error {
+	var err error
+	if f.passed, err = bridge.SortSockets(activation.Files(true)); err != nil {
+		return err
+	}
 	cfg, err := f.load()
 	if err != nil {
 		return err
@@ -50,7 +65,7 @@ func (f *serveFlags) serve(out io.Writer) error {
 	defer signal.Stop(signals)
 	log.Info(bridge.Version())
 	asked := make(chan chan error)
-	b, err := bridge.Start(cfg, log, bridge.Options{NoClock: f.noClock, Reload: func() error { return askReload(asked) },
+	b, err := bridge.Start(cfg, log, bridge.Options{NoClock: f.noClock, Sockets: f.passed, Reload: func() error { return askReload(asked) },
 		Shutdown: askShutdown})
 	if err != nil {
 		return err

@@ -5,8 +5,6 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-
-	"ntsbridge/bridge/control"
 )
 
 func newServerStatsCommand() *cobra.Command {
@@ -19,12 +17,12 @@ func newServerStatsCommand() *cobra.Command {
 		Long:  "Print the counters of the running server: chronyc's serverstats first, then requests by\nkind of authentication, version and reason, and what was sent.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			socket, err := f.socket()
+			client, err := f.client()
 			if err != nil {
 				return err
 			}
 			return watch(interval, cmd.OutOrStdout(), func(out io.Writer) error {
-				stats, err := control.NewClient(socket).ServerStats()
+				stats, err := client.ServerStats()
 				if err != nil {
 					return err
 				}
