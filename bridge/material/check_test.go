@@ -218,7 +218,7 @@ func TestCheckListen(t *testing.T) {
 	defer busy.Close()
 	r := s.check(fmt.Sprintf("nts: {listen: [\"%v\", \"198.51.100.99:65124\"]}\n", busy.Addr()))
 	expect(t, r, "error, not served, warning", "error: nts.listen[0]: tcp port 127.0.0.1:",
-		"error: nts.listen[1]: no interface of this machine")
+		"warning: nts.listen[1]: no interface of this machine has the address of 198.51.100.99:65124: it is served once")
 }
 
 func TestCheckRules(t *testing.T) {
