@@ -63,7 +63,7 @@ func BenchmarkStatus(b *testing.B) {
 		Enforce: func(*stage.Resolver, []stage.Refusal) {}, Synchronised: func() bool { return true },
 	}, now)
 	defer m.Close()
-	plan := "gates: {quiet_days: 30}\ngroups:\n"
+	plan := "gates: {quiet_days: 30}\ncanary: {share: 50%, max: 50000}\ngroups:\n"
 	for i := range 10 {
 		plan += fmt.Sprintf("  - {name: g%d, prefixes: [10.0.%d.0/20, 10.1.%d.0/20], stages: {none: refuse, symmetric: removed, autokey: refuse}}\n",
 			i, 16*i, 16*i)

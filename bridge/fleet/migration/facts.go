@@ -2,7 +2,6 @@ package migration
 
 import (
 	"net/netip"
-	"slices"
 	"time"
 
 	"ntsbridge/bridge/fleet/gate"
@@ -34,7 +33,8 @@ func (m *Migration) gates(now steer.Moment, r *stage.Resolver, steps []*steer.St
 		own := facts
 		own.Member = func(*inventory.Client) (member, protected bool) { return row.belongs(s) }
 		own.Uses = func(c *inventory.Client, e *inventory.Means) bool { return row.uses(c, e, s) }
-		own.Refuses = func(c *inventory.Client, e *inventory.Means) bool { return row.uses(c, e, s) && row.chosen(s) }
+		chosen := chosenBy(s)
+		own.Refuses = func(c *inventory.Client, e *inventory.Means) bool { return row.uses(c, e, s) && chosen(c.Prefix) }
 		own.Refused = func(*inventory.Client, *inventory.Means) []silence.Span { return s.Refused }
 		evaluations[i] = gate.New(gate.Step{Group: s.Group, Means: s.Means, Stage: s.Stage, Takes: s.Timing.Whole()}, &own)
 	}
@@ -115,9 +115,16 @@ func (d *seated) uses(c *inventory.Client, e *inventory.Means, s *steer.Step) bo
 	return false
 }
 
-// chosen tells whether a step has the client: of a canary's group only some.
-func (d *seated) chosen(s *steer.Step) bool {
-	return s.Only == nil || slices.Contains(s.Only, d.client.Prefix)
+// chosenBy tells whether a step has a client: of a canary's group only some.
+func chosenBy(s *steer.Step) func(netip.Prefix) bool {
+	if s.Only == nil {
+		return func(netip.Prefix) bool { return true }
+	}
+	only := make(map[netip.Prefix]bool, len(s.Only))
+	for _, p := range s.Only {
+		only[p] = true
+	}
+	return func(p netip.Prefix) bool { return only[p] }
 }
 
 // prove says what the lengths of a plan can prove about the clients of now, and

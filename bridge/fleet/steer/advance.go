@@ -301,7 +301,10 @@ func (c *Controller) begin(now Moment, p *Place, v *Preview, by By, evidence jso
 		return fmt.Sprintf("step %d: %s by %s is in %s", id, p.Group, p.Means, v.name()), nil
 	}
 	r := &running{Step: *v.Step, id: id, step: &access.Step{ID: id}, began: now, at: now, refusing: true, refused: v.Step.Refused,
-		index: make(map[memberKey]*member, len(v.members)+len(v.protects))}
+		index: make(map[memberKey]*member, len(v.members)+len(v.protects)), only: make(map[netip.Prefix]bool, len(v.Step.Only))}
+	for _, p := range r.Only {
+		r.only[p] = true
+	}
 	r.add(v.members...)
 	r.add(v.protects...)
 	c.running[p] = r

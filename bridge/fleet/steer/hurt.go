@@ -3,7 +3,6 @@ package steer
 import (
 	"fmt"
 	"net/netip"
-	"slices"
 	"time"
 
 	"ntsbridge/bridge/fleet/gate"
@@ -46,7 +45,7 @@ func (c *Controller) look(now Moment, steps []*running) error {
 func (r *running) member(k *inventory.Client, at int, protected bool) *member {
 	e := &k.Means[at]
 	m := r.index[memberKey{k.Prefix, e.Key}]
-	if m != nil || e.Last < uint32(r.began.Wall.Unix()) || r.Only != nil && !slices.Contains(r.Only, k.Prefix) {
+	if m != nil || e.Last < uint32(r.began.Wall.Unix()) || r.Only != nil && !r.only[k.Prefix] {
 		return m
 	}
 	m = newMember(k, at, protected)

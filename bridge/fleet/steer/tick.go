@@ -3,6 +3,7 @@ package steer
 import (
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"slices"
 	"time"
 
@@ -26,6 +27,7 @@ type running struct {
 	members   []*member
 	protected []*member
 	index     map[memberKey]*member // of both
+	only      map[netip.Prefix]bool // Only, to look up
 	hurt      []HurtSeen            // as of the last look
 	unclear   int                   // members that cannot show that they are hurt, as of the last look
 }
