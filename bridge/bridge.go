@@ -48,6 +48,7 @@ type Bridge struct {
 
 	migration *migration.Migration // nil: no inventory
 	ourIDs    atomic.Pointer[ourIDs]
+	others    atomic.Pointer[others]
 
 	changing sync.Mutex // one change at a time; may be held while traffic is waited for
 	inForce  sync.Mutex // what is replaced in parts, with its announcement; held for moments

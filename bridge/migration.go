@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -52,7 +53,7 @@ func (b *Bridge) migrationAnswers() control.Fleet {
 // gateFacts are what gates rest on beside the clients.
 func (b *Bridge) gateFacts(now time.Time) gate.Facts {
 	watched, full := b.fleet.Watching()
-	f := gate.Facts{Full: full, KECapacity: migration.KECapacity()}
+	f := gate.Facts{Full: full, KECapacity: migration.KECapacity(), Elsewhere: b.elsewhere(now)}
 	for _, w := range watched {
 		f.Watched = append(f.Watched, gate.Interval{Start: w.Start, End: w.End})
 	}
@@ -65,6 +66,55 @@ func (b *Bridge) gateFacts(now time.Time) gate.Facts {
 		}
 	}
 	return f
+}
+
+// elsewhere tells whom other gateways of the site answered lately; nil: it has
+// none. A file that cannot be read says nothing, which keeps gates shut.
+func (b *Bridge) elsewhere(now time.Time) func(netip.Prefix) bool {
+	files := b.parts.Load().cfg.Fleet.OtherGateways
+	if len(files) == 0 {
+		return nil
+	}
+	o := b.others.Load()
+	if o == nil || now.Sub(o.at).Abs() > time.Minute {
+		seen, errs := readOthers(files)
+		for _, err := range errs {
+			b.log.Named("fleet").Warn("the clients of another gateway are not known", "error", err)
+		}
+		o = &others{at: now, seen: seen}
+		b.others.Store(o)
+	}
+	return func(p netip.Prefix) bool { return o.seen.Has(p, uint32(now.Unix())) }
+}
+
+// others are the clients of other gateways.
+type others struct {
+	at   time.Time
+	seen gate.Elsewhere
+}
+
+func readOthers(files []string) (seen gate.Elsewhere, errs []error) {
+	seen = gate.Elsewhere{}
+	for _, path := range files {
+		f, err := os.Open(path)
+		if err == nil {
+			err = seen.Read(f)
+			_ = f.Close()
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", path, err))
+		}
+	}
+	return seen, errs
+}
+
+// checkOthers says which of fleet.other_gateways cannot be read now.
+func (p *parts) checkOthers() {
+	for i, path := range p.cfg.Fleet.OtherGateways {
+		if _, errs := readOthers([]string{path}); len(errs) > 0 {
+			p.set.Find(material.Warning, fmt.Sprintf("fleet.other_gateways[%d]", i), errs[0])
+		}
+	}
 }
 
 // isOurs tells whether a reference identifier is that of an address of this
@@ -96,6 +146,7 @@ type ourIDs struct {
 // checkPlan says what is wrong with fleet.plan. It never keeps anything from
 // being served: only what was declared with `fleet apply` counts.
 func (p *parts) checkPlan() {
+	p.checkOthers()
 	path := p.cfg.Fleet.Plan
 	if path == "" {
 		return

@@ -26,6 +26,11 @@ type Fleet struct {
 	// `fleet diff` and `fleet apply` read if they are given none. Only what was
 	// applied counts. Default: none.
 	Plan string `mapstructure:"plan" path:"file"`
+	// OtherGateways are files with the clients of the site's other gateways, as
+	// `ntsbridge clients --json` writes them there: whoever was answered by one of
+	// them in the last 6 hours has another server, for the gate of that name. Read
+	// again each minute. Default: none.
+	OtherGateways []string `mapstructure:"other_gateways" path:"file"`
 	// TemporaryPrefix is how many bits of an IPv6 address that looks temporary
 	// count as one client; 128 counts each address. Default: 64. Range: 32 to
 	// 128.

@@ -218,6 +218,7 @@ func (g *guided) asks(ctx context.Context, from string, seen chan<- struct{}) {
 // normal replaces what differs from run to run.
 func normal(s string) string {
 	for _, r := range []struct{ pattern, by string }{
+		{`\d+\.\d+\.\d+\.\d+,(chrony|SNTP),`, "CLIENT,"}, // whichever of the two was last
 		{`\d{4}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d)?(\.\d+)?( UTC|Z)?`, "TIME"}, {`\d{4}-\d\d-\d\d`, "DATE"}, {`user \d+, process \d+`, "WHO"},
 		{`[0-9a-f]{64}`, "HASH"}, {`\b\d+(\.\d+)?(ms|s|m|h|d)\b`, "SPAN"}, {`(SPAN)+`, "SPAN"}, {`\b\d+\b`, "N"}, {`[ -]{2,}`, " "}, {`[ \t]+\n`, "\n"},
 	} {
