@@ -55,6 +55,7 @@ type association struct {
 	offline  atomic.Bool                   // it is not to ask
 	renew    chan struct{}                 // another address is to be looked for
 	reset    chan struct{}                 // measurements are to be forgotten
+	troubles troubles                      // that the log was told of
 }
 
 func newAssociation(s *shared, spec *Spec, f *finder, id uint16) *association {
@@ -103,23 +104,24 @@ func (a *association) keepAlive(ctx context.Context) {
 			continue
 		}
 		a.lost.Store(&err)
-		wait := retry
+		wait, why := retry, source.Diagnose(err)
+		told := []any{"server", a.spec.Config.Server, "cause", string(why.Cause), "error", why.Text, "what_to_do", why.Remedy}
 		var later *source.RetryError
 		switch {
 		case errors.As(err, &later):
 			wait = later.In // the server's own back-off
-			log.Warn("no keys for NTS", "server", a.spec.Config.Server, "error", err)
+			log.Warn("no keys for NTS", append(told, "in", wait)...)
 		case errors.Is(err, errNoAddress):
 			a.expected.Dismiss()
 			wait = resolveInterval // a pool with fewer addresses than it may have
 			log.Debug("no further address", "server", a.spec.Config.Server)
 		case refused(err):
 			// Only another configuration makes us ask this server again.
-			log.Error("source refuses to serve this host and is not asked any more", "server", a.spec.Config.Server, "error", err)
+			log.Error("source refuses to serve this host and is not asked any more", told...)
 			<-ctx.Done()
 			return
 		default:
-			log.Warn("source is lost and will be looked for again", "server", a.spec.Config.Server, "error", err, "in", retry)
+			log.Warn("source is lost and will be looked for again", append(told, "in", retry)...)
 		}
 		// A silent broadcast server costs nothing: listen again soon.
 		if time.Since(started) > lastRetry || a.mode != ntp.ModeClient && time.Since(started) > lastRetry/16 {
@@ -177,6 +179,7 @@ func (a *association) name() string {
 // sample returns what takes measurements to the discipline.
 func (a *association) sample(f *follow.Source) func(source.Sample) {
 	return func(s source.Sample) {
+		a.troubles.answered()
 		n := a.nts.Load()
 		f.Sample(s, n != nil && n.Provisional())
 	}
@@ -200,9 +203,16 @@ func (a *association) note(state autokey.State) {
 	}
 }
 
-// logged is what an association tells its errors to.
+// logged is what an association tells its errors to. A cause that is new goes to
+// the log in the words of query, with what to do; so does the same one again,
+// after an hour.
 func (a *association) logged(err error) {
-	a.env.Log.Debug("source", "server", a.spec.Config.Server, "error", err)
+	d := source.Diagnose(err)
+	if !a.troubles.news(d.Cause, err, a.clock.Uptime()) {
+		a.env.Log.Debug("source", "server", a.spec.Config.Server, "error", err)
+		return
+	}
+	a.env.Log.Warn("source", "server", a.spec.Config.Server, "cause", string(d.Cause), "error", d.Text, "what_to_do", d.Remedy)
 }
 
 // closeNTS keeps unused cookies for the next run.

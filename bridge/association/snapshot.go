@@ -7,6 +7,7 @@ import (
 	"ntsbridge/bridge/control"
 	"ntsbridge/bridge/follow"
 	"ntsbridge/bridge/ntp"
+	"ntsbridge/bridge/source"
 	"ntsbridge/bridge/source/refclock"
 )
 
@@ -67,7 +68,7 @@ func (a *association) snapshot() control.SourceSnapshot {
 		v.NTS = &status
 	}
 	if err := a.lost.Load(); err != nil {
-		v.Why = (*err).Error()
+		v.Why = source.Diagnose(*err).Text
 	}
 	return v
 }

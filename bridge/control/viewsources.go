@@ -7,6 +7,7 @@ import (
 	"ntsbridge/autokey"
 	"ntsbridge/bridge/clock/discipline"
 	"ntsbridge/bridge/ntp"
+	"ntsbridge/bridge/source"
 )
 
 // signs are chronyc's states for ours.
@@ -162,9 +163,12 @@ func (s *SourceSnapshot) measured(v *Source) {
 		}
 	}
 	if v.Why == "" && failed != nil {
-		v.Why = failed.Error()
+		v.Why = explained(failed)
 	}
 }
+
+// explained is what an error of a source means, in the words of query.
+func explained(err error) string { return source.Diagnose(err).Text }
 
 // ahead is by how much the local clock is ahead of a source, s.
 func (s *Snapshot) ahead(f *FollowedByClock) float64 {
@@ -225,7 +229,7 @@ func (s *Snapshot) authData(from *SourceSnapshot) AuthData {
 	if v.Mode == AuthNone {
 		v.Why = ""
 	} else if v.Why == "" && from.Status != nil && from.Status.Err != nil {
-		v.Why = from.Status.Err.Error()
+		v.Why = explained(from.Status.Err)
 	}
 	switch from.Auth {
 	case ntp.KindSymmetric:

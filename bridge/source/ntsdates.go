@@ -1,6 +1,7 @@
 package source
 
 import (
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -238,6 +239,18 @@ func (n *NTS) tls(roots *x509.CertPool, s *session) *tls.Config {
 	return cfg
 }
 
+// minRSABits is the least length of a server's RSA key; GnuTLS, OpenSSL and
+// rustls refuse less, package x509 does not.
+const minRSABits = 2048
+
+// strong refuses a server's key that is too weak to prove anything.
+func strong(c *x509.Certificate) error {
+	if key, ok := c.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() < minRSABits {
+		return fmt.Errorf("its RSA key of %d bits is too weak, at least %d are wanted", key.N.BitLen(), minRSABits)
+	}
+	return nil
+}
+
 // judge verifies the certificates of a handshake and notes in s how.
 func (n *NTS) judge(certs []*x509.Certificate, host string, roots *x509.CertPool, s *session) ([][]*x509.Certificate, error) {
 	at := s.established
@@ -251,11 +264,17 @@ func (n *NTS) judge(certs []*x509.Certificate, host string, roots *x509.CertPool
 	}
 	chains, err := verify(certs, host, roots, at)
 	if err == nil {
+		err = strong(certs[0])
+	}
+	if err == nil {
 		s.chain, s.valid, s.provisional = certs, validityOf(chains), floored
 		return chains, nil
 	}
 	e := &certificateError{Host: host, Certificates: certs, At: at, Now: s.established, Issuer: n.issuer, Err: err}
 	chains, other := verifyAtAnyDate(certs, host, roots)
+	if other == nil {
+		other = strong(certs[0])
+	}
 	switch {
 	case other != nil:
 		if _, untrusted := verifyAtAnyDate(certs, "", roots); untrusted == nil {
