@@ -25,6 +25,30 @@ type smallDisk struct {
 
 const holdDisk = `mount --make-rprivate / && mount -t tmpfs -o size=8m,mode=0700 tmpfs "$0" && echo ready && exec cat`
 
+// hold makes a mount namespace with what a script mounts in it, until the test
+// ends.
+func hold(t *testing.T, script string, args ...string) (holder *exec.Cmd, wrap []string) {
+	t.Helper()
+	holder = exec.Command("sh", append([]string{"-c", script}, args...)...)
+	holder.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}
+	in, err := holder.StdinPipe() // it ends with us
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := holder.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := holder.Start(); err != nil {
+		t.Skipf("no mount namespace: %v", err)
+	}
+	t.Cleanup(func() { in.Close(); _ = holder.Wait() })
+	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "ready\n" {
+		t.Skipf("nothing can be mounted: %q, %v", line, err)
+	}
+	return holder, []string{"nsenter", "--target", fmt.Sprint(holder.Process.Pid), "--mount"}
+}
+
 func newSmallDisk(t *testing.T) *smallDisk {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root, for a file system of its own")
@@ -33,24 +57,7 @@ func newSmallDisk(t *testing.T) *smallDisk {
 	if err := os.Mkdir(d.state(), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	d.holder = exec.Command("sh", "-c", holdDisk, d.state())
-	d.holder.SysProcAttr = &syscall.SysProcAttr{Cloneflags: unix.CLONE_NEWNS}
-	in, err := d.holder.StdinPipe() // it ends with us
-	if err != nil {
-		t.Fatal(err)
-	}
-	out, err := d.holder.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := d.holder.Start(); err != nil {
-		t.Skipf("no mount namespace: %v", err)
-	}
-	t.Cleanup(func() { in.Close(); _ = d.holder.Wait() })
-	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "ready\n" {
-		t.Skipf("no file system of its own: %q, %v", line, err)
-	}
-	d.wrap = []string{"nsenter", "--target", fmt.Sprint(d.holder.Process.Pid), "--mount"}
+	d.holder, d.wrap = hold(t, holdDisk, d.state())
 	return d
 }
 

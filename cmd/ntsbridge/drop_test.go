@@ -30,7 +30,7 @@ type dropped struct{ *victim }
 
 const nogroup = 65534
 
-func newDropped(t *testing.T) dropped {
+func newDropped(t *testing.T, user string) dropped {
 	if os.Geteuid() != 0 {
 		t.Skip("needs root: it gives up what root has")
 	}
@@ -48,12 +48,12 @@ func newDropped(t *testing.T) dropped {
 	}
 	v.put("site.yaml", fmt.Sprintf(`server: {listen: ["127.0.0.1:%d"], workers: 1}
 clock: {mode: local}
-user: nobody
+user: %q
 sandbox: enforce
 keys: {files: [{path: ntp.keys}], trusted: [all]}
 autokey: {enabled: true, keysdir: autokey, password_file: autokey.pw}
 nts: {listen: ["127.0.0.1:%d"], certificates: [{cert: nts.crt, key: nts.key}]}
-`, v.port, v.portKE))
+`, v.port, user, v.portKE))
 	v.put("ntp.keys", "1 SHA256 "+strings.Repeat("01", 32)+"\n")
 	v.certify(1)
 	v.share()
@@ -172,7 +172,7 @@ func (v dropped) reload(want string) {
 // that its group may read; what it may not read any more is told, and served as
 // before.
 func TestReloadAsAnotherUser(t *testing.T) {
-	v := newDropped(t)
+	v := newDropped(t, "nobody")
 	v.start()
 	v.serves("a start")
 	v.logsConfined()
@@ -203,6 +203,22 @@ func TestReloadAsAnotherUser(t *testing.T) {
 		t.Errorf("no file and no remedy:\n%s", log)
 	}
 	v.serves("a reload that was refused")
+}
+
+// Where there is a user ntsbridge the daemon becomes it without being told.
+func TestDefaultUser(t *testing.T) {
+	v := newDropped(t, "")
+	passwd := filepath.Join(v.dir, "passwd")
+	if err := os.WriteFile(passwd, []byte("root:x:0:0::/:/bin/sh\nntsbridge:x:65534:65534::/:/bin/false\n"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, v.wrap = hold(t, `mount --make-rprivate / && mount --bind "$0" /etc/passwd && echo ready && exec cat`, passwd)
+	v.start()
+	v.serves("a start")
+	v.logsConfined()
+	if !strings.Contains(v.log(), "user=ntsbridge ") {
+		t.Errorf("it is not ntsbridge:\n%s", v.log())
+	}
 }
 
 // logsConfined looks at what the process has become.
