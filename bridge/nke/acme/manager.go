@@ -184,7 +184,7 @@ func (m *Manager) attempt(ctx context.Context, why string) bool {
 		return true
 	}
 	wait := m.backOff(err)
-	m.note(func(s *Status) { *s = Status{Tried: now, Error: err.Error(), Next: now.Add(wait)} })
+	m.note(func(s *Status) { *s = Status{Tried: now, Error: explain(err), Next: now.Add(wait)} })
 	log.Error("no certificate by ACME; one that is there stays in use", "error", explain(err), "again_in", wait.Round(time.Second).String())
 	return false
 }
