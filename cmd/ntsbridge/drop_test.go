@@ -9,8 +9,10 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -251,5 +253,66 @@ func (v dropped) logsConfined() {
 	info, err := os.Stat(proc + "mem")
 	if err != nil || info.Sys().(*syscall.Stat_t).Uid != 0 {
 		v.t.Errorf("its user may read its memory: %v", err)
+	}
+}
+
+// What begins with a reload has to be possible then: statistics, labels of
+// clients, another port below 1024; metrics and the inventory go on.
+func TestReloadBeginsFeaturesAsAnotherUser(t *testing.T) {
+	v := newDropped(t, "nobody")
+	stats := filepath.Join(v.dir, "state", "stats")
+	v.put("labels.csv", "prefix,site\n127.0.0.0/8,here\n")
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	metrics := l.Addr().String()
+	l.Close()
+	text, err := os.ReadFile(v.file())
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := string(text) + fmt.Sprintf("metrics: {listen: [%q]}\nfleet: {labels: [labels.csv]}\n", metrics)
+	v.put("site.yaml", before)
+	v.start()
+	v.serves("a start")
+	low := "127.0.0.83:983"
+	after := strings.Replace(before, fmt.Sprintf(`"127.0.0.1:%d"]`, v.port), fmt.Sprintf(`"127.0.0.1:%d", %q]`, v.port, low), 1)
+	after += fmt.Sprintf(`statistics: {dir: %q, files: [loopstats, measurements, sysstats], rotate: day}
+`, stats)
+	v.put("site.yaml", after)
+	v.reload("reloaded")
+	answer, err := http.Get("http://" + metrics + "/metrics")
+	if err != nil {
+		t.Fatalf("metrics: %v\n%s", err, v.log())
+	}
+	defer answer.Body.Close()
+	if text, err := io.ReadAll(answer.Body); err != nil || !strings.Contains(string(text), "ntsbridge_") {
+		t.Errorf("metrics: %v, %.200s", err, text)
+	}
+	if info, err := os.Stat(stats); err != nil || info.Sys().(*syscall.Stat_t).Uid != nogroup {
+		t.Errorf("the directory of statistics: %v", err)
+	}
+	c, err := net.Dial("udp", low)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	p := make([]byte, ntp.HeaderLen)
+	(&ntp.Header{Version: 4, Mode: ntp.ModeClient, Transmit: 99}).Encode(p)
+	if _, err := c.Write(p); err != nil || c.SetReadDeadline(time.Now().Add(10*time.Second)) != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Read(p); err != nil {
+		t.Errorf("on a port below 1024: %v", err)
+	}
+	out, err := exec.Command(v.program, "clients", "--run-dir", filepath.Join(v.dir, "run")).CombinedOutput()
+	if err != nil || !strings.Contains(string(out), "127.0.0.1") {
+		t.Errorf("clients: %v: %s", err, out)
+	}
+	for _, bad := range []string{"permission denied", "operation not permitted", "[ERROR]"} {
+		if strings.Contains(v.log(), bad) {
+			t.Errorf("%s:\n%s", bad, v.log())
+		}
 	}
 }
