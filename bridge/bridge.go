@@ -12,6 +12,7 @@ import (
 	"ntsbridge/bridge/association"
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
+	"ntsbridge/bridge/control/remote"
 	"ntsbridge/bridge/fleet"
 	"ntsbridge/bridge/fleet/migration"
 	"ntsbridge/bridge/follow"
@@ -33,6 +34,7 @@ type Bridge struct {
 	acme    atomic.Pointer[acmeKeeper]
 	control *control.Server
 	readers *control.Server // nil: not everybody may read
+	api     *remote.Server
 	fleet   *fleet.Fleet
 	chronyc *control.ChronySockets
 	metrics measured

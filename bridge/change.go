@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"ntsbridge/bridge/association"
+	"ntsbridge/bridge/control/remote"
 	"ntsbridge/bridge/follow"
 	"ntsbridge/bridge/netif"
 	"ntsbridge/bridge/ntp"
@@ -19,11 +20,13 @@ type change struct {
 	clock   *follow.Change
 	sources *association.Change
 	ports   *server.Listening
+	api     *remote.Change
 	ke      func() // puts the configuration of NTS-KE in force; nil: there is none yet
 }
 
-// prepare does all that can fail. It touches nothing that runs.
-func (b *Bridge) prepare(p *parts) (*change, error) {
+// prepare does all that can fail, at a start or a reload. It touches nothing
+// that runs.
+func (b *Bridge) prepare(p *parts, start bool) (*change, error) {
 	c := &change{parts: p}
 	p.state.Query = b.query
 	for _, step := range []func() error{
@@ -46,6 +49,7 @@ func (b *Bridge) prepare(p *parts) (*change, error) {
 			}
 			return err
 		},
+		func() error { return b.prepareAPI(c, start) },
 	} {
 		if err := step(); err != nil {
 			return nil, errors.Join(err, c.abort())
@@ -57,7 +61,7 @@ func (b *Bridge) prepare(p *parts) (*change, error) {
 // abort gives back what prepare took.
 func (c *change) abort() error {
 	c.ports.Abort()
-	return c.clock.Abort()
+	return errors.Join(c.api.Abort(), c.clock.Abort())
 }
 
 // commit puts a change in force. Nothing in it can fail, and no lock that
@@ -84,6 +88,7 @@ func (b *Bridge) commit(c *change) {
 	}
 	b.inForce.Unlock()
 	c.ports.Commit()
+	c.api.Commit()
 	c.sources.Start()
 }
 

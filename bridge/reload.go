@@ -28,7 +28,7 @@ func (b *Bridge) Reload(cfg *config.Config) error {
 	if limiterConfig(cfg) == limiterConfig(running.cfg) {
 		p.state.Limiter = running.state.Limiter // a reload forgets nobody's excess
 	}
-	next, err := b.prepare(p)
+	next, err := b.prepare(p, false)
 	if err != nil {
 		return err
 	}

@@ -84,8 +84,11 @@ func (b *Bridge) open(p *parts) (err error) {
 			return fmt.Errorf("control.read_socket: %w", err)
 		}
 	}
+	if err = b.openAPI(b.reports()); err != nil {
+		return err
+	}
 	b.answerChronyc(cfg)
-	next, err := b.prepare(p)
+	next, err := b.prepare(p, true)
 	if err != nil {
 		return err
 	}
@@ -128,7 +131,7 @@ func (b *Bridge) closeAll() error {
 	if b.readers != nil {
 		errs = append(errs, b.readers.Close())
 	}
-	errs = append(errs, b.chronyc.Close())
+	errs = append(errs, b.chronyc.Close(), b.api.Close())
 	if b.migration != nil {
 		errs = append(errs, b.migration.Close())
 	}

@@ -48,6 +48,9 @@ func (b *Bridge) status() *control.Status {
 		s.Problems = append(s.Problems, ke.Problems()...)
 	}
 	s.Problems = append(s.Problems, b.noted...)
+	if why := b.api.Problem(); why != "" {
+		s.Problems = append(s.Problems, why)
+	}
 	if found := b.sharers.Load(); found != nil {
 		s.Problems = append(s.Problems, *found...)
 	}

@@ -50,6 +50,7 @@ type Config struct {
 	Broadcast  []Broadcast `mapstructure:"broadcast"`
 	Statistics Statistics  `mapstructure:"statistics"`
 	Control    Control     `mapstructure:"control"`
+	API        API         `mapstructure:"api"`
 	Chronyc    Chronyc     `mapstructure:"chronyc"`
 	Metrics    Metrics     `mapstructure:"metrics"`
 	Fleet      Fleet       `mapstructure:"fleet"`

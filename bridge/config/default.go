@@ -64,6 +64,7 @@ func Default() *Config {
 		Passive:    Passive{Max: 16},
 		Statistics: Statistics{Rotate: "none", Link: true, Banner: 32},
 		Fleet:      defaultFleet(),
+		API:        API{Connections: 64},
 		Chronyc:    Chronyc{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}},
 		Autokey: Autokey{
 			Digest: "MD5",

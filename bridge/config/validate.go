@@ -24,6 +24,7 @@ func (c *Config) validate(j *judge) {
 	c.validateReferenceClocks(j)
 	c.validateBroadcast(j)
 	c.validateNTS(j)
+	c.validateAPI(j)
 }
 
 func validateListen[T comparable](j *judge, path string, listen []T) {

@@ -161,15 +161,15 @@ func cause(err error) error {
 // from a daemon that does not know the path.
 func refusal(path string, resp *http.Response, body []byte) error {
 	kind, _, _ := mime.ParseMediaType(resp.Header.Get("Content-Type"))
-	var f failure
-	if kind == "application/json" && json.Unmarshal(body, &f) == nil && f.Error != "" {
-		if resp.StatusCode == http.StatusNotFound {
-			if f.Error == ErrNoInventory.Error() {
-				return ErrNoInventory
-			}
+	var p Problem
+	if kind == kindProblem && json.Unmarshal(body, &p) == nil && p.Detail != "" && p.Place != "path" && p.Place != "method" {
+		switch p.Type {
+		case typeNoInventory:
+			return ErrNoInventory
+		case typeNoSources:
 			return ErrNoSources
 		}
-		return errors.New(spell.Printable(f.Error))
+		return errors.New(spell.Printable(p.Detail))
 	}
 	if resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusMethodNotAllowed {
 		return fmt.Errorf("the running daemon does not know %s: it is older than this command; restart it", path)

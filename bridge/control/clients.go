@@ -10,8 +10,7 @@ import (
 	"net/url"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
-
+	"ntsbridge/bridge/control/remote"
 	"ntsbridge/bridge/fleet/inventory"
 	"ntsbridge/bridge/fleet/report"
 	"ntsbridge/bridge/fleet/store"
@@ -50,60 +49,62 @@ const (
 	maxImportRecords = 100_000
 )
 
-func (v *Inventory) mount(mux *http.ServeMux, log hclog.Logger) {
-	handle := func(pattern string, serve func(w http.ResponseWriter, r *http.Request) error) {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			control := http.NewResponseController(w)
-			_ = errors.Join(control.SetWriteDeadline(time.Now().Add(streamTime)), control.SetReadDeadline(time.Now().Add(streamTime)))
-			err := ErrNoInventory
-			if v.Stream != nil {
-				err = serve(w, r)
-			}
+// routes are what is answered about clients.
+func (v *Inventory) routes() []*route {
+	list := []*route{
+		{method: http.MethodGet, path: pathClients, summary: "Clients that a filter wants", query: clientParameters(),
+			answers: map[string]any{kindJSON: []report.Row{}, "text/csv": nil, "text/plain": nil}, serve: v.clients},
+		reportOf(pathKeys, "Keys with who uses them", func(r *http.Request) (list []*report.Key, err error) { return v.Keys(r.Context()) }),
+		reportOf(pathSummary, "Hosts by means", func(r *http.Request) (*report.Summary, error) {
+			s, err := v.Summary(r.Context(), r.URL.Query().Get("by"))
 			if err != nil {
-				log.Debug("answer about clients", "path", r.URL.Path, "error", err)
-				refuse(w, err)
+				err = badRequest{err}
 			}
-		})
+			return s, err
+		}),
+		{method: http.MethodGet, path: pathImport, summary: "The inventory: when it was watching, each record, and an empty object",
+			answers: map[string]any{kindNDJSON: nil}, serve: v.exportRecords},
+		{method: http.MethodPost, path: pathImport, summary: "Merge records into the inventory", told: true,
+			body: []inventory.Stored{}, bodyMax: maxImportLen, answers: map[string]any{kindJSON: imported{}}, serve: v.importRecords},
 	}
-	handle("GET "+pathClients, v.clients)
-	handle("GET "+pathKeys, func(w http.ResponseWriter, r *http.Request) error {
-		list, err := v.Keys(r.Context())
-		return send(w, list, err)
-	})
-	handle("GET "+pathSummary, func(w http.ResponseWriter, r *http.Request) error {
-		s, err := v.Summary(r.Context(), r.URL.Query().Get("by"))
-		return send(w, s, err)
-	})
-	handle("POST "+pathImport, v.importRecords)
-	handle("GET "+pathImport, v.exportRecords)
+	list[2].query = []parameter{{name: "by", summary: "label, or lengths of prefixes such as 24,64", kind: "string"}}
+	for _, t := range list {
+		serve := t.serve
+		t.role, t.lasting = remote.Read, true
+		if t.method != http.MethodGet {
+			t.role = remote.Write
+		}
+		t.serve = func(w http.ResponseWriter, r *http.Request) error {
+			if v.Stream == nil {
+				return ErrNoInventory
+			}
+			return serve(w, r)
+		}
+	}
+	return list
 }
 
-// badRequest is an error of who asks.
-type badRequest struct{ error }
-
-func (b badRequest) Unwrap() error { return b.error }
-
-func refuse(w http.ResponseWriter, err error) {
-	status := http.StatusInternalServerError
-	var bad badRequest
-	switch {
-	case errors.Is(err, ErrNoInventory):
-		status = http.StatusNotFound
-	case errors.As(err, &bad):
-		status = http.StatusBadRequest
-	}
-	body, _ := json.Marshal(failure{err.Error()}) // a string cannot fail
-	w.Header().Set("Content-Type", "application/json")
-	w.WriteHeader(status)
-	_, _ = w.Write(body)
+// reportOf is report with a type that is known.
+func reportOf[T any](path, summary string, answer func(*http.Request) (T, error)) *route {
+	return valueRoute[T](path, summary, func(r *http.Request) (any, error) { return answer(r) })
 }
 
-func send(w http.ResponseWriter, v any, err error) error {
-	if err != nil {
-		return badRequest{err}
+// clientParameters are those of report.ParseFilter and the format.
+func clientParameters() []parameter {
+	return []parameter{
+		{name: "kind", summary: "used this means", kind: "string", many: true, words: []string{"none", "symmetric", "autokey", "nts"}},
+		{name: "key", summary: "used this symmetric key", kind: "integer", many: true},
+		{name: "prefix", summary: "is in this network", kind: "string", many: true},
+		{name: "label", summary: "has this owner or site, or this in its note", kind: "string", many: true},
+		{name: "legacy_only", summary: "1: used something worse than NTS", kind: "string", words: []string{"1"}},
+		{name: "since", summary: "was seen in the last so long, such as 24h", kind: "string"},
+		{name: "silent_for", summary: "was not", kind: "string"},
+		{name: "address", summary: "is this one", kind: "string"},
+		{name: "sort", summary: "order", kind: "string", words: report.Sorts},
+		{name: "limit", summary: "at most so many; 0: all", kind: "integer"},
+		{name: "resolve", summary: "1: with names from DNS", kind: "string", words: []string{"1"}},
+		{name: "format", summary: "form of the answer", kind: "string", words: report.Formats},
 	}
-	w.Header().Set("Content-Type", "application/json")
-	return json.NewEncoder(w).Encode(v)
 }
 
 // contentTypes are of the formats of a list.
@@ -140,7 +141,7 @@ func (v *Inventory) clients(w http.ResponseWriter, r *http.Request) error {
 }
 
 func (v *Inventory) importRecords(w http.ResponseWriter, r *http.Request) error {
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxImportLen))
+	body, err := io.ReadAll(r.Body)
 	if err != nil {
 		return badRequest{err}
 	}
@@ -152,7 +153,10 @@ func (v *Inventory) importRecords(w http.ResponseWriter, r *http.Request) error 
 		return badRequest{fmt.Errorf("%d records at once, at most %d", len(list), maxImportRecords)}
 	}
 	full, err := v.Import(list)
-	return send(w, imported{len(list) - full, full}, err)
+	if err != nil {
+		return badRequest{err}
+	}
+	return sendValue(w, r, imported{len(list) - full, full})
 }
 
 // exportRecords streams the inventory: a line with when it was watching, then one

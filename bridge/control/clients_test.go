@@ -96,8 +96,7 @@ func FuzzInventoryAPI(f *testing.F) {
 		}
 		return 0, err
 	}
-	mux := http.NewServeMux()
-	v.mount(mux, hclog.NewNullLogger())
+	mux := newAPI(v.routes(), hclog.NewNullLogger())
 	f.Fuzz(func(t *testing.T, path, query string, body []byte) {
 		if path != pathClients && path != pathKeys && path != pathSummary && path != pathImport {
 			return

@@ -5,12 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ntsbridge/bridge/control/remote"
 )
 
 // Command is something that an operator tells the running daemon. It lasts
@@ -63,7 +64,7 @@ const (
 
 // Do tells the daemon something. The text says what it did.
 func (c *Client) Do(command *Command) (string, error) {
-	var done struct{ Done string }
+	var done commandDone
 	body, err := json.Marshal(command)
 	if err != nil {
 		return "", err
@@ -81,15 +82,18 @@ func (src *Sources) command(r *http.Request) (any, error) {
 		return nil, errNotOurs
 	}
 	var c Command
-	d := json.NewDecoder(io.LimitReader(r.Body, maxCommandLen))
+	d := json.NewDecoder(r.Body)
 	d.DisallowUnknownFields()
 	if err := d.Decode(&c); err != nil {
-		return nil, fmt.Errorf("the command cannot be understood: %w", err)
+		return nil, badRequest{fmt.Errorf("the command cannot be understood: %w", err)}
 	}
 	c.By = askerOf(r.Context())
 	done, err := src.Do(&c)
-	return struct{ Done string }{done}, err
+	return commandDone{done}, err
 }
+
+// commandDone is the answer to a command.
+type commandDone struct{ Done string }
 
 // asker is the context's key of who asks.
 type asker struct{}
@@ -111,8 +115,11 @@ func withAsker(ctx context.Context, c net.Conn) context.Context {
 	return context.WithValue(ctx, asker{}, who)
 }
 
-// askerOf returns who asks, as text for the log.
+// askerOf returns who asks, as text for the log and the history.
 func askerOf(ctx context.Context) string {
+	if c := remote.CallerOf(ctx); c != nil {
+		return c.Name
+	}
 	if who, ok := ctx.Value(asker{}).(*unix.Ucred); ok && who != nil {
 		return fmt.Sprintf("user %d, process %d", who.Uid, who.Pid)
 	}

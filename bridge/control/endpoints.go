@@ -1,14 +1,14 @@
 package control
 
 import (
-	"encoding/json"
 	"errors"
-	"fmt"
 	"math"
 	"net/http"
 	"reflect"
 
 	"github.com/hashicorp/go-hclog"
+
+	"ntsbridge/bridge/control/remote"
 )
 
 // The paths of the local API.
@@ -25,6 +25,7 @@ const (
 	pathReload      = "/v1/reload"
 	pathCommand     = "/v1/command"
 	pathMetrics     = "/metrics"
+	pathOpenAPI     = "/v1/openapi.json"
 )
 
 // maxAnswerLen bounds what one answer of the API may hold, octets: some tens
@@ -65,28 +66,59 @@ type Sources struct {
 	Fleet Fleet
 }
 
-// endpoint is something that the API answers.
-type endpoint struct {
-	method, path string
-	// answer returns what is sent as JSON.
-	answer func(*http.Request) (any, error)
+// reports are what is told of clock, sources and counters: nothing about
+// clients.
+func (src *Sources) reports() []*route {
+	return []*route{
+		valueRoute[Status](pathStatus, "What the daemon is and serves, and what is the matter with it", one(src.Status)),
+		valueRoute[ServerStats](pathServerStats, "Counters of the servers", one(src.ServerStats)),
+		valueRoute[NTS](pathNTS, "Certificates, NTS-KE and cookie keys", src.nts),
+		valueRoute[Tracking](pathTracking, "How well the clock is known", one(src.Tracking)),
+		valueRoute[[]Source](pathSources, "Sources of time", list(src.Sources)),
+		valueRoute[[]SourceStats](pathSourceStats, "What was estimated from each source", list(src.SourceStats)),
+		valueRoute[[]AuthData](pathAuthData, "How the sources are authenticated", list(src.AuthData)),
+		valueRoute[[]SelectData](pathSelectData, "How selection sees each source", list(src.SelectData)),
+	}
 }
 
-// endpoints are all of them.
-func (src *Sources) endpoints() []endpoint {
-	return []endpoint{
-		{http.MethodGet, pathStatus, one(src.Status)},
-		{http.MethodGet, pathServerStats, one(src.ServerStats)},
-		{http.MethodGet, pathNTS, src.nts},
-		{http.MethodGet, pathTracking, one(src.Tracking)},
-		{http.MethodGet, pathSources, list(src.Sources)},
-		{http.MethodGet, pathSourceStats, list(src.SourceStats)},
-		{http.MethodGet, pathAuthData, list(src.AuthData)},
-		{http.MethodGet, pathSelectData, list(src.SelectData)},
-		{http.MethodPost, pathMakeStep, src.makeStep},
-		{http.MethodPost, pathReload, src.reload},
-		{http.MethodPost, pathCommand, src.command},
+// routes are all that is answered.
+func (src *Sources) routes() []*route {
+	list := append(src.reports(),
+		deed[struct{}](pathMakeStep, "Correct the clock at once, by a step", nil, src.makeStep),
+		deed[struct{}](pathReload, "Read the configuration again", nil, src.reload),
+		deed[commandDone](pathCommand, "Tell the daemon something, by chronyc's words", Command{}, src.command))
+	list = append(list, src.Inventory.routes()...)
+	list = append(list, src.Fleet.routes()...)
+	return append(list, src.metrics()...)
+}
+
+// metrics are for Prometheus.
+func (src *Sources) metrics() []*route {
+	if src.Metrics == nil {
+		return nil
 	}
+	return []*route{{method: http.MethodGet, path: pathMetrics, role: remote.Read, summary: "All figures, for Prometheus", lasting: true,
+		serve: func(w http.ResponseWriter, r *http.Request) error { src.Metrics.ServeHTTP(w, r); return nil }}}
+}
+
+// valueRoute is a route that answers with a value.
+func valueRoute[T any](path, summary string, answer func(*http.Request) (any, error)) *route {
+	return &route{method: http.MethodGet, path: path, role: remote.Read, summary: summary, answers: map[string]any{kindJSON: *new(T)},
+		serve: func(w http.ResponseWriter, r *http.Request) error {
+			v, err := answer(r)
+			if err != nil {
+				return err
+			}
+			return sendValue(w, r, v)
+		}}
+}
+
+// deed is a route that changes something. Where it is not done, that is a
+// conflict with how things are, unless the request is wrong.
+func deed[T any](path, summary string, body any, do func(*http.Request) (any, error)) *route {
+	t := valueRoute[T](path, summary, do)
+	t.method, t.role, t.body, t.bodyMax, t.told, t.failed = http.MethodPost, remote.Write, body, maxCommandLen, true, http.StatusConflict
+	return t
 }
 
 // errNTSOff is the answer of a daemon without NTS.
@@ -167,50 +199,5 @@ func (src *Sources) reload(*http.Request) (any, error) {
 	return struct{}{}, src.Reload()
 }
 
-// failure is the body of an answer that is none.
-type failure struct {
-	Error string `json:"error"`
-}
-
-// handler serves the endpoints.
-func handler(src *Sources, log hclog.Logger) http.Handler {
-	mux := http.NewServeMux()
-	src.Inventory.mount(mux, log)
-	src.Fleet.mount(mux, log)
-	if src.Metrics != nil {
-		mux.Handle(http.MethodGet+" "+pathMetrics, src.Metrics)
-	}
-	for _, e := range src.endpoints() {
-		mux.HandleFunc(e.method+" "+e.path, func(w http.ResponseWriter, r *http.Request) {
-			status, body := e.respond(r)
-			if e.method != http.MethodGet {
-				log.Info("told over the control socket", "path", e.path, "by", askerOf(r.Context()), "status", status)
-			}
-			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(status)
-			if _, err := w.Write(body); err != nil {
-				log.Debug("answer not sent", "path", e.path, "error", err)
-			}
-		})
-	}
-	return mux
-}
-
-// respond returns the answer as it is sent.
-func (e *endpoint) respond(r *http.Request) (status int, body []byte) {
-	v, err := e.answer(r)
-	if err == nil {
-		if body, err = json.Marshal(v); err == nil && len(body) <= maxAnswerLen {
-			return http.StatusOK, body
-		}
-		if err == nil {
-			err = fmt.Errorf("the answer has %d octets, more than the %d that are sent", len(body), maxAnswerLen)
-		}
-	}
-	status = http.StatusInternalServerError
-	if errors.Is(err, ErrNoSources) {
-		status = http.StatusNotFound
-	}
-	body, _ = json.Marshal(failure{err.Error()}) // a string cannot fail
-	return status, body
-}
+// handler serves the endpoints to the control socket.
+func handler(src *Sources, log hclog.Logger) http.Handler { return newAPI(src.routes(), log) }

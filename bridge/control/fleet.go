@@ -4,14 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"time"
 
-	"github.com/hashicorp/go-hclog"
-
+	"ntsbridge/bridge/control/remote"
 	"ntsbridge/bridge/fleet/history"
 	"ntsbridge/bridge/fleet/migration"
 	"ntsbridge/bridge/fleet/steer"
@@ -37,38 +36,70 @@ type Fleet struct {
 	History func(see func(*history.Entry) error) (history.End, error)
 }
 
-func (v *Fleet) mount(mux *http.ServeMux, log hclog.Logger) {
-	handle := func(pattern string, serve func(w http.ResponseWriter, r *http.Request) error) {
-		mux.HandleFunc(pattern, func(w http.ResponseWriter, r *http.Request) {
-			control := http.NewResponseController(w)
-			_ = errors.Join(control.SetWriteDeadline(time.Now().Add(streamTime)), control.SetReadDeadline(time.Now().Add(streamTime)))
-			err := ErrNoInventory
-			if v.Status != nil {
-				err = serve(w, r)
-			}
-			if err != nil {
-				log.Debug("answer about the migration", "path", r.URL.Path, "error", err)
-				refuse(w, err)
-			}
-		})
+// routes are what is answered about the migration.
+func (v *Fleet) routes() []*route {
+	list := []*route{
+		{method: http.MethodGet, path: pathFleet, summary: "Where the migration stands", answers: map[string]any{kindJSON: steer.Status{}},
+			query: []parameter{{name: "brief", summary: "without clients, and without what the next steps would be", kind: "string"}},
+			serve: v.status},
+		{method: http.MethodGet, path: pathFleetPlan, summary: "The text of the declared plan, empty if there is none",
+			answers: map[string]any{kindJSON: ""},
+			serve:   func(w http.ResponseWriter, r *http.Request) error { return sendValue(w, r, v.Declared()) }},
+		{method: http.MethodPost, path: pathFleet, told: true, failed: http.StatusConflict,
+			summary: "Check, compare or declare a plan; advance, hold, resume or roll back. check, diff and key-gate need the role read, " +
+				"everything else write",
+			body: migration.Request{}, bodyMax: maxFleetLen, answers: map[string]any{kindJSON: migration.Answer{}}, serve: v.ask},
+		{method: http.MethodGet, path: pathFleetHistory, summary: "What was done and by whom, a line for each entry",
+			answers: map[string]any{kindNDJSON: history.Entry{}}, serve: v.entries},
 	}
-	handle("GET "+pathFleet, func(w http.ResponseWriter, r *http.Request) error {
-		return send(w, v.Status(r.URL.Query().Has("brief")), nil)
-	})
-	handle("GET "+pathFleetPlan, func(w http.ResponseWriter, _ *http.Request) error { return send(w, v.Declared(), nil) })
-	handle("POST "+pathFleet, v.ask)
-	handle("GET "+pathFleetHistory, v.entries)
+	for _, t := range list {
+		serve := t.serve
+		t.role, t.lasting = remote.Read, true
+		t.serve = func(w http.ResponseWriter, r *http.Request) error {
+			if v.Status == nil {
+				return ErrNoInventory
+			}
+			return serve(w, r)
+		}
+	}
+	return list
 }
 
+// status sends where the migration stands. Its tag is weak: the time at which
+// it was asked is not part of it.
+func (v *Fleet) status(w http.ResponseWriter, r *http.Request) error {
+	s := *v.Status(r.URL.Query().Has("brief"))
+	body, err := json.Marshal(&s)
+	if err != nil {
+		return err
+	}
+	s.Time = time.Time{}
+	timeless, err := json.Marshal(&s)
+	if err != nil {
+		return err
+	}
+	return sendBody(w, r, body, "W/"+strongTag(timeless))
+}
+
+// asksOnly are the requests that change nothing.
+var asksOnly = []string{migration.Check, migration.Diff, migration.KeyGate}
+
 func (v *Fleet) ask(w http.ResponseWriter, r *http.Request) error {
-	d := json.NewDecoder(http.MaxBytesReader(w, r.Body, maxFleetLen))
+	d := json.NewDecoder(r.Body)
 	d.DisallowUnknownFields()
 	var q migration.Request
 	if err := d.Decode(&q); err != nil {
 		return badRequest{fmt.Errorf("the request cannot be understood: %w", err)}
 	}
+	if !slices.Contains(asksOnly, q.Do) && !remote.MayWrite(r.Context()) {
+		return statusError{fmt.Errorf("%s may read, and %.40q needs the role write", askerOf(r.Context()), q.Do), http.StatusForbidden,
+			"role", "use a token or a certificate that may write"}
+	}
 	a, err := v.Ask(askerOf(r.Context()), &q)
-	return send(w, a, err)
+	if err != nil {
+		return err
+	}
+	return sendValue(w, r, a)
 }
 
 // entries sends the history as it is in the file, so that whoever reads it can

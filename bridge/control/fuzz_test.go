@@ -24,7 +24,7 @@ func FuzzAPI(f *testing.F) {
 		SourceStats: func() []SourceStats { return w.stats }, AuthData: func() []AuthData { return w.auth },
 		SelectData: func() []SelectData { return w.selects }, MakeStep: func() error { stepped++; return nil },
 		Reload: func() error { reloaded++; return errors.New("no") }}
-	for _, e := range src.endpoints() {
+	for _, e := range src.routes() {
 		f.Add(e.method, e.path, []byte(`{"name":"online","words":["1.2.3.4"]}`))
 		f.Add(http.MethodPost, e.path+"/..//", []byte("[[[["))
 	}

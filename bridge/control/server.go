@@ -2,7 +2,6 @@ package control
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
@@ -39,23 +38,15 @@ const readers = 16
 func ListenReaders(path string, src Sources, log hclog.Logger) (*Server, error) {
 	src = Sources{Status: src.Status, ServerStats: src.ServerStats, NTS: src.NTS, Tracking: src.Tracking, Sources: src.Sources,
 		SourceStats: src.SourceStats, AuthData: src.AuthData, SelectData: src.SelectData, Metrics: src.Metrics}
-	mux := http.NewServeMux()
-	all := handler(&src, log)
-	mux.HandleFunc("/", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/json")
-		w.WriteHeader(http.StatusForbidden)
-		body, _ := json.Marshal(failure{ErrOwnersOnly.Error()})
-		_, _ = w.Write(body)
-	})
-	if src.Metrics != nil {
-		mux.Handle("GET "+pathMetrics, all)
-	}
-	for _, e := range src.endpoints() {
-		if e.method == http.MethodGet {
-			mux.Handle(e.method+" "+e.path, all)
+	open := newAPI(append(src.reports(), src.metrics()...), log)
+	serve := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if t, _ := open.find(r); t == nil {
+			refuse(w, statusError{ErrOwnersOnly, http.StatusForbidden, "control.socket", ""}, 0)
+			return
 		}
-	}
-	return listen(path, 0o666, mux, log)
+		open.ServeHTTP(w, r)
+	})
+	return listen(path, 0o666, serve, log)
 }
 
 // ErrOwnersOnly says that everybody may read, and what somebody asked for is

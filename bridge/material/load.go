@@ -16,6 +16,7 @@ func Load(cfg *config.Config, opt Options) *Set {
 	k.keys()
 	k.autokey()
 	k.nts()
+	k.api()
 	k.leapTable()
 	k.fipsSources()
 	k.sources()

@@ -33,11 +33,12 @@ func Trial(cfg *config.Config, ours func(netip.AddrPort) bool) Findings {
 	k := &trial{finder: finder{config: cfg}, running: answers(cfg.Control.Socket), ours: ours}
 	k.directories()
 	k.socket()
-	k.listen("server.listen", "udp", cfg.Server.FixedAddresses())
+	k.listen(NoStart, "server.listen", "udp", cfg.Server.FixedAddresses())
 	k.followed(cfg.Server.Listen)
 	if cfg.NTS.Enabled {
-		k.listen("nts.listen", "tcp", cfg.NTS.Listen)
+		k.listen(NoStart, "nts.listen", "tcp", cfg.NTS.Listen)
 	}
+	k.listen(NotServed, "api.listen", "tcp", cfg.API.Listen)
 	return k.Findings
 }
 
@@ -126,8 +127,8 @@ func (k *trial) socket() {
 	}
 }
 
-// listen tries addresses.
-func (k *trial) listen(path, network string, addresses []netip.AddrPort) {
+// listen tries addresses; one that fails is of a grade.
+func (k *trial) listen(grade Grade, path, network string, addresses []netip.AddrPort) {
 	for i, a := range addresses {
 		at := fmt.Sprintf("%s[%d]", path, i)
 		if k.ours != nil && k.ours(a) {
@@ -139,17 +140,17 @@ func (k *trial) listen(path, network string, addresses []netip.AddrPort) {
 		case errors.Is(err, syscall.EADDRINUSE) && k.running:
 			k.find(Note, at, "%s port %v is in use, by the running daemon most likely", network, a)
 		case errors.Is(err, syscall.EADDRINUSE):
-			k.find(NoStart, at, "%s port %v is in use by another program; stop it (ss -lnp shows which), or choose another address",
+			k.find(grade, at, "%s port %v is in use by another program; stop it (ss -lnp shows which), or choose another address",
 				network, a)
 		case errors.Is(err, syscall.EACCES):
-			k.find(NoStart, at, "this user (%d) may not open %s port %v; run as root, or with CAP_NET_BIND_SERVICE as the unit file does",
+			k.find(grade, at, "this user (%d) may not open %s port %v; run as root, or with CAP_NET_BIND_SERVICE as the unit file does",
 				os.Geteuid(), network, a)
 		case errors.Is(err, syscall.EADDRNOTAVAIL) && k.config.Server.FreeBind:
 			k.find(Warning, at, "no interface of this machine has the address of %v: it is served once one has it", a)
 		case errors.Is(err, syscall.EADDRNOTAVAIL):
-			k.find(NoStart, at, "no interface of this machine has the address of %v; see \"ip address\"", a)
+			k.find(grade, at, "no interface of this machine has the address of %v; see \"ip address\"", a)
 		default:
-			k.find(NoStart, at, "cannot listen: %v", err)
+			k.find(grade, at, "cannot listen: %v", err)
 		}
 	}
 }

@@ -8,6 +8,7 @@ import (
 	"ntsbridge/autokey/keyfile"
 	"ntsbridge/bridge/access"
 	"ntsbridge/bridge/clock/leap"
+	"ntsbridge/bridge/control/remote"
 	"ntsbridge/bridge/nke"
 	"ntsbridge/bridge/statedir"
 	"ntsbridge/nts"
@@ -22,6 +23,7 @@ type Set struct {
 	Keys       *symkey.Table        // empty if there are none
 	Autokey    *Autokey             // nil: off, or not served
 	NTS        *NTS                 // nil: off
+	API        *remote.Settings     // without addresses if it is off
 	Leap       *leap.Table          // nil: none, or not readable
 	Client     *autokey.Credentials // of this host as a client of Autokey; nil: no source needs them
 	Sources    []Source             // as in the configuration

@@ -21,13 +21,13 @@ import (
 func newSecretCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "secret",
-		Short: "Show or change the secret of the NTS cookies",
+		Short: "Show or change the secret of the NTS cookies, make tokens for the API",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usageError("say what to do: `ntsbridge secret status` or `ntsbridge secret rotate`")
+			return usageError("say what to do: `ntsbridge secret status`, `ntsbridge secret rotate` or `ntsbridge secret token`")
 		},
 	}
-	cmd.AddCommand(newSecretStatusCommand(), newSecretRotateCommand())
+	cmd.AddCommand(newSecretStatusCommand(), newSecretRotateCommand(), newSecretTokenCommand())
 	return cmd
 }
 
