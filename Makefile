@@ -20,7 +20,8 @@
 #                 chronyd discipline it, one after the other; prints the true
 #                 error of both. Root; nothing else must need the time for 8 min
 # make install    puts program, units, man pages and completions below DESTDIR
-# make deb        bin/ntsbridge.deb, with VERSION
+# make deb        bin/ntsbridge.deb, with VERSION; make rpm bin/ntsbridge.rpm, by
+#                 rpmbuild; make image bin/ntsbridge-image.tar, a container image
 # make clean      removes what make build and make interop made
 #
 # README.md, "Working on it", tells of the NTSBRIDGE_* variables.
@@ -40,7 +41,7 @@ concurrent = $(shell grep -rlE '^[[:space:]]+go [[:alpha:]]|[.]Go\b' --include='
 
 VERSION ?= 0.0.$(shell date -u +%Y%m%d)
 
-.PHONY: install deb build run test quick check format lines deadcode unit race compiler peers interop interop-long real-clock fuzz attack bench sim sim-random sim-chaos clean
+.PHONY: install deb rpm image build run test quick check format lines deadcode unit race compiler peers interop interop-long real-clock fuzz attack bench sim sim-random sim-chaos clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ntsbridge ./cmd/ntsbridge
@@ -139,6 +140,12 @@ install: build
 
 deb: build
 	configs/packaging/deb.sh bin/ntsbridge "$(VERSION)" bin/ntsbridge.deb
+
+rpm: build
+	configs/packaging/rpm.sh bin/ntsbridge "$(VERSION)" bin/ntsbridge.rpm
+
+image: build
+	configs/packaging/image.sh bin/ntsbridge "$(VERSION)" bin/ntsbridge-image.tar
 
 clean:
 	rm -rf bin .peers
