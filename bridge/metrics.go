@@ -51,9 +51,19 @@ func (b *Bridge) metricsState() *metrics.State {
 	p := b.parts.Load()
 	s.Autokey = p.autokey != nil
 	if p.cfg.Fleet.Enabled {
-		s.Clients, s.Fleet = b.measuredClients(), b.migration.Figures(time.Now())
+		s.Clients, s.Fleet = b.withSize(b.measuredClients()), b.migration.Figures(time.Now())
 	}
 	return s
+}
+
+// withSize adds how full the inventory is, and whether it is kept.
+func (b *Bridge) withSize(counted *metrics.Clients) *metrics.Clients {
+	if counted == nil {
+		return nil
+	}
+	size, c := b.fleet.Size(), *counted
+	c.Held, c.Forgotten, c.Lost, c.Behind = size.Clients, size.Full.Forgotten, size.Lost, size.Behind != nil
+	return &c
 }
 
 // measuredClients counts the clients by what they use, now and then.

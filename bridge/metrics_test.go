@@ -45,7 +45,9 @@ func TestMetrics(t *testing.T) {
 	for _, want := range []string{"\nntsbridge_clock_synchronised 1\n", "\nntsbridge_source_reach_ratio{member=\"0\",source=\"127.0.0.1\"}",
 		"\nntsbridge_source_state{member=\"0\",source=\"127.0.0.2\",state=\"falseticker\"}", "\nntsbridge_packets_received_total ",
 		"\nntsbridge_problems ", "\nntsbridge_fleet_stage{group=\"fra\",means=\"none\"} 1\n",
-		"\nntsbridge_fleet_target_stage{group=\"fra\",means=\"none\"} 4\n", "\nntsbridge_fleet_step_refusing{group=\"fra\",means=\"none\"} 0\n", "\ngo_goroutines "} {
+		"\nntsbridge_fleet_target_stage{group=\"fra\",means=\"none\"} 4\n", "\nntsbridge_fleet_step_refusing{group=\"fra\",means=\"none\"} 0\n", "\ngo_goroutines ",
+		"\nntsbridge_requests_total{kind=\"nts\",reason=\"ok\",version=\"4\"} 0\n",
+		"\nntsbridge_inventory_store_behind 0\n", "\nntsbridge_inventory_forgotten_clients_total 0\n"} {
 		if !strings.Contains(string(text), want) {
 			t.Errorf("%q is not in\n%s", want, text)
 		}

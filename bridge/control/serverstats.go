@@ -103,6 +103,20 @@ var actionNames = map[ntp.Action]string{
 
 var autokeyOperations = []string{"plain", "assoc", "cert", "cook", "auto", "leap", "sign", "iff", "gq", "mv"}
 
+// AutokeyOperations are the names of the operations that are counted.
+func AutokeyOperations() []string { return slices.Clone(autokeyOperations) }
+
+// KEResults are the names under which every server counts connections of
+// NTS-KE; those that an access rule refused come beside.
+func KEResults() []string {
+	list := []string{"refused-limit", "refused-prefix-limit", "refused-rate", "put-out", "handshake-timeout", "handshake-closed",
+		"handshake-left", "handshake-alert", "handshake-failed", "handshake-no-alpn", "exchange-timeout", "exchange-closed"}
+	for outcome := range nts.Outcome(nts.OutcomeCount) {
+		list = append(list, outcome.String())
+	}
+	return list
+}
+
 // NewServerStats makes the report; ke is nil if NTS is off.
 func NewServerStats(c *server.Counters, ke *nke.Counters) *ServerStats {
 	s := &ServerStats{

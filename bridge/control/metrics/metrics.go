@@ -19,6 +19,7 @@ import (
 
 	"ntsbridge/bridge/control"
 	"ntsbridge/bridge/fleet/steer"
+	"ntsbridge/bridge/ntp"
 )
 
 // State is what is shown, as of a moment.
@@ -53,6 +54,10 @@ type Clients struct {
 	ByMeans  map[string]int // by the best means that they are answered by now
 	Capacity int
 	Lost     uint64 // packets that it did not look at
+
+	Held      int    // clients in it
+	Forgotten uint64 // clients that were forgotten for want of room
+	Behind    bool   // its file cannot be written
 }
 
 // Options are what may be left out.
@@ -116,12 +121,7 @@ func (w *writer) counter(d *prometheus.Desc, v uint64, labels ...string) {
 
 func (w *writer) serving(s *control.ServerStats) {
 	w.counter(packetsReceived, s.NTPReceived)
-	for _, p := range s.Packets {
-		w.counter(requests, p.Count, p.Kind, strconv.Itoa(p.Version), p.Reason)
-	}
-	for _, a := range s.Answers {
-		w.counter(answers, a.Count, a.Kind, a.Action)
-	}
+	w.requests(s)
 	for mode, n := range s.Modes {
 		w.counter(modes, n, strconv.Itoa(mode))
 	}
@@ -138,10 +138,39 @@ func (w *writer) serving(s *control.ServerStats) {
 	w.counter(commandDropped, s.CommandDropped)
 }
 
-func (w *writer) autokey(s *control.ServerStats) {
-	for operation, n := range s.Autokey.Operations {
-		w.counter(autokeyOperations, n, operation)
+// requests has a zero for what is answered in each kind, so that the first one
+// is an increase.
+func (w *writer) requests(s *control.ServerStats) {
+	type pair struct{ kind, what string }
+	seen := map[pair]bool{}
+	for _, p := range s.Packets {
+		w.counter(requests, p.Count, p.Kind, strconv.Itoa(p.Version), p.Reason)
+		if p.Version == 4 && p.Reason == ntp.ReasonOK.String() {
+			seen[pair{p.Kind, p.Reason}] = true
+		}
 	}
+	for _, a := range s.Answers {
+		w.counter(answers, a.Count, a.Kind, a.Action)
+		seen[pair{a.Kind, a.Action}] = true
+	}
+	for k := range ntp.Kind(ntp.KindCount) {
+		kind := k.String()
+		if !seen[pair{kind, ntp.ReasonOK.String()}] {
+			w.counter(requests, 0, kind, "4", ntp.ReasonOK.String())
+		}
+		for _, action := range []string{"dropped", "answered"} {
+			if !seen[pair{kind, action}] {
+				w.counter(answers, 0, kind, action)
+			}
+		}
+	}
+}
+
+func (w *writer) autokey(s *control.ServerStats) {
+	for _, operation := range control.AutokeyOperations() {
+		w.counter(autokeyOperations, s.Autokey.Operations[operation], operation)
+	}
+	w.counter(autokeyBudget, s.Count(ntp.KindAutokey.String(), ntp.ReasonBudget.String()))
 	w.counter(autokeyForeign, s.Autokey.ForeignSeed)
 	w.counter(autokeySlow, s.Autokey.SlowLaneDropped)
 	w.counter(autokeyAmplified, s.Autokey.AmplifiedIn, "in")
@@ -157,6 +186,11 @@ func (w *writer) nts(s *control.ServerStats, ke *KeyExchange) {
 	w.counter(keDropped, s.KEDropped)
 	for result, n := range s.KE {
 		w.counter(keResults, n, result)
+	}
+	for _, result := range control.KEResults() {
+		if _, ok := s.KE[result]; !ok {
+			w.counter(keResults, 0, result)
+		}
 	}
 	for aead, n := range s.NTS.Agreed {
 		w.counter(ntsAgreed, n, aead)
@@ -242,6 +276,9 @@ func (w *writer) clients(c *Clients) {
 	}
 	w.gauge(inventoryCapacity, float64(c.Capacity))
 	w.counter(inventoryLost, c.Lost)
+	w.gauge(inventoryHeld, float64(c.Held))
+	w.counter(inventoryForgotten, c.Forgotten)
+	w.gauge(inventoryBehind, number(c.Behind))
 }
 
 // fleet shows the migration; groups and means are those of the declared plan.

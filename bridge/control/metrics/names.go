@@ -30,6 +30,7 @@ var (
 	commandDropped = desc("chronyc_packets_dropped_total", "Packets of chronyc's protocol that were not answered.")
 
 	autokeyOperations = desc("autokey_operations_total", "Answered Autokey requests by operation.", "operation")
+	autokeyBudget     = desc("autokey_budget_dropped_total", "Autokey requests that the budget of public-key work had no room for.")
 	autokeyForeign    = desc("autokey_foreign_seed_packets_total", "Autokey packets under a cookie of another server's seed.")
 	autokeySlow       = desc("autokey_slow_lane_dropped_total", "Autokey requests that found the queue for public-key work full.")
 	autokeyAmplified  = desc("autokey_amplified_bytes_total", "Octets of Autokey requests whose answers were longer, and of these.",
@@ -73,8 +74,11 @@ var (
 
 	inventoryClients = desc("inventory_clients",
 		"Clients of the last week by the best means that they were answered by; refused: by none.", "means")
-	inventoryCapacity = desc("inventory_capacity", "Clients that the inventory has room for.")
-	inventoryLost     = desc("inventory_lost_packets_total", "Packets that the inventory had no time or room to look at.")
+	inventoryCapacity  = desc("inventory_capacity", "Clients that the inventory has room for.")
+	inventoryHeld      = desc("inventory_held_clients", "Clients that the inventory holds, of whatever age.")
+	inventoryForgotten = desc("inventory_forgotten_clients_total", "Clients that were forgotten for want of room, but for strangers.")
+	inventoryBehind    = desc("inventory_store_behind", "Whether the file of the inventory cannot be written.")
+	inventoryLost      = desc("inventory_lost_packets_total", "Packets that the inventory had no time or room to look at.")
 
 	fleetDeclared  = desc("fleet_plan_declared", "Whether a plan of the migration is declared.")
 	fleetHeld      = desc("fleet_held", "Whether the whole migration is held.")
