@@ -103,6 +103,7 @@ const farStep = time.Hour
 // stepped is told that the system clock was stepped, by whomever.
 func (b *Bridge) stepped(by time.Duration) {
 	b.server.Stepped()
+	b.events.Record(control.EventClockStep)
 	if by.Abs() > farStep {
 		b.sources.Confirm()
 	}

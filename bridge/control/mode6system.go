@@ -35,6 +35,7 @@ const (
 	EventClockSync     SystemEvent = 5 // the clock has become synchronised
 	EventRestart       SystemEvent = 6
 	EventNoSystemPeer  SystemEvent = 8 // it has no longer anything to follow
+	EventClockStep     SystemEvent = 12
 )
 
 // SystemStatus is the system status word without the leap indicator.
