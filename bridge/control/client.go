@@ -28,6 +28,7 @@ const clientTimeout = 10 * time.Second
 type Client struct {
 	http *http.Client
 	path string
+	base string // URL of a gateway on another host; empty: a socket is asked
 }
 
 // NewClient returns a client for the socket at path.
@@ -105,7 +106,7 @@ func (c *Client) send(method, path string, content []byte, into any) error {
 	case len(body) > maxAnswerLen:
 		return fmt.Errorf("%s: the answer has more than %d octets", path, maxAnswerLen)
 	case resp.StatusCode != http.StatusOK:
-		return refusal(path, resp, body)
+		return c.notAllowed(resp.StatusCode, refusal(path, resp, body))
 	}
 	if err := json.Unmarshal(body, into); err != nil {
 		return fmt.Errorf("%s: the answer cannot be understood: %w: the daemon may be another version", path, err)
@@ -124,7 +125,7 @@ func (c *Client) stream(ctx context.Context, method, path string, body []byte, w
 	defer resp.Body.Close()
 	if resp.StatusCode != http.StatusOK {
 		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1<<16))
-		return refusal(path, resp, text)
+		return c.notAllowed(resp.StatusCode, refusal(path, resp, text))
 	}
 	if _, err := io.Copy(w, resp.Body); err != nil {
 		return fmt.Errorf("%s: the answer ends early: %w", c.path, err)
@@ -134,11 +135,18 @@ func (c *Client) stream(ctx context.Context, method, path string, body []byte, w
 
 // ask sends a request; the caller closes the body of the answer.
 func (c *Client) ask(ctx context.Context, method, path string, body []byte, by *http.Client) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, method, "http://ntsbridge"+path, bytes.NewReader(body))
+	base := c.base
+	if base == "" {
+		base = "http://ntsbridge"
+	}
+	req, err := http.NewRequestWithContext(ctx, method, base+path, bytes.NewReader(body))
 	if err != nil {
 		return nil, err
 	}
 	resp, err := by.Do(req)
+	if err != nil && c.base != "" {
+		return nil, c.unreached(err)
+	}
 	if errors.Is(err, fs.ErrPermission) {
 		return nil, fmt.Errorf("%w: the control socket is for the owner and the group of %s", cause(err), c.path)
 	}

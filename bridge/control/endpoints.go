@@ -89,7 +89,8 @@ func (src *Sources) routes() []*route {
 		deed[commandDone](pathCommand, "Tell the daemon something, by chronyc's words", Command{}, src.command))
 	list = append(list, src.Inventory.routes()...)
 	list = append(list, src.Fleet.routes()...)
-	return append(list, src.metrics()...)
+	list = append(list, src.metrics()...)
+	return append(list, src.description(list))
 }
 
 // metrics are for Prometheus.

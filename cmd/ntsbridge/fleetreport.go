@@ -61,7 +61,10 @@ watched without a gap. The hash of the history's last line is in it: hold it aga
 
 // report asks the daemon for all that the report is made from.
 func (f *importFlags) report(cfg *config.Config) (*audit.Report, error) {
-	client := control.NewClient(cfg.Control.Socket)
+	client, err := f.clientOf(cfg)
+	if err != nil {
+		return nil, err
+	}
 	names, _, err := f.names(cfg)
 	if err != nil {
 		return nil, err

@@ -69,7 +69,7 @@ unchanged, refused (it is not answered now either), away (not seen for long).`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args) },
 	}
-	f.daemonFlags.add(cmd)
+	f.daemonFlags.addLocal(cmd) // another host's is named by $NTSBRIDGE_GATEWAY: --gateway is of the kits
 	f.bind(cmd, "state_dir", "state-dir", "`DIRECTORY` of the inventory where no daemon runs (default from the configuration)")
 	flags := cmd.Flags()
 	flags.StringVar(&f.stage, "stage", "", "stop at this `STAGE`: observe, warn, canary, brown-out, refuse, removed")
@@ -184,11 +184,15 @@ func (f *simulateFlags) clientsSeen(cmd *cobra.Command, cfg *config.Config) (*se
 
 // fetch fills a table from the daemon, or from its store where none answers.
 func (f *simulateFlags) fetch(told io.Writer, cfg *config.Config, table *inventory.Inventory) ([]store.Interval, error) {
-	watched, err := control.NewClient(cfg.Control.Socket).Export(context.Background(), func(s inventory.Stored) error {
+	client, err := f.clientOf(cfg)
+	if err != nil {
+		return nil, err
+	}
+	watched, err := client.Export(context.Background(), func(s inventory.Stored) error {
 		_, err := table.Restore(s.Key, s.Record)
 		return err
 	})
-	if !errors.Is(err, control.ErrNoAnswer) {
+	if !errors.Is(err, control.ErrNoAnswer) || f.remote().URL != "" {
 		return watched, err
 	}
 	path := filepath.Join(cfg.StateDir, fleet.StoreFile)
@@ -256,7 +260,11 @@ func (f *simulateFlags) readPlan(args []string, cfg *config.Config) (*plan.Plan,
 		}
 		text = string(b)
 	} else {
-		declared, err := control.NewClient(cfg.Control.Socket).DeclaredPlan()
+		client, err := f.clientOf(cfg)
+		if err != nil {
+			return nil, err
+		}
+		declared, err := client.DeclaredPlan()
 		if err != nil || declared == "" {
 			return nil, usageError("which plan? Name a file, set fleet.plan in the configuration, or declare one (fleet apply)")
 		}

@@ -240,9 +240,13 @@ func (f *importFlags) keep(log io.Writer, cfg *config.Config, v *inventory.Inven
 	v.Changes(func(k inventory.Key, record []byte) {
 		list = append(list, inventory.Stored{Key: k, Record: append([]byte(nil), record...)})
 	}, func(inventory.Key) {})
-	full, err := control.NewClient(cfg.Control.Socket).Import(context.Background(), list)
+	client, err := f.clientOf(cfg)
+	if err != nil {
+		return err
+	}
+	full, err := client.Import(context.Background(), list)
 	where := "the running daemon's inventory"
-	if errors.Is(err, control.ErrNoAnswer) {
+	if errors.Is(err, control.ErrNoAnswer) && f.remote().URL == "" {
 		where = filepath.Join(cfg.StateDir, fleet.StoreFile)
 		full, err = keepInStore(where, cfg, list)
 	}

@@ -68,7 +68,7 @@ our own uses it, and when a client used it last. Without a running daemon nothin
 			return err
 		},
 	}
-	daemon.add(cmd)
+	daemon.addLocal(cmd)
 	cmd.Flags().StringVar(&age, "max-age", "365d", "a key that is older than this `TIME` is a finding")
 	cmd.Flags().StringVar(&unused, "unused", "90d", "a key that no client used for this `TIME` is a finding")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")

@@ -55,7 +55,7 @@ change, the file is put back as it was.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0]) },
 	}
-	f.add(cmd)
+	f.addLocal(cmd)
 	flags := cmd.Flags()
 	flags.StringVar(&f.unused, "unused", "30d", "`TIME` for which nobody may have used it")
 	flags.BoolVar(&f.dryRun, "dry-run", false, "only say what the gate says")
@@ -285,7 +285,7 @@ clients one after the other; ` + "`ntsbridge clients --key ID`" + ` says who sti
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return f.run(cmd, args[0]) },
 	}
-	f.add(cmd)
+	f.addLocal(cmd)
 	cmd.Flags().UintVar(&f.to, "to", 0, "`NUMBER` of the new key")
 	cmd.Flags().StringVar(&f.digest, "digest", "AES128CMAC", "`DIGEST` of the new key")
 	_ = cmd.MarkFlagRequired("to")

@@ -25,9 +25,18 @@ type reportFlags struct {
 }
 
 // daemonFlags say which daemon is asked.
-type daemonFlags struct{ configFlags }
+type daemonFlags struct {
+	configFlags
+	gateway control.RemoteOptions
+}
 
 func (f *daemonFlags) add(cmd *cobra.Command) {
+	f.addLocal(cmd)
+	f.addGateway(cmd)
+}
+
+// addLocal adds the flags of a daemon on this host.
+func (f *daemonFlags) addLocal(cmd *cobra.Command) {
 	cmd.Flags().StringVarP(&f.file, "config", "c", "", "configuration `FILE` of the running daemon")
 	f.bind(cmd, "run_dir", "run-dir", "`DIRECTORY` of the control socket (default from the configuration)")
 }
@@ -56,8 +65,11 @@ func isSocket(path string) bool {
 	return err == nil && info.Mode()&os.ModeSocket != 0
 }
 
-// client returns what asks the daemon.
+// client returns what asks the daemon, on this host or another one.
 func (f *daemonFlags) client() (*control.Client, error) {
+	if c, err := f.remoteClient(); c != nil || err != nil {
+		return c, err
+	}
 	socket, read, err := f.socket()
 	if err != nil {
 		return nil, err
