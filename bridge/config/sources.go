@@ -25,8 +25,8 @@ type Source struct {
 	// MaxSources is how many addresses of a pool are used at once. Default: 4.
 	// Range: 1 to 16.
 	MaxSources int `mapstructure:"max_sources" range:"1..16" unit:"addresses"`
-	// Family is which addresses of a name are used: any, ipv4 or ipv6.
-	// Default: any.
+	// Family is which addresses of a name are used: any, ipv4 or ipv6. A name
+	// may be in the list once for ipv4 and once for ipv6. Default: any.
 	Family string `mapstructure:"family" oneof:"any ipv4 ipv6"`
 	// Group is the multicast group that the server broadcasts to. Mode
 	// broadcast only. Default: empty, a broadcast address.

@@ -117,6 +117,10 @@ func TestFamilies(t *testing.T) {
 		if found := codes(res.Report, report.Folded); c.code != "" && !slices.Contains(found, c.code) {
 			t.Errorf("%q: %v, want %s", c.conf, found, c.code)
 		}
+		open := strings.Contains(c.conf, "server a.example.org\n") // of which family is not said
+		if strings.Contains(text(t, res.Report), "one of the two no family") != open {
+			t.Errorf("%q: what is refused depends on the first address: %v\n%s", c.conf, open, text(t, res.Report))
+		}
 	}
 }
 

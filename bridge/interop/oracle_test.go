@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"net"
 	"net/netip"
 	"os"
@@ -290,6 +291,81 @@ func convertedInterfaces(t *testing.T, h *Host, program, q string, want []string
 		t.Errorf("%s: ntsbridge: %v\n%s", q, err, d.Tail(20))
 	}
 	return true
+}
+
+// TestOracleOfDuplicates shows the real ntpd two lines for one address, for all
+// kinds of lines, authentications and orders, and compares the associations
+// that it makes with those that are recorded.
+func TestOracleOfDuplicates(t *testing.T) {
+	t.Parallel()
+	r := readRecorded(t, "duplicates.txt", " | ")
+	n := NewNetwork(t)
+	h := n.Host(serverName)
+	n.Names()
+	keygen(h, "-p", serverPassword, "-T")
+	option := map[string]string{"plain": "", "key": " key 3", "autokey": " autokey"}
+	conf := "keysdir /mnt/autokey\ncrypto pw " + serverPassword + "\ntos maxclock 1000\n"
+	of := make(map[string]string)
+	for i, q := range r.questions {
+		address := fmt.Sprintf("10.123.%d.%d", 1+i/200, 1+i%200)
+		of[address] = q
+		for part := range strings.SplitSeq(q, " | ") {
+			words := strings.Fields(part)
+			conf += words[0] + " " + address + option[words[1]] + "\n"
+		}
+	}
+	startPeerNTPD(h, "3", conf)
+	now := make(map[string]string)
+	Await(t, 30*time.Second, Condition{"all associations", func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), queryTimeout)
+		defer cancel()
+		out, err := h.Output(ctx, NTPQ, "-n", "-c", "as", "-c", "mrv &1 &999 srcadr,srchost,hmode,keyid", "127.0.0.1")
+		if err != nil && !strings.Contains(out, "srcadr") {
+			return err
+		}
+		clear(now)
+		maps.Copy(now, associationsMade(out, of))
+		if len(now) < len(r.questions) {
+			return fmt.Errorf("%d of %d addresses:\n%s", len(now), len(r.questions), out[max(0, len(out)-3000):])
+		}
+		return nil
+	}})
+	r.compare(t, now)
+}
+
+var madeAssociation = regexp.MustCompile(`srcadr=([0-9.]+),?\s+hmode=(\d),?\s+keyid=(\d+)(?:,?\s+srchost="([0-9.]+)")?`)
+
+// associationsMade counts associations by address as the record does: mode and
+// key; the key of Autokey changes with each packet, and counts as none.
+func associationsMade(out string, of map[string]string) map[string]string {
+	counts := make(map[string]map[string]int)
+	for _, m := range madeAssociation.FindAllStringSubmatch(out, -1) {
+		address, key := m[1], m[3]
+		if m[4] != "" { // of a pool, which is no association with an address
+			address = m[4]
+		}
+		if n, _ := strconv.Atoi(key); n > 65535 {
+			key = "0"
+		}
+		if key == "3" {
+			key = "5" // as the record has it
+		}
+		if counts[address] == nil {
+			counts[address] = make(map[string]int)
+		}
+		counts[address][m[2]+":"+key]++
+	}
+	made := make(map[string]string)
+	for address, list := range counts {
+		var words []string
+		for what, count := range list {
+			words = append(words, fmt.Sprintf("%dx%s", count, what))
+		}
+		if q := of[address]; q != "" {
+			made[q] = sortedWords(strings.Join(words, " "))
+		}
+	}
+	return made
 }
 
 // verdictOf returns the codes of the findings about the line of a report that
