@@ -43,7 +43,7 @@ includefile /etc/ntp/more
 discard average 5 minimum 3
 statistics loopstats
 dscp 34
-interface ignore wildcard
+interface listen 10.1.0.1
 leapfile /etc/leap.list
 logfile /var/log/ntp.log
 pidfile /run/ntp.pid

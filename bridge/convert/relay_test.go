@@ -101,3 +101,42 @@ func TestWithoutAuthentication(t *testing.T) {
 		t.Errorf("decided, and asked: %v", res.Report.Questions)
 	}
 }
+
+// TestRelayListens: a host that goes on serving is asked where it was, and
+// nowhere else.
+func TestRelayListens(t *testing.T) {
+	const ntp = "server a.example.org\nrestrict default ignore\nrestrict 10.0.0.0 mask 255.0.0.0\n"
+	for _, c := range []struct {
+		dialect, conf, format string
+		has, hasNot           []string
+	}{
+		{"ntp", ntp + "interface listen 10.9.0.1\n", "chrony", []string{"bindaddress 10.9.0.1\nbindaddress ::1\n"}, nil},
+		{"ntp", ntp + "interface listen 10.9.0.1\n", "ntpsec", []string{"interface listen 10.9.0.1\n"}, nil},
+		{"ntp", ntp + "interface listen 10.9.0.1\n", "ntpd-rs", []string{"listen = \"10.9.0.1:123\""}, []string{"0.0.0.0:123", "[::]:123"}},
+		{"ntp", ntp + "interface ignore ipv6\ninterface listen ipv4\n", "chrony", []string{"bindaddress ::1\n"}, []string{"bindaddress 127"}},
+		{"ntp", ntp + "interface listen eth0\n", "chrony", []string{"binddevice eth0\n"}, nil},
+		{"ntp", ntp + "interface listen eth0\n", "ntpd-rs", []string{"nobody is served on \"eth0:123\""}, []string{"listen = \"0.0.0.0"}},
+		{"ntp", ntp + "interface listen 10.9.0.1\ninterface listen 10.9.0.2\n", "chrony",
+			[]string{"it answers at every address of this host"}, []string{"bindaddress"}},
+		{"chrony", "server a\nallow 10/8\nbindaddress 10.0.0.9\n", "ntpsec", []string{"interface listen 10.0.0.9\n"}, nil},
+		{"chrony", "server a\nallow 10/8\nbindaddress 10.0.0.9\n", "ntpd-rs", []string{"listen = \"10.0.0.9:123\""}, []string{"listen = \"0.0.0.0"}},
+		{"ntp", ntp + "interface ignore wildcard\n", "chrony", []string{"port 0\n"}, []string{"allow 10", "bindaddress"}},
+		{"ntp", ntp + "interface ignore all\n", "ntpsec", []string{"restrict default ignore\n"},
+			[]string{"restrict 10.0.0.0 mask 255.0.0.0 nomodify"}},
+		{"chrony", "server a\nallow 10/8\nbinddevice eth0\n", "ntpsec", []string{"interface listen eth0\n"}, nil},
+	} {
+		res := Convert(Input{Name: "x.conf", Data: []byte(c.conf), Files: mappingFiles}, Options{Dialect: c.dialect, Decide: running,
+			Client: &ClientOptions{Format: c.format, Gateways: []string{"gw"}}})
+		said := withoutComments(string(res.Output)) + text(t, res.Report)
+		for _, want := range c.has {
+			if !strings.Contains(said, want) {
+				t.Errorf("%s: %q: lacks %q:\n%s", c.format, c.conf, want, said)
+			}
+		}
+		for _, not := range c.hasNot {
+			if strings.Contains(said, not) {
+				t.Errorf("%s: %q: has %q:\n%s", c.format, c.conf, not, said)
+			}
+		}
+	}
+}

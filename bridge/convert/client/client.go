@@ -357,6 +357,7 @@ func (c *writer) chronyClient(m *clientModel) string {
 		return t.String()
 	}
 	t.put(c.access(), "allow", append(c.chronyServing(), "cmdport 0")...)
+	c.putChronyListen(t)
 	if f := m.fallback; f.stratum > 0 {
 		line := fmt.Sprintf("local stratum %d", f.stratum)
 		if f.orphan {

@@ -91,6 +91,7 @@ func (c *writer) ntpsecClient(m *clientModel) string {
 	heard := []string{"restrict source nomodify noquery", "restrict 127.0.0.1", "restrict ::1"}
 	if c.serves() {
 		t.put(c.access(), "restrict", append(c.ntpsecServing(), heard...)...)
+		c.putNTPsecListen(t)
 	} else {
 		t.put(c.All("restrict"), "restrict", append([]string{"# This host serves nobody; its sources are heard.",
 			"restrict default ignore"}, heard...)...)
@@ -129,7 +130,8 @@ func (c *writer) rustClient(m *clientModel) string {
 			"# path = "+strconv.Quote(fmt.Sprintf("/dev/pps%d", src.Refclock.Unit)), "# precision = 0.000001")
 	}
 	if c.serves() {
-		t.put(c.access(), "server", c.rustServing()...)
+		places, from := c.rustListen()
+		t.put(append(c.access(), from...), "server", c.rustServing(places)...)
 	}
 	low := min(max(m.minPoll, 4), 17)
 	high := min(max(m.maxPoll, low), 17)

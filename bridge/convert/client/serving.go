@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/convert/job"
 	"ntsbridge/bridge/convert/report"
 	"ntsbridge/bridge/convert/restrict"
@@ -18,6 +19,11 @@ import (
 // so, or its file lets networks in by name. That ntpd answers everybody without
 // being told so is no sign of clients.
 func (c *writer) serves() bool {
+	if list := c.Model.Listen.Addresses; len(list) > 0 && !slices.ContainsFunc(list, func(l config.Listen) bool {
+		return !l.Fixed() || !l.Addr().IsLoopback()
+	}) {
+		return false // nobody but the host itself can ask it
+	}
 	switch c.Opt.Client.Serving {
 	case job.ServingKeep:
 		return slices.ContainsFunc(c.Model.Rules, func(r restrict.Rule) bool { return r.Service.Serve })
@@ -148,7 +154,7 @@ func (c *writer) ntpsecServing() (lines []string) {
 
 // rustServing are those of ntpd-rs, whose denied networks go before the allowed
 // ones.
-func (c *writer) rustServing() (lines []string) {
+func (c *writer) rustServing(places []string) (lines []string) {
 	var allowed, denied []string
 	var refused []netip.Prefix
 	open := false
@@ -173,7 +179,7 @@ func (c *writer) rustServing() (lines []string) {
 			}
 		}
 	}
-	for _, listen := range []string{"0.0.0.0:123", "[::]:123"} {
+	for _, listen := range places {
 		lines = append(lines, "[[server]]", "listen = "+strconv.Quote(listen))
 		if len(denied) > 0 {
 			lines = append(lines, fmt.Sprintf(`denylist = { filter = [%s], action = "ignore" }`, strings.Join(denied, ", ")))

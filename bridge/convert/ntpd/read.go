@@ -105,6 +105,7 @@ func replaceLines(data []byte, fixes map[syntax.Place]string, file int) []byte {
 func (c *reader) buildClient() {
 	c.Quietly(c.buildRestricts) // whom the host serves, how often, and with what
 	c.Quietly(c.buildLimits)
+	c.Quietly(c.buildListen)
 	c.buildOrphan()
 	c.buildKeys()
 	c.buildSources()
