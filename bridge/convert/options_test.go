@@ -38,6 +38,8 @@ var unwritten = map[string]string{
 	"sources[].group": "broadcasts of servers that nobody named are not followed", "broadcast[].port": "no counterpart",
 	"server.ms_sntp.timeout": "about this machine", "server.ms_sntp.rate": "about this machine",
 	"keys.files[].strict_addresses": "ntpd signs for every client",
+	"server.free_bind":              "an address that is not there yet is listened on when it comes",
+	"keys.control":                  "who may ask for rules and addresses is the operator's to say",
 }
 
 // unwrittenBelow are sections of which nothing is written.

@@ -118,7 +118,7 @@ func TestRelayListens(t *testing.T) {
 		{"ntp", ntp + "interface listen eth0\n", "ntpd-rs", []string{"nobody is served on \"eth0:123\""}, []string{"listen = \"0.0.0.0"}},
 		{"ntp", ntp + "interface listen 10.9.0.1\ninterface listen 10.9.0.2\n", "chrony",
 			[]string{"it answers at every address of this host"}, []string{"bindaddress"}},
-		{"chrony", "server a\nallow 10/8\nbindaddress 10.0.0.9\n", "ntpsec", []string{"interface listen 10.0.0.9\n"}, nil},
+		{"chrony", "server a\nallow 10/8\nbindaddress 10.0.0.9\n", "ntpsec", []string{"interface listen 10.0.0.9\ninterface listen ipv6\n"}, nil},
 		{"chrony", "server a\nallow 10/8\nbindaddress 10.0.0.9\n", "ntpd-rs", []string{"listen = \"10.0.0.9:123\""}, []string{"listen = \"0.0.0.0"}},
 		{"ntp", ntp + "interface ignore wildcard\n", "chrony", []string{"port 0\n"}, []string{"allow 10", "bindaddress"}},
 		{"ntp", ntp + "interface ignore all\n", "ntpsec", []string{"restrict default ignore\n"},
@@ -137,6 +137,27 @@ func TestRelayListens(t *testing.T) {
 			if strings.Contains(said, not) {
 				t.Errorf("%s: %q: has %q:\n%s", c.format, c.conf, not, said)
 			}
+		}
+	}
+}
+
+// TestBindAddress is what chronyd 4.6 listens on: the last address of each
+// family, and everything in a family that has none (as ss shows it).
+func TestBindAddress(t *testing.T) {
+	for conf, want := range map[string]string{
+		"bindaddress 10.0.0.9\n":                             "10.0.0.9:123 [::]:123",
+		"bindaddress 2001:db8::1\n":                          "[2001:db8::1]:123 0.0.0.0:123",
+		"bindaddress 10.0.0.9\nbindaddress ::1\n":            "10.0.0.9:123 [::1]:123",
+		"bindaddress 10.0.0.9\nbindaddress 10.0.0.8\n":       "10.0.0.8:123 [::]:123",
+		"port 1123\nbindaddress 10.0.0.9\nbindaddress ::1\n": "10.0.0.9:1123 [::1]:1123",
+	} {
+		res := Convert(Input{Name: "chrony.conf", Data: []byte("server a\nallow\n" + conf)}, Options{Dialect: "chrony"})
+		var got []string
+		for _, l := range res.Config.Server.Listen {
+			got = append(got, l.String())
+		}
+		if strings.Join(got, " ") != want {
+			t.Errorf("%q: %v, want %s", conf, got, want)
 		}
 	}
 }

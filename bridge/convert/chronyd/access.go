@@ -157,7 +157,8 @@ func (c *reader) limited() (f restrict.Set) {
 	return f
 }
 
-// listen turns port and bindaddress into addresses.
+// listen turns port and bindaddress into addresses: chronyd 4.6 takes one of each
+// family, the last, and listens everywhere in a family that has none.
 func (c *reader) listen(off bool) {
 	port := 123
 	if s := c.LastOf("port"); s != nil && !off {
@@ -171,8 +172,21 @@ func (c *reader) listen(off bool) {
 				spell.Printable(s.Argument()))
 			continue
 		}
-		m.Listen.Addresses = append(m.Listen.Addresses, config.Listen{AddrPort: netip.AddrPortFrom(a, uint16(port))})
-		m.Listen.Lines = append(m.Listen.Lines, s)
+		at := config.Listen{AddrPort: netip.AddrPortFrom(a, uint16(port))}
+		if i := slices.IndexFunc(m.Listen.Addresses, func(l config.Listen) bool { return l.Addr().Is4() == a.Is4() }); i >= 0 {
+			c.Record(m.Listen.Lines[i]).Note(report.Folded, "overridden", "delete the line",
+				"line %d is for the same family, and the last one counts", s.Line)
+			m.Listen.Addresses[i], m.Listen.Lines[i] = at, s
+			continue
+		}
+		m.Listen.Addresses, m.Listen.Lines = append(m.Listen.Addresses, at), append(m.Listen.Lines, s)
+	}
+	if len(m.Listen.Addresses) == 1 && c.Start.Family == "" {
+		other := restrict.Any4
+		if m.Listen.Addresses[0].Addr().Is4() {
+			other = restrict.Any6
+		}
+		m.Listen.Addresses = append(m.Listen.Addresses, config.Listen{AddrPort: netip.AddrPortFrom(other, uint16(port))})
 	}
 	if port == 123 || port <= 0 {
 		return

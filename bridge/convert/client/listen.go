@@ -105,6 +105,10 @@ func (c *writer) putNTPsecListen(t *clientText) {
 	for _, l := range list {
 		switch {
 		case len(c.All("interface")) > 0:
+		case l.Fixed() && l.Addr().IsUnspecified() && l.Addr().Is4():
+			lines = append(lines, "interface listen ipv4")
+		case l.Fixed() && l.Addr().IsUnspecified():
+			lines = append(lines, "interface listen ipv6")
 		case l.Fixed():
 			lines = append(lines, "interface listen "+l.Addr().String())
 		default:
