@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -54,8 +55,14 @@ func runConvert(t testing.TB, args ...string) string {
 // root.
 func convertClient(h *Host, format, step, output string) string {
 	h.t.Helper()
+	return convertClientOf(h, oldClient, format, step, output)
+}
+
+// convertClientOf is convertClient for an ntp.conf.
+func convertClientOf(h *Host, conf, format, step, output string) string {
+	h.t.Helper()
 	h.Write("etc/ntp.keys", ntpKeys)
-	h.Write("etc/ntp.conf", strings.ReplaceAll(oldClient, "/mnt/etc/", "/etc/"))
+	h.Write("etc/ntp.conf", strings.ReplaceAll(conf, "/mnt/etc/", "/etc/"))
 	gateway := ntsName
 	if step == "key" {
 		gateway = serverName
@@ -182,6 +189,78 @@ func TestConvertedClients(t *testing.T) {
 		good = append(good, c.Condition())
 	}
 	Await(t, limit, good...)
+}
+
+// oldRelay is the ntp.conf of a client of the site that serves others: those of
+// its network, with and without a key, and nobody else.
+const oldRelay = `server old1.example.net iburst minpoll 3 maxpoll 3
+server 127.127.1.0
+fudge 127.127.1.0 stratum 10
+keys /mnt/etc/ntp.keys
+trustedkey 2
+restrict default ignore
+restrict 10.123.0.0 mask 255.255.255.0 nomodify notrap noquery limited kod
+restrict 10.123.0.1 ignore
+restrict 127.0.0.1
+discard average 2 minimum 1
+tos maxdist 16
+`
+
+// TestConvertedRelays starts the real daemons with what convert made of a
+// client that serves others: its clients have the gateway's time of it, with a
+// key where the daemon has any, and those that it refused are refused.
+func TestConvertedRelays(t *testing.T) {
+	t.Parallel()
+	s := newSite(t) // the first host is the gateway, which is not served
+	if standsIn(t) {
+		t.Skip("the gateway is ntsbridge")
+	}
+	hosts := map[string]*Host{}
+	for _, name := range []string{"chrony", "ntpsec", "ntpd-rs"} {
+		for _, role := range []string{"", "-plain", "-key"} {
+			hosts[name+role] = s.Host(name + role)
+		}
+	}
+	s.Names()
+	s.Start()
+	relay := func(format string) string {
+		return convertClientOf(hosts[format], oldRelay, format, "nts", "client.conf")
+	}
+	relays := map[string]*Client{
+		"chrony":  chronyOf(hosts["chrony"], Chronyd46, s.ca, relay("chrony"), false),
+		"ntpsec":  ntpsecOf(hosts["ntpsec"], s.ca, relay("ntpsec")),
+		"ntpd-rs": ntpdrsOf(hosts["ntpd-rs"], s.ca, relay("ntpd-rs")),
+	}
+	var good []Condition
+	for name, c := range relays {
+		plain := ntpdClient(hosts[name+"-plain"], c.Host.IPv4.String(), "", "")
+		good = append(good, c.Condition(), plain.Condition(), ofGateway(plain))
+		if name != "ntpd-rs" { // it has no keys
+			good = append(good, ntpdKeyClient(hosts[name+"-key"], c.Host.IPv4.String(), 2, ntpKeys).Condition())
+		}
+	}
+	Await(t, limit, good...)
+	for name, c := range relays {
+		for _, refused := range []struct{ from, to netip.Addr }{{s.host.IPv4, c.Host.IPv4}, {s.host.IPv6, c.Host.IPv6}} {
+			if answered(s.host, refused.from, refused.to) {
+				t.Errorf("%s answers %v, which its old daemon refused", name, refused.from)
+			}
+		}
+	}
+}
+
+// ofGateway is the condition that a client's server has the time of the gateway,
+// and not what it falls back to.
+func ofGateway(c *Client) Condition {
+	return Condition{c.Host.Name + " of the gateway", func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), queryTimeout)
+		defer cancel()
+		out, err := c.Host.Output(ctx, NTPQ, "-n", "-c", "rv &1 stratum,reach", "127.0.0.1")
+		if v := shownVariables(out); err == nil && (len(v["stratum"]) != 1 || v["stratum"][0] != "4") {
+			err = fmt.Errorf("not stratum 4: %s", out)
+		}
+		return err
+	}}
 }
 
 // oldServer is the ntp.conf of the site's server: it follows two servers and
