@@ -225,6 +225,13 @@ func (p Plan) keepCapabilities(r *Report) error {
 		if err := setCapabilities(&had); err != nil {
 			return err
 		}
+		if r.User != "" { // what a goroutine made as root after the first time
+			for _, dir := range p.Write {
+				if err := giveTo(dir, os.Geteuid(), os.Getegid()); err != nil {
+					return fmt.Errorf("directory %s for user %s: %w", dir, r.User, err)
+				}
+			}
+		}
 		for c := 0; c <= unix.CAP_LAST_CAP; c++ {
 			if data[c/32].Permitted>>(c%32)&1 == 0 {
 				if err := onAllThreads(unix.SYS_PRCTL, unix.PR_CAPBSET_DROP, uintptr(c)); err != nil && err != unix.EINVAL {
