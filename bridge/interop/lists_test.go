@@ -25,7 +25,7 @@ var lists = []struct{ command, classic, ntpsec string }{
 	{"ntsinfo", "", `NTS KE serves good: +[0-9]`},
 	{"pstats &1", `remote host: +127.127.1.0:123`, `remote host: +127.127.1.0`},
 	{"associations", `sys.peer`, `sys.peer`},
-	{"opeers", `127.127.1.0`, `LOCAL\(0\)`},
+	{"opeers", `127.127.1.0`, `127.127.1.0`},
 	{"mrulist", `mode-3-client|[1-9] +[0-9]+ +10\.`, `10\.`},
 }
 
