@@ -2,7 +2,6 @@ package bridge
 
 import (
 	"errors"
-	"net/netip"
 
 	"ntsbridge/bridge/control"
 	"ntsbridge/bridge/control/remote"
@@ -31,6 +30,3 @@ func (b *Bridge) prepareAPI(c *change, start bool) error {
 	}
 	return nil
 }
-
-// APIAddresses returns the TCP addresses where the API is served.
-func (b *Bridge) APIAddresses() []netip.AddrPort { return b.api.Addresses() }

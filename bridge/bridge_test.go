@@ -221,6 +221,7 @@ func TestReloadIsAllOrNothing(t *testing.T) {
 		},
 		"address not ours": func(c *config.Config) {
 			c.Access.Default.Action = "deny"
+			c.Server.FreeBind = false
 			c.Server.Listen = config.ListenOn(netip.MustParseAddrPort("192.0.2.7:4123"))
 		},
 		"state directory moved": func(c *config.Config) { c.StateDir = filepath.Join(dir, "other") },

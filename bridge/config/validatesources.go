@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -18,15 +19,16 @@ func (c *Config) validateSources(j *judge) {
 		s := &c.Sources[i]
 		path := fmt.Sprintf("sources[%d]", i)
 		id := fmt.Sprintf("%s port %d", strings.ToLower(s.Server), s.Port)
+		family := cmp.Or(s.Family, FamilyAny) // none is written by who is no file
 		switch err := ServerName(s.Server); {
 		case err != nil:
 			j.refuse(path+".server", "%v", err)
-		case slices.ContainsFunc(seen[id], func(f string) bool { return f == s.Family || f == FamilyAny || s.Family == FamilyAny }):
+		case slices.ContainsFunc(seen[id], func(f string) bool { return f == family || f == FamilyAny || family == FamilyAny }):
 			j.refuse(path+".server", "%.60q is in the list twice; delete one, or give each a family of its own", s.Server)
 		}
-		seen[id] = append(seen[id], s.Family)
-		if a, err := netip.ParseAddr(s.Server); err == nil && s.Family != FamilyAny && a.Unmap().Is4() != (s.Family == FamilyIPv4) {
-			j.refuse(path+".family", "%v is no address of %s; delete the line", a, s.Family)
+		seen[id] = append(seen[id], family)
+		if a, err := netip.ParseAddr(s.Server); err == nil && family != FamilyAny && a.Unmap().Is4() != (family == FamilyIPv4) {
+			j.refuse(path+".family", "%v is no address of %s; delete the line", a, family)
 		}
 		if (s.Key != 0) != (s.Auth == ntp.KindSymmetric) {
 			j.refuse(path+".key", "a key identifier and auth: symmetric go together; write both, or neither")
