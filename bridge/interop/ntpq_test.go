@@ -22,10 +22,13 @@ func ntpq(h *Host, server string, commands ...string) (string, error) {
 }
 
 // runNTPQ runs it with any arguments.
-func runNTPQ(h *Host, args ...string) (string, error) {
+func runNTPQ(h *Host, args ...string) (string, error) { return runProgram(h, NTPQ, args...) }
+
+// runProgram runs a program to its end and returns all that it says.
+func runProgram(h *Host, p Program, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), queryTimeout)
 	defer cancel()
-	cmd := h.command(ctx, NTPQ, args)
+	cmd := h.command(ctx, p, args)
 	var out strings.Builder
 	cmd.Stdout, cmd.Stderr = &out, &out
 	err := h.start(cmd)

@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"errors"
 	"fmt"
 	"path/filepath"
 	"regexp"
@@ -24,6 +25,22 @@ func peersTable(h *Host, want *regexp.Regexp) Condition {
 		out, err := runNTPQ(h, "-p", "127.0.0.1")
 		if err == nil && !want.MatchString(out) {
 			err = fmt.Errorf("no %s in\n%s", want, out)
+		}
+		return err
+	}}
+}
+
+// checked is what a monitoring system sees: check_ntp_peer's verdict, and the
+// figures that it was asked for.
+func checked(h *Host, stratum string) Condition {
+	return Condition{"check_ntp_peer on " + h.Name, func() error {
+		out, err := runProgram(h, CheckPeer, "-H", "127.0.0.1", "-w", "1", "-c", "2", "-W", "10", "-C", "12", "-j", "500", "-k", "900", "-m", "1:")
+		if err == nil && !(strings.HasPrefix(out, "NTP OK: ") && strings.Contains(out, "stratum="+stratum+";") &&
+			strings.Contains(out, "truechimers=1;")) {
+			err = errors.New("not the figures of one source")
+		}
+		if err != nil {
+			err = fmt.Errorf("%w: %s", err, out)
 		}
 		return err
 	}}
@@ -77,6 +94,7 @@ sources: [{server: %s, auth: symmetric, key: 3, minpoll: 3, maxpoll: 3, iburst: 
 
 	var got, want map[string][]string
 	conditions := []Condition{peersTable(local, localPeer), peersTable(theirs, anyPeer), peersTable(ours, anyPeer),
+		checked(local, "2"), checked(ours, "4"), checked(theirs, "4"),
 		ours.systemPeerVariables(&got), theirs.systemPeerVariables(&want), o.logged("its program tells", "chronyd", "stratum=5")}
 	var k unix.Timex
 	if state, err := unix.Adjtimex(&k); err == nil && state != unix.TIME_ERROR && k.Status&unix.STA_UNSYNC == 0 {

@@ -16,13 +16,14 @@ const (
 
 // Suites are the roots that peers.sh makes.
 const (
-	Bullseye = "bullseye"
-	Bookworm = "bookworm"
-	Trixie   = "trixie"
-	Simple   = "bullseye-simple"
-	Python   = "trixie-python"
-	Samba    = "bookworm-samba"
-	Timesync = "bookworm-timesync"
+	Bullseye   = "bullseye"
+	Bookworm   = "bookworm"
+	Trixie     = "trixie"
+	Simple     = "bullseye-simple"
+	Python     = "trixie-python"
+	Samba      = "bookworm-samba"
+	Timesync   = "bookworm-timesync"
+	Monitoring = "bookworm-monitoring"
 )
 
 // Program is an executable of a root, or of the machine.
@@ -53,6 +54,7 @@ var (
 	// As root it would give up all rights but that to set the clock, and end
 	// itself without that one.
 	Timesyncd = Program{Root: Timesync, Path: "/lib/systemd/systemd-timesyncd", FakeClock: true, User: 123}
+	CheckPeer = Program{Root: Monitoring, Path: "/usr/lib/nagios/plugins/check_ntp_peer"}
 	SambaDC   = Program{Root: Samba, Path: "/usr/sbin/samba"}
 	SambaTool = Program{Root: Samba, Path: "/usr/bin/samba-tool"}
 )
@@ -104,7 +106,7 @@ func (p *Peers) root(suite string) string { return filepath.Join(p.dir, suite) }
 
 func (p *Peers) roots() []string {
 	return []string{p.root(Bullseye), p.root(Bookworm), p.root(Trixie), p.root(Simple), p.root(Python), p.root(Samba),
-		p.root(Timesync)}
+		p.root(Timesync), p.root(Monitoring)}
 }
 
 // repository returns the top of the repository: tests run in the directory of

@@ -10,6 +10,7 @@
 #   FOLDER/trixie-python    ntpsec's ntpq, ntpmon and ntpdig, with the Python they need
 #   FOLDER/bookworm-samba   samba 4.17, an Active Directory domain controller
 #   FOLDER/bookworm-timesync  systemd-timesyncd 252
+#   FOLDER/bookworm-monitoring  check_ntp_peer of the monitoring plugins 2.3.3
 #   FOLDER/bookworm-prometheus  prometheus and promtool 2.42
 #
 # usage: peers.sh [FOLDER]    FOLDER defaults to $NTSBRIDGE_PEERS, else .peers
@@ -30,6 +31,7 @@ bullseye-simple openntpd=1:6.2p3 sntp=1:4.2.8p15
 trixie-python ntpsec=1.2.3 ntpsec-ntpdig=1.2.3 python3-ntp=1.2.3 python3=3.13
 bookworm-samba samba=2:4.17.12 samba-ad-provision=2:4.17.12 samba-dsdb-modules=2:4.17.12
 bookworm-timesync systemd-timesyncd=252
+bookworm-monitoring monitoring-plugins-basic=2.3.3
 bookworm-prometheus prometheus=2.42.0'
 # Raise it when a root must be built anew though its recipe has not changed.
 edition=1
@@ -203,6 +205,7 @@ install_root() {
 		;;
 	# It knows no --version, and says so.
 	bookworm-timesync) check "$root" /lib/systemd/systemd-timesyncd 'does not take arguments' ;;
+	bookworm-monitoring) check "$root" /usr/lib/nagios/plugins/check_ntp_peer 'v2.3.3' ;;
 	bookworm-prometheus)
 		rm -rf "$root/usr/share/prometheus"
 		check "$root" /usr/bin/promtool 2.42
