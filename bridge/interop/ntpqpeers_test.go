@@ -34,7 +34,8 @@ func peersTable(h *Host, want *regexp.Regexp) Condition {
 // figures that it was asked for.
 func checked(h *Host, stratum string) Condition {
 	return Condition{"check_ntp_peer on " + h.Name, func() error {
-		out, err := runProgram(h, CheckPeer, "-H", "127.0.0.1", "-w", "1", "-c", "2", "-W", "10", "-C", "12", "-j", "500", "-k", "900", "-m", "1:")
+		out, err := runProgram(h, CheckPeer, "-H", "127.0.0.1", "-w", "1", "-c", "2", "-W", "10", "-C", "12", "-j", "500", "-k", "900",
+			"-m", "1:")
 		if err == nil && !(strings.HasPrefix(out, "NTP OK: ") && strings.Contains(out, "stratum="+stratum+";") &&
 			strings.Contains(out, "truechimers=1;")) {
 			err = errors.New("not the figures of one source")
