@@ -53,6 +53,11 @@ func (h *Host) StartOn(terminal *os.File, name string, p Program, args ...string
 		close(d.done)
 	}()
 	h.t.Cleanup(func() {
+		if serves(p, args) {
+			d.reloads()
+			d.Stop()
+			d.checkConfined()
+		}
 		d.Stop()
 		if h.t.Failed() {
 			h.t.Logf("end of the log of %s on host %s:\n%s", name, h.Name, d.Tail(60))
