@@ -321,7 +321,9 @@ func TestCheckAndServeAgree(t *testing.T) {
 		{"port in use", "", func(g *ground) { g.env = append(g.env, "NTSBRIDGE_SERVER_LISTEN="+busyUDP(g.t)) }, noStart},
 		{"NTS-KE port in use", "", func(g *ground) { g.env = append(g.env, "NTSBRIDGE_NTS_LISTEN="+busyTCP(g.t).Addr().String()) },
 			noStart},
-		{"address of nobody", "", func(g *ground) { g.env = append(g.env, "NTSBRIDGE_SERVER_LISTEN=198.51.100.99:12345") }, noStart},
+		{"address of nobody", "", func(g *ground) {
+			g.env = append(g.env, "NTSBRIDGE_SERVER_LISTEN=198.51.100.99:12345", "NTSBRIDGE_SERVER_FREE_BIND=false")
+		}, noStart},
 		{"no capability for the port", "", func(g *ground) {
 			g.uid = nobody
 			g.env = append(g.env,
