@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"net/netip"
 	"testing"
 
@@ -95,6 +96,35 @@ func TestStageDoesNotAllocate(t *testing.T) {
 		s.req = ntp.Request{Packet: r.requests[name], From: testClient, To: testServer, Received: systemTime()}
 		if n := testing.AllocsPerRun(100, func() { r.handler.open(&s) }); n != 0 {
 			t.Errorf("%s: %v allocations", name, n)
+		}
+	}
+}
+
+// BenchmarkStage is what a request costs under a plan of ten thousand prefixes,
+// of which one refuses another means of this client, beside one without a plan.
+func BenchmarkStage(b *testing.B) {
+	for _, name := range []string{"none", "MD5", "AES128CMAC"} {
+		for _, staged := range []bool{false, true} {
+			b.Run(fmt.Sprintf("%s/staged=%v", name, staged), func(b *testing.B) {
+				r := newRig(b)
+				if staged {
+					var o access.Overlays
+					for i := range 10_000 {
+						o.Set(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 0}), 24), &access.Overlay{None: &access.Step{ID: 1}})
+					}
+					o.Set(netip.PrefixFrom(testClient.Addr(), 32), &access.Overlay{Autokey: &access.Step{ID: 2}})
+					next := *r.handler.state
+					next.Access = next.Access.With(&o)
+					r.handler.state = &next
+				}
+				s, resp := newSlot(b), make([]byte, maxPacket)
+				b.ReportAllocs()
+				for b.Loop() {
+					if r.serve(s, r.requests[name], resp) == 0 {
+						b.Fatal("no answer")
+					}
+				}
+			})
 		}
 	}
 }
