@@ -110,7 +110,8 @@ func BenchmarkStage(b *testing.B) {
 				if staged {
 					var o access.Overlays
 					for i := range 10_000 {
-						o.Set(netip.PrefixFrom(netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 0}), 24), &access.Overlay{None: &access.Step{ID: 1}})
+						group := netip.AddrFrom4([4]byte{10, byte(i >> 8), byte(i), 0})
+						o.Set(netip.PrefixFrom(group, 24), &access.Overlay{None: &access.Step{ID: 1}})
 					}
 					o.Set(netip.PrefixFrom(testClient.Addr(), 32), &access.Overlay{Autokey: &access.Step{ID: 2}})
 					next := *r.handler.state
