@@ -4,7 +4,6 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"math/bits"
-	"net/netip"
 )
 
 // Addresses says what counts as one client and what is kept of its address.
@@ -42,21 +41,6 @@ func (a *Addresses) place(addr *[16]byte) (place [16]byte, bitsOf uint8, flags u
 		flags |= flagHashed
 	}
 	return place, bitsOf, flags
-}
-
-// Shown returns what may be written elsewhere, such as in a log, of an address:
-// the address, or what is kept of it where that is less, as Client.Name.
-func (a *Addresses) Shown(addr [16]byte) string {
-	place, bitsOf, flags := a.place(&addr)
-	if flags&(flagShort|flagHashed) == 0 {
-		return netip.AddrFrom16(addr).Unmap().String()
-	}
-	k := client{addr: place, bits: bitsOf, flags: flags}
-	c := Client{Key: k.key(), Hashed: flags&flagHashed != 0}
-	if !c.Hashed {
-		c.Prefix = prefixOf(&k)
-	}
-	return c.Name()
 }
 
 func mask(addr *[16]byte, n int) {
