@@ -57,7 +57,9 @@ missing() {
 
 # The tests need these from the machine itself: package, then a file of it.
 tools='iproute2 /sbin/ip
-util-linux /usr/bin/flock'
+util-linux /usr/bin/flock
+rpm /usr/bin/rpmbuild
+ansible-core /usr/bin/ansible-playbook'
 missing_tools() {
 	echo "$tools" | while read -r package file; do
 		[ -e "$file" ] || [ -e "/usr$file" ] || echo "$package"

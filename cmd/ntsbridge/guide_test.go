@@ -232,6 +232,9 @@ func normal(s string) string {
 func TestGuidePlaybook(t *testing.T) {
 	program, err := exec.LookPath("ansible-playbook")
 	if err != nil {
+		if os.Getenv("NTSBRIDGE_REQUIRE_INTEROP") == "1" {
+			t.Fatal(err)
+		}
 		t.Skip("ansible-playbook is not installed: the guide's playbook is not read")
 	}
 	text, err := os.ReadFile(guide)
