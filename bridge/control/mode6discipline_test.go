@@ -85,6 +85,42 @@ func hexDigits(b []byte) (out []byte) {
 
 // TestNtpqShowsTheDiscipline lets the real ntpq ask, in a network of its own.
 func TestNtpqShowsTheDiscipline(t *testing.T) {
+	out := askReal(t, following(), "bullseye/usr/bin/ntpq", "-n", "-c", "peers", "-c", "associations", "-c", "rv", "127.0.0.1")
+	for _, want := range []string{
+		`\+192\.0\.2\.1 +198\.51\.100\.1 +2 u +\S+ +64 +377 +2\.000 +-1\.500 +0\.250`,
+		`\n\*192\.0\.2\.2 `, `\n#192\.0\.2\.3 `, `\nx192\.0\.2\.4 `, `\n-192\.0\.2\.5 `, `\n 192\.0\.2\.6 `,
+		`101 +9604 +yes +yes +none +sys\.peer`, `100 .*candidate`, `102 .*backup`, `103 .*falsetick`, `104 .*outlier`, `105 .*reject`,
+		`sync_ntp`, `peer=101, tc=7`, `offset=-1\.250000, frequency=-12\.345`,
+	} {
+		if !regexp.MustCompile(want).Match(out) {
+			t.Errorf("%s is not in\n%s", want, out)
+		}
+	}
+}
+
+// TestNtpqShowsAnObservedClock: what another program steers is the system peer
+// that monitors look for, whether the kernel of this machine is steered or not.
+func TestNtpqShowsAnObservedClock(t *testing.T) {
+	clock := localClock()
+	seen := Snapshot{At: time.Unix(1785509249, 0), Served: clock}
+	l := &LocalSource{Version: "ntsbridge", ClockSource: SourceOther, List: func(ntp.Timestamp) []Association { return seen.Associations() }}
+	if out := askReal(t, l, "bullseye/usr/bin/ntpq", "-p", "127.0.0.1"); !regexp.MustCompile(`(?m)^\*LOCAL\(0\) `).Match(out) {
+		t.Errorf("no system peer in\n%s", out)
+	}
+	out := askReal(t, l, "bookworm-monitoring/usr/lib/nagios/plugins/check_ntp_peer", "-H", "127.0.0.1", "-W", "10", "-C", "12", "-m", "1:")
+	if !regexp.MustCompile(`^NTP OK: .*stratum=3;.*truechimers=1;`).Match(out) {
+		t.Errorf("check_ntp_peer says %s", out)
+	}
+	seen.Served.Leap = ntp.LeapUnknown
+	if out := askReal(t, l, "bullseye/usr/bin/ntpq", "-p", "127.0.0.1"); !regexp.MustCompile(`No association`).Match(out) {
+		t.Errorf("a clock that nobody steers is shown as\n%s", out)
+	}
+}
+
+// askReal runs a program of the peers in a network of its own, where the source
+// answers on port 123, and returns what it says.
+func askReal(t *testing.T, l *LocalSource, program string, args ...string) []byte {
+	t.Helper()
 	peers := os.Getenv("NTSBRIDGE_PEERS")
 	if peers == "" || os.Getuid() != 0 {
 		t.Skip("needs root, and NTSBRIDGE_PEERS to be the directory of the installed peers")
@@ -102,7 +138,7 @@ func TestNtpqShowsTheDiscipline(t *testing.T) {
 	}
 	defer c.Close()
 	go func() {
-		l, request := following(), make([]byte, 2048)
+		request := make([]byte, 2048)
 		for {
 			n, from, err := c.ReadFromUDPAddrPort(request)
 			if err != nil {
@@ -113,22 +149,12 @@ func TestNtpqShowsTheDiscipline(t *testing.T) {
 			}
 		}
 	}()
-	root := filepath.Join(peers, "bullseye")
-	ntpq := exec.CommandContext(t.Context(), filepath.Join(root, "usr/bin/ntpq"), "-n", "-c", "peers", "-c", "associations", "-c", "rv",
-		"127.0.0.1")
-	ntpq.Env = []string{"LD_LIBRARY_PATH=" + filepath.Join(root, "usr/lib/x86_64-linux-gnu")}
-	out, err := ntpq.CombinedOutput()
+	root, _, _ := strings.Cut(program, "/")
+	cmd := exec.CommandContext(t.Context(), filepath.Join(peers, program), args...)
+	cmd.Env = []string{"LD_LIBRARY_PATH=" + filepath.Join(peers, root, "usr/lib/x86_64-linux-gnu")}
+	out, err := cmd.CombinedOutput()
 	if err != nil {
-		t.Fatalf("%v: %s", err, out)
+		t.Fatalf("%s: %v: %s", program, err, out)
 	}
-	for _, want := range []string{
-		`\+192\.0\.2\.1 +198\.51\.100\.1 +2 u +\S+ +64 +377 +2\.000 +-1\.500 +0\.250`,
-		`\n\*192\.0\.2\.2 `, `\n#192\.0\.2\.3 `, `\nx192\.0\.2\.4 `, `\n-192\.0\.2\.5 `, `\n 192\.0\.2\.6 `,
-		`101 +9604 +yes +yes +none +sys\.peer`, `100 .*candidate`, `102 .*backup`, `103 .*falsetick`, `104 .*outlier`, `105 .*reject`,
-		`sync_ntp`, `peer=101, tc=7`, `offset=-1\.250000, frequency=-12\.345`,
-	} {
-		if !regexp.MustCompile(want).Match(out) {
-			t.Errorf("%s is not in\n%s", want, out)
-		}
-	}
+	return out
 }
