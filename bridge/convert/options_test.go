@@ -39,7 +39,6 @@ var unwritten = map[string]string{
 	"server.ms_sntp.timeout": "about this machine", "server.ms_sntp.rate": "about this machine",
 	"keys.files[].strict_addresses": "ntpd signs for every client",
 	"server.free_bind":              "an address that is not there yet is listened on when it comes",
-	"keys.control":                  "who may ask for rules and addresses is the operator's to say",
 }
 
 // unwrittenBelow are sections of which nothing is written.
@@ -146,7 +145,7 @@ func TestEveryOption(t *testing.T) {
 	convert("interface listen eth0\nmru maxmem 4096\nserver a\nstatsdir /s\nstatistics loopstats\nfilegen loopstats type week nolink",
 		"ntp", Options{})
 	convert("server [fd95::1]:4461 nts aead AES_SIV_CMAC_256 bias 0.1\nnts enable cert /c key /k", "ntpsec", Options{})
-	convert("broadcast 224.0.1.1 key 5 version 3 ttl 2\nkeys /etc/ntp.keys\ntrustedkey 5\nserver 127.127.1.0", "ntp", Options{})
+	convert("broadcast 224.0.1.1 key 5 version 3 ttl 2\nkeys /etc/ntp.keys\ntrustedkey 5\ncontrolkey 5\nserver 127.127.1.0", "ntp", Options{})
 	paths(reflect.TypeFor[config.Config](), "", func(path string) {
 		below := slices.ContainsFunc(slices.Collect(mapKeys(unwrittenBelow)), func(section string) bool {
 			return strings.HasPrefix(path,

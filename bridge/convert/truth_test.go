@@ -139,3 +139,42 @@ func TestPathsOfWindows(t *testing.T) {
 		}
 	}
 }
+
+// TestControlKey: the key that ntpd wants for ifstats and reslist goes on being
+// the one that ntpq gives, if ntpd could use it.
+func TestControlKey(t *testing.T) {
+	for conf, want := range map[string]int{
+		"keys /etc/ntp.keys\ntrustedkey 5\ncontrolkey 5\n": 5,
+		"keys /etc/ntp.keys\ntrustedkey 5\ncontrolkey 7\n": 0, // not trusted
+		"keys /etc/ntp.keys\ntrustedkey 5\ncontrolkey 0\n": 0,
+		"controlkey 5\n": 0, // no keys
+		"keys /etc/ntp.keys\ntrustedkey 5\ncontrolkey 7\ncontrolkey 5\n": 5,
+	} {
+		res := Convert(Input{Name: "ntp.conf", Data: []byte(ntpBase + conf), Files: fieldFiles}, Options{Dialect: "ntp"})
+		if res.Config.Keys.Control != want {
+			t.Errorf("%q: keys.control %d, want %d", conf, res.Config.Keys.Control, want)
+		}
+		said := text(t, res.Report)
+		if strings.Contains(said, "asks for ifstats") != (want != 0) || !strings.Contains(said, "are not offered") {
+			t.Errorf("%q: %s", conf, said)
+		}
+	}
+}
+
+// TestOrderOfNotes: a line of which several words are changed is told in one
+// order.
+func TestOrderOfNotes(t *testing.T) {
+	for _, line := range []string{"allow\nratelimit interval -99 burst 9999 leak 9999\nserver a", "peer a iburst burst",
+		"pool a minstratum 99 presend 99 maxsources 99"} {
+		var first string
+		for i := range 30 {
+			said := text(t, Convert(Input{Name: "c.conf", Data: []byte(line + "\n")}, Options{Dialect: "chrony"}).Report)
+			if i == 0 {
+				first = said
+			} else if said != first {
+				t.Errorf("%q is told differently:\n%s\n%s", line, first, said)
+				break
+			}
+		}
+	}
+}

@@ -213,8 +213,11 @@ func (c *reader) setLimit() {
 	c.Draft.From(&section.Limits, s)
 	to := draft.Add(c.Draft, &section.Limits, config.DefaultLimit(""))
 	draft.Set(c.Draft, &to.Name, job.LimitName(m.Kod))
-	for name, bounds := range map[string][2]float64{"interval": {-19, 12}, "burst": {1, 255}, "leak": {1, 4}} {
-		values[name] = int(c.Bounded(s, name, float64(values[name]), bounds[0], bounds[1]))
+	for _, v := range []struct {
+		name     string
+		from, to float64
+	}{{"interval", -19, 12}, {"burst", 1, 255}, {"leak", 1, 4}} {
+		values[v.name] = int(c.Bounded(s, v.name, float64(values[v.name]), v.from, v.to))
 	}
 	interval := time.Second << max(values["interval"], 0)
 	if n := values["interval"]; n < 0 {

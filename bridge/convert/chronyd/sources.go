@@ -244,13 +244,14 @@ func (c *reader) choice(src *job.Source) {
 			"authselectmode require never uses this source, and it cannot be required")
 		src.Require = false
 	}
-	for name, v := range map[string]struct {
+	for _, v := range []struct {
+		name     string
 		value    *int
 		from, to float64
-	}{"minstratum": {&src.MinStratum, 0, 15}, "presend": {&src.Presend, 1, ntpconf.MaxPollExponent},
-		"maxsources": {&src.MaxSources, 1, 16}} {
-		if slices.Contains(src.Words, name) {
-			*v.value = int(c.Bounded(src.Line, name, float64(*v.value), v.from, v.to))
+	}{{"minstratum", &src.MinStratum, 0, 15}, {"presend", &src.Presend, 1, ntpconf.MaxPollExponent},
+		{"maxsources", &src.MaxSources, 1, 16}} {
+		if slices.Contains(src.Words, v.name) {
+			*v.value = int(c.Bounded(src.Line, v.name, float64(*v.value), v.from, v.to))
 		}
 	}
 	for _, v := range []struct {
@@ -266,10 +267,13 @@ func (c *reader) choice(src *job.Source) {
 	if src.Kind != "peer" {
 		return
 	}
-	for word, on := range map[string]*bool{"iburst": &src.Iburst, "burst": &src.Burst} {
-		if *on {
-			r.Note(report.Folded, "option-"+word, "", "%s means nothing to a peer", word)
-			*on = false
+	for _, v := range []struct {
+		word string
+		on   *bool
+	}{{"iburst", &src.Iburst}, {"burst", &src.Burst}} {
+		if *v.on {
+			r.Note(report.Folded, "option-"+v.word, "", "%s means nothing to a peer", v.word)
+			*v.on = false
 		}
 	}
 	if src.Xleave {

@@ -19,7 +19,7 @@ func (c *reader) buildKeys() {
 		c.buildTrusted()
 	}
 	for _, word := range []string{"controlkey", "requestkey"} {
-		if s := c.LastOf(word); s != nil {
+		if s := c.LastOf(word); s != nil && (word == "requestkey" || c.Opt.Client != nil) {
 			c.Record(s).Note(report.Obsolete, word, "", "changes over the network, with or without a key, are not offered")
 		}
 	}

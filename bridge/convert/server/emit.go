@@ -53,6 +53,7 @@ func (c *writer) emit() {
 		c.emitLimits()
 	}
 	c.emitKeys()
+	c.emitControlKey()
 	c.emitAutokey()
 	if !c.Draft.IsSet(&c.Draft.Config.NTS.Enabled) {
 		c.emitNTS()
@@ -203,6 +204,27 @@ func (c *writer) emitKeys() {
 		origin.Remark("No trustedkey line: ntpd trusts no key.")
 	}
 	draft.Set(c.Draft, &section.Generate, false)
+}
+
+// emitControlKey lets ntpq ask for the lists that ntpd gives under its control
+// key; changes it cannot make.
+func (c *writer) emitControlKey() {
+	s := c.LastOf("controlkey")
+	if s == nil {
+		return
+	}
+	const changes = "changes over the network, with or without a key, are not offered"
+	id := int(s.Options[0].Int)
+	usable, why := c.UsableKey(uint32(id))
+	if id == 0 || !usable {
+		if id == 0 {
+			why = "0 is no key"
+		}
+		c.Record(s).Note(report.Obsolete, "controlkey", "", "%s, and ntpd would have taken none: %s", changes, why)
+		return
+	}
+	draft.Set(c.Draft, &c.Draft.Config.Keys.Control, id, s)
+	c.Record(s).Note(report.Changed, "controlkey", "", "ntpq asks for ifstats and reslist with this key, as before; %s", changes)
 }
 
 func (c *writer) emitAutokey() {
