@@ -83,7 +83,7 @@ lines:
 			n > (l ~ /^ *\/\/ / ? 90 : 140) { print n " columns: " $$0 }' | grep .
 
 # Those that ask real programs find them where make peers puts them.
-unit: export NTSBRIDGE_PEERS ?= $(shell ls -d $(CURDIR)/.peers 2>/dev/null)
+unit race: export NTSBRIDGE_PEERS ?= $(shell ls -d $(CURDIR)/.peers 2>/dev/null)
 unit:
 	$(GO) test -timeout 30m $(packages)
 

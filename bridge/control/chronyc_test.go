@@ -111,10 +111,7 @@ func readSessions(t *testing.T, name string) map[string]string {
 // daemon of this test. With NTSBRIDGE_UPDATE=1 it writes what TestReportsAreChronycs
 // compares with.
 func TestChronycShowsTheSame(t *testing.T) {
-	peers := os.Getenv("NTSBRIDGE_PEERS")
-	if peers == "" || os.Getuid() != 0 {
-		t.Skip("needs root, and NTSBRIDGE_PEERS to be the directory of the installed peers")
-	}
+	peers := requirePeers(t)
 	for _, w := range worlds() {
 		port := w.serve(t)
 		var file strings.Builder

@@ -30,10 +30,7 @@ func reported() *ChronyReports {
 // TestChronycOnTheSocket asks by the real chronyc of Debian 12 (4.3) and 13
 // (4.6), over the socket that the daemon has for it.
 func TestChronycOnTheSocket(t *testing.T) {
-	peers := os.Getenv("NTSBRIDGE_PEERS")
-	if peers == "" || os.Getuid() != 0 {
-		t.Skip("needs root, and NTSBRIDGE_PEERS to be the directory of the installed peers")
-	}
+	peers := requirePeers(t)
 	for release, wide := range map[string]string{"bookworm": "0", "trixie": "8589934592"} {
 		path := filepath.Join(t.TempDir(), "chronyd.sock")
 		// Not in a root of its own: both sides need the same paths for sockets.

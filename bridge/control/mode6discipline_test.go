@@ -4,7 +4,6 @@ import (
 	"math"
 	"net"
 	"net/netip"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -121,10 +120,7 @@ func TestNtpqShowsAnObservedClock(t *testing.T) {
 // answers on port 123, and returns what it says.
 func askReal(t *testing.T, l *LocalSource, program string, args ...string) []byte {
 	t.Helper()
-	peers := os.Getenv("NTSBRIDGE_PEERS")
-	if peers == "" || os.Getuid() != 0 {
-		t.Skip("needs root, and NTSBRIDGE_PEERS to be the directory of the installed peers")
-	}
+	peers := requirePeers(t)
 	runtime.LockOSThread() // and never unlocked: the thread ends with its network
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		t.Fatal(err)
