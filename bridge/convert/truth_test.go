@@ -178,3 +178,24 @@ func TestOrderOfNotes(t *testing.T) {
 		}
 	}
 }
+
+// TestRestrictedByName: what a restriction of a source's own name says holds for
+// what the source sends, whatever its address is.
+func TestRestrictedByName(t *testing.T) {
+	for line, dead := range map[string]bool{
+		"server s.example.org\nrestrict s.example.org ignore\n":                         true,
+		"server s.example.org\nrestrict S.example.org noserve\n":                        true,
+		"server s.example.org\nrestrict s.example.org notrust\n":                        true,
+		"server s.example.org key 5\nrestrict s.example.org notrust\n":                  false,
+		"server s.example.org\nrestrict s.example.org nomodify\n":                       false,
+		"server s.example.org\nrestrict other.example.org ignore\n":                     false,
+		"server s.example.org\nrestrict source ignore\nrestrict s.example.org nopeer\n": false,
+	} {
+		conf := ntpBase + "keys /etc/ntp.keys\ntrustedkey 5\n" + line
+		res := Convert(Input{Name: "ntp.conf", Data: []byte(conf), Files: fieldFiles}, Options{Dialect: "ntp", Decide: running})
+		said := text(t, res.Report)
+		if got := strings.Contains(said, "its own restrictions"); got != dead {
+			t.Errorf("%q: said to be dead: %v, want %v\n%s", line, got, dead, said)
+		}
+	}
+}

@@ -426,6 +426,8 @@ func TestOracleOfSources(t *testing.T) {
 		{"source-lets-in", "server ADDRESS", "restrict default ignore\nrestrict source nomodify\n"},
 		{"source-own-entry", "server ADDRESS", "restrict source ignore\nrestrict ADDRESS nomodify\n"},
 		{"source-default", "server above", "restrict default ignore\nrestrict source nomodify noquery\n"},
+		{"name-ignore", "server above", "restrict above ignore\n"},
+		{"name-notrust", "server above", "restrict above notrust\n"},
 		{"pool-open", "pool ADDRESS", "restrict default nomodify\n"},
 		{"pool-nopeer", "pool ADDRESS", "restrict default nopeer nomodify\n"},
 		{"pool-source", "pool ADDRESS", "restrict default nopeer nomodify\nrestrict source nomodify\n"},

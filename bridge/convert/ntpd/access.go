@@ -182,8 +182,12 @@ func (c *reader) restrictNowhere(s *syntax.Statement, t restrict.Target) {
 		}
 		r.Note(report.Error, "restrict-ignored", do, "%s", t.Bad)
 	case c.isSource(s.Address):
+		why := "it needs no access rule to be one"
+		if f := restrict.FlagsOf(s); f.Has(restrict.FlagIgnore | restrict.FlagNoServe | restrict.FlagNoTrust) {
+			why = "what it sends is judged by the source itself here, and requests from its address by the rules that are left"
+		}
 		r.Note(report.Folded, "restrict-server", "if this host asks us for time, write an access rule with its address",
-			"%s is a time source: it needs no access rule to be one", spell.Printable(s.Address))
+			"%s is a time source: %s", spell.Printable(s.Address), why)
 	default:
 		r.Note(report.Dangerous, "restrict-name", "say which addresses it has: --address "+spell.Printable(s.Address)+"=ADDRESS",
 			"no name server is asked: without the address of %s there is no rule for it, and it falls under the default",

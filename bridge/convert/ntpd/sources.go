@@ -283,6 +283,9 @@ func (c *reader) sourceFlags(address string) (f restrict.Set, known bool) {
 		addresses = []netip.Addr{a}
 	}
 	if len(addresses) == 0 {
+		if f, known := c.restrictOf(address); known { // both names stand for the same addresses
+			return f, true
+		}
 		if l.Source != nil {
 			return restrict.FlagsOf(l.Source), true
 		}
@@ -293,6 +296,22 @@ func (c *reader) sourceFlags(address string) (f restrict.Set, known bool) {
 		return restrict.FlagsOf(l.Source), true
 	}
 	return e.Flags, true
+}
+
+// restrictOf returns what the restrictions of the name of one server say, which
+// add up as those of an address; a pool's name has its own address each time
+// that it is asked for.
+func (c *reader) restrictOf(name string) (f restrict.Set, known bool) {
+	named := func(s *syntax.Statement) bool { return strings.EqualFold(s.Address, name) }
+	if slices.ContainsFunc(c.All("pool"), named) {
+		return 0, false
+	}
+	for _, s := range c.All("restrict") {
+		if named(s) {
+			f, known = f|restrict.FlagsOf(s), true
+		}
+	}
+	return f, known
 }
 
 // sourceEntries adds the entries that ntpd makes of restrict source for each
