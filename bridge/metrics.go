@@ -10,6 +10,7 @@ import (
 
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control/metrics"
+	"ntsbridge/bridge/fleet/gate"
 )
 
 // clientsAge is how old the figures of the inventory may be that are shown:
@@ -63,6 +64,8 @@ func (b *Bridge) withSize(counted *metrics.Clients) *metrics.Clients {
 	}
 	size, c := b.fleet.Size(), *counted
 	c.Held, c.Forgotten, c.Lost, c.Behind = size.Clients, size.Full.Forgotten, size.Lost, size.Behind != nil
+	watched, _ := b.fleet.Watching()
+	c.Watched = gate.ContinuousSince(intervals(watched), uint32(time.Now().Unix()), time.Hour)
 	return &c
 }
 

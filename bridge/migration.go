@@ -14,6 +14,7 @@ import (
 	"ntsbridge/bridge/fleet/plan"
 	"ntsbridge/bridge/fleet/stage"
 	"ntsbridge/bridge/fleet/steer"
+	"ntsbridge/bridge/fleet/store"
 	"ntsbridge/bridge/material"
 	"ntsbridge/bridge/ntp"
 )
@@ -53,10 +54,7 @@ func (b *Bridge) migrationAnswers() control.Fleet {
 // gateFacts are what gates rest on beside the clients.
 func (b *Bridge) gateFacts(now time.Time) gate.Facts {
 	watched, full := b.fleet.Watching()
-	f := gate.Facts{Full: full, KECapacity: migration.KECapacity(), Elsewhere: b.elsewhere(now)}
-	for _, w := range watched {
-		f.Watched = append(f.Watched, gate.Interval{Start: w.Start, End: w.End})
-	}
+	f := gate.Facts{Full: full, KECapacity: migration.KECapacity(), Elsewhere: b.elsewhere(now), Watched: intervals(watched)}
 	if b.ke == nil {
 		return f
 	}
@@ -66,6 +64,14 @@ func (b *Bridge) gateFacts(now time.Time) gate.Facts {
 		}
 	}
 	return f
+}
+
+func intervals(watched []store.Interval) []gate.Interval {
+	list := make([]gate.Interval, 0, len(watched))
+	for _, w := range watched {
+		list = append(list, gate.Interval{Start: w.Start, End: w.End})
+	}
+	return list
 }
 
 // elsewhere tells whom other gateways of the site answered lately; nil: it has

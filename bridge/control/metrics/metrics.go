@@ -58,6 +58,7 @@ type Clients struct {
 	Held      int    // clients in it
 	Forgotten uint64 // clients that were forgotten for want of room
 	Behind    bool   // its file cannot be written
+	Watched   uint32 // since when there was no long gap, seconds since 1970; 0: it is not watching
 }
 
 // Options are what may be left out.
@@ -279,6 +280,9 @@ func (w *writer) clients(c *Clients) {
 	w.gauge(inventoryHeld, float64(c.Held))
 	w.counter(inventoryForgotten, c.Forgotten)
 	w.gauge(inventoryBehind, number(c.Behind))
+	if c.Watched != 0 {
+		w.gauge(inventoryWatched, float64(c.Watched))
+	}
 }
 
 // fleet shows the migration; groups and means are those of the declared plan.
@@ -294,6 +298,11 @@ func (w *writer) fleet(f *steer.Figures) {
 		w.gauge(fleetStage, float64(p.Stage), p.Group, p.Means)
 		w.gauge(fleetTarget, float64(p.Target), p.Group, p.Means)
 		w.gauge(fleetBrownOuts, float64(p.Round), p.Group, p.Means)
+		w.gauge(fleetBackedOut, float64(p.BackedOut), p.Group, p.Means)
+		w.gauge(fleetShut, float64(p.Shut), p.Group, p.Means)
+		if !p.NotBefore.IsZero() {
+			w.gauge(fleetDate, float64(p.NotBefore.Unix()), p.Group, p.Means)
+		}
 		w.gauge(fleetGroupHeld, number(p.Held), p.Group, p.Means)
 		w.gauge(fleetRefused, float64(p.Refused), p.Group, p.Means)
 		w.gauge(fleetRefusing, number(p.Trying != "" && p.Refusing), p.Group, p.Means)

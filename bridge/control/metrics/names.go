@@ -78,6 +78,7 @@ var (
 	inventoryHeld      = desc("inventory_held_clients", "Clients that the inventory holds, of whatever age.")
 	inventoryForgotten = desc("inventory_forgotten_clients_total", "Clients that were forgotten for want of room, but for strangers.")
 	inventoryBehind    = desc("inventory_store_behind", "Whether the file of the inventory cannot be written.")
+	inventoryWatched   = desc("inventory_watched_since_timestamp_seconds", "Since when the inventory has watched without a gap of more than an hour.")
 	inventoryLost      = desc("inventory_lost_packets_total", "Packets that the inventory had no time or room to look at.")
 
 	fleetDeclared  = desc("fleet_plan_declared", "Whether a plan of the migration is declared.")
@@ -93,5 +94,9 @@ var (
 	fleetEnds      = desc("fleet_step_end_timestamp_seconds", "When the step that is being tried ends by itself.", "group", "means")
 	fleetClients   = desc("fleet_step_clients", "Clients that the step is about.", "group", "means")
 	fleetHurt      = desc("fleet_step_hurt_clients", "Clients of the step that are hurt.", "group", "means")
-	fleetMute      = desc("fleet_step_mute_clients", "Clients of the step that would not show that they are hurt.", "group", "means")
+	fleetBackedOut = desc("fleet_backed_out_hurt_clients", "Clients that a step hurt before it was backed out, until the group is resumed (100: or more).",
+		"group", "means")
+	fleetShut = desc("fleet_gates_shut", "Gates that are shut before the next step, as they were found in the last hour.", "group", "means")
+	fleetDate = desc("fleet_not_before_timestamp_seconds", "Date of the plan before which no step that refuses begins.", "group", "means")
+	fleetMute = desc("fleet_step_mute_clients", "Clients of the step that would not show that they are hurt.", "group", "means")
 )

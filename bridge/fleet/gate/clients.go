@@ -95,6 +95,9 @@ func (e *Evaluation) refuse(c *inventory.Client, old int) {
 		return
 	}
 	judged := silence.Case{Client: c, Now: e.now, Watched: e.watchedSince, Ours: e.facts.Ours}
+	if judged.Watched == 0 {
+		judged.Watched = e.now // nobody watched: no silence is known
+	}
 	if e.facts.Refused != nil {
 		judged.Refused = e.facts.Refused(c, &c.Means[old])
 	}

@@ -42,6 +42,7 @@ const (
 	Resumed    = "resumed"
 	RolledBack = "rolled-back"
 	Warned     = "warned"
+	Regrouped  = "regrouped" // labels or Autokey groups changed, and a step in force got other clients
 	Recovered  = "recovered" // what a start found
 
 	KeyRolled  = "key-rolled"  // a key gets a successor

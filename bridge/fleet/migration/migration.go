@@ -174,7 +174,7 @@ func (m *Migration) Tick(now time.Time) {
 	if p, _, _ := m.c.Plan(); p != nil && now.Sub(m.resolved) > resolveInterval {
 		m.resolved = now
 		if namesAutokey(p) {
-			m.c.Resolve()
+			m.c.Resolve(m.moment(now))
 		}
 	}
 	m.c.Tick(m.moment(now))
@@ -187,7 +187,7 @@ func (m *Migration) Resolve() {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.c.Resolve()
+	m.c.Resolve(m.moment(time.Now()))
 }
 
 // Close ends it; a step that runs is ended by the next start.

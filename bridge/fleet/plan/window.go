@@ -69,56 +69,100 @@ func (w *Windows) frozen(t time.Time) *Freeze {
 // Fits tells whether a step that begins at t and takes so long is over before
 // the windows close.
 func (w *Windows) Fits(t time.Time, long time.Duration) bool {
-	end := t.Add(long)
-	for ; t.Before(end); t = t.Add(time.Minute) {
+	for end := t.Add(long); t.Before(end); {
 		if open, _ := w.Open(t); !open {
 			return false
 		}
-		if end.Sub(t) > 31*24*time.Hour {
-			return w.always()
+		if t = w.change(t); t.IsZero() {
+			return true
 		}
 	}
 	return true
+}
+
+// change returns the next time after t at which windows may open or close; zero:
+// never.
+func (w *Windows) change(t time.Time) time.Time {
+	if w.always() {
+		return time.Time{}
+	}
+	t = t.In(w.zone())
+	midnight := 24 * 60
+	if w.Days == ([7]bool{}) && w.From == 0 && (w.To == 0 || w.To == 24*60) {
+		midnight = 400 * 24 * 60 // freezes alone close it
+	}
+	soon := later(t, midnight)
+	for _, m := range []int{w.From, w.To} {
+		if at := later(t, m); m > 0 && m < 24*60 && at.After(t) && at.Before(soon) {
+			soon = at
+		}
+	}
+	// Summer time begins or ends: the hours are elsewhere then.
+	if _, shift := t.ZoneBounds(); !shift.IsZero() && shift.Before(soon) {
+		soon = shift
+	}
+	for i := range w.Freezes {
+		for _, at := range []time.Time{w.Freezes[i].From, w.Freezes[i].To} {
+			if at.After(t) && at.Before(soon) {
+				soon = at
+			}
+		}
+	}
+	return soon
+}
+
+// later returns the time at which a clock of t's day shows so many minutes, if
+// nothing shifts it before.
+func later(t time.Time, minutes int) time.Time {
+	since := time.Duration(t.Hour())*time.Hour + time.Duration(t.Minute())*time.Minute + time.Duration(t.Second())*time.Second +
+		time.Duration(t.Nanosecond())
+	return t.Add(time.Duration(minutes)*time.Minute - since)
 }
 
 func (w *Windows) always() bool {
 	return w.Days == [7]bool{} && w.From == 0 && w.To == 0 && len(w.Freezes) == 0
 }
 
-// Longest returns how long the longest window is, 0: without end.
+// Longest returns how long the longest window is that no freeze shortens, 0:
+// without end.
 func (w *Windows) Longest() time.Duration {
-	if w.From == 0 && w.To == 0 {
-		if w.Days == ([7]bool{}) || w.Days == [7]bool{true, true, true, true, true, true, true} {
+	free := *w
+	free.Freezes, free.Zone = nil, nil // summer time makes some nights longer
+	t := time.Date(2001, 1, 1, 0, 0, 0, 0, time.UTC)
+	longest, run := time.Duration(0), time.Duration(0)
+	for end := t.AddDate(0, 0, 14); t.Before(end); {
+		next := free.change(t)
+		if open, _ := free.Open(t); next.IsZero() || open && run+next.Sub(t) >= 14*24*time.Hour {
 			return 0
-		}
-		run, longest := 0, 0
-		for i := range 14 {
-			if !w.Days[i%7] {
-				run = 0
-				continue
-			}
-			run++
+		} else if open {
+			run += next.Sub(t)
 			longest = max(longest, run)
+		} else {
+			run = 0
 		}
-		return time.Duration(min(longest, 7)) * 24 * time.Hour
+		t = next
 	}
-	to := w.To
-	if to == 0 {
-		to = 24 * 60
-	} else if w.night() {
-		to += 24 * 60
-	}
-	return time.Duration(to-w.From) * time.Minute
+	return longest
 }
 
-// Next returns the next time from t on at which a step of this length fits, to
-// the quarter of an hour; ok is false if there is none within 400 days.
+// Next returns the next time from t on at which a step of this length fits; ok is
+// false if there is none within 400 days.
 func (w *Windows) Next(t time.Time, long time.Duration) (next time.Time, ok bool) {
-	end := t.Add(400 * 24 * time.Hour)
-	for ; t.Before(end); t = t.Truncate(15 * time.Minute).Add(15 * time.Minute) {
-		if open, _ := w.Open(t); open && w.Fits(t, long) {
-			return t, true
+	begin, opened := t, false
+	for end := t.Add(400 * 24 * time.Hour); t.Before(end); {
+		open, _ := w.Open(t)
+		if open && !opened {
+			begin = t
 		}
+		opened = open
+		change := w.change(t)
+		if opened && (change.IsZero() || change.Sub(begin) >= long) {
+			return begin, true
+		}
+		if change.IsZero() {
+			break
+		}
+		t = change
 	}
 	return t, false
 }

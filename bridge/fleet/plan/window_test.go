@@ -3,7 +3,99 @@ package plan
 import (
 	"testing"
 	"time"
+
+	"pgregory.net/rapid"
 )
+
+func drawWindows(t *rapid.T) *Windows {
+	w := &Windows{}
+	for i := range w.Days {
+		w.Days[i] = rapid.Bool().Draw(t, "day")
+	}
+	if rapid.Bool().Draw(t, "all days") {
+		w.Days = [7]bool{}
+	}
+	if rapid.Bool().Draw(t, "hours") {
+		w.From, w.To = rapid.IntRange(0, 47).Draw(t, "from")*30, rapid.IntRange(1, 48).Draw(t, "to")*30
+		if w.From == w.To {
+			w.From = 0
+		}
+	}
+	name := rapid.SampledFrom([]string{"UTC", "Europe/Berlin", "America/St_Johns", "Asia/Kolkata", "Australia/Lord_Howe"}).Draw(t, "zone")
+	var err error
+	if w.Zone, err = time.LoadLocation(name); err != nil {
+		t.Fatal(err)
+	}
+	if rapid.Bool().Draw(t, "freeze") {
+		from := time.Date(2027, 3, 20, 0, 0, 0, 0, w.Zone).Add(time.Duration(rapid.IntRange(0, 20*24).Draw(t, "freeze from")) * time.Hour)
+		w.Freezes = []Freeze{{From: from, To: from.Add(time.Duration(rapid.IntRange(1, 100).Draw(t, "frozen")) * time.Hour)}}
+	}
+	return w
+}
+
+// Whether and when a step fits is what looking at each minute says, over the
+// days on which clocks are put forward and back.
+func TestWindowsAgainstMinutes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		w := drawWindows(t)
+		at := time.Date(2027, 3, 24, 0, 0, 0, 0, time.UTC).AddDate(0, rapid.SampledFrom([]int{0, 7}).Draw(t, "month"), 0).
+			Add(time.Duration(rapid.IntRange(0, 12*24*60).Draw(t, "at")) * time.Minute)
+		long := time.Duration(rapid.IntRange(1, 60*60).Draw(t, "long")) * time.Minute
+		fits := func(at time.Time) bool {
+			for end := at.Add(long); at.Before(end); at = at.Add(time.Minute) {
+				if open, _ := w.Open(at); !open {
+					return false
+				}
+			}
+			return true
+		}
+		if got, want := w.Fits(at, long), fits(at); got != want {
+			t.Fatalf("%v for %v: fits %v, by minutes %v", at, long, got, want)
+		}
+		next, ok := w.Next(at, long)
+		if ok && !fits(next) {
+			t.Fatalf("%v for %v: not at %v", at, long, next)
+		}
+		run, begin := time.Duration(0), at
+		for m := at; m.Before(at.AddDate(0, 0, 10)); m = m.Add(time.Minute) {
+			if open, _ := w.Open(m); !open {
+				run, begin = 0, m.Add(time.Minute)
+			} else if run += time.Minute; run >= long {
+				if !ok || !next.Equal(begin) {
+					t.Fatalf("%v for %v: next %v %v, by minutes %v", at, long, next, ok, begin)
+				}
+				return
+			}
+		}
+		if ok && next.Before(at.AddDate(0, 0, 10).Add(-long)) {
+			t.Fatalf("%v for %v: next %v, by minutes none", at, long, next)
+		}
+	})
+}
+
+// How long windows are counts what goes over midnight, and a step that fits
+// nowhere is found out soon.
+func TestLongestWindow(t *testing.T) {
+	day := 24 * time.Hour
+	for text, want := range map[string]time.Duration{
+		`{hours: "09:00-16:00"}`:                         7 * time.Hour,
+		`{hours: "00:00-24:00"}`:                         0,
+		`{days: [mon, tue, wed, thu, fri]}`:              5 * day,
+		`{days: [mon, tue], hours: "00:00-24:00"}`:       2 * day,
+		`{days: [sat, sun, mon], hours: "00:00-23:00"}`:  23 * time.Hour,
+		`{days: [fri, sat, sun, mon]}`:                   4 * day,
+		`{days: [fri], hours: "22:00-06:00"}`:            8 * time.Hour,
+		`{freeze: [{from: 2026-01-01, to: 2026-01-02}]}`: 0,
+	} {
+		p := parse(t, "windows: "+text+"\ngroups: [{name: a, keys: [1], stages: {symmetric: warn}}]")
+		if got := p.Windows.Longest(); got != want {
+			t.Errorf("%s: %v, want %v", text, got, want)
+		}
+		if at, ok := p.Windows.Next(time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), 399*day); ok != (want == 0) {
+			t.Errorf("%s: 399 days fit at %v: %v", text, at, ok)
+		}
+	}
+}
 
 // On the days on which the clock of a place is put forward and back, hours are
 // those of its clock: the window of a night is an hour shorter or longer, and a

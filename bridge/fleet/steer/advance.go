@@ -165,7 +165,25 @@ func (c *Controller) previews(now Moment, places []*Place, seated map[*Place]*ro
 			gated[i].Gates = results
 		}
 	}
+	c.countShut(places, views)
 	return views, errs
+}
+
+// countShut notes how many gates of the places were found shut.
+func (c *Controller) countShut(places []*Place, views map[*Place]*Preview) {
+	if c.shut == nil {
+		c.shut = map[*Place]int{}
+	}
+	for _, p := range places {
+		delete(c.shut, p)
+		if v := views[p]; v != nil {
+			for i := range v.Gates {
+				if !v.Gates[i].Open {
+					c.shut[p]++
+				}
+			}
+		}
+	}
 }
 
 // choose finds the clients of a step and how long it takes.
@@ -296,6 +314,7 @@ func (c *Controller) begin(now Moment, p *Place, v *Preview, by By, evidence jso
 		return "", fmt.Errorf("the step did not begin, since it cannot be kept: %w", err)
 	}
 	if p.Step == nil {
+		c.surveySoon(now)
 		c.stand(p)
 		c.enforce()
 		return fmt.Sprintf("step %d: %s by %s is in %s", id, p.Group, p.Means, v.name()), nil

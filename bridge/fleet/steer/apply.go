@@ -9,6 +9,7 @@ import (
 	"ntsbridge/bridge/access"
 	"ntsbridge/bridge/fleet/history"
 	"ntsbridge/bridge/fleet/plan"
+	"ntsbridge/bridge/fleet/stage"
 )
 
 // Diff tells what a plan would change.
@@ -24,7 +25,8 @@ func (c *Controller) Apply(now Moment, name string, text []byte, by By) ([]plan.
 		return nil, findings.Err()
 	}
 	changes := plan.Diff(c.plan, p)
-	if err := c.grows(p); err != nil && !by.Force {
+	grown, err := c.grows(p)
+	if err != nil && !by.Force {
 		return changes, err
 	}
 	var lines []string
@@ -44,7 +46,7 @@ func (c *Controller) Apply(now Moment, name string, text []byte, by By) ([]plan.
 	}
 	declare := func(on *Controller) {
 		on.plan = p
-		on.adopt(now, changes)
+		on.adopt(now, changes, grown)
 		on.state.Plan, on.state.PlanName, on.state.Declared = string(text), name, Declared{now.Wall.UTC(), by.Who}
 	}
 	if err := c.keepBefore(declare); err != nil {
@@ -52,6 +54,7 @@ func (c *Controller) Apply(now Moment, name string, text []byte, by By) ([]plan.
 		return nil, fmt.Errorf("the plan is not declared, since it cannot be kept: %w", err)
 	}
 	declare(c)
+	c.surveySoon(now)
 	c.resolve()
 	c.enforce()
 	_ = c.keep(true) // it is on the disk already, but for what was told meanwhile
@@ -77,8 +80,9 @@ func (c *Controller) keepBefore(change func(on *Controller)) error {
 	return c.env.Keep(text)
 }
 
-// grows finds groups that refuse for good and would get other clients.
-func (c *Controller) grows(p *plan.Plan) error {
+// grows finds groups that refuse for good and would get other clients, and
+// returns the steps at work that would.
+func (c *Controller) grows(p *plan.Plan) (map[*Place]*newcomers, error) {
 	for _, old := range c.state.Places {
 		g := p.Group(old.Group)
 		if old.Stand == nil || g == nil {
@@ -86,15 +90,26 @@ func (c *Controller) grows(p *plan.Plan) error {
 		}
 		before := c.group(old)
 		if before == nil || before.Selector.String() != g.Selector.String() {
-			return fmt.Errorf("group %s refuses %s, and this plan changes who belongs to it: whoever is new would be refused without a step; "+
+			return nil, fmt.Errorf("group %s refuses %s, and this plan changes who belongs to it: whoever is new would be refused without a step; "+
 				"put them into a group of their own, or `ntsbridge fleet rollback %s` first, or --force --reason", old.Group, old.Means, old.Group)
 		}
 	}
-	return nil
+	grown, err := c.newcomers(p, stage.NewResolver(p, c.env.Where()))
+	if err != nil {
+		return nil, fmt.Errorf("a group refuses, and whether this plan gives it other clients cannot be told, which --force --reason takes upon it: %w", err)
+	}
+	for old, n := range grown {
+		if old.Stand != nil {
+			return nil, fmt.Errorf("group %s refuses %s, and this plan gives it %v: they would be refused without a step; put them into a group of "+
+				"their own or protect them, or `ntsbridge fleet rollback %s` first, or --force --reason", old.Group, old.Means, n, old.Group)
+		}
+	}
+	return grown, nil
 }
 
-// adopt makes the places fit the plan.
-func (c *Controller) adopt(now Moment, changes []plan.Change) {
+// adopt makes the places fit the plan. grown are steps at work that it gives
+// other clients.
+func (c *Controller) adopt(now Moment, changes []plan.Change, grown map[*Place]*newcomers) {
 	changed := map[string]bool{}
 	for _, ch := range changes {
 		changed[ch.Group] = true
@@ -102,8 +117,10 @@ func (c *Controller) adopt(now Moment, changes []plan.Change) {
 	gone := map[*Place]bool{}
 	for _, p := range c.state.Places {
 		g := c.group(p)
-		if c.running[p] != nil && (g == nil || changed[p.Group] || changed[""]) {
+		if r := c.running[p]; r != nil && (g == nil || changed[p.Group] || changed[""] || grown[p] != nil) {
 			c.end(now, p, history.Ended, "another plan was declared")
+		} else if r != nil {
+			r.Group = g // by which its clients are found
 		}
 		if gone[p] = g == nil || g.Targets[p.means()].Line == 0; gone[p] {
 			c.loosen(now, p, plan.Observe, "the plan says nothing of it any more")

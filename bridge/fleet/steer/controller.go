@@ -28,6 +28,8 @@ type Controller struct {
 	untold   []*history.Entry // that could not be recorded yet
 	tried    time.Duration    // uptime of the last automatic advance
 	warned   time.Time
+	surveyed time.Duration  // uptime of the last look at all gates
+	shut     map[*Place]int // gates that were shut then, or when somebody asked since
 	// Room for judgements, used again and again.
 	before inventory.Client
 	spans  []silence.Span
@@ -52,7 +54,8 @@ func New(env Environment, kept *State, now Moment) *Controller {
 	if env.Ours == nil {
 		env.Ours = func(uint32) bool { return false }
 	}
-	c := &Controller{env: env, state: kept, running: map[*Place]*running{}, standing: map[*Place]*access.Step{}, warned: now.Wall}
+	c := &Controller{env: env, state: kept, running: map[*Place]*running{}, standing: map[*Place]*access.Step{}, warned: now.Wall,
+		surveyed: now.Uptime - surveyInterval}
 	if kept == nil {
 		c.state = &State{Version: stateVersion}
 		c.enforce()
@@ -94,8 +97,22 @@ func (c *Controller) recover(now Moment) {
 	}
 }
 
-// Resolve makes who belongs to which group anew, as when labels have changed.
-func (c *Controller) Resolve() {
+// Resolve makes who belongs to which group anew, as when labels have changed. A
+// step that is being tried and would get other clients by that ends; whom one
+// that refuses for good gets is told.
+func (c *Controller) Resolve(now Moment) {
+	if c.plan != nil {
+		grown, err := c.newcomers(c.plan, stage.NewResolver(c.plan, c.env.Where()))
+		for _, p := range slices.Clone(c.state.Places) {
+			switch n := grown[p]; {
+			case c.running[p] != nil && (n != nil || err != nil):
+				c.end(now, p, history.Ended, "labels or Autokey groups have changed, and with them who belongs to the group")
+			case n != nil:
+				c.note(now, &history.Entry{Who: ourselves, What: history.Regrouped, Group: p.Group, Means: p.Means, Step: p.Stand.ID,
+					Stage: p.Stage, Why: fmt.Sprintf("labels or Autokey groups have changed: refused from now on without a trial: %v", n)})
+			}
+		}
+	}
 	c.resolve()
 	c.enforce()
 }

@@ -164,6 +164,9 @@ type PlaceFigures struct {
 	Clients    int
 	Hurt       int
 	CannotTell int
+	BackedOut  int       // clients that the last step hurt, until the group is resumed
+	NotBefore  time.Time // of the plan; zero: none
+	Shut       int       // gates before the next step that were shut when they were looked at last
 }
 
 // Figures returns the migration as a metric shows it.
@@ -175,7 +178,7 @@ func (c *Controller) Figures(now Moment) *Figures {
 			continue
 		}
 		o := PlaceFigures{Group: p.Group, Means: p.Means, Stage: p.stage(), Target: g.Targets[p.means()].Stage, Round: p.Round,
-			Held: p.Held != ""}
+			Held: p.Held != "", BackedOut: len(p.Hurt), NotBefore: g.Targets[p.means()].NotBefore, Shut: c.shut[p]}
 		if s := c.standing[p]; s != nil {
 			o.Refused = s.Refused()
 		}

@@ -103,6 +103,7 @@ func (c *Controller) Tick(now Moment) {
 	}
 	c.remind(now)
 	c.automatic(now)
+	c.survey(now)
 }
 
 // How often the clients of a step are looked at: each half of a poll, within
@@ -155,6 +156,7 @@ func (c *Controller) entry(p *Place, r *running, what, why string) *history.Entr
 // pass ends a step that went well.
 func (c *Controller) pass(now Moment, p *Place, r *running) {
 	delete(c.running, p)
+	c.surveySoon(now)
 	p.reach(r.Stage, r.Round, now.Wall)
 	if r.Stage == plan.Refuse {
 		p.Stand = p.Step
@@ -240,6 +242,27 @@ func (c *Controller) automatic(now Moment) {
 			_, _ = c.advance(now, p, By{Who: ourselves, Reason: "advance: automatic"})
 		}
 	}
+}
+
+// surveyInterval is how often the gates of all next steps are looked at, so that
+// a metric can tell of those that are shut although nobody asks.
+const surveyInterval = time.Hour
+
+// surveySoon lets the next tick do that, since groups stand elsewhere now.
+func (c *Controller) surveySoon(now Moment) { c.surveyed = now.Uptime - surveyInterval }
+
+func (c *Controller) survey(now Moment) {
+	if c.plan == nil || now.Uptime-c.surveyed < surveyInterval {
+		return
+	}
+	c.surveyed = now.Uptime
+	var places []*Place
+	for _, p := range c.state.Places {
+		if c.group(p) != nil && c.running[p] == nil {
+			places = append(places, p)
+		}
+	}
+	c.previews(now, places, nil)
 }
 
 // remindInterval is how often is told who still uses a means in stage warn.
