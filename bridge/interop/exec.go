@@ -20,12 +20,13 @@ const execVariable = "NTSBRIDGE_INTEROP_EXEC"
 
 // execPlan is what a copy of the test binary does before it becomes Argv.
 type execPlan struct {
-	Root      string   // directory to chroot into; empty is none
-	Dir       string   // working directory, after the chroot
-	FakeClock bool     // let calls that set the clock succeed without effect
-	SetsClock bool     // keep the right to set the machine's clock
-	User      int      // number of the user and of the group to run as
-	Argv      []string // program and arguments, the program's path in full
+	Root        string   // directory to chroot into; empty is none
+	Dir         string   // working directory, after the chroot
+	FakeClock   bool     // let calls that set the clock succeed without effect
+	SetsClock   bool     // keep the right to set the machine's clock
+	User        int      // number of the user and of the group to run as
+	Environment []string // more variables
+	Argv        []string // program and arguments, the program's path in full
 }
 
 // Main runs the tests of a package that uses hosts; TestMain must call it.
@@ -73,6 +74,7 @@ func become(encoded string) error {
 		}
 	}
 	environment := []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "TZ=UTC", "TERM=vt100", "HOME=" + plan.Dir}
+	environment = append(environment, plan.Environment...)
 	return fmt.Errorf("%s: %w", plan.Argv[0], syscall.Exec(plan.Argv[0], plan.Argv, environment))
 }
 

@@ -3,6 +3,7 @@ package interop
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/netip"
@@ -40,6 +41,7 @@ type Host struct {
 	t      testing.TB
 	peers  *Peers
 	anchor *exec.Cmd // process 1 of the host
+	shared bool      // see Share
 }
 
 // NewNetwork makes an empty network; it goes away with the test. It skips the
@@ -176,7 +178,11 @@ func (h *Host) Write(file, content string) {
 	if err := os.MkdirAll(filepath.Dir(name), 0o700); err != nil {
 		h.t.Fatal(err)
 	}
-	if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+	err := os.WriteFile(name, []byte(content), 0o600)
+	if err == nil && h.shared {
+		err = errors.Join(h.share(filepath.Dir(name)), h.share(name))
+	}
+	if err != nil {
 		h.t.Fatal(err)
 	}
 }
@@ -222,6 +228,10 @@ func (h *Host) command(ctx context.Context, p Program, args []string) *exec.Cmd 
 	}
 	plan := execPlan{
 		Dir: h.Path(p, p.Dir), FakeClock: p.FakeClock, SetsClock: p.SetsClock, User: p.User, Argv: append([]string{p.Path}, args...),
+	}
+	if user := os.Getenv(userVariable); user != "" && serves(p, args) {
+		h.Share()
+		plan.Environment = []string{"NTSBRIDGE_USER=" + user}
 	}
 	if p.Root != "" {
 		plan.Root = h.peers.root(p.Root)

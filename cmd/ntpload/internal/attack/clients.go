@@ -26,6 +26,8 @@ type client struct {
 	// known tells that the host has proved itself by a key.
 	known bool
 	ask   func(ctx context.Context, c *client) bool
+	// during counts for a client that asks in its own time, while a flood lasts.
+	during func(ctx context.Context, over time.Duration) (answered, asked int)
 }
 
 // victims returns the clients, at the first addresses of a prefix.

@@ -28,6 +28,7 @@ type Config struct {
 	Asks   int           // of each client during a flood
 	Rate   int           // packets a second of the floods at the full rate
 	Only   string        // floods whose name contains it
+	NTPD   NTPD          // real daemons, if there are
 
 	host *keyfile.Host // of Autokey clients
 }
@@ -46,6 +47,15 @@ func Run(ctx context.Context, c Config, w io.Writer) error {
 	if err != nil {
 		return err
 	}
+	daemons, remove, err := c.ntpds(ctx)
+	if remove != nil {
+		defer remove()
+	}
+	if err != nil {
+		return err
+	}
+	victims = append(victims, daemons...)
+	fmt.Fprintln(w, c.whose())
 	fmt.Fprintf(w, "%-15s", "flood")
 	for _, v := range victims {
 		fmt.Fprintf(w, " %8s", v.name)
@@ -62,8 +72,8 @@ func Run(ctx context.Context, c Config, w io.Writer) error {
 		}
 		fmt.Fprintf(w, "%-15s", f.name)
 		for i, v := range victims {
-			fmt.Fprintf(w, " %8s", fmt.Sprintf("%d/%d", shares[i], c.Asks))
-			hurt = hurt || v.held && !slices.Contains(strings.Fields(f.like), v.name) && shares[i] < c.Asks*95/100
+			fmt.Fprintf(w, " %8s", shares[i])
+			hurt = hurt || v.held && !slices.Contains(strings.Fields(f.like), v.name) && shares[i].hurt()
 		}
 		fmt.Fprintf(w, "  %s\n", f.what)
 	}
@@ -73,17 +83,39 @@ func Run(ctx context.Context, c Config, w io.Writer) error {
 	return nil
 }
 
+// whose says what asks by Autokey.
+func (c *Config) whose() string {
+	own := "autokey and newcomer are clients of this program's own"
+	if c.NTPD.Root == "" {
+		return own + "; there is no real ntpd (--peers)"
+	}
+	return own + "; ntpd and ntpd-new are ntpd 4.2.8 of " + c.NTPD.Root
+}
+
+// share is how many requests of a client were answered.
+type share struct{ answered, asked int }
+
+func (s share) String() string { return fmt.Sprintf("%d/%d", s.answered, s.asked) }
+
+// hurt tells whether more than one answer in twenty is missing, or more than
+// one of fewer.
+func (s share) hurt() bool { return s.asked == 0 || s.answered == 0 || s.answered < s.asked*95/100 }
+
 // under counts the answers of each client during a flood.
-func (c *Config) under(ctx context.Context, f flood, victims []*client) ([]int, error) {
+func (c *Config) under(ctx context.Context, f flood, victims []*client) ([]share, error) {
 	flooding, stop := context.WithTimeout(ctx, c.Time+30*time.Second)
 	defer stop()
 	var floods, clients sync.WaitGroup
 	floods.Go(func() { f.run(flooding, c, victims) })
 	defer floods.Wait()
 	defer stop()
-	shares := make([]int, len(victims))
+	shares := make([]share, len(victims))
 	for i, v := range victims {
 		clients.Go(func() {
+			if v.during != nil {
+				shares[i].answered, shares[i].asked = v.during(ctx, c.Time)
+				return
+			}
 			ticker := time.NewTicker(c.Time / time.Duration(c.Asks))
 			defer ticker.Stop()
 			for range c.Asks {
@@ -92,8 +124,9 @@ func (c *Config) under(ctx context.Context, f flood, victims []*client) ([]int, 
 					return
 				case <-ticker.C:
 				}
+				shares[i].asked++
 				if v.ask(ctx, v) {
-					shares[i]++
+					shares[i].answered++
 				}
 			}
 		})

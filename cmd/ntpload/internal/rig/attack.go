@@ -7,12 +7,14 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net/netip"
 	"os"
 )
 
 // Attack starts a server in a namespace and this program, as "attack --inside"
-// with the given flags, in another, whose output goes to out.
-func Attack(ctx context.Context, spec Spec, flags []string, out, said io.Writer) error {
+// with the given flags, in another, whose output goes to out. With a root of a
+// real ntpd two more namespaces are for clients that are such.
+func Attack(ctx context.Context, spec Spec, flags []string, ntpd string, out, said io.Writer) error {
 	if err := tools(); err != nil {
 		return err
 	}
@@ -29,6 +31,16 @@ func Attack(ctx context.Context, spec Spec, flags []string, out, said io.Writer)
 		return err
 	}
 	defer n.close()
+	if ntpd != "" {
+		flags = append(flags, "--ntpd", ntpd)
+		for _, from := range NTPDAddresses {
+			namespace, err := n.client(ctx, os.Getpid(), from)
+			if err != nil {
+				return err
+			}
+			flags = append(flags, "--ntpd-in", namespace)
+		}
+	}
 	u, err := spec.prepare(m, n.links[0], self)
 	if err != nil {
 		return err
@@ -59,3 +71,6 @@ const (
 	ServerName = serverName
 	KeyID      = 3 // SHA256
 )
+
+// NTPDAddresses are those of clients that are a real ntpd.
+var NTPDAddresses = [2]netip.Addr{netip.MustParseAddr("10.88.129.1"), netip.MustParseAddr("10.88.129.2")}

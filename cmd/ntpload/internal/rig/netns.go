@@ -25,6 +25,7 @@ type link struct {
 type network struct {
 	generator string
 	links     [2]link
+	clients   []string // namespaces of clients with a link of their own
 }
 
 // newNetwork makes the namespaces; what it made when it failed is gone.
@@ -61,9 +62,33 @@ func newNetwork(ctx context.Context, id int) (*network, error) {
 	return n, nil
 }
 
+// client makes a namespace with an address of the generator's prefix, joined
+// to the first server. What the generator sends from the same address is forged.
+func (n *network) client(ctx context.Context, id int, from netip.Addr) (namespace string, err error) {
+	number := len(n.clients)
+	namespace = fmt.Sprintf("nb-c%d-%d", number, id)
+	n.clients = append(n.clients, namespace)
+	server, device := n.links[0], fmt.Sprintf("nbc%d", number)
+	for _, line := range []string{
+		"netns add " + namespace,
+		"-n " + server.namespace + " link add " + device + " type veth peer name nb0 netns " + namespace,
+		"-n " + server.namespace + " link set " + device + " up",
+		"-n " + server.namespace + " route add " + from.String() + "/32 dev " + device,
+		"-n " + namespace + " link set lo up",
+		"-n " + namespace + " addr add " + from.String() + "/32 dev nb0",
+		"-n " + namespace + " link set nb0 up",
+		"-n " + namespace + " route add " + server.addr.String() + "/32 dev nb0 src " + from.String(),
+	} {
+		if err := ip(ctx, line); err != nil {
+			return namespace, err
+		}
+	}
+	return namespace, nil
+}
+
 // close deletes the namespaces, and the links with them.
 func (n *network) close() {
-	for _, name := range []string{n.generator, n.links[0].namespace, n.links[1].namespace} {
+	for _, name := range append([]string{n.generator, n.links[0].namespace, n.links[1].namespace}, n.clients...) {
 		if name != "" {
 			_ = ip(context.Background(), "netns del "+name)
 		}
