@@ -29,6 +29,9 @@ type flood struct {
 // packet makes the packet of a flood, from an address, the i-th.
 type packet func(c *Config, from netip.Addr, i int) []byte
 
+// fromThere are clients that an address alone tells from others.
+const fromThere = "none autokey ntpd ntpd-new"
+
 // The rate at which signatures are asked for: several times what one core
 // could make.
 const signRate = 5000
@@ -36,10 +39,10 @@ const signRate = 5000
 var floods = []flood{
 	{name: "calm", what: "no flood at all", run: func(context.Context, *Config, []*client) {}},
 	{name: "forged-plain", what: "20 plain requests a second from each client's address", run: fromVictims(20, plainFrom),
-		like: "none autokey ntpd ntpd-new"},
+		like: fromThere},
 	{name: "forged-mac", what: "1,000 requests a second with a wrong MAC from each client's address", run: fromVictims(1000, wrongMAC),
-		like: "none autokey ntpd ntpd-new"},
-	{name: "forged-autokey", what: "20 ASSOC a second from each client's address", run: fromVictims(20, assoc), like: "none autokey ntpd ntpd-new"},
+		like: fromThere},
+	{name: "forged-autokey", what: "20 ASSOC a second from each client's address", run: fromVictims(20, assoc), like: fromThere},
 	{name: "macs", what: "wrong MACs at the full rate from 1,024 addresses", run: fromMany(wrongMAC)},
 	{name: "plain", what: "plain requests at the full rate from 1,024 addresses", run: fromMany(plainFrom)},
 	{name: "naks", what: "Autokey messages with a wrong MAC at the full rate from 1,024 addresses", run: fromMany(wrongAutokey)},
