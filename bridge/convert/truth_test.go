@@ -179,6 +179,52 @@ func TestOrderOfNotes(t *testing.T) {
 	}
 }
 
+// TestLeftOutBecomesNothing: of a source that is left out nothing is said that
+// holds for sources that are written.
+func TestLeftOutBecomesNothing(t *testing.T) {
+	conf := ntpBase + "keys /etc/ntp.keys\ntrustedkey 5\npeer 10.0.0.9 true burst\nserver 10.0.0.9 key 5\n"
+	res := Convert(Input{Name: "ntp.conf", Data: []byte(conf), Files: fieldFiles}, Options{Dialect: "ntp", Decide: running})
+	said := text(t, res.Report)
+	for _, wrong := range []string{"becomes a plain source", "true switches", "burst means nothing"} {
+		if strings.Contains(said, wrong) {
+			t.Errorf("%q is said of a line that is left out:\n%s", wrong, said)
+		}
+	}
+	if !strings.Contains(said, "asks it with authentication") {
+		t.Errorf("the reason is missing:\n%s", said)
+	}
+}
+
+// TestInterfacesLeaveNoSource: rules about interfaces that leave only addresses
+// of loopback leave ntpd none to ask from.
+func TestInterfacesLeaveNoSource(t *testing.T) {
+	for _, c := range []struct {
+		line, options string
+		dead          bool
+	}{
+		{"server s.example.org\ninterface listen lo\n", "", true},
+		{"server s.example.org\ninterface ignore wildcard\n", "", true},
+		{"server s.example.org\ninterface drop eth0\n", "", true},
+		{"pool s.example.org\ninterface listen 127.0.0.1\n", "", true},
+		{"server s.example.org\n", "-I lo", true},
+		{"server 192.0.2.1\ninterface listen fd09::1\n", "", true},
+		{"server -6 s.example.org\ninterface listen 10.9.0.1\n", "", true},
+		{"server s.example.org\ninterface listen fd09::1\n", "", false},
+		{"server 192.0.2.1\ninterface listen 10.9.0.0/24\n", "", false},
+		{"server s.example.org\ninterface listen eth0\n", "", false},
+		{"server s.example.org\n", "-I eth0", false},
+		{"server s.example.org\n", "-4", false},
+		{"server 127.127.28.0\ninterface listen lo\n", "", false},
+	} {
+		res := Convert(Input{Name: "ntp.conf", Data: []byte(ntpBase + c.line), Files: fieldFiles},
+			Options{Dialect: "ntp", Decide: running, DaemonOptions: c.options})
+		said := text(t, res.Report)
+		if got := strings.Contains(said, "no address to ask from"); got != c.dead {
+			t.Errorf("%q %s: said to be dead: %v, want %v\n%s", c.line, c.options, got, c.dead, said)
+		}
+	}
+}
+
 // TestRestrictedByName: what a restriction of a source's own name says holds for
 // what the source sends, whatever its address is.
 func TestRestrictedByName(t *testing.T) {

@@ -434,6 +434,12 @@ func TestOracleOfSources(t *testing.T) {
 		{"pool-source-nopeer", "pool ADDRESS", "restrict source nopeer\n"},
 		{"pool-key-nopeer", "pool ADDRESS key 1", "restrict default nopeer nomodify\n"},
 		{"itself", "server 127.0.0.1", ""},
+		{"interface-lo", "server ADDRESS", "interface listen lo\n"},
+		{"interface-own", "server ADDRESS", "interface listen OWN\n"},
+		{"interface-other", "server ADDRESS", "interface listen 127.0.0.2\ninterface ignore OWN\n"},
+		{"interface-drop", "server ADDRESS", "interface drop OWN\n"},
+		{"interface-no-wildcard", "server ADDRESS", "interface ignore wildcard\n"},
+		{"interface-ipv6", "server ADDRESS", "interface ignore ipv4\ninterface listen 127.0.0.1\ninterface listen ::1\n"},
 	}
 	hosts := make(map[string]*Host)
 	for _, c := range cases {
@@ -446,6 +452,7 @@ func TestOracleOfSources(t *testing.T) {
 		h := hosts[c.name]
 		conf := strings.ReplaceAll(fmt.Sprintf("%s iburst minpoll 3 maxpoll 3\n%srestrict 127.0.0.1\nkeys KEYS\ntrustedkey 1\n", c.source, c.restrict),
 			"ADDRESS", above.IPv4.String())
+		conf = strings.ReplaceAll(conf, "OWN", h.IPv4.String())
 		h.Write("keys", ntpKeys)
 		h.Write("ntp.conf", strings.ReplaceAll(conf, "KEYS", "/mnt/keys")+strings.ReplaceAll(ntpdConf, "restrict default\n", ""))
 		found, said := verdictOf(t, h, strings.ReplaceAll(conf, "KEYS", filepath.Join(h.Dir, "keys")), strings.Fields(c.source)[0],
@@ -505,7 +512,12 @@ func hasTime(h *Host) (bool, error) {
 		}
 	}
 	for _, m := range statsRow.FindAllStringSubmatch(out, -1) {
-		if n, _ := strconv.Atoi(m[2]); strings.HasSuffix(m[1], "packets sent") && n >= 5 {
+		n, _ := strconv.Atoi(m[2])
+		if strings.HasSuffix(m[1], "packets sent") && n >= 5 {
+			return false, nil
+		}
+		// It has no address to send from, and has had ten seconds to find one.
+		if strings.HasSuffix(m[1], "time last received") && n >= 10 && strings.Contains(out, "0.0.0.0:0") {
 			return false, nil
 		}
 	}

@@ -78,11 +78,11 @@ dangerous or not understood.`,
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.from, "from", "auto", "`DIALECT` of the input: auto, ntp, ntpsec or chrony")
-	flags.StringVarP(&f.output, "output", "o", "", "write the configuration to `FILE`")
+	flags.StringVarP(&f.output, "output", "o", "", "write the configuration to `FILE` (default: - for standard output)")
 	flags.StringVar(&f.outDir, "out-dir", "", "write configurations and reports below `DIR`")
 	flags.StringVar(&f.names, "names", "{path}",
 		"`NAME` of each output below --out-dir, without its ending: {path} is the input's name, {host} that of its host, {base} the last part of its name")
-	flags.StringVar(&f.report, "report", "", "write the report to `FILE`")
+	flags.StringVar(&f.report, "report", "", "write the report to `FILE`; - is standard output (default: standard error)")
 	flags.StringVar(&f.reportFormat, "report-format", "text", "`FORMAT` of the report: text or json; of the summary of --out-dir also csv")
 	flags.StringVar(&f.root, "root", "",
 		"`DIR` that is the host's root, for the files that the input names (default: what stands before /etc in its name)")
@@ -128,6 +128,12 @@ func (f *convertFlags) run(args []string) error {
 	}
 	if f.outDir != "" {
 		return f.fleet(args)
+	}
+	if f.output == "-" {
+		f.output = ""
+	}
+	if f.report == "-" && f.output == "" {
+		return usageError("--report -: the configuration goes to standard output too: name a file with -o FILE")
 	}
 	if f.output != "" && sameFile(f.output, args[0]) || f.report != "" && sameFile(f.report, args[0]) {
 		return usageError("%s is the input, and would be overwritten: name another file", args[0])
@@ -306,8 +312,11 @@ func (f *convertFlags) writeOutput(res *convert.Result) error {
 }
 
 func (f *convertFlags) writeReport(r *account.Report) error {
-	if f.report == "" {
+	switch f.report {
+	case "":
 		return f.formatReport(f.errOut, r, f.errColour)
+	case "-":
+		return f.formatReport(f.out, r, f.outColour)
 	}
 	var text strings.Builder
 	if err := f.formatReport(&text, r, false); err != nil {

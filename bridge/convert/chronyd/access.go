@@ -149,7 +149,7 @@ func (c *reader) limited() (f restrict.Set) {
 			if rate, _ := chronyconf.Number('i', s.Options[i+1].Text); rate != 0 {
 				f |= restrict.FlagKod
 				c.Record(s).Note(report.Approximated, "ratelimit-kod", "",
-					"kod %g: kiss codes go to each client once in an interval and second at most, and not to every %g. refused request",
+					"kod %g: kiss codes go to each client once in an interval and second at most, and not to one refused request in %g",
 					rate, math.Exp2(rate))
 			}
 		}

@@ -65,6 +65,7 @@ type model struct {
 // listening is what becomes of interface rules.
 type listening struct {
 	Addresses []config.Listen // none: all
+	Unsure    bool            // a rule is not understood, and is asked about
 	Lines     []*syntax.Statement
 }
 

@@ -159,7 +159,7 @@ func (c *reader) restrictSource(l *restrict.List, s *syntax.Statement) {
 		c.Record(l.Source).Note(report.Folded, "overridden", "delete the line", "line %d replaces it: there is one template only", s.Line)
 	}
 	l.Source = s
-	r.Note(report.Folded, "restrict-source", "", "sources have no access rule here: what they send is judged by the source itself")
+	r.Note(report.Folded, "restrict-source", "", "what a time source sends is judged by the source itself here; for what it asks it has an access rule like any client")
 	if !restrict.FlagsOf(s).Has(restrict.FlagNoQuery) && c.defaultFlags().Has(restrict.FlagNoQuery) {
 		r.Note(report.Changed, "source-queries", "",
 			"ntpd let every time source query it, since this line lacks noquery while the default has it; they may not any more")
@@ -324,7 +324,7 @@ func (c *reader) buildListen() {
 			}
 		}
 		if !everything {
-			m.Listen.Addresses, m.Listen.Lines = addresses, list
+			m.Listen.Addresses, m.Listen.Lines, m.Listen.Unsure = addresses, list, len(unknown) > 0
 		} else {
 			for _, s := range list {
 				c.Record(s).Note(report.Folded, "interface-all", "delete the line", "every address is used, as without the line")

@@ -46,6 +46,19 @@ func (c *reader) buildSources() {
 		}
 	}
 	c.PlanSources()
+	for _, src := range c.Model.Sources {
+		if src.Refclock == nil && src.Left == "" {
+			c.judgeWritten(src)
+		}
+	}
+}
+
+// judgeWritten says what of an association is not written as it is.
+func (c *reader) judgeWritten(src *job.Source) {
+	if src.Line.Word == "peer" {
+		c.judgePeer(src)
+	}
+	c.judgeOptions(src)
 }
 
 // sourceOf reads the options of an association.
@@ -118,15 +131,12 @@ func (c *reader) judgeSource(src *job.Source) {
 		}
 	}
 	switch s.Word {
-	case "peer":
-		c.judgePeer(src)
 	case "broadcast":
 		c.judgeBroadcast(src)
 	case "manycastclient":
 		src.Left = "servers are not looked for by multicast"
 		r.Note(report.Unsupported, "manycast", "name the servers", "servers are not looked for by multicast: anybody could answer")
 	}
-	c.judgeOptions(src)
 }
 
 // judgePeer keeps a symmetric association that is authenticated; without, it
@@ -260,6 +270,8 @@ func (c *reader) restrictedSource(src *job.Source) {
 	plain := src.Key == 0 && !src.Autokey && !src.Nts
 	template := c.Model.Restricts.Source != nil && f == restrict.FlagsOf(c.Model.Restricts.Source)
 	switch {
+	case c.unasked(src):
+		src.Dead, src.Revived = "the rules about interfaces leave it no address to ask from", true
 	case !known:
 	case f.Has(restrict.FlagIgnore | restrict.FlagNoServe):
 		src.Dead, src.Revived = "its own restrictions drop what this server sends", !template
@@ -271,6 +283,33 @@ func (c *reader) restrictedSource(src *job.Source) {
 	if src.Revived {
 		src.Dead += "; here it becomes a source"
 	}
+}
+
+// unasked reports whether ntpd has no address from which to ask a source: of
+// those that rules about interfaces leave, it takes none of loopback, and of the
+// others the nearest, whatever the route (findinterface of ntpd 4.2.8p15).
+func (c *reader) unasked(src *job.Source) bool {
+	left := c.Model.Listen
+	if left.Lines == nil || left.Unsure {
+		return false
+	}
+	asks := func(l config.Listen, ipv4 bool) bool {
+		a := l.Addr()
+		if l.Network.IsValid() {
+			a = l.Network.Addr()
+		}
+		if l.Interface != "" {
+			return l.Family == "" || (l.Family == config.FamilyIPv4) == ipv4
+		}
+		return !a.IsLoopback() && a.Is4() == ipv4
+	}
+	addr, err := netip.ParseAddr(src.Address)
+	return !slices.ContainsFunc(left.Addresses, func(l config.Listen) bool {
+		if err == nil {
+			return asks(l, addr.Unmap().Is4())
+		}
+		return src.Family != "-6" && asks(l, true) || src.Family != "-4" && asks(l, false)
+	})
 }
 
 // sourceFlags returns the flags that hold for what a source sends: of the entry
