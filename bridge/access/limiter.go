@@ -6,8 +6,10 @@ import (
 	"math"
 	"math/bits"
 	"net/netip"
-	"sync"
+	"runtime"
+	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"ntsbridge/bridge/ntp"
 )
@@ -68,8 +70,11 @@ type Limiter struct {
 }
 
 // set is eight clients, field by field so that a search reads one cache line.
+// The kernel's part of the server (bridge/fastpath) works on the same memory,
+// which the layout and the lock are for.
 type set struct {
-	mu     sync.Mutex
+	mu     spin
+	_      uint32
 	random uint64 // state of the generator that decides on leaks
 	_      [48]byte
 	key    [ways]uint64 // hash of the address; 0: free
@@ -78,8 +83,33 @@ type set struct {
 	kissed [ways]int64  // the last kiss
 }
 
+// spin is a lock in memory that is not of Go alone. It is held for nanoseconds.
+type spin struct{ taken atomic.Uint32 }
+
+// Lock waits for the lock.
+func (s *spin) Lock() {
+	for !s.taken.CompareAndSwap(0, 1) {
+		runtime.Gosched()
+	}
+}
+
+// Unlock gives it back.
+func (s *spin) Unlock() { s.taken.Store(0) }
+
 // NewLimiter returns an empty limiter.
-func NewLimiter(c LimiterConfig) (*Limiter, error) {
+func NewLimiter(c LimiterConfig) (*Limiter, error) { return NewLimiterIn(c, nil) }
+
+// Sets returns how many sets of SetLen octets a limiter of this shape has.
+func (c LimiterConfig) Sets() int { return 1 << c.log2() }
+
+func (c LimiterConfig) log2() uint { return uint(bits.Len(uint((c.Clients+ways-1)/ways - 1))) }
+
+// SetLen is the length of a set in octets.
+const SetLen = int(unsafe.Sizeof(set{}))
+
+// NewLimiterIn returns an empty limiter in memory that others see too: zero,
+// aligned to 8 octets, of Sets times SetLen octets; nil: it has its own.
+func NewLimiterIn(c LimiterConfig, memory []byte) (*Limiter, error) {
 	if c.IPv4Prefix == 0 {
 		c.IPv4Prefix = 32
 	}
@@ -96,11 +126,15 @@ func NewLimiter(c LimiterConfig) (*Limiter, error) {
 	case c.Seed == [16]byte{}:
 		return nil, errors.New("rate limiter: the seed is zero, it must be random")
 	}
-	sets := (c.Clients + ways - 1) / ways
-	log2 := uint(bits.Len(uint(sets - 1)))
+	if memory == nil {
+		memory = unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(make([]set, c.Sets())))), c.Sets()*SetLen)
+	}
+	if len(memory) < c.Sets()*SetLen {
+		return nil, fmt.Errorf("rate limiter: %d octets of memory for %d sets of %d", len(memory), c.Sets(), SetLen)
+	}
 	l := &Limiter{
-		sets:  make([]set, 1<<log2),
-		shift: 64 - log2,
+		sets:  unsafe.Slice((*set)(unsafe.Pointer(unsafe.SliceData(memory))), c.Sets()),
+		shift: 64 - c.log2(),
 		k0:    le64(c.Seed[:8]),
 		k1:    le64(c.Seed[8:]),
 		mask4: prefixMask(96 + c.IPv4Prefix),
@@ -111,6 +145,22 @@ func NewLimiter(c LimiterConfig) (*Limiter, error) {
 	}
 	return l, nil
 }
+
+// Shape is how a limiter places addresses: all that somebody else needs who
+// works on its memory.
+type Shape struct {
+	Key          [2]uint64 // of SipHash; secret
+	Shift        uint      // of a hash, to get the set: 64 less the sets' logarithm
+	Mask4, Mask6 [2]uint64 // of an address of 16 octets, as two little-endian words
+}
+
+// Shape returns how the limiter places addresses.
+func (l *Limiter) Shape() Shape {
+	return Shape{Key: [2]uint64{l.k0, l.k1}, Shift: l.shift, Mask4: l.mask4, Mask6: l.mask6}
+}
+
+// Memory is where the limiter's sets are.
+func (l *Limiter) Memory() *byte { return (*byte)(unsafe.Pointer(unsafe.SliceData(l.sets))) }
 
 // Allow takes a token from the bucket of addr under the given limit (nil:
 // Pass) at time now, in monotonic nanoseconds since any moment. The limit must

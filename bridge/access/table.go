@@ -2,6 +2,7 @@ package access
 
 import (
 	"fmt"
+	"iter"
 	"net/netip"
 	"time"
 
@@ -69,6 +70,15 @@ func (t *Table) Lookup(from netip.AddrPort) *Rule {
 		return r
 	}
 	return &t.nobody
+}
+
+// All returns each prefix of the table with its rule, for requests from port
+// 123 or from the others.
+func (t *Table) All(fromNTP bool) iter.Seq2[netip.Prefix, *Rule] {
+	if fromNTP {
+		return t.fromNTP.All()
+	}
+	return t.other.All()
 }
 
 // Rules returns the rules of the table, which must not be changed.

@@ -37,8 +37,9 @@ func Addresses(list []config.Listen) (found []netip.AddrPort, err error) {
 
 // Address is one of this host's.
 type Address struct {
-	netip.Addr        // with the zone, if it is link-local
-	Interface  string // that has it
+	netip.Addr              // with the zone, if it is link-local
+	Interface  string       // that has it
+	Prefix     netip.Prefix // of the address with its network's bits
 }
 
 // Own returns the addresses of the interfaces that are up.
@@ -65,7 +66,7 @@ func Own() (list []Address, err error) {
 			if address.IsLinkLocalUnicast() && address.Is6() {
 				address = address.WithZone(i.Name)
 			}
-			list = append(list, Address{address, i.Name})
+			list = append(list, Address{address, i.Name, netip.PrefixFrom(p.Addr().Unmap(), p.Bits())})
 		}
 	}
 	return list, nil

@@ -17,8 +17,8 @@ type Smear struct {
 // smearReach bounds how far from Updated the line is believed.
 const smearReach = 16 * time.Second
 
-// smearOffset returns what has to be added to a timestamp of the system clock.
-func (c *ClockState) smearOffset(t Timestamp) time.Duration {
+// SmearAt returns what Served adds to a timestamp of the system clock.
+func (c *ClockState) SmearAt(t Timestamp) time.Duration {
 	age := min(max(t.Sub(c.Updated), -smearReach), smearReach)
 	return c.Smear.Offset + time.Duration(float64(age)*c.Smear.Rate)
 }
@@ -29,7 +29,7 @@ func (c *ClockState) Served(t Timestamp) Timestamp {
 	if !c.Smear.Active && c.Smear.Offset == 0 || t == 0 {
 		return t
 	}
-	return t.Add(c.smearOffset(t))
+	return t.Add(c.SmearAt(t))
 }
 
 // FillServed is Fill for answers to clients: with a smear no leap second is
@@ -46,7 +46,7 @@ func (c *ClockState) FillServed(h *Header, now Timestamp) {
 		h.Leap = LeapUnknown
 	}
 	if c.Smear.Active {
-		offset := c.smearOffset(now)
+		offset := c.SmearAt(now)
 		h.ReferenceID = SmearReferenceID(offset)
 		if h.Reference != 0 {
 			h.Reference = h.Reference.Add(offset)

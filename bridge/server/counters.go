@@ -38,7 +38,8 @@ type counters struct {
 
 // Counters is a sum over all workers, for reading.
 type Counters struct {
-	Received      uint64 // packets read from the sockets
+	Received      uint64 // packets read from the sockets, or answered beside them
+	Beside        uint64 // of them answered beside the sockets
 	Interleaved   uint64 // answers in interleaved mode
 	RXDaemon      uint64 // receive timestamps by our own clock reading
 	RXKernel      uint64

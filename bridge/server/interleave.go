@@ -4,6 +4,7 @@ import (
 	"math/bits"
 	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"ntsbridge/bridge/ntp"
 )
@@ -31,8 +32,23 @@ func newTimestampStore(size int) *timestampStore {
 	if size <= 0 {
 		return &timestampStore{}
 	}
-	logSize := uint(bits.Len(uint(size - 1)))
-	return &timestampStore{shift: 64 - logSize, slots: make([]timestampSlot, 1<<logSize)}
+	return storeIn(unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(make([]timestampSlot, DepartureSlots(size))))),
+		DepartureSlots(size)*DepartureLen))
+}
+
+// DepartureLen is the length of what is remembered of an answer, octets.
+const DepartureLen = int(unsafe.Sizeof(timestampSlot{}))
+
+// DepartureSlots returns how many departures are remembered where there is to
+// be room for so many: a power of two, at least 2.
+func DepartureSlots(entries int) int { return 1 << max(1, bits.Len(uint(entries-1))) }
+
+// storeIn makes a store in zero memory, aligned to 8 octets: a power of two
+// slots.
+func storeIn(memory []byte) *timestampStore {
+	slots := len(memory) / DepartureLen
+	return &timestampStore{shift: 64 - uint(bits.Len(uint(slots-1))),
+		slots: unsafe.Slice((*timestampSlot)(unsafe.Pointer(unsafe.SliceData(memory))), slots)}
 }
 
 func (s *timestampStore) slot(receive ntp.Timestamp) *timestampSlot {

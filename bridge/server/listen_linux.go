@@ -105,6 +105,9 @@ func (l *Listening) Commit() {
 	}
 	s.groups = l.next
 	s.mu.Unlock()
+	if s.opt.Beside != nil {
+		s.opt.Beside.Listen(l.bound)
+	}
 	s.retire()
 }
 

@@ -30,6 +30,11 @@ type Options struct {
 	// Passed are sockets that somebody else has opened, by the address that they
 	// are bound to. Each serves alone, since others may not share its port.
 	Passed map[netip.AddrPort]*os.File
+	// Beside answers a part of the requests; nil: the sockets answer all.
+	// Departures is then the memory, zero and of a power of two times
+	// DepartureLen octets, in which it looks for those of interleaved mode.
+	Beside     Beside
+	Departures []byte
 }
 
 // Server answers NTP requests on a set of listen addresses.
@@ -63,12 +68,19 @@ func New(opt Options, state *State, clock *ntp.ClockState) (*Server, error) {
 		return nil, fmt.Errorf("workers %d must be 1 to %d and batch %d must be 1 to %d", opt.Workers, maxWorkers, opt.Batch, maxBatch)
 	}
 	opt.Socket.TOS = opt.Clients.Attach != nil
+	store := newTimestampStore(opt.Interleaved)
+	if len(opt.Departures) > 0 {
+		store = storeIn(opt.Departures)
+	}
 	s := &Server{opt: opt, groups: make(map[netip.AddrPort][]*worker),
-		shared: shared{store: newTimestampStore(opt.Interleaved), clients: opt.Clients, proved: newProved(),
+		shared: shared{store: store, clients: opt.Clients, proved: newProved(),
 			zeroSeed: newZeroSeedTable(), started: time.Now()}}
 	s.given = state
-	s.state.Store(state)
-	s.clock.Store(clock)
+	if opt.Beside != nil {
+		opt.Beside.Begin(func() int64 { return s.mono(time.Now()) })
+	}
+	s.govern()
+	s.SetClock(clock)
 	s.slow = newSlowLane(&s.shared)
 	go s.slow.run()
 	s.signing = newSignLane(&s.shared)
@@ -94,15 +106,23 @@ func (s *Server) SetOverlay(o *access.Overlays) {
 	s.govern()
 }
 
-// govern puts the overlay over the rules of the state that was given.
+// govern puts the overlay over the rules of the state that was given. What
+// answers beside the sockets knows the new rules when it returns, and meanwhile
+// leaves all to the sockets.
 func (s *Server) govern() {
-	if s.overlay.Len() == 0 {
-		s.state.Store(s.given)
+	next := s.given
+	if s.overlay.Len() > 0 {
+		governed := *s.given
+		governed.Access = s.given.Access.With(s.overlay)
+		next = &governed
+	}
+	if s.opt.Beside == nil {
+		s.state.Store(next)
 		return
 	}
-	next := *s.given
-	next.Access = s.given.Access.With(s.overlay)
-	s.state.Store(&next)
+	s.opt.Beside.Pause()
+	s.state.Store(next)
+	s.opt.Beside.Govern(next.Access, next.Limiter)
 }
 
 // Stepped says that the system clock was stepped: timestamps that are kept for
@@ -111,7 +131,12 @@ func (s *Server) govern() {
 func (s *Server) Stepped() { s.store.forget() }
 
 // SetClock replaces the clock that is served.
-func (s *Server) SetClock(clock *ntp.ClockState) { s.clock.Store(clock) }
+func (s *Server) SetClock(clock *ntp.ClockState) {
+	s.clock.Store(clock)
+	if s.opt.Beside != nil {
+		s.opt.Beside.SetClock(clock)
+	}
+}
 
 // openGroup makes the workers of an address, which do not run yet. alone says
 // that no other socket of ours has a part of it: then it is bound for nobody
@@ -209,6 +234,7 @@ func (s *Server) Counters() *Counters {
 	}
 	s.slow.count.addTo(sum)
 	s.signing.count.addTo(sum)
+	sum.addBeside(s.opt.Beside)
 	sum.Held, sum.Span = s.store.held()
 	return sum
 }

@@ -48,6 +48,10 @@ func (s *Server) Listening() []Listened {
 			l.Buffers += w.in.Len()
 		}
 		l.Received, l.Sent, l.Failed = sum.Received, sum.Sent(), sum.SendErrors
+		if s.opt.Beside != nil {
+			beside := s.opt.Beside.Received(a)
+			l.Received, l.Sent = l.Received+beside, l.Sent+beside
+		}
 		list = append(list, l)
 	}
 	slices.SortFunc(list, func(a, b Listened) int { return a.Address.Compare(b.Address) })
@@ -65,6 +69,9 @@ func (s *Server) Hits() ([]access.Rule, []uint64) {
 		for _, w := range group {
 			w.handler.hits.addTo(hits, firstRule(t))
 		}
+	}
+	if s.opt.Beside != nil {
+		s.opt.Beside.Hits(hits)
 	}
 	return t.Rules(), hits
 }

@@ -1,0 +1,301 @@
+package fastpath
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/cilium/ebpf"
+	"github.com/cilium/ebpf/link"
+)
+
+// Mode is where at an interface the program is.
+type Mode string
+
+// The modes.
+const (
+	TCX Mode = "tcx" // at the ingress of the network stack; any Ethernet interface
+	XDP Mode = "xdp" // in the driver, which has to know of it
+)
+
+// Interface is one that the program is to be at.
+type Interface struct {
+	Name string
+	Mode Mode // empty: TCX
+}
+
+// ParseInterface reads NAME, NAME/tcx or NAME/xdp.
+func ParseInterface(s string) (Interface, error) {
+	name, mode, given := strings.Cut(s, "/")
+	i := Interface{name, TCX}
+	if given {
+		i.Mode = Mode(mode)
+	}
+	if name == "" || len(name) > 15 || strings.ContainsAny(name, " \t") || i.Mode != TCX && i.Mode != XDP {
+		return i, fmt.Errorf("%q: must be the name of a network interface, alone or with /tcx or /xdp", s)
+	}
+	return i, nil
+}
+
+// String is what ParseInterface reads.
+func (i Interface) String() string {
+	if i.Mode == XDP {
+		return i.Name + "/" + string(XDP)
+	}
+	return i.Name
+}
+
+func wantsXDP(list []Interface) bool {
+	return slices.ContainsFunc(list, func(i Interface) bool { return i.Mode == XDP })
+}
+
+// Status is how things stand at an interface.
+type Status struct {
+	Interface string `json:"interface"`
+	Mode      Mode   `json:"mode"`   // that it has, or was to have
+	Active    bool   `json:"active"` // the program is there
+	Why       string `json:"why"`    // not active, or what else there is to say; else empty
+}
+
+// String is a line for people.
+func (s Status) String() string {
+	line := s.Interface + ": answered by the sockets: " + s.Why
+	if s.Active {
+		line = s.Interface + ": plain requests are answered in the kernel (" + string(s.Mode) + ")"
+		if s.Why != "" {
+			line += "; " + s.Why
+		}
+	}
+	return line
+}
+
+// attached is a program at an interface.
+type attached struct {
+	link   link.Link
+	status Status
+	fault  string // why it was left again
+	errors uint64 // of transmission, see watch
+}
+
+// Attach goes to the interfaces that are there now, and leaves those that are
+// gone. It is called again when interfaces or addresses have changed.
+func (e *Engine) Attach() []Status {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.detached {
+		return nil
+	}
+	if err := e.place(); err != nil {
+		e.options.Log.Error("addresses are not answered in the kernel", "reason", err)
+	}
+	wanted, missing := wanted(e.options.Interfaces, e.served)
+	shown := missing
+	stay := make(map[int]bool)
+	for _, w := range wanted {
+		stay[w.device.Index] = true
+		shown = append(shown, e.attach(w))
+	}
+	for index, a := range e.at {
+		if !stay[index] {
+			_ = a.link.Close()
+			delete(e.at, index)
+			key := uint32(index)
+			_ = e.objects.Maps[objectMapInterfaces].Delete(&key)
+			e.options.Log.Info("left an interface", "interface", a.status.Interface)
+		}
+	}
+	for _, s := range shown {
+		if !slices.Contains(e.shown, s) {
+			e.options.Log.Info(s.String())
+		}
+	}
+	e.shown = shown
+	return slices.Clone(shown)
+}
+
+// served tells whether an interface has an address that is listened on. The
+// caller holds the mutex.
+func (e *Engine) served(i *net.Interface) bool {
+	addresses, err := i.Addrs()
+	if err != nil {
+		return false
+	}
+	for _, a := range addresses {
+		p, ok := a.(*net.IPNet)
+		if !ok {
+			continue
+		}
+		own, ok := netip.AddrFromSlice(p.IP)
+		if !ok {
+			continue
+		}
+		if own = own.Unmap(); own.Is6() && own.IsLinkLocalUnicast() {
+			own = own.WithZone(i.Name)
+		}
+		for _, l := range e.listen {
+			if _, ok := e.places[placeOf(own, l.Port())]; ok {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// candidate is an interface that the program is to be at.
+type candidate struct {
+	device *net.Interface
+	mode   Mode
+}
+
+// wanted returns the interfaces to be at, and those named that are not there.
+func wanted(named []Interface, served func(*net.Interface) bool) (list []candidate, missing []Status) {
+	if len(named) == 0 {
+		all, err := net.Interfaces()
+		if err != nil {
+			return nil, []Status{{Interface: "all", Mode: TCX, Why: err.Error()}}
+		}
+		for i := range all {
+			if all[i].Flags&net.FlagUp != 0 && all[i].Flags&net.FlagLoopback == 0 && served(&all[i]) {
+				list = append(list, candidate{&all[i], TCX})
+			}
+		}
+		return list, nil
+	}
+	for _, n := range named {
+		device, err := net.InterfaceByName(n.Name)
+		if err != nil {
+			missing = append(missing, Status{Interface: n.Name, Mode: n.Mode, Why: "there is no such interface"})
+			continue
+		}
+		list = append(list, candidate{device, n.Mode})
+	}
+	return list, missing
+}
+
+// attach goes to an interface, or stays. The caller holds the mutex.
+func (e *Engine) attach(c candidate) Status {
+	s := Status{Interface: c.device.Name, Mode: c.mode}
+	if err := e.describe(c); err != nil {
+		s.Why = err.Error()
+		return s
+	}
+	if a := e.at[c.device.Index]; a != nil {
+		if s.Active = present(a.link) && a.fault == ""; s.Active {
+			s.Why = remark(c)
+		} else {
+			s.Why = cmp.Or(a.fault, "somebody else has taken the program away; a restart attaches it again")
+		}
+		return s
+	}
+	if why := obstacle(c); why != "" {
+		s.Why = why
+		return s
+	}
+	l, err := attachProgram(e.objects, c)
+	if err != nil {
+		s.Why = explain(err).Error()
+		return s
+	}
+	s.Active, s.Why = true, remark(c)
+	e.at[c.device.Index] = &attached{link: l, status: s, errors: transmitErrors(c.device.Name)}
+	return s
+}
+
+func attachProgram(objects *ebpf.Collection, c candidate) (link.Link, error) {
+	if c.mode == XDP {
+		return link.AttachXDP(link.XDPOptions{Interface: c.device.Index, Program: objects.Programs[objectProgNtpXdp],
+			Flags: link.XDPDriverMode})
+	}
+	// Behind the tcx programs that are there: what they take, they take.
+	return link.AttachTCX(link.TCXOptions{Interface: c.device.Index, Program: objects.Programs[objectProgNtpTcx],
+		Attach: ebpf.AttachTCXIngress})
+}
+
+// present tells whether a link still holds a program at its interface.
+func present(l link.Link) bool {
+	info, err := l.Info()
+	if err != nil {
+		return false
+	}
+	if t := info.TCX(); t != nil {
+		return t.Ifindex != 0
+	}
+	if x := info.XDP(); x != nil {
+		return x.Ifindex != 0
+	}
+	return true
+}
+
+// describe tells the program of an interface.
+func (e *Engine) describe(c candidate) error {
+	if !ethernet(c.device) {
+		return errors.New("it is not Ethernet")
+	}
+	d := driverOf(c.device.Name)
+	i := objectInterface{}
+	for j := range i.Mac {
+		i.Mac[j] = uint16(c.device.HardwareAddr[2*j]) | uint16(c.device.HardwareAddr[2*j+1])<<8
+	}
+	if d.local() {
+		i.Partial = 1
+	}
+	key := uint32(c.device.Index)
+	return e.objects.Maps[objectMapInterfaces].Put(&key, &i)
+}
+
+// ethernet tells whether frames begin with an Ethernet header.
+func ethernet(i *net.Interface) bool {
+	return len(i.HardwareAddr) == 6 && i.Flags&(net.FlagLoopback|net.FlagPointToPoint) == 0
+}
+
+// obstacle returns why the program may not be at an interface.
+func obstacle(c candidate) string {
+	name := c.device.Name
+	if c.mode == XDP {
+		up, program, err := linkOf(c.device.Index)
+		switch {
+		case err != nil:
+			return fmt.Sprintf("what is on top of it is not known: %v", err)
+		case program != 0:
+			return fmt.Sprintf("another XDP program is here (id %d, see bpftool net); remove it, or name %s/tcx", program, name)
+		case len(up) > 0:
+			return fmt.Sprintf("XDP is below %s on top of it, whose packets it cannot tell apart; name %s instead, with tcx",
+				strings.Join(up, ", "), up[0])
+		}
+		return ""
+	}
+	if has, err := hasClassifier(c.device.Index); err != nil {
+		return fmt.Sprintf("whether tc filters packets here is not known: %v", err)
+	} else if has {
+		return "tc has a clsact or ingress qdisc here, whose filters would not see what is answered; " +
+			"tc qdisc del dev " + name + " clsact, if it is not needed"
+	}
+	return ""
+}
+
+// remark is what somebody should know of an interface that the program is at.
+func remark(c candidate) string {
+	if c.mode == TCX {
+		if n := othersAt(c.device.Index); n > 0 {
+			return fmt.Sprintf("%d other tcx programs are here, too, and those before it see packets first", n)
+		}
+		return ""
+	}
+	if driverOf(c.device.Name).name == veth {
+		return "answers on veth are only delivered while its peer has an XDP program, too"
+	}
+	return ""
+}
+
+// othersAt counts the tcx programs of others at the ingress of an interface.
+func othersAt(index int) int {
+	found, err := link.QueryPrograms(link.QueryOptions{Target: index, Attach: ebpf.AttachTCXIngress})
+	if err != nil {
+		return 0
+	}
+	return len(found.Programs) - 1
+}

@@ -1,0 +1,38 @@
+// Package fastpath answers plain requests for time where packets arrive, before
+// the network stack and the sockets: a BPF program at tcx's ingress of an
+// interface, or as native XDP in its driver.
+//
+// The program (fastpath.bpf.c) answers what it fully understands: NTPv1 to v4
+// in client mode, 48 octets, over IPv4 and IPv6, at an address and port that the
+// server listens on, under an access rule that allows it, without a step of the
+// migration and within the rate limit. Everything else goes up untouched to the
+// sockets, which answer as if nothing were before them: interleaved mode, keys,
+// Autokey, NTS, kiss codes, mode 6, fragments, options, VLAN tags, and all of
+// it whenever the clock is in doubt.
+//
+// # Truth
+//
+// The program tells time by a snapshot that the server renews 40 times a
+// second: the system clock as a difference to the monotonic one, and the header
+// that sockets would send. 100 ms without renewal, and it passes everything. It
+// compares CLOCK_TAI with the monotonic clock for each answer, so that a step of
+// the system clock, by whomever, ends its answers at once until the next
+// snapshot. Around midnight (UTC), when leap seconds happen, the sockets answer.
+// Its links are not pinned: when the process is gone, so is the program.
+//
+// Rules are compiled into a trie under a number that is switched as a whole.
+// The rate limiter's buckets and the departures of interleaved mode are the
+// server's own memory, mapped into both. What is counted and whom it was
+// answered to is read from maps by the server's reports and the inventory.
+//
+// # What it means
+//
+// Netfilter, tcpdump, rp_filter and the interface's protocol counters do not see
+// requests that are answered here, nor does a filter of tc (clsact); other tcx
+// programs that were there before do. An answer goes to the address of the link
+// layer that the request came from. It is outside of any claim about FIPS, which
+// plain time has no need of.
+//
+// Linux 6.6 and above. Loading it takes CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON;
+// what has to be done later works by what is open already.
+package fastpath

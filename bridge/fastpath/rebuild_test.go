@@ -1,0 +1,59 @@
+package fastpath
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+// compilerVersion is that of the compiler that made the committed object.
+const compilerVersion = "19.1.7"
+
+// TestObjectIsThatOfTheSource makes the object anew, where the compiler is.
+func TestObjectIsThatOfTheSource(t *testing.T) {
+	for _, tool := range []string{"clang-19", "llvm-strip-19"} {
+		out, err := exec.Command(tool, "--version").Output()
+		if err != nil || !bytes.Contains(out, []byte(compilerVersion)) {
+			missing := fmt.Sprintf("%s %s is not here (Debian: clang-19, llvm-19): %v", tool, compilerVersion, err)
+			if os.Getenv("NTSBRIDGE_REQUIRE_INTEROP") == "1" {
+				t.Fatal(missing)
+			}
+			fmt.Fprintf(os.Stderr, "\n*** %s NOT RUN: %s\n\n", t.Name(), missing)
+			t.Skip(missing)
+		}
+	}
+	text, err := os.ReadFile("generate.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := regexp.MustCompile(`(?m)^//go:generate go (tool bpf2go .*)$`).FindSubmatch(text)
+	if command == nil {
+		t.Fatal("generate.go generates nothing")
+	}
+	dir := t.TempDir()
+	args := strings.Fields(string(command[1]))
+	args = append([]string{args[0], args[1], "-output-dir", dir}, args[2:]...)
+	cmd := exec.Command("go", args...)
+	cmd.Env = append(os.Environ(), "GOPACKAGE=fastpath")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", args, err, out)
+	}
+	for _, name := range []string{"object_bpfel.o", "object_bpfel.go"} {
+		made, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		committed, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(made, committed) {
+			t.Errorf("%s is not what the source makes: run go generate in this directory and commit it", name)
+		}
+	}
+}
