@@ -58,7 +58,8 @@ type Fleet struct {
 	inventory *inventory.Inventory
 	refusals  *refusalLog
 
-	disk disk // the writer's
+	disk     disk     // the writer's
+	listings listings // that are read part by part
 }
 
 // Open makes the inventory and reads its store. An error is one of the
@@ -181,6 +182,7 @@ func (f *Fleet) drain() {
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.listings.expire(f.now())
 	f.notes.drain(f.inventory, f.now())
 	f.refusals.flush(f.now())
 }

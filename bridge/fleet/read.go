@@ -44,6 +44,7 @@ func (f *Fleet) each(ctx context.Context, now uint32, see func(at int, c *invent
 type place struct {
 	order [2]uint64
 	at    int
+	mark  uint32 // of whose it is
 }
 
 // Stream gives the rows that a filter wants to emit, in its order. The row that
@@ -71,12 +72,10 @@ func (f *Fleet) Stream(ctx context.Context, filter *report.Filter, emit func(*re
 func (f *Fleet) places(ctx context.Context, filter *report.Filter, n *report.Names, now uint32) (list []place, err error) {
 	err = f.each(ctx, now, func(at int, c *inventory.Client) {
 		if filter.Match(c, n.Labels, now) {
-			list = append(list, place{filter.Order(c, n.Labels), at})
+			list = append(list, place{filter.Order(c, n.Labels), at, markOf(&c.Key)})
 		}
 	})
-	slices.SortFunc(list, func(a, b place) int {
-		return cmp.Or(cmp.Compare(a.order[0], b.order[0]), cmp.Compare(a.order[1], b.order[1]), cmp.Compare(a.at, b.at))
-	})
+	slices.SortFunc(list, comparePlaces)
 	if filter.Limit > 0 && len(list) > filter.Limit {
 		list = list[:filter.Limit]
 	}
