@@ -1,6 +1,7 @@
 package bridge
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"io"
@@ -13,6 +14,8 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/control/events"
+	"ntsbridge/bridge/fleet/migration"
 )
 
 // socketClient asks the API on the control socket.
@@ -111,7 +114,7 @@ func TestDescriptionIsTrue(t *testing.T) {
 	}
 	asked := 0
 	for path, methods := range d.Paths {
-		if _, ok := methods["get"]; !ok {
+		if _, ok := methods["get"]; !ok || path == "/v1/events" { // which has no end
 			continue
 		}
 		status, kind, body := get(path)
@@ -133,4 +136,66 @@ func TestDescriptionIsTrue(t *testing.T) {
 		t.Errorf("%d %s", status, kind)
 	}
 	check("/v1/status", "default", kind, body)
+	b.reloaded(nil)
+	data := firstEvent(t, c, "0")
+	check("/v1/events", "200", "text/event-stream", data)
+}
+
+// firstEvent returns the first event behind an identifier.
+func firstEvent(t *testing.T, c *http.Client, after string) []byte {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://ntsbridge/v1/events", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.Header.Set("Last-Event-ID", after)
+	resp, err := c.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	in := bufio.NewScanner(resp.Body)
+	for in.Scan() {
+		if data, ok := strings.CutPrefix(in.Text(), "data: "); ok {
+			return []byte(data)
+		}
+	}
+	t.Fatalf("no event: %d, %v", resp.StatusCode, in.Err())
+	return nil
+}
+
+// A daemon that is stopped does not wait for who listens, and what happened is
+// told to who comes back.
+func TestEventsOfADaemon(t *testing.T) {
+	cfg := testConfig(t, t.TempDir())
+	cfg.Fleet.Enabled = true
+	b := startBridge(t, cfg)
+	c := socketClient(cfg)
+	plan := "groups: [{name: fra, prefixes: [192.0.2.0/24], stages: {none: refuse}}]"
+	if _, err := b.migration.Ask(time.Now(), "user 0", &migration.Request{Do: migration.Apply, Name: "fleet.yaml", Plan: plan}); err != nil {
+		t.Fatal(err)
+	}
+	var e events.Event
+	if err := json.Unmarshal(firstEvent(t, c, "0"), &e); err != nil || e.Kind != events.Stage || e.What != "declared" || e.By != "user 0" {
+		t.Errorf("%+v, %v", e, err)
+	}
+	if err := b.Reload(cfg); err != nil {
+		t.Fatal(err)
+	}
+	if err := json.Unmarshal(firstEvent(t, c, e.ID), &e); err != nil || e.Kind != events.Reload || e.What != "done" {
+		t.Errorf("%+v, %v", e, err)
+	}
+	resp, err := c.Get("http://ntsbridge/v1/events")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	if err := b.Close(); err != nil {
+		t.Error(err)
+	}
+	if _, err := io.ReadAll(resp.Body); err != nil {
+		t.Error(err)
+	}
 }

@@ -12,6 +12,7 @@ import (
 	"ntsbridge/bridge/association"
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
+	"ntsbridge/bridge/control/events"
 	"ntsbridge/bridge/control/remote"
 	"ntsbridge/bridge/fleet"
 	"ntsbridge/bridge/fleet/migration"
@@ -25,28 +26,32 @@ import (
 
 // Bridge is the running daemon.
 type Bridge struct {
-	log     hclog.Logger
-	lock    *statedir.Lock // of the directories
-	clock   *follow.Clock
-	server  *server.Server
-	sources *association.Set
-	ke      *nke.Server // nil: NTS is off
-	acme    atomic.Pointer[acmeKeeper]
-	control *control.Server
-	readers *control.Server // nil: not everybody may read
-	api     *remote.Server
-	fleet   *fleet.Fleet
-	chronyc *control.ChronySockets
-	metrics measured
-	query   *control.Queries     // of ntpq
-	events  control.SystemEvents // as it shows them
-	options Options
-	noted   []string // problems of the start
-	started time.Time
-	failed  chan error
-	stop    chan struct{}
-	done    chan struct{}
-	closing sync.Once
+	log      hclog.Logger
+	lock     *statedir.Lock // of the directories
+	clock    *follow.Clock
+	server   *server.Server
+	sources  *association.Set
+	ke       *nke.Server // nil: NTS is off
+	acme     atomic.Pointer[acmeKeeper]
+	control  *control.Server
+	readers  *control.Server // nil: not everybody may read
+	api      *remote.Server
+	fleet    *fleet.Fleet
+	chronyc  *control.ChronySockets
+	metrics  measured
+	told     *events.Log // what happens, for listeners
+	requests *control.Requests
+	recorder control.Recorder
+	query    *control.Queries     // of ntpq
+	events   control.SystemEvents // as it shows them
+	options  Options
+	noted    []string // problems of the start
+	started  time.Time
+	failed   chan error
+	stop     chan struct{}
+	done     chan struct{}
+	closing  sync.Once
+	watching sync.WaitGroup // watchEvents
 
 	migration *migration.Migration // nil: no inventory
 	ourIDs    atomic.Pointer[ourIDs]

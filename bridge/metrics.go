@@ -42,7 +42,8 @@ func (b *Bridge) exposeMetrics(cfg *config.Config) {
 
 // metricsState is the daemon as Prometheus sees it now.
 func (b *Bridge) metricsState() *metrics.State {
-	s := &metrics.State{Version: Version(), Stats: b.ServerStats(), Snapshot: b.snapshot(), Problems: len(b.status().Problems)}
+	s := &metrics.State{Version: Version(), Stats: b.ServerStats(), Snapshot: b.snapshot(), Problems: len(b.status().Problems),
+		Requests: b.requests, Events: b.told}
 	if b.ke != nil {
 		s.KE = &metrics.KeyExchange{Connections: b.ke.Counters().Active}
 		for _, c := range b.ke.Status(time.Now()).Certificates {

@@ -35,6 +35,7 @@ func (b *Bridge) openMigration(cfg *config.Config) {
 			}
 			b.server.SetOverlay(r.Compile(list))
 		}}
+	o.Happened = b.happened
 	o.NoPrograms = migration.NoPrograms(cfg.Sandbox)
 	b.migration = migration.Open(o, time.Now())
 	b.migration.Run()

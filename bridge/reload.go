@@ -11,7 +11,8 @@ import (
 
 // Reload replaces what a configuration asks for by what another one does, all
 // or nothing: on an error everything goes on as before.
-func (b *Bridge) Reload(cfg *config.Config) error {
+func (b *Bridge) Reload(cfg *config.Config) (err error) {
+	defer func() { b.reloaded(err) }()
 	b.changing.Lock()
 	defer b.changing.Unlock()
 	running := b.parts.Load()

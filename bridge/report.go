@@ -26,18 +26,19 @@ func (b *Bridge) snapshot() *control.Snapshot {
 // reports are the answers of the control socket.
 func (b *Bridge) reports() control.Sources {
 	return control.Sources{ServerStats: b.ServerStats, Status: b.status,
-		NTS:         b.ntsReport,
-		Tracking:    func() *control.Tracking { return b.snapshot().Tracking() },
-		Sources:     func() []control.Source { return b.snapshot().SourceList() },
-		SourceStats: func() []control.SourceStats { return b.snapshot().SourceStatsList() },
-		AuthData:    func() []control.AuthData { return b.snapshot().AuthDataList() },
-		SelectData:  func() []control.SelectData { return b.snapshot().SelectDataList() },
-		MakeStep:    func() error { return b.clock.Steering().MakeStep() },
-		Reload:      b.options.Reload,
-		Metrics:     b.metrics.handler,
-		Do:          b.do,
-		Inventory:   b.inventoryAnswers(),
-		Fleet:       b.migrationAnswers(),
+		NTS:           b.ntsReport,
+		Tracking:      func() *control.Tracking { return b.snapshot().Tracking() },
+		Sources:       func() []control.Source { return b.snapshot().SourceList() },
+		SourceStats:   func() []control.SourceStats { return b.snapshot().SourceStatsList() },
+		AuthData:      func() []control.AuthData { return b.snapshot().AuthDataList() },
+		SelectData:    func() []control.SelectData { return b.snapshot().SelectDataList() },
+		MakeStep:      func() error { return b.clock.Steering().MakeStep() },
+		Reload:        b.options.Reload,
+		Metrics:       b.metrics.handler,
+		SourceHistory: b.recorder.History, Certificates: b.certificates, Events: b.told, Requests: b.requests,
+		Do:        b.do,
+		Inventory: b.inventoryAnswers(),
+		Fleet:     b.migrationAnswers(),
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"ntsbridge/bridge/clock"
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
+	"ntsbridge/bridge/control/events"
 	"ntsbridge/bridge/control/metrics"
 	"ntsbridge/bridge/fleet"
 	"ntsbridge/bridge/follow"
@@ -32,7 +33,7 @@ func Start(cfg *config.Config, log hclog.Logger, options Options) (*Bridge, erro
 		return nil, err
 	}
 	b := &Bridge{log: log, lock: lock, options: options, started: time.Now(), stop: make(chan struct{}), done: make(chan struct{}),
-		failed: make(chan error, 1)}
+		failed: make(chan error, 1), told: events.New(eventsKept, time.Now()), requests: control.NewRequests()}
 	precision := clock.MeasurePrecision(func() int64 { return time.Now().UnixNano() })
 	b.clock = follow.New(follow.Options{Precision: precision, NoClock: options.NoClock, Log: log}, follow.Functions{
 		OnState: b.publish, OnStep: b.stepped, OnDoubt: b.doubted, OnSynchronised: b.synchronised, OnFailure: b.fail})
@@ -46,6 +47,7 @@ func Start(cfg *config.Config, log hclog.Logger, options Options) (*Bridge, erro
 	}
 	b.ticked.Store(time.Now().UnixNano())
 	go b.run()
+	b.watching.Go(b.watchEvents)
 	go b.followAddresses()
 	return b, nil
 }
@@ -110,6 +112,7 @@ func (b *Bridge) Close() (err error) {
 	b.closing.Do(func() {
 		close(b.stop)
 		<-b.done
+		b.watching.Wait()
 		err = b.chronyc.Close() // who asks there may be waiting for the lock
 		b.chronyc = nil
 		b.changing.Lock()
@@ -121,6 +124,7 @@ func (b *Bridge) Close() (err error) {
 
 func (b *Bridge) closeAll() error {
 	var errs []error
+	b.told.Close() // else who listens would be waited for
 	if b.sources != nil {
 		b.sources.Stop()
 	}

@@ -21,6 +21,7 @@ const (
 	pathClients = "/v1/clients"
 	pathKeys    = "/v1/keys"
 	pathSummary = "/v1/summary"
+	pathDays    = "/v1/summary/days"
 	pathImport  = "/v1/inventory"
 )
 
@@ -34,6 +35,10 @@ type Inventory struct {
 	Stream  func(ctx context.Context, f *report.Filter, emit func(*report.Row) error) error
 	Keys    func(ctx context.Context) ([]*report.Key, error)
 	Summary func(ctx context.Context, by string) (*report.Summary, error)
+	// Page gives a part of such a list, which begins at a cursor.
+	Page func(ctx context.Context, f *report.Filter, cursor string, size int, emit func(*report.Row) error) (*report.Part, error)
+	// Days returns what the clients of a label used, or of all of them, day by day.
+	Days func(label string) []report.DayCount
 	// Import merges records and returns for how many there was no room.
 	Import func([]inventory.Stored) (full int, err error)
 	// Export gives when watching was, and then each record.
@@ -66,6 +71,12 @@ func (v *Inventory) routes() []*route {
 			answers: map[string]any{kindNDJSON: nil}, serve: v.exportRecords},
 		{method: http.MethodPost, path: pathImport, summary: "Merge records into the inventory", told: true,
 			body: []inventory.Stored{}, bodyMax: maxImportLen, answers: map[string]any{kindJSON: imported{}}, serve: v.importRecords},
+	}
+	if v.Days != nil {
+		list = append(list, reportOf(pathDays, "Hosts by means on each day, the oldest first", func(r *http.Request) ([]report.DayCount, error) {
+			return v.Days(r.URL.Query().Get("label")), nil
+		}))
+		list[len(list)-1].query = []parameter{{name: "label", summary: "of one label, of which fewer days are kept", kind: "string"}}
 	}
 	list[2].query = []parameter{{name: "by", summary: "label, or lengths of prefixes such as 24,64", kind: "string"}}
 	for _, t := range list {
@@ -102,6 +113,8 @@ func clientParameters() []parameter {
 		{name: "address", summary: "is this one", kind: "string"},
 		{name: "sort", summary: "order", kind: "string", words: report.Sorts},
 		{name: "limit", summary: "at most so many; 0: all", kind: "integer"},
+		{name: "cursor", summary: "part of the list that begins there, of at most 1000 rows (limit; default 100); Link has the next one. Empty: the first",
+			kind: "string"},
 		{name: "resolve", summary: "1: with names from DNS", kind: "string", words: []string{"1"}},
 		{name: "format", summary: "form of the answer", kind: "string", words: report.Formats},
 	}
@@ -131,6 +144,9 @@ func (v *Inventory) clients(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return badRequest{err}
 	}
+	if v.Page != nil && (q.Has("cursor") || f.Limit > 0 && f.Limit <= report.MaxPart) {
+		return v.part(w, r, f, out)
+	}
 	if err := v.Stream(r.Context(), f, out.Row); err != nil {
 		panic(http.ErrAbortHandler)
 	}
@@ -138,6 +154,46 @@ func (v *Inventory) clients(w http.ResponseWriter, r *http.Request) error {
 		panic(http.ErrAbortHandler)
 	}
 	return nil
+}
+
+// partDefault is how many rows a part has of which nobody said how many.
+const partDefault = 100
+
+// part sends a part of a list, with where the others are (RFC 8288).
+func (v *Inventory) part(w http.ResponseWriter, r *http.Request, f *report.Filter, out *report.Writer) error {
+	q := r.URL.Query()
+	if f.Limit == 0 {
+		f.Limit = partDefault
+	}
+	if f.Limit > report.MaxPart {
+		return badRequest{fmt.Errorf("limit %d: a part of a list has at most %d rows; without cursor all come in one answer", f.Limit, report.MaxPart)}
+	}
+	var rows []*report.Row
+	p, err := v.Page(r.Context(), f, q.Get("cursor"), f.Limit, func(r *report.Row) error {
+		rows = append(rows, r.Clone())
+		return nil
+	})
+	if err != nil {
+		return badRequest{err}
+	}
+	q.Set("limit", fmt.Sprint(f.Limit))
+	link(w, r, q, "prev", p.Prev)
+	link(w, r, q, "next", p.Next)
+	for _, row := range rows {
+		if err := out.Row(row); err != nil {
+			return err
+		}
+	}
+	return out.Close()
+}
+
+// link tells where another part of a list is.
+func link(w http.ResponseWriter, r *http.Request, q url.Values, relation, cursor string) {
+	if cursor == "" {
+		return
+	}
+	q.Set("cursor", cursor)
+	w.Header().Add("Link", fmt.Sprintf(`<%s?%s>; rel="%s"`, r.URL.Path, q.Encode(), relation))
 }
 
 func (v *Inventory) importRecords(w http.ResponseWriter, r *http.Request) error {

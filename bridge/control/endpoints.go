@@ -8,6 +8,7 @@ import (
 
 	"github.com/hashicorp/go-hclog"
 
+	"ntsbridge/bridge/control/events"
 	"ntsbridge/bridge/control/remote"
 )
 
@@ -21,6 +22,8 @@ const (
 	pathSourceStats = "/v1/sourcestats"
 	pathAuthData    = "/v1/authdata"
 	pathSelectData  = "/v1/selectdata"
+	pathSourcePlots = "/v1/sources/history"
+	pathCertificate = "/v1/certificates"
 	pathMakeStep    = "/v1/makestep"
 	pathReload      = "/v1/reload"
 	pathCommand     = "/v1/command"
@@ -50,6 +53,10 @@ type Sources struct {
 	SourceStats func() []SourceStats
 	AuthData    func() []AuthData
 	SelectData  func() []SelectData
+	// SourceHistory returns how clock and sources went lately; nil: as above.
+	SourceHistory func() *SourceHistory
+	// Certificates returns all that this daemon shows or serves.
+	Certificates func() []Certificate
 	// MakeStep corrects the clock's offset at once, by a step. nil: the clock
 	// is not ours.
 	MakeStep func() error
@@ -58,6 +65,10 @@ type Sources struct {
 	Reload func() error
 	// Do does what an operator tells. nil: nothing can be told.
 	Do func(*Command) (done string, err error)
+	// Events are what happens. nil: that is not told.
+	Events *events.Log
+	// Requests counts what is asked here. nil: nobody counts.
+	Requests *Requests
 	// Metrics answers Prometheus. nil: there are none.
 	Metrics http.Handler
 	// Inventory answers about clients.
@@ -78,6 +89,8 @@ func (src *Sources) reports() []*route {
 		valueRoute[[]SourceStats](pathSourceStats, "What was estimated from each source", list(src.SourceStats)),
 		valueRoute[[]AuthData](pathAuthData, "How the sources are authenticated", list(src.AuthData)),
 		valueRoute[[]SelectData](pathSelectData, "How selection sees each source", list(src.SelectData)),
+		valueRoute[SourceHistory](pathSourcePlots, "How clock and sources went since the start, or lately", src.sourceHistory),
+		valueRoute[[]Certificate](pathCertificate, "Certificates with their end", src.certificates),
 	}
 }
 
@@ -89,6 +102,7 @@ func (src *Sources) routes() []*route {
 		deed[commandDone](pathCommand, "Tell the daemon something, by chronyc's words", Command{}, src.command))
 	list = append(list, src.Inventory.routes()...)
 	list = append(list, src.Fleet.routes()...)
+	list = append(list, eventRoute(src.Events)...)
 	list = append(list, src.metrics()...)
 	return append(list, src.description(list))
 }

@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"slices"
+	"strconv"
 	"time"
 
 	"ntsbridge/bridge/control/remote"
 	"ntsbridge/bridge/fleet/history"
 	"ntsbridge/bridge/fleet/migration"
+	"ntsbridge/bridge/fleet/report"
 	"ntsbridge/bridge/fleet/steer"
 )
 
@@ -50,6 +53,9 @@ func (v *Fleet) routes() []*route {
 				"everything else write",
 			body: migration.Request{}, bodyMax: maxFleetLen, answers: map[string]any{kindJSON: migration.Answer{}}, serve: v.ask},
 		{method: http.MethodGet, path: pathFleetHistory, summary: "What was done and by whom, a line for each entry",
+			query: []parameter{
+				{name: "limit", summary: "at most so many, 1 to 1000; Link has the next ones. Without limit and cursor: all", kind: "integer"},
+				{name: "cursor", summary: "number of the entry behind which to begin", kind: "integer"}},
 			answers: map[string]any{kindNDJSON: history.Entry{}}, serve: v.entries},
 	}
 	for _, t := range list {
@@ -103,8 +109,12 @@ func (v *Fleet) ask(w http.ResponseWriter, r *http.Request) error {
 }
 
 // entries sends the history as it is in the file, so that whoever reads it can
-// verify it.
-func (v *Fleet) entries(w http.ResponseWriter, _ *http.Request) error {
+// verify it. Entries are only ever added, so that their numbers are cursors.
+func (v *Fleet) entries(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	if q.Has("limit") || q.Has("cursor") {
+		return v.someEntries(w, r)
+	}
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	begun := false
 	_, err := v.History(func(e *history.Entry) error {
@@ -119,6 +129,54 @@ func (v *Fleet) entries(w http.ResponseWriter, _ *http.Request) error {
 		panic(http.ErrAbortHandler) // so that nobody takes a part for the whole
 	}
 	return err
+}
+
+// someEntries sends a part of the history.
+func (v *Fleet) someEntries(w http.ResponseWriter, r *http.Request) error {
+	q := r.URL.Query()
+	size, after, err := partOfHistory(q)
+	if err != nil {
+		return badRequest{err}
+	}
+	var body bytes.Buffer
+	out, last, more := json.NewEncoder(&body), after, false
+	out.SetEscapeHTML(true) // as in the file
+	_, err = v.History(func(e *history.Entry) error {
+		if e.Number <= after {
+			return nil
+		}
+		if e.Number > after+size {
+			more = true
+			return nil
+		}
+		last = e.Number
+		return out.Encode(e)
+	})
+	if err != nil {
+		return err
+	}
+	if more {
+		q.Set("limit", fmt.Sprint(size))
+		link(w, r, q, "next", fmt.Sprint(last))
+	}
+	w.Header().Set("Content-Type", kindNDJSON)
+	_, _ = w.Write(body.Bytes())
+	return nil
+}
+
+func partOfHistory(q url.Values) (size, after uint64, err error) {
+	size = partDefault
+	if s := q.Get("limit"); s != "" {
+		if size, err = strconv.ParseUint(s, 10, 32); err != nil || size < 1 || size > report.MaxPart {
+			return 0, 0, fmt.Errorf("limit %.40q is no number from 1 to %d", s, report.MaxPart)
+		}
+	}
+	if s := q.Get("cursor"); s != "" {
+		if after, err = strconv.ParseUint(s, 10, 63); err != nil {
+			return 0, 0, fmt.Errorf("cursor %.40q is not the number of an entry", s)
+		}
+	}
+	return size, after, nil
 }
 
 // Fleet returns where the migration stands.

@@ -27,6 +27,7 @@ type route struct {
 	bodyMax      int64          // octets of it
 	answers      map[string]any // by media type, of the type that is answered; nil: text
 	lasting      bool           // it may take streamTime
+	streams      bool           // it lasts as long as the asker wants
 	told         bool           // it is logged who asked
 	serve        func(w http.ResponseWriter, r *http.Request) error
 	failed       int // status of an error that is not of who asks
@@ -90,6 +91,15 @@ func (a *api) needs(r *http.Request) remote.Role {
 		return t.role
 	}
 	return remote.Read
+}
+
+// known tells under which path a request is counted.
+func (a *api) known(r *http.Request) (path string, streamed bool) {
+	t, _ := a.find(r)
+	if t == nil {
+		return "", false
+	}
+	return t.path, t.streams
 }
 
 func (a *api) ServeHTTP(w http.ResponseWriter, r *http.Request) {

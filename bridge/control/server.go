@@ -26,7 +26,8 @@ type Server struct {
 // Listen serves on a Unix socket. A socket left over by a dead daemon is
 // replaced; one that answers is an error.
 func Listen(path string, src Sources, log hclog.Logger) (*Server, error) {
-	return listen(path, socketMode, handler(&src, log), log)
+	a := newAPI(src.routes(), log)
+	return listen(path, socketMode, src.Requests.Watch(ByControl, a, a.known), log)
 }
 
 // readers is how many connections of ListenReaders are served at a time.
@@ -37,7 +38,8 @@ const readers = 16
 // told there, and nothing is done.
 func ListenReaders(path string, src Sources, log hclog.Logger) (*Server, error) {
 	src = Sources{Status: src.Status, ServerStats: src.ServerStats, NTS: src.NTS, Tracking: src.Tracking, Sources: src.Sources,
-		SourceStats: src.SourceStats, AuthData: src.AuthData, SelectData: src.SelectData, Metrics: src.Metrics}
+		SourceStats: src.SourceStats, AuthData: src.AuthData, SelectData: src.SelectData, SourceHistory: src.SourceHistory,
+		Certificates: src.Certificates, Metrics: src.Metrics, Requests: src.Requests}
 	open := newAPI(append(src.reports(), src.metrics()...), log)
 	serve := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if t, _ := open.find(r); t == nil {
@@ -46,7 +48,7 @@ func ListenReaders(path string, src Sources, log hclog.Logger) (*Server, error) 
 		}
 		open.ServeHTTP(w, r)
 	})
-	return listen(path, 0o666, serve, log)
+	return listen(path, 0o666, src.Requests.Watch(ByReaders, serve, open.known), log)
 }
 
 // ErrOwnersOnly says that everybody may read, and what somebody asked for is

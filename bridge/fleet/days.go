@@ -3,6 +3,8 @@ package fleet
 import (
 	"context"
 	"encoding/json"
+	"maps"
+	"slices"
 	"time"
 
 	"ntsbridge/bridge/fleet/inventory"
@@ -10,8 +12,9 @@ import (
 	"ntsbridge/bridge/fleet/store"
 )
 
-// How often the day's snapshot is brought up to date, and how many days are kept
-// in memory and in the store.
+// How often the day's snapshot is brought up to date, how many days are kept in
+// memory with their labels, and how many in the store and without labels in
+// memory.
 const (
 	snapInterval = time.Hour
 	daysInMemory = 32
@@ -52,25 +55,32 @@ func (d *disk) setDay(day uint32, s *report.Snapshot) {
 		d.days = make(map[uint32]*report.Snapshot)
 	}
 	d.days[day] = s
-	for old := range d.days {
-		if old+daysInMemory < day {
+	for old, s := range d.days {
+		switch {
+		case old+daysKept < day:
 			delete(d.days, old)
+		case old+daysInMemory < day && len(s.Groups) > 1:
+			d.days[old] = s.Whole()
 		}
 	}
 }
 
-// readDays reads the days that a summary may compare with.
+// readDays reads the days that are shown, and that a summary may compare with.
 func (d *disk) readDays(s *store.Store, now time.Time) {
 	today := report.Day(now)
-	texts, err := s.Days(today - min(today, daysInMemory))
+	texts, err := s.Days(today - min(today, daysKept))
 	if err != nil {
 		return
 	}
 	for day, text := range texts {
 		snap := new(report.Snapshot)
-		if json.Unmarshal(text, snap) == nil && snap.At != 0 {
-			d.setDay(day, snap)
+		if json.Unmarshal(text, snap) != nil || snap.At == 0 {
+			continue
 		}
+		if day+daysInMemory < today {
+			snap = snap.Whole()
+		}
+		d.setDay(day, snap)
 	}
 }
 
@@ -79,4 +89,19 @@ func (d *disk) snapshotOf(day uint32) *report.Snapshot {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	return d.days[day]
+}
+
+// Days returns what the clients of a label used, or without one all of them, on
+// each day that is known, the oldest first.
+func (f *Fleet) Days(label string) []report.DayCount {
+	d := &f.disk
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	list := []report.DayCount{}
+	for _, day := range slices.Sorted(maps.Keys(d.days)) {
+		if c, ok := d.days[day].Count(label, day); ok {
+			list = append(list, c)
+		}
+	}
+	return list
 }

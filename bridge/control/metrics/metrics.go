@@ -18,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"ntsbridge/bridge/control"
+	"ntsbridge/bridge/control/events"
 	"ntsbridge/bridge/fleet/steer"
 	"ntsbridge/bridge/ntp"
 )
@@ -35,6 +36,9 @@ type State struct {
 	Autokey bool // whether it is on
 	// Fleet is the migration; nil: without an inventory there is none.
 	Fleet *steer.Figures
+	// Requests are those to the API and the page, Events what listeners are told.
+	Requests *control.Requests
+	Events   *events.Log
 }
 
 // KeyExchange is NTS-KE.
@@ -104,6 +108,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	w.sources(s.Snapshot)
 	w.clients(s.Clients)
 	w.fleet(s.Fleet)
+	w.api(s.Requests, s.Events)
 }
 
 // writer sends metrics.
@@ -314,6 +319,25 @@ func (w *writer) fleet(f *steer.Figures) {
 			w.gauge(fleetMute, float64(p.CannotTell), p.Group, p.Means)
 		}
 	}
+}
+
+// api shows who asks what; paths are those that there are.
+func (w *writer) api(q *control.Requests, l *events.Log) {
+	count, took := q.Figures()
+	for _, c := range count {
+		w.counter(apiRequests, c.Count, c.By, c.Method, c.Path, strconv.Itoa(c.Status))
+	}
+	for _, t := range took {
+		below := make(map[float64]uint64, len(t.Below))
+		for i, bound := range control.TookBounds {
+			below[bound] = t.Below[i]
+		}
+		w.to <- prometheus.MustNewConstHistogram(apiTook, t.Count, t.Sum, below, t.By, t.Method, t.Path)
+	}
+	listeners, total, lost := l.Figures()
+	w.gauge(apiListeners, float64(listeners))
+	w.counter(apiEvents, total)
+	w.counter(apiLost, lost)
 }
 
 func number(b bool) float64 {

@@ -81,6 +81,13 @@ var (
 	inventoryWatched   = desc("inventory_watched_since_timestamp_seconds", "Since when the inventory has watched without a gap of more than an hour.")
 	inventoryLost      = desc("inventory_lost_packets_total", "Packets that the inventory had no time or room to look at.")
 
+	apiRequests = desc("api_requests_total", "Requests to the API and the page, by the way they came and what was answered.",
+		"by", "method", "path", "status")
+	apiTook      = desc("api_request_duration_seconds", "How long such requests took, but for streams of events.", "by", "method", "path")
+	apiListeners = desc("api_event_listeners", "Who listens to the stream of events.")
+	apiEvents    = desc("api_events_total", "Events so far.")
+	apiLost      = desc("api_events_lost_total", "Events that listeners were too slow for, all of them together.")
+
 	fleetDeclared  = desc("fleet_plan_declared", "Whether a plan of the migration is declared.")
 	fleetHeld      = desc("fleet_held", "Whether the whole migration is held.")
 	fleetUnkept    = desc("fleet_unkept", "Whether state or history of the migration cannot be written: then no step begins.")

@@ -23,6 +23,9 @@ type Protected struct {
 	Needs func(*http.Request) Role
 	// Refuse answers who is not let in, with 401, 403 or 429.
 	Refuse func(w http.ResponseWriter, r *http.Request, status int, err error)
+	// Watch is around everything that is answered, who is refused too; nil: nobody
+	// watches.
+	Watch func(http.Handler) http.Handler
 }
 
 // How often somebody may fail: an address (IPv6: a /64), and all of them as far

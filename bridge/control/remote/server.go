@@ -55,10 +55,14 @@ func New(p Protected, log hclog.Logger) (*Server, error) {
 	s := &Server{guard: g, log: log, listeners: map[netip.AddrPort]net.Listener{}, stop: make(chan struct{})}
 	g.settings.Store(&Settings{})
 	s.renew()
+	var handler http.Handler = g
+	if p.Watch != nil {
+		handler = p.Watch(g)
+	}
 	handshakes := stdlog.New(handshakeLog{g}, "", 0)
 	var only http.Protocols
 	only.SetHTTP1(true)
-	s.http = &http.Server{Handler: g, Protocols: &only, TLSConfig: s.tls(), ReadHeaderTimeout: headerTime, ReadTimeout: bodyTime,
+	s.http = &http.Server{Handler: handler, Protocols: &only, TLSConfig: s.tls(), ReadHeaderTimeout: headerTime, ReadTimeout: bodyTime,
 		WriteTimeout: bodyTime, IdleTimeout: idleTime, MaxHeaderBytes: maxHeader, ErrorLog: handshakes}
 	s.done.Go(s.poll)
 	return s, nil
@@ -232,6 +236,14 @@ func (s *Server) Look() {
 		s.broken = text
 		s.log.Error("a certificate of the API cannot be used; if there was an earlier one, it stays in use", "error", err)
 	}
+}
+
+// Certificates describes those that are shown.
+func (s *Server) Certificates(now time.Time) []nke.CertificateStatus {
+	if c := s.certs.Load(); c != nil {
+		return c.Status(now)
+	}
+	return nil
 }
 
 // Problem says why nobody can connect, empty if that is not so.

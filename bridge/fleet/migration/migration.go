@@ -40,7 +40,8 @@ type Options struct {
 	Ours         func(refid uint32) bool
 	Synchronised func() bool
 	Enforce      func(*stage.Resolver, []stage.Refusal)
-	NoPrograms   string // why notify.command cannot be run; empty: it can
+	Happened     func(*history.Entry) // told of each entry that was written; nil: nobody is
+	NoPrograms   string               // why notify.command cannot be run; empty: it can
 	Log          hclog.Logger
 }
 

@@ -121,6 +121,9 @@ func (m *Migration) tell(e *history.Entry, to *plan.Notify) {
 		args = append(args, "key", e.Key)
 	}
 	m.opt.Log.Log(level, "fleet", args...)
+	if m.opt.Happened != nil {
+		m.opt.Happened(e)
+	}
 	if len(to.Command) == 0 && to.Webhook == "" {
 		return
 	}

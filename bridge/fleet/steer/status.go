@@ -48,6 +48,8 @@ type RunningState struct {
 	Hurt       int           `json:"hurt"`
 	CannotTell int           `json:"cannot_tell"`  // of them cannot show that they are hurt
 	Proves     float64       `json:"proves_about"` // share of them that it can prove something about
+	// HurtClients are those that are hurt, the first 100.
+	HurtClients []HurtSeen `json:"hurt_clients,omitempty"`
 }
 
 // Brief tells where everything stands, without what is in the way of next steps
@@ -116,7 +118,8 @@ func (c *Controller) placeStatus(now Moment, p *Place, seated *roster, v *Previe
 	}
 	if r := c.running[p]; r != nil {
 		o.Running = &RunningState{ID: r.id, Stage: r.name(), Phase: "watching", Began: r.began.Wall.UTC(), Ends: r.ends(now), Clients: len(r.members),
-			Poll: r.Timing.Poll, Hurt: len(r.hurt), CannotTell: r.unclear, Proves: r.Timing.Share}
+			Poll: r.Timing.Poll, Hurt: len(r.hurt), CannotTell: r.unclear, Proves: r.Timing.Share,
+			HurtClients: r.hurt[:min(len(r.hurt), maxHurtKept)]}
 		o.Refused = r.step.Refused()
 		if r.refusing {
 			o.Running.Phase, o.Refuses = "refusing", r.id
