@@ -12,6 +12,8 @@
 #   FOLDER/bookworm-timesync  systemd-timesyncd 252
 #   FOLDER/bookworm-monitoring  check_ntp_peer of the monitoring plugins 2.3.3
 #   FOLDER/bookworm-prometheus  prometheus and promtool 2.42
+#   FOLDER/trixie-chromium  chromium without a window, for the page; of the version
+#                             that the suite has, since each point release has another
 #
 # usage: peers.sh [FOLDER]    FOLDER defaults to $NTSBRIDGE_PEERS, else .peers
 #                             at the top of the repository
@@ -32,7 +34,8 @@ trixie-python ntpsec=1.2.3 ntpsec-ntpdig=1.2.3 python3-ntp=1.2.3 python3=3.13
 bookworm-samba samba=2:4.17.12 samba-ad-provision=2:4.17.12 samba-dsdb-modules=2:4.17.12
 bookworm-timesync systemd-timesyncd=252
 bookworm-monitoring monitoring-plugins-basic=2.3.3
-bookworm-prometheus prometheus=2.42.0'
+bookworm-prometheus prometheus=2.42.0
+trixie-chromium chromium-headless-shell fonts-dejavu-core'
 # Raise it when a root must be built anew though its recipe has not changed.
 edition=1
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -117,8 +120,9 @@ configure_apt() {
 	END
 }
 
-# pinned PACKAGE=VERSION: fails unless the suite has this upstream version
+# pinned PACKAGE[=VERSION]: fails unless the suite has this upstream version
 pinned() {
+	case $1 in *=*) ;; *) return ;; esac
 	name=${1%%=*}
 	want=${1#*=}
 	have=$(apt-cache policy "$name" | awk '$1 == "Candidate:" { print $2 }')
@@ -135,6 +139,7 @@ libraries() {
 	python3*) also=python3 without=^libperl ;;
 	samba*) also='samba|python3|tdb-tools|netbase' without=^libperl ;;
 	prometheus) also=$1= without='^libjs' ;;
+	chromium*) also='chromium|fonts-' without='^lib(perl|python|llvm|gl1-mesa)' ;;
 	*) also=$1= without='^lib(perl|python)' ;;
 	esac
 	apt-get -qq -s install "$1" |
@@ -208,6 +213,7 @@ install_root() {
 	# It knows no --version, and says so.
 	bookworm-timesync) check "$root" /lib/systemd/systemd-timesyncd 'does not take arguments' ;;
 	bookworm-monitoring) check "$root" /usr/lib/nagios/plugins/check_ntp_peer 'v2.3.3' ;;
+	trixie-chromium) check "$root" /usr/lib/chromium/chromium-headless-shell Chromium ;;
 	bookworm-prometheus)
 		rm -rf "$root/usr/share/prometheus"
 		check "$root" /usr/bin/promtool 2.42
