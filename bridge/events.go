@@ -48,7 +48,7 @@ type eventWatch struct {
 	synchronised bool
 	sources      map[string]control.SourceState
 	certificates map[string]bool // as they were told of
-	hurt         map[uint32]int // by step
+	hurt         map[uint32]int  // by step
 }
 
 // watchEvents looks once a second at what tells of itself to nobody, and keeps
