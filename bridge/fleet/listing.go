@@ -133,7 +133,8 @@ func filterID(f *report.Filter) uint64 {
 
 // Page gives the rows of a part of the list that a filter wants to emit, at most
 // size of them. An empty cursor is of the first part.
-func (f *Fleet) Page(ctx context.Context, filter *report.Filter, from string, size int, emit func(*report.Row) error) (*report.Part, error) {
+func (f *Fleet) Page(ctx context.Context, filter *report.Filter, from string, size int,
+	emit func(*report.Row) error) (*report.Part, error) {
 	if size < 1 || size > report.MaxPart {
 		return nil, fmt.Errorf("a part of a list has 1 to %d rows, not %d", report.MaxPart, size)
 	}
@@ -217,7 +218,8 @@ func comparePlaces(a, b place) int {
 
 // emitListed gives rows that are as they were listed, and returns a cursor that
 // is behind the last one.
-func (f *Fleet) emitListed(ctx context.Context, part []listed, filter *report.Filter, emit func(*report.Row) error) (last cursor, err error) {
+func (f *Fleet) emitListed(ctx context.Context, part []listed, filter *report.Filter,
+	emit func(*report.Row) error) (last cursor, err error) {
 	n, now := *f.names.Load(), uint32(f.now().Unix())
 	f.resolving(ctx, filter, &n)
 	clients := make([]inventory.Client, len(part))
