@@ -174,7 +174,8 @@ func TestEventsOfADaemon(t *testing.T) {
 	b := startBridge(t, cfg)
 	c := socketClient(cfg)
 	plan := "groups: [{name: fra, prefixes: [192.0.2.0/24], stages: {none: refuse}}]"
-	if _, err := b.migration.Ask(time.Now(), "user 0", &migration.Request{Do: migration.Apply, Name: "fleet.yaml", Plan: plan}); err != nil {
+	q := &migration.Request{Do: migration.Apply, Name: "fleet.yaml", Plan: plan}
+	if _, err := b.migration.Ask(time.Now(), "user 0", q); err != nil {
 		t.Fatal(err)
 	}
 	var e events.Event

@@ -18,7 +18,8 @@ const eventsKept = 2048
 
 // happened tells of what the migration wrote into its history.
 func (b *Bridge) happened(e *history.Entry) {
-	v := events.Event{Time: e.Time, Kind: events.Stage, What: e.What, Group: e.Group, Means: e.Means, Stage: e.Stage, Step: e.Step, By: e.Who}
+	v := events.Event{Time: e.Time, Kind: events.Stage, What: e.What, Group: e.Group, Means: e.Means, Stage: e.Stage, Step: e.Step,
+		By: e.Who}
 	switch e.What {
 	case history.Began, history.Forced, history.Watching, history.Ended:
 		v.Kind = events.Window
@@ -167,8 +168,8 @@ func (b *Bridge) certificates() (list []control.Certificate) {
 	add := func(use string, status []nke.CertificateStatus) {
 		for i := range status {
 			c := &status[i]
-			shown := control.Certificate{Use: use, File: c.Files.Certificate, Names: append([]string{}, c.Names...), Issuer: c.Issuer, Key: c.Key,
-				NotBefore: c.NotBefore.UTC(), NotAfter: c.NotAfter.UTC(), DaysLeft: c.DaysLeft, Problems: []string{}}
+			shown := control.Certificate{Use: use, File: c.Files.Certificate, Names: append([]string{}, c.Names...), Issuer: c.Issuer,
+				Key: c.Key, NotBefore: c.NotBefore.UTC(), NotAfter: c.NotAfter.UTC(), DaysLeft: c.DaysLeft, Problems: []string{}}
 			for _, x := range c.Complaints {
 				shown.Problems = append(shown.Problems, x.Text)
 			}

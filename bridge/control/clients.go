@@ -73,9 +73,8 @@ func (v *Inventory) routes() []*route {
 			body: []inventory.Stored{}, bodyMax: maxImportLen, answers: map[string]any{kindJSON: imported{}}, serve: v.importRecords},
 	}
 	if v.Days != nil {
-		list = append(list, reportOf(pathDays, "Hosts by means on each day, the oldest first", func(r *http.Request) ([]report.DayCount, error) {
-			return v.Days(r.URL.Query().Get("label")), nil
-		}))
+		days := func(r *http.Request) ([]report.DayCount, error) { return v.Days(r.URL.Query().Get("label")), nil }
+		list = append(list, reportOf(pathDays, "Hosts by means on each day, the oldest first", days))
 		list[len(list)-1].query = []parameter{{name: "label", summary: "of one label, of which fewer days are kept", kind: "string"}}
 	}
 	list[2].query = []parameter{{name: "by", summary: "label, or lengths of prefixes such as 24,64", kind: "string"}}

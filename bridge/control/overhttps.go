@@ -12,7 +12,8 @@ import (
 // roles of its endpoints.
 func Remote(src Sources, log hclog.Logger) remote.Protected {
 	a := newAPI(src.routes(), log)
-	return remote.Protected{Handler: a, Needs: a.needs, Watch: func(h http.Handler) http.Handler { return src.Requests.Watch(ByHTTPS, h, a.known) },
+	return remote.Protected{Handler: a, Needs: a.needs,
+		Watch: func(h http.Handler) http.Handler { return src.Requests.Watch(ByHTTPS, h, a.known) },
 		Refuse: func(w http.ResponseWriter, _ *http.Request, status int, err error) {
 			refuse(w, statusError{err, status, refusedPlace(status), ""}, status)
 		}}

@@ -101,7 +101,8 @@ func TestPartsOfHistory(t *testing.T) {
 			return history.End{}, nil
 		}}}
 	h := handler(&src, hclog.NewNullLogger())
-	if total, parts := follow(t, h, "/v1/fleet/history?limit=10", func(body string) int { return strings.Count(body, "\n") }); total != 27 || parts != 3 {
+	lines := func(body string) int { return strings.Count(body, "\n") }
+	if total, parts := follow(t, h, "/v1/fleet/history?limit=10", lines); total != 27 || parts != 3 {
 		t.Errorf("%d entries in %d parts", total, parts)
 	}
 	for _, query := range []string{"limit=0", "limit=x", "limit=1001", "cursor=-1", "cursor=x"} {

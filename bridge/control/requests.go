@@ -99,7 +99,8 @@ func (q *Requests) Figures() (count []Counted, took []Timed) {
 		took = append(took, Timed{r, *t})
 	}
 	order := func(a, b Request) int {
-		return cmp.Or(cmp.Compare(a.By, b.By), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Method, b.Method), cmp.Compare(a.Status, b.Status))
+		return cmp.Or(cmp.Compare(a.By, b.By), cmp.Compare(a.Path, b.Path), cmp.Compare(a.Method, b.Method),
+			cmp.Compare(a.Status, b.Status))
 	}
 	slices.SortFunc(count, func(a, b Counted) int { return order(a.Request, b.Request) })
 	slices.SortFunc(took, func(a, b Timed) int { return order(a.Request, b.Request) })
