@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -463,8 +464,8 @@ func TestValidate(t *testing.T) {
 
 func TestResolve(t *testing.T) {
 	root, user := Default(), Default()
-	root.Resolve(Environment{true, "tick", "/var/lib/ntsbridge", "/run/ntsbridge"})
-	user.Resolve(Environment{false, "tick", "/s/ntsbridge", "/r/ntsbridge"})
+	root.Resolve(Environment{true, "tick", "/var/lib/ntsbridge", "/run/ntsbridge", ""})
+	user.Resolve(Environment{false, "tick", "/s/ntsbridge", "/r/ntsbridge", ""})
 	for _, tc := range []struct{ got, want string }{
 		{root.StateDir, "/var/lib/ntsbridge"},
 		{root.Control.Socket, "/run/ntsbridge/control.sock"},
@@ -581,6 +582,32 @@ func TestDigests(t *testing.T) {
 		}
 		if autokey.Digest(len(words(f.tag))).Valid() {
 			t.Error("autokey has a digest that the configuration lacks")
+		}
+	}
+}
+
+// Files that a service manager hands over are named by its variable, in every
+// option that names a file.
+func TestCredentials(t *testing.T) {
+	const text = `keys: {files: [{path: $CREDENTIALS_DIRECTORY/ntp.keys}], trusted: [all]}
+nts: {certificates: [{cert: site/nts.crt, key: $CREDENTIALS_DIRECTORY/nts.key}]}
+autokey: {enabled: true, keysdir: /k, password_file: $CREDENTIALS_DIRECTORY/password,
+  leap_file: $CREDENTIALS_DIRECTORY.d/leap}
+`
+	for dir, want := range map[string][]string{
+		"/run/credentials/ntsbridge.service": {"/run/credentials/ntsbridge.service/ntp.keys", "/run/credentials/ntsbridge.service/nts.key",
+			"/run/credentials/ntsbridge.service/password"},
+		"": {"$CREDENTIALS_DIRECTORY/ntp.keys", "$CREDENTIALS_DIRECTORY/nts.key", "$CREDENTIALS_DIRECTORY/password"},
+	} {
+		c, err := Parse("site.yaml", "/etc/ntsbridge", []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.Resolve(Environment{Credentials: dir})
+		got := []string{c.Keys.Files[0].Path, c.NTS.Certificates[0].Key, c.Autokey.PasswordFile}
+		if !slices.Equal(got, want) || c.NTS.Certificates[0].Cert != "/etc/ntsbridge/site/nts.crt" ||
+			c.Autokey.LeapFile != "/etc/ntsbridge/$CREDENTIALS_DIRECTORY.d/leap" {
+			t.Errorf("%q: %q, %q, %q; want %q", dir, got, c.NTS.Certificates[0].Cert, c.Autokey.LeapFile, want)
 		}
 	}
 }

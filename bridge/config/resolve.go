@@ -6,10 +6,11 @@ import (
 
 // Environment is what the defaults depend on.
 type Environment struct {
-	Ports    bool   // ports below 1024 may be opened
-	Hostname string // name of this machine
-	StateDir string // default of state_dir, absolute
-	RunDir   string // default of run_dir, absolute
+	Ports       bool   // ports below 1024 may be opened
+	Hostname    string // name of this machine
+	StateDir    string // default of state_dir, absolute
+	RunDir      string // default of run_dir, absolute
+	Credentials string // directory of what a service manager hands over, absolute; empty: none
 }
 
 // Resolve fills in what is empty by default: directories, files in them,
@@ -19,6 +20,7 @@ func (c *Config) Resolve(e Environment) {
 	if !e.Ports {
 		port, portKE = PortNTPUser, PortNTSKEUser
 	}
+	c.findCredentials(e.Credentials)
 	setDefault(&c.StateDir, e.StateDir)
 	setDefault(&c.RunDir, e.RunDir)
 	setDefault(&c.Autokey.SeedFile, path.Join(c.StateDir, "autokey.seed"))

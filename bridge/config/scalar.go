@@ -34,7 +34,8 @@ func (r *reader) scalar(n *yaml.Node, f field) (any, bool) {
 	if err == nil {
 		err = f.check(v)
 	}
-	if s, ok := v.(string); ok && s != "" && f.tag.Get("path") != "" && s != f.tag.Get("word") && !filepath.IsAbs(s) {
+	if s, ok := v.(string); ok && s != "" && f.tag.Get("path") != "" && s != f.tag.Get("word") && !filepath.IsAbs(s) &&
+		!strings.HasPrefix(s, Credentials) {
 		v = filepath.Join(r.dir, s)
 	}
 	if err != nil {

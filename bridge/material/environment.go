@@ -15,7 +15,8 @@ import (
 // CurrentEnvironment returns that of this process: the directories that a
 // service manager gives it, those of the system for root, and else those of
 // the user (XDG Base Directory Specification). A user without a home directory
-// has none: one below /tmp could be somebody else's.
+// has none: one below /tmp could be somebody else's. Credentials are where
+// systemd puts what LoadCredential names.
 func CurrentEnvironment() config.Environment {
 	e := config.Environment{Ports: mayOpenLowPorts()}
 	e.Hostname, _ = os.Hostname()
@@ -26,6 +27,7 @@ func CurrentEnvironment() config.Environment {
 	}
 	e.StateDir = absoluteOr(os.Getenv("STATE_DIRECTORY"), e.StateDir)
 	e.RunDir = absoluteOr(os.Getenv("RUNTIME_DIRECTORY"), e.RunDir)
+	e.Credentials = absoluteOr(os.Getenv("CREDENTIALS_DIRECTORY"), "")
 	return e
 }
 

@@ -1,6 +1,8 @@
 package material
 
 import (
+	"strings"
+
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/statedir"
 )
@@ -12,6 +14,7 @@ func Load(cfg *config.Config, opt Options) *Set {
 	if !k.open() {
 		return k.Set
 	}
+	k.handedOver()
 	k.accessTable()
 	k.keys()
 	k.autokey()
@@ -43,6 +46,18 @@ func (k *loader) open() bool {
 		return false
 	}
 	return true
+}
+
+// handedOver tells once why files are not there that only a service manager
+// could have handed over.
+func (k *loader) handedOver() {
+	for _, name := range k.config.Paths() {
+		if file, ok := strings.CutPrefix(name, config.Credentials); ok {
+			k.find(Warning, "", "%s: there is no variable CREDENTIALS_DIRECTORY; systemd sets it in a unit with LoadCredential=%s:FILE. "+
+				"By hand, as root: CREDENTIALS_DIRECTORY=/run/credentials/ntsbridge.service ntsbridge check", name, file)
+			return
+		}
+	}
 }
 
 func (k *loader) accessTable() {

@@ -268,13 +268,19 @@ func cutLast(s, sep string) (before, after string, found bool) {
 	return s[:i], s[i+len(sep):], true
 }
 
-// ReadSecret reads a file that nobody but its owner may read.
+// ReadSecret reads a file that nobody but its owner may read. What systemd hands
+// over by LoadCredential seems to be its group's, by the mask of the access list
+// that lets the service read it.
 func ReadSecret(path string) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
 		return nil, err
 	}
-	if info.Mode().Perm()&0o077 != 0 {
+	refused := fs.FileMode(0o077)
+	if filepath.Dir(path) == os.Getenv("CREDENTIALS_DIRECTORY") {
+		refused = 0o037
+	}
+	if info.Mode().Perm()&refused != 0 {
 		return nil, fmt.Errorf("%s is readable by others (mode %04o); chmod 600 it", path, info.Mode().Perm())
 	}
 	return read(path)

@@ -240,6 +240,8 @@ func TestCheckAndServeAgree(t *testing.T) {
 		{"key file missing", "keys: {files: [{path: none}], trusted: [all]}\n", nil, notServed},
 		{"key file rejected", "keys: {files: [{path: k, format: ntp}], trusted: [all]}\n", func(g *ground) { g.write("k", "x MD5 y\n") },
 			notServed},
+		{"credentials", credentials, (*ground).credentials, fine},
+		{"credentials of nobody", credentials, nil, notServed},
 		{"key file a directory", "keys: {files: [{path: .}], trusted: [all]}\n", nil, notServed},
 		{"key of a source unknown", "sources: [{server: 127.0.0.1, auth: symmetric, key: 9}]\n", nil, notServed},
 		{"trusted certificates empty", "sources: [{server: 127.0.0.1, auth: nts, trusted_certificates: ca}]\n",
@@ -373,6 +375,28 @@ func TestCheckAndServeAgree(t *testing.T) {
 			g.agree(c.want)
 		})
 	}
+}
+
+// credentials are what a unit with LoadCredential hands over.
+const credentials = `keys: {files: [{path: $CREDENTIALS_DIRECTORY/ntp.keys}], trusted: [all]}
+nts: {certificates: [{cert: $CREDENTIALS_DIRECTORY/nts.crt, key: $CREDENTIALS_DIRECTORY/nts.key}]}
+`
+
+// credentials makes them as systemd 252 does: modes, and the variable.
+func (g *ground) credentials() {
+	g.write("credentials/ntp.keys", "1 SHA256 "+strings.Repeat("01", 32)+"\n")
+	g.certificate("credentials/nts.crt", "credentials/nts.key", time.Now().Add(-time.Hour), time.Now().AddDate(0, 1, 0))
+	dir := filepath.Join(g.dir, "credentials")
+	for _, name := range []string{"ntp.keys", "nts.crt", "nts.key", "."} {
+		mode := os.FileMode(0o440)
+		if name == "." {
+			mode = 0o550
+		}
+		if err := os.Chmod(filepath.Join(dir, name), mode); err != nil {
+			g.t.Fatal(err)
+		}
+	}
+	g.env = append(g.env, "CREDENTIALS_DIRECTORY="+dir)
 }
 
 // give makes what is not there for another user possible: the files are its.

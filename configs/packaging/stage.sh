@@ -20,7 +20,7 @@ put 644 "$configs/ntsbridge.socket" /lib/systemd/system/ntsbridge.socket
 put 644 "$here/sysusers.conf" /usr/lib/sysusers.d/ntsbridge.conf
 put 644 "$here/ntp-units.list" /usr/lib/systemd/ntp-units.d/50-ntsbridge.list
 [ -e "$dest/etc/ntsbridge/ntsbridge.yaml" ] || put 644 "$here/ntsbridge.yaml" /etc/ntsbridge/ntsbridge.yaml
-for doc in README.md INVENTORY.md reference.yaml takeover.yaml mixed-site.yaml nts-only.yaml one-clock.yaml; do
+for doc in README.md INVENTORY.md reference.yaml takeover.yaml mixed-site.yaml nts-only.yaml one-clock.yaml observe-socket.conf; do
 	put 644 "$configs/$doc" "/usr/share/doc/ntsbridge/$doc"
 done
 for file in rules.yaml rules_test.yaml dashboard.json README.md; do
