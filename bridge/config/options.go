@@ -3,6 +3,7 @@ package config
 import (
 	"reflect"
 	"strings"
+	"sync"
 )
 
 // Options returns the paths of the options that a variable or a flag can set:
@@ -15,13 +16,15 @@ func Options() []string {
 
 // optionAt finds the option at a path of Options.
 func optionAt(path string) (found field, ok bool) {
-	walk(reflect.ValueOf(Config{}), "", func(f field, _ reflect.Value) {
-		if f.path == path {
-			found, ok = f, true
-		}
-	})
+	found, ok = optionsByPath()[path]
 	return found, ok
 }
+
+var optionsByPath = sync.OnceValue(func() map[string]field {
+	options := make(map[string]field)
+	walk(reflect.ValueOf(Config{}), "", func(f field, _ reflect.Value) { options[f.path] = f })
+	return options
+})
 
 // Range is what an option may be.
 type Range struct {

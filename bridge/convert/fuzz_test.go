@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 	"testing/fstest"
-	"time"
 
 	"ntsbridge/bridge/convert/ntpconf"
 	"ntsbridge/bridge/convert/report"
@@ -149,21 +148,6 @@ func hostileInputs() map[string][]byte {
 		"masks with holes": many("restrict 10.0.0.0 mask 255.0.85.85 ignore\n", 5000),
 		"options":          append([]byte("server a "), many("iburst ", 100000)...),
 		"syntax errors":    many("server a kye 5\n", 30000),
-	}
-}
-
-// TestHostileInputEnds converts what is made to cost much.
-func TestHostileInputEnds(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes seconds: it runs without -short, in make unit")
-	}
-	for name, data := range hostileInputs() {
-		t.Run(name, func(t *testing.T) {
-			files := fstest.MapFS{"self": {Data: data}}
-			begin := time.Now()
-			res := Convert(Input{Name: "x", Data: data, Files: files}, Options{Dialect: "ntp"})
-			t.Log(time.Since(begin).Round(time.Millisecond), res.Report.Outcome(), len(res.Report.Lines))
-		})
 	}
 }
 

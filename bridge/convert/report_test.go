@@ -159,11 +159,12 @@ func TestTimesyncd(t *testing.T) {
 	}
 }
 
-// TestMemory bounds what hostile input makes the process hold: what a result
-// has, once the collector ran, and what the heap ever had. The latter never
-// shrinks, so it has what other tests had before, and on a busy machine what the
-// collector had not come to: the proof of 20000 rules, for which the server's
-// reader reads them all again, takes up to 600 MiB for a result of 40.
+// TestMemory converts what is made to cost much, which ends, and bounds what it
+// makes the process hold: what a result has, once the collector ran, and what the
+// heap ever had. The latter never shrinks, so it has what other tests had before,
+// and on a busy machine what the collector had not come to: the proof of 20000
+// rules, for which the server's reader reads them all again, takes up to 600 MiB
+// for a result of 40.
 func TestMemory(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds: it runs without -short, in make unit")
