@@ -184,10 +184,12 @@ func Words(line string) []string {
 	return list
 }
 
+var unhyphened = strings.NewReplacer("-", "", "_", "")
+
 // Meant returns the word of a list that a misspelt word most likely is, or
 // nothing. ntpd's words differ by so much that one slip is not ambiguous.
 func Meant(word string, list []string) string {
-	lower := strings.NewReplacer("-", "", "_", "").Replace(AsciiLower(word))
+	lower := unhyphened.Replace(AsciiLower(word))
 	best, distance := "", 3
 	for _, candidate := range list {
 		if candidate == AsciiLower(word) {
