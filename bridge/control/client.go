@@ -12,6 +12,7 @@ import (
 	"net"
 	"net/http"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"ntsbridge/bridge/convert/spell"
@@ -165,6 +166,16 @@ func cause(err error) error {
 	return err
 }
 
+// printableLines keeps the lines of an error that has several, as that of a shut
+// gate.
+func printableLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i := range lines {
+		lines[i] = spell.Printable(lines[i])
+	}
+	return strings.Join(lines, "\n")
+}
+
 // refusal is what an answer without success means. One without our words comes
 // from a daemon that does not know the path.
 func refusal(path string, resp *http.Response, body []byte) error {
@@ -177,7 +188,7 @@ func refusal(path string, resp *http.Response, body []byte) error {
 		case typeNoSources:
 			return ErrNoSources
 		}
-		return errors.New(spell.Printable(p.Detail))
+		return errors.New(printableLines(p.Detail))
 	}
 	if resp.StatusCode == http.StatusNotFound || resp.StatusCode == http.StatusMethodNotAllowed {
 		return fmt.Errorf("the running daemon does not know %s: it is older than this command; restart it", path)

@@ -1,7 +1,12 @@
 package control
 
 import (
+	"bufio"
+	"bytes"
+	"cmp"
 	"context"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -219,8 +224,13 @@ func (v *Inventory) importRecords(w http.ResponseWriter, r *http.Request) error 
 func (v *Inventory) exportRecords(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Content-Type", "application/x-ndjson")
 	out := json.NewEncoder(w)
+	var line []byte
 	err := v.Export(r.Context(), func(watched []store.Interval) error { return out.Encode(watched) },
-		func(s inventory.Stored) error { return out.Encode(s) })
+		func(s inventory.Stored) error {
+			line = appendStored(line[:0], &s)
+			_, err := w.Write(line)
+			return err
+		})
 	if err == nil {
 		err = out.Encode(struct{}{})
 	}
@@ -284,8 +294,8 @@ func (l *limitedBuffer) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// Export gives each record of the daemon's inventory, and returns when it was
-// watching.
+// Export gives each record of the daemon's inventory to see, which must not keep
+// it, and returns when it was watching.
 func (c *Client) Export(ctx context.Context, see func(inventory.Stored) error) (watched []store.Interval, err error) {
 	r, w := io.Pipe()
 	go func() { w.CloseWithError(c.stream(ctx, http.MethodGet, pathImport, nil, w)) }()
@@ -295,13 +305,17 @@ func (c *Client) Export(ctx context.Context, see func(inventory.Stored) error) (
 
 // readExport reads what pathImport answers to GET.
 func readExport(r io.Reader, see func(inventory.Stored) error) (watched []store.Interval, err error) {
-	in := json.NewDecoder(r)
-	if err := in.Decode(&watched); err != nil {
+	in := bufio.NewScanner(r)
+	in.Buffer(make([]byte, 1<<16), maxExportLine)
+	if !in.Scan() {
+		return nil, cmp.Or(in.Err(), io.ErrUnexpectedEOF)
+	}
+	if err := json.Unmarshal(in.Bytes(), &watched); err != nil {
 		return nil, err
 	}
-	for {
-		var s inventory.Stored
-		if err := in.Decode(&s); err != nil {
+	var s inventory.Stored
+	for in.Scan() {
+		if err := parseStored(in.Bytes(), &s); err != nil {
 			return watched, fmt.Errorf("the inventory is not whole: %w", err)
 		}
 		if len(s.Record) == 0 {
@@ -311,4 +325,39 @@ func readExport(r io.Reader, see func(inventory.Stored) error) (watched []store.
 			return watched, err
 		}
 	}
+	return watched, fmt.Errorf("the inventory is not whole: %w", cmp.Or(in.Err(), io.ErrUnexpectedEOF))
+}
+
+// maxExportLine bounds a line, octets: that of the times of watching is long.
+const maxExportLine = 4 << 20
+
+// How a record is written, and read without reflection: there may be a million.
+const (
+	storedKey    = `{"key":"`
+	storedRecord = `","record":"`
+	storedEnd    = `"}`
+)
+
+// appendStored appends a record as JSON, with the end of its line.
+func appendStored(b []byte, s *inventory.Stored) []byte {
+	b = hex.AppendEncode(append(b, storedKey...), s.Key[:])
+	b = base64.StdEncoding.AppendEncode(append(b, storedRecord...), s.Record)
+	return append(append(b, storedEnd...), '\n')
+}
+
+// parseStored reads a line; the memory of s.Record is used again.
+func parseStored(line []byte, s *inventory.Stored) error {
+	const digits = 2 * len(s.Key)
+	head := len(storedKey) + digits + len(storedRecord)
+	if len(line) < head || string(line[:len(storedKey)]) != storedKey || string(line[head-len(storedRecord):head]) != storedRecord ||
+		!bytes.HasSuffix(line[head:], []byte(storedEnd)) {
+		*s = inventory.Stored{} // another spelling of JSON
+		return json.Unmarshal(line, s)
+	}
+	if err := s.Key.UnmarshalText(line[len(storedKey) : len(storedKey)+digits]); err != nil {
+		return err
+	}
+	var err error
+	s.Record, err = base64.StdEncoding.AppendDecode(s.Record[:0], line[head:len(line)-len(storedEnd)])
+	return err
 }

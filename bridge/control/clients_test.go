@@ -1,6 +1,7 @@
 package control
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -45,7 +46,11 @@ func TestExport(t *testing.T) {
 	v, want := kept(500)
 	c := heard(t, Sources{Inventory: v})
 	var got []inventory.Stored
-	watched, err := c.Export(context.Background(), func(s inventory.Stored) error { got = append(got, s); return nil })
+	watched, err := c.Export(context.Background(), func(s inventory.Stored) error {
+		s.Record = bytes.Clone(s.Record)
+		got = append(got, s)
+		return nil
+	})
 	if err != nil || !reflect.DeepEqual(got, want) || len(watched) != 1 || watched[0].End != 7 {
 		t.Fatalf("%d of %d, %v, %v", len(got), len(want), watched, err)
 	}

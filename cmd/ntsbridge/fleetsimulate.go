@@ -119,7 +119,11 @@ func (f *simulateFlags) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	rep, err := s.Run(seen.each, o, nil)
+	limit := 0
+	if !f.json && !f.csv && f.kits == "" {
+		limit = f.limit
+	}
+	rep, err := s.Run(seen.each, o, limit)
 	if err != nil {
 		return err
 	}

@@ -87,6 +87,7 @@ func (m *Migration) askOfPlan(now steer.Moment, by steer.By, r *Request) (*Answe
 	p, findings := plan.Parse(r.Name, []byte(r.Plan))
 	if p != nil {
 		findings = append(findings, m.prove(r.Name, p)...)
+		findings = append(findings, checkNames(r.Name, p, m.where())...)
 		findings = append(findings, CheckNotify(r.Name, p, m.opt.NoPrograms)...)
 	}
 	a := &Answer{}
@@ -114,9 +115,7 @@ func CheckNotify(name string, p *plan.Plan, noPrograms string) plan.Findings {
 	if noPrograms == "" || len(p.Notify.Command) == 0 {
 		return nil
 	}
-	f := plan.Finding{Grade: plan.Warning}
-	f.File, f.Path, f.Text = name, "notify.command", noPrograms
-	return plan.Findings{f}
+	return plan.Findings{finding(name, 0, "notify.command", plan.Warning, "%s", noPrograms)}
 }
 
 // NoPrograms is why a daemon with this value of the option sandbox can start no

@@ -18,6 +18,7 @@ import (
 	"ntsbridge/bridge/fleet/gate"
 	"ntsbridge/bridge/fleet/history"
 	"ntsbridge/bridge/fleet/inventory"
+	"ntsbridge/bridge/fleet/label"
 	"ntsbridge/bridge/fleet/stage"
 	"ntsbridge/bridge/ntp"
 )
@@ -149,6 +150,35 @@ func TestCheckProves(t *testing.T) {
 	}
 	if r.Status(r.now, false).Plan != "" {
 		t.Error("a check declared a plan")
+	}
+}
+
+// A label that no file has protects nobody, so the plan is none; a group of one
+// has nobody, which is said.
+func TestNamesThatNobodyHas(t *testing.T) {
+	r := open(t, t.TempDir())
+	r.opt.Where = func() stage.Where {
+		l := label.Label{Prefix: netip.MustParsePrefix("10.0.0.0/8"), Site: "fra", Owner: "payments"}
+		return stage.Where{Labels: label.NewSet([]label.Label{l})}
+	}
+	for text, want := range map[string]string{
+		"protected: [{labels: [scada]}]\ngroups: [{name: a, labels: [fra], stages: {none: refuse}}]":         `fleet.yaml:1: protected[0].labels: no line of fleet.labels has "scada", so it protects nobody`,
+		"groups:\n- {name: a, labels: [fra, berlin], stages: {none: refuse}}":                                `fleet.yaml:2: groups[0].labels: no line of fleet.labels has "berlin", so nobody is in the group by it`,
+		"groups: [{name: a, autokey_groups: [x], stages: {autokey: warn}}]":                                  `no client has told the Autokey group "x" yet, so nobody is in the group by it so far`,
+		"protected: [{labels: [fra, payments]}]\ngroups: [{name: a, labels: [fra], stages: {none: refuse}}]": "",
+	} {
+		a := r.ask(t, Request{Do: Apply, Name: "fleet.yaml", Plan: text})
+		said, refused := "", false
+		for _, f := range a.Findings {
+			said += f.Text + "\n"
+			refused = refused || f.Wrong
+		}
+		if want == "" && strings.Contains(said, "fleet.labels") || !strings.Contains(said, want) {
+			t.Errorf("%s:\n%swant %s", text, said, want)
+		}
+		if wrong := strings.Contains(want, "protects"); wrong != refused || wrong == (a.Done != "") {
+			t.Errorf("%s: done %q\n%s", text, a.Done, said)
+		}
 	}
 }
 

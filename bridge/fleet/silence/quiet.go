@@ -51,24 +51,25 @@ func (j *judging) gone() (Judgement, bool) {
 	if quiet <= least {
 		return Judgement{}, false
 	}
-	words := fmt.Sprintf("nothing at all for %v", time.Duration(quiet)*time.Second)
+	long := time.Duration(quiet) * time.Second
 	// What is known of the program goes before.
 	if result, ok := j.byProgramGone(); ok {
 		return result, true
 	}
 	switch {
 	case j.Watched > j.Client.Last:
-		return j.unknown("%s, but the inventory was not watching all the time", words), true
+		return j.unknown("nothing at all for %v, but the inventory was not watching all the time", long), true
 	case j.refusedAt(j.m.Last) || j.refusedAt(j.Client.Last):
-		return j.unknown("%s, but the silence began in a refusal", words), true
+		return j.unknown("nothing at all for %v, but the silence began in a refusal", long), true
 	case j.m.Unanswered > 0:
-		return j.unknown("%s, but its last request was not answered", words), true
+		return j.unknown("nothing at all for %v, but its last request was not answered", long), true
 	case j.poll == 0 || oneShot(j.m.Program):
-		return j.unknown("%s, but it may be a program that asks once when it is called", words), true
+		return j.unknown("nothing at all for %v, but it may be a program that asks once when it is called", long), true
 	case j.m.Kind == ntp.KindNTS && j.Client.KE.Failures > 0 && j.Client.KE.Result != inventory.HandshakeAgreed:
-		return j.unknown("%s, but NTS-KE failed last, and clients wait for long after that", words), true
+		return j.unknown("nothing at all for %v, but NTS-KE failed last, and clients wait for long after that", long), true
 	}
-	return Judgement{Verdict: SwitchedOff, Certain: true, Since: j.Client.Last, Evidence: words + "; its last request was answered"}, true
+	return Judgement{Verdict: SwitchedOff, Certain: true, Since: j.Client.Last,
+		Evidence: fmt.Sprintf("nothing at all for %v; its last request was answered", long)}, true
 }
 
 // byProgramGone are the silences that have a better explanation.

@@ -100,7 +100,7 @@ func Judge(c *Case, means int) Judgement {
 		}
 	}
 	if j.m.Unanswered == 0 {
-		return Judgement{Verdict: Answered, Certain: true, Evidence: "its last request was answered", Since: j.m.Served}
+		return Judgement{Verdict: Answered, Certain: true, Evidence: "it asks, and shows no other server", Since: j.m.Served}
 	}
 	return j.unknown("%d unanswered in a row; %s looks alike whether it has another server or not", j.m.Unanswered, j.program())
 }

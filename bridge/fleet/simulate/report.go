@@ -25,6 +25,9 @@ type Report struct {
 	Now     Load            `json:"nts_ke_now"`
 	Then    Load            `json:"nts_ke_then"` // once all that lose something have moved to NTS
 	Rows    []Row           `json:"rows"`        // those that the policy changes
+	// Changed is how many the policy changes, of which a limit may have kept some
+	// out of Rows.
+	Changed int `json:"changed"`
 
 	groups, labels map[string]map[Outcome]int
 	now, then      *loads
@@ -36,21 +39,23 @@ type Part struct {
 	Total map[Outcome]int `json:"outcomes"`
 }
 
-// Run puts all clients under the policy. keep says which rows the report keeps,
-// nil: those that lose something.
-func (s *Simulation) Run(each Each, o LoadOptions, keep func(*Row) bool) (*Report, error) {
+// Run puts all clients under the policy. The report keeps the rows of those that
+// lose something, of each outcome at most so many; 0: all.
+func (s *Simulation) Run(each Each, o LoadOptions, limit int) (*Report, error) {
 	rep := &Report{At: time.Unix(int64(s.now), 0).UTC(), Stage: "as planned", Total: map[Outcome]int{}, Rows: []Row{},
 		groups: map[string]map[Outcome]int{}, labels: map[string]map[Outcome]int{}, now: newLoads(o), then: newLoads(o)}
 	if s.policy.Stage != Targets {
 		rep.Stage = s.policy.Stage.String()
 	}
-	if keep == nil {
-		keep = func(r *Row) bool { return len(r.Loses) > 0 || r.Outcome == CannotTell }
-	}
+	listed := map[Outcome]int{}
 	err := each(func(c *inventory.Client) {
 		r := s.Row(c)
 		rep.count(&r)
-		if keep(&r) {
+		if len(r.Loses) == 0 && r.Outcome != CannotTell {
+			return
+		}
+		rep.Changed++
+		if listed[r.Outcome]++; limit == 0 || listed[r.Outcome] <= limit {
 			rep.Rows = append(rep.Rows, r)
 		}
 	})
@@ -112,7 +117,7 @@ func parts(m map[string]map[Outcome]int) []Part {
 
 // WriteText writes the report as tables, with at most so many clients; 0: all.
 func (r *Report) WriteText(w io.Writer, limit int) error {
-	fmt.Fprintf(w, "%d clients as of %s, stage %s\n\n", r.Clients, r.At.Format("2006-01-02 15:04:05"), r.Stage)
+	fmt.Fprintf(w, "%d clients as of %s, stage %s\n\n", r.Clients, r.At.Format("2006-01-02 15:04:05 UTC"), r.Stage)
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	head := []string{"Clients"}
 	for _, o := range Outcomes {
@@ -155,13 +160,16 @@ func (r *Report) writeRows(w io.Writer, limit int) error {
 	fmt.Fprintln(w)
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
 	fmt.Fprintln(t, "Client\tLabel\tOutcome\tLoses\tContinues by\tSince\tImplementation\tEvidence")
-	for i := range r.Rows {
-		if limit > 0 && i == limit {
-			fmt.Fprintf(t, "(%d more)\n", len(r.Rows)-limit)
-			break
-		}
+	shown := len(r.Rows)
+	if limit > 0 {
+		shown = min(shown, limit)
+	}
+	for i := range r.Rows[:shown] {
 		c := r.Rows[i].cells()
 		fmt.Fprintln(t, strings.Join(c[:], "\t"))
+	}
+	if r.Changed > shown {
+		fmt.Fprintf(t, "(%d more)\n", r.Changed-shown)
 	}
 	return t.Flush()
 }

@@ -170,7 +170,7 @@ func TestReport(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := s.Run(each(list...), LoadOptions{Cost: 0.001}, nil)
+	r, err := s.Run(each(list...), LoadOptions{Cost: 0.001}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -185,6 +185,14 @@ func TestReport(t *testing.T) {
 	if err := r.WriteText(&text, 5); err != nil || !strings.Contains(text.String(), "site refuse") ||
 		!strings.Contains(text.String(), "more)") {
 		t.Errorf("%v\n%s", err, text.String())
+	}
+	few, err := s.Run(each(list...), LoadOptions{Cost: 0.001}, 5)
+	if err != nil || len(few.Rows) != 5 {
+		t.Errorf("%v, %d rows", err, len(few.Rows))
+	}
+	var short bytes.Buffer
+	if err := few.WriteText(&short, 5); err != nil || short.String() != text.String() {
+		t.Errorf("%v: with few rows kept\n%swant\n%s", err, short.String(), text.String())
 	}
 	if err := r.WriteCSV(&csv); err != nil || strings.Count(csv.String(), "\n") != lost+1 {
 		t.Errorf("%v\n%s", err, csv.String())

@@ -264,7 +264,7 @@ func (c *Controller) blocked(now Moment, p *Place, v *Preview) {
 	}
 	w := &c.plan.Windows
 	if open, why := w.Open(now.Wall); !open {
-		add("no window: %s%s", why, c.nextWindow(now, v))
+		add("no window is open: %s%s", why, c.nextWindow(now, v))
 	} else if !w.Fits(now.Wall, v.Takes) {
 		add("it takes %v, and the window closes before%s", v.Takes.Round(time.Second), c.nextWindow(now, v))
 	}

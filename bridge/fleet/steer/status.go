@@ -18,6 +18,9 @@ type Status struct {
 	Places   []PlaceStatus `json:"places"`
 }
 
+// windowOpen is what Status.Window says while steps may begin.
+const windowOpen = "open"
+
 // PlaceStatus is one means of one group.
 type PlaceStatus struct {
 	Group     string        `json:"group"`
@@ -96,7 +99,7 @@ func (c *Controller) head(now Moment) *Status {
 	if c.plan == nil {
 		return s
 	}
-	s.Plan, s.Declared, s.Advance, s.Window = c.state.PlanName, c.state.Declared, "manual", "open"
+	s.Plan, s.Declared, s.Advance, s.Window = c.state.PlanName, c.state.Declared, "manual", windowOpen
 	if c.plan.Automatic {
 		s.Advance = "automatic"
 	}

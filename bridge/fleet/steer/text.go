@@ -16,7 +16,11 @@ func (s *Status) WriteText(out io.Writer) error {
 	if s.Plan == "" {
 		fmt.Fprintln(w, "No plan is declared: `ntsbridge fleet apply FILE` declares one. Nobody is refused.")
 	} else {
-		fmt.Fprintf(w, "Plan %s, declared %s by %s; advance %s; window %s\n", s.Plan, clock(s.Declared.Time), s.Declared.Who, s.Advance, s.Window)
+		window := s.Window
+		if window != windowOpen {
+			window = "closed: " + window
+		}
+		fmt.Fprintf(w, "Plan %s, declared %s by %s; advance %s; window %s\n", s.Plan, clock(s.Declared.Time), s.Declared.Who, s.Advance, window)
 	}
 	if s.Held != "" {
 		fmt.Fprintf(w, "Everything is held: %s\n", s.Held)

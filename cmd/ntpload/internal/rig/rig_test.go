@@ -16,6 +16,12 @@ import (
 	"testing"
 	"time"
 
+	"ntsbridge/bridge/access"
+	"ntsbridge/bridge/fleet/history"
+	"ntsbridge/bridge/fleet/inventory"
+	"ntsbridge/bridge/fleet/plan"
+	"ntsbridge/bridge/fleet/stage"
+	"ntsbridge/bridge/fleet/steer"
 	"ntsbridge/cmd/ntpload/internal/load"
 	"ntsbridge/symkey"
 )
@@ -62,6 +68,7 @@ func TestPrepare(t *testing.T) {
 		"chronyd,root=" + root + ",noclientlog": {"chrony.conf", "\nnoclientlog\n", `exec chroot "$0" "$@" ` + root + " chronyd -n -x"},
 		"chronyd,bin=/x/chronyd,bound":          {"chrony.conf", "\nbindaddress 192.0.2.1\n", "/x/chronyd -n -x"},
 		"ntsbridge,bound":                       {"ntsbridge.yaml", `listen: ["192.0.2.1:123"]`, "ntsbridge serve -c"},
+		"ntsbridge,planned":                     {"state/fleet-state.json", `"group":"many","means":"none","stage":"refuse"`, "ntsbridge serve -c"},
 		"echo,timestamps,batch=8":               {keysFile, "4 AES128 HEX:", "self echo"},
 		"exec:x {dir} {addr}":                   {certFile, "CERTIFICATE", "192.0.2.1"},
 	} {
@@ -89,6 +96,37 @@ func TestPrepare(t *testing.T) {
 	keys, err := symkey.ParseChronyKeys("keys", m.keys)
 	if err != nil || len(keys.Keys) != 4 {
 		t.Errorf("keys: %v, %v", keys, err)
+	}
+}
+
+// The state of a planned ntsbridge is one that it goes on from, and as large as
+// is said.
+func TestPlanned(t *testing.T) {
+	text, err := planned()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := steer.ParseState(text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, findings := plan.Parse(s.PlanName, []byte(s.Plan))
+	if p == nil {
+		t.Fatal(findings)
+	}
+	var compiled *access.Overlays
+	steer.New(steer.Environment{
+		Each:    func(func(*inventory.Client)) error { return nil },
+		Where:   func() stage.Where { return stage.Where{} },
+		Record:  func(*history.Entry) error { return nil },
+		Keep:    func([]byte) error { return nil },
+		Enforce: func(r *stage.Resolver, list []stage.Refusal) { compiled = r.Compile(list) },
+	}, s, steer.Moment{Wall: time.Now()})
+	if n := compiled.Len(); n < plannedPrefixes {
+		t.Errorf("%d prefixes are in force, want %d", n, plannedPrefixes)
+	}
+	if o := compiled.Lookup(netip.PrefixFrom(clients.Addr().Next(), 32)); o == nil || o.Autokey == nil || o.None != nil {
+		t.Errorf("the clients have %+v", o)
 	}
 }
 

@@ -10,18 +10,21 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"ntsbridge/bridge/fleet/migration"
 )
 
 // Spec is a server to be measured, as given on the command line:
 //
 //	chronyd[,bin=PATH][,root=DIR][,noclientlog][,bound]
-//	ntsbridge[,bin=PATH][,bound][,noclients][,limited]
+//	ntsbridge[,bin=PATH][,bound][,noclients][,limited][,planned]
 //	echo[,FLAG=VALUE...]
 //	exec:COMMAND
 //
 // root is a directory to chroot into, bound lets the server listen on its one
-// address instead of all, noclients keeps no inventory of clients, FLAG is a
-// flag of the echo responder. COMMAND has its words separated by blanks;
+// address instead of all, noclients keeps no inventory of clients, planned has a
+// plan of a migration in force with ten thousand prefixes, FLAG is a flag of the
+// echo responder. COMMAND has its words separated by blanks;
 // {dir} stands for a directory with the files keys (chrony.keys format),
 // server.crt and server.key, {addr} for the address. It must stay in the
 // foreground and serve UDP 123 and TCP 4460.
@@ -33,7 +36,7 @@ type Spec struct {
 
 var specOptions = map[string][]string{
 	"chronyd":   {"bin", "root", "noclientlog", "bound"},
-	"ntsbridge": {"bin", "bound", "noclients", "limited"},
+	"ntsbridge": {"bin", "bound", "noclients", "limited", "planned"},
 	"echo":      {"wait", "batch", "raw", "drain", "timestamps", "packet-info", "lock"},
 }
 
@@ -235,6 +238,15 @@ fleet:
 		"--state-dir", u.inside + "/state", "--run-dir", u.inside + "/run"}
 	for _, d := range []string{"state", "run"} {
 		if err := os.Mkdir(filepath.Join(u.dir, d), 0o700); err != nil {
+			return err
+		}
+	}
+	if s.has("planned") {
+		state, err := planned()
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(u.dir, "state", migration.StateFile), state, 0o600); err != nil {
 			return err
 		}
 	}
