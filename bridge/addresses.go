@@ -17,6 +17,9 @@ func (b *Bridge) followAddresses() {
 	}
 	for range changes {
 		b.rebind()
+		if b.fast != nil {
+			b.fast.Attach()
+		}
 	}
 }
 

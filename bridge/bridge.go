@@ -14,6 +14,7 @@ import (
 	"ntsbridge/bridge/control"
 	"ntsbridge/bridge/control/events"
 	"ntsbridge/bridge/control/remote"
+	"ntsbridge/bridge/fastpath"
 	"ntsbridge/bridge/fleet"
 	"ntsbridge/bridge/fleet/migration"
 	"ntsbridge/bridge/follow"
@@ -30,6 +31,7 @@ type Bridge struct {
 	lock     *statedir.Lock // of the directories
 	clock    *follow.Clock
 	server   *server.Server
+	fast     *fastpath.Engine // nil: the sockets answer everything
 	sources  *association.Set
 	ke       *nke.Server // nil: NTS is off
 	acme     atomic.Pointer[acmeKeeper]

@@ -87,12 +87,15 @@ func worse(old, next material.Findings) error {
 	return errors.Join(errs...)
 }
 
-func (p *parts) buildLimiter(_ hclog.Logger, _ time.Time) (err error) {
+func (p *parts) buildLimiter(_ hclog.Logger, _ time.Time) error { return p.makeLimiter(nil) }
+
+// makeLimiter makes the rate limiter, in memory that is shared or in its own.
+func (p *parts) makeLimiter(memory []byte) (err error) {
 	l := limiterConfig(p.cfg)
 	if _, err := rand.Read(l.Seed[:]); err != nil {
 		return err
 	}
-	p.state.Limiter, err = access.NewLimiter(l)
+	p.state.Limiter, err = access.NewLimiterIn(l, memory)
 	return err
 }
 

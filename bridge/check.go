@@ -56,6 +56,9 @@ func Check(cfg *config.Config, file string, options Options, offline bool) *mate
 	if p == nil {
 		return report
 	}
+	if !offline {
+		checkFastpath(cfg, set, report)
+	}
 	// The clock of a daemon that runs is its own.
 	options.NoClock = options.NoClock || offline || material.Running(cfg)
 	if err := tryClock(cfg, p.leaps, options); err != nil {

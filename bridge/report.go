@@ -7,6 +7,7 @@ import (
 
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
+	"ntsbridge/bridge/fastpath"
 	"ntsbridge/bridge/nke"
 	"ntsbridge/bridge/ntp"
 )
@@ -49,7 +50,13 @@ func (b *Bridge) ServerStats() *control.ServerStats {
 		c := b.ke.Counters()
 		ke = &c
 	}
-	return control.NewServerStats(b.server.Counters(), ke)
+	s := control.NewServerStats(b.server.Counters(), ke)
+	if b.fast != nil {
+		for i, n := range b.fast.Counts().Passed {
+			s.Fastpath.Passed[fastpath.Causes[i]] = n
+		}
+	}
+	return s
 }
 
 // ntsReport tells about NTS; nil if it is off.

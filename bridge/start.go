@@ -71,6 +71,9 @@ func (b *Bridge) open(p *parts) (err error) {
 	options := serverOptions(cfg)
 	options.Clients = b.clients()
 	options.Passed = b.options.Sockets.NTP
+	if err = b.openFastpath(p, &options); err != nil {
+		return err
+	}
 	if b.server, err = server.New(options, p.state, unsynchronised); err != nil {
 		return err
 	}
@@ -102,6 +105,9 @@ func (b *Bridge) open(p *parts) (err error) {
 		}
 	}
 	b.commit(next)
+	if err = b.attachFastpath(cfg); err != nil {
+		return err
+	}
 	b.exposeMetrics(cfg)
 	b.keepCertificate(cfg)
 	return nil
@@ -124,7 +130,8 @@ func (b *Bridge) Close() (err error) {
 
 func (b *Bridge) closeAll() error {
 	var errs []error
-	b.told.Close() // else who listens would be waited for
+	b.told.Close()  // else who listens would be waited for
+	b.fast.Detach() // the sockets answer until the end
 	if b.sources != nil {
 		b.sources.Stop()
 	}
@@ -150,5 +157,6 @@ func (b *Bridge) closeAll() error {
 	if b.fleet != nil { // it takes what the server saw to the end
 		errs = append(errs, b.fleet.Close())
 	}
+	errs = append(errs, b.fast.Close())
 	return errors.Join(append(errs, b.lock.Close())...)
 }

@@ -39,6 +39,9 @@ func (b *Bridge) tick(now time.Time) {
 	}
 	b.counted.write(now, b.clock.Statistics(), b.server.Counters)
 	b.watchPorts(now)
+	if b.fast != nil {
+		b.fast.Watch()
+	}
 	b.keepCookies(b.parts.Load(), state, now)
 	b.makeDated(b.parts.Load(), state, now)
 	b.inForce.Lock()

@@ -51,6 +51,8 @@ func (b *Bridge) status() *control.Status {
 	if why := b.api.Problem(); why != "" {
 		s.Problems = append(s.Problems, why)
 	}
+	s.Fastpath = b.fastpathStatus()
+	s.Problems = append(s.Problems, b.fastpathProblems(s.Fastpath)...)
 	if found := b.sharers.Load(); found != nil {
 		s.Problems = append(s.Problems, *found...)
 	}

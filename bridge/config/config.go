@@ -110,9 +110,17 @@ type Server struct {
 	// Range: 0 to 63.
 	DSCP int `mapstructure:"dscp" range:"0..63" unit:"code point"`
 	// Timestamping is where receive timestamps come from. Default: kernel.
-	Timestamping string      `mapstructure:"timestamping" oneof:"none kernel"`
-	Interleaved  Interleaved `mapstructure:"interleaved"`
-	MSSNTP       MSSNTP      `mapstructure:"ms_sntp"`
+	Timestamping string `mapstructure:"timestamping" oneof:"none kernel"`
+	// Fastpath answers plain requests in the kernel, before the sockets: auto
+	// where that is possible, require refuses to start where it is not.
+	// Default: off.
+	Fastpath string `mapstructure:"fastpath" oneof:"off auto require"`
+	// FastpathInterfaces are the network interfaces of it: eth0, which is
+	// eth0/tcx, or eth0/xdp for a program in the driver. Default: empty, which
+	// is all that have an address that is served, with tcx.
+	FastpathInterfaces []string    `mapstructure:"fastpath_interfaces"`
+	Interleaved        Interleaved `mapstructure:"interleaved"`
+	MSSNTP             MSSNTP      `mapstructure:"ms_sntp"`
 }
 
 // MSSNTP is how answers to the members of an Active Directory domain are signed,

@@ -30,7 +30,7 @@ func Default() *Config {
 		Server: Server{
 			Batch:    32,
 			DSCP:     46,
-			FreeBind: true, Timestamping: "kernel",
+			FreeBind: true, Timestamping: "kernel", Fastpath: FastpathOff,
 			Interleaved: Interleaved{Enabled: true, Entries: 65536},
 			MSSNTP:      MSSNTP{Socket: SignSocket, Timeout: time.Second, Rate: 200},
 		},

@@ -15,6 +15,7 @@ func (c *Config) validate(j *judge) {
 	validateListen(j, "nts.listen", c.NTS.Listen)
 	validateListen(j, "chronyc.listen", c.Chronyc.Listen)
 	validateListen(j, "metrics.listen", c.Metrics.Listen)
+	c.validateFastpath(j)
 	limits := c.validateLimits(j)
 	c.validateAccess(j, limits)
 	c.validateKeys(j)

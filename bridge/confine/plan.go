@@ -14,9 +14,11 @@ type Plan struct {
 	Clock bool   // may set the system clock
 	// Network may configure network interfaces: hardware timestamps.
 	Network bool
-	Sandbox string // SandboxOff, SandboxLog or SandboxEnforce
-	Read    []string
-	Write   []string // directories
+	// Programs may go on to use those of BPF that a start has loaded.
+	Programs bool
+	Sandbox  string // SandboxOff, SandboxLog or SandboxEnforce
+	Read     []string
+	Write    []string // directories
 }
 
 // systemFiles are what the resolver, TLS, the time zone and the looks at other
@@ -28,7 +30,8 @@ var systemFiles = []string{"/etc", "/usr/share/zoneinfo", "/usr/share/ca-certifi
 // NewPlan returns the plan for a configuration. file is its name, empty if it
 // has none; user and sandbox are the options.
 func NewPlan(cfg *config.Config, file string, clock bool) Plan {
-	p := Plan{User: cfg.User, Clock: clock, Sandbox: cfg.Sandbox, Read: slices.Clone(systemFiles)}
+	p := Plan{User: cfg.User, Clock: clock, Sandbox: cfg.Sandbox, Read: slices.Clone(systemFiles),
+		Programs: cfg.Server.Fastpath != config.FastpathOff}
 	for i := range cfg.Sources {
 		p.Network = p.Network || cfg.Sources[i].HardwareTimestamps
 	}

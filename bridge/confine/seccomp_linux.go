@@ -21,7 +21,7 @@ func (p Plan) restrictCalls(r *Report) {
 	if p.Sandbox == SandboxLog {
 		action = unix.SECCOMP_RET_LOG
 	}
-	filter, err := program(action)
+	filter, err := program(action, p.Programs)
 	if err != nil {
 		r.Notes = append(r.Notes, "system calls are not restricted: "+err.Error())
 		return
@@ -38,14 +38,18 @@ func (p Plan) restrictCalls(r *Report) {
 
 // program returns the filter: one comparison for each call, since their order
 // costs less than a nanosecond each and the common ones come first.
-func program(action uint32) ([]unix.SockFilter, error) {
+func program(action uint32, programs bool) ([]unix.SockFilter, error) {
 	code := []bpf.Instruction{
 		bpf.LoadAbsolute{Off: offsetArch, Size: 4},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: auditArch, SkipTrue: 1},
 		bpf.RetConstant{Val: unix.SECCOMP_RET_KILL_PROCESS},
 		bpf.LoadAbsolute{Off: offsetCall, Size: 4},
 	}
-	for _, call := range allowed() {
+	calls := allowed()
+	if programs { // to load another one takes capabilities, which are gone
+		calls = append(calls, unix.SYS_BPF)
+	}
+	for _, call := range calls {
 		code = append(code,
 			bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: uint32(call), SkipTrue: 1},
 			bpf.RetConstant{Val: unix.SECCOMP_RET_ALLOW})

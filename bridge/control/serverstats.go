@@ -40,7 +40,9 @@ type ServerStats struct {
 	MSSNTP  MSSNTPCount       `json:"ms_sntp"`
 	KE      map[string]uint64 `json:"nts_ke"` // connections by what became of them
 	Queries QueryCount        `json:"queries"`
-	Errors  ErrorCount        `json:"errors"`
+
+	Fastpath FastpathCount `json:"fastpath"`
+	Errors   ErrorCount    `json:"errors"`
 }
 
 // PacketCount counts requests of a kind and version that came out with a
@@ -81,6 +83,12 @@ type MSSNTPCount struct {
 type QueryCount struct {
 	OctetsIn  uint64 `json:"octets_in"`  // of answered requests
 	OctetsOut uint64 `json:"octets_out"` // of their answers
+}
+
+// FastpathCount is about requests that the kernel answers (server.fastpath).
+type FastpathCount struct {
+	Answered uint64            `json:"answered"` // by it; they are among Packets
+	Passed   map[string]uint64 `json:"passed"`   // left to the sockets, by cause
 }
 
 // NTSCount is about NTS clients.
@@ -128,11 +136,12 @@ func NewServerStats(c *server.Counters, ke *nke.Counters) *ServerStats {
 		Packets: []PacketCount{}, Answers: []AnswerCount{}, Modes: c.Modes,
 		Autokey: AutokeyCount{Operations: map[string]uint64{}, ForeignSeed: c.OldSecret[ntp.KindAutokey],
 			AmplifiedIn: c.AmplifiedIn, AmplifiedOut: c.AmplifiedOut, SlowLaneDropped: c.SlowDropped},
-		NTS:     NTSCount{OldCookies: c.OldSecret[ntp.KindNTS], Agreed: map[string]uint64{}, CookiesIssued: map[string]uint64{}},
-		MSSNTP:  MSSNTPCount{Signed: c.Signed, LaneDropped: c.SignDropped},
-		KE:      map[string]uint64{},
-		Queries: QueryCount{OctetsIn: c.QueryIn, OctetsOut: c.QueryOut},
-		Errors:  ErrorCount{Send: c.SendErrors, Receive: c.ReceiveErrors},
+		NTS:      NTSCount{OldCookies: c.OldSecret[ntp.KindNTS], Agreed: map[string]uint64{}, CookiesIssued: map[string]uint64{}},
+		MSSNTP:   MSSNTPCount{Signed: c.Signed, LaneDropped: c.SignDropped},
+		KE:       map[string]uint64{},
+		Queries:  QueryCount{OctetsIn: c.QueryIn, OctetsOut: c.QueryOut},
+		Fastpath: FastpathCount{Answered: c.Beside, Passed: map[string]uint64{}},
+		Errors:   ErrorCount{Send: c.SendErrors, Receive: c.ReceiveErrors},
 	}
 	s.addPackets(c)
 	s.MSSNTP.Unavailable = s.Count(ntp.KindNone.String(), ntp.ReasonNoSigner.String())
@@ -251,6 +260,8 @@ func (s *ServerStats) WriteText(w io.Writer) error {
 	t.line("MS-SNTP lane dropped", s.MSSNTP.LaneDropped)
 	t.line("Mode 6 octets in", s.Queries.OctetsIn)
 	t.line("Mode 6 octets out", s.Queries.OctetsOut)
+	t.line("Fast path answered", s.Fastpath.Answered)
+	t.group("Fast path passed", s.Fastpath.Passed)
 	t.line("Send errors", s.Errors.Send)
 	t.line("Receive errors", s.Errors.Receive)
 	return t.err

@@ -19,8 +19,31 @@ type Status struct {
 	Stratum      uint8            `json:"stratum"`   // as served, 0: not synchronised
 	ReferenceID  ReferenceID      `json:"reference_id"`
 	Associations int              `json:"associations"`
+	// Fastpath are the interfaces at which the kernel answers plain requests, or
+	// was to; empty: server.fastpath is off.
+	Fastpath []FastpathInterface `json:"fastpath"`
 	// Problems are what somebody has to look at, a sentence each. Empty: none.
 	Problems []string `json:"problems"`
+}
+
+// FastpathInterface is how server.fastpath stands at an interface.
+type FastpathInterface struct {
+	Interface string `json:"interface"`
+	Mode      string `json:"mode"`   // tcx or xdp, that it has or was to have
+	Active    bool   `json:"active"` // the kernel answers here
+	Note      string `json:"note"`   // why not, or what else there is to say
+}
+
+// String is a line for people.
+func (f *FastpathInterface) String() string {
+	if !f.Active {
+		return fmt.Sprintf("%s: answered by the sockets (%s): %s", f.Interface, f.Mode, f.Note)
+	}
+	line := fmt.Sprintf("%s: plain requests are answered in the kernel (%s)", f.Interface, f.Mode)
+	if f.Note != "" {
+		line += "; " + f.Note
+	}
+	return line
 }
 
 // WriteText writes the status for people.
@@ -44,6 +67,9 @@ func (s *Status) WriteText(w io.Writer, _ ReportOptions) error {
 		row("Clock", "served at stratum %d, reference %v", s.Stratum, s.ReferenceID)
 	}
 	row("Associations", "%d", s.Associations)
+	for i := range s.Fastpath {
+		row("Fast path", "%s", spell.Printable(s.Fastpath[i].String()))
+	}
 	for _, p := range s.Problems {
 		row("PROBLEM", "%s", spell.Printable(p))
 	}

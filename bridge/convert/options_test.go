@@ -20,6 +20,7 @@ var unwritten = map[string]string{
 	"run_dir":   "the old daemon had no such directory",
 	"log.level": "the old daemon's logs have other levels", "log.json": "the old daemon had no such logs",
 	"server.workers": "about this machine", "server.batch": "about this machine",
+	"server.fastpath": "about this machine", "server.fastpath_interfaces": "about this machine",
 	"server.timestamping":        "the default is what ntpd and chronyd have",
 	"server.interleaved.enabled": "answers are as clients ask", "server.interleaved.entries": "about this machine",
 	"clock.refid": "ntpd's LOCAL driver has the default", "clock.min_dispersion": "no counterpart", "clock.max_error": "no counterpart",

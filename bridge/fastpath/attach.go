@@ -28,27 +28,6 @@ type Interface struct {
 	Mode Mode // empty: TCX
 }
 
-// ParseInterface reads NAME, NAME/tcx or NAME/xdp.
-func ParseInterface(s string) (Interface, error) {
-	name, mode, given := strings.Cut(s, "/")
-	i := Interface{name, TCX}
-	if given {
-		i.Mode = Mode(mode)
-	}
-	if name == "" || len(name) > 15 || strings.ContainsAny(name, " \t") || i.Mode != TCX && i.Mode != XDP {
-		return i, fmt.Errorf("%q: must be the name of a network interface, alone or with /tcx or /xdp", s)
-	}
-	return i, nil
-}
-
-// String is what ParseInterface reads.
-func (i Interface) String() string {
-	if i.Mode == XDP {
-		return i.Name + "/" + string(XDP)
-	}
-	return i.Name
-}
-
 func wantsXDP(list []Interface) bool {
 	return slices.ContainsFunc(list, func(i Interface) bool { return i.Mode == XDP })
 }
@@ -59,6 +38,7 @@ type Status struct {
 	Mode      Mode   `json:"mode"`   // that it has, or was to have
 	Active    bool   `json:"active"` // the program is there
 	Why       string `json:"why"`    // not active, or what else there is to say; else empty
+	Taken     bool   `json:"-"`      // not active, since another XDP program is there
 }
 
 // String is a line for people.
@@ -71,6 +51,46 @@ func (s Status) String() string {
 		}
 	}
 	return line
+}
+
+// now is the status as it is by now.
+func (a *attached) now() Status {
+	s := a.status
+	if s.Active = present(a.link) && a.fault == ""; !s.Active {
+		s.Why = cmp.Or(a.fault, "somebody else has taken the program away; a restart attaches it again")
+	}
+	return s
+}
+
+// Status is how things stand at each interface now.
+func (e *Engine) Status() []Status {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	list := slices.Clone(e.shown)
+	for i := range list {
+		for _, a := range e.at {
+			if a.status.Interface == list[i].Interface {
+				list[i] = a.now()
+			}
+		}
+	}
+	return list
+}
+
+// Watch leaves interfaces whose driver does not deliver what the program
+// answers: veth with XDP, whose peer has no program. It is called each second.
+func (e *Engine) Watch() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, a := range e.at {
+		if a.status.Mode != XDP || a.fault != "" || transmitErrors(a.status.Interface) <= a.errors {
+			continue
+		}
+		_ = a.link.Close()
+		a.fault = "the driver did not deliver answers of XDP: the peer of a veth needs an XDP program, too; name " +
+			a.status.Interface + "/tcx"
+		e.options.Log.Error(a.now().String())
+	}
 }
 
 // attached is a program at an interface.
@@ -184,15 +204,9 @@ func (e *Engine) attach(c candidate) Status {
 		return s
 	}
 	if a := e.at[c.device.Index]; a != nil {
-		if s.Active = present(a.link) && a.fault == ""; s.Active {
-			s.Why = remark(c)
-		} else {
-			s.Why = cmp.Or(a.fault, "somebody else has taken the program away; a restart attaches it again")
-		}
-		return s
+		return a.now()
 	}
-	if why := obstacle(c); why != "" {
-		s.Why = why
+	if s.Why, s.Taken = obstacle(c); s.Why != "" {
 		return s
 	}
 	l, err := attachProgram(e.objects, c)
@@ -252,29 +266,30 @@ func ethernet(i *net.Interface) bool {
 	return len(i.HardwareAddr) == 6 && i.Flags&(net.FlagLoopback|net.FlagPointToPoint) == 0
 }
 
-// obstacle returns why the program may not be at an interface.
-func obstacle(c candidate) string {
+// obstacle returns why the program may not be at an interface; taken says that
+// another program has its place.
+func obstacle(c candidate) (why string, taken bool) {
 	name := c.device.Name
 	if c.mode == XDP {
 		up, program, err := linkOf(c.device.Index)
 		switch {
 		case err != nil:
-			return fmt.Sprintf("what is on top of it is not known: %v", err)
+			return fmt.Sprintf("what is on top of it is not known: %v", err), false
 		case program != 0:
-			return fmt.Sprintf("another XDP program is here (id %d, see bpftool net); remove it, or name %s/tcx", program, name)
+			return fmt.Sprintf("another XDP program is here (id %d, see bpftool net); remove it, or name %s/tcx", program, name), true
 		case len(up) > 0:
 			return fmt.Sprintf("XDP is below %s on top of it, whose packets it cannot tell apart; name %s instead, with tcx",
-				strings.Join(up, ", "), up[0])
+				strings.Join(up, ", "), up[0]), false
 		}
-		return ""
+		return "", false
 	}
 	if has, err := hasClassifier(c.device.Index); err != nil {
-		return fmt.Sprintf("whether tc filters packets here is not known: %v", err)
+		return fmt.Sprintf("whether tc filters packets here is not known: %v", err), false
 	} else if has {
 		return "tc has a clsact or ingress qdisc here, whose filters would not see what is answered; " +
-			"tc qdisc del dev " + name + " clsact, if it is not needed"
+			"tc qdisc del dev " + name + " clsact, if it is not needed", false
 	}
-	return ""
+	return "", false
 }
 
 // remark is what somebody should know of an interface that the program is at.

@@ -42,21 +42,22 @@ type Engine struct {
 	limiter    memory
 	departures memory
 
-	mu          sync.Mutex // all below
+	telling     sync.Mutex // all in this block; held for microseconds
 	clock       *ntp.ClockState
 	now         func() int64 // see Begin
 	reader      reader
 	limiterMono int64
-	paused      bool
-	rules       []entry
-	ruleCount   int // whose hits are counted
-	wrong       string
-	listen      []netip.AddrPort
-	listeners   map[netip.AddrPort]uint32
-	places      map[objectOwnKey]objectOwn
-	at          map[int]*attached
-	shown       []Status
-	detached    bool
+
+	mu        sync.Mutex // all in this block; held while the kernel works
+	rules     []entry
+	ruleCount int // whose hits are counted
+	wrong     string
+	listen    []netip.AddrPort
+	listeners map[netip.AddrPort]uint32
+	places    map[objectOwnKey]objectOwn
+	at        map[int]*attached
+	shown     []Status
+	detached  bool
 
 	reading clientReading
 
@@ -156,18 +157,15 @@ func (e *Engine) renew() {
 		case <-e.stop:
 			return
 		case <-ticker.C:
-			e.mu.Lock()
+			e.telling.Lock()
 			e.tell()
-			e.mu.Unlock()
+			e.telling.Unlock()
 		}
 	}
 }
 
-// tell publishes a snapshot. The caller holds the mutex.
+// tell publishes a snapshot. The caller holds telling.
 func (e *Engine) tell() {
-	if e.detached {
-		return
-	}
 	c, err := e.read()
 	if err != nil {
 		return // the last one expires
@@ -189,15 +187,15 @@ func (e *Engine) read() (clocks, error) {
 
 // Begin says how the server counts the time of rate limits, nanoseconds.
 func (e *Engine) Begin(mono func() int64) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	e.telling.Lock()
+	defer e.telling.Unlock()
 	e.now, e.limiterMono = mono, 0
 }
 
 // SetClock says what is served.
 func (e *Engine) SetClock(state *ntp.ClockState) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+	e.telling.Lock()
+	defer e.telling.Unlock()
 	e.clock = state
 	e.tell()
 }
@@ -206,7 +204,6 @@ func (e *Engine) SetClock(state *ntp.ClockState) {
 func (e *Engine) Pause() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.paused = true
 	e.standing.setGeneration(0)
 }
 
@@ -217,6 +214,9 @@ func (e *Engine) Govern(t *access.Table, l *access.Limiter) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.standing.setGeneration(0)
+	if e.detached {
+		return
+	}
 	limited := l != nil && l.Memory() == unsafe.SliceData(e.limiter)
 	e.standing.LimiterOn = 0
 	if limited {
@@ -230,15 +230,18 @@ func (e *Engine) Govern(t *access.Table, l *access.Limiter) {
 		e.options.Log.Error("the sockets answer everything", "reason", err)
 		return
 	}
-	e.wrong = ""
-	if t := e.unlimited(t, limited); t != "" {
-		e.wrong = t
-	}
-	e.paused = false
+	e.wrong = unlimited(t, limited)
+}
+
+// Wrong says why the sockets answer more than they would have to; else empty.
+func (e *Engine) Wrong() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.wrong
 }
 
 // unlimited says that buckets cannot be shared any more, if a rule has a limit.
-func (e *Engine) unlimited(t *access.Table, limited bool) string {
+func unlimited(t *access.Table, limited bool) string {
 	for _, r := range t.Rules() {
 		if !limited && r.Rate != nil && r.Action == access.Allow {
 			return "server.fastpath: rate_limit was changed by a reload: the sockets answer whoever has a limit, until a restart"

@@ -50,6 +50,7 @@ type Fleet struct {
 	names  atomic.Pointer[report.Names]
 	lost   atomic.Uint64 // packets that found their table full
 	proved atomic.Uint64 // of them authenticated
+	pull   atomic.Pointer[Pull]
 
 	feeds feeds
 	notes notes
@@ -92,6 +93,31 @@ func Open(cfg Config, names *report.Names, log hclog.Logger) (*Fleet, error) {
 func (f *Fleet) Run() {
 	f.wait.Go(f.collect)
 	f.wait.Go(f.write)
+}
+
+// Pull is asked, before each drain, for what others than workers saw. It returns
+// how many clients it lost.
+type Pull func(see func(*feed.Sighting)) (lost uint64)
+
+// SetPull says whom to ask, too.
+func (f *Fleet) SetPull(p Pull) { f.pull.Store(&p) }
+
+// pulled moves what was pulled into the inventory.
+func (f *Fleet) pulled() {
+	pull := f.pull.Load()
+	if pull == nil {
+		return
+	}
+	n := 0
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.lost.Add((*pull)(func(s *feed.Sighting) {
+		if n++; n%share == 0 { // let readers in
+			f.mu.Unlock()
+			f.mu.Lock()
+		}
+		f.inventory.See(s)
+	}))
 }
 
 // SetNames replaces labels and key names, as a reload does.
@@ -174,6 +200,7 @@ func (f *Fleet) collect() {
 // drain moves what the workers saw into the inventory. A worker that is in the
 // middle of a batch gives its table at the end of it, and is asked again.
 func (f *Fleet) drain() {
+	f.pulled()
 	list, gone := f.feeds.all()
 	for _, d := range append(list, gone...) {
 		for try := 0; !f.drainOne(d) && try < 20; try++ {

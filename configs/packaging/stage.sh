@@ -16,6 +16,7 @@ put 755 "$program" /usr/sbin/ntsbridge
 for unit in ntsbridge ntsbridge-observe ntsbridge-wait; do
 	put 644 "$configs/$unit.service" "/lib/systemd/system/$unit.service"
 done
+put 644 "$configs/ntsbridge-fastpath.conf" /usr/share/doc/ntsbridge/ntsbridge-fastpath.conf
 put 644 "$configs/ntsbridge.socket" /lib/systemd/system/ntsbridge.socket
 put 644 "$here/sysusers.conf" /usr/lib/sysusers.d/ntsbridge.conf
 put 644 "$here/ntp-units.list" /usr/lib/systemd/ntp-units.d/50-ntsbridge.list

@@ -138,6 +138,10 @@ func (w *writer) serving(s *control.ServerStats) {
 	w.counter(transmitStamps, s.KernelTXTimestamps, "kernel")
 	w.counter(socketErrors, s.Errors.Receive, "receive")
 	w.counter(socketErrors, s.Errors.Send, "send")
+	w.counter(fastpathAnswered, s.Fastpath.Answered)
+	for cause, n := range s.Fastpath.Passed {
+		w.counter(fastpathPassed, n, cause)
+	}
 	w.counter(queryBytes, s.Queries.OctetsIn, "in")
 	w.counter(queryBytes, s.Queries.OctetsOut, "out")
 	w.counter(commandPackets, s.CommandReceived)

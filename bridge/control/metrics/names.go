@@ -29,6 +29,9 @@ var (
 	commandPackets = desc("chronyc_packets_total", "Packets of chronyc's protocol that came.")
 	commandDropped = desc("chronyc_packets_dropped_total", "Packets of chronyc's protocol that were not answered.")
 
+	fastpathAnswered = desc("fastpath_answered_total", "Requests that the kernel answered, before the sockets.")
+	fastpathPassed   = desc("fastpath_passed_total", "Plain requests that the kernel left to the sockets, by cause.", "cause")
+
 	autokeyOperations = desc("autokey_operations_total", "Answered Autokey requests by operation.", "operation")
 	autokeyBudget     = desc("autokey_budget_dropped_total", "Autokey requests that the budget of public-key work had no room for.")
 	autokeyForeign    = desc("autokey_foreign_seed_packets_total", "Autokey packets under a cookie of another server's seed.")

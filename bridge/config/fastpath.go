@@ -1,0 +1,51 @@
+package config
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// The values of server.fastpath.
+const (
+	FastpathOff     = "off"
+	FastpathAuto    = "auto"
+	FastpathRequire = "require"
+)
+
+// The modes of an interface of server.fastpath_interfaces.
+const (
+	FastpathTCX = "tcx"
+	FastpathXDP = "xdp"
+)
+
+// maxInterface is the longest name of a network interface, octets.
+const maxInterface = 15
+
+// FastpathInterface returns name and mode of an element of
+// server.fastpath_interfaces: NAME, NAME/tcx or NAME/xdp.
+func FastpathInterface(s string) (name, mode string, err error) {
+	name, mode, given := strings.Cut(s, "/")
+	if !given {
+		mode = FastpathTCX
+	}
+	if name == "" || len(name) > maxInterface || strings.ContainsAny(name, " \t\n:") || mode != FastpathTCX && mode != FastpathXDP {
+		return "", "", fmt.Errorf("%.60q is no network interface: write its name, alone or with /tcx or /xdp, such as eth0/xdp", s)
+	}
+	return name, mode, nil
+}
+
+func (c *Config) validateFastpath(j *judge) {
+	var names []string
+	for i, s := range c.Server.FastpathInterfaces {
+		path := fmt.Sprintf("server.fastpath_interfaces[%d]", i)
+		name, _, err := FastpathInterface(s)
+		switch {
+		case err != nil:
+			j.refuse(path, "%v", err)
+		case slices.Contains(names, name):
+			j.refuse(path, "%s is in the list twice; delete one", name)
+		}
+		names = append(names, name)
+	}
+}
