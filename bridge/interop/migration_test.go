@@ -91,7 +91,7 @@ type simpleClient struct {
 // simplePoll is longer than what counts as a burst.
 const simplePoll = 3200 * time.Millisecond
 
-func startSimple(t *testing.T, h *Host, server netip.Addr) *simpleClient {
+func startSimple(t *testing.T, h *Host, server netip.Addr, first byte) *simpleClient {
 	c := &simpleClient{stop: make(chan struct{}), done: make(chan struct{})}
 	go func() {
 		defer close(c.done)
@@ -104,7 +104,7 @@ func startSimple(t *testing.T, h *Host, server netip.Addr) *simpleClient {
 				return
 			case <-ticker.C:
 			}
-			if err := h.Do(func() error { return simpleAsk(server) }); err != nil {
+			if err := h.Do(func() error { return simpleAsk(server, first) }); err != nil {
 				lost++
 			} else {
 				lost = 0
@@ -129,14 +129,21 @@ func (c *simpleClient) end() {
 	<-c.done
 }
 
-func simpleAsk(server netip.Addr) error {
+// The first octets of a client of SNTP, and of w32time as a member of a domain:
+// symmetric active, version 3.
+const (
+	sntpFirst    = 4<<3 | byte(ntp.ModeClient)
+	w32timeFirst = 3<<3 | byte(ntp.ModeSymmetricActive)
+)
+
+func simpleAsk(server netip.Addr, first byte) error {
 	c, err := net.DialUDP("udp", nil, net.UDPAddrFromAddrPort(netip.AddrPortFrom(server, ntpPort)))
 	if err != nil {
 		return err
 	}
 	defer c.Close()
 	packet := make([]byte, ntp.HeaderLen)
-	packet[0] = 4<<3 | byte(ntp.ModeClient)
+	packet[0] = first
 	binary.BigEndian.PutUint64(packet[40:], uint64(time.Now().UnixNano())*0x9e3779b97f4a7c15)
 	if _, err := c.Write(packet); err != nil {
 		return err
@@ -162,7 +169,7 @@ canary: {share: 50%%, max: 5, polls: 10}
 brown_out: {lengths: [10 polls]}
 groups:
   - name: plain
-    prefixes: [%[1]s, %[2]s, %[3]s]
+    prefixes: [%[1]s, %[2]s, %[3]s, %[5]s]
     stages: {none: removed}
   - name: md5
     keys: [1]
@@ -185,7 +192,7 @@ func TestLongStagedMigration(t *testing.T) {
 	}
 	s := newSite(t)
 	hosts := map[string]*Host{}
-	for _, name := range []string{"ntpd-none", "ntpd-md5", "ntpd-tc", "chrony-plain", "chrony-key", "chrony-nts", "appliance"} {
+	for _, name := range []string{"ntpd-none", "ntpd-md5", "ntpd-tc", "chrony-plain", "chrony-key", "chrony-nts", "appliance", "windows"} {
 		hosts[name] = s.Host(name)
 	}
 	s.Names()
@@ -198,13 +205,14 @@ func TestLongStagedMigration(t *testing.T) {
 	key := chronyKeyClient(hosts["chrony-key"], Chronyd46, serverName, 2)
 	moved := chronyNTSClient(hosts["chrony-nts"], Chronyd46, ntsName, s.ca, 30, 128)
 	everybody := []*Client{protected, md5, autokey, plain, key, moved}
-	appliance := startSimple(t, hosts["appliance"], s.host.IPv4)
+	appliance := startSimple(t, hosts["appliance"], s.host.IPv4, sntpFirst)
+	windows := startSimple(t, hosts["windows"], s.host.IPv4, w32timeFirst)
 	var good []Condition
 	for _, c := range everybody {
 		good = append(good, c.Condition())
 	}
 	Await(t, limit, append(good, Condition{"appliance", func() error {
-		if appliance.answered.Load() < 10 { // its poll interval is known by then
+		if min(appliance.answered.Load(), windows.answered.Load()) < 10 { // their poll interval is known by then
 			return errors.New("not answered yet")
 		}
 		return nil
@@ -216,7 +224,7 @@ func TestLongStagedMigration(t *testing.T) {
 
 	f := newSteering(t, s)
 	s.host.Write("fleet.yaml", fmt.Sprintf(stagedPlan, hosts["ntpd-none"].IPv4, hosts["chrony-plain"].IPv4, hosts["appliance"].IPv4,
-		hosts["ntpd-tc"].IPv4))
+		hosts["ntpd-tc"].IPv4, hosts["windows"].IPv4))
 	file := filepath.Join(s.host.Dir, "fleet.yaml")
 	f.do("check", file)
 	f.do("diff", file)
@@ -279,7 +287,7 @@ func TestLongStagedMigration(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, refused := range map[string]bool{"ntpd-none": false, "chrony-key": false, "chrony-nts": false, "ntpd-md5": true,
-		"ntpd-tc": true, "chrony-plain": true, "appliance": true} {
+		"ntpd-tc": true, "chrony-plain": true, "appliance": true, "windows": true} {
 		n := 0
 		for _, m := range rows[hosts[name].IPv4.String()].Means {
 			n += m.Refused["stage"]

@@ -2,6 +2,7 @@ package server
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"maps"
@@ -27,6 +28,7 @@ import (
 type recorded struct {
 	from   netip.AddrPort
 	packet []byte
+	ago    time.Duration // when it came, before now
 }
 
 // served tells by address and means whether the last packet was answered.
@@ -43,9 +45,9 @@ func replay(t *rapid.T, r *rig, list []recorded, v *inventory.Inventory) served 
 	}
 	resp := make([]byte, maxPacket)
 	got := served{}
-	table := f.Begin()
+	now := time.Now()
 	for _, p := range list {
-		s.req = ntp.Request{Packet: bytes.Clone(p.packet), From: p.from, To: testServer, Received: systemTime()}
+		s.req = ntp.Request{Packet: bytes.Clone(p.packet), From: p.from, To: testServer, Received: ntp.TimestampFromTime(now.Add(-p.ago))}
 		r.handler.open(s)
 		var base ntp.Header
 		r.handler.clock.FillServed(&base, s.req.Received)
@@ -55,11 +57,12 @@ func replay(t *rapid.T, r *rig, list []recorded, v *inventory.Inventory) served 
 			key = 0
 		}
 		got[fmt.Sprint(p.from.Addr(), " ", s.req.Layout.Kind, " ", key)] = n > 0 && s.verdict.Action == ntp.Answer
-		table.Note(&s.req, &s.verdict, s.sent, 0)
-	}
-	f.End(table)
-	if v != nil {
-		f.Drain(func(s *feed.Sighting) { v.See(s) })
+		if v != nil { // days lie between packets: each is seen before the next
+			table := f.Begin()
+			table.Note(&s.req, &s.verdict, s.sent, 0)
+			f.End(table)
+			f.Drain(func(s *feed.Sighting) { v.See(s) })
+		}
 	}
 	return got
 }
@@ -150,7 +153,8 @@ func TestSimulationAgainstTheServingPath(t *testing.T) {
 				fate, known := s.Fate(c, m)
 				name := fmt.Sprint(c.Prefix.Addr(), " ", m.Kind, " ", key)
 				loses := slices.ContainsFunc(row.Loses, func(l simulate.Loss) bool { return l.Means == simulate.Named(m) })
-				if !known || fate.Served == loses {
+				takes := !fate.Served && m.Answered > 0 && inUse(c, m, now)
+				if !known || takes != loses {
 					t.Fatalf("%s: %+v, but %+v", name, fate, row)
 				}
 				if !fate.Served {
@@ -158,15 +162,57 @@ func TestSimulationAgainstTheServingPath(t *testing.T) {
 				}
 			}
 		})
-		r.handler.state.Access = r.inForce(t, &p, each)
-		if got := replay(t, r, list, nil); !maps.Equal(got, want) {
+		r.handler.state.Access = r.inForce(t, &p, each, now)
+		got := replay(t, r, list, nil)
+		if !maps.Equal(got, want) {
 			for name := range want {
 				if got[name] != want[name] {
 					t.Errorf("%s: answered %v, simulated %v", name, got[name], want[name])
 				}
 			}
 		}
+		_ = each(func(c *inventory.Client) {
+			row := s.Row(c)
+			if err := borneOut(c, &row, now, got); err != nil {
+				t.Errorf("%+v: %v: %+v", row, err, c.Means)
+			}
+		})
 	})
+}
+
+// inUse tells whether a client that was seen in the last month used a means in
+// the last week of its life.
+func inUse(c *inventory.Client, m *inventory.Means, now uint32) bool {
+	return now-c.Last <= 30*86400 && c.Last-m.Last <= 7*86400
+}
+
+// borneOut says what of an outcome is not so in a replay.
+func borneOut(c *inventory.Client, row *simulate.Row, now uint32, got served) error {
+	answered, lost, by := 0, 0, false
+	for i := range c.Means {
+		m := &c.Means[i]
+		if m.Answered == 0 || !inUse(c, m, now) {
+			continue
+		}
+		key := m.Key
+		if m.Kind == ntp.KindNTS {
+			key = 0
+		}
+		if answered++; !got[fmt.Sprint(c.Prefix.Addr(), " ", m.Kind, " ", key)] {
+			lost++
+		} else if simulate.Named(m) == row.By {
+			by = true
+		}
+	}
+	switch o := row.Outcome; {
+	case o == simulate.Away && now-c.Last > 30*86400:
+	case o == simulate.Unchanged && lost == 0, o == simulate.Refused && answered == 0:
+	case o == simulate.Continues && lost > 0 && by && max(c.Hosts, c.Estimate) <= 1:
+	case o != simulate.Unchanged && o != simulate.Refused && o != simulate.Continues && lost > 0 && (row.By == "" || by):
+	default:
+		return fmt.Errorf("%d of %d means are refused in a replay, the one that stays is answered: %v", lost, answered, by)
+	}
+	return nil
 }
 
 // drawTraffic are requests of clients at several sites, by one or two means.
@@ -177,24 +223,63 @@ func drawTraffic(t *rapid.T, r *rig) (list []recorded) {
 		a := site.AsSlice()
 		a[len(a)-1] = byte(n)
 		addr, _ := netip.AddrFromSlice(a)
-		for range rapid.IntRange(1, 2).Draw(t, "means") {
+		for range rapid.IntRange(1, 3).Draw(t, "means") {
 			kind := rapid.SampledFrom(kinds).Draw(t, "kind")
 			packet := r.requests[kind]
-			if kind == "autokey" {
+			switch {
+			case kind == "autokey":
 				packet = autokeyRequest(addr)
-			}
-			if packet == nil {
+			case kind == "none":
+				packet = bytes.Clone(rapid.SampledFrom(simplePrograms).Draw(t, "program"))
+			case packet == nil:
 				t.Fatalf("no request of kind %s", kind)
 			}
-			list = append(list, recorded{netip.AddrPortFrom(addr, 123), packet})
+			// Hosts behind one address have ports of their own.
+			port := rapid.SampledFrom([]uint16{123, 123, 1024, 40000}).Draw(t, "port")
+			life := lives[rapid.SampledFrom(slices.Sorted(maps.Keys(lives))).Draw(t, "life")]
+			for _, ago := range life {
+				list = append(list, recorded{netip.AddrPortFrom(addr, port), packet, ago})
+			}
 		}
 	}
+	slices.SortStableFunc(list, func(a, b recorded) int { return cmp.Compare(b.ago, a.ago) })
 	return list
 }
 
+// simplePrograms are requests without authentication: of chrony, ntpd 4.2 that
+// follows another server, w32time (symmetric active, version 3), an appliance of
+// SNTP version 1, and of another with version 3.
+var simplePrograms = func() (list [][]byte) {
+	for _, h := range []ntp.Header{
+		{Version: 4, Mode: ntp.ModeClient, Poll: 6, Precision: 32, Transmit: 1<<60 + 12345},
+		{Version: 4, Mode: ntp.ModeClient, Stratum: 3, Poll: 6, Precision: -24, ReferenceID: 0x0a63_0001, Reference: 1, Transmit: 77},
+		{Version: 3, Mode: ntp.ModeSymmetricActive, Poll: 10, Precision: -6, Stratum: 3, ReferenceID: 0x0a63_0002, Transmit: 78},
+		{Version: 1, Mode: ntp.ModeClient, Transmit: 79},
+		{Version: 3, Mode: ntp.ModeClient, Poll: 6, Transmit: 80},
+	} {
+		p := make([]byte, ntp.HeaderLen)
+		h.Encode(p)
+		list = append(list, p)
+	}
+	return list
+}()
+
+// lives are when a client asked by a means, before now.
+var lives = func() map[string][]time.Duration {
+	const day = 24 * time.Hour
+	var steady, brief, gap []time.Duration
+	for i := range 6 {
+		steady = append(steady, time.Duration(i)*64*time.Second)
+		brief = append(brief, 5*day+time.Duration(i)*17*time.Minute)
+		gap = append(gap, time.Duration(i*i)*day)
+	}
+	return map[string][]time.Duration{"once": {0}, "steady": steady, "one day only": brief, "with gaps": gap, "cron": {0, day, 2 * day},
+		"given up": {9 * day, 10 * day}, "long gone": {40 * day, 41 * day}}
+}()
+
 // inForce puts a plan in force as the daemon does: steps compiled into an overlay
 // over the access rules.
-func (r *rig) inForce(t *rapid.T, p *simulate.Policy, each simulate.Each) *access.Table {
+func (r *rig) inForce(t *rapid.T, p *simulate.Policy, each simulate.Each, now uint32) *access.Table {
 	resolver := stage.NewResolver(p.Plan, p.Where)
 	var refusals []stage.Refusal
 	for _, g := range p.Plan.Groups {
@@ -206,7 +291,7 @@ func (r *rig) inForce(t *rapid.T, p *simulate.Policy, each simulate.Each) *acces
 			f := stage.Refusal{Step: &access.Step{ID: uint32(len(refusals) + 1), Deny: at == plan.Removed && g.Targets[m].Deny},
 				Group: g.Name, Means: m}
 			if at == plan.CanaryRefusal {
-				f.Only = chosen(p, resolver, g, m, each)
+				f.Only = chosen(p, resolver, g, m, each, now)
 			}
 			refusals = append(refusals, f)
 		}
@@ -218,11 +303,11 @@ func (r *rig) inForce(t *rapid.T, p *simulate.Policy, each simulate.Each) *acces
 }
 
 // chosen are the clients of a canary.
-func chosen(p *simulate.Policy, r *stage.Resolver, g *plan.Group, m plan.Means, each simulate.Each) []netip.Prefix {
+func chosen(p *simulate.Policy, r *stage.Resolver, g *plan.Group, m plan.Means, each simulate.Each, now uint32) []netip.Prefix {
 	var list []stage.Candidate
 	_ = each(func(c *inventory.Client) {
 		for i := range c.Means {
-			if c.Means[i].Kind != m.Kind() {
+			if c.Means[i].Kind != m.Kind() || !stage.Active(c.Means[i].Last, c.Means[i].Interval, now) {
 				continue
 			}
 			if of, protected := r.Member(c.Prefix, m, c.Means[i].Key); of == g && !protected {

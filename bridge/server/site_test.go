@@ -88,8 +88,10 @@ func newMigratingSite(t *testing.T, n int) *migratingSite {
 		a := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
 		k := siteClient{addr: netip.AddrPortFrom(a, 123), protected: i < 64}
 		switch i % 20 {
-		case 0, 1, 2, 3, 4:
+		case 0, 1, 2, 3:
 			k.means, k.packet = plan.None, s.rig.requests["none"]
+		case 4:
+			k.means, k.packet = plan.None, request(3, ntp.ModeSymmetricActive, 43) // as w32time asks
 		case 5, 6, 7:
 			k.means, k.packet = plan.Autokey, dancer(scratch, a)
 		default:

@@ -179,32 +179,36 @@ func (f *simulateFlags) clientsSeen(cmd *cobra.Command, cfg *config.Config) (*se
 		_ = s.each(func(c *inventory.Client) { s.watched = min(s.watched, c.First) })
 		return s, nil
 	}
-	if watched, err = f.fetch(cmd.ErrOrStderr(), cfg, s.table); err != nil {
+	if watched, err = f.fetch(cmd.ErrOrStderr(), cfg, s); err != nil {
 		return nil, err
 	}
 	s.watched = watchedSince(watched, uint32(s.last.Unix()))
 	return s, nil
 }
 
-// fetch fills a table from the daemon, or from its store where none answers.
-func (f *simulateFlags) fetch(told io.Writer, cfg *config.Config, table *inventory.Inventory) ([]store.Interval, error) {
+// fetch fills the table from the daemon, or from its store where none answers: as
+// of when that was watched last.
+func (f *simulateFlags) fetch(told io.Writer, cfg *config.Config, s *seenClients) ([]store.Interval, error) {
 	client, err := f.clientOf(cfg)
 	if err != nil {
 		return nil, err
 	}
-	watched, err := client.Export(context.Background(), func(s inventory.Stored) error {
-		_, err := table.Restore(s.Key, s.Record)
+	watched, err := client.Export(context.Background(), func(r inventory.Stored) error {
+		_, err := s.table.Restore(r.Key, r.Record)
 		return err
 	})
 	if !errors.Is(err, control.ErrNoAnswer) || f.remote().URL != "" {
 		return watched, err
 	}
 	path := filepath.Join(cfg.StateDir, fleet.StoreFile)
-	_, watched, errStore := store.Read(path, table)
+	_, watched, errStore := store.Read(path, s.table)
 	if errStore != nil {
 		return nil, fmt.Errorf("%w; and no store is in the state directory: %w; `--pcap FILE` takes the clients from a capture", err, errStore)
 	}
 	fmt.Fprintf(told, "note: no daemon answers; the clients are those of %s\n", path)
+	if n := len(watched); n > 0 {
+		s.last = time.Unix(int64(watched[n-1].End), 0)
+	}
 	return watched, nil
 }
 

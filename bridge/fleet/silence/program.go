@@ -82,9 +82,15 @@ func (j *judging) ntpdrs() (Judgement, bool) {
 // chrony judges chronyd by how fast it asks less often: after each loss of the
 // source that it follows it goes a tenth of the way to the next longer poll, of
 // any other a fourth. Two steps within seven losses are too many for the one that
-// it follows, wherever it had been on the way. At its longest poll it shows
-// nothing, and it never shows that it has nobody.
+// it follows, wherever it had been on the way. What it shows later is in Climb. At
+// its longest poll it shows nothing, and it never shows for certain that it has
+// nobody.
 func (j *judging) chrony() (Judgement, bool) {
+	if j.Climb.HasAnother() && j.m.Unanswered > 0 {
+		return Judgement{Verdict: HasAnother, Certain: true, Since: j.m.Served,
+			Evidence: "it follows this server still, which chrony does with a silent one only while another answers: its poll grows once in " +
+				"ten losses, not in four"}, true
+	}
 	if j.m.Unanswered == 0 || j.m.Unanswered >= lostPolls || j.m.Interval < 4*j.intervalBefore() || j.intervalBefore() == 0 {
 		return Judgement{}, false
 	}

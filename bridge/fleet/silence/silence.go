@@ -84,6 +84,7 @@ type Case struct {
 	// known.
 	Before  *inventory.Client
 	Refused []Span // when the means was refused, in order
+	Climb   *Climb // of a chronyd that was looked at while it was refused; nil: none
 	Now     uint32 // seconds since 1970
 	Watched uint32 // since when the inventory has watched without a gap
 	// Ours reports whether a reference identifier is that of an address of ours.

@@ -142,8 +142,8 @@ func (s *Simulation) candidates(each Each, canaries map[placed][]stage.Candidate
 	return each(func(c *inventory.Client) {
 		for i := range c.Means {
 			m, ok := plan.MeansOf(c.Means[i].Kind)
-			if !ok || !s.uses(c, &c.Means[i]) {
-				continue
+			if !ok || !stage.Active(c.Means[i].Last, c.Means[i].Interval, s.now) {
+				continue // the canary is chosen of those that ask
 			}
 			g, protected := s.resolver.Member(c.Prefix, m, c.Means[i].Key)
 			if g == nil || protected {

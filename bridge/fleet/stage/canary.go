@@ -8,9 +8,24 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+	"time"
 
 	"ntsbridge/bridge/fleet/plan"
 )
+
+// activeTime and activePolls are how long ago a client may have asked to count
+// as one that still does.
+const (
+	activeTime  = 3600 // s
+	activePolls = 4
+)
+
+// Active tells whether a client that asked last at a time, once in an interval
+// (0: not known), still asks now; times are seconds since 1970. Canaries are chosen
+// of such, and counted in steps.
+func Active(last uint32, interval time.Duration, now uint32) bool {
+	return now <= last+max(activeTime, activePolls*uint32(interval/time.Second))
+}
 
 // Candidate is a client that a canary may have.
 type Candidate struct {

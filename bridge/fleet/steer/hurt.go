@@ -109,8 +109,11 @@ func (c *Controller) judged(r *running, m *member, k *inventory.Client, at int, 
 	means := append(c.before.Means[:0], inventory.Means{Kind: e.Kind, Key: e.Key, Interval: m.poll})
 	c.before = inventory.Client{Upstream: m.before, Means: means}
 	c.spans = append(append(c.spans[:0], r.refused...), silence.Span{From: began, To: r.stopped})
+	if e.Program == inventory.Chrony {
+		m.climb.See(e.Interval, uint32(e.Unanswered))
+	}
 	j := c.env.Judge(&silence.Case{Client: k, Before: &c.before, Refused: c.spans, Now: wall, Watched: began - min(began, 86400),
-		Ours: c.env.Ours}, at)
+		Ours: c.env.Ours, Climb: &m.climb}, at)
 	if j.Verdict == silence.Hurt && j.Certain {
 		return j.Evidence
 	}

@@ -9,6 +9,7 @@ import (
 	"ntsbridge/bridge/fleet/inventory"
 	"ntsbridge/bridge/fleet/plan"
 	"ntsbridge/bridge/fleet/silence"
+	"ntsbridge/bridge/fleet/stage"
 )
 
 // member is one means of one client that a step is about, as it was when the
@@ -23,6 +24,7 @@ type member struct {
 	shown     bool // whether it is hurt: its packets would show that, or have shown another server
 	elsewhere bool // it has another server
 	mute      bool // as of the begin, it would not show that it is hurt
+	climb     silence.Climb
 }
 
 // newMember makes a member of the means of a client at a place.
@@ -32,16 +34,7 @@ func newMember(k *inventory.Client, at int, protected bool) *member {
 		before: k.Upstream, mute: !silence.Shows(k, at)}
 }
 
-// activeTime and activePolls are how long ago a client may have asked to count
-// as one that still does.
-const (
-	activeTime  = 3600 // s
-	activePolls = 4
-)
-
-func active(e *inventory.Means, wall uint32) bool {
-	return wall <= e.Last+max(activeTime, activePolls*uint32(e.Interval/time.Second))
-}
+func active(e *inventory.Means, wall uint32) bool { return stage.Active(e.Last, e.Interval, wall) }
 
 // roster is who is in a group by a means: those that a step would refuse, if
 // they still ask, and those that are protected.

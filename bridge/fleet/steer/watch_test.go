@@ -102,6 +102,22 @@ func TestChronyThatFollowsAnother(t *testing.T) {
 	}
 }
 
+// chrony that follows this server while another one answers shows that by how
+// slowly its poll grows; one that has nobody else does not.
+func TestChronyThatFollowsUs(t *testing.T) {
+	w := newWorld(t, strings.Replace(testPlan, "[10 polls, 20 polls]", "[40 polls]", 1), 20)
+	w.advance()
+	w.advance()
+	w.run(23 * testPoll)
+	w.clients[5].climbs = []int{11, 21, 31}
+	w.clients[6].climbs = []int{10, 14, 18, 22}
+	w.advance()
+	w.run(39 * testPoll)
+	if r := w.place().Running; r == nil || r.CannotTell != 18 || r.Hurt != 0 {
+		t.Errorf("%+v", r)
+	}
+}
+
 // When a means was refused is kept, over restarts, until it is served again.
 func TestTimesOfRefusal(t *testing.T) {
 	w := canaryDone(t, 20)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -53,6 +54,7 @@ type client struct {
 	follows bool // ntpd: another server, and says so
 	// chrony: it follows another server, and asks less often after each loss.
 	backsOff bool
+	climbs   []int // losses after which its poll is twice as long
 }
 
 const testPoll = 64 * time.Second
@@ -169,7 +171,7 @@ func (w *world) ask(k *client) {
 	if k.follows {
 		k.row.Upstream.Reference = wall - 64
 	}
-	if k.backsOff && m.Unanswered > 0 && m.Unanswered%3 == 0 {
+	if k.backsOff && m.Unanswered > 0 && m.Unanswered%3 == 0 || slices.Contains(k.climbs, int(m.Unanswered)) {
 		k.poll *= 2
 		m.Interval = k.poll
 	}
