@@ -14,6 +14,45 @@ import (
 	"ntsbridge/bridge/fleet/steer"
 )
 
+// Only what was declared counts: a plan's file that vanishes, or cannot be read as
+// one, is found at a start and at a reload, and changes nothing.
+func TestPlanFileThatVanishes(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t, t.TempDir())
+	cfg.Fleet.Plan = filepath.Join(t.TempDir(), "fleet.yaml")
+	b := startBridge(t, cfg)
+	t.Cleanup(func() { b.Close() })
+	plan := "groups: [{name: fra, prefixes: [192.0.2.0/24], stages: {none: warn}}]\n"
+	apply := &migration.Request{Do: migration.Apply, Name: "fleet.yaml", Plan: plan}
+	if _, err := b.migration.Ask(time.Now(), "user 0", apply); err != nil {
+		t.Fatal(err)
+	}
+	for text, want := range map[string]string{"": "no such file", "groups: 7": "a plan needs a list of groups", plan: ""} {
+		if text != "" {
+			if err := os.WriteFile(cfg.Fleet.Plan, []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		} else if err := os.Remove(cfg.Fleet.Plan); err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+		if err := b.Reload(cfg); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+		found := ""
+		for _, f := range b.parts.Load().set.Findings {
+			if strings.Contains(fmt.Sprint(f), "fleet.yaml") {
+				found += fmt.Sprint(f)
+			}
+		}
+		if !strings.Contains(found, want) || want == "" && found != "" {
+			t.Errorf("%q: found %q, want %q", text, found, want)
+		}
+		if b.migration.Declared() != plan {
+			t.Errorf("%q: declared is %q", text, b.migration.Declared())
+		}
+	}
+}
+
 // A client that shows nothing may be refused once another gateway of the site has
 // answered it, and not on the word of a list that is wrong.
 func TestOtherGateways(t *testing.T) {

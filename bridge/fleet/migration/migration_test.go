@@ -162,10 +162,11 @@ func TestNamesThatNobodyHas(t *testing.T) {
 		return stage.Where{Labels: label.NewSet([]label.Label{l})}
 	}
 	for text, want := range map[string]string{
-		"protected: [{labels: [scada]}]\ngroups: [{name: a, labels: [fra], stages: {none: refuse}}]":         `fleet.yaml:1: protected[0].labels: no line of fleet.labels has "scada", so it protects nobody`,
-		"groups:\n- {name: a, labels: [fra, berlin], stages: {none: refuse}}":                                `fleet.yaml:2: groups[0].labels: no line of fleet.labels has "berlin", so nobody is in the group by it`,
-		"groups: [{name: a, autokey_groups: [x], stages: {autokey: warn}}]":                                  `no client has told the Autokey group "x" yet, so nobody is in the group by it so far`,
-		"protected: [{labels: [fra, payments]}]\ngroups: [{name: a, labels: [fra], stages: {none: refuse}}]": "",
+		"protected: [{labels: [scada]}]\ngroups: [{name: a, labels: [fra], stages: {none: refuse}}]":                         `fleet.yaml:1: protected[0].labels: no line of fleet.labels has "scada", so it protects nobody`,
+		"groups:\n- {name: a, labels: [fra, berlin], stages: {none: refuse}}":                                                `fleet.yaml:2: groups[0].labels: no line of fleet.labels has "berlin", so nobody is in the group by it`,
+		"groups: [{name: a, autokey_groups: [x], stages: {autokey: warn}}]":                                                  `no client has told the Autokey group "x" yet, so nobody is in the group by it so far`,
+		"groups:\n- {name: a, labels: [fra], stages: {none: warn}}\n- {name: b, labels: [payments], stages: {none: refuse}}": `fleet.yaml:3: groups[1]: 10.0.0.0/8 (payments/fra) is in the group a by none, too, which comes first`,
+		"protected: [{labels: [fra, payments]}]\ngroups: [{name: a, labels: [fra], stages: {none: refuse}}]":                 "",
 	} {
 		a := r.ask(t, Request{Do: Apply, Name: "fleet.yaml", Plan: text})
 		said, refused := "", false

@@ -36,8 +36,36 @@ func checkNames(name string, p *plan.Plan, w stage.Where) (list plan.Findings) {
 	for i := range p.Protected {
 		look(p.Protected[i].Line, fmt.Sprintf("protected[%d]", i), &p.Protected[i].Selector, true)
 	}
+	list = append(list, checkShared(name, p, w.Labels)...)
 	for i, g := range p.Groups {
 		look(g.Line, fmt.Sprintf("groups[%d]", i), &g.Selector, false)
+	}
+	return list
+}
+
+// checkShared finds lines of labels that give the same clients to two groups, of
+// which the one that comes first in the plan decides.
+func checkShared(name string, p *plan.Plan, labels *label.Set) (list plan.Findings) {
+	said := map[[2]string]bool{}
+	for _, e := range labels.All() {
+		var first [plan.MeansCount]*plan.Group
+		for i, g := range p.Groups {
+			if !slices.ContainsFunc(g.Labels, e.Matches) && !slices.Contains(g.Prefixes, e.Prefix) {
+				continue
+			}
+			for m := range plan.Means(plan.MeansCount) {
+				if g.Targets[m].Line == 0 || m == plan.Symmetric && len(g.Keys) > 0 || m == plan.Autokey && len(g.AutokeyGroups) > 0 {
+					continue
+				}
+				if first[m] == nil {
+					first[m] = g
+				} else if pair := [2]string{first[m].Name, g.Name}; !said[pair] {
+					said[pair] = true
+					list = append(list, finding(name, g.Line, fmt.Sprintf("groups[%d]", i), plan.Warning,
+						"%v (%v) is in the group %s by %v, too, which comes first in the plan, so its stage counts", e.Prefix, e, first[m].Name, m))
+				}
+			}
+		}
 	}
 	return list
 }

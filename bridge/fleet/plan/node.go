@@ -108,12 +108,15 @@ func (r *reader) mapping(p place, known options) bool {
 			r.fail(key.Line, p.path, "%q is not known here; there are %s", short(key.Value), list(known))
 			continue
 		}
-		if v := p.under(value, key.Value); !v.isNull() {
+		if v := p.under(value, key.Value); !v.isNull() || slices.Contains(selecting, key.Value) {
 			read(v)
 		}
 	}
 	return true
 }
+
+// selecting are the options whose absence means more than an empty list would.
+var selecting = []string{"prefixes", "labels", "keys", "autokey_groups"}
 
 func list(known options) string {
 	names := make([]string, 0, len(known))

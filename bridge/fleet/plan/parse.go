@@ -94,18 +94,28 @@ func (r *reader) syntax(err error) {
 	r.fail(line, "", "this is no YAML: %s", short(text))
 }
 
+// someOf reads a list that selects: one of nothing is an error, since a group
+// without the option is wider than one with it.
+func (r *reader) someOf(v place, read func(place)) {
+	if v.isNull() || v.Kind == yaml.SequenceNode && len(v.Content) == 0 {
+		r.fail(v.Line, v.path, "is empty: name some, or leave the option out, which means all")
+		return
+	}
+	r.sequence(v, read)
+}
+
 func (r *reader) selector(s *Selector) options {
 	return options{
 		"prefixes": func(v place) {
-			r.sequence(v, func(v place) {
+			r.someOf(v, func(v place) {
 				if p, ok := r.prefix(v); ok {
 					s.Prefixes = append(s.Prefixes, p)
 				}
 			})
 		},
-		"labels": func(v place) { r.sequence(v, func(v place) { s.Labels = r.name(v, s.Labels) }) },
+		"labels": func(v place) { r.someOf(v, func(v place) { s.Labels = r.name(v, s.Labels) }) },
 		"keys": func(v place) {
-			r.sequence(v, func(v place) {
+			r.someOf(v, func(v place) {
 				n, err := strconv.ParseUint(r.text(v), 10, 32)
 				if err != nil || n == 0 {
 					r.fail(v.Line, v.path, "must be a key identifier, 1 to 4294967295")
@@ -117,7 +127,7 @@ func (r *reader) selector(s *Selector) options {
 			s.Keys = slices.Compact(s.Keys)
 		},
 		"autokey_groups": func(v place) {
-			r.sequence(v, func(v place) { s.AutokeyGroups = r.name(v, s.AutokeyGroups) })
+			r.someOf(v, func(v place) { s.AutokeyGroups = r.name(v, s.AutokeyGroups) })
 		},
 	}
 }

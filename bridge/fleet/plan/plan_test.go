@@ -72,6 +72,9 @@ func TestFindings(t *testing.T) {
 		"freeze":           {"windows: {freeze: [{from: 2027-01-07, to: 2026-12-01}]}\n" + head + "    stages: {none: warn}", "a later `to`", false},
 		"silent polls":     {head + "    stages: {none: refuse}\n    back_out: {silent_polls: 2}", "at least 4", false},
 		"twice":            {head + "    name: b\n    stages: {none: warn}", "stands here twice, first in line 2", false},
+		"no prefixes":      {"groups:\n  - name: a\n    prefixes: []\n    keys: [5]\n    stages: {symmetric: warn}", "fleet.yaml:3: groups[0].prefixes: is empty", false},
+		"no keys":          {head + "    keys:\n    stages: {symmetric: warn}", "fleet.yaml:4: groups[0].keys: is empty", false},
+		"no labels":        {"protected: [{labels: [], keys: [5]}]\n" + head + "    stages: {symmetric: warn}", "protected[0].labels: is empty", false},
 		"webhook":          {"notify: {webhook: ftp://x}\n" + head + "    stages: {none: warn}", "begins with http", false},
 	} {
 		t.Run(name, func(t *testing.T) {

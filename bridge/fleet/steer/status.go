@@ -45,6 +45,7 @@ type RunningState struct {
 	Stage      string        `json:"stage"`
 	Phase      string        `json:"phase"` // refusing, watching
 	Began      time.Time     `json:"began"`
+	Refuses    time.Time     `json:"refuses_until"` // of what goes on after it: ends
 	Ends       time.Time     `json:"ends"`
 	Clients    int           `json:"clients"`
 	Poll       time.Duration `json:"poll"`
@@ -120,8 +121,8 @@ func (c *Controller) placeStatus(now Moment, p *Place, seated *roster, v *Previe
 		o.Refuses, o.Refused = st.ID, st.Refused()
 	}
 	if r := c.running[p]; r != nil {
-		o.Running = &RunningState{ID: r.id, Stage: r.name(), Phase: "watching", Began: r.began.Wall.UTC(), Ends: r.ends(now), Clients: len(r.members),
-			Poll: r.Timing.Poll, Hurt: len(r.hurt), CannotTell: r.unclear, Proves: r.Timing.Share,
+		o.Running = &RunningState{ID: r.id, Stage: r.name(), Phase: "watching", Began: r.began.Wall.UTC(), Ends: r.ends(now), Refuses: r.refusesUntil(now),
+			Clients: len(r.members), Poll: r.Timing.Poll, Hurt: len(r.hurt), CannotTell: r.unclear, Proves: r.Timing.Share,
 			HurtClients: r.hurt[:min(len(r.hurt), maxHurtKept)]}
 		o.Refused = r.step.Refused()
 		if r.refusing {

@@ -61,7 +61,13 @@ func (p *PlaceStatus) now() string {
 	switch {
 	case p.Running != nil:
 		r := p.Running
-		s := fmt.Sprintf("%s: %s until %s, %d clients, %d hurt", r.Stage, r.Phase, clock(r.Ends), r.Clients, r.Hurt)
+		s := fmt.Sprintf("%s: watching until %s, %d clients, %d hurt", r.Stage, clock(r.Ends), r.Clients, r.Hurt)
+		switch {
+		case r.Phase == "refusing" && r.Refuses.Before(r.Ends):
+			s = fmt.Sprintf("%s: refusing until %s, then watching until %s, %d clients, %d hurt", r.Stage, clock(r.Refuses), clock(r.Ends), r.Clients, r.Hurt)
+		case r.Phase == "refusing":
+			s = fmt.Sprintf("%s: refusing, on trial until %s, %d clients, %d hurt", r.Stage, clock(r.Ends), r.Clients, r.Hurt)
+		}
 		if r.CannotTell > 0 {
 			s += fmt.Sprintf(", %d that would not show it", r.CannotTell)
 		}

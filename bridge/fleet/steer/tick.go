@@ -79,6 +79,14 @@ func (r *running) ends(now Moment) time.Time {
 	return now.Wall.Add(r.Timing.Whole() - r.elapsed(now)).UTC()
 }
 
+// refusesUntil is when refusal ends, or ended; that of refuse goes on.
+func (r *running) refusesUntil(now Moment) time.Time {
+	if r.Stage >= plan.Refuse {
+		return r.ends(now)
+	}
+	return now.Wall.Add(r.Timing.Time - r.elapsed(now)).UTC()
+}
+
 // Tick does what is due. It is to be called every second or so.
 func (c *Controller) Tick(now Moment) {
 	if c.unkept != nil {
