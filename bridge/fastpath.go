@@ -136,14 +136,16 @@ func checkFastpath(cfg *config.Config, set *material.Set, report *material.Repor
 	if len(found) == 0 {
 		find(errors.New("no interface has an address that is served now"))
 	}
+	active := false
 	for _, s := range found {
 		if !s.Active {
 			find(errors.New(s.String()))
 			continue
 		}
+		active = true
 		report.Facts = append(report.Facts, "fast path: "+s.String())
 	}
-	if len(found) > 0 {
+	if active {
 		report.Facts = append(report.Facts, "fast path: "+whatFastpathMeans)
 	}
 }

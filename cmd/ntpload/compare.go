@@ -26,7 +26,7 @@ over a veth pair between two network namespaces that are made and removed.
 
 SERVER is one of
   chronyd[,bin=PATH][,root=DIR][,noclientlog][,bound]
-  ntsbridge[,bin=PATH][,bound][,noclients][,planned]   planned: a plan of 10,000 prefixes is in force
+  ntsbridge[,bin=PATH][,bound][,noclients][,planned][,fastpath=tcx|xdp]   planned: a plan of 10,000 prefixes is in force
   echo[,FLAG=VALUE...]         the floor, kind none only
   exec:COMMAND                 {dir} has keys, server.crt, server.key; {addr} is the address`,
 		Args: cobra.NoArgs,

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"os"
 	"runtime"
 	"time"
 
@@ -86,6 +87,10 @@ func (e *Engine) Slice(ctx context.Context) (*Result, error) {
 	if err != nil {
 		return nil, err
 	}
+	own, err := readCPU(os.Getpid())
+	if err != nil {
+		return nil, err
+	}
 	*e.result = Result{Kind: e.maker.Name()}
 	e.answers = 0
 	begin := time.Now()
@@ -98,6 +103,10 @@ func (e *Engine) Slice(ctx context.Context) (*Result, error) {
 		return nil, err
 	}
 	e.result.CPU = after - before
+	if after, err = readCPU(os.Getpid()); err != nil {
+		return nil, err
+	}
+	e.result.Own = after - own
 	e.result.Latency = e.result.histogram.percentiles()
 	return e.result, e.result.problem()
 }

@@ -40,6 +40,7 @@ type Result struct {
 
 	Wall    time.Duration
 	CPU     time.Duration // of the server process over Wall
+	Own     time.Duration // of the generator's process, likewise
 	Latency Percentiles   // from send to receive, as the generator sees it
 
 	histogram Histogram
@@ -104,6 +105,7 @@ func (r *Result) Merge(o *Result) {
 	r.Skipped += o.Skipped
 	r.Wall += o.Wall
 	r.CPU += o.CPU
+	r.Own += o.Own
 }
 
 // ErrBadAnswers tells that a server did not answer as it was asked, so that
@@ -139,6 +141,16 @@ func (r *Result) CPUPerAnswer() float64 {
 		return math.NaN()
 	}
 	return float64(r.CPU) / float64(r.Answers)
+}
+
+// WholePerAnswer returns nanoseconds of CPU time per answer of both processes:
+// of the whole exchange. Who answers in the kernel does so on whatever core the
+// request arrives.
+func (r *Result) WholePerAnswer() float64 {
+	if r.Answers == 0 {
+		return math.NaN()
+	}
+	return float64(r.CPU+r.Own) / float64(r.Answers)
 }
 
 // Loss returns the share of sent requests that timed out, 0 to 1.

@@ -8,7 +8,9 @@
 // the kernel charges a soft interrupt to the process it interrupts: the server
 // then pays for carrying its answers into the generator's sockets, and the
 // generator for carrying the requests into the server's. That is the same for
-// both servers, so ratios stand and absolute figures hold for the machine.
+// both servers, so ratios stand and absolute figures hold for the machine. Who
+// answers in the kernel does so on the generator's core, and in its time: of
+// such a server only what both processes used together means something.
 package rig
 
 import (
@@ -64,6 +66,13 @@ func Compare(ctx context.Context, c Config) (*Table, error) {
 			return nil, fmt.Errorf("server %s: %w", s.Text, err)
 		}
 		defer r.setups[i].remove()
+		if s.options["fastpath"] == "xdp" {
+			done, err := passAll(n.generator, fmt.Sprintf("nb%d", i))
+			if err != nil {
+				return nil, err
+			}
+			defer done()
+		}
 	}
 	return r.table(ctx)
 }

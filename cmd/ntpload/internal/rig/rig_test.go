@@ -209,7 +209,7 @@ func TestTable(t *testing.T) {
 	row := Row{Kind: "none"}
 	for _, cpu := range []time.Duration{100, 110, 130} {
 		row.add(&load.Result{Answers: 1000, CPU: 1000 * 100, Wall: time.Second, Lost: 1},
-			&load.Result{Answers: 1000, CPU: 1000 * cpu, Wall: time.Second})
+			&load.Result{Answers: 1000, CPU: 1000 * cpu, Own: 1000 * 90, Wall: time.Second})
 	}
 	table := Table{A: "one", B: "two", Rows: []Row{row, {Kind: "md5", Err: errors.New("no answer")}}}
 	var text, markdown bytes.Buffer
@@ -219,8 +219,8 @@ func TestTable(t *testing.T) {
 	if !strings.Contains(text.String(), "1.10 (1.00..1.30)") || !strings.Contains(text.String(), "failed") {
 		t.Errorf("text:\n%s", text.String())
 	}
-	if want := "| none | 100 (100..100) | 110 (100..130) | 1.10 (1.00..1.30) | 1000 | 1000 | 0% | 0% | 3 |"; !strings.Contains(markdown.String(),
-		want) {
+	if want := "| none | 100 (100..100) | 110 (100..130) | 1.10 (1.00..1.30) | 1000 | 1000 | 0% | 0% | 100 | 200 | 2.00 | 3 |"; !strings.Contains(
+		markdown.String(), want) {
 		t.Errorf("markdown:\n%swant\n%s", markdown.String(), want)
 	}
 	if err := table.Err(); err == nil || !strings.Contains(err.Error(), "md5: no answer") {

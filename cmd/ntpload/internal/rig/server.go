@@ -3,6 +3,7 @@
 package rig
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -17,13 +18,14 @@ import (
 // Spec is a server to be measured, as given on the command line:
 //
 //	chronyd[,bin=PATH][,root=DIR][,noclientlog][,bound]
-//	ntsbridge[,bin=PATH][,bound][,noclients][,limited][,planned]
+//	ntsbridge[,bin=PATH][,bound][,noclients][,limited][,planned][,fastpath=MODE]
 //	echo[,FLAG=VALUE...]
 //	exec:COMMAND
 //
 // root is a directory to chroot into, bound lets the server listen on its one
 // address instead of all, noclients keeps no inventory of clients, planned has a
-// plan of a migration in force with ten thousand prefixes, FLAG is a flag of the
+// plan of a migration in force with ten thousand prefixes, fastpath answers in
+// the kernel by tcx or xdp, FLAG is a flag of the
 // echo responder. COMMAND has its words separated by blanks;
 // {dir} stands for a directory with the files keys (chrony.keys format),
 // server.crt and server.key, {addr} for the address. It must stay in the
@@ -36,7 +38,7 @@ type Spec struct {
 
 var specOptions = map[string][]string{
 	"chronyd":   {"bin", "root", "noclientlog", "bound"},
-	"ntsbridge": {"bin", "bound", "noclients", "limited", "planned"},
+	"ntsbridge": {"bin", "bound", "noclients", "limited", "planned", "fastpath"},
 	"echo":      {"wait", "batch", "raw", "drain", "timestamps", "packet-info", "lock"},
 }
 
@@ -207,10 +209,14 @@ func (s Spec) ntsbridge(u *setup) error {
 	if s.has("bound") {
 		listen, ke = u.addr.String()+":123", u.addr.String()+":4460"
 	}
+	fastpath := ""
+	if s.has("fastpath") {
+		fastpath = fmt.Sprintf("  fastpath: require\n  fastpath_interfaces: [nb0/%s]\n", cmp.Or(s.options["fastpath"], "tcx"))
+	}
 	text := fmt.Sprintf(`server:
   listen: [%q]
   workers: 1
-clock:
+%sclock:
   mode: local
   stratum: 1
 keys:
@@ -227,7 +233,7 @@ nts:
     interval: 0s
 fleet:
   enabled: %v
-`, listen, u.inside+"/"+keysFile, ke, u.inside+"/"+certFile, u.inside+"/"+keyFile, !s.has("noclients"))
+`, listen, fastpath, u.inside+"/"+keysFile, ke, u.inside+"/"+certFile, u.inside+"/"+keyFile, !s.has("noclients"))
 	if s.has("limited") {
 		text += limited + fmt.Sprintf(autokeyOf, u.inside, u.inside)
 		if err := s.keygen(u); err != nil {

@@ -27,6 +27,8 @@ type Row struct {
 	RateB  []float64
 	ShareA []float64 // of the server's core in use, 0 to 1
 	ShareB []float64
+	WholeA []float64 // of server and generator together
+	WholeB []float64
 	Lost   uint64
 	Err    error // the kind could not be measured
 }
@@ -39,6 +41,8 @@ func (r *Row) add(a, b *load.Result) {
 	r.RateB = append(r.RateB, b.PerSecond())
 	r.ShareA = append(r.ShareA, float64(a.CPU)/float64(a.Wall))
 	r.ShareB = append(r.ShareB, float64(b.CPU)/float64(b.Wall))
+	r.WholeA = append(r.WholeA, a.WholePerAnswer())
+	r.WholeB = append(r.WholeB, b.WholePerAnswer())
 	r.Lost += a.Lost + b.Lost
 }
 
@@ -55,21 +59,27 @@ func Summarise(values []float64) Summary {
 	return Summary{(v[(n-1)/2] + v[n/2]) / 2, v[0], v[n-1]}
 }
 
-var columns = []string{"kind", "A ns/answer", "B ns/answer", "B/A", "A answers/s", "B answers/s", "A core", "B core", "lost"}
+var columns = []string{"kind", "A ns/answer", "B ns/answer", "B/A", "A answers/s", "B answers/s", "A core", "B core",
+	"A both", "B both", "both B/A", "lost"}
 
 func (r *Row) cells() []string {
 	if r.Err != nil {
-		return []string{r.Kind, "-", "-", "failed", "-", "-", "-", "-", "-"}
+		return []string{r.Kind, "-", "-", "failed", "-", "-", "-", "-", "-", "-", "-", "-"}
 	}
 	ns := func(v []float64) string {
 		s := Summarise(v)
 		return fmt.Sprintf("%.0f (%.0f..%.0f)", s.Median, s.Min, s.Max)
 	}
 	ratio := Summarise(r.Ratio)
+	whole := make([]float64, len(r.WholeA))
+	for i := range whole {
+		whole[i] = r.WholeB[i] / r.WholeA[i]
+	}
 	return []string{r.Kind, ns(r.A), ns(r.B), fmt.Sprintf("%.2f (%.2f..%.2f)", ratio.Median, ratio.Min, ratio.Max),
 		fmt.Sprintf("%.0f", Summarise(r.RateA).Median), fmt.Sprintf("%.0f", Summarise(r.RateB).Median),
 		fmt.Sprintf("%.0f%%", 100*Summarise(r.ShareA).Median), fmt.Sprintf("%.0f%%", 100*Summarise(r.ShareB).Median),
-		fmt.Sprint(r.Lost)}
+		fmt.Sprintf("%.0f", Summarise(r.WholeA).Median), fmt.Sprintf("%.0f", Summarise(r.WholeB).Median),
+		fmt.Sprintf("%.2f", Summarise(whole).Median), fmt.Sprint(r.Lost)}
 }
 
 // WriteText writes the table for a terminal.
