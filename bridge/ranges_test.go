@@ -30,6 +30,10 @@ func ends() []end {
 var huge = map[string]bool{"server.workers: 256": true, "server.interleaved.entries: 16777216": true, "rate_limit.clients: 16777216": true,
 	"nts.limits.clients: 16777216": true, "server.batch: 1024": true}
 
+// long are ends that make a start work out keys of years of cookies; alone is
+// often enough.
+var long = map[string]bool{"nts.cookies.rotation: 8760h": true, "nts.cookies.kept: 1024": true}
+
 // base is a configuration in which every option has a place.
 const base = `
 server: {listen: ["127.0.0.1:0"], workers: 1}
@@ -151,7 +155,7 @@ func TestPairsOfEnds(t *testing.T) {
 		for j := i + 1; j < len(all); j++ {
 			b := all[j]
 			clock := strings.HasPrefix(a.path, "clock.") && strings.HasPrefix(b.path, "clock.")
-			if a.path != b.path && (clock && (31*i+j)%7 == 0 || j-i < 3) {
+			if a.path != b.path && !long[a.String()] && !long[b.String()] && (clock && (31*i+j)%7 == 0 || j-i < 3) {
 				tryEnds(t, j-i < 2, a, b)
 			}
 		}

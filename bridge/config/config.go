@@ -388,7 +388,7 @@ type Cookies struct {
 	// Range: 1m to 8760h.
 	Rotation time.Duration `mapstructure:"rotation" range:"1m..8760h" unit:"time"`
 	// Kept is how many former keys still open cookies. Default: 7. Range: 0
-	// to 1024.
+	// to 1024, and ten years in all.
 	Kept int `mapstructure:"kept" range:"0..1024" unit:"keys"`
 }
 

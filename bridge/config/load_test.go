@@ -164,6 +164,9 @@ access:
     - {prefixes: [10.1.0.0/16, 10.1.0.0/16]}   #! access.rules[3].prefixes[1]: 10.1.0.0/16 is already in line 13
 nts:
   aeads: [15, AES-SIV-CMAC-256]   #! nts.aeads[1]: AES-SIV-CMAC-256 is in the list twice
+  cookies:
+    rotation: 8760h
+    kept: 11    #! nts.cookies.kept: cookies would be opened for 11 times 8760h, above 87600h
 rate_limit:
   limits:
     - name: a

@@ -5,9 +5,14 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"ntsbridge/bridge/ntp"
 )
+
+// cookiesOpened bounds how long a cookie may be opened. The keys of all that time
+// are worked out at a start, minute by minute.
+const cookiesOpened = 10 * 8760 * time.Hour
 
 // validate checks what goes beyond one option.
 func (c *Config) validate(j *judge) {
@@ -153,6 +158,10 @@ func (c *Config) validateAutokey(j *judge) {
 }
 
 func (c *Config) validateNTS(j *judge) {
+	if k := c.NTS.Cookies; k.Rotation*time.Duration(k.Kept) > cookiesOpened {
+		j.refuse("nts.cookies.kept", "cookies would be opened for %d times %s, above %s; lower it, or rotation", k.Kept,
+			FormatDuration(k.Rotation), FormatDuration(cookiesOpened))
+	}
 	n := &c.NTS
 	for i, cert := range n.Certificates {
 		path := fmt.Sprintf("nts.certificates[%d]", i)
