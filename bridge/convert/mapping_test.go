@@ -220,6 +220,8 @@ var chronyMappings = []mapping{
 		nil, ""},
 	{"phc", "allow\nrefclock PHC /dev/ptp0 poll 0 dpoll -2 offset -37 tai",
 		[]string{"driver: phc", "device: /dev/ptp0", "poll: 0", "driver_poll: -2", "offset: -37", "tai: true"}, nil, ""},
+	{"free-running clock", "allow\nserver a\nrefclock PHC /dev/ptp0 poll 0 local", []string{"driver: phc", "noselect: true"}, nil,
+		"refclock-local"},
 	{"phc of an interface", "allow\nserver a\nrefclock PHC eth0", nil, []string{"phc"}, "refclock-phc-interface"},
 	{"edge", "allow\nserver a\nrefclock PPS /dev/pps1:clear", []string{"clear: true", "device: /dev/pps1"}, nil, ""},
 	{"perm", "allow\nserver a\nrefclock SHM 1:perm=0666", []string{"unit: 1"}, nil, "shm-public"},

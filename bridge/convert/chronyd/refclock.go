@@ -26,7 +26,7 @@ var clockOptions = map[string]option{
 	"minsamples": {kind: 'i', note: weighing}, "maxsamples": {kind: 'i', note: weighing},
 	"maxunreach": {kind: 'i', note: sourceOptions["maxunreach"].note},
 	"local": {kind: 'f', note: disposition{report.Unsupported, "refclock-local",
-		"a reference clock does not stabilise the system clock without being followed", ""}},
+		"a free-running clock does not stabilise the system clock here; it is measured, and never followed (noselect)", ""}},
 }
 
 // refclockLine reads a reference clock. number is how many stand above.
@@ -167,6 +167,9 @@ func (c *reader) clockWords(src *job.Source, out *config.ReferenceClock) bool {
 			r.Note(report.Error, "chrony-option", "correct or delete the word", "chronyd does not start: %s; the line is left out",
 				src.Dead)
 			return false
+		}
+		if word == "local" { // its phase is anything: chronyd takes its rate alone
+			out.NoSelect = true
 		}
 		if o.note.Class != "" {
 			if c.Opt.Client == nil {
