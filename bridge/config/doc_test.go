@@ -32,6 +32,7 @@ func options() []documented {
 	c.Broadcast = []Broadcast{defaultBroadcast()}
 	c.Keys.Files = []KeyFile{{Format: "auto"}}
 	c.NTS.Certificates = []Certificate{{}}
+	c.Fleet.Etcd.Gateways = []Gateway{{}}
 	walk(reflect.ValueOf(c).Elem(), "", func(f field, v reflect.Value) {
 		if !strings.HasPrefix(f.path, "access.default.") {
 			all = append(all, documented{strings.ReplaceAll(f.path, "[0]", "[]"), defaultOf(f, v), unitOf(f), rangeOf(f)})

@@ -36,6 +36,7 @@ type Fleet struct {
 	// 128.
 	TemporaryPrefix int          `mapstructure:"temporary_prefix" range:"32..128" unit:"bits"`
 	Privacy         FleetPrivacy `mapstructure:"privacy"`
+	Etcd            Etcd         `mapstructure:"etcd"`
 }
 
 // FleetPrivacy says what is kept of addresses.
@@ -51,5 +52,5 @@ type FleetPrivacy struct {
 
 func defaultFleet() Fleet {
 	return Fleet{Enabled: true, Clients: 100_000, Retention: 400 * 24 * time.Hour, TemporaryPrefix: 64,
-		Privacy: FleetPrivacy{Addresses: AddressesFull, IPv4Prefix: 24, IPv6Prefix: 48}}
+		Privacy: FleetPrivacy{Addresses: AddressesFull, IPv4Prefix: 24, IPv6Prefix: 48}, Etcd: defaultEtcd()}
 }

@@ -30,6 +30,7 @@ func (c *Config) Resolve(e Environment) {
 	setDefault(&c.Control.ReadSocket, path.Join(c.RunDir, "read.sock"))
 	setDefault(&c.Chronyc.Socket, path.Join(c.RunDir, "chronyd.sock"))
 	setDefault(&c.Autokey.Host, e.Hostname)
+	setDefault(&c.Fleet.Etcd.Name, e.Hostname)
 	if len(c.NTS.Names) == 0 && e.Hostname != "" {
 		c.NTS.Names = []string{e.Hostname}
 	}

@@ -31,6 +31,7 @@ func (c *Config) validate(j *judge) {
 	c.validateBroadcast(j)
 	c.validateNTS(j)
 	c.validateAPI(j)
+	c.validateEtcd(j)
 }
 
 func validateListen[T comparable](j *judge, path string, listen []T) {

@@ -14,6 +14,7 @@
 #   FOLDER/bookworm-prometheus  prometheus and promtool 2.42
 #   FOLDER/trixie-chromium  chromium without a window, for the page; of the version
 #                             that the suite has, since each point release has another
+#   FOLDER/trixie-etcd      etcd, etcdctl, etcdutl 3.5.16
 #
 # usage: peers.sh [FOLDER]    FOLDER defaults to $NTSBRIDGE_PEERS, else .peers
 #                             at the top of the repository
@@ -35,7 +36,8 @@ bookworm-samba samba=2:4.17.12 samba-ad-provision=2:4.17.12 samba-dsdb-modules=2
 bookworm-timesync systemd-timesyncd=252
 bookworm-monitoring monitoring-plugins-basic=2.3.3
 bookworm-prometheus prometheus=2.42.0
-trixie-chromium chromium-headless-shell fonts-dejavu-core'
+trixie-chromium chromium-headless-shell fonts-dejavu-core
+trixie-etcd etcd-server=3.5.16 etcd-client=3.5.16'
 # Raise it when a root must be built anew though its recipe has not changed.
 edition=1
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
@@ -218,6 +220,7 @@ install_root() {
 		rm -rf "$root/usr/share/prometheus"
 		check "$root" /usr/bin/promtool 2.42
 		;;
+	trixie-etcd) check "$root" /usr/bin/etcd 'etcd Version: 3.5.16' ;;
 	bookworm-samba)
 		mkdir -p "$root/etc/samba" "$root/var/lib/samba/private" "$root/var/cache/samba" "$root/var/log/samba"
 		echo 'nobody:x:65534:65534::/:/bin/false' >>"$root/etc/passwd"
