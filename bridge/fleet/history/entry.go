@@ -20,8 +20,12 @@ type Entry struct {
 	Means  string    `json:"means,omitempty"`
 	Step   uint32    `json:"step,omitempty"`
 	Key    uint32    `json:"key,omitempty"` // symmetric key that was rolled or retired
-	Stage  string    `json:"stage,omitempty"`
-	Why    string    `json:"why,omitempty"`
+	// Gateway is whose record it is from, and Origin the hash that it has there, in
+	// the history of a site.
+	Gateway string `json:"gateway,omitempty"`
+	Origin  string `json:"origin,omitempty"`
+	Stage   string `json:"stage,omitempty"`
+	Why     string `json:"why,omitempty"`
 	// Evidence is what a gate found, how many were refused, who was hurt.
 	Evidence json.RawMessage `json:"evidence,omitempty"`
 	Before   string          `json:"before"` // hash of the line before, hexadecimal; of none: empty
@@ -61,11 +65,21 @@ var (
 	ErrTorn = errors.New("the last line is not complete")
 )
 
+// After numbers and chains an entry behind the end of a history, and returns its
+// line with the newline and the end that there is then.
+func (e *Entry) After(end End) ([]byte, End, error) {
+	line, err := e.seal(end.Lines+1, end.Hash)
+	if err != nil {
+		return nil, end, err
+	}
+	return line, End{e.Number, e.Hash, end.Octets + int64(len(line))}, nil
+}
+
 // seal numbers and chains an entry, and returns its line with the newline.
 func (e *Entry) seal(number uint64, before string) ([]byte, error) {
 	e.Number, e.Before, e.Hash = number, before, ""
 	e.Time = e.Time.UTC().Round(0)
-	for _, s := range []*string{&e.Who, &e.What, &e.Group, &e.Means, &e.Stage, &e.Why} {
+	for _, s := range []*string{&e.Who, &e.What, &e.Group, &e.Means, &e.Stage, &e.Why, &e.Gateway, &e.Origin} {
 		if !utf8.ValidString(*s) {
 			return nil, errors.New("an entry is text in UTF-8")
 		}

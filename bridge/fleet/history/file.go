@@ -109,6 +109,13 @@ func (f *File) Append(e *Entry) error {
 	return nil
 }
 
+// End returns where the history ends.
+func (f *File) End() End {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.end
+}
+
 // Read gives all entries to see, and verifies them.
 func (f *File) Read(see func(*Entry) error) (End, error) {
 	f.mu.Lock()

@@ -40,9 +40,9 @@ func Verify(r io.Reader, see func(*Entry) error) (End, error) {
 
 // End is where a history ends.
 type End struct {
-	Lines  uint64
-	Hash   string // of the last line
-	Octets int64  // of all whole lines
+	Lines  uint64 `json:"lines"`
+	Hash   string `json:"hash"`   // of the last line
+	Octets int64  `json:"octets"` // of all whole lines
 }
 
 // readLine reads a line with its newline; io.EOF: without, or nothing.

@@ -83,6 +83,7 @@ type Means struct {
 	Kisses     uint16
 	Kissed     uint32
 	Reaction   string // to kisses: "", "pending", "ignored", "slower", "silent"
+	Away       bool   // only other gateways of the site know it, by the day
 
 	Port    uint16 // of its last packet
 	Mode    ntp.Mode

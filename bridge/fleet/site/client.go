@@ -1,0 +1,126 @@
+package site
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+	"go.uber.org/zap"
+
+	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/statedir"
+)
+
+// connect makes a client. The files are read anew each time, so that certificates
+// may be changed.
+func (s *Site) connect() (*clientv3.Client, error) { return dial(s.ctx, &s.opt.Etcd) }
+
+func dial(ctx context.Context, e *config.Etcd) (*clientv3.Client, error) {
+	c := clientv3.Config{Context: ctx, Endpoints: e.Endpoints, DialTimeout: e.Timeout, Logger: zap.NewNop(),
+		DialKeepAliveTime: max(e.Lease/4, time.Second), DialKeepAliveTimeout: e.Timeout, PermitWithoutStream: true}
+	var err error
+	if strings.HasPrefix(e.Endpoints[0], "https:") {
+		if c.TLS, err = tlsConfig(e); err != nil {
+			return nil, err
+		}
+	}
+	if e.User != "" {
+		if c.Password, err = readPassword(e.PasswordFile); err != nil {
+			return nil, err
+		}
+		c.Username = e.User
+	}
+	client, err := clientv3.New(c)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return nil, fmt.Errorf("no answer within %v", e.Timeout)
+	}
+	return client, err
+}
+
+func tlsConfig(e *config.Etcd) (*tls.Config, error) {
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if e.CA != "" {
+		text, err := os.ReadFile(e.CA)
+		if err != nil {
+			return nil, fmt.Errorf("fleet.etcd.ca: %w", err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(text) {
+			return nil, fmt.Errorf("fleet.etcd.ca: %s has no certificate (PEM)", e.CA)
+		}
+	}
+	if e.Certificate == "" {
+		return c, nil
+	}
+	chain, err := os.ReadFile(e.Certificate)
+	if err != nil {
+		return nil, fmt.Errorf("fleet.etcd.certificate: %w", err)
+	}
+	key, err := statedir.ReadSecret(e.Key)
+	if err != nil {
+		return nil, fmt.Errorf("fleet.etcd.key: %w", err)
+	}
+	pair, err := tls.X509KeyPair(chain, key)
+	if err != nil {
+		return nil, fmt.Errorf("fleet.etcd.certificate: %w", err)
+	}
+	c.Certificates = []tls.Certificate{pair}
+	return c, nil
+}
+
+// readPassword reads the first line of a file that only its owner may read.
+func readPassword(path string) (string, error) {
+	text, err := statedir.ReadSecret(path)
+	if err != nil {
+		return "", fmt.Errorf("fleet.etcd.password_file: %w", err)
+	}
+	first, _, _ := strings.Cut(string(text), "\n")
+	if first = strings.TrimRight(first, "\r"); first == "" {
+		return "", fmt.Errorf("fleet.etcd.password_file: the first line of %s is empty", path)
+	}
+	return first, nil
+}
+
+// Check says what is wrong with what a configuration names for etcd, and, with
+// live set, whether it can be reached. It is the failure of nothing else.
+func Check(ctx context.Context, e *config.Etcd, live bool) (errs []error) {
+	if !e.Enabled() {
+		return nil
+	}
+	if e.Plain() {
+		errs = append(errs, errors.New("http:// leaves this host in the clear: whoever is on the way reads and changes what the gateways agree by; write https://"))
+	}
+	if strings.HasPrefix(e.Endpoints[0], "https:") {
+		if _, err := tlsConfig(e); err != nil {
+			return append(errs, err)
+		}
+	}
+	if e.PasswordFile != "" {
+		if _, err := readPassword(e.PasswordFile); err != nil {
+			return append(errs, err)
+		}
+	}
+	if !live {
+		return errs
+	}
+	client, err := dial(ctx, e)
+	if err != nil {
+		return append(errs, fmt.Errorf("etcd cannot be reached: %w", err))
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(ctx, e.Timeout)
+	defer cancel()
+	if _, err := client.Get(ctx, e.Prefix+"/"+keyShared); err != nil {
+		if errors.Is(err, context.DeadlineExceeded) {
+			err = fmt.Errorf("no answer within %v", e.Timeout)
+		}
+		errs = append(errs, fmt.Errorf("etcd cannot be reached: %w; clients are served all the same, and no step begins", err))
+	}
+	return errs
+}

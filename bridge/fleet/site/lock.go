@@ -1,0 +1,145 @@
+package site
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	clientv3 "go.etcd.io/etcd/client/v3"
+)
+
+// wantedFor is for how long the lock is kept for a step that does not begin.
+const wantedFor = 2 * time.Minute
+
+// current returns the session, nil: etcd is away.
+func (s *Site) current() *session {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.live == nil || !s.live.alive() {
+		return nil
+	}
+	return s.live
+}
+
+// away says why etcd cannot be asked.
+func (s *Site) awayError() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	why := s.why
+	if why == nil {
+		why = fmt.Errorf("it does not answer")
+	}
+	return fmt.Errorf("%w since %s: %w", ErrAway, s.since.UTC().Format(time.RFC3339), why)
+}
+
+// Acquire takes the right to refuse on trial, which one gateway has at a time.
+func (s *Site) Acquire(ctx context.Context) error {
+	if s == nil {
+		return nil
+	}
+	n := s.current()
+	if n == nil {
+		return s.awayError()
+	}
+	s.want()
+	return n.acquire(ctx)
+}
+
+func (s *Site) want() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.wanted = time.Now()
+}
+
+func (n *session) acquire(ctx context.Context) error {
+	if n.locked.Load() && n.alive() {
+		return nil
+	}
+	s := n.site
+	key := s.key(keyLock)
+	var r *clientv3.TxnResponse
+	err := n.ask(ctx, func(ctx context.Context) (err error) {
+		r, err = n.client.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0),
+			clientv3.Compare(clientv3.LeaseValue(s.key(dirGateways, s.opt.Etcd.Name)), "=", n.lease)).
+			Then(clientv3.OpPut(key, s.opt.Etcd.Name, clientv3.WithLease(n.lease))).
+			Else(clientv3.OpGet(key)).Commit()
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrAway, err)
+	}
+	if r.Succeeded {
+		s.mu.Lock()
+		s.lock = s.opt.Etcd.Name
+		s.mu.Unlock()
+		n.locked.Store(true)
+		return nil
+	}
+	kvs := r.Responses[0].GetResponseRange().Kvs
+	switch {
+	case len(kvs) == 0:
+		return fmt.Errorf("%w: %w", ErrAway, errLost)
+	case clientv3.LeaseID(kvs[0].Lease) == n.lease:
+		n.locked.Store(true)
+		return nil
+	case string(kvs[0].Value) == s.opt.Etcd.Name:
+		return fmt.Errorf("%w: this one had the lock before it was started anew, and that lease has not ended yet: try again in %v", ErrBusy,
+			s.opt.Etcd.Lease)
+	}
+	return fmt.Errorf("%w: %s; one gateway at a time, so that a client with several servers keeps the others", ErrBusy, kvs[0].Value)
+}
+
+// Holds tells whether this gateway may refuse on trial now.
+func (s *Site) Holds() bool {
+	if s == nil {
+		return true
+	}
+	n := s.current()
+	return n != nil && n.locked.Load()
+}
+
+// Want asks for the lock soon, for a step that nobody waits for.
+func (s *Site) Want() {
+	if s != nil {
+		s.want()
+		s.poke()
+	}
+}
+
+// Keep is told each second whether something is refused on trial here, or was
+// until just now.
+func (s *Site) Keep(trying bool) {
+	if s != nil && trying {
+		s.want()
+	}
+}
+
+// Done gives the lock back.
+func (s *Site) Done() {
+	if s == nil {
+		return
+	}
+	s.mu.Lock()
+	s.wanted = time.Time{}
+	s.mu.Unlock()
+	s.poke()
+}
+
+// takeLock takes the lock if it is wanted, and gives it back if it is not.
+func (n *session) takeLock(ctx context.Context) error {
+	s := n.site
+	s.mu.Lock()
+	wanted := !s.wanted.IsZero() && time.Since(s.wanted) < wantedFor
+	free := s.lock == ""
+	s.mu.Unlock()
+	switch {
+	case wanted && !n.locked.Load() && free:
+		_ = n.acquire(ctx) // another one may be quicker; a step that waits asks again
+	case !wanted && n.locked.Load():
+		n.locked.Store(false)
+		key := s.key(keyLock)
+		_, err := n.write(ctx, []clientv3.Cmp{clientv3.Compare(clientv3.LeaseValue(key), "=", n.lease)}, clientv3.OpDelete(key))
+		return err
+	}
+	return nil
+}

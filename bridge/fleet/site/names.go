@@ -1,0 +1,33 @@
+package site
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// The names of keys, behind the prefix.
+const (
+	dirGateways = "gateways/"
+	dirPlaces   = "places/"
+	dirClients  = "clients/"
+	keyShared   = "shared"
+	keyLock     = "lock"
+	dirEntries  = "history/entry/"
+	keyEnd      = "history/end"
+	dirMerged   = "history/merged/"
+	keySecrets  = "secrets"
+)
+
+func (s *Site) key(parts ...string) string { return s.opt.Etcd.Prefix + "/" + strings.Join(parts, "") }
+
+func (s *Site) bucketKey(gateway string, n int) string {
+	return s.key(dirClients, gateway, fmt.Sprintf("/%03x", n))
+}
+
+// parseBucket reads what bucketKey writes, without the prefix and the directory.
+func parseBucket(name string) (gateway string, n int, ok bool) {
+	gateway, text, ok := strings.Cut(name, "/")
+	number, err := strconv.ParseUint(text, 16, 16)
+	return gateway, int(number), ok && err == nil && number < Buckets
+}

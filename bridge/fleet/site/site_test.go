@@ -1,0 +1,410 @@
+package site
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/hashicorp/go-hclog"
+
+	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/fleet/gate"
+	"ntsbridge/bridge/fleet/history"
+	"ntsbridge/bridge/fleet/inventory"
+	"ntsbridge/bridge/fleet/site/etcdtest"
+	"ntsbridge/bridge/ntp"
+)
+
+// gateway is one of a test.
+type gateway struct {
+	*Site
+	t    testing.TB
+	dir  string
+	etcd config.Etcd
+	file *history.File
+
+	mu      sync.Mutex
+	clients []*inventory.Client
+	ahead   time.Duration // its clock
+}
+
+// newGateway starts one; it ends with the test.
+func newGateway(t testing.TB, e config.Etcd, clients ...*inventory.Client) *gateway {
+	g := &gateway{t: t, dir: t.TempDir(), etcd: e, clients: clients}
+	g.start()
+	t.Cleanup(func() { g.Close(); g.file.Close() })
+	return g
+}
+
+func (g *gateway) start() {
+	var err error
+	if g.file, _, err = history.Open(filepath.Join(g.dir, "history"), time.Now()); err != nil {
+		g.t.Fatal(err)
+	}
+	g.Site = Open(Options{Etcd: g.etcd, Dir: g.dir, Log: testLog(g.t, g.etcd.Name), Now: g.now, History: func() *history.File { return g.file },
+		Each: func(see func(*inventory.Client)) error {
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			for _, c := range g.clients {
+				k := *c
+				see(&k)
+			}
+			return nil
+		},
+		About: func(now time.Time) About {
+			g.mu.Lock()
+			defer g.mu.Unlock()
+			return About{Version: "test", Synchronised: true, Clients: len(g.clients),
+				Watched: []gate.Interval{{Start: uint32(now.Unix()) - 100*day, End: uint32(now.Unix())}}}
+		}})
+	g.Run()
+}
+
+// restart ends it and starts it anew in the same directory.
+func (g *gateway) restart() {
+	g.Close()
+	g.file.Close()
+	g.start()
+}
+
+func (g *gateway) now() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return time.Now().Add(g.ahead)
+}
+
+func (g *gateway) note(what string) {
+	g.t.Helper()
+	if err := g.file.Append(&history.Entry{Time: time.Now(), Who: "tester", What: what}); err != nil {
+		g.t.Fatal(err)
+	}
+}
+
+// all are the clients of the site as this gateway sees them, by name.
+func (g *gateway) all() map[string]inventory.Client {
+	list := map[string]inventory.Client{}
+	err := g.Each(g.opt.Each, func(c *inventory.Client) {
+		k := *c
+		k.Means = append([]inventory.Means{}, c.Means...)
+		list[c.Name()] = k
+	})
+	if err != nil {
+		g.t.Error(err)
+	}
+	return list
+}
+
+// trail is the history of the site, "gateway what".
+func (g *gateway) trail() (text string, err error) {
+	_, err = g.History(context.Background(), func(e *history.Entry) error {
+		text += e.Gateway + " " + e.What + "\n"
+		return nil
+	})
+	return text, err
+}
+
+// await waits for a condition.
+func await(t testing.TB, what string, is func() bool) {
+	t.Helper()
+	for end := time.Now().Add(40 * time.Second); !is(); time.Sleep(20 * time.Millisecond) {
+		if time.Now().After(end) {
+			t.Fatalf("not so: %s", what)
+		}
+	}
+}
+
+// open tells whether a gate is, at the first rung.
+func (g *gateway) open() bool { return g.Gate("g", "symmetric", "observe", 0).Open }
+
+func (g *gateway) evidence() string { return g.Gate("g", "symmetric", "observe", 0).Evidence }
+
+var at = Places{Where: []Place{{Group: "g", Means: "symmetric", Stage: "observe"}}}
+
+func used(kind ntp.Kind, key uint32) inventory.Means {
+	now := uint32(time.Now().Unix())
+	return inventory.Means{Kind: kind, Key: key, First: now - 10*day, Last: now, Served: now, Answered: 5, Proved: kind != ntp.KindNone}
+}
+
+// TestSite: what three gateways agree by, with a real etcd of three members.
+func TestSite(t *testing.T) {
+	t.Parallel()
+	c := etcdtest.Start(t, 3)
+	names := []string{"a", "b", "c"}
+	a := newGateway(t, c.Config("a", names...), client("192.0.2.1/32", used(ntp.KindSymmetric, 5)), client("192.0.2.2/32", used(ntp.KindNone, 0)))
+	b := newGateway(t, c.Config("b", names...), client("192.0.2.1/32", used(ntp.KindNTS, 15)), client("2001:db8::1/128", used(ntp.KindNone, 0)))
+	a.SetPlaces(at)
+	b.SetPlaces(at)
+	await(t, "the gate names who is missing", func() bool {
+		e := a.evidence()
+		return strings.Contains(e, "c was never seen here") && !strings.Contains(e, "b ")
+	})
+	k := newGateway(t, c.Config("c", names...))
+	k.SetPlaces(at)
+	await(t, "all are here", func() bool { return a.open() && b.open() && k.open() })
+	await(t, "all know all clients", func() bool { return len(a.all()) == 3 && len(b.all()) == 3 && len(k.all()) == 3 })
+	for _, g := range []*gateway{a, b, k} {
+		if m := g.all()["192.0.2.1"].Means; len(m) != 2 {
+			t.Errorf("%s: %+v", g.Name(), m)
+		}
+	}
+	// One gateway tries at a time.
+	if err := a.Acquire(t.Context()); err != nil || !a.Holds() {
+		t.Fatal(err)
+	}
+	if err := b.Acquire(t.Context()); err == nil || !strings.Contains(err.Error(), ": a;") || b.Holds() {
+		t.Errorf("two have the lock: %v", err)
+	}
+	a.Done()
+	await(t, "the lock is free", func() bool { return b.Acquire(t.Context()) == nil })
+	if a.Holds() {
+		t.Error("a has given it back")
+	}
+	b.Done()
+	// A plan and orders come to all.
+	if err := a.Declare(t.Context(), &Plan{Name: "p.yaml", Text: "one", Who: "me"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, g := range []*gateway{a, b, k} {
+		await(t, "the plan is known", func() bool { p := g.Following(); return p != nil && p.Text == "one" })
+		g.Followed(g.Following())
+	}
+	if waits, err := b.Order(t.Context(), Order{Do: "hold", Who: "me"}, true); waits || err != nil {
+		t.Error(waits, err)
+	}
+	await(t, "the order is known", func() bool { o, missed := k.Orders(); return len(o) == 1 && !missed && o[0].Gateway == "b" })
+	// Many write at once, and nothing is lost or done twice.
+	var wait sync.WaitGroup
+	for _, g := range []*gateway{a, b, k} {
+		for i := range 20 {
+			g.note(fmt.Sprint(i))
+			wait.Go(func() {
+				if err := g.Declare(t.Context(), &Plan{Name: "p", Text: fmt.Sprint(g.Name(), i), Who: "me"}); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+	}
+	wait.Wait()
+	await(t, "the history is merged", func() bool { text, err := a.trail(); return err == nil && strings.Count(text, "\n") == 60 })
+	text, _ := a.trail()
+	for _, g := range names {
+		last := -1
+		for line := range strings.Lines(text) {
+			var i int
+			if n, _ := fmt.Sscanf(line, g+" %d", &i); n == 1 {
+				if i != last+1 {
+					t.Errorf("%s: %d after %d", g, i, last)
+				}
+				last = i
+			}
+		}
+	}
+	a.mu.Lock()
+	sequence := a.Site.kept.Shared.Sequence
+	a.mu.Unlock()
+	if sequence < 61 {
+		t.Errorf("%d changes", sequence)
+	}
+	// A gateway that ends is missed at once.
+	k.Close()
+	await(t, "c is gone", func() bool { return strings.Contains(a.evidence(), "c is gone since") })
+	k.start()
+	k.SetPlaces(at)
+}
+
+// TestKilled: members die. One of three is not noticed; without a majority the
+// lock is lost before another could have it, and all is well afterwards.
+func TestKilled(t *testing.T) {
+	t.Parallel()
+	c := etcdtest.Start(t, 3)
+	a := newGateway(t, c.Config("a", "a", "b"), client("192.0.2.1/32", used(ntp.KindNone, 0)))
+	b := newGateway(t, c.Config("b", "a", "b"))
+	a.SetPlaces(at)
+	b.SetPlaces(at)
+	await(t, "both are here", func() bool { return a.open() && b.open() })
+	c.Members[2].Kill()
+	a.note("one member is dead")
+	await(t, "it goes on", func() bool { text, err := b.trail(); return err == nil && strings.Contains(text, "one member") })
+	if err := a.Acquire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	c.Members[1].Signal(syscall.SIGSTOP) // as a disk that hangs
+	began := time.Now()
+	await(t, "the lock is lost", func() bool { a.Keep(true); return !a.Holds() })
+	if d := time.Since(began); d > a.etcd.Lease {
+		t.Errorf("the lock was given up after %v, and the lease is %v", d, a.etcd.Lease)
+	}
+	if e := a.evidence(); !strings.Contains(e, "etcd is away") {
+		t.Error(e)
+	}
+	waits, err := a.Order(t.Context(), Order{Do: "hold", Group: "g", Who: "me"}, true)
+	if !waits || err != nil {
+		t.Error(waits, err)
+	}
+	if err := a.Declare(t.Context(), &Plan{Text: "x"}); err == nil {
+		t.Error("a plan was declared without etcd")
+	}
+	a.note("without etcd")
+	a.mu.Lock()
+	a.clients = append(a.clients, client("192.0.2.9/32", used(ntp.KindNone, 0)))
+	a.mu.Unlock()
+	a.restart() // what waits is on the disk
+	a.SetPlaces(at)
+	c.Members[1].Signal(syscall.SIGCONT)
+	c.Members[2].Start("existing")
+	await(t, "both are here again", func() bool { return a.open() && b.open() })
+	await(t, "the order came", func() bool { o, _ := b.Orders(); return len(o) == 1 && o[0].Gateway == "a" })
+	await(t, "the client came", func() bool { return len(b.all()) == 2 })
+	await(t, "the history came", func() bool {
+		text, err := b.trail()
+		return err == nil && strings.HasSuffix(text, "a without etcd\n")
+	})
+}
+
+// TestCutOff: a gateway that alone does not reach etcd gives the lock up before
+// its lease ends there, and another one takes it then; compaction meanwhile
+// costs nothing.
+func TestCutOff(t *testing.T) {
+	t.Parallel()
+	c := etcdtest.Start(t, 1)
+	path := c.Members[0].Path()
+	cut := c.Config("a", "a", "b")
+	cut.Endpoints = []string{path.URL}
+	a := newGateway(t, cut, client("192.0.2.1/32", used(ntp.KindNone, 0)))
+	b := newGateway(t, c.Config("b", "a", "b"), client("192.0.2.2/32", used(ntp.KindNone, 0)))
+	a.SetPlaces(at)
+	b.SetPlaces(at)
+	await(t, "both are here", func() bool { return a.open() && b.open() })
+	if err := a.Acquire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	path.Cut(true)
+	await(t, "b has the lock", func() bool {
+		a.Keep(true)
+		mine := a.Holds()
+		err := b.Acquire(t.Context())
+		if err == nil && mine && a.Holds() {
+			t.Fatal("two have the lock")
+		}
+		return err == nil
+	})
+	if !strings.Contains(b.evidence(), "a is gone") {
+		t.Error(b.evidence())
+	}
+	for i := range 30 {
+		b.note(fmt.Sprint(i))
+	}
+	k := c.Client()
+	await(t, "the history of b is there", func() bool { text, err := b.trail(); return err == nil && strings.Count(text, "\n") == 30 })
+	r, err := k.Get(t.Context(), "x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Compact(t.Context(), r.Header.Revision); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := k.Defragment(t.Context(), c.Members[0].URL); err != nil {
+		t.Fatal(err)
+	}
+	path.Cut(false)
+	await(t, "a is back", func() bool { return strings.HasPrefix(a.evidence(), "all") && strings.HasPrefix(b.evidence(), "all") })
+	if text, err := a.trail(); err != nil || strings.Count(text, "\n") != 30 {
+		t.Error(text, err)
+	}
+	if a.Holds() || !b.Holds() {
+		t.Error("the lock moved")
+	}
+}
+
+// TestRestored: a backup is put back. The later plan, orders, history and clients
+// come back from the gateways.
+func TestRestored(t *testing.T) {
+	t.Parallel()
+	c := etcdtest.Start(t, 1)
+	a := newGateway(t, c.Config("a", "a", "b"), client("192.0.2.1/32", used(ntp.KindNone, 0)))
+	b := newGateway(t, c.Config("b", "a", "b"))
+	a.SetPlaces(at)
+	b.SetPlaces(at)
+	declare := func(text string) {
+		t.Helper()
+		if err := a.Declare(t.Context(), &Plan{Name: "p", Text: text, Who: "me"}); err != nil {
+			t.Fatal(err)
+		}
+		for _, g := range []*gateway{a, b} {
+			await(t, text, func() bool { p := g.Following(); return p != nil && p.Text == text })
+			g.Followed(g.Following())
+		}
+	}
+	await(t, "etcd is here", func() bool { return a.open() && b.open() })
+	declare("old")
+	a.note("before")
+	await(t, "merged", func() bool { text, _ := b.trail(); return text == "a before\n" })
+	backup := filepath.Join(t.TempDir(), "backup")
+	c.Snapshot(backup)
+	declare("new")
+	if _, err := b.Order(t.Context(), Order{Do: "hold", Who: "me"}, false); err != nil {
+		t.Fatal(err)
+	}
+	a.note("after a")
+	b.note("after b")
+	a.mu.Lock()
+	a.clients = append(a.clients, client("192.0.2.9/32", used(ntp.KindNone, 0)))
+	a.mu.Unlock()
+	await(t, "the client came", func() bool { return len(b.all()) == 2 })
+	await(t, "merged", func() bool { text, _ := b.trail(); return strings.Count(text, "\n") == 3 })
+	await(t, "the order came", func() bool { o, _ := a.Orders(); return len(o) == 1 })
+	c.Restore(backup)
+	await(t, "both are here again", func() bool { return a.open() && b.open() })
+	late := newGateway(t, c.Config("c", "a", "b", "c"))
+	await(t, "a stranger learns the later plan and order", func() bool {
+		p := late.Following()
+		o, _ := late.Orders()
+		return p != nil && p.Text == "new" && len(o) == 1
+	})
+	await(t, "the client is there", func() bool { return len(late.all()) == 2 })
+	await(t, "the history is there", func() bool {
+		text, err := late.trail()
+		return err == nil && strings.Count(text, "\n") == 3 && strings.Contains(text, "a after a") && strings.Contains(text, "b after b")
+	})
+}
+
+// TestWrongClock: a gateway whose clock is wrong is named, the days that it tells
+// and that have not come are not believed; a second one of the same name stays out.
+func TestWrongClock(t *testing.T) {
+	t.Parallel()
+	c := etcdtest.Start(t, 1)
+	a := newGateway(t, c.Config("a", "a", "b"), client("192.0.2.1/32", used(ntp.KindSymmetric, 5)))
+	wrong := used(ntp.KindNTS, 15)
+	wrong.First, wrong.Last, wrong.Served = wrong.First+400*day, wrong.Last+400*day, wrong.Served+400*day
+	b := newGateway(t, c.Config("b", "a", "b"), client("192.0.2.1/32", wrong))
+	a.SetPlaces(at)
+	b.SetPlaces(at)
+	await(t, "both are here", a.open)
+	if m := a.all()["192.0.2.1"].Means; len(m) != 1 {
+		t.Errorf("a means of next year: %+v", m)
+	}
+	b.mu.Lock()
+	b.ahead = time.Hour
+	b.mu.Unlock()
+	b.Followed(&Plan{At: 0})
+	b.Declare(t.Context(), &Plan{Text: "something that is told"})
+	b.Followed(b.Following())
+	a.Followed(&Plan{At: 1})
+	await(t, "the clock is told", func() bool { return strings.Contains(a.evidence(), "b has a clock that is 1h0m0s ahead") })
+
+	double := newGateway(t, c.Config("b", "a", "b"))
+	await(t, "the double is told", func() bool { return strings.Contains(double.Problem(), "another gateway is called b, too") })
+	if st := b.Status(); !st.Connected {
+		t.Errorf("the first one was put out: %+v", st)
+	}
+}
+
+// testLog writes to the log of a test.
+func testLog(t testing.TB, name string) hclog.Logger {
+	return hclog.New(&hclog.LoggerOptions{Name: name, Output: t.Output(), Level: hclog.Debug})
+}

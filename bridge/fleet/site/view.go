@@ -1,0 +1,412 @@
+package site
+
+import (
+	"bytes"
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"ntsbridge/bridge/fleet/gate"
+	"ntsbridge/bridge/fleet/inventory"
+)
+
+// View is what the other gateways know of clients, as of one moment.
+type View struct {
+	now   uint32
+	names []string
+	lists [][Buckets][]fact // of each of names
+	used  [][Buckets][]bool // that a row of this gateway was found for
+	bad   int               // buckets that cannot be read
+}
+
+// View reads what the others told. A million facts take some 0.2 s.
+func (s *Site) View() *View {
+	v := &View{now: uint32(s.opt.Now().Unix())}
+	var raw [][Buckets][]byte
+	s.mu.Lock()
+	for _, name := range s.opt.Etcd.Names() {
+		if m := s.others[name]; m != nil && name != s.opt.Etcd.Name {
+			v.names = append(v.names, name)
+			raw = append(raw, m.buckets)
+		}
+	}
+	s.mu.Unlock()
+	texts := map[string]string{}
+	v.lists, v.used = make([][Buckets][]fact, len(raw)), make([][Buckets][]bool, len(raw))
+	for g := range raw {
+		for i, b := range raw[g] {
+			list, err := decode(b, texts)
+			if err != nil {
+				v.bad++
+			}
+			v.lists[g][i] = list
+			v.used[g][i] = make([]bool, len(list))
+		}
+	}
+	return v
+}
+
+// Names returns the gateways that it is of.
+func (v *View) Names() []string { return v.names }
+
+// Add adds to a row of this gateway what the others know of it.
+func (v *View) Add(c *inventory.Client) {
+	at := bucketOf(&c.Key)
+	for g := range v.lists {
+		list := v.lists[g][at]
+		i, ok := slices.BinarySearchFunc(list, &c.Key, func(f fact, k *inventory.Key) int { return bytes.Compare(f.key[:], k[:]) })
+		if ok && list[i].hashed == c.Hashed {
+			v.used[g][at][i] = true
+			list[i].merge(c, v.now)
+		}
+	}
+}
+
+// Rest gives the clients that only others know, those of one bucket in order.
+// What see gets is used again.
+func (v *View) Rest(see func(*inventory.Client)) {
+	var c inventory.Client
+	for at := range Buckets {
+		for g := range v.lists {
+			for i := range v.lists[g][at] {
+				if v.used[g][at][i] {
+					continue
+				}
+				f := &v.lists[g][at][i]
+				c = inventory.Client{Key: f.key, Hashed: f.hashed, Prefix: f.prefix(), Hosts: 1, Addresses: 1, Means: c.Means[:0]}
+				f.merge(&c, v.now)
+				for o := g + 1; o < len(v.lists); o++ {
+					list := v.lists[o][at]
+					k, ok := slices.BinarySearchFunc(list, &f.key, func(f fact, k *inventory.Key) int { return bytes.Compare(f.key[:], k[:]) })
+					if ok && list[k].hashed == f.hashed {
+						v.used[o][at][k] = true
+						list[k].merge(&c, v.now)
+					}
+				}
+				see(&c)
+			}
+		}
+	}
+}
+
+// Of returns what a gateway knows of a client; false: nothing.
+func (v *View) Of(gateway string, c *inventory.Client) (o inventory.Client, ok bool) {
+	g := slices.Index(v.names, gateway)
+	if g < 0 {
+		return o, false
+	}
+	f := find(v.lists[g][bucketOf(&c.Key)], &c.Key, c.Hashed)
+	if f == nil {
+		return o, false
+	}
+	o = inventory.Client{Key: f.key, Hashed: f.hashed, Prefix: f.prefix()}
+	f.merge(&o, v.now)
+	return o, true
+}
+
+// Each gives the clients of the whole site to see: those of this gateway with
+// what the others know of them, then the others'.
+func (s *Site) Each(own func(func(*inventory.Client)) error, see func(*inventory.Client)) error {
+	v := s.View()
+	if err := own(func(c *inventory.Client) { v.Add(c); see(c) }); err != nil {
+		return err
+	}
+	v.Rest(see)
+	return nil
+}
+
+// answerHours is for how long into a day an answer of the day before counts.
+const answerHours = 6 * 3600 // s
+
+// Elsewhere tells whether another gateway, which does not refuse that means of
+// that group, answered a client today, or late yesterday.
+func (v *View) Elsewhere(p netip.Prefix, refuses func(gateway string) bool) bool {
+	if !p.IsValid() {
+		return false
+	}
+	var k inventory.Key
+	a := p.Addr().As16()
+	copy(k[:], a[:])
+	k[16] = byte(p.Bits())
+	if p.Addr().Is4() {
+		k[16] += 96
+	}
+	at := bucketOf(&k)
+	for g, name := range v.names {
+		f := find(v.lists[g][at], &k, false)
+		if f == nil || refuses(name) {
+			continue
+		}
+		for i := range f.means {
+			today := v.now / day
+			if d := f.means[i].served; d == today || d > 0 && d+1 == today && v.now%day < answerHours {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// Refuses tells whether a gateway refuses a means of a group now.
+func (s *Site) Refuses(gateway, group, means string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	m := s.others[gateway]
+	return m == nil || m.here == nil || slices.ContainsFunc(m.places.Where, func(p Place) bool {
+		return p.Group == group && p.Means == means && p.Refuses
+	})
+}
+
+// Watched are the times in which this gateway and all others watched.
+func (s *Site) Watched(own []gate.Interval) []gate.Interval {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, name := range s.opt.Etcd.Names() {
+		if name == s.opt.Etcd.Name {
+			continue
+		}
+		m := s.others[name]
+		if m == nil || m.here == nil {
+			return nil
+		}
+		theirs := slices.Clone(m.here.Watched)
+		if k := len(theirs); k > 0 && len(own) > 0 { // it goes on while it is here
+			theirs[k-1].End = max(theirs[k-1].End, uint32(s.opt.Now().Unix()))
+		}
+		own = both(own, theirs)
+	}
+	return own
+}
+
+// both are the times that are in two lists, which are in order.
+func both(a, b []gate.Interval) (list []gate.Interval) {
+	for i, k := 0, 0; i < len(a) && k < len(b); {
+		x := gate.Interval{Start: max(a[i].Start, b[k].Start), End: min(a[i].End, b[k].End)}
+		if x.Start < x.End {
+			list = append(list, x)
+		}
+		if a[i].End < b[k].End {
+			i++
+		} else {
+			k++
+		}
+	}
+	return list
+}
+
+// Forgotten is how many clients the others forgot for want of room, and when the
+// last one.
+func (s *Site) Forgotten() (n uint64, last uint32) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, m := range s.others {
+		if name != s.opt.Etcd.Name && m.here != nil {
+			n += m.here.Forgotten
+			last = max(last, m.here.LastForgot)
+		}
+	}
+	return n, last
+}
+
+// Certificate is when the first certificate of NTS-KE of any gateway ends; zero:
+// none has one.
+func (s *Site) Certificate(own time.Time) time.Time {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, m := range s.others {
+		if name != s.opt.Etcd.Name && m.here != nil && !m.here.Certificate.IsZero() &&
+			(own.IsZero() || m.here.Certificate.Before(own)) {
+			own = m.here.Certificate
+		}
+	}
+	return own
+}
+
+// maxSkew is how far apart the clocks of two gateways may be, both being right.
+const maxSkew = 10 * time.Second
+
+// lacks says why a gateway does not count; empty: it does. The mutex is held.
+func (s *Site) lacks(name string, now time.Time) string {
+	m := s.others[name]
+	switch {
+	case m == nil || m.here == nil && m.since.IsZero():
+		return "was never seen here"
+	case m.here == nil:
+		return fmt.Sprintf("is gone since %s", m.since.UTC().Format(time.RFC3339))
+	case m.here.Time.Sub(now) > maxSkew || m.skewed && m.ahead.Abs() > maxSkew:
+		ahead := m.ahead
+		if !m.skewed {
+			ahead = m.here.Time.Sub(now)
+		}
+		if ahead < 0 {
+			return fmt.Sprintf("has a clock that is %v behind this one", -ahead.Round(time.Second))
+		}
+		return fmt.Sprintf("has a clock that is %v ahead of this one", ahead.Round(time.Second))
+	case !m.here.Synchronised:
+		return "has a clock that is not synchronised"
+	case !m.here.Told:
+		return "has not told yet what it knows of clients"
+	case m.here.Plan != s.kept.Plan:
+		return "does not follow the same plan yet"
+	}
+	return ""
+}
+
+// Gate says whether every gateway is here and as far as this one on the way of a
+// means of a group. rank is where this gateway stands.
+func (s *Site) Gate(group, means, stage string, rank int) gate.Result {
+	now := s.opt.Now()
+	r := gate.Result{Name: "gateways"}
+	if n := s.current(); n == nil {
+		r.Evidence = s.awayError().Error() + ": nobody knows what the other gateways see"
+		return r
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	names := s.opt.Etcd.Names()
+	for _, name := range names {
+		if name == s.opt.Etcd.Name {
+			continue
+		}
+		why := s.lacks(name, now)
+		if why == "" {
+			why = s.behind(name, group, means, stage, rank)
+		}
+		if why != "" {
+			r.Clients = append(r.Clients, gate.Client{Address: name, Why: why})
+		}
+	}
+	if s.broken != "" {
+		r.Clients = append(r.Clients, gate.Client{Address: "etcd", Why: s.broken})
+	}
+	if r.InTheWay = len(r.Clients); r.InTheWay > 0 {
+		for i, c := range r.Clients {
+			if i > 0 {
+				r.Evidence += "; "
+			}
+			r.Evidence += c.Address + " " + c.Why
+		}
+		return r
+	}
+	r.Open, r.Evidence = true, fmt.Sprintf("all %d gateways are here and as far: %v", len(names), names)
+	return r
+}
+
+// behind says that a gateway has not passed what this one has. The mutex is held.
+func (s *Site) behind(name, group, means, stage string, rank int) string {
+	for _, p := range s.others[name].places.Where {
+		if p.Group != group || p.Means != means {
+			continue
+		}
+		if p.Rank < rank {
+			return fmt.Sprintf("stands at %s with %s by %s: it is to pass %s first (`ntsbridge fleet advance %s` there)", placeName(p), group, means,
+				stage, group)
+		}
+		return ""
+	}
+	return fmt.Sprintf("does not tell where %s by %s stands", group, means)
+}
+
+func placeName(p Place) string {
+	if p.Round > 0 {
+		return fmt.Sprintf("%s %d", p.Stage, p.Round)
+	}
+	return p.Stage
+}
+
+// Here is how many of the declared gateways are here, this one too.
+func (s *Site) Here() (n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, name := range s.opt.Etcd.Names() {
+		if m := s.others[name]; m != nil && m.here != nil {
+			n++
+		}
+	}
+	return n
+}
+
+// Status tells how the site is.
+func (s *Site) Status() *Status {
+	n := s.current()
+	f := s.opt.History()
+	now := s.opt.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := &Status{Name: s.opt.Etcd.Name, Connected: n != nil, Since: s.since.UTC(), Endpoints: s.opt.Etcd.Endpoints, Lock: s.lock,
+		Plan: s.kept.Plan, Pending: s.pending, Waiting: len(s.kept.Waiting), Error: s.broken, Secrets: s.opt.Etcd.Secrets}
+	switch {
+	case n == nil && s.why != nil:
+		st.Error = s.why.Error()
+	case n == nil:
+		st.Error = "it does not answer"
+	case st.Error == "" && s.unkept != nil:
+		st.Error = s.unkept.Error()
+	}
+	if f != nil {
+		if end := f.End(); end.Lines > s.merged.Number {
+			st.Behind = end.Lines - s.merged.Number
+		}
+	}
+	names := s.opt.Etcd.Names()
+	for name := range s.others {
+		if !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	for _, name := range names {
+		g := Gateway{Name: name, Declared: slices.Contains(s.opt.Etcd.Names(), name)}
+		if m := s.others[name]; m != nil {
+			g.Here, g.Since, g.Held, g.Places, g.Plan = m.here != nil, m.since.UTC(), m.places.Held, m.places.Where, m.places.Plan
+			if m.here != nil {
+				g.Clients, g.Version, g.Ahead = m.here.Clients, m.here.Version, m.ahead.Round(time.Millisecond).Seconds()
+			}
+		}
+		if name != s.opt.Etcd.Name {
+			g.Why = s.lacks(name, now)
+		}
+		if n == nil {
+			g.Here, g.Why = false, cmp.Or(g.Why, "etcd is away: this is what was known last")
+		}
+		st.Gateways = append(st.Gateways, g)
+	}
+	return st
+}
+
+// Figures returns what metrics show; nil if this gateway is alone.
+func (s *Site) Figures() *Figures {
+	if s == nil {
+		return nil
+	}
+	st := s.Status()
+	a := &s.asked
+	f := &Figures{Connected: st.Connected, Sessions: a.sessions.Load(), Requests: a.requests.Load(), Failures: a.failures.Load(),
+		Writes: a.writes.Load(), Pending: st.Pending, Behind: st.Behind, Waiting: st.Waiting, Gateways: len(s.opt.Etcd.Gateways),
+		LastLatency: time.Duration(a.latency.Load())}
+	if t := a.answered.Load(); t > 0 {
+		f.LastAnswer = time.Unix(0, t)
+	}
+	if st.Connected {
+		f.Here = s.Here()
+	}
+	s.mu.Lock()
+	f.Size = s.size
+	s.mu.Unlock()
+	return f
+}
+
+// Problem is what is wrong, in a sentence; empty: nothing.
+func (s *Site) Problem() string {
+	if s == nil {
+		return ""
+	}
+	if s.current() == nil {
+		return s.awayError().Error() + ": no step begins, and the other gateways are not told of anything until it is back"
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.broken
+}
