@@ -17,6 +17,7 @@ import (
 	"ntsbridge/bridge/fastpath"
 	"ntsbridge/bridge/fleet"
 	"ntsbridge/bridge/fleet/migration"
+	"ntsbridge/bridge/fleet/site"
 	"ntsbridge/bridge/follow"
 	"ntsbridge/bridge/material"
 	"ntsbridge/bridge/nke"
@@ -50,12 +51,14 @@ type Bridge struct {
 	noted    []string // problems of the start
 	started  time.Time
 	failed   chan error
+	serving  atomic.Bool // all is opened
 	stop     chan struct{}
 	done     chan struct{}
 	closing  sync.Once
 	watching sync.WaitGroup // watchEvents
 
 	migration *migration.Migration // nil: no inventory
+	site      *site.Site           // nil: this gateway is alone
 	ourIDs    atomic.Pointer[ourIDs]
 	others    atomic.Pointer[others]
 

@@ -54,6 +54,7 @@ func (b *Bridge) metricsState() *metrics.State {
 	s.Autokey = p.autokey != nil
 	if p.cfg.Fleet.Enabled {
 		s.Clients, s.Fleet = b.withSize(b.measuredClients()), b.migration.Figures(time.Now())
+		s.Site = b.site.Figures()
 	}
 	return s
 }

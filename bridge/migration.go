@@ -37,7 +37,12 @@ func (b *Bridge) openMigration(cfg *config.Config) {
 		}}
 	o.Happened = b.happened
 	o.NoPrograms = migration.NoPrograms(cfg.Sandbox)
+	b.openSite(cfg)
+	o.Site = b.site
 	b.migration = migration.Open(o, time.Now())
+	if b.site != nil {
+		b.site.Run()
+	}
 	b.migration.Run()
 }
 
@@ -56,15 +61,22 @@ func (b *Bridge) migrationAnswers() control.Fleet {
 func (b *Bridge) gateFacts(now time.Time) gate.Facts {
 	watched, full := b.fleet.Watching()
 	f := gate.Facts{Full: full, KECapacity: migration.KECapacity(), Elsewhere: b.elsewhere(now), Watched: intervals(watched)}
-	if b.ke == nil {
-		return f
+	f.Certificate = b.firstCertificate(now)
+	return f
+}
+
+// firstCertificate is when the first certificate of NTS-KE ends; zero: there is
+// none.
+func (b *Bridge) firstCertificate(now time.Time) (first time.Time) {
+	if !b.serving.Load() || b.ke == nil {
+		return first
 	}
 	for _, c := range b.ke.Status(now).Certificates {
-		if f.Certificate.IsZero() || c.NotAfter.Before(f.Certificate) {
-			f.Certificate = c.NotAfter
+		if first.IsZero() || c.NotAfter.Before(first) {
+			first = c.NotAfter
 		}
 	}
-	return f
+	return first
 }
 
 func intervals(watched []store.Interval) []gate.Interval {
@@ -154,6 +166,7 @@ type ourIDs struct {
 // being served: only what was declared with `fleet apply` counts.
 func (p *parts) checkPlan() {
 	p.checkOthers()
+	p.checkSite()
 	path := p.cfg.Fleet.Plan
 	if path == "" {
 		return

@@ -40,6 +40,7 @@ func (b *Bridge) reports() control.Sources {
 		Do:        b.do,
 		Inventory: b.inventoryAnswers(),
 		Fleet:     b.migrationAnswers(),
+		Site:      b.siteAnswers(),
 	}
 }
 

@@ -104,6 +104,7 @@ func (b *Bridge) open(p *parts) (err error) {
 			return errors.Join(err, next.abort())
 		}
 	}
+	b.serving.Store(true)
 	b.commit(next)
 	if err = b.attachFastpath(cfg); err != nil {
 		return err
@@ -146,6 +147,7 @@ func (b *Bridge) closeAll() error {
 	if b.migration != nil {
 		errs = append(errs, b.migration.Close())
 	}
+	b.site.Close()
 	errs = append(errs, b.metrics.close())
 	b.acme.Swap(nil).stop()
 	if b.ke != nil {

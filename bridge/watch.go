@@ -53,6 +53,9 @@ func (b *Bridge) status() *control.Status {
 	}
 	s.Fastpath = b.fastpathStatus()
 	s.Problems = append(s.Problems, b.fastpathProblems(s.Fastpath)...)
+	if why := b.site.Problem(); why != "" {
+		s.Problems = append(s.Problems, why)
+	}
 	if found := b.sharers.Load(); found != nil {
 		s.Problems = append(s.Problems, *found...)
 	}

@@ -3,8 +3,8 @@ package config
 import (
 	"fmt"
 	"net/netip"
-	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -95,7 +95,8 @@ func (c *Config) validateEtcd(j *judge) {
 	if plain && e.User != "" {
 		j.refuse(at+"user", "its password would go over the network in the clear; write https:// endpoints")
 	}
-	if !strings.HasPrefix(e.Prefix, "/") || strings.HasSuffix(e.Prefix, "/") || len(e.Prefix) > 200 || strings.ContainsAny(e.Prefix, " \x00") {
+	if !strings.HasPrefix(e.Prefix, "/") || strings.HasSuffix(e.Prefix, "/") || len(e.Prefix) > 200 ||
+		strings.ContainsAny(e.Prefix, " \x00") {
 		j.refuse(at+"prefix", "%.60q: write such as /ntsbridge, without a slash at the end", e.Prefix)
 	}
 	if e.Name != "" && !goodGateway(e.Name) {
@@ -140,35 +141,58 @@ func (c *Config) validateEtcd(j *judge) {
 
 // validateEndpoints tells whether something would leave this host in the clear.
 func (e *Etcd) validateEndpoints(j *judge) (plain bool) {
+	first := ""
 	for i, s := range e.Endpoints {
 		path := fmt.Sprintf("fleet.etcd.endpoints[%d]", i)
-		u, err := url.Parse(s)
+		scheme, host, ok := splitEndpoint(s)
+		if first == "" {
+			first = scheme
+		}
 		switch {
-		case err != nil || u.Hostname() == "" || u.Port() == "" || u.User != nil || u.RawQuery != "" || u.Fragment != "" ||
-			strings.Trim(u.Path, "/") != "" || u.Scheme != "https" && u.Scheme != "http":
+		case !ok:
 			j.refuse(path, "%.100q: write it as https://HOST:2379", s)
 		case slices.Contains(e.Endpoints[:i], s):
 			j.refuse(path, "%.100q is in the list twice; delete one", s)
-		case u.Scheme == "http":
-			a, err := netip.ParseAddr(u.Hostname())
-			plain = plain || u.Hostname() != "localhost" && (err != nil || !a.IsLoopback())
-			if e.Certificate != "" || e.CA != "" {
-				j.refuse(path, "%.100q: ca and certificate have no effect on http://; write https://", s)
-			}
+		case scheme != first:
+			j.refuse(path, "%.100q: all endpoints are https://, or all http://", s)
+		case scheme == "http" && (e.Certificate != "" || e.CA != ""):
+			j.refuse(path, "%.100q: ca and certificate have no effect on http://; write https://", s)
 		}
+		plain = plain || scheme == "http" && !staysHere(host)
 	}
 	return plain
+}
+
+// splitEndpoint reads https://HOST:PORT.
+func splitEndpoint(s string) (scheme, host string, ok bool) {
+	scheme, rest, found := strings.Cut(s, "://")
+	rest = strings.TrimSuffix(rest, "/")
+	at := strings.LastIndexByte(rest, ':')
+	if !found || scheme != "https" && scheme != "http" || at <= 0 {
+		return scheme, "", false
+	}
+	port, err := strconv.ParseUint(rest[at+1:], 10, 16)
+	host = rest[:at]
+	if strings.HasPrefix(host, "[") && strings.HasSuffix(host, "]") {
+		host = host[1 : len(host)-1]
+		if a, err := netip.ParseAddr(host); err != nil || !a.Is6() {
+			return scheme, "", false
+		}
+		return scheme, host, err == nil && port > 0
+	}
+	return scheme, host, err == nil && port > 0 && validHost(host) && !strings.Contains(host, ":")
+}
+
+func staysHere(host string) bool {
+	a, err := netip.ParseAddr(host)
+	return host == "localhost" || err == nil && a.IsLoopback()
 }
 
 // Plain reports whether what goes to etcd leaves this host in the clear.
 func (e *Etcd) Plain() bool {
 	return slices.ContainsFunc(e.Endpoints, func(s string) bool {
-		u, err := url.Parse(s)
-		if err != nil || u.Scheme != "http" {
-			return false
-		}
-		a, err := netip.ParseAddr(u.Hostname())
-		return u.Hostname() != "localhost" && (err != nil || !a.IsLoopback())
+		scheme, host, ok := splitEndpoint(s)
+		return ok && scheme == "http" && !staysHere(host)
 	})
 }
 

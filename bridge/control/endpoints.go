@@ -75,6 +75,8 @@ type Sources struct {
 	Inventory Inventory
 	// Fleet answers about the migration, and does its steps.
 	Fleet Fleet
+	// Site is what answers about the other gateways come from.
+	Site Site
 }
 
 // reports are what is told of clock, sources and counters: nothing about
@@ -103,6 +105,7 @@ func (src *Sources) routes() []*route {
 	list = append(list, src.Inventory.routes()...)
 	list = append(list, src.Fleet.routes()...)
 	list = append(list, eventRoute(src.Events)...)
+	list = append(list, src.Site.routes()...)
 	list = append(list, src.metrics()...)
 	return append(list, src.description(list))
 }

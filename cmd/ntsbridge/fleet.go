@@ -253,6 +253,7 @@ own, or --force --reason.`
 
 func newFleetStatusCommand() *cobra.Command {
 	var f reportFlags
+	var site bool
 	cmd := &cobra.Command{
 		Use:   "status",
 		Short: "Tell where each group stands, what runs, and what is in the way of the next step",
@@ -260,6 +261,7 @@ func newFleetStatusCommand() *cobra.Command {
 what is in the way of the next step: gates with their evidence, windows, dates. CLIENTS are those
 that used the means lately and are not protected; REFUSED counts packets by the step in force.`,
 		Example: `  ntsbridge fleet status --watch
+  ntsbridge fleet status --site              # where it stands on each gateway
   ntsbridge fleet status --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -267,6 +269,9 @@ that used the means lately and are not protected; REFUSED counts packets by the 
 				client, err := f.client()
 				if err != nil {
 					return err
+				}
+				if site {
+					return printSite(out, client, f.json)
 				}
 				s, err := client.Fleet()
 				switch {
@@ -281,8 +286,21 @@ that used the means lately and are not protected; REFUSED counts packets by the 
 	}
 	f.daemonFlags.add(cmd)
 	cmd.Flags().BoolVar(&f.json, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&site, "site", false, "tell of all gateways of the site: who is here, and where each group stands there")
 	addWatchFlag(cmd, &f.watch)
 	return cmd
+}
+
+// printSite prints the gateways of the site.
+func printSite(out io.Writer, client *control.Client, asJSON bool) error {
+	s, err := client.Site()
+	switch {
+	case err != nil:
+		return err
+	case asJSON:
+		return printJSON(out, s)
+	}
+	return control.WriteSite(out, s)
 }
 
 func newFleetAdvanceCommand() *cobra.Command {

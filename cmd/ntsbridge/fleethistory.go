@@ -18,6 +18,7 @@ type historyFlags struct {
 	daemonFlags
 	file         string
 	verify, json bool
+	site         bool
 }
 
 func newFleetHistoryCommand() *cobra.Command {
@@ -44,6 +45,7 @@ nothing was cut off the end. --file reads a file without a daemon.`,
 	f.add(cmd)
 	cmd.Flags().BoolVar(&f.verify, "verify", false, "print only whether it is whole, and the hash of its last line")
 	cmd.Flags().BoolVar(&f.json, "json", false, "print the lines as they are kept, JSON each")
+	cmd.Flags().BoolVar(&f.site, "site", false, "of all gateways of the site, as etcd has it")
 	cmd.Flags().StringVar(&f.file, "file", "", "read this `FILE`, no daemon")
 	return cmd
 }
@@ -57,7 +59,11 @@ func (f *historyFlags) read() ([]byte, error) {
 		return nil, err
 	}
 	var text bytes.Buffer
-	err = client.FleetHistory(context.Background(), &text)
+	if f.site {
+		err = client.SiteHistory(context.Background(), &text)
+	} else {
+		err = client.FleetHistory(context.Background(), &text)
+	}
 	return text.Bytes(), err
 }
 
@@ -100,7 +106,11 @@ func entryLine(e *history.Entry) string {
 	if e.Step != 0 {
 		s += fmt.Sprintf(" (step %d)", e.Step)
 	}
-	s += "  [" + e.Who + "]"
+	s += "  [" + e.Who
+	if e.Gateway != "" {
+		s += " on " + e.Gateway
+	}
+	s += "]"
 	if e.Why != "" {
 		s += "  " + e.Why
 	}

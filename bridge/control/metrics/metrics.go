@@ -19,6 +19,7 @@ import (
 
 	"ntsbridge/bridge/control"
 	"ntsbridge/bridge/control/events"
+	"ntsbridge/bridge/fleet/site"
 	"ntsbridge/bridge/fleet/steer"
 	"ntsbridge/bridge/ntp"
 )
@@ -39,6 +40,7 @@ type State struct {
 	// Requests are those to the API and the page, Events what listeners are told.
 	Requests *control.Requests
 	Events   *events.Log
+	Site     *site.Figures // nil: this gateway is alone
 }
 
 // KeyExchange is NTS-KE.
@@ -109,6 +111,7 @@ func (c *collector) Collect(to chan<- prometheus.Metric) {
 	w.clients(s.Clients)
 	w.fleet(s.Fleet)
 	w.api(s.Requests, s.Events)
+	w.site(s.Site)
 }
 
 // writer sends metrics.

@@ -34,8 +34,8 @@ func (e *Evaluation) Add(c *inventory.Client) {
 		return
 	}
 	m := &c.Means[old]
-	if m.Last > e.days(e.step.Group.Gates.QuietDays) {
-		e.quiet.add(c, fmt.Sprintf("used it %v ago", e.ago(m.Last)))
+	if last := e.lastUse(c); last > e.days(e.step.Group.Gates.QuietDays) {
+		e.quiet.add(c, fmt.Sprintf("used it %v ago", e.ago(last)))
 	}
 	if e.facts.Refuses(c, m) {
 		e.refuse(c, old)
@@ -43,15 +43,28 @@ func (e *Evaluation) Add(c *inventory.Client) {
 }
 
 // legacy returns the place of the means that the step takes away, the one used
-// last; -1 if the client has none.
+// last, of this gateway before those that only others saw; -1 if the client has
+// none.
 func (e *Evaluation) legacy(c *inventory.Client) int {
 	at := -1
 	for i := range c.Means {
-		if m := &c.Means[i]; e.facts.Uses(c, m) && (at < 0 || m.Last > c.Means[at].Last) {
+		m := &c.Means[i]
+		if e.facts.Uses(c, m) && (at < 0 || c.Means[at].Away && !m.Away || c.Means[at].Away == m.Away && m.Last > c.Means[at].Last) {
 			at = i
 		}
 	}
 	return at
+}
+
+// lastUse is when a client used a means last that the step takes away, on any
+// gateway.
+func (e *Evaluation) lastUse(c *inventory.Client) (last uint32) {
+	for i := range c.Means {
+		if m := &c.Means[i]; e.facts.Uses(c, m) {
+			last = max(last, m.Last)
+		}
+	}
+	return last
 }
 
 // share counts a client for the share of better means.

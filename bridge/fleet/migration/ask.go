@@ -56,6 +56,9 @@ type Finding struct {
 
 // Ask does what somebody asks. who is from the credentials of the connection.
 func (m *Migration) Ask(now time.Time, who string, r *Request) (*Answer, error) {
+	if m.opt.Site != nil && asksSite[r.Do] {
+		return m.askSite(now, who, r)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	by := steer.By{Who: who, Reason: r.Reason, Force: r.Force}
@@ -137,6 +140,9 @@ func (m *Migration) Status(now time.Time, brief bool) *steer.Status {
 		s = m.c.Brief(m.moment(now))
 	} else {
 		s = m.c.Status(m.moment(now))
+	}
+	if p := m.opt.Site.Problem(); p != "" {
+		s.Problems = append(s.Problems, p)
 	}
 	if m.history == nil {
 		s.Problems = append(s.Problems, "the history cannot be opened: "+m.broken.Error())

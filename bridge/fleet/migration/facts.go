@@ -28,17 +28,23 @@ func (m *Migration) gates(now steer.Moment, r *stage.Resolver, steps []*steer.St
 	facts := m.opt.Facts(now.Wall)
 	facts.Now, facts.Ours = now.Wall, m.opt.Ours
 	row := &seated{resolver: r}
+	each, view := m.siteClients(&facts)
 	evaluations := make([]*gate.Evaluation, len(steps))
 	for i, s := range steps {
 		own := facts
 		own.Member = func(*inventory.Client) (member, protected bool) { return row.belongs(s) }
 		own.Uses = func(c *inventory.Client, e *inventory.Means) bool { return row.uses(c, e, s) }
 		chosen := chosenBy(s)
-		own.Refuses = func(c *inventory.Client, e *inventory.Means) bool { return row.uses(c, e, s) && chosen(c.Prefix) }
+		own.Refuses = func(c *inventory.Client, e *inventory.Means) bool {
+			return !e.Away && row.uses(c, e, s) && chosen(c.Prefix)
+		}
+		if view != nil {
+			own.Elsewhere = m.elsewhere(view, s, facts.Elsewhere)
+		}
 		own.Refused = func(*inventory.Client, *inventory.Means) []silence.Span { return s.Refused }
 		evaluations[i] = gate.New(gate.Step{Group: s.Group, Means: s.Means, Stage: s.Stage, Takes: s.Timing.Whole()}, &own)
 	}
-	err := m.opt.Each(func(c *inventory.Client) {
+	err := each(func(c *inventory.Client) {
 		row.sit(c)
 		for i := range evaluations {
 			evaluations[i].Add(c)
@@ -48,6 +54,9 @@ func (m *Migration) gates(now steer.Moment, r *stage.Resolver, steps []*steer.St
 	for i, e := range evaluations {
 		if list[i] = e.Results(); err != nil {
 			list[i] = []gate.Result{{Name: gate.Watched, Evidence: "the inventory cannot be asked: " + err.Error()}}
+		}
+		if m.opt.Site != nil {
+			list[i] = append([]gate.Result{m.gatewaysGate(steps[i])}, list[i]...)
 		}
 	}
 	return list

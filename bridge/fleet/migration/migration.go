@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -16,6 +17,7 @@ import (
 	"ntsbridge/bridge/fleet/history"
 	"ntsbridge/bridge/fleet/inventory"
 	"ntsbridge/bridge/fleet/plan"
+	"ntsbridge/bridge/fleet/site"
 	"ntsbridge/bridge/fleet/stage"
 	"ntsbridge/bridge/fleet/steer"
 	"ntsbridge/bridge/statedir"
@@ -42,6 +44,7 @@ type Options struct {
 	Enforce      func(*stage.Resolver, []stage.Refusal)
 	Happened     func(*history.Entry) // told of each entry that was written; nil: nobody is
 	NoPrograms   string               // why notify.command cannot be run; empty: it can
+	Site         *site.Site           // the other gateways; nil: this one is alone
 	Log          hclog.Logger
 }
 
@@ -53,11 +56,15 @@ type Migration struct {
 	end      chan struct{}
 	wait     sync.WaitGroup
 
-	mu       sync.Mutex
-	c        *steer.Controller
-	history  *history.File // nil: it could not be opened
-	broken   error         // why
-	resolved time.Time
+	offering atomic.Bool // the plan is being offered to the site
+
+	mu         sync.Mutex
+	c          *steer.Controller
+	history    *history.File // nil: it could not be opened
+	broken     error         // why
+	resolved   time.Time
+	tried      bool      // a step was being, at the last tick
+	unfollowed time.Time // when that was logged last
 }
 
 // Open goes on from what is in the state directory. Files that cannot be read
@@ -115,7 +122,7 @@ func (m *Migration) environment() steer.Environment {
 			}
 			return m.history.Append(e)
 		},
-		Tell: m.tell}
+		Tell: m.tell, Admit: m.admit}
 }
 
 // key reads the key of canaries, or makes it.
@@ -178,7 +185,10 @@ func (m *Migration) Tick(now time.Time) {
 			m.c.Resolve(m.moment(now))
 		}
 	}
-	m.c.Tick(m.moment(now))
+	at := m.moment(now)
+	m.beforeTick(at)
+	m.c.Tick(at)
+	m.afterTick()
 }
 
 // Resolve is called when labels have changed.

@@ -294,13 +294,21 @@ func (r *reader) means(names []string) (m factMeans) {
 	return m
 }
 
-// find returns what a decoded bucket has of a client, nil: nothing.
-func find(list []fact, k *inventory.Key, hashed bool) *fact {
+// index returns where a client is in a decoded bucket, -1: nowhere.
+func index(list []fact, k *inventory.Key, hashed bool) int {
 	at, ok := slices.BinarySearchFunc(list, k, func(f fact, k *inventory.Key) int { return bytes.Compare(f.key[:], k[:]) })
 	if !ok || list[at].hashed != hashed {
-		return nil
+		return -1
 	}
-	return &list[at]
+	return at
+}
+
+// find returns what a decoded bucket has of a client, nil: nothing.
+func find(list []fact, k *inventory.Key, hashed bool) *fact {
+	if at := index(list, k, hashed); at >= 0 {
+		return &list[at]
+	}
+	return nil
 }
 
 // prefix is the network of a client, not valid if it is hashed.

@@ -82,8 +82,10 @@ func TestMerge(t *testing.T) {
 	own := client("192.0.2.1/32", inventory.Means{Kind: ntp.KindSymmetric, Key: 5, First: noon - 10*day, Last: noon - 9*day, Served: noon - 9*day, Answered: 7,
 		Program: "ntpd"})
 	other := client("192.0.2.1/32",
-		inventory.Means{Kind: ntp.KindSymmetric, Key: 5, First: noon - 20*day, Last: noon + 60, Served: noon + 60, Answered: 1, Proved: true},
-		inventory.Means{Kind: ntp.KindNTS, Key: 15, First: noon - 2*day, Last: noon - day, Served: noon - day, Answered: 3, Proved: true, Program: "chrony"},
+		inventory.Means{Kind: ntp.KindSymmetric, Key: 5, First: noon - 20*day, Last: noon + 60,
+			Served: noon + 60, Answered: 1, Proved: true},
+		inventory.Means{Kind: ntp.KindNTS, Key: 15, First: noon - 2*day, Last: noon - day, Served: noon - day, Answered: 3, Proved: true,
+			Program: "chrony"},
 		inventory.Means{Kind: ntp.KindNone, First: noon + 40*day, Last: noon + 41*day})
 	f := newFact(other)
 	f.merge(own, now)

@@ -46,7 +46,8 @@ func (g *gateway) start() {
 	if g.file, _, err = history.Open(filepath.Join(g.dir, "history"), time.Now()); err != nil {
 		g.t.Fatal(err)
 	}
-	g.Site = Open(Options{Etcd: g.etcd, Dir: g.dir, Log: testLog(g.t, g.etcd.Name), Now: g.now, History: func() *history.File { return g.file },
+	g.Site = Open(Options{Etcd: g.etcd, Dir: g.dir, Log: testLog(g.t, g.etcd.Name), Now: g.now,
+		History: func() *history.File { return g.file },
 		Each: func(see func(*inventory.Client)) error {
 			g.mu.Lock()
 			defer g.mu.Unlock()
@@ -135,8 +136,10 @@ func TestSite(t *testing.T) {
 	t.Parallel()
 	c := etcdtest.Start(t, 3)
 	names := []string{"a", "b", "c"}
-	a := newGateway(t, c.Config("a", names...), client("192.0.2.1/32", used(ntp.KindSymmetric, 5)), client("192.0.2.2/32", used(ntp.KindNone, 0)))
-	b := newGateway(t, c.Config("b", names...), client("192.0.2.1/32", used(ntp.KindNTS, 15)), client("2001:db8::1/128", used(ntp.KindNone, 0)))
+	a := newGateway(t, c.Config("a", names...), client("192.0.2.1/32", used(ntp.KindSymmetric, 5)),
+		client("192.0.2.2/32", used(ntp.KindNone, 0)))
+	b := newGateway(t, c.Config("b", names...), client("192.0.2.1/32", used(ntp.KindNTS, 15)),
+		client("2001:db8::1/128", used(ntp.KindNone, 0)))
 	a.SetPlaces(at)
 	b.SetPlaces(at)
 	await(t, "the gate names who is missing", func() bool {

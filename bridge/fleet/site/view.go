@@ -1,7 +1,6 @@
 package site
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"net/netip"
@@ -55,11 +54,9 @@ func (v *View) Names() []string { return v.names }
 func (v *View) Add(c *inventory.Client) {
 	at := bucketOf(&c.Key)
 	for g := range v.lists {
-		list := v.lists[g][at]
-		i, ok := slices.BinarySearchFunc(list, &c.Key, func(f fact, k *inventory.Key) int { return bytes.Compare(f.key[:], k[:]) })
-		if ok && list[i].hashed == c.Hashed {
+		if i := index(v.lists[g][at], &c.Key, c.Hashed); i >= 0 {
 			v.used[g][at][i] = true
-			list[i].merge(c, v.now)
+			v.lists[g][at][i].merge(c, v.now)
 		}
 	}
 }
@@ -78,11 +75,9 @@ func (v *View) Rest(see func(*inventory.Client)) {
 				c = inventory.Client{Key: f.key, Hashed: f.hashed, Prefix: f.prefix(), Hosts: 1, Addresses: 1, Means: c.Means[:0]}
 				f.merge(&c, v.now)
 				for o := g + 1; o < len(v.lists); o++ {
-					list := v.lists[o][at]
-					k, ok := slices.BinarySearchFunc(list, &f.key, func(f fact, k *inventory.Key) int { return bytes.Compare(f.key[:], k[:]) })
-					if ok && list[k].hashed == f.hashed {
+					if k := index(v.lists[o][at], &f.key, f.hashed); k >= 0 {
 						v.used[o][at][k] = true
-						list[k].merge(&c, v.now)
+						v.lists[o][at][k].merge(&c, v.now)
 					}
 				}
 				see(&c)

@@ -279,6 +279,11 @@ func (c *Controller) nextWindow(now Moment, v *Preview) string {
 
 // begin starts a step: recorded and kept first, in force last.
 func (c *Controller) begin(now Moment, p *Place, v *Preview, by By, evidence json.RawMessage) (string, error) {
+	if c.env.Admit != nil && v.Step.Stage >= plan.CanaryRefusal {
+		if err := c.env.Admit(); err != nil {
+			return "", fmt.Errorf("the step did not begin: %w", err)
+		}
+	}
 	id := c.state.LastStep + 1
 	entry := &history.Entry{Who: by.Who, What: history.Began, Group: p.Group, Means: p.Means, Step: id, Stage: v.name(), Why: by.Reason,
 		Evidence: evidence}

@@ -42,6 +42,8 @@ type Environment struct {
 	// Gates computes the gates of some steps, of each those in its place; nil:
 	// there are none.
 	Gates func(now Moment, r *stage.Resolver, steps []*Step) [][]gate.Result
+	// Admit is asked before a step that refuses begins, force or not; nil: it may.
+	Admit func() error
 	// Judge says what a silence means; nil: silence.Judge.
 	Judge func(c *silence.Case, means int) silence.Judgement
 	// Ours tells whether a reference identifier is that of an address of ours.

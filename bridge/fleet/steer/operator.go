@@ -96,7 +96,7 @@ func (c *Controller) Rollback(now Moment, group, means string, by By) (string, e
 		}
 	}
 	if done == 0 {
-		return "", fmt.Errorf("nobody of %s is refused: there is nothing to roll back", group)
+		return "", fmt.Errorf("%s: %w", group, ErrNothing)
 	}
 	c.enforce()
 	err = c.keep(true)

@@ -1,0 +1,173 @@
+package control
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"text/tabwriter"
+
+	"ntsbridge/bridge/control/remote"
+	"ntsbridge/bridge/fleet/history"
+	"ntsbridge/bridge/fleet/site"
+)
+
+// The paths of the local API that are about all gateways of a site.
+const (
+	pathSite        = "/v1/site"
+	pathSiteHistory = "/v1/site/history"
+)
+
+// ErrAlone says that the daemon agrees with no other gateway.
+var ErrAlone = errors.New("this gateway is alone: fleet.etcd has no endpoints")
+
+// Site is where answers about all gateways come from; nil functions say that the
+// daemon is alone.
+type Site struct {
+	Status  func() *site.Status
+	History func(ctx context.Context, see func(*history.Entry) error) error
+}
+
+// routes are what is answered about all gateways.
+func (v *Site) routes() []*route {
+	list := []*route{
+		valueRoute[*site.Status](pathSite, "The gateways of the site, and etcd", func(*http.Request) (any, error) { return v.Status(), nil }),
+		{method: http.MethodGet, path: pathSiteHistory, role: remote.Read, lasting: true,
+			summary: "What was done on all gateways and by whom, a line for each entry",
+			answers: map[string]any{kindNDJSON: history.Entry{}}, serve: v.entries},
+	}
+	for _, t := range list {
+		serve := t.serve
+		t.serve = func(w http.ResponseWriter, r *http.Request) error {
+			if v.Status == nil {
+				return ErrAlone
+			}
+			return serve(w, r)
+		}
+	}
+	return list
+}
+
+// entries sends the history so that whoever reads it can verify it.
+func (v *Site) entries(w http.ResponseWriter, r *http.Request) error {
+	var text bytes.Buffer
+	if err := v.History(r.Context(), func(e *history.Entry) error {
+		line, err := json.Marshal(e)
+		text.Write(append(line, '\n'))
+		return err
+	}); err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", kindNDJSON)
+	_, err := w.Write(text.Bytes())
+	return err
+}
+
+// Site returns the gateways of the site.
+func (c *Client) Site() (*site.Status, error) { return fetch[*site.Status](c, pathSite) }
+
+// SiteHistory writes the history of all gateways, a line for each entry.
+func (c *Client) SiteHistory(ctx context.Context, w io.Writer) error {
+	return c.stream(ctx, http.MethodGet, pathSiteHistory, nil, w)
+}
+
+// WriteSite writes the gateways for people.
+func WriteSite(w io.Writer, s *site.Status) error {
+	state := "here"
+	if !s.Connected {
+		state = "AWAY: " + s.Error
+	} else if s.Error != "" {
+		state = "PROBLEM: " + s.Error
+	}
+	fmt.Fprintf(w, "etcd      %s, since %s\n", state, s.Since.UTC().Format("2006-01-02 15:04:05"))
+	if s.Lock != "" {
+		fmt.Fprintf(w, "trying    %s\n", s.Lock)
+	}
+	if s.Pending+s.Waiting > 0 || s.Behind > 0 {
+		fmt.Fprintf(w, "waiting   %d groups of clients, %d entries of the history, %d orders\n", s.Pending, s.Behind, s.Waiting)
+	}
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprintln(t, "GATEWAY\tSTATE\tSINCE\tCLIENTS\tCLOCK\tPLAN\tREMARK")
+	for i := range s.Gateways {
+		g := &s.Gateways[i]
+		state, remark := "gone", g.Why
+		if g.Here {
+			state = "here"
+		}
+		if !g.Declared {
+			remark = "not in fleet.etcd.gateways"
+		}
+		if g.Held != "" {
+			remark = orText(remark, "held: "+g.Held)
+		}
+		name := g.Name
+		if name == s.Name {
+			name += " (this one)"
+		}
+		since := "-"
+		if !g.Since.IsZero() && g.Since.Unix() > 0 {
+			since = g.Since.UTC().Format("2006-01-02 15:04:05")
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%d\t%+.1fs\t%d\t%s\n", name, state, since, g.Clients, g.Ahead, g.Plan, orText(remark, "-"))
+	}
+	if err := t.Flush(); err != nil {
+		return err
+	}
+	return writeStandings(w, s)
+}
+
+func orText(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// writeStandings writes a column for each gateway: where each group stands.
+func writeStandings(w io.Writer, s *site.Status) error {
+	type place struct{ group, means string }
+	var order []place
+	at := map[place]map[string]string{}
+	for i := range s.Gateways {
+		g := &s.Gateways[i]
+		for _, p := range g.Places {
+			k := place{p.Group, p.Means}
+			if at[k] == nil {
+				at[k] = map[string]string{}
+				order = append(order, k)
+			}
+			text := p.Stage
+			if p.Round > 0 {
+				text = fmt.Sprintf("%s %d", p.Stage, p.Round)
+			}
+			if p.Trying != "" {
+				text += " -> " + p.Trying
+			}
+			if p.Held != "" {
+				text += " (held)"
+			}
+			at[k][g.Name] = text
+		}
+	}
+	if len(order) == 0 {
+		return nil
+	}
+	fmt.Fprintln(w)
+	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', 0)
+	fmt.Fprint(t, "GROUP\tMEANS")
+	for i := range s.Gateways {
+		fmt.Fprint(t, "\t", s.Gateways[i].Name)
+	}
+	fmt.Fprintln(t)
+	for _, k := range order {
+		fmt.Fprintf(t, "%s\t%s", k.group, k.means)
+		for i := range s.Gateways {
+			fmt.Fprint(t, "\t", orText(at[k][s.Gateways[i].Name], "-"))
+		}
+		fmt.Fprintln(t)
+	}
+	return t.Flush()
+}
