@@ -130,11 +130,15 @@ func (b *Bridge) inventoryAnswers() control.Inventory {
 	if !b.parts.Load().cfg.Fleet.Enabled {
 		return control.Inventory{}
 	}
-	return control.Inventory{Stream: b.fleet.Stream, Page: b.fleet.Page, Days: b.fleet.Days, Summary: b.fleet.Summary,
+	v := control.Inventory{Stream: b.fleet.Stream, Page: b.fleet.Page, Days: b.fleet.Days, Summary: b.fleet.Summary,
 		Import: b.fleet.Import, Export: b.fleet.Export,
 		Keys: func(ctx context.Context) ([]*report.Key, error) {
 			return b.fleet.Keys(ctx, keysOf(b.parts.Load().state.Keys))
 		}}
+	if b.site != nil {
+		v.Site = b.clientsOfSite()
+	}
+	return v
 }
 
 // mruClients is how many clients mrulist tells, those seen last.

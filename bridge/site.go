@@ -11,6 +11,7 @@ import (
 	"ntsbridge/bridge/fleet/gate"
 	"ntsbridge/bridge/fleet/history"
 	"ntsbridge/bridge/fleet/inventory"
+	"ntsbridge/bridge/fleet/report"
 	"ntsbridge/bridge/fleet/site"
 	"ntsbridge/bridge/material"
 )
@@ -79,5 +80,31 @@ func (b *Bridge) siteAnswers() control.Site {
 		History: func(ctx context.Context, see func(*history.Entry) error) error {
 			_, err := b.site.History(ctx, see)
 			return err
+		}}
+}
+
+// clientsOfSite are the answers about the clients of all gateways.
+func (b *Bridge) clientsOfSite() *control.SiteInventory {
+	return &control.SiteInventory{Gateways: func() []string {
+		return append([]string{b.site.Name()}, b.site.View().Names()...)
+	},
+		Stream: func(ctx context.Context, f *report.Filter, emit func(*report.Row) error) error {
+			return b.fleet.StreamSite(ctx, f, b.site.Name(), b.site.View(), emit)
+		},
+		Keys: func(ctx context.Context) ([]*report.Key, error) {
+			return b.fleet.KeysSite(ctx, keysOf(b.parts.Load().state.Keys), b.site.View())
+		},
+		Summary: func(ctx context.Context, by string) (*report.Summary, error) {
+			now := uint32(time.Now().Unix())
+			watched, _ := b.fleet.Watching()
+			since := gate.ContinuousSince(b.site.Watched(intervals(watched)), now, time.Hour)
+			if since == 0 {
+				since = now
+			}
+			s, err := b.fleet.SummarySite(ctx, by, report.Time(since), b.site.View())
+			if err == nil {
+				s.Notes = append(s.Notes, b.site.Notes()...)
+			}
+			return s, err
 		}}
 }

@@ -9,6 +9,7 @@ import (
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
 	"ntsbridge/bridge/fleet/migration"
+	"ntsbridge/bridge/fleet/report"
 	"ntsbridge/bridge/fleet/site/etcdtest"
 )
 
@@ -91,6 +92,19 @@ func TestGateways(t *testing.T) {
 		return err == nil && strings.Contains(text.String(), `"gateway":"a"`) && strings.Contains(text.String(), `"gateway":"b"`)
 	})
 
+	exchange(t, b, plainRequest())
+	client := control.NewClient(a.parts.Load().cfg.Control.Socket)
+	wait(t, "a knows the client of b", func() bool {
+		text.Reset()
+		err := client.Clients(t.Context(), &report.Filter{Site: true, ByGateway: true, LegacyOnly: true}, "csv", &text)
+		return err == nil && strings.Contains(text.String(), ",a,b\n") && strings.Contains(text.String(), "127.0.0.1,")
+	})
+	if s, err := client.SummarySite("label"); err != nil || s.Clients != 1 || len(s.Notes) == 0 {
+		t.Error(s, err)
+	}
+	if _, err := client.KeysSite(); err != nil {
+		t.Error(err)
+	}
 	c.Members[0].Signal(syscall.SIGSTOP)
 	d := startGateway(t, c.Config("d", "a", "b", "d"))
 	defer d.Close()

@@ -40,6 +40,8 @@ type Inventory struct {
 	Stream  func(ctx context.Context, f *report.Filter, emit func(*report.Row) error) error
 	Keys    func(ctx context.Context) ([]*report.Key, error)
 	Summary func(ctx context.Context, by string) (*report.Summary, error)
+	// Site answers of all gateways; nil: this one is alone.
+	Site *SiteInventory
 	// Page gives a part of such a list, which begins at a cursor.
 	Page func(ctx context.Context, f *report.Filter, cursor string, size int, emit func(*report.Row) error) (*report.Part, error)
 	// Days returns what the clients of a label used, or of all of them, day by day.
@@ -64,9 +66,24 @@ func (v *Inventory) routes() []*route {
 	list := []*route{
 		{method: http.MethodGet, path: pathClients, summary: "Clients that a filter wants", query: clientParameters(),
 			answers: map[string]any{kindJSON: []report.Row{}, "text/csv": nil, "text/plain": nil}, serve: v.clients},
-		reportOf(pathKeys, "Keys with who uses them", func(r *http.Request) (list []*report.Key, err error) { return v.Keys(r.Context()) }),
+		reportOf(pathKeys, "Keys with who uses them", func(r *http.Request) (list []*report.Key, err error) {
+			if !ofSite(r) {
+				return v.Keys(r.Context())
+			}
+			if v.Site == nil {
+				return nil, ErrAlone
+			}
+			return v.Site.Keys(r.Context())
+		}),
 		reportOf(pathSummary, "Hosts by means", func(r *http.Request) (*report.Summary, error) {
-			s, err := v.Summary(r.Context(), r.URL.Query().Get("by"))
+			summary := v.Summary
+			if ofSite(r) {
+				if v.Site == nil {
+					return nil, ErrAlone
+				}
+				summary = v.Site.Summary
+			}
+			s, err := summary(r.Context(), r.URL.Query().Get("by"))
 			if err != nil {
 				err = badRequest{err}
 			}
@@ -82,7 +99,8 @@ func (v *Inventory) routes() []*route {
 		list = append(list, reportOf(pathDays, "Hosts by means on each day, the oldest first", days))
 		list[len(list)-1].query = []parameter{{name: "label", summary: "of one label, of which fewer days are kept", kind: "string"}}
 	}
-	list[2].query = []parameter{{name: "by", summary: "label, or lengths of prefixes such as 24,64", kind: "string"}}
+	list[1].query = []parameter{siteParameter}
+	list[2].query = []parameter{{name: "by", summary: "label, or lengths of prefixes such as 24,64", kind: "string"}, siteParameter}
 	for _, t := range list {
 		serve := t.serve
 		t.role, t.lasting = remote.Read, true
@@ -119,6 +137,8 @@ func clientParameters() []parameter {
 		{name: "limit", summary: "at most so many; 0: all", kind: "integer"},
 		{name: "cursor", summary: "part of the list that begins there, of at most 1000 rows (limit; default 100); Link has the next one. Empty: the first",
 			kind: "string"},
+		siteParameter,
+		{name: "by_gateway", summary: "1: of each means, which gateway saw it last when; with site", kind: "string", words: []string{"1"}},
 		{name: "resolve", summary: "1: with names from DNS", kind: "string", words: []string{"1"}},
 		{name: "format", summary: "form of the answer", kind: "string", words: report.Formats},
 	}
@@ -148,10 +168,15 @@ func (v *Inventory) clients(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return badRequest{err}
 	}
-	if v.Page != nil && (q.Has("cursor") || f.Limit > 0 && f.Limit <= report.MaxPart) {
+	stream := v.Stream
+	if f.Site {
+		if stream, err = v.streamSite(f, out); err != nil {
+			return err
+		}
+	} else if v.Page != nil && (q.Has("cursor") || f.Limit > 0 && f.Limit <= report.MaxPart) {
 		return v.part(w, r, f, out)
 	}
-	if err := v.Stream(r.Context(), f, out.Row); err != nil {
+	if err := stream(r.Context(), f, out.Row); err != nil {
 		panic(http.ErrAbortHandler)
 	}
 	if err := out.Close(); err != nil {

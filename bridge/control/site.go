@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"text/tabwriter"
 
 	"ntsbridge/bridge/control/remote"
 	"ntsbridge/bridge/fleet/history"
+	"ntsbridge/bridge/fleet/report"
 	"ntsbridge/bridge/fleet/site"
 )
 
@@ -170,4 +172,39 @@ func writeStandings(w io.Writer, s *site.Status) error {
 		fmt.Fprintln(t)
 	}
 	return t.Flush()
+}
+
+// SiteInventory is where answers about the clients of all gateways come from.
+type SiteInventory struct {
+	Gateways func() []string
+	Stream   func(ctx context.Context, f *report.Filter, emit func(*report.Row) error) error
+	Keys     func(ctx context.Context) ([]*report.Key, error)
+	Summary  func(ctx context.Context, by string) (*report.Summary, error)
+}
+
+// siteParameter asks for all gateways.
+var siteParameter = parameter{name: "site", summary: "1: of all gateways of the site", kind: "string", words: []string{"1"}}
+
+func ofSite(r *http.Request) bool { return r.URL.Query().Get("site") == "1" }
+
+// streamSite returns what gives a list of all gateways.
+func (v *Inventory) streamSite(f *report.Filter, out *report.Writer) (
+	stream func(context.Context, *report.Filter, func(*report.Row) error) error, err error) {
+	if v.Site == nil {
+		return nil, ErrAlone
+	}
+	if f.ByGateway {
+		out.SetGateways(v.Site.Gateways())
+	}
+	return v.Site.Stream, nil
+}
+
+// KeysSite returns the keys with who uses them on any gateway.
+func (c *Client) KeysSite() ([]*report.Key, error) {
+	return fetch[[]*report.Key](c, pathKeys+"?site=1")
+}
+
+// SummarySite returns hosts by means, of all gateways.
+func (c *Client) SummarySite(by string) (*report.Summary, error) {
+	return fetch[*report.Summary](c, pathSummary+"?site=1&by="+url.QueryEscape(by))
 }

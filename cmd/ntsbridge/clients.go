@@ -147,6 +147,8 @@ print everything that is known of one.`,
 	daemon.add(cmd)
 	f.add(cmd)
 	cmd.Flags().BoolVar(&f.filter.Resolve, "names", false, "ask DNS for host names (the daemon remembers them)")
+	cmd.Flags().BoolVar(&f.filter.Site, "site", false, "of all gateways of the site; what others saw is known by the day")
+	cmd.Flags().BoolVar(&f.filter.ByGateway, "by-gateway", false, "with --site, a column for each gateway: when it saw a means last")
 	addWatchFlag(cmd, &f.watch)
 	return cmd
 }
@@ -161,7 +163,11 @@ func (f *clientFlags) print(cmd *cobra.Command, client *control.Client, format s
 
 func (f *clientFlags) once(ctx context.Context, client *control.Client, format string, out io.Writer) error {
 	if format == "table" {
-		s, err := client.Summary("label")
+		summary := client.Summary
+		if f.filter.Site {
+			summary = client.SummarySite
+		}
+		s, err := summary("label")
 		if err != nil {
 			return err
 		}
@@ -193,7 +199,7 @@ func (c *countingWriter) Write(p []byte) (int, error) {
 func newKeysCommand() *cobra.Command {
 	var daemon daemonFlags
 	var unused string
-	var asJSON bool
+	var asJSON, site bool
 	cmd := &cobra.Command{
 		Use:   "keys",
 		Short: "Print who uses which symmetric key and Autokey group",
@@ -210,7 +216,11 @@ With --unused, print only keys that nobody used for a time.`,
 			if err != nil {
 				return err
 			}
-			list, err := client.Keys()
+			keys := client.Keys
+			if site {
+				keys = client.KeysSite
+			}
+			list, err := keys()
 			if err != nil {
 				return err
 			}
@@ -227,6 +237,7 @@ With --unused, print only keys that nobody used for a time.`,
 		},
 	}
 	daemon.add(cmd)
+	cmd.Flags().BoolVar(&site, "site", false, "as all gateways of the site see them")
 	cmd.Flags().StringVar(&unused, "unused", "", "only keys that nobody used for this `TIME`, such as 90d")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.AddCommand(newKeysAuditCommand(), newKeysRollCommand(), newKeysRetireCommand())
@@ -236,7 +247,7 @@ With --unused, print only keys that nobody used for a time.`,
 func newSummaryCommand() *cobra.Command {
 	var daemon daemonFlags
 	var by string
-	var asJSON bool
+	var asJSON, site bool
 	cmd := &cobra.Command{
 		Use:   "summary",
 		Short: "Print how many hosts use which means, and how that has changed",
@@ -249,7 +260,11 @@ nobody watched, clients that were forgotten.`,
 			if err != nil {
 				return err
 			}
-			s, err := client.Summary(by)
+			summary := client.Summary
+			if site {
+				summary = client.SummarySite
+			}
+			s, err := summary(by)
 			if err != nil {
 				return err
 			}
@@ -260,6 +275,7 @@ nobody watched, clients that were forgotten.`,
 		},
 	}
 	daemon.add(cmd)
+	cmd.Flags().BoolVar(&site, "site", false, "of all gateways of the site")
 	cmd.Flags().StringVar(&by, "by", "label", "group by label, or by prefixes of these lengths, such as 24,48")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	return cmd

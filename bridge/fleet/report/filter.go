@@ -28,6 +28,8 @@ type Filter struct {
 	Sort       string         // address, last, first, packets, refused, poll, label
 	Limit      int            // 0: all
 	Resolve    bool           // ask DNS for names
+	Site       bool           // of all gateways of the site
+	ByGateway  bool           // with a column for each; only with Site
 }
 
 // Sorts are the orders that Filter.Sort knows.
@@ -45,6 +47,9 @@ func (f *Filter) Check() error {
 	}
 	if f.Sort != "" && !slices.Contains(Sorts, f.Sort) {
 		return fmt.Errorf("order %q is none of %s", f.Sort, strings.Join(Sorts, ", "))
+	}
+	if f.ByGateway && !f.Site {
+		return fmt.Errorf("columns of gateways are for a list of the site")
 	}
 	if f.Since < 0 || f.SilentFor < 0 || f.Limit < 0 {
 		return fmt.Errorf("a negative time or limit")
@@ -79,13 +84,16 @@ func (f *Filter) Values() url.Values {
 	set("sort", f.Sort, f.Sort != "")
 	set("limit", strconv.Itoa(f.Limit), f.Limit > 0)
 	set("resolve", "1", f.Resolve)
+	set("site", "1", f.Site)
+	set("by_gateway", "1", f.ByGateway)
 	return v
 }
 
 // ParseFilter reads what Values writes.
 func ParseFilter(v url.Values) (*Filter, error) {
 	f := &Filter{Kinds: v["kind"], Labels: v["label"], Sort: v.Get("sort"),
-		LegacyOnly: v.Get("legacy_only") == "1", Resolve: v.Get("resolve") == "1"}
+		LegacyOnly: v.Get("legacy_only") == "1", Resolve: v.Get("resolve") == "1",
+		Site: v.Get("site") == "1", ByGateway: v.Get("by_gateway") == "1"}
 	for _, s := range v["key"] {
 		k, err := strconv.ParseUint(s, 10, 32)
 		if err != nil {

@@ -106,6 +106,17 @@ func (m *Means) appendJSON(b []byte) []byte {
 	}
 	b = appendText(append(b, `,"implementation":`...), m.Implementation)
 	b = appendText(append(b, `,"evidence":`...), m.Evidence)
+	if len(m.Gateways) > 0 {
+		b = append(b, `,"gateways":[`...)
+		for i := range m.Gateways {
+			if i > 0 {
+				b = append(b, ',')
+			}
+			b = appendText(append(b, `{"gateway":`...), m.Gateways[i].Gateway)
+			b = append(m.Gateways[i].Last.appendJSON(append(b, `,"last":`...)), '}')
+		}
+		b = append(b, ']')
+	}
 	return append(b, '}')
 }
 

@@ -86,7 +86,8 @@ func (r *Means) fill(m *inventory.Means, c *inventory.Client, n *Names) {
 	*r = Means{Kind: m.Kind.String(), First: Time(m.First), Last: Time(m.Last), Answered: m.Answered,
 		LastAnswered: Time(m.Served), Unanswered: m.Unanswered, Poll: float64(m.Interval.Round(100*time.Millisecond)) / 1e9,
 		Versions: m.Versions, Modes: r.Modes[:0], Refused: r.Refused,
-		Octets: [2]uint16{m.MinOctets, m.MaxOctets}, Kisses: m.Kisses, Reaction: m.Reaction, Implementation: m.Program, Evidence: m.Why}
+		Octets: [2]uint16{m.MinOctets, m.MaxOctets}, Kisses: m.Kisses, Reaction: m.Reaction, Implementation: m.Program, Evidence: m.Why,
+		number: m.Key}
 	switch m.Kind {
 	case ntp.KindNone:
 		r.Account = m.Key

@@ -66,7 +66,9 @@ func TableHeader() string {
 }
 
 // AppendTable appends a line per means.
-func (r *Row) AppendTable(b []byte, now time.Time) []byte {
+func (r *Row) AppendTable(b []byte, now time.Time) []byte { return r.appendTable(b, now, nil) }
+
+func (r *Row) appendTable(b []byte, now time.Time, gateways []string) []byte {
 	name, lab := r.name(), orDash(r.Label.String())
 	if r.Hosts > 1 {
 		name += fmt.Sprintf(" [%d+ hosts]", r.Hosts)
@@ -84,6 +86,13 @@ func (r *Row) AppendTable(b []byte, now time.Time) []byte {
 		}
 		b = fmt.Appendf(b, tableFormat, name, lab, m.String(), Ago(m.Last, now), seconds(m.Poll), m.Answered,
 			orDash(m.refusedText()), orDash(m.Implementation))
+		if len(gateways) > 0 {
+			b = b[:len(b)-1]
+			for _, g := range gateways {
+				b = fmt.Appendf(b, gatewayFormat, Ago(m.lastBy(g), now))
+			}
+			b = append(b, '\n')
+		}
 	}
 	return b
 }
@@ -149,7 +158,9 @@ var CSVHeader = []string{"address", "names", "owner", "site", "note", "kind", "k
 	"answered", "refused", "poll", "implementation", "hosts", "nts_ke_handshakes", "nts_ke_last", "account", "ntpd_cookie"}
 
 // WriteCSV writes a line per means.
-func (r *Row) WriteCSV(c *csv.Writer) {
+func (r *Row) WriteCSV(c *csv.Writer) { r.writeCSV(c, nil) }
+
+func (r *Row) writeCSV(c *csv.Writer, gateways []string) {
 	stamp := func(t Time) string {
 		if t == 0 {
 			return ""
@@ -172,11 +183,15 @@ func (r *Row) WriteCSV(c *csv.Writer) {
 		if m.Kind == "autokey" {
 			cookie = strconv.FormatBool(m.NTPDCookie)
 		}
-		_ = c.Write([]string{r.Address, strings.Join(r.Names, " "), r.Label.Owner, r.Label.Site, r.Label.Note, m.Kind, number(m.Key),
+		line := []string{r.Address, strings.Join(r.Names, " "), r.Label.Owner, r.Label.Site, r.Label.Note, m.Kind, number(m.Key),
 			m.Digest, m.Scheme, m.Group, m.AEAD,
 			stamp(m.First), stamp(m.Last), fmt.Sprint(m.Answered), m.refusedText(), strconv.FormatFloat(m.Poll, 'f', -1,
 				64), m.Implementation, fmt.Sprint(r.Hosts),
-			fmt.Sprint(r.KE.Handshakes), stamp(r.KE.Last), number(m.Account), cookie})
+			fmt.Sprint(r.KE.Handshakes), stamp(r.KE.Last), number(m.Account), cookie}
+		for _, g := range gateways {
+			line = append(line, stamp(m.lastBy(g)))
+		}
+		_ = c.Write(line)
 	}
 }
 

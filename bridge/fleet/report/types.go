@@ -70,6 +70,8 @@ type Means struct {
 	Reaction       string            `json:"reaction,omitempty"`
 	Implementation string            `json:"implementation"`
 	Evidence       string            `json:"evidence"`
+	Gateways       []GatewayUse      `json:"gateways,omitempty"` // of a list of the site, if that is asked for
+	number         uint32            // key of the inventory
 }
 
 // KE is NTS-KE as JSON has it.

@@ -16,6 +16,7 @@ var Formats = []string{"table", "json", "csv", "ansible", "chrony", "detail"}
 
 // Writer writes rows in a format, one after the other.
 type Writer struct {
+	to     io.Writer
 	out    *bufio.Writer
 	format string
 	now    time.Time
@@ -23,6 +24,8 @@ type Writer struct {
 	buf    []byte
 	csv    *csv.Writer
 	rows   []*Row // of an Ansible inventory, which is written at once
+	// gateways have a column each.
+	gateways []string
 }
 
 // NewWriter begins a list. For json, indent puts each row on lines of its own.
@@ -30,7 +33,7 @@ func NewWriter(w io.Writer, format string, now time.Time) (*Writer, error) {
 	if !slices.Contains(Formats, format) {
 		return nil, fmt.Errorf("format %q is none of %s", format, strings.Join(Formats, ", "))
 	}
-	t := &Writer{out: bufio.NewWriterSize(w, 1<<16), format: format, now: now}
+	t := &Writer{to: w, out: bufio.NewWriterSize(w, 1<<16), format: format, now: now}
 	switch format {
 	case "table":
 		_, _ = t.out.WriteString(TableHeader())
@@ -39,7 +42,7 @@ func NewWriter(w io.Writer, format string, now time.Time) (*Writer, error) {
 	case "json":
 		_ = t.out.WriteByte('[')
 	case "csv":
-		t.csv = csv.NewWriter(t.out)
+		t.csv = newCSV(t.out)
 		_ = t.csv.Write(CSVHeader)
 	}
 	return t, nil
@@ -50,7 +53,7 @@ func (t *Writer) Row(r *Row) (err error) {
 	b := t.buf[:0]
 	switch t.format {
 	case "table":
-		b = r.AppendTable(b, t.now)
+		b = r.appendTable(b, t.now, t.gateways)
 	case "chrony":
 		b = r.AppendChrony(b, t.now)
 	case "json":
@@ -59,7 +62,7 @@ func (t *Writer) Row(r *Row) (err error) {
 		}
 		b = r.AppendJSON(append(b, '\n'))
 	case "csv":
-		r.WriteCSV(t.csv)
+		r.writeCSV(t.csv, t.gateways)
 		err = t.csv.Error()
 	case "ansible":
 		t.rows = append(t.rows, r.Clone())
@@ -101,3 +104,5 @@ func (t *Writer) Close() error {
 	}
 	return t.out.Flush()
 }
+
+func newCSV(w io.Writer) *csv.Writer { return csv.NewWriter(w) }

@@ -61,27 +61,40 @@ func (v *View) Add(c *inventory.Client) {
 	}
 }
 
-// Rest gives the clients that only others know, those of one bucket in order.
-// What see gets is used again.
-func (v *View) Rest(see func(*inventory.Client)) {
+// Rest gives the clients that only others know, those of one bucket in order,
+// each with a number for At. What see gets is used again.
+func (v *View) Rest(see func(number int, c *inventory.Client)) {
 	var c inventory.Client
 	for at := range Buckets {
 		for g := range v.lists {
 			for i := range v.lists[g][at] {
-				if v.used[g][at][i] {
-					continue
+				if !v.used[g][at][i] {
+					v.collect(g, at, i, &c)
+					see((g*Buckets+at)<<maxIndex|i, &c)
 				}
-				f := &v.lists[g][at][i]
-				c = inventory.Client{Key: f.key, Hashed: f.hashed, Prefix: f.prefix(), Hosts: 1, Addresses: 1, Means: c.Means[:0]}
-				f.merge(&c, v.now)
-				for o := g + 1; o < len(v.lists); o++ {
-					if k := index(v.lists[o][at], &f.key, f.hashed); k >= 0 {
-						v.used[o][at][k] = true
-						v.lists[o][at][k].merge(&c, v.now)
-					}
-				}
-				see(&c)
 			}
+		}
+	}
+}
+
+// maxIndex is how many bits of a number are for the place in a bucket.
+const maxIndex = 32
+
+// At reads a client that Rest gave.
+func (v *View) At(number int, c *inventory.Client) {
+	at := number >> maxIndex
+	v.collect(at/Buckets, at%Buckets, number&(1<<maxIndex-1), c)
+}
+
+// collect makes a row of what one gateway knows and those behind it.
+func (v *View) collect(g, at, i int, c *inventory.Client) {
+	f := &v.lists[g][at][i]
+	*c = inventory.Client{Key: f.key, Hashed: f.hashed, Prefix: f.prefix(), Hosts: 1, Addresses: 1, Means: c.Means[:0]}
+	f.merge(c, v.now)
+	for o := g + 1; o < len(v.lists); o++ {
+		if k := index(v.lists[o][at], &f.key, f.hashed); k >= 0 {
+			v.used[o][at][k] = true
+			v.lists[o][at][k].merge(c, v.now)
 		}
 	}
 }
@@ -108,7 +121,7 @@ func (s *Site) Each(own func(func(*inventory.Client)) error, see func(*inventory
 	if err := own(func(c *inventory.Client) { v.Add(c); see(c) }); err != nil {
 		return err
 	}
-	v.Rest(see)
+	v.Rest(func(_ int, c *inventory.Client) { see(c) })
 	return nil
 }
 
@@ -404,4 +417,23 @@ func (s *Site) Problem() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.broken
+}
+
+// Notes are what must be known before figures of the site are believed.
+func (s *Site) Notes() (list []string) {
+	if p := s.Problem(); p != "" {
+		list = append(list, p)
+	}
+	now := s.opt.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, name := range s.opt.Etcd.Names() {
+		if name == s.opt.Etcd.Name {
+			continue
+		}
+		if why := s.lacks(name, now); why != "" {
+			list = append(list, fmt.Sprintf("gateway %s %s: what it knows of clients may be old", name, why))
+		}
+	}
+	return append(list, "of other gateways days are known, no times, and no counts of packets")
 }
