@@ -53,7 +53,8 @@ func (g *scaled) each(see func(*inventory.Client)) error {
 		if uint32(i%100) >= g.share.Load() {
 			last--
 		}
-		c.Means = append(c.Means, inventory.Means{Kind: ntp.KindSymmetric, Key: uint32(1 + i%50), First: (day - 200) * scaleDay, Last: last * scaleDay,
+		c.Means = append(c.Means, inventory.Means{Kind: ntp.KindSymmetric, Key: uint32(1 + i%50), First: (day - 200) * scaleDay,
+			Last:   last * scaleDay,
 			Served: last * scaleDay, Answered: 9, Proved: true, Program: "ntpd 4.2"})
 		if i%9 == 0 {
 			c.Means = append(c.Means, inventory.Means{Kind: ntp.KindNTS, Key: 15, First: (day - 20) * scaleDay, Last: last * scaleDay,
@@ -80,7 +81,8 @@ func TestLongScale(t *testing.T) {
 		e := c.Config(name, "a", "b", "d")
 		g := &scaled{number: n}
 		g.day.Store(today)
-		s := site.Open(site.Options{Etcd: e, Dir: t.TempDir(), Each: g.each, Log: hclog.NewNullLogger(), History: func() *history.File { return nil },
+		s := site.Open(site.Options{Etcd: e, Dir: t.TempDir(), Each: g.each, Log: hclog.NewNullLogger(),
+			History: func() *history.File { return nil },
 			About: func(now time.Time) site.About {
 				return site.About{Synchronised: true, Watched: []gate.Interval{{Start: 1, End: uint32(now.Unix())}}}
 			}})
@@ -164,7 +166,9 @@ func timeLists(t *testing.T, s *site.Site, g *scaled) {
 		v.See(sighting(c, now))
 	})
 	var list []inventory.Stored
-	v.Changes(func(k inventory.Key, record []byte) { list = append(list, inventory.Stored{Key: k, Record: bytes.Clone(record)}) },
+	v.Changes(func(k inventory.Key, record []byte) {
+		list = append(list, inventory.Stored{Key: k, Record: bytes.Clone(record)})
+	},
 		func(inventory.Key) {})
 	if full, err := f.Import(list); err != nil || full > 0 {
 		t.Fatal(full, err)
@@ -193,8 +197,9 @@ func timeLists(t *testing.T, s *site.Site, g *scaled) {
 }
 
 func sighting(c *inventory.Client, at time.Time) *feed.Sighting {
-	s := &feed.Sighting{Addr: c.Prefix.Addr().As16(), Received: ntp.TimestampFromTime(at), Sent: ntp.TimestampFromTime(at), Kind: ntp.KindSymmetric,
-		Key: c.Means[0].Key, Count: 1, Octets: 68, MAC: 16, Action: ntp.Answer}
+	s := &feed.Sighting{Addr: c.Prefix.Addr().As16(), Received: ntp.TimestampFromTime(at), Sent: ntp.TimestampFromTime(at),
+		Kind: ntp.KindSymmetric,
+		Key:  c.Means[0].Key, Count: 1, Octets: 68, MAC: 16, Action: ntp.Answer}
 	s.Header[0], s.Header[3] = 4<<3|3, 32
 	return s
 }
