@@ -36,6 +36,8 @@ NTS is never refused. A step in which more clients are hurt than the plan allows
 its group is held until ` + "`fleet resume`" + `. A daemon that dies in a step comes back with the step ended.
 Every step is in the history, with who took it and why.`,
 		Args: cobra.NoArgs,
+		// So that a command with a slip is told as such, and not its flags.
+		FParseErrWhitelist: cobra.FParseErrWhitelist{UnknownFlags: true},
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			_ = cmd.Usage()
 			return usageError("a command is missing; `ntsbridge fleet status` tells where the groups stand")

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"ntsbridge/bridge/access"
@@ -110,10 +111,10 @@ func (v *Preview) shut(p *Place) error {
 	for _, b := range v.Blocked {
 		text += "\n" + b
 	}
-	if s := gate.Shut(v.Gates); s != "" {
-		text += "\n" + s
+	for line := range strings.Lines(gate.Shut(v.Gates)) {
+		text += "\ngate " + strings.TrimSuffix(line, "\n")
 	}
-	return fmt.Errorf("%w before %s of %s by %s:%s", ErrShut, v.name(), p.Group, p.Means, text)
+	return fmt.Errorf("%s of %s by %s does not begin, %w:%s", v.name(), p.Group, p.Means, ErrShut, text)
 }
 
 // preview finds the next step of a place and what is in its way.
@@ -245,7 +246,7 @@ func (c *Controller) blocked(now Moment, p *Place, v *Preview) {
 	if c.state.Held != "" {
 		add("everything is held: %s; `ntsbridge fleet resume` lets it go on", c.state.Held)
 	}
-	if p.Held != "" {
+	if p.Held != "" && p.Held != c.state.Held {
 		add("held: %s; `ntsbridge fleet resume %s` lets it go on", p.Held, p.Group)
 	}
 	if v.Step.Stage < plan.CanaryRefusal {

@@ -245,8 +245,9 @@ func (c *Controller) tell(e *history.Entry) {
 var (
 	// ErrNoPlan says that no plan was declared.
 	ErrNoPlan = errors.New("no plan was declared: `ntsbridge fleet apply FILE` declares one")
-	// ErrShut says that a gate is shut.
-	ErrShut = errors.New("a gate is shut")
+	// ErrShut says that a gate is shut, or that something else keeps a step from
+	// beginning: a hold, a date, a window.
+	ErrShut = errors.New("something is in its way")
 )
 
 // find returns the places of a group, or of one of its means.

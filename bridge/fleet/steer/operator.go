@@ -62,6 +62,9 @@ func (c *Controller) Resume(now Moment, group string, by By) (string, error) {
 	}
 	resume(c, places)
 	_ = c.keep(false) // it is on the disk already
+	if c.state.Held != "" {
+		return whom + ": may go on once everything may, which is still held: `ntsbridge fleet resume`", nil
+	}
 	return whom + ": may go on", nil
 }
 
