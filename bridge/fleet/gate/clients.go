@@ -81,6 +81,8 @@ func (e *Evaluation) share(c *inventory.Client, old int) {
 			why = fmt.Sprintf("%v for %v only", m.Kind, e.ago(m.First))
 		case e.stale(c, m):
 			why = fmt.Sprintf("%v was last seen %v ago", m.Kind, e.ago(m.Last))
+		case old >= 0 && !e.stale(c, &c.Means[old]) && !OneHost(c, &c.Means[old], m):
+			why = fmt.Sprintf("%v is in use beside %v, but may be another host's behind the address", m.Kind, c.Means[old].Kind)
 		default:
 			e.better++
 			return
@@ -129,12 +131,21 @@ func (e *Evaluation) inUse(c *inventory.Client, old int) bool {
 	if c.Hosts > 1 || c.Addresses > 1 {
 		return false // it may be another host's
 	}
+	gone := e.stale(c, &c.Means[old])
 	for i := range c.Means {
-		if m := &c.Means[i]; i != old && Better(m, e.step.Means) && m.Unanswered == 0 && !e.stale(c, m) {
+		m := &c.Means[i]
+		if i != old && Better(m, e.step.Means) && m.Unanswered == 0 && !e.stale(c, m) && (gone || OneHost(c, &c.Means[old], m)) {
 			return true
 		}
 	}
 	return false
+}
+
+// OneHost tells whether two means that are in use at the same time seem to be of
+// one host: nothing shows that there are several behind the address, and no two
+// programs ask.
+func OneHost(c *inventory.Client, a, b *inventory.Means) bool {
+	return max(c.Hosts, c.Addresses, c.Estimate) <= 1 && (a.Program == "" || b.Program == "" || a.Program == b.Program)
 }
 
 // Better reports whether a means that a client proved is better than a legacy

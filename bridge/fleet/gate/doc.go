@@ -10,6 +10,9 @@
 //	nts_ke          NTS-KE can take so many times the handshakes that the step may bring,
 //	                and its certificate lives for so many days beyond it
 //
+// Better means that are in use beside the old ones count where nothing shows that
+// they are another host's behind the address (OneHost).
+//
 // What is not known keeps a gate shut: not seen is only said of time that was
 // watched, and whoever shows no other server is taken to have none.
 //

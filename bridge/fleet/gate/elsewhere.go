@@ -10,7 +10,7 @@ import (
 )
 
 // Elsewhere is when other gateways of the site answered clients last, seconds
-// since 1970.
+// since 1970; of means that they do not answer now it has nothing.
 type Elsewhere map[netip.Prefix]uint32
 
 // elsewhereTime is for how long an answer of another gateway counts, seconds: the
@@ -34,7 +34,9 @@ func (e Elsewhere) Read(r io.Reader) error {
 			continue // a hash, which says nothing here
 		}
 		for i := range row.Means {
-			e[p] = max(e[p], uint32(max(0, row.Means[i].LastAnswered)))
+			if m := &row.Means[i]; m.Unanswered == 0 { // else a step refuses it there, perhaps
+				e[p] = max(e[p], uint32(max(0, m.LastAnswered)))
+			}
 		}
 	}
 	if _, err := d.Token(); err != nil {

@@ -26,6 +26,7 @@ func TestElsewhere(t *testing.T) {
 		{list("192.0.2.2", time.Hour), false},
 		{list("192.0.2.0/24", time.Hour), false},
 		{`[{"address":"192.0.2.1","means":[{"kind":"none","last":"2027-01-15T08:00:00Z","last_answered":null}]}]`, false},
+		{strings.Replace(list("192.0.2.1", time.Hour), `"kind"`, `"unanswered":3,"kind"`, 1), false}, // refused there
 		{list("hash:0011223344556677", time.Hour), false},
 		{"[]", false},
 	} {

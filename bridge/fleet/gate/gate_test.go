@@ -91,6 +91,17 @@ func TestGates(t *testing.T) {
 			m.Proved = false
 			s.add(1, legacy(10), m)
 		}, false, "0 of 1", 1},
+		{"NTS of another host behind the address", better, func(s *site) {
+			m := means(nts, 8*day, 5)
+			m.Program = inventory.NtpdRs
+			s.add(1, legacy(10), m)
+		}, false, "0 of 1", 1},
+		{"NTS of one of several hosts", better, func(s *site) { s.add(1, legacy(10), means(nts, 8*day, 5)).Estimate = 3 }, false, "0 of 1", 1},
+		{"moved to another program", better, func(s *site) {
+			m := means(nts, 8*day, 5)
+			m.Program = inventory.NtpdRs
+			s.add(1, legacy(3*day), m)
+		}, true, "1 of 1", 0},
 		{"protected aside", better, func(s *site) { s.add(250, legacy(5)); s.add(1, means(nts, 8*day, 5)) }, true, "1 of 1", 0},
 		{"long gone", better, func(s *site) { s.add(1, means(nts, 8*day, 5)); s.add(2, legacy(40*day)) }, true, "1 more", 0},
 		{"nobody", better, func(*site) {}, true, "no client", 0},

@@ -118,6 +118,9 @@ func (s *Simulation) judge(c *inventory.Client, r *Row, lost int) {
 		if r.Outcome, r.Why = Continues, "it uses "+r.By+" already"; several > 1 {
 			r.Outcome = CannotTell
 			r.Why = fmt.Sprintf("%s is in use, but %d hosts or more are behind the address: it may be another's", r.By, several)
+		} else if l := &c.Means[lost]; kept.First <= l.Last && !gate.OneHost(c, l, kept) {
+			r.Outcome = CannotTell
+			r.Why = fmt.Sprintf("%s is in use by %s at the same time as %s by %s: they may be two hosts", r.By, kept.Program, Named(l), l.Program)
 		}
 		return
 	}

@@ -76,6 +76,7 @@ func TestOutcomes(t *testing.T) {
 		return c
 	}
 	hosts := func(c *inventory.Client) *inventory.Client { c.Hosts = 3; return c }
+	byNtpdRs := func(c *inventory.Client) *inventory.Client { c.Means[1].Program = inventory.NtpdRs; return c }
 	refused := means(sym, 5, 90*day, 10)
 	refused.Answered = 0
 	for _, x := range []struct {
@@ -96,6 +97,9 @@ func TestOutcomes(t *testing.T) {
 		{"ntpd that follows us", ntpd(client(1, means(sym, 5, 90*day, 10)), us), Silent, "", "key 5"},
 		{"Autokey", client(1, means(autokey, 0, 90*day, 10)), Silent, "", "autokey"},
 		{"NAT", hosts(client(1, means(sym, 5, 90*day, 10), means(nts, 15, 8*day, 5))), CannotTell, "nts", "key 5"},
+		{"NTS by another program at the same time", byNtpdRs(client(1, means(sym, 5, 90*day, 10), means(nts, 15, 8*day, 5))), CannotTell,
+			"nts", "key 5"},
+		{"NTS by another program since", byNtpdRs(client(1, means(sym, 5, 90*day, 6*day), means(nts, 15, 6*day-100, 5))), Continues, "nts", "key 5"},
 		{"protected", client(250, means(sym, 5, 90*day, 10)), Unchanged, "", ""},
 		{"of another site", &inventory.Client{Prefix: netip.MustParsePrefix("198.51.100.1/32"), Last: now - 5, Hosts: 1,
 			Means: []inventory.Means{means(sym, 5, 90*day, 5)}}, Unchanged, "", ""},

@@ -76,7 +76,7 @@ func (c *Controller) lookAt(now Moment, r *running, m *member, k *inventory.Clie
 func (c *Controller) hurts(now Moment, r *running, m *member, k *inventory.Client, at int) string {
 	e := &k.Means[at]
 	wall, began := uint32(now.Wall.Unix()), uint32(r.began.Wall.Unix())
-	if betterSince(k, r, began) {
+	if betterSince(k, r, began, e) {
 		m.shown = true
 		return ""
 	}
@@ -124,11 +124,13 @@ func (c *Controller) judged(r *running, m *member, k *inventory.Client, at int, 
 	return ""
 }
 
-// betterSince tells whether a client was answered by better means since a step
-// began.
-func betterSince(k *inventory.Client, r *running, began uint32) bool {
+// betterSince tells whether a client was answered by better means than an old one
+// since a step began. What was in use beside that before may be another host's
+// behind the address, which must not hide this one.
+func betterSince(k *inventory.Client, r *running, began uint32, old *inventory.Means) bool {
 	for i := range k.Means {
-		if m := &k.Means[i]; m.Served >= began && m.Served > 0 && gate.Better(m, r.Means) {
+		m := &k.Means[i]
+		if m.Served >= began && m.Served > 0 && gate.Better(m, r.Means) && (m.First >= began || gate.OneHost(k, old, m)) {
 			return true
 		}
 	}

@@ -7,6 +7,7 @@ import (
 
 	"ntsbridge/bridge/fleet/history"
 	"ntsbridge/bridge/fleet/inventory"
+	"ntsbridge/bridge/ntp"
 )
 
 // canaryDone takes a world behind its canary.
@@ -99,6 +100,37 @@ func TestChronyThatFollowsAnother(t *testing.T) {
 	w.run(10*testPoll + testPoll/2)
 	if r := w.place().Running; r == nil || r.CannotTell != 18 {
 		t.Errorf("%+v", r)
+	}
+}
+
+// Of two hosts behind one address one has NTS, and the other gives up: its
+// neighbour's answers do not hide that it is hurt.
+func TestNeighbourHidesNobody(t *testing.T) {
+	for name, x := range map[string]struct {
+		spoil func(*inventory.Client)
+		hurt  int
+	}{
+		"one host with both":        {func(*inventory.Client) {}, 0},
+		"several hosts":             {func(k *inventory.Client) { k.Hosts = 2 }, 1},
+		"several by their requests": {func(k *inventory.Client) { k.Estimate = 2 }, 1},
+		"two programs":              {func(k *inventory.Client) { k.Means[1].Program = inventory.NtpdRs }, 1},
+	} {
+		w := canaryDone(t, 20)
+		k := w.clients[9]
+		k.gives = 3
+		wall := uint32(w.now.Wall.Unix())
+		k.row.Means = append(k.row.Means, inventory.Means{Kind: ntp.KindNTS, Proved: true, Answered: 9, Program: inventory.Chrony,
+			Interval: testPoll, First: wall - 9000, Last: wall, Served: wall})
+		x.spoil(&k.row)
+		w.advance()
+		for range 14 * 64 {
+			w.run(time.Second)
+			k.row.Means[1].Last = uint32(w.now.Wall.Unix())
+			k.row.Means[1].Served = k.row.Means[1].Last
+		}
+		if p := w.place(); len(p.Hurt) != x.hurt {
+			t.Errorf("%s: %+v", name, p)
+		}
 	}
 }
 
