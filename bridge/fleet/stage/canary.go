@@ -35,7 +35,8 @@ type Candidate struct {
 
 // Canary chooses the clients of a canary: those whose hash under a key is
 // below the share, so that they are the same ones each time, and a larger share
-// has those of a smaller one; at least one, and never more than max addresses.
+// has those of a smaller one; at least one, and never more than max addresses: a
+// row that stands for more is left out, so there may be none.
 func Canary(key []byte, m plan.Means, clients []Candidate, share float64, max int) []netip.Prefix {
 	type ranked struct {
 		hash   [sha256.Size]byte
@@ -52,8 +53,10 @@ func Canary(key []byte, m plan.Means, clients []Candidate, share float64, max in
 	}
 	var chosen []netip.Prefix
 	for _, r := range list {
-		max -= r.client.Count
-		if max < 0 || len(chosen) > 0 && binary.BigEndian.Uint64(r.hash[:]) > limit {
+		if r.client.Count > max {
+			continue
+		}
+		if max -= r.client.Count; len(chosen) > 0 && binary.BigEndian.Uint64(r.hash[:]) > limit {
 			break
 		}
 		chosen = append(chosen, r.client.Prefix)

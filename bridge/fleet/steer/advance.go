@@ -27,10 +27,12 @@ type Preview struct {
 	Poll     time.Duration `json:"poll"`         // that both are counted in
 	Share    float64       `json:"proves_about"` // share of them that it can prove something about
 	Mute     int           `json:"mute"`         // of them would not show that they are hurt
+	Idle     int           `json:"idle"`         // more that asked in the last 30 days, and cannot be tried
 	Blocked  []string      `json:"blocked,omitempty"`
 	Gates    []gate.Result `json:"gates,omitempty"`
 	members  []*member
 	protects []*member
+	large    int // clients that stand for more addresses than a canary may have
 }
 
 // Open tells whether the step may begin without force.
@@ -104,6 +106,14 @@ func (v *Preview) name() string {
 		return fmt.Sprintf("%s %d", v.Stage, v.Round)
 	}
 	return v.Stage
+}
+
+// idle tells of clients that a step cannot try.
+func (v *Preview) idle() string {
+	if v.Idle == 0 {
+		return ""
+	}
+	return fmt.Sprintf(" now (%d did in the last %d days, and are not tried)", v.Idle, idleDays)
 }
 
 func (v *Preview) shut(p *Place) error {
@@ -195,7 +205,9 @@ func (c *Controller) choose(v *Preview, from *roster) error {
 	}
 	members := from.list
 	if s.Stage == plan.CanaryRefusal {
-		members = c.canary(s, members)
+		if members = c.canary(s, members); len(members) == 0 {
+			v.large = len(from.list)
+		}
 	}
 	polls := make([]time.Duration, len(members))
 	for i, m := range members {
@@ -215,7 +227,7 @@ func (c *Controller) choose(v *Preview, from *roster) error {
 	if len(members) == 0 || s.Stage == plan.Removed {
 		s.Timing.Time, s.Timing.Watch = 0, 0 // there is nobody to be tried
 	}
-	v.members, v.protects, v.Clients = members, from.protected, len(members)
+	v.members, v.protects, v.Clients, v.Idle = members, from.protected, len(members), from.idle
 	v.Takes, v.Share, v.Refusal, v.Poll = s.Timing.Whole(), s.Timing.Share, s.Timing.Time, s.Timing.Poll
 	return nil
 }
@@ -262,6 +274,9 @@ func (c *Controller) blocked(now Moment, p *Place, v *Preview) {
 		if other.Group == p.Group && other != p {
 			add("%s is in %s by %s", p.Group, r.name(), other.Means)
 		}
+	}
+	if v.large > 0 {
+		add("each of its %d clients stands for more addresses than the canary may have (%d): raise canary.max", v.large, v.Step.Group.Canary.Max)
 	}
 	w := &c.plan.Windows
 	if open, why := w.Open(now.Wall); !open {
@@ -336,7 +351,7 @@ func (c *Controller) begin(now Moment, p *Place, v *Preview, by By, evidence jso
 	c.enforce()
 	if v.Takes == 0 {
 		c.tickPlace(now, p, r, nil)
-		return fmt.Sprintf("step %d: nobody uses %s in %s; it is in %s", id, p.Means, p.Group, v.name()), nil
+		return fmt.Sprintf("step %d: nobody uses %s in %s%s; it is in %s", id, p.Means, p.Group, v.idle(), v.name()), nil
 	}
 	return fmt.Sprintf("step %d: %s of %s by %s began: %d clients, %v of refusal, watched until %s%s", id, v.name(), p.Group, p.Means, v.Clients,
 		r.Timing.Time.Round(time.Second), r.ends(now).UTC().Format(time.RFC3339), r.proves()), nil

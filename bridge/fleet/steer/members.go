@@ -40,8 +40,13 @@ func active(e *inventory.Means, wall uint32) bool { return stage.Active(e.Last, 
 // they still ask, and those that are protected.
 type roster struct {
 	list, protected []*member
+	idle            int   // that asked in the last idleDays, and do not now
 	err             error // why that cannot be told
 }
+
+// idleDays is for how long a client that does not ask now is still told of: it may
+// be a job of cron, or be switched on again.
+const idleDays = 30
 
 // seat is a means of a group.
 type seat struct {
@@ -69,12 +74,16 @@ func (c *Controller) rosters(now Moment, places []*Place) map[*Place]*roster {
 		for i := range k.Means {
 			e := &k.Means[i]
 			m, legacy := plan.MeansOf(e.Kind)
-			if !legacy || !active(e, wall) {
+			if !legacy || e.Last+idleDays*86400 < wall {
 				continue
 			}
 			g, protected := c.resolver.Member(k.Prefix, m, e.Key)
 			switch r := at[seat{g, m}]; {
 			case r == nil:
+			case !active(e, wall):
+				if !protected {
+					r.idle++
+				}
 			case protected:
 				r.protected = append(r.protected, newMember(k, i, true))
 			default:

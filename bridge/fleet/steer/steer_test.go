@@ -329,6 +329,30 @@ func TestNobodyKnowsWhom(t *testing.T) {
 	}
 }
 
+// Rows that stand for many addresses are no canary, and a group of nothing else
+// has none: that is no reason to go on without one.
+func TestCanaryOfCrowds(t *testing.T) {
+	w := newWorld(t, testPlan, 20)
+	w.advance()
+	for _, k := range w.clients[:19] {
+		k.row.Addresses = 60
+	}
+	w.advance()
+	if n := w.refusing(); n != 1 {
+		t.Errorf("%d clients are in the canary, want the one that is no crowd", n)
+	}
+	if _, err := w.c.Hold(w.now, "fra", by); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.c.Resume(w.now, "fra", by); err != nil {
+		t.Fatal(err)
+	}
+	w.clients[19].row.Addresses = 60
+	if _, err := w.c.Advance(w.now, "fra", "", by); !errors.Is(err, steer.ErrShut) || !strings.Contains(err.Error(), "raise canary.max") {
+		t.Errorf("%v, stands at %+v", err, w.place())
+	}
+}
+
 // What a screen shows is what comes over the socket: nothing is lost on the way.
 func TestStatusText(t *testing.T) {
 	w := newWorld(t, testPlan, 100)

@@ -103,6 +103,9 @@ func (p *PlaceStatus) details(w io.Writer) {
 	if v.Mute > 0 {
 		fmt.Fprintf(w, "; %d of them would not show that they are hurt", v.Mute)
 	}
+	if v.Idle > 0 {
+		fmt.Fprintf(w, "; %d more asked in the last %d days, do not now, and are not tried", v.Idle, idleDays)
+	}
 	if v.Takes > 0 && v.Share < plan.Cover {
 		fmt.Fprintf(w, "; it can prove something about %.0f%% of them only", 100*v.Share)
 	}
