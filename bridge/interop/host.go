@@ -229,7 +229,7 @@ func (h *Host) command(ctx context.Context, p Program, args []string) *exec.Cmd 
 	plan := execPlan{
 		Dir: h.Path(p, p.Dir), FakeClock: p.FakeClock, SetsClock: p.SetsClock, User: p.User, Argv: append([]string{p.Path}, args...),
 	}
-	if user := os.Getenv(userVariable); user != "" && serves(p, args) {
+	if user := os.Getenv(userVariable); user != "" && p.Root == "" && serves(p, args) {
 		h.Share()
 		plan.Environment = []string{"NTSBRIDGE_USER=" + user}
 	}

@@ -6,11 +6,13 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // userVariable names a user that every ntsbridge of the tests becomes, as a
 // configuration would by user. Files of its host are then given to the group
-// of nobody, so let it be nobody.
+// of nobody, so let it be nobody. In the root of other programs, which has no
+// such user, it stays root.
 const userVariable = "NTSBRIDGE_INTEROP_USER"
 
 const nogroup = 65534
@@ -44,11 +46,15 @@ func (h *Host) Share() {
 	}
 }
 
-// share gives a file or directory of root to the group.
+// share gives a file or directory of root to the group; what a daemon has made is
+// its own.
 func (h *Host) share(path string) error {
 	info, err := os.Stat(path)
 	if err != nil {
 		return err
+	}
+	if info.Sys().(*syscall.Stat_t).Uid != 0 {
+		return nil
 	}
 	mode := info.Mode().Perm() | 0o040
 	if info.IsDir() {
