@@ -460,3 +460,34 @@ func TestNTSHidesSecrets(t *testing.T) {
 		}
 	}
 }
+
+// A daemon that becomes another user is root again when it starts: the keys of
+// its last run are still its own. Those of a third are nobody's.
+func TestFileStoreOfTheUserToBe(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("needs root, which may read what is another's")
+	}
+	dir := filepath.Join(t.TempDir(), "nts")
+	store, err := NewFileStore(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chown(dir, 65534, 65534); err != nil {
+		t.Fatal(err)
+	}
+	for owner, want := range map[int]bool{65534: true, 65533: false, 0: true} {
+		if err := store.Save("x", []byte("secret")); err != nil {
+			t.Fatal(err)
+		}
+		list, err := filepath.Glob(filepath.Join(dir, "*"))
+		if err != nil || len(list) != 1 {
+			t.Fatalf("%v %v", list, err)
+		}
+		if err := os.Chown(list[0], owner, owner); err != nil {
+			t.Fatal(err)
+		}
+		if data, err := store.Load("x"); (err == nil && string(data) == "secret") != want {
+			t.Errorf("of user %d: %q, %v", owner, data, err)
+		}
+	}
+}

@@ -63,10 +63,24 @@ func readSecret(f *os.File) ([]byte, error) {
 		return nil, fmt.Errorf("%s: not a regular file", f.Name())
 	case info.Mode().Perm()&0o077 != 0:
 		return nil, fmt.Errorf("%s: mode %v lets others read keys; it must be 0600", f.Name(), info.Mode().Perm())
-	case owner == nil || int(owner.Uid) != os.Geteuid():
+	case owner == nil || !ours(owner.Uid, filepath.Dir(f.Name())):
 		return nil, fmt.Errorf("%s: it belongs to another user", f.Name())
 	}
 	return io.ReadAll(io.LimitReader(f, maxSaved+1))
+}
+
+// ours tells whether a file is this user's or, at a start as root, that of the user
+// whom the directory belongs to, which the daemon was before.
+func ours(owner uint32, dir string) bool {
+	if int(owner) == os.Geteuid() {
+		return true
+	}
+	info, err := os.Stat(dir)
+	if err != nil || os.Geteuid() != 0 {
+		return false
+	}
+	of, _ := info.Sys().(*syscall.Stat_t)
+	return of != nil && of.Uid == owner
 }
 
 func (s *fileStore) remove(path string) error {
