@@ -34,7 +34,7 @@ func run(args []string) int {
 	if err == nil {
 		return 0
 	}
-	printError(os.Stderr, cmd, args, err)
+	printError(messages(), cmd, args, err)
 	return exitStatus(err)
 }
 

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -60,7 +59,7 @@ func (f *serveFlags) serve(out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	log := hclog.New(&hclog.LoggerOptions{Name: "ntsbridge", Output: os.Stderr,
+	log := hclog.New(&hclog.LoggerOptions{Name: "ntsbridge", Output: messages(),
 		Level: hclog.LevelFromString(cfg.Log.Level), JSONFormat: cfg.Log.JSON})
 	defer signal.Stop(signals)
 	log.Info(bridge.Version())
