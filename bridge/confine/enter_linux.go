@@ -240,7 +240,17 @@ func (p Plan) keepCapabilities(r *Report) error {
 			}
 		}
 	}
-	return setCapabilities(&data)
+	err := setCapabilities(&data)
+	if errors.Is(err, unix.EPERM) && noMore(&had, &data) {
+		r.Notes = append(r.Notes, "capabilities stay as the service manager gave them, which lets this process give up none: let its filter pass capset")
+		return nil
+	}
+	return err
+}
+
+// noMore tells whether what a process had is no more than what it shall have.
+func noMore(had, shall *[2]unix.CapUserData) bool {
+	return had[0].Permitted&^shall[0].Permitted == 0 && had[1].Permitted&^shall[1].Permitted == 0
 }
 
 // setCapabilities gives them to every thread.
@@ -269,7 +279,7 @@ func (p Plan) restrictFiles(r *Report) {
 	}
 	r.Landlock = landlockVersion() > 0
 	if !r.Landlock {
-		r.Notes = append(r.Notes, "files are not restricted: the kernel has no Landlock")
+		r.Notes = append(r.Notes, "files are not restricted: the kernel has no Landlock, or a service manager's filter does not let it pass (landlock_create_ruleset)")
 	}
 }
 

@@ -13,6 +13,9 @@
 // do every mischief that a network or a bad server can. All hosts share one
 // clock, so that the true error of what is served and believed is known.
 //
+// Of systemd a small Debian boots in a container (TestLongSystemd), installs the
+// package and has its units started, reloaded, watched and stopped.
+//
 // It does not look into ntsbridge: the program is built, started with a
 // configuration file, and judged by its clients and its serverstats.
 package interop

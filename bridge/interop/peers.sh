@@ -12,6 +12,7 @@
 #   FOLDER/bookworm-timesync  systemd-timesyncd 252
 #   FOLDER/bookworm-monitoring  check_ntp_peer of the monitoring plugins 2.3.3
 #   FOLDER/bookworm-prometheus  prometheus and promtool 2.42
+#   FOLDER/bookworm-systemd  a system that boots: systemd 252, dpkg, a shell
 #   FOLDER/trixie-chromium  chromium without a window, for the page; of the version
 #                             that the suite has, since each point release has another
 #   FOLDER/trixie-etcd      etcd, etcdctl, etcdutl 3.5.16
@@ -37,6 +38,7 @@ bookworm-timesync systemd-timesyncd=252
 bookworm-monitoring monitoring-plugins-basic=2.3.3
 bookworm-prometheus prometheus=2.42.0
 trixie-chromium chromium-headless-shell fonts-dejavu-core
+bookworm-systemd systemd=252 dpkg=1.21 login=1:4.13
 trixie-etcd etcd-server=3.5.16 etcd-client=3.5.16'
 # Raise it when a root must be built anew though its recipe has not changed.
 edition=1
@@ -134,6 +136,32 @@ pinned() {
 	esac
 }
 
+# system: all that a small system needs, as name=version, but for what is there
+# for maintainer scripts alone
+system() {
+	apt-get -qq -s install systemd dpkg passwd dbus base-passwd login bash dash coreutils diffutils sed grep mawk util-linux mount tar gzip libc-bin |
+		sed -n 's/^Inst \([^ ]*\) (\([^ ]*\).*/\1=\2/p' |
+		grep -vE '^(perl|libperl|usrmerge|debconf|adduser|libfile-find|libtext-glob|libnumber|dmsetup|gcc|init-system)'
+}
+
+# boots ROOT: users and the state of dpkg, as maintainer scripts would make them
+boots() {
+	cp "$1/usr/share/base-passwd/passwd.master" "$1/etc/passwd"
+	cp "$1/usr/share/base-passwd/group.master" "$1/etc/group"
+	echo 'messagebus:x:101:101::/nonexistent:/usr/sbin/nologin' >>"$1/etc/passwd"
+	echo 'messagebus:x:101:' >>"$1/etc/group"
+	: >"$1/etc/machine-id"
+	[ -e "$1/bin/sh" ] || ln -s dash "$1/bin/sh"
+	[ -e "$1/usr/bin/awk" ] || ln -s mawk "$1/usr/bin/awk"
+	mkdir -p "$1/var/lib/dpkg/info" "$1/var/lib/dpkg/updates" "$1/var/log"
+	for deb in "$2"/*.deb; do
+		dpkg-deb -f "$deb" | sed '1a Status: install ok installed'
+		echo
+		: >"$1/var/lib/dpkg/info/$(dpkg-deb -f "$deb" Package).list"
+	done >"$1/var/lib/dpkg/status"
+	chroot "$1" systemd-sysusers 2>/dev/null
+}
+
 # libraries PACKAGE: the package and the libraries it needs, as name=version;
 # those of Python only for packages that are Python's, as Samba's tools are
 libraries() {
@@ -189,7 +217,10 @@ install_root() {
 			libraries "${p%%=*}" >>"$apt/want" || die "could not resolve what ${p%%=*} of $suite needs"
 		done
 		# Of Samba's file systems only the package itself: what it needs is large.
-		case $folder in bookworm-samba) echo samba-vfs-modules >>"$apt/want" ;; esac
+		case $folder in
+		bookworm-samba) echo samba-vfs-modules >>"$apt/want" ;;
+		bookworm-systemd) system >>"$apt/want" ;;
+		esac
 		cd "$apt/debs"
 		# shellcheck disable=SC2046 # words are wanted
 		apt-get -qq download $(sort -u "$apt/want") || die "could not download all packages of $suite"
@@ -197,8 +228,9 @@ install_root() {
 	for deb in "$apt"/debs/*.deb; do
 		dpkg-deb -x "$deb" "$root"
 	done
-	rm -rf "$apt" "$root/usr/share/doc" "$root/usr/share/man" "$root/usr/share/locale"
 	finish "$root"
+	case $folder in bookworm-systemd) boots "$root" "$apt/debs" ;; esac
+	rm -rf "$apt" "$root/usr/share/doc" "$root/usr/share/man" "$root/usr/share/locale"
 	case $folder in
 	bullseye) check "$root" /usr/sbin/ntpd 4.2.8p15 ;;
 	bookworm) check "$root" /usr/sbin/chronyd ' 4.3 ' ;;
@@ -212,6 +244,7 @@ install_root() {
 		check "$root" /usr/bin/ntpq ntpsec-1.2.3
 		check "$root" /usr/bin/ntpdig ntpsec-1.2.3
 		;;
+	bookworm-systemd) check "$root" /bin/systemctl 'systemd 252' ;;
 	# It knows no --version, and says so.
 	bookworm-timesync) check "$root" /lib/systemd/systemd-timesyncd 'does not take arguments' ;;
 	bookworm-monitoring) check "$root" /usr/lib/nagios/plugins/check_ntp_peer 'v2.3.3' ;;

@@ -34,7 +34,7 @@ cat >"$root/DEBIAN/postinst" <<'END'
 set -e
 if [ "$1" = configure ]; then
 	getent passwd ntsbridge >/dev/null ||
-		useradd --system --home-dir /var/lib/ntsbridge --no-create-home --shell /usr/sbin/nologin ntsbridge
+		useradd --system --user-group --home-dir /var/lib/ntsbridge --no-create-home --shell /usr/sbin/nologin ntsbridge
 	install -d -m 700 -o ntsbridge -g ntsbridge /var/lib/ntsbridge
 	if [ -d /run/systemd/system ]; then
 		systemctl daemon-reload || true

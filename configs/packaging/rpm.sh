@@ -41,7 +41,7 @@ Autokey and NTS clients at the same time.
 cp -a $top/stage/. %{buildroot}/
 %pre
 getent passwd ntsbridge >/dev/null ||
-	useradd --system --home-dir /var/lib/ntsbridge --no-create-home --shell /sbin/nologin ntsbridge
+	useradd --system --user-group --home-dir /var/lib/ntsbridge --no-create-home --shell /sbin/nologin ntsbridge
 %post
 install -d -m 700 -o ntsbridge -g ntsbridge /var/lib/ntsbridge
 [ ! -d /run/systemd/system ] || systemctl daemon-reload || :
