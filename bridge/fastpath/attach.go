@@ -173,13 +173,13 @@ type candidate struct {
 
 // wanted returns the interfaces to be at, and those named that are not there.
 func wanted(named []Interface, served func(*net.Interface) bool) (list []candidate, missing []Status) {
-	if len(named) == 0 {
+	if len(named) == 0 { // tunnels and the loopback are the sockets'
 		all, err := net.Interfaces()
 		if err != nil {
 			return nil, []Status{{Interface: "all", Mode: TCX, Why: err.Error()}}
 		}
 		for i := range all {
-			if all[i].Flags&net.FlagUp != 0 && all[i].Flags&net.FlagLoopback == 0 && served(&all[i]) {
+			if all[i].Flags&net.FlagUp != 0 && ethernet(&all[i]) && served(&all[i]) {
 				list = append(list, candidate{&all[i], TCX})
 			}
 		}

@@ -17,6 +17,9 @@ const processClock = 2
 // ones do not fit into the number of a clock.
 const maxPID = 1 << 22
 
+// ReadCPU returns the CPU time of a process, or a thread of the kernel.
+func ReadCPU(pid int) (time.Duration, error) { return readCPU(pid) }
+
 // readCPU returns the CPU time of a process so far, all its threads and those
 // that ended, in nanoseconds. The schedstat files of proc(5) would lag by up
 // to a tick while a thread runs, and utime and stime of stat count ticks.
