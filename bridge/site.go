@@ -23,7 +23,7 @@ func (b *Bridge) openSite(cfg *config.Config) {
 	if !cfg.Fleet.Enabled || !e.Enabled() || stranger(&e) != nil {
 		return
 	}
-	b.site = site.Open(site.Options{Etcd: e, Dir: cfg.StateDir, Log: b.log.Named("fleet"), About: b.aboutUs,
+	b.site = site.Open(site.Options{Etcd: e, Dir: cfg.StateDir, Log: b.log.Named("fleet"), About: b.aboutUs, Secrets: b.siteSecrets(cfg),
 		Each:    func(see func(*inventory.Client)) error { return b.fleet.Each(see) },
 		History: func() *history.File { return b.migration.Record() }})
 }
@@ -57,6 +57,7 @@ func (p *parts) checkSite() {
 	if err := stranger(e); err != nil {
 		p.set.Find(material.NotServed, "fleet.etcd.gateways", err)
 	}
+	p.checkSecrets()
 	for _, err := range site.Check(context.Background(), e, false) {
 		p.set.Find(material.Warning, "fleet.etcd", err)
 	}

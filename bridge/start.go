@@ -120,6 +120,7 @@ func (b *Bridge) Close() (err error) {
 		close(b.stop)
 		<-b.done
 		b.watching.Wait()
+		b.site.Close()          // it may be waiting for the lock, too
 		err = b.chronyc.Close() // who asks there may be waiting for the lock
 		b.chronyc = nil
 		b.changing.Lock()

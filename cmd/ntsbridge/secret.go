@@ -21,13 +21,14 @@ import (
 func newSecretCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "secret",
-		Short: "Show or change the secret of the NTS cookies, make tokens for the API",
+		Short: "Show or change the secret of the NTS cookies, make tokens for the API, print the key of this gateway",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return usageError("say what to do: `ntsbridge secret status`, `ntsbridge secret rotate` or `ntsbridge secret token`")
+			return usageError("say what to do: `ntsbridge secret status`, `ntsbridge secret rotate`, `ntsbridge secret token` or " +
+				"`ntsbridge secret gateway`")
 		},
 	}
-	cmd.AddCommand(newSecretStatusCommand(), newSecretRotateCommand(), newSecretTokenCommand())
+	cmd.AddCommand(newSecretStatusCommand(), newSecretRotateCommand(), newSecretTokenCommand(), newSecretGatewayCommand())
 	return cmd
 }
 
@@ -210,6 +211,9 @@ func (f *secretRotateFlags) rotate(out io.Writer, now time.Time) error {
 		return err
 	}
 	f.tell(out, c, next, f.inForce(cfg, next))
+	if cfg.Fleet.Etcd.Enabled() && cfg.Fleet.Etcd.Secrets == config.SecretsEtcd {
+		fmt.Fprintln(out, "The daemon hands it out to the other gateways through etcd: `ntsbridge fleet status --site` says if that fails.")
+	}
 	return nil
 }
 

@@ -6,24 +6,35 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"strings"
+	"sync"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
+	"google.golang.org/grpc/grpclog"
 
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/statedir"
 )
+
+// pingInterval is how often a connection without traffic is tried: etcd ends one
+// that is tried more often than each 5 s (--grpc-keepalive-min-time).
+const pingInterval = 6 * time.Second
+
+// quiet keeps gRPC from writing to standard error what the session tells anyway.
+var quiet = sync.OnceFunc(func() { grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard)) })
 
 // connect makes a client. The files are read anew each time, so that certificates
 // may be changed.
 func (s *Site) connect() (*clientv3.Client, error) { return dial(s.ctx, &s.opt.Etcd) }
 
 func dial(ctx context.Context, e *config.Etcd) (*clientv3.Client, error) {
+	quiet()
 	c := clientv3.Config{Context: ctx, Endpoints: e.Endpoints, DialTimeout: e.Timeout, Logger: zap.NewNop(),
-		DialKeepAliveTime: max(e.Lease/4, time.Second), DialKeepAliveTimeout: e.Timeout, PermitWithoutStream: true}
+		DialKeepAliveTime: max(e.Lease/4, pingInterval), DialKeepAliveTimeout: e.Timeout, PermitWithoutStream: true}
 	var err error
 	if strings.HasPrefix(e.Endpoints[0], "https:") {
 		if c.TLS, err = tlsConfig(e); err != nil {

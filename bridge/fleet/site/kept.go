@@ -21,6 +21,7 @@ type kept struct {
 	Shared  Shared  `json:"shared"`            // as last seen
 	Plan    uint64  `json:"plan"`              // PlanAt of what is followed
 	Order   uint64  `json:"order"`             // that was done last
+	Secrets uint64  `json:"secrets,omitempty"` // generation of those in force
 	Waiting []Order `json:"waiting,omitempty"` // given here while etcd was away
 }
 

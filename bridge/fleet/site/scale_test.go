@@ -157,7 +157,8 @@ func timeLists(t *testing.T, s *site.Site, g *scaled) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	v, err := inventory.New(inventory.Options{Capacity: scaleClients + 1000, Addresses: inventory.Addresses{TemporaryPrefix: 64}})
+	v, err := inventory.New(inventory.Options{Capacity: scaleClients + 1000, Seed: [2]uint64{1, 2},
+		Addresses: inventory.Addresses{TemporaryPrefix: 64}})
 	if err != nil {
 		t.Fatal(err)
 	}

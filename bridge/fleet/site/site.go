@@ -48,23 +48,24 @@ type Site struct {
 	start  time.Time
 	asked  askedFigures
 
-	mu      sync.Mutex
-	kept    kept
-	unkept  error
-	live    *session // nil: etcd is away
-	since   time.Time
-	why     error  // it is away
-	broken  string // in etcd
-	less    bool   // etcd knows less than this gateway of what is shared
-	others  map[string]*member
-	places  Places // of this gateway, as they are to be told
-	lock    string // who has it
-	wanted  time.Time
-	end     history.End // of the site's history
-	merged  merged
-	pending int
-	size    int64
-	secrets sealed // as in etcd
+	mu       sync.Mutex
+	kept     kept
+	unkept   error
+	live     *session // nil: etcd is away
+	since    time.Time
+	why      error  // it is away
+	broken   string // in etcd
+	less     bool   // etcd knows less than this gateway of what is shared
+	others   map[string]*member
+	places   Places // of this gateway, as they are to be told
+	lock     string // who has it
+	wanted   time.Time
+	end      history.End // of the site's history
+	merged   merged
+	pending  int
+	size     int64
+	secrets  sealed // as in etcd
+	unshared string // why they are not shared
 }
 
 // askedFigures count requests.
@@ -177,7 +178,8 @@ type session struct {
 	sentAt       string    // places, likewise
 	checked      time.Time
 	sized        time.Time
-	told         bool // all that is known of clients was told once
+	handed       time.Time // secrets
+	told         bool      // all that is known of clients was told once
 }
 
 // session works until something is wrong.

@@ -350,6 +350,8 @@ func (s *Site) Status() *Status {
 		st.Error = s.why.Error()
 	case n == nil:
 		st.Error = "it does not answer"
+	case st.Error == "" && s.unshared != "":
+		st.Error = s.unshared
 	case st.Error == "" && s.unkept != nil:
 		st.Error = s.unkept.Error()
 	}
@@ -416,7 +418,7 @@ func (s *Site) Problem() string {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.broken
+	return cmp.Or(s.broken, s.unshared)
 }
 
 // Notes are what must be known before figures of the site are believed.
