@@ -99,8 +99,9 @@ func (b *Bridge) adoptSecrets(of site.Bundle, first bool, now time.Time) error {
 		return err
 	}
 	cookies, previous, seeds := secretFiles(cfg)
-	if cookies != "" && of.Cookies != "" && !sameCookies(own.Cookies, of.Cookies) || cookies != "" && !sameCookies(own.Previous, of.Previous) ||
-		cookies != "" && own.Previous != "" && of.Previous == "" && !first {
+	changed := !sameCookies(own.Cookies, of.Cookies) || !sameCookies(own.Previous, of.Previous) ||
+		own.Previous != "" && of.Previous == "" && !first // revoked
+	if cookies != "" && of.Cookies != "" && changed {
 		if err := b.adoptCookies(cookies, previous, own, of, first, now); err != nil {
 			return err
 		}
