@@ -195,6 +195,22 @@ func TestLeftOutBecomesNothing(t *testing.T) {
 	}
 }
 
+// TestWhyChronydServesNobody: the reason is the file's.
+func TestWhyChronydServesNobody(t *testing.T) {
+	for conf, want := range map[string]string{
+		"server a\n":                  "nobody without allow",
+		"server a\ndeny 10.0.0.0/8\n": "nobody without allow",
+		"server a\nallow\nport 0\n":   "nobody with port 0",
+		"server a\nport 0\n":          "nobody with port 0",
+	} {
+		res := Convert(Input{Name: "chrony.conf", Data: []byte(conf)}, Options{Dialect: "chrony"})
+		said := text(t, res.Report)
+		if strings.Count(said, "serves nobody with") != 1 || !strings.Contains(said, want) {
+			t.Errorf("%q: wanted %q:\n%s", conf, want, said)
+		}
+	}
+}
+
 // TestInterfacesLeaveNoSource: rules about interfaces that leave only addresses
 // of loopback leave ntpd none to ask from.
 func TestInterfacesLeaveNoSource(t *testing.T) {

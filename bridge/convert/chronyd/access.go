@@ -73,7 +73,12 @@ func (c *reader) access() {
 		c.Model.Kod = c.Model.Kod || rule.Service.Kod
 		c.Model.Limited = c.Model.Limited || rule.Service.Limited && !rule.Service.Kod
 	}
-	if !served {
+	switch {
+	case served:
+	case off:
+		c.Report.Note(report.Folded, "client-only", "write access rules, if it is to serve",
+			"chronyd serves nobody with port 0: neither does the output")
+	default:
 		c.Report.Note(report.Folded, "client-only", "add allow lines, or access rules, for the clients",
 			"chronyd serves nobody without allow: neither does the output")
 	}
