@@ -1,6 +1,8 @@
 package convert
 
 import (
+	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -192,6 +194,36 @@ func TestLeftOutBecomesNothing(t *testing.T) {
 	}
 	if !strings.Contains(said, "asks it with authentication") {
 		t.Errorf("the reason is missing:\n%s", said)
+	}
+}
+
+// TestSourceOfUnknownAddress: where it depends on a name's addresses whether ntpd
+// had time of it, the line is not called kept, until they are told.
+func TestSourceOfUnknownAddress(t *testing.T) {
+	const lan = "restrict 10.0.0.0 mask 255.0.0.0 nomodify\n"
+	told := map[string][]netip.Addr{"s.example.org": {netip.MustParseAddr("10.1.1.1")}}
+	for _, c := range []struct {
+		conf string
+		says bool
+	}{
+		{"pool s.example.org\nrestrict default nopeer nomodify\n" + lan, true},
+		{"server s.example.org\nrestrict default ignore\n" + lan, true},
+		{"server s.example.org\nrestrict default notrust\n" + lan, true},
+		{"server s.example.org\nrestrict default nopeer\n" + lan, false},
+		{"server s.example.org\nrestrict default ignore\nrestrict source nomodify\n" + lan, false},
+	} {
+		in := Input{Name: "ntp.conf", Data: []byte(c.conf), Files: fieldFiles}
+		said := text(t, Convert(in, Options{Dialect: "ntp", Decide: running}).Report)
+		if got := strings.Contains(said, "if no restrict line but the default is for its addresses"); got != c.says {
+			t.Errorf("%q: said: %v, want %v\n%s", c.conf, got, c.says, said)
+		}
+		if c.says && regexp.MustCompile(`(?m)^ +ntp.conf:1: kept`).MatchString(said) {
+			t.Errorf("%q: the line is called kept:\n%s", c.conf, said)
+		}
+		said = text(t, Convert(in, Options{Dialect: "ntp", Decide: running, Addresses: told}).Report)
+		if strings.Contains(said, "never had time") {
+			t.Errorf("%q: with its address under the other line it is a source:\n%s", c.conf, said)
+		}
 	}
 }
 

@@ -267,22 +267,38 @@ func (c *reader) restrictedSource(src *job.Source) {
 		return
 	}
 	f, known := c.sourceFlags(src.Address)
-	plain := src.Key == 0 && !src.Autokey && !src.Nts
 	template := c.Model.Restricts.Source != nil && f == restrict.FlagsOf(c.Model.Restricts.Source)
+	why, revived := droppedBy(f, src, template)
 	switch {
 	case c.unasked(src):
 		src.Dead, src.Revived = "the rules about interfaces leave it no address to ask from", true
+	case why == "":
 	case !known:
-	case f.Has(restrict.FlagIgnore | restrict.FlagNoServe):
-		src.Dead, src.Revived = "its own restrictions drop what this server sends", !template
-	case f.Has(restrict.FlagNoTrust) && plain:
-		src.Dead = "its own restrictions (notrust) drop what this server sends without authentication"
-	case f.Has(restrict.FlagNoPeer) && !template && src.Kind == "pool":
-		src.Dead, src.Revived = "nopeer without restrict source keeps it from making sources of a pool", true
+		name := spell.Printable(src.Address)
+		c.Record(src.Line).Note(report.Dangerous, "source-default", "say which addresses it has: --address "+name+"=ADDRESS[,ADDRESS]",
+			"if no restrict line but the default is for its addresses, %s never had time of %s: %s; here it is a source", c.Daemon(), name, why)
+	default:
+		src.Dead, src.Revived = why, revived
 	}
 	if src.Revived {
 		src.Dead += "; here it becomes a source"
 	}
+}
+
+// droppedBy says why ntpd has no time of a source under these flags; empty: it
+// has. template is whether they are those of restrict source. revived is whether
+// it becomes a source here all the same: what was not said of sources was hardly
+// meant for them.
+func droppedBy(f restrict.Set, src *job.Source, template bool) (why string, revived bool) {
+	switch {
+	case f.Has(restrict.FlagIgnore | restrict.FlagNoServe):
+		return "its own restrictions drop what this server sends", !template
+	case f.Has(restrict.FlagNoTrust) && src.Key == 0 && !src.Autokey && !src.Nts:
+		return "its own restrictions (notrust) drop what this server sends without authentication", false
+	case f.Has(restrict.FlagNoPeer) && !template && src.Kind == "pool":
+		return "nopeer without restrict source keeps it from making sources of a pool", true
+	}
+	return "", false
 }
 
 // unasked reports whether ntpd has no address from which to ask a source: of
