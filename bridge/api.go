@@ -2,30 +2,39 @@ package bridge
 
 import (
 	"errors"
+	"os"
 
 	"ntsbridge/bridge/control"
 	"ntsbridge/bridge/control/remote"
+	"ntsbridge/bridge/page"
 )
 
-// openAPI makes what serves the API over HTTPS; it listens nowhere yet.
+// openAPI makes what serves the API over HTTPS, and the page; they listen nowhere
+// yet.
 func (b *Bridge) openAPI(src control.Sources) (err error) {
-	b.api, err = remote.New(control.Remote(src, b.log.Named("api")), b.log.Named("api"))
+	if b.api, err = remote.New(control.Remote(src, b.log.Named("api")), b.log.Named("api")); err != nil {
+		return err
+	}
+	name, _ := os.Hostname() // for people, who know where they are without it, too
+	pages := page.New(&src, page.Options{Name: name, Version: Version(), Log: b.log.Named("page")})
+	b.page, err = remote.New(pages, b.log.Named("page"))
 	return err
 }
 
-// prepareAPI opens what the API needs. At a start what cannot be opened is
+// prepareAPI opens what API and page need. At a start what cannot be opened is
 // noted and all else works; a reload is refused for it.
 func (b *Bridge) prepareAPI(c *change, start bool) error {
-	c.api = b.api.Prepare(c.parts.set.API)
-	if len(c.api.Failed) == 0 {
+	c.api, c.page = b.api.Prepare(c.parts.set.API), b.page.Prepare(c.parts.set.Page)
+	failed := append(c.api.Failed, c.page.Failed...)
+	if len(failed) == 0 {
 		return nil
 	}
-	err := errors.Join(c.api.Failed...)
+	err := errors.Join(failed...)
 	if !start {
 		return err
 	}
-	b.log.Error("the API is not served everywhere", "error", err)
-	for _, e := range c.api.Failed {
+	b.log.Error("API and page are not served everywhere", "error", err)
+	for _, e := range failed {
 		b.noted = append(b.noted, e.Error())
 	}
 	return nil

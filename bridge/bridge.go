@@ -39,6 +39,7 @@ type Bridge struct {
 	control  *control.Server
 	readers  *control.Server // nil: not everybody may read
 	api      *remote.Server
+	page     *remote.Server
 	fleet    *fleet.Fleet
 	chronyc  *control.ChronySockets
 	metrics  measured

@@ -21,6 +21,7 @@ type change struct {
 	sources *association.Change
 	ports   *server.Listening
 	api     *remote.Change
+	page    *remote.Change
 	ke      func() // puts the configuration of NTS-KE in force; nil: there is none yet
 }
 
@@ -61,7 +62,7 @@ func (b *Bridge) prepare(p *parts, start bool) (*change, error) {
 // abort gives back what prepare took.
 func (c *change) abort() error {
 	c.ports.Abort()
-	return errors.Join(c.api.Abort(), c.clock.Abort())
+	return errors.Join(c.api.Abort(), c.page.Abort(), c.clock.Abort())
 }
 
 // commit puts a change in force. Nothing in it can fail, and no lock that
@@ -89,6 +90,7 @@ func (b *Bridge) commit(c *change) {
 	b.inForce.Unlock()
 	c.ports.Commit()
 	c.api.Commit()
+	c.page.Commit()
 	c.sources.Start()
 }
 

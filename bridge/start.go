@@ -144,7 +144,7 @@ func (b *Bridge) closeAll() error {
 	if b.readers != nil {
 		errs = append(errs, b.readers.Close())
 	}
-	errs = append(errs, b.chronyc.Close(), b.api.Close())
+	errs = append(errs, b.chronyc.Close(), b.api.Close(), b.page.Close())
 	if b.migration != nil {
 		errs = append(errs, b.migration.Close())
 	}

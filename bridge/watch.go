@@ -48,8 +48,10 @@ func (b *Bridge) status() *control.Status {
 		s.Problems = append(s.Problems, ke.Problems()...)
 	}
 	s.Problems = append(s.Problems, b.noted...)
-	if why := b.api.Problem(); why != "" {
-		s.Problems = append(s.Problems, why)
+	for _, why := range []string{b.api.Problem(), b.page.Problem()} {
+		if why != "" {
+			s.Problems = append(s.Problems, why)
+		}
 	}
 	s.Fastpath = b.fastpathStatus()
 	s.Problems = append(s.Problems, b.fastpathProblems(s.Fastpath)...)

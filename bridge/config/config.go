@@ -51,6 +51,7 @@ type Config struct {
 	Statistics Statistics  `mapstructure:"statistics"`
 	Control    Control     `mapstructure:"control"`
 	API        API         `mapstructure:"api"`
+	Page       Page        `mapstructure:"page"`
 	Chronyc    Chronyc     `mapstructure:"chronyc"`
 	Metrics    Metrics     `mapstructure:"metrics"`
 	Fleet      Fleet       `mapstructure:"fleet"`

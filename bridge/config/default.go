@@ -65,6 +65,7 @@ func Default() *Config {
 		Statistics: Statistics{Rotate: "none", Link: true, Banner: 32},
 		Fleet:      defaultFleet(),
 		API:        API{Connections: 64},
+		Page:       Page{Local: PageRead},
 		Chronyc:    Chronyc{Allow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")}},
 		Autokey: Autokey{
 			Digest: "MD5",

@@ -32,6 +32,7 @@ func (c *Config) validate(j *judge) {
 	c.validateNTS(j)
 	c.validateAPI(j)
 	c.validateEtcd(j)
+	c.validatePage(j)
 }
 
 func validateListen[T comparable](j *judge, path string, listen []T) {

@@ -48,7 +48,7 @@ var unwrittenBelow = map[string]string{
 	"metrics": "neither daemon is read by Prometheus",
 	"passive": "symmetric associations that others begin are the operator's to allow",
 	"fleet":   "the migration is begun by the operator", "control": "for the commands of this host",
-	"nts.acme": "neither daemon has it", "api": "neither daemon has it",
+	"nts.acme": "neither daemon has it", "api": "neither daemon has it", "page": "neither daemon has it",
 }
 
 // paths returns the options of a section, lists with [] behind their name.

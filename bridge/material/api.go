@@ -14,7 +14,8 @@ func (k *loader) api() {
 	a := &k.config.API
 	s := &remote.Settings{Listen: a.Listen, Writers: a.Writers, Connections: a.Connections}
 	k.API = s
-	if len(a.Listen) == 0 {
+	defer k.page()
+	if len(a.Listen)+len(k.config.Page.Listen) == 0 {
 		return
 	}
 	if a.Certificate == "" {
@@ -38,6 +39,15 @@ func (k *loader) api() {
 	}
 	k.fact("api", "%d tokens, certificates of clients %s", s.Tokens.Len(),
 		map[bool]string{true: "count", false: "do not count"}[s.Authorities != nil])
+}
+
+// page says who may use the page: the same, and those on this host.
+func (k *loader) page() {
+	s := *k.API
+	p := &k.config.Page
+	s.Listen, s.Plain, s.Option = p.Listen, true, "page.listen"
+	s.Local, _ = remote.ParseRole(p.Local) // none is none
+	k.Page = &s
 }
 
 // apiCertificate looks at a certificate of the API's own.

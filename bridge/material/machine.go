@@ -39,6 +39,7 @@ func Trial(cfg *config.Config, ours func(netip.AddrPort) bool) Findings {
 		k.listen(NoStart, "nts.listen", "tcp", cfg.NTS.Listen)
 	}
 	k.listen(NotServed, "api.listen", "tcp", cfg.API.Listen)
+	k.listen(NotServed, "page.listen", "tcp", cfg.Page.Listen)
 	return k.Findings
 }
 

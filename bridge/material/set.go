@@ -24,6 +24,7 @@ type Set struct {
 	Autokey    *Autokey             // nil: off, or not served
 	NTS        *NTS                 // nil: off
 	API        *remote.Settings     // without addresses if it is off
+	Page       *remote.Settings     // likewise
 	Leap       *leap.Table          // nil: none, or not readable
 	Client     *autokey.Credentials // of this host as a client of Autokey; nil: no source needs them
 	Sources    []Source             // as in the configuration

@@ -166,7 +166,7 @@ func (l *Log) Recent(most int) (list []Event) {
 }
 
 // maxListeners bounds those who listen at a time.
-const maxListeners = 32
+const maxListeners = 128
 
 // ErrCrowded says that too many listen already.
 var ErrCrowded = fmt.Errorf("%d listen to events already: end one, or ask again later", maxListeners)

@@ -31,6 +31,11 @@ func parseRole(s string) (Role, error) {
 type Caller struct {
 	Name string // "token NAME (ADDRESS)", "certificate NAME (ADDRESS)"
 	Role Role
+	// Form is what forms of this caller carry in the field form. Empty: there are
+	// none.
+	Form string
+	// Session tells that it may log out.
+	Session bool
 }
 
 type callerKey struct{}

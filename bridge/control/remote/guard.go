@@ -26,6 +26,11 @@ type Protected struct {
 	// Watch is around everything that is answered, who is refused too; nil: nobody
 	// watches.
 	Watch func(http.Handler) http.Handler
+	// Logins lets browsers in: POST to PathLogin with a token begins a session,
+	// POST to PathLogout ends it, and forms are checked to be of this server.
+	Logins bool
+	// Open tells what anybody may ask; nil: nothing.
+	Open func(*http.Request) bool
 }
 
 // How often somebody may fail: an address (IPv6: a /64), and all of them as far
@@ -45,11 +50,13 @@ type guard struct {
 	toLog     *access.Pool
 	began     time.Time
 	unlogged  atomic.Int64
+	sessions  *sessions
+	origins   *http.CrossOriginProtection
 	closing   atomic.Pointer[context.Context] // ends what lasts when settings change
 }
 
 func newGuard(p Protected, log hclog.Logger) (*guard, error) {
-	g := &guard{protected: p, log: log, began: time.Now()}
+	g := &guard{protected: p, log: log, began: time.Now(), sessions: newSessions(), origins: http.NewCrossOriginProtection()}
 	var err error
 	c := access.LimiterConfig{Clients: 4096, IPv4Prefix: 32, IPv6Prefix: 64}
 	if _, err := rand.Read(c.Seed[:]); err != nil {
@@ -65,7 +72,29 @@ func newGuard(p Protected, log hclog.Logger) (*guard, error) {
 // ServeHTTP lets in who may.
 func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	from := remoteAddr(r)
+	if r.TLS == nil && !localHost(r.Host) {
+		g.refuse(w, r, http.StatusMisdirectedRequest, errHost)
+		return
+	}
+	if g.protected.Logins && r.Method == http.MethodPost {
+		switch r.URL.Path {
+		case PathLogin:
+			g.login(w, r, from)
+			return
+		case PathLogout:
+			g.logout(w, r)
+			return
+		}
+		if err := g.checkForm(r); err != nil {
+			g.refuse(w, r, http.StatusForbidden, err)
+			return
+		}
+	}
 	caller, err := g.identify(r, from)
+	if err != nil && g.protected.Open != nil && g.protected.Open(r) {
+		g.protected.ServeHTTP(w, r.WithContext(WithCaller(r.Context(), &Caller{Name: "somebody"})))
+		return
+	}
 	if err != nil {
 		g.unknown(w, r, from, err)
 		return
@@ -97,6 +126,13 @@ func (g *guard) identify(r *http.Request, from netip.Addr) (*Caller, error) {
 		if name, role = s.Tokens.find(strings.TrimSpace(secret)); role == Nobody {
 			return nil, errUnknownToken
 		}
+	} else if c := g.ofSession(r, s, from); c != nil {
+		return c, nil
+	} else if r.TLS == nil {
+		if s.Local == Nobody {
+			return nil, errNoCredentials
+		}
+		return &Caller{Name: fmt.Sprintf("page of this host (%v)", from), Role: s.Local, Form: g.form("local")}, nil
 	} else {
 		if r.TLS == nil || len(r.TLS.PeerCertificates) == 0 {
 			return nil, errNoCredentials
@@ -106,7 +142,36 @@ func (g *guard) identify(r *http.Request, from netip.Addr) (*Caller, error) {
 			return nil, err
 		}
 	}
-	return &Caller{Name: fmt.Sprintf("%s %.100s (%v)", kind, spell.Printable(name), from), Role: role}, nil
+	return &Caller{Name: callerName(kind, name, from), Role: role, Form: g.form(kind + " " + name)}, nil
+}
+
+func callerName(kind, name string, from netip.Addr) string {
+	return fmt.Sprintf("%s %.100s (%v)", kind, spell.Printable(name), from)
+}
+
+// form is what forms of somebody carry; empty without logins.
+func (g *guard) form(who string) string {
+	if !g.protected.Logins {
+		return ""
+	}
+	return g.sessions.form(who)
+}
+
+// ofSession returns whose session a request is of, nil if of none.
+func (g *guard) ofSession(r *http.Request, s *Settings, from netip.Addr) *Caller {
+	cookie := cookieOf(r)
+	if !g.protected.Logins || cookie == "" {
+		return nil
+	}
+	token, ok := g.sessions.find(cookie, time.Now())
+	if !ok {
+		return nil
+	}
+	name, role := s.Tokens.findHash(token)
+	if role == Nobody {
+		return nil
+	}
+	return &Caller{Name: callerName("token", name, from), Role: role, Form: g.form("session " + cookie), Session: true}
 }
 
 // unknown answers somebody who is not known.

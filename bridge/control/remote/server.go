@@ -1,6 +1,7 @@
 package remote
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -116,12 +117,14 @@ func (s *Server) Prepare(next *Settings) *Change {
 	if len(next.Listen) == 0 {
 		return c
 	}
-	certs, err := nke.LoadCertificates(next.Files)
-	if err != nil {
-		s.log.Error("a certificate of the API cannot be used", "error", err)
-	}
-	if certs != nil && len(certs.Chains()) > 0 {
-		c.certs = certs
+	if next.encrypts() {
+		certs, err := nke.LoadCertificates(next.Files)
+		if err != nil {
+			s.log.Error("a certificate cannot be used", "error", err)
+		}
+		if certs != nil && len(certs.Chains()) > 0 {
+			c.certs = certs
+		}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -131,7 +134,7 @@ func (s *Server) Prepare(next *Settings) *Change {
 		}
 		l, err := listenTCP(a)
 		if err != nil {
-			c.Failed = append(c.Failed, fmt.Errorf("api.listen[%d]: %w", i, err))
+			c.Failed = append(c.Failed, fmt.Errorf("%s[%d]: %w", cmp.Or(next.Option, "api.listen"), i, err))
 			continue
 		}
 		c.opened[a] = l
@@ -174,21 +177,35 @@ func (c *Change) Commit() {
 		if !slices.Contains(c.settings.Listen, a) {
 			delete(s.listeners, a)
 			_ = l.Close()
-			s.log.Info("the API is not served any more", "address", a.String())
+			s.log.Info("not served any more", "address", a.String())
 		}
 	}
 	for a, l := range c.opened {
 		s.listeners[a] = l
-		s.done.Go(func() { s.serve(l) })
-		s.log.Info("serving the API", "address", l.Addr().String())
+		plain := c.settings.plain(a)
+		s.done.Go(func() { s.serve(l, plain) })
+		s.log.Info("serving", "address", l.Addr().String(), "tls", !plain)
 	}
 }
 
-func (s *Server) serve(l net.Listener) {
-	err := s.http.ServeTLS(&limited{Listener: l, server: s}, "", "")
-	if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
-		s.log.Error("the API is not served any more", "address", l.Addr().String(), "error", err)
+func (s *Server) serve(l net.Listener, plain bool) {
+	var err error
+	if bounded := (&limited{Listener: l, server: s}); plain {
+		err = s.http.Serve(bounded)
+	} else {
+		err = s.http.ServeTLS(bounded, "", "")
 	}
+	if !errors.Is(err, http.ErrServerClosed) && !errors.Is(err, net.ErrClosed) {
+		s.log.Error("not served any more", "address", l.Addr().String(), "error", err)
+	}
+}
+
+// plain tells whether an address is served without TLS.
+func (s *Settings) plain(a netip.AddrPort) bool { return s.Plain && a.Addr().IsLoopback() }
+
+// encrypts tells whether certificates are needed.
+func (s *Settings) encrypts() bool {
+	return slices.ContainsFunc(s.Listen, func(a netip.AddrPort) bool { return !s.plain(a) })
 }
 
 // Addresses returns where it is served.
@@ -223,7 +240,7 @@ func (s *Server) Look() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.guard.settings.Load()
-	if len(now.Listen) == 0 {
+	if !now.encrypts() {
 		return
 	}
 	certs, err := nke.LoadCertificates(now.Files)
@@ -234,7 +251,7 @@ func (s *Server) Look() {
 	}
 	if text := err.Error(); text != s.broken {
 		s.broken = text
-		s.log.Error("a certificate of the API cannot be used; if there was an earlier one, it stays in use", "error", err)
+		s.log.Error("a certificate cannot be used; if there was an earlier one, it stays in use", "error", err)
 	}
 }
 
@@ -248,8 +265,8 @@ func (s *Server) Certificates(now time.Time) []nke.CertificateStatus {
 
 // Problem says why nobody can connect, empty if that is not so.
 func (s *Server) Problem() string {
-	if len(s.guard.settings.Load().Listen) > 0 && s.certs.Load() == nil {
-		return "api: no certificate can be used; nobody can connect"
+	if now := s.guard.settings.Load(); now.encrypts() && s.certs.Load() == nil {
+		return cmp.Or(now.Option, "api.listen") + ": no certificate can be used; nobody can connect"
 	}
 	return ""
 }

@@ -22,6 +22,12 @@ type Settings struct {
 	Writers     []string         // names of certificates that may write
 	Tokens      *Tokens          // nil: none
 	Connections int
+	// Plain serves addresses of loopback without TLS, and lets who asks there do
+	// what Local says.
+	Plain bool
+	Local Role
+	// Option is that of Listen, for messages; empty: api.listen.
+	Option string
 }
 
 // maxAuthorities bounds a file of authorities, octets.

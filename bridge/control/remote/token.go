@@ -149,7 +149,14 @@ func (t *Tokens) find(secret string) (name string, role Role) {
 	if t == nil || secret == "" || len(secret) > maxTokenLen {
 		return "", Nobody
 	}
-	hash := sha256.Sum256([]byte(secret))
+	return t.findHash(sha256.Sum256([]byte(secret)))
+}
+
+// findHash is find for the hash of a token.
+func (t *Tokens) findHash(hash [sha256.Size]byte) (name string, role Role) {
+	if t == nil {
+		return "", Nobody
+	}
 	at := -1
 	for i := range t.list {
 		at = subtle.ConstantTimeSelect(subtle.ConstantTimeCompare(hash[:], t.list[i].hash[:]), i, at)

@@ -1,0 +1,80 @@
+package page
+
+import (
+	"net/http"
+	"slices"
+	"strconv"
+	"time"
+
+	"ntsbridge/bridge/control"
+	"ntsbridge/bridge/fleet/history"
+)
+
+// lately returns the entries of the last so long, the newest first, at most
+// entriesShown, and how many more there are.
+func (p *Page) lately(span time.Duration) (list []*history.Entry, more int) {
+	since := p.options.Now().Add(-span)
+	_, _ = p.src.Fleet.History(func(e *history.Entry) error { // a history that cannot be read is a problem of the status
+		if e.Time.After(since) {
+			list = append(list, e)
+		}
+		return nil
+	})
+	slices.Reverse(list)
+	more = max(len(list)-entriesShown, 0)
+	return list[:len(list)-more], more
+}
+
+// historyView is what was done, the newest first.
+type historyView struct {
+	layout
+	Entries []*history.Entry
+	Total   uint64
+	Hash    string // of the newest
+	Problem string
+	Older   string // URLs
+	Newer   string
+	First   bool // these are the newest ones
+}
+
+// historyPart is how many entries a page has.
+const historyPart = 50
+
+func (p *Page) history(w http.ResponseWriter, r *http.Request) error {
+	if p.src.Fleet.Status == nil {
+		return control.ErrNoInventory
+	}
+	before := uint64(0)
+	if s := r.URL.Query().Get("before"); s != "" {
+		var err error
+		if before, err = strconv.ParseUint(s, 10, 63); err != nil || before == 0 {
+			return bad("before=%.20q is not the number of an entry", s)
+		}
+	}
+	v := &historyView{layout: p.layout(r, "History"), First: before == 0}
+	end, err := p.src.Fleet.History(func(e *history.Entry) error {
+		if before != 0 && e.Number >= before {
+			return nil
+		}
+		if len(v.Entries) == historyPart {
+			v.Entries = slices.Delete(v.Entries, 0, 1)
+		}
+		v.Entries = append(v.Entries, e)
+		return nil
+	})
+	if err != nil {
+		v.Problem = err.Error()
+	}
+	v.Total, v.Hash = end.Lines, end.Hash
+	slices.Reverse(v.Entries)
+	if n := len(v.Entries); n > 0 && v.Entries[n-1].Number > 1 {
+		v.Older = "/history?before=" + strconv.FormatUint(v.Entries[n-1].Number, 10)
+	}
+	if before != 0 {
+		if v.Newer = "/history"; before+historyPart <= end.Lines {
+			v.Newer = "/history?before=" + strconv.FormatUint(before+historyPart, 10)
+		}
+	}
+	p.send(w, "history", http.StatusOK, v)
+	return nil
+}

@@ -1,0 +1,72 @@
+package page
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"ntsbridge/bridge/fleet/report"
+	"ntsbridge/bridge/fleet/steer"
+)
+
+// keptFor is how old a report may be that costs a pass over all clients.
+const keptFor = 5 * time.Second
+
+// kept are such reports.
+type kept struct {
+	summary report1[*report.Summary]
+	keys    report1[[]*report.Key]
+	status  report1[*steer.Status]
+	fresh   report1[int]
+}
+
+// report1 is a report that is made once for all who ask at the same time.
+type report1[T any] struct {
+	mu    sync.Mutex
+	at    time.Time
+	value T
+}
+
+func (k *report1[T]) get(now time.Time, make func() (T, error)) (T, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if age := now.Sub(k.at); !k.at.IsZero() && age >= 0 && age < keptFor {
+		return k.value, nil
+	}
+	v, err := make()
+	if err == nil {
+		k.value, k.at = v, now
+	}
+	return v, err
+}
+
+// forget makes the next one who asks get a new report.
+func (k *report1[T]) forget() {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.at = time.Time{}
+}
+
+// makeTime bounds the making of a report, whoever asked went away or not.
+const makeTime = 10 * time.Second
+
+func (p *Page) summary() (*report.Summary, error) {
+	return p.kept.summary.get(p.options.Now(), func() (*report.Summary, error) {
+		ctx, cancel := context.WithTimeout(context.Background(), makeTime)
+		defer cancel()
+		return p.src.Inventory.Summary(ctx, "label")
+	})
+}
+
+func (p *Page) keyList() ([]*report.Key, error) {
+	return p.kept.keys.get(p.options.Now(), func() ([]*report.Key, error) {
+		ctx, cancel := context.WithTimeout(context.Background(), makeTime)
+		defer cancel()
+		return p.src.Inventory.Keys(ctx)
+	})
+}
+
+func (p *Page) status() *steer.Status {
+	s, _ := p.kept.status.get(p.options.Now(), func() (*steer.Status, error) { return p.src.Fleet.Status(false), nil })
+	return s
+}
