@@ -8,15 +8,24 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/audits"
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 	"github.com/hashicorp/go-hclog"
 
+	"ntsbridge/bridge/control"
+	"ntsbridge/bridge/control/events"
 	"ntsbridge/bridge/control/remote"
+	"ntsbridge/bridge/fleet/history"
 )
 
 // browserRoot is where peers.sh puts Chromium.
@@ -108,6 +117,195 @@ func (w *world) served() (url, token string) {
 		_ = s.Close()
 	})
 	return fmt.Sprintf("http://%v", s.Addresses()[0]), token
+}
+
+// widths are those of a telephone, a tablet, a laptop and a wall, pixels.
+var widths = []int64{360, 768, 1280, 2560}
+
+// complaints collects what a browser has against pages.
+func complaints(t testing.TB, ctx context.Context) func() []string {
+	t.Helper()
+	var mu sync.Mutex
+	var list []string
+	err := chromedp.Listen(ctx, func(ev any) {
+		mu.Lock()
+		defer mu.Unlock()
+		switch e := ev.(type) {
+		case *log.EventEntryAdded:
+			if e.Entry.Level != log.EntryLevelVerbose && e.Entry.Level != log.EntryLevelInfo {
+				list = append(list, e.Entry.Text+" "+e.Entry.URL)
+			}
+		case *runtime.EventExceptionThrown:
+			list = append(list, e.ExceptionDetails.Text)
+		case *runtime.EventConsoleAPICalled:
+			list = append(list, "console."+string(e.Type))
+		case *audits.EventIssueAdded:
+			list = append(list, "issue "+string(e.Issue.Code))
+		}
+	})
+	if err == nil {
+		_, err = chromedp.Call(ctx, log.Enable, cdp.Empty{})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return func() []string {
+		mu.Lock()
+		defer mu.Unlock()
+		taken := list
+		list = nil
+		return taken
+	}
+}
+
+// TestBrowser looks at the pages with a real browser.
+func TestBrowser(t *testing.T) {
+	ctx := browse(t)
+	t.Run("pages", func(t *testing.T) { browserShowsPages(t, ctx) })
+	t.Run("keys", func(t *testing.T) { browserByKeys(t, ctx) })
+	t.Run("follows", func(t *testing.T) { browserFollows(t, ctx) })
+}
+
+// A real browser shows each page, at each width and in both schemes of colours,
+// with enough contrast, without scrolling sideways and without a complaint.
+func browserShowsPages(t *testing.T, ctx context.Context) {
+	w := newWorld(t, 600)
+	base, token := w.served()
+	heard := complaints(t, ctx)
+	logIn(t, ctx, base, token)
+	for _, path := range allPages {
+		if err := chromedp.Do(ctx, show(1280, "light"), chromedp.Navigate(base+path)); err != nil {
+			t.Fatal(path, err)
+		}
+		for _, width := range widths {
+			for _, scheme := range []string{"light", "dark"} {
+				if scheme == "dark" && width != 1280 {
+					continue // the colours are the same
+				}
+				if err := chromedp.Do(ctx, show(width, scheme)); err != nil {
+					t.Fatal(path, err)
+				}
+				out, err := chromedp.Run(ctx, chromedp.Evaluate[[]string](overflowScript))
+				if err != nil || len(out) > 0 {
+					t.Errorf("%s at %d: %v %q", path, width, err, out)
+				}
+				if width != 1280 {
+					continue
+				}
+				a, err := chromedp.Run(ctx, chromedp.Evaluate[audit](contrastScript))
+				if err != nil || len(a.Faults) > 0 || a.Text < 10 {
+					t.Errorf("%s at %d, %s: %v %d texts: %s", path, width, scheme, err, a.Text, strings.Join(a.Faults, "\n"))
+				}
+			}
+		}
+	}
+	if list := heard(); len(list) > 0 {
+		t.Errorf("the browser complains: %q", list)
+	}
+}
+
+// Everything can be done by keys alone: past the navigation, to a step, through
+// its confirmation; and the page follows what happens by itself.
+func browserByKeys(t *testing.T, ctx context.Context) {
+	w := newWorld(t, 300)
+	base, token := w.served()
+	heard := complaints(t, ctx)
+	logIn(t, ctx, base, token)
+	focused := func() string {
+		t.Helper()
+		s, err := chromedp.Run(ctx, chromedp.Evaluate[string](`(() => { const e = document.activeElement; return e.id || e.textContent.trim() })()`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	tab := func(to string) {
+		t.Helper()
+		for range 60 {
+			if err := chromedp.Do(ctx, chromedp.KeyEvent(kb.Tab)); err != nil {
+				t.Fatal(err)
+			}
+			if focused() == to {
+				outline, err := chromedp.Run(ctx, chromedp.Evaluate[string](`getComputedStyle(document.activeElement).outlineStyle`))
+				if err != nil || outline == "none" {
+					t.Errorf("%s has the focus, and nobody sees it: %v", to, err)
+				}
+				return
+			}
+		}
+		t.Fatalf("%q cannot be reached, the focus is at %q", to, focused())
+	}
+	if err := chromedp.Do(ctx, show(1280, "light"), chromedp.Navigate(base+"/migration")); err != nil {
+		t.Fatal(err)
+	}
+	tab("Skip to content")
+	if err := chromedp.Do(ctx, chromedp.KeyEvent(kb.Enter)); err != nil || focused() != "main" {
+		t.Errorf("the way past the navigation ends at %q, %v", focused(), err)
+	}
+	tab("Advance to warn")
+	if err := chromedp.Do(ctx, chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(chromedp.CSS("#reason"))); err != nil {
+		t.Fatal(err)
+	}
+	tab("reason")
+	if err := chromedp.Do(ctx, chromedp.KeyEvent("by keys")); err != nil {
+		t.Fatal(err)
+	}
+	tab("Advance")
+	if err := chromedp.Do(ctx, chromedp.KeyEvent(kb.Enter), chromedp.WaitVisible(chromedp.CSS(".alert.good"))); err != nil {
+		t.Fatal(err)
+	}
+	var last *history.Entry
+	if _, err := w.migration.History(func(e *history.Entry) error { last = e; return nil }); err != nil || last.Why != "by keys" ||
+		last.Who != "token ops (127.0.0.1), on the page" {
+		t.Errorf("%+v, %v", last, err)
+	}
+	if list := heard(); len(list) > 0 {
+		t.Errorf("the browser complains: %q", list)
+	}
+}
+
+// The page follows what happens, and leaves alone what somebody uses.
+func browserFollows(t *testing.T, ctx context.Context) {
+	w := newWorld(t, 100)
+	var problem atomic.Pointer[string]
+	status := w.src.Status
+	w.src.Status = func() *control.Status {
+		s := status()
+		if p := problem.Load(); p != nil {
+			s.Problems = []string{*p}
+		}
+		return s
+	}
+	base, token := w.served()
+	heard := complaints(t, ctx)
+	logIn(t, ctx, base, token)
+	err := chromedp.Do(ctx, show(1280, "light"), chromedp.Navigate(base+"/"), chromedp.WaitVisible(chromedp.CSS("#live button")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := chromedp.Run(ctx, chromedp.Evaluate[bool](`window.same = true`)); err != nil {
+		t.Fatal(err)
+	}
+	text := "<b>the cable</b> was pulled"
+	problem.Store(&text)
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		w.src.Events.Add(events.Event{Time: w.now, Kind: events.Source, Text: "a source is gone"})
+		got, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.querySelector('[data-live="problems"]').textContent + window.same`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(got, text) && strings.HasSuffix(got, "true") {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("it shows %q", got)
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	if list := heard(); len(list) > 0 {
+		t.Errorf("the browser complains: %q", list)
+	}
 }
 
 // TestShots writes pictures of the pages into the directory that is named, to be

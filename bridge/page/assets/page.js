@@ -7,7 +7,7 @@
   if (!state || !document.querySelector("main [data-live]")) return;
 
   const every = 60_000, least = 5_000;
-  let paused = false, last = Date.now(), timer = 0, busy = false;
+  let paused = false, last = Date.now(), timer = 0, due = Infinity, busy = false;
 
   const button = document.createElement("button");
   button.type = "button";
@@ -20,12 +20,17 @@
   say();
   state.append(button);
 
+  // What comes often puts off nothing: the earliest time counts.
   function later(ms) {
+    const at = Math.max(Date.now() + ms, last + least);
+    if (at >= due) return;
     clearTimeout(timer);
-    timer = setTimeout(refresh, Math.max(ms, least - (Date.now() - last), 0));
+    due = at;
+    timer = setTimeout(refresh, at - Date.now());
   }
 
   async function refresh() {
+    due = Infinity;
     if (paused || busy || document.hidden) return later(every);
     busy = true;
     try {
