@@ -9,33 +9,53 @@ import (
 	"ntsbridge/bridge/fleet/steer"
 )
 
-// keptFor is how old a report may be that costs a pass over all clients.
-const keptFor = 5 * time.Second
+// keptFor is how old a report may be that costs a pass over all clients; one that
+// takes long to make is kept for longer, so that looking takes a twentieth of a
+// processor at most.
+const (
+	keptFor   = 5 * time.Second
+	keptTimes = 20
+)
 
 // kept are such reports.
 type kept struct {
 	summary report1[*report.Summary]
 	keys    report1[[]*report.Key]
 	status  report1[*steer.Status]
-	fresh   report1[int]
 }
 
 // report1 is a report that is made once for all who ask at the same time.
 type report1[T any] struct {
 	mu    sync.Mutex
 	at    time.Time
+	keeps time.Duration
 	value T
 }
 
 func (k *report1[T]) get(now time.Time, make func() (T, error)) (T, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	if age := now.Sub(k.at); !k.at.IsZero() && age >= 0 && age < keptFor {
+	return k.locked(now, make)
+}
+
+// warm makes a report that somebody will ask for soon, unless it is being made.
+func (k *report1[T]) warm(now time.Time, make func() (T, error)) {
+	if k.mu.TryLock() {
+		go func() {
+			defer k.mu.Unlock()
+			_, _ = k.locked(now, make)
+		}()
+	}
+}
+
+func (k *report1[T]) locked(now time.Time, make func() (T, error)) (T, error) {
+	if age := now.Sub(k.at); !k.at.IsZero() && age >= 0 && age < k.keeps {
 		return k.value, nil
 	}
+	began := time.Now()
 	v, err := make()
 	if err == nil {
-		k.value, k.at = v, now
+		k.value, k.at, k.keeps = v, now, max(keptFor, keptTimes*time.Since(began))
 	}
 	return v, err
 }
@@ -67,6 +87,12 @@ func (p *Page) keyList() ([]*report.Key, error) {
 }
 
 func (p *Page) status() *steer.Status {
-	s, _ := p.kept.status.get(p.options.Now(), func() (*steer.Status, error) { return p.src.Fleet.Status(false), nil })
+	s, _ := p.kept.status.get(p.options.Now(), p.wholeStatus)
 	return s
 }
+
+func (p *Page) wholeStatus() (*steer.Status, error) { return p.src.Fleet.Status(false), nil }
+
+// warmStatus is for who goes on to the board, which rests on a pass over all
+// clients for each step.
+func (p *Page) warmStatus() { p.kept.status.warm(p.options.Now(), p.wholeStatus) }

@@ -130,6 +130,9 @@ func (v *overviewView) fleet(p *Page, r *http.Request) error {
 			}
 		}
 		v.History, v.More = p.lately(24 * time.Hour)
+		if v.Fleet.Plan != "" {
+			p.warmStatus()
+		}
 	}
 	return nil
 }

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"ntsbridge/bridge/fleet/inventory"
+	"ntsbridge/bridge/fleet/label"
+	"ntsbridge/bridge/ntp"
 )
 
 // Summary is hosts by their best and their worst means, now and at times before.
@@ -25,6 +27,8 @@ type Summary struct {
 	Notes     []string          `json:"notes"`        // what must be known before the figures are believed
 	by        map[string]*Group // by name
 	moments   [len(Moments)]uint32
+	labels    *label.Set // clients are grouped by; nil: by labelName
+	labelled  map[*label.Label]*Group
 	labelName func(*inventory.Client) string
 	past      [len(Moments)]*Snapshot // nil: derived from what each client used when
 	byLabel   bool
@@ -47,6 +51,23 @@ type Group struct {
 	Name  string                    `json:"name"`
 	Best  map[string]map[string]int `json:"best"`  // class: moment: clients
 	Worst map[string]map[string]int `json:"worst"` // the same by the worst means
+	best  tally
+	worst tally
+}
+
+// tally counts clients by place in classOrder and moment, for Finish to put into
+// the maps: a site has a million of them.
+type tally [5][len(Moments)]int
+
+func (t *tally) into(m map[string]map[string]int) {
+	for class := range t {
+		for moment, n := range t[class] {
+			if n > 0 {
+				add(m, classOrder[class], momentNames[moment], n)
+			}
+		}
+	}
+	*t = tally{}
 }
 
 // NewSummary begins a summary. By says how clients are grouped: "label", or the
@@ -58,13 +79,7 @@ func NewSummary(now time.Time, by string, n *Names) (*Summary, error) {
 	}
 	switch v4, v6, ok := parseLengths(by); {
 	case by == "" || by == "label":
-		s.byLabel = true
-		s.labelName = func(c *inventory.Client) string {
-			if l := n.Labels.Lookup(c.Prefix); l != nil {
-				return l.String()
-			}
-			return "(no label)"
-		}
+		s.byLabel, s.labels, s.labelled = true, n.Labels, map[*label.Label]*Group{}
 	case ok:
 		s.labelName = func(c *inventory.Client) string {
 			if !c.Prefix.IsValid() {
@@ -91,7 +106,7 @@ func parseLengths(s string) (v4, v6 int, ok bool) {
 // Add takes a client.
 func (s *Summary) Add(c *inventory.Client) {
 	s.Clients++
-	all, own := s.group("all"), s.group(s.labelName(c))
+	all, own := s.group("all"), s.groupOf(c)
 	for i, at := range s.moments {
 		if s.past[i] != nil {
 			continue
@@ -101,16 +116,29 @@ func (s *Summary) Add(c *inventory.Client) {
 			continue
 		}
 		for _, g := range []*Group{all, own} {
-			count(g.Best, best, i)
-			count(g.Worst, worst, i)
+			g.best[best][i]++
+			g.worst[worst][i]++
 		}
 	}
 }
 
-// classesAt returns a client's best and worst means at a moment: those that it
+// classOf is the place in classOrder of a means that was answered.
+func classOf(k ntp.Kind) int {
+	switch k {
+	case ntp.KindNTS:
+		return 4
+	case ntp.KindSymmetric:
+		return 3
+	case ntp.KindAutokey:
+		return 2
+	}
+	return 1
+}
+
+// classesAt returns a client's best and worst means at a moment, by classOrder: those that it
 // was answered by both before and after the moment, or in the week before it.
 // A client that only was refused counts as such.
-func classesAt(c *inventory.Client, at uint32) (best, worst string, seen bool) {
+func classesAt(c *inventory.Client, at uint32) (best, worst int, seen bool) {
 	lo, hi := len(classOrder), -1
 	for i := range c.Means {
 		m := &c.Means[i]
@@ -119,26 +147,22 @@ func classesAt(c *inventory.Client, at uint32) (best, worst string, seen bool) {
 		}
 		class := 0
 		if m.Answered > 0 {
-			class = slices.Index(classOrder, m.Kind.String())
+			class = classOf(m.Kind)
 		}
 		lo, hi = min(lo, class), max(hi, class)
 	}
 	if hi < 0 {
-		return "", "", false
+		return 0, 0, false
 	}
 	if lo == 0 && hi > 0 { // what was refused does not count beside what was answered
 		lo = hi
 		for i := range c.Means {
 			if m := &c.Means[i]; m.Answered > 0 && m.First <= at && m.Last+classSpan >= at {
-				lo = min(lo, slices.Index(classOrder, m.Kind.String()))
+				lo = min(lo, classOf(m.Kind))
 			}
 		}
 	}
-	return classOrder[hi], classOrder[lo], true
-}
-
-func count(m map[string]map[string]int, class string, moment int) {
-	add(m, class, momentNames[moment], 1)
+	return hi, lo, true
 }
 
 func add(m map[string]map[string]int, class, moment string, n int) {
@@ -146,6 +170,24 @@ func add(m map[string]map[string]int, class, moment string, n int) {
 		m[class] = make(map[string]int)
 	}
 	m[class][moment] += n
+}
+
+// groupOf returns the group of a client.
+func (s *Summary) groupOf(c *inventory.Client) *Group {
+	if !s.byLabel {
+		return s.group(s.labelName(c))
+	}
+	l := s.labels.Lookup(c.Prefix)
+	g := s.labelled[l]
+	if g == nil {
+		name := "(no label)"
+		if l != nil {
+			name = l.String()
+		}
+		g = s.group(name)
+		s.labelled[l] = g
+	}
+	return g
 }
 
 func (s *Summary) group(name string) *Group {
@@ -161,6 +203,10 @@ func (s *Summary) group(name string) *Group {
 // figures.
 func (s *Summary) Finish() *Summary {
 	s.group("all")
+	for _, g := range s.by {
+		g.best.into(g.Best)
+		g.worst.into(g.Worst)
+	}
 	s.compare()
 	for _, g := range s.by {
 		s.Groups = append(s.Groups, *g)
