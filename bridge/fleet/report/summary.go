@@ -135,9 +135,9 @@ func classOf(k ntp.Kind) int {
 	return 1
 }
 
-// classesAt returns a client's best and worst means at a moment, by classOrder: those that it
-// was answered by both before and after the moment, or in the week before it.
-// A client that only was refused counts as such.
+// classesAt returns a client's best and worst means at a moment, by classOrder:
+// those that it was answered by both before and after the moment, or in the week
+// before it. A client that only was refused counts as such.
 func classesAt(c *inventory.Client, at uint32) (best, worst int, seen bool) {
 	lo, hi := len(classOrder), -1
 	for i := range c.Means {
