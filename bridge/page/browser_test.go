@@ -17,6 +17,7 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
+	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -319,7 +320,23 @@ func TestShots(t *testing.T) {
 	base, token := w.served()
 	ctx := browse(t)
 	logIn(t, ctx, base, token)
-	for _, width := range []int64{360, 1280} {
+	for _, small := range []struct {
+		name, path string
+		height     float64
+	}{{"overview", "/", 1100}, {"migration", "/migration", 900}} {
+		if err := chromedp.Do(ctx, show(1280, "light"), chromedp.Navigate(base+small.path)); err != nil {
+			t.Fatal(err)
+		}
+		shot, err := chromedp.Call(ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{
+			Clip: &page.Viewport{Width: 1280, Height: small.height, Scale: 0.56}, CaptureBeyondViewport: new(true)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, small.name+".png"), shot.Data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, width := range widths {
 		for _, scheme := range []string{"light", "dark"} {
 			for i, path := range allPages {
 				if err := chromedp.Do(ctx, show(width, scheme), chromedp.Navigate(base+path)); err != nil {

@@ -370,3 +370,37 @@ func TestPagesAreAccessible(t *testing.T) {
 		}
 	}
 }
+
+// FuzzPage asks for anything. What comes is HTML without anything that runs, or a
+// file; never a failure of the page.
+func FuzzPage(f *testing.F) {
+	for path := range newPage(&control.Sources{}, Options{}).routes {
+		f.Add(path, "")
+	}
+	f.Add("/clients", "kind=nts&prefix=10.0.0.0/8&sort=last&limit=5&cursor=AQ")
+	f.Add("/client", "address=2001:db8::/64&resolve=0")
+	f.Add("/migration/confirm", "do=advance&group=frankfurt&means=symmetric&reason=%3Cb%3E&force=1")
+	f.Add("/history", "before=3")
+	f.Add("/", "days=30&<script>")
+	w := newWorld(f, 60)
+	w.src.Events = nil // the stream has no end
+	p := w.page()
+	f.Fuzz(func(t *testing.T, path, query string) {
+		if strings.Contains(query, "resolve") {
+			return // DNS is not asked here
+		}
+		r := httptest.NewRequest(http.MethodGet, "/", nil)
+		r.URL = &url.URL{Path: path, RawQuery: query}
+		r = r.WithContext(remote.WithCaller(r.Context(), &remote.Caller{Name: "x", Role: remote.Write, Form: "f"}))
+		got := httptest.NewRecorder()
+		p.ServeHTTP(got, r)
+		if got.Code >= 500 {
+			t.Fatalf("%q?%q: %d %s", path, query, got.Code, got.Body)
+		}
+		if strings.HasPrefix(got.Header().Get("Content-Type"), "text/html") {
+			if found := inline(got.Body.String()); found != "" || got.Header().Get("Content-Security-Policy") != policy {
+				t.Fatalf("%q?%q: %s", path, query, found)
+			}
+		}
+	})
+}
