@@ -227,6 +227,18 @@ func TestSourceOfUnknownAddress(t *testing.T) {
 	}
 }
 
+// TestKeysOfAClient: a client has no server that could read the keys later.
+func TestKeysOfAClient(t *testing.T) {
+	in := Input{Name: "ntp.conf", Data: []byte("keys /etc/ntp.keys\ntrustedkey 3\nserver s.example.org key 3\n")}
+	for _, format := range ClientFormats {
+		opt := Options{Dialect: "ntp", Decide: running, Client: &ClientOptions{Format: format, Gateways: []string{"gw"}, Mixed: true}}
+		if said := text(t, Convert(in, opt).Report); !strings.Contains(said, "none can be kept for the gateway") ||
+			strings.Contains(said, "before the server reads it") {
+			t.Errorf("%s:\n%s", format, said)
+		}
+	}
+}
+
 // TestWhyChronydServesNobody: the reason is the file's.
 func TestWhyChronydServesNobody(t *testing.T) {
 	for conf, want := range map[string]string{

@@ -21,6 +21,11 @@ func (c *Job) ReadKeys(r *report.Record) {
 		r.Note(report.Folded, "keys-unused", "", "the keys file is not at hand, but none of its keys is used")
 		return
 	}
+	if c.In.Files == nil && c.Opt.Client != nil {
+		r.Note(report.Changed, "keys-unread", "give the host's root directory with --root",
+			"the keys file is not at hand: which keys it has is not known, and none can be kept for the gateway")
+		return
+	}
 	if c.In.Files == nil {
 		r.Note(report.Changed, "keys-unread", "give the host's root directory with --root",
 			"the keys file is not at hand: which keys it has is not checked before the server reads it, by the rules of %s", c.Daemon())
