@@ -8,6 +8,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"math/big"
@@ -205,6 +206,46 @@ func TestReloadAsAnotherUser(t *testing.T) {
 		t.Errorf("no file and no remedy:\n%s", log)
 	}
 	v.serves("a reload that was refused")
+}
+
+// Certbot's links lead into another directory, which the sandbox must let pass,
+// also for the files that a renewal adds.
+func TestCertbotInSandbox(t *testing.T) {
+	v := newDropped(t, "nobody")
+	for _, dir := range []string{"live", "live/srv", "archive", "archive/srv"} {
+		if err := os.Mkdir(filepath.Join(v.dir, dir), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
+	renew := func(serial int) {
+		v.certify(int64(serial))
+		for from, name := range map[string]string{"nts.crt": "fullchain", "nts.key": "privkey"} {
+			file := fmt.Sprintf("%s%d.pem", name, serial)
+			link := filepath.Join(v.dir, "live/srv", name+".pem")
+			_ = os.Remove(link)
+			if err := errors.Join(os.Rename(filepath.Join(v.dir, from), filepath.Join(v.dir, "archive/srv", file)),
+				os.Symlink("../../archive/srv/"+file, link)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	text, err := os.ReadFile(v.file())
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.put("site.yaml", strings.NewReplacer("nts.crt", "live/srv/fullchain.pem", "nts.key", "live/srv/privkey.pem").Replace(string(text)))
+	renew(1)
+	v.start()
+	v.serves("a start")
+	v.logsConfined()
+	if got := v.presented(); got != 1 {
+		t.Errorf("certificate %d", got)
+	}
+	renew(2)
+	v.reload("reloaded")
+	if got := v.presented(); got != 2 {
+		t.Errorf("certificate %d after a renewal:\n%s", got, v.log())
+	}
 }
 
 // Where there is a user ntsbridge the daemon becomes it without being told.
