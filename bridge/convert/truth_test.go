@@ -227,6 +227,35 @@ func TestSourceOfUnknownAddress(t *testing.T) {
 	}
 }
 
+// TestOddNumbers: addresses that the C library reads otherwise than they look are
+// the ones that it reads, and that is said. Verdicts are the real ntpd's.
+func TestOddNumbers(t *testing.T) {
+	for line, want := range map[string]string{
+		"server 10.1":                                 `- server: "10.0.0.1"`,
+		"server 0x0a000002":                           `- server: "10.0.0.2"`,
+		"server 3232235777":                           `- server: "192.168.1.1"`,
+		"pool 192.168.001.010":                        `- server: "192.168.1.8"`,
+		"restrict 192.168.002.010 noserve":            `- prefixes: ["192.168.2.8"]`,
+		"restrict 10.020.0.0 mask 255.255.0.0 ignore": `- prefixes: ["10.16.0.0/16"]`,
+		"server 192.168.5.08":                         "never had time",
+		"server 10.256.1.1":                           "never had time",
+		"server 1.2.3.4.5":                            "never had time",
+	} {
+		in := Input{Name: "ntp.conf", Data: []byte(ntpBase + line + "\n"), Files: fieldFiles}
+		res := Convert(in, Options{Dialect: "ntp"})
+		said := text(t, res.Report)
+		if strings.Contains(want, "never") {
+			if !strings.Contains(said, want) {
+				t.Errorf("%s: wanted %q:\n%s", line, want, said)
+			}
+			continue
+		}
+		if !strings.Contains(string(res.Output), want) || !strings.Contains(said, "makes it octal") {
+			t.Errorf("%s: wanted %s:\n%s\n%s", line, want, res.Output, said)
+		}
+	}
+}
+
 // TestKeysOfAClient: a client has no server that could read the keys later.
 func TestKeysOfAClient(t *testing.T) {
 	in := Input{Name: "ntp.conf", Data: []byte("keys /etc/ntp.keys\ntrustedkey 3\nserver s.example.org key 3\n")}

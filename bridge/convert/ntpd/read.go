@@ -45,6 +45,7 @@ func Read(work *job.Job) bool {
 			r.Note(report.Folded, "decided", "delete the line", "%s", fixed)
 		}
 	}
+	c.tellNumbers()
 	c.build()
 	return true
 }
@@ -87,6 +88,7 @@ func (c *reader) parse(fixes map[syntax.Place]string) {
 		c.Parsed.Files = original.Files[:len(c.Parsed.Files)] // as written
 	}
 	c.addStart()
+	c.readNumbers()
 	c.Index()
 }
 
