@@ -256,6 +256,26 @@ func TestOddNumbers(t *testing.T) {
 	}
 }
 
+// The same of chronyd 4.3, by its sources and accheck.
+func TestOddNumbersOfChronyd(t *testing.T) {
+	for line, want := range map[string]string{
+		"server 192.168.001.010": "- server: 192.168.1.8",
+		"server 10.1":            "- server: 10.0.0.1",
+		"pool 3232235777":        "- server: 192.168.1.1",
+		"allow 192.168.002.010":  `- prefixes: ["192.168.2.8"]`,
+		"allow 10.020":           `- prefixes: ["10.20.0.0/16"]`,
+		"allow 0x0a000003":       `- prefixes: ["10.0.0.3"]`,
+		"allow 10.1":             `- prefixes: ["10.1.0.0/16"]`,
+		"allow 010/8":            `- prefixes: ["10.0.0.0/8"]`,
+		"allow 0":                `action: allow`,
+	} {
+		res := Convert(Input{Name: "chrony.conf", Data: []byte("server b\n" + line + "\n")}, Options{Dialect: "chrony"})
+		if got := strings.ReplaceAll(string(res.Output), `server: "`, "server: "); !strings.Contains(got, want) {
+			t.Errorf("%s: wanted %s:\n%s\n%s", line, want, res.Output, text(t, res.Report))
+		}
+	}
+}
+
 // TestKeysOfAClient: a client has no server that could read the keys later.
 func TestKeysOfAClient(t *testing.T) {
 	in := Input{Name: "ntp.conf", Data: []byte("keys /etc/ntp.keys\ntrustedkey 3\nserver s.example.org key 3\n")}

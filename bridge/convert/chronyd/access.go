@@ -119,11 +119,17 @@ func (c *reader) subnet(args []syntax.Option) (list []netip.Prefix, problem stri
 		if hasBits {
 			n, _ = strconv.Atoi(bits)
 		}
+		for i, part := range parts { // decimal, whatever is in front
+			parts[i] = strings.TrimLeft(part[:max(len(part)-1, 0)], "0") + part[max(len(part)-1, 0):]
+		}
 		full := strings.Join(append(parts, "0", "0", "0")[:4], ".")
 		if a, err := netip.ParseAddr(full); err == nil && n >= 0 && n <= 32 {
 			p, _ := a.Prefix(n)
 			return []netip.Prefix{p}, ""
 		}
+	}
+	if a, ok := spell.IPv4(text); ok { // for a name, which getaddrinfo takes for numbers
+		return []netip.Prefix{netip.PrefixFrom(a, 32)}, ""
 	}
 	for _, a := range c.Resolve(text) {
 		list = append(list, netip.PrefixFrom(a, a.BitLen()))

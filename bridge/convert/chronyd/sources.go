@@ -75,6 +75,12 @@ func (c *reader) source(s *syntax.Statement) {
 		r.Note(report.Error, "no-address", "name the server", "chronyd does not start with a source without a name")
 		return
 	}
+	if _, err := netip.ParseAddr(src.Address); err != nil {
+		if a, ok := spell.IPv4(src.Address); ok {
+			job.TellNumber(r, "chronyd", src.Address, a)
+			src.Address = a.String()
+		}
+	}
 	c.Model.Sources = append(c.Model.Sources, src)
 	c.words(s, func(word string) (byte, func(float64)) {
 		o, ok := sourceOptions[word]

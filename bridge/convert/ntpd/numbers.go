@@ -4,7 +4,7 @@ import (
 	"net/netip"
 	"slices"
 
-	"ntsbridge/bridge/convert/report"
+	"ntsbridge/bridge/convert/job"
 	"ntsbridge/bridge/convert/spell"
 	"ntsbridge/bridge/convert/syntax"
 )
@@ -29,11 +29,9 @@ func (c *reader) readNumbers() {
 	}
 }
 
-// tellNumbers says what such an address is: hardly what was meant.
+// tellNumbers says what such addresses are.
 func (c *reader) tellNumbers() {
 	for s, written := range c.numbers {
-		c.Record(s).Note(report.Dangerous, "number", "write the address with four decimal numbers, and no zeros in front",
-			"%s reads %s as %s: a zero in front of a number makes it octal, 0x hexadecimal, and a number that stands for several counts whole",
-			c.Daemon(), spell.Printable(written), s.Address)
+		job.TellNumber(c.Record(s), c.Daemon(), written, netip.MustParseAddr(s.Address))
 	}
 }
