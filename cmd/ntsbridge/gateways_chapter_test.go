@@ -33,7 +33,7 @@ func TestGatewaysChapter(t *testing.T) {
 			}
 		}
 	}
-	commands := regexp.MustCompile("ntsbridge ((?:[a-z]+ ?)+)((?: --[a-z-]+)*)").FindAllStringSubmatch(string(text), -1)
+	commands := regexp.MustCompile("(?m)(?:`|^ {4})ntsbridge ((?:[a-z]+ ?)+)((?: --[a-z-]+)*)").FindAllStringSubmatch(string(text), -1)
 	for _, m := range commands {
 		cmd, _, err := newRootCommand().Find(strings.Fields(m[1]))
 		if err != nil || cmd.Name() == "ntsbridge" {
