@@ -95,8 +95,8 @@ func TestMovingAddress(t *testing.T) {
 	answers := func() {
 		t.Helper()
 		before := count(daemons[at]).Count("nts", "ok")
-		Await(t, chaosLimit, Condition{gateways[at].Name + " answers ten times", func() error {
-			if got := count(daemons[at]).Count("nts", "ok"); got < before+10 {
+		Await(t, chaosLimit, Condition{gateways[at].Name + " answers four times", func() error {
+			if got := count(daemons[at]).Count("nts", "ok"); got < before+4 {
 				return fmt.Errorf("%d answers", got-before)
 			}
 			return nil
@@ -118,7 +118,7 @@ func TestMovingAddress(t *testing.T) {
 	if !strings.Contains(rotated, "hands it out") {
 		t.Error(rotated)
 	}
-	seals := time.Now().Add(5 * time.Second)
+	seals := time.Now().Add(4 * time.Second)
 	for time.Now().Before(seals) {
 		answers()
 	}

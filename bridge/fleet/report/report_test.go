@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -326,4 +327,18 @@ func TestTimeAgainstStandard(t *testing.T) {
 			t.Fatalf("%s, want %s", got, want)
 		}
 	})
+}
+
+// A line of a table is as tableFormat has it.
+func TestTableFormat(t *testing.T) {
+	for _, name := range []string{"192.0.2.1", "2001:db8:1234:5678:9abc:def0:1234:5678/128", "ä"} {
+		r := Row{Address: name, Label: Label{Owner: "öl", Site: "x"}, Means: []Means{{Kind: "symmetric", Key: 5, Digest: "MD5",
+			Answered:       1 << 31,
+			Implementation: "ntpd", Poll: 64, Refused: map[string]uint32{"bad-mac": 7}}}}
+		m := &r.Means[0]
+		want := fmt.Sprintf(tableFormat, r.name(), r.Label.String(), m.String(), "-", seconds(m.Poll), m.Answered, m.refusedText(), "ntpd")
+		if got := string(r.AppendTable(nil, time.Time{})); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"text/tabwriter"
 	"time"
+	"unicode/utf8"
 )
 
 // String is what tables call a means: "none", "key 5 MD5", "autokey IFF", "nts
@@ -20,7 +21,7 @@ func (m *Means) String() string {
 			return fmt.Sprintf("ms-sntp %d", m.Account)
 		}
 	case "symmetric":
-		return strings.TrimSpace(fmt.Sprintf("key %d %s", m.Key, m.Digest))
+		return strings.TrimSpace("key " + strconv.FormatUint(uint64(m.Key), 10) + " " + m.Digest)
 	case "autokey":
 		text := strings.TrimSpace("autokey " + strings.TrimSpace(m.Scheme+" "+m.Group))
 		if m.NTPDCookie {
@@ -84,8 +85,15 @@ func (r *Row) appendTable(b []byte, now time.Time, gateways []string) []byte {
 		if i > 0 {
 			name, lab = "", ""
 		}
-		b = fmt.Appendf(b, tableFormat, name, lab, m.String(), Ago(m.Last, now), seconds(m.Poll), m.Answered,
-			orDash(m.refusedText()), orDash(m.Implementation))
+		b = appendLeft(b, name, 30) // as tableFormat, without its cost: a site's list may have a million rows
+		b = appendLeft(append(b, ' '), lab, 18)
+		b = appendLeft(append(b, ' '), m.String(), 26)
+		b = appendRight(append(b, ' '), Ago(m.Last, now), 6)
+		b = appendRight(append(b, ' '), seconds(m.Poll), 7)
+		b = appendRight(append(b, ' '), strconv.FormatUint(uint64(m.Answered), 10), 9)
+		b = appendLeft(append(b, ' '), orDash(m.refusedText()), 24)
+		b = append(append(b, ' '), orDash(m.Implementation)...)
+		b = append(b, '\n')
 		if len(gateways) > 0 {
 			b = b[:len(b)-1]
 			for _, g := range gateways {
@@ -93,6 +101,24 @@ func (r *Row) appendTable(b []byte, now time.Time, gateways []string) []byte {
 			}
 			b = append(b, '\n')
 		}
+	}
+	return b
+}
+
+// appendLeft appends a text and blanks up to a width in letters, appendRight the
+// blanks first.
+func appendLeft(b []byte, s string, width int) []byte {
+	b = append(b, s...)
+	return appendBlanks(b, width-utf8.RuneCountInString(s))
+}
+
+func appendRight(b []byte, s string, width int) []byte {
+	return append(appendBlanks(b, width-utf8.RuneCountInString(s)), s...)
+}
+
+func appendBlanks(b []byte, n int) []byte {
+	for ; n > 0; n-- {
+		b = append(b, ' ')
 	}
 	return b
 }
