@@ -9,9 +9,9 @@ import (
 // reader works out what ntpd does.
 type reader struct {
 	*job.Job
-	fixed   map[syntax.Place]string // lines that are read as they were meant
-	running map[syntax.Place]string // lines that are read as the daemon reads them; what was written
-	numbers map[*syntax.Statement]string    // addresses that are written as other numbers; how
+	fixed   map[syntax.Place]string      // lines that are read as they were meant
+	running map[syntax.Place]string      // lines that are read as the daemon reads them; what was written
+	numbers map[*syntax.Statement]string // addresses that are written as other numbers; how
 
 	sourceNames, disabledWords, exceptions map[string]bool // on first use
 }
