@@ -25,7 +25,8 @@ import (
 func BenchmarkClients(b *testing.B) {
 	const clients = 300_000
 	at := inventory.Addresses{TemporaryPrefix: 64}
-	f, err := fleet.Open(fleet.Config{Enabled: true, Clients: clients, Addresses: at}, &report.Names{Labels: label.NewSet(nil)}, hclog.NewNullLogger())
+	names := &report.Names{Labels: label.NewSet(nil)}
+	f, err := fleet.Open(fleet.Config{Enabled: true, Clients: clients, Addresses: at}, names, hclog.NewNullLogger())
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -38,8 +39,8 @@ func BenchmarkClients(b *testing.B) {
 	for i := range clients {
 		a := netip.AddrFrom4([4]byte{10, byte(i >> 16), byte(i >> 8), byte(i)})
 		if i%3 > 0 {
-			s := feed.Sighting{Addr: a.As16(), Received: ntp.TimestampFromTime(now), Sent: ntp.TimestampFromTime(now), Kind: ntp.KindSymmetric,
-				Key: uint32(1 + i%50), Count: 1, Octets: 68, MAC: 16, Action: ntp.Answer}
+			s := feed.Sighting{Addr: a.As16(), Received: ntp.TimestampFromTime(now), Sent: ntp.TimestampFromTime(now),
+				Kind: ntp.KindSymmetric, Key: uint32(1 + i%50), Count: 1, Octets: 68, MAC: 16, Action: ntp.Answer}
 			s.Header[0], s.Header[3] = 4<<3|3, 32
 			v.See(&s)
 		}
@@ -52,7 +53,8 @@ func BenchmarkClients(b *testing.B) {
 		}
 	}
 	var list []inventory.Stored
-	v.Changes(func(k inventory.Key, r []byte) { list = append(list, inventory.Stored{Key: k, Record: bytes.Clone(r)}) }, func(inventory.Key) {})
+	keep := func(k inventory.Key, r []byte) { list = append(list, inventory.Stored{Key: k, Record: bytes.Clone(r)}) }
+	v.Changes(keep, func(inventory.Key) {})
 	if full, err := f.Import(list); err != nil || full > 0 {
 		b.Fatal(full, err)
 	}
