@@ -335,13 +335,21 @@ func (f *convertFlags) formatReport(w io.Writer, r *account.Report, colour bool)
 	return r.WriteText(w, colour)
 }
 
+// leftAlone tells of an output of another time, which is not this input's.
+func (f *convertFlags) leftAlone() string {
+	if _, err := os.Stat(f.output); f.output == "" || err != nil {
+		return ""
+	}
+	return "; " + f.output + " is left as it was"
+}
+
 // verdict turns a report into an exit status.
 func (f *convertFlags) verdict(r *account.Report) error {
 	switch r.Outcome() {
 	case account.Blocked:
-		return fmt.Errorf("%s: not converted: %d questions have to be decided first, see the report", r.Input, len(r.Questions))
+		return fmt.Errorf("%s: not converted: %d questions have to be decided first, see the report%s", r.Input, len(r.Questions), f.leftAlone())
 	case account.Rejected:
-		return fmt.Errorf("%s: not converted, see the report", r.Input)
+		return fmt.Errorf("%s: not converted, see the report%s", r.Input, f.leftAlone())
 	case account.Lossy:
 		if f.strict {
 			return &statusError{exitFindings, fmt.Errorf("%s: converted with losses, see the report", r.Input)}
