@@ -118,6 +118,7 @@ func (p *Page) act(w http.ResponseWriter, r *http.Request) error {
 	}
 	answer, err := p.src.Fleet.Ask(c.Name+", on the page", q)
 	p.kept.status.forget()
+	p.kept.lately.forget()
 	p.options.Log.Info("told on the page", "do", q.Do, "group", q.Group, "means", q.Means, "by", c.Name, "error", err)
 	if err != nil {
 		if errors.Is(err, steer.ErrNoPlan) {

@@ -13,7 +13,15 @@ import (
 // lately returns the entries of the last so long, the newest first, at most
 // entriesShown, and how many more there are.
 func (p *Page) lately(span time.Duration) (list []*history.Entry, more int) {
-	since := p.options.Now().Add(-span)
+	now := p.options.Now()
+	list, _ = p.kept.lately.get(now, func() ([]*history.Entry, error) { return p.entriesSince(now.Add(-span)), nil })
+	more = max(len(list)-entriesShown, 0)
+	return list[:len(list)-more], more
+}
+
+// entriesSince returns entries, the newest first. All of the history is read for
+// that, and verified.
+func (p *Page) entriesSince(since time.Time) (list []*history.Entry) {
 	_, _ = p.src.Fleet.History(func(e *history.Entry) error { // a history that cannot be read is a problem of the status
 		if e.Time.After(since) {
 			list = append(list, e)
@@ -21,8 +29,7 @@ func (p *Page) lately(span time.Duration) (list []*history.Entry, more int) {
 		return nil
 	})
 	slices.Reverse(list)
-	more = max(len(list)-entriesShown, 0)
-	return list[:len(list)-more], more
+	return list
 }
 
 // historyView is what was done, the newest first.

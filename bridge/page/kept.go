@@ -5,6 +5,7 @@ import (
 	"sync"
 	"time"
 
+	"ntsbridge/bridge/fleet/history"
 	"ntsbridge/bridge/fleet/report"
 	"ntsbridge/bridge/fleet/steer"
 )
@@ -22,6 +23,7 @@ type kept struct {
 	summary report1[*report.Summary]
 	keys    report1[[]*report.Key]
 	status  report1[*steer.Status]
+	lately  report1[[]*history.Entry] // of the history
 }
 
 // report1 is a report that is made once for all who ask at the same time.

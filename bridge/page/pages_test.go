@@ -314,7 +314,7 @@ func TestSteps(t *testing.T) {
 	v := deed()
 	v.Set("means", "symmetric")
 	v.Set("form", good)
-	if status, body := b.do("POST", "/migration/act", v); status != 409 || !strings.Contains(body, "a gate is shut") {
+	if status, body := b.do("POST", "/migration/act", v); status != 409 || !strings.Contains(body, "gate better_means: ") {
 		t.Errorf("a shut gate: %d %s", status, body)
 	}
 	if status, _ := b.do("POST", "/logout", url.Values{}); status != 303 {
