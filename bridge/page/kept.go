@@ -37,20 +37,6 @@ type report1[T any] struct {
 func (k *report1[T]) get(now time.Time, make func() (T, error)) (T, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	return k.locked(now, make)
-}
-
-// warm makes a report that somebody will ask for soon, unless it is being made.
-func (k *report1[T]) warm(now time.Time, make func() (T, error)) {
-	if k.mu.TryLock() {
-		go func() {
-			defer k.mu.Unlock()
-			_, _ = k.locked(now, make)
-		}()
-	}
-}
-
-func (k *report1[T]) locked(now time.Time, make func() (T, error)) (T, error) {
 	if age := now.Sub(k.at); !k.at.IsZero() && age >= 0 && age < k.keeps {
 		return k.value, nil
 	}
@@ -89,12 +75,6 @@ func (p *Page) keyList() ([]*report.Key, error) {
 }
 
 func (p *Page) status() *steer.Status {
-	s, _ := p.kept.status.get(p.options.Now(), p.wholeStatus)
+	s, _ := p.kept.status.get(p.options.Now(), func() (*steer.Status, error) { return p.src.Fleet.Status(false), nil })
 	return s
 }
-
-func (p *Page) wholeStatus() (*steer.Status, error) { return p.src.Fleet.Status(false), nil }
-
-// warmStatus is for who goes on to the board, which rests on a pass over all
-// clients for each step.
-func (p *Page) warmStatus() { p.kept.status.warm(p.options.Now(), p.wholeStatus) }

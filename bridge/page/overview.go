@@ -130,9 +130,6 @@ func (v *overviewView) fleet(p *Page, r *http.Request) error {
 			}
 		}
 		v.History, v.More = p.lately(24 * time.Hour)
-		if v.Fleet.Plan != "" {
-			p.warmStatus()
-		}
 	}
 	return nil
 }

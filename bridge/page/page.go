@@ -48,7 +48,6 @@ type Page struct {
 type route struct {
 	method string
 	role   remote.Role
-	title  string // in the navigation; empty: it is not there
 	serve  func(w http.ResponseWriter, r *http.Request) error
 	lasts  bool // as long as the asker wants
 }
