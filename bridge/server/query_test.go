@@ -3,7 +3,9 @@ package server
 import (
 	"bytes"
 	"net/netip"
+	"slices"
 	"testing"
+	"time"
 
 	"ntsbridge/bridge/access"
 	"ntsbridge/bridge/ntp"
@@ -44,6 +46,16 @@ func TestQueryIsAnsweredByTheSlowLane(t *testing.T) {
 		}
 		if h := decode(t, ask(t, c, request(4, ntp.ModeClient, 77))); h.Origin != 77 {
 			t.Errorf("%v: time is not served beside: %+v", a, h)
+		}
+	}
+	// Counted with those of the slow lane, a moment after they have left.
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(time.Millisecond) {
+		list := s.Listening()
+		if !slices.ContainsFunc(list, func(l Listened) bool { return l.Received != 2 || l.Sent != 4 || l.Failed != 0 }) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("%+v; want 2 in, 4 out of each", list)
 		}
 	}
 	s.Close() // what left is counted

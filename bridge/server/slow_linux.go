@@ -187,6 +187,11 @@ func (r *slowRequest) send(n int) syscall.Errno {
 		return unix.EBADF
 	}
 	_, _, errno := syscall.Syscall(unix.SYS_SENDMSG, uintptr(r.socket.fd), uintptr(unsafe.Pointer(&msg)), unix.MSG_DONTWAIT)
+	if errno != 0 {
+		r.socket.besideFailed.Add(1)
+	} else {
+		r.socket.beside.Add(1)
+	}
 	return errno
 }
 

@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"os"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 	"unsafe"
@@ -40,6 +41,8 @@ type socket struct {
 
 	mu     sync.Mutex // slow lane against close
 	closed bool
+
+	beside, besideFailed atomic.Uint64 // what others than its worker sent by it, or could not
 }
 
 // expect notes that the next timestamped answer is the one that carries this

@@ -41,13 +41,15 @@ func (s *Server) Listening() []Listened {
 		var sum Counters
 		for _, w := range group {
 			w.count.addTo(&sum)
+			l.Sent += w.socket.beside.Load()
+			l.Failed += w.socket.besideFailed.Load()
 			l.Since = w.began
 			l.Dropped += w.socket.dropped()
 			l.Wakeups += w.beat.Load()
 			l.Idle += w.idle.Load()
 			l.Buffers += w.in.Len()
 		}
-		l.Received, l.Sent, l.Failed = sum.Received, sum.Sent(), sum.SendErrors
+		l.Received, l.Sent, l.Failed = sum.Received, l.Sent+sum.Sent(), l.Failed+sum.SendErrors
 		if s.opt.Beside != nil {
 			beside := s.opt.Beside.Received(a)
 			l.Received, l.Sent = l.Received+beside, l.Sent+beside
