@@ -161,21 +161,31 @@ func tryFastpath(cfg *config.Config) ([]fastpath.Status, error) {
 	}
 	f.Listen(addresses)
 	found := f.Attach()
-	if material.Running(cfg) {
-		found = ownXDP(found)
-	}
+	takenByOurs(found, cfg.Control.Socket)
 	return found, f.Close()
 }
 
-// ownXDP takes an interface whose place in the driver a running daemon of this
-// configuration has for one that has the program.
-func ownXDP(found []fastpath.Status) []fastpath.Status {
+// takenByOurs looks who has the place of XDP at interfaces where it is taken: a
+// daemon of this configuration that runs has what serve would have.
+func takenByOurs(found []fastpath.Status, socket string) {
+	var ours *control.Status
 	for i := range found {
-		if s := &found[i]; s.Mode == fastpath.XDP && s.Taken {
-			s.Active, s.Why = true, "as the daemon that runs has it"
+		s := &found[i]
+		if !s.Taken {
+			continue
+		}
+		if ours == nil {
+			var err error
+			if ours, err = control.NewClient(socket).Status(); err != nil {
+				return
+			}
+		}
+		for _, at := range ours.Fastpath {
+			if at.Interface == s.Interface && at.Mode == string(s.Mode) && at.Active {
+				s.Active, s.Why = true, "as the daemon that runs has it"
+			}
 		}
 	}
-	return found
 }
 
 var _ server.Beside = (*fastpath.Engine)(nil)

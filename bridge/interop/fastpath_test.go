@@ -132,6 +132,10 @@ func fastpathClients(t *testing.T, mode string) {
 	plain := []netip.Addr{hosts["plain"].IPv4, hosts["six"].IPv6, hosts["ntpd"].IPv4, hosts["ntpsec"].IPv4, hosts["ntpdrs"].IPv4,
 		hosts["openntpd"].IPv4}
 	Await(t, clientLimit, f.knows(plain))
+	if out := checkOn(server); !strings.Contains(out, "eth0: plain requests are answered in the kernel ("+mode+")") ||
+		strings.HasPrefix(out, "refused") {
+		t.Errorf("check, while the daemon runs: %s", out)
+	}
 	comparedToSockets(t, hosts["probe"], server.IPv4, slow.IPv4)
 	if err := sockets.Alive(); err != nil {
 		t.Error(err)
@@ -389,6 +393,24 @@ func TestFastpathXDPWithoutPeer(t *testing.T) {
 		}})
 }
 
+// checkOn is what check says of a host's configuration, with "refused" in front
+// if serve would not start.
+func checkOn(h *Host) string {
+	h.t.Helper()
+	file, err := build()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), queryTimeout)
+	defer cancel()
+	out, err := h.Output(ctx, Program{Path: file}, "check", "--json", "-c", filepath.Join(h.Dir, "ntsbridge.yaml"),
+		"--state-dir", filepath.Join(h.Dir, "state"), "--run-dir", filepath.Join(h.Dir, "run"))
+	if err != nil {
+		return "refused: " + err.Error() + out
+	}
+	return out
+}
+
 // TestFastpathRespectsOthers: filters of tc and other XDP programs keep their
 // packets. auto serves by sockets and says so; require does not start.
 func TestFastpathRespectsOthers(t *testing.T) {
@@ -396,21 +418,10 @@ func TestFastpathRespectsOthers(t *testing.T) {
 	n := NewNetwork(t)
 	server := n.Host("fast")
 	n.Names()
-	file, err := build()
-	if err != nil {
-		t.Fatal(err)
-	}
 	check := func(mode, policy string) string {
 		server.Write("keys", ntpKeys)
 		server.Write("ntsbridge.yaml", strings.Replace(fastConfig(mode, ""), "require", policy, 1))
-		ctx, cancel := context.WithTimeout(context.Background(), queryTimeout)
-		defer cancel()
-		out, err := server.Output(ctx, Program{Path: file}, "check", "--json", "-c", filepath.Join(server.Dir, "ntsbridge.yaml"),
-			"--state-dir", filepath.Join(server.Dir, "state"), "--run-dir", filepath.Join(server.Dir, "run"))
-		if err != nil {
-			return "refused: " + err.Error() + out
-		}
-		return out
+		return checkOn(server)
 	}
 	if out := check("tcx", "require"); !strings.Contains(out, "eth0: plain requests are answered in the kernel (tcx)") {
 		t.Errorf("an interface of nobody else: %s", out)
