@@ -48,6 +48,9 @@ func (k *loader) page() {
 	s.Listen, s.Plain, s.Option = p.Listen, true, "page.listen"
 	s.Local, _ = remote.ParseRole(p.Local) // none is none
 	k.Page = &s
+	if len(p.Listen) > 0 {
+		k.fact("page", "who is on this host may do this without a token: %s", p.Local)
+	}
 }
 
 // apiCertificate looks at a certificate of the API's own.

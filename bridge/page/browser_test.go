@@ -161,6 +161,9 @@ func complaints(t testing.TB, ctx context.Context) func() []string {
 
 // TestBrowser looks at the pages with a real browser.
 func TestBrowser(t *testing.T) {
+	if testing.Short() {
+		t.Skip("a browser takes some seconds")
+	}
 	ctx := browse(t)
 	t.Run("pages", func(t *testing.T) { browserShowsPages(t, ctx) })
 	t.Run("keys", func(t *testing.T) { browserByKeys(t, ctx) })

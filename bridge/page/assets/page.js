@@ -6,7 +6,7 @@
   const state = document.getElementById("live");
   if (!state || !document.querySelector("main [data-live]")) return;
 
-  const every = 60_000, least = 5_000;
+  const every = 60_000, least = 3_000;
   let paused = false, last = Date.now(), timer = 0, due = Infinity, busy = false;
 
   const button = document.createElement("button");
