@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"strings"
 	"sync"
@@ -129,9 +130,60 @@ func Check(ctx context.Context, e *config.Etcd, live bool) (errs []error) {
 	defer cancel()
 	if _, err := client.Get(ctx, e.Prefix+"/"+keyShared); err != nil {
 		if errors.Is(err, context.DeadlineExceeded) {
-			err = fmt.Errorf("no answer within %v", e.Timeout)
+			if err = unreachable(e); err == nil {
+				err = fmt.Errorf("no answer within %v", e.Timeout)
+			}
 		}
 		errs = append(errs, fmt.Errorf("etcd cannot be reached: %w; clients are served all the same, and no step begins", err))
 	}
 	return errs
 }
+
+// unreachable says why no member can be reached, as far as a connection tells;
+// gRPC keeps that to itself and only lets the time run out. nil: it does not tell.
+func unreachable(e *config.Etcd) error {
+	var found error
+	for _, s := range e.Endpoints {
+		err := tryMember(e, s)
+		if err == nil {
+			return nil // one is there, so it is something else
+		}
+		if found == nil {
+			found = fmt.Errorf("%s: %w", s, err)
+		}
+	}
+	return found
+}
+
+func tryMember(e *config.Etcd, endpoint string) error {
+	_, address, _ := strings.Cut(strings.TrimSuffix(endpoint, "/"), "://")
+	conn, err := net.DialTimeout("tcp", address, e.Timeout)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	if !strings.HasPrefix(endpoint, "https:") {
+		return nil
+	}
+	c, err := tlsConfig(e)
+	if err != nil {
+		return err
+	}
+	c.ServerName, _, _ = net.SplitHostPort(address)
+	_ = conn.SetDeadline(time.Now().Add(e.Timeout))
+	secure := tls.Client(conn, c)
+	if err := secure.Handshake(); err != nil {
+		return err
+	}
+	// What etcd has against our certificate comes after the handshake (TLS 1.3).
+	_ = conn.SetDeadline(time.Now().Add(min(e.Timeout, refusalTime)))
+	_, err = secure.Read(make([]byte, 1))
+	var alert *net.OpError
+	if errors.As(err, &alert) && alert.Op == "remote error" {
+		return fmt.Errorf("etcd does not take the certificate of this gateway: %w", err)
+	}
+	return nil
+}
+
+// refusalTime is how long a refusal is waited for.
+const refusalTime = 500 * time.Millisecond

@@ -193,6 +193,9 @@ func (s *Site) session() error {
 	defer cancel()
 	n := &session{site: s, client: client, epoch: time.Now(), lost: make(chan struct{}), seen: map[string]int64{}}
 	if err := n.begin(ctx); err != nil {
+		if why := unreachable(&s.opt.Etcd); why != nil && s.ctx.Err() == nil {
+			return why
+		}
 		return err
 	}
 	defer n.finish()

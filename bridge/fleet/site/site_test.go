@@ -3,6 +3,7 @@ package site
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -11,6 +12,7 @@ import (
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	clientv3 "go.etcd.io/etcd/client/v3"
 
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/fleet/gate"
@@ -410,4 +412,66 @@ func TestWrongClock(t *testing.T) {
 // testLog writes to the log of a test.
 func testLog(t testing.TB, name string) hclog.Logger {
 	return hclog.New(&hclog.LoggerOptions{Name: name, Output: t.Output(), Level: hclog.Debug})
+}
+
+// TestAuthentication: an etcd that wants certificates and knows users. One gateway
+// is known by its certificate, one by a password; both may use what begins with
+// the prefix and nothing else. Who may not is told why, and serves on.
+func TestAuthentication(t *testing.T) {
+	t.Parallel()
+	authority := etcdtest.NewAuthority(t)
+	c := etcdtest.StartTLS(t, authority)
+	k := c.Client()
+	must := func(_ any, err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(k.RoleAdd(t.Context(), "ntsbridge"))
+	must(k.RoleGrantPermission(t.Context(), "ntsbridge", "/site/", clientv3.GetPrefixRangeEnd("/site/"),
+		clientv3.PermissionType(clientv3.PermReadWrite)))
+	must(k.UserAddWithOptions(t.Context(), "a", "", &clientv3.UserAddOptions{NoPassword: true}))
+	must(k.UserAdd(t.Context(), "gateway-b", "the password"))
+	must(k.UserAddWithOptions(t.Context(), "root", "", &clientv3.UserAddOptions{NoPassword: true}))
+	must(k.UserGrantRole(t.Context(), "a", "ntsbridge"))
+	must(k.UserGrantRole(t.Context(), "gateway-b", "ntsbridge"))
+	must(k.UserGrantRole(t.Context(), "root", "root"))
+	must(k.AuthEnable(t.Context()))
+
+	configure := func(name string) config.Etcd {
+		e := c.Config(name, "a", "b")
+		e.CA = authority.File
+		e.Certificate, e.Key = authority.Issue(name)
+		return e
+	}
+	withPassword := func(text string) config.Etcd {
+		e := configure("b")
+		e.User, e.PasswordFile = "gateway-b", filepath.Join(t.TempDir(), "password")
+		if err := os.WriteFile(e.PasswordFile, []byte(text+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return e
+	}
+	a := newGateway(t, configure("a"), client("192.0.2.1/32", used(ntp.KindNone, 0)))
+	b := newGateway(t, withPassword("the password"))
+	a.SetPlaces(at)
+	b.SetPlaces(at)
+	await(t, "both are here", func() bool { return a.open() && b.open() && len(b.all()) == 1 })
+	if err := b.Acquire(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for want, e := range map[string]config.Etcd{"authentication failed": withPassword("another one"), "certificate": func() config.Etcd {
+		e := configure("b")
+		e.Certificate, e.Key = etcdtest.NewAuthority(t).Issue("b") // of a stranger
+		return e
+	}()} {
+		errs := Check(t.Context(), &e, true)
+		if len(errs) != 1 || !strings.Contains(errs[0].Error(), want) {
+			t.Errorf("%v, want %q", errs, want)
+		}
+	}
+	if e := configure("a"); len(Check(t.Context(), &e, true)) != 0 {
+		t.Error(Check(t.Context(), &e, true))
+	}
 }

@@ -5,6 +5,7 @@ package etcdtest
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"fmt"
 	"net"
 	"os"
@@ -29,6 +30,7 @@ type Cluster struct {
 	t       testing.TB
 	dir     string
 	token   string
+	tls     *tls.Config // of the test's own clients
 }
 
 // Member is one process.
@@ -67,15 +69,20 @@ func Programs(t testing.TB) string {
 // are in memory where the system has a place for that.
 func Start(t testing.TB, members int, args ...string) *Cluster {
 	t.Helper()
+	return start(t, members, "http://", nil, args...)
+}
+
+func start(t testing.TB, members int, scheme string, client *tls.Config, args ...string) *Cluster {
+	t.Helper()
 	Programs(t)
 	dir, err := os.MkdirTemp("/dev/shm", "etcd")
 	if err != nil {
 		dir = t.TempDir()
 	}
-	c := &Cluster{t: t, dir: dir, token: "first"}
+	c := &Cluster{t: t, dir: dir, token: "first", tls: client}
 	t.Cleanup(func() { c.Stop(); os.RemoveAll(dir) })
 	for i := range members {
-		c.Members = append(c.Members, &Member{cluster: c, name: fmt.Sprintf("m%d", i), URL: "http://" + freeAddress(t),
+		c.Members = append(c.Members, &Member{cluster: c, name: fmt.Sprintf("m%d", i), URL: scheme + freeAddress(t),
 			peer: "http://" + freeAddress(t), data: filepath.Join(dir, fmt.Sprintf("data%d", i)), args: args})
 	}
 	for _, m := range c.Members {
@@ -147,7 +154,7 @@ func (c *Cluster) URLs() (list []string) {
 // Client returns one of the test's own.
 func (c *Cluster) Client() *clientv3.Client {
 	c.t.Helper()
-	k, err := clientv3.New(clientv3.Config{Endpoints: c.URLs(), DialTimeout: 5 * time.Second, Logger: zap.NewNop()})
+	k, err := clientv3.New(clientv3.Config{Endpoints: c.URLs(), DialTimeout: 5 * time.Second, TLS: c.tls, Logger: zap.NewNop()})
 	if err != nil {
 		c.t.Fatal(err)
 	}
