@@ -1,6 +1,7 @@
 package interop
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
@@ -49,6 +50,9 @@ func TestLongChronyRefused(t *testing.T) {
 	plan := chronyRefusedPlan
 	for _, c := range clients {
 		started := chronyClient(hosts[c.name], Chronyd46, serverName, c.options, c.more)
+		if c.more != "" {
+			started.Good = func() error { return twoReached(started.Host, Chronyd46) }
+		}
 		good = append(good, started.Condition())
 		plan += fmt.Sprintf("  - {name: %s, prefixes: [%s], stages: {none: brown-out}}\n", c.name, hosts[c.name].IPv4)
 		canaries = append(canaries, f.passed(c.name, "none", "canary"))
@@ -79,6 +83,27 @@ func TestLongChronyRefused(t *testing.T) {
 			break
 		}
 	}
+}
+
+// twoReached wants two sources of a chronyd that answer, one of them selected.
+func twoReached(h *Host, chronyd Program) error {
+	ctx, cancel := context.WithTimeout(context.Background(), queryTimeout)
+	defer cancel()
+	out, err := h.Output(ctx, chronyc(chronyd), "-c", "-n", "-h", h.Path(chronyd, "run/chronyd.sock"), "sources")
+	if err != nil {
+		return err
+	}
+	reached, selected := 0, false
+	for line := range strings.Lines(out) {
+		if f := strings.Split(line, ","); len(f) > 5 && f[5] != "0" {
+			reached++
+			selected = selected || f[1] == "*"
+		}
+	}
+	if reached != 2 || !selected {
+		return fmt.Errorf("%d sources answer:\n%s", reached, out)
+	}
+	return nil
 }
 
 // couldNotTell returns how many clients of a group's last step that passed could

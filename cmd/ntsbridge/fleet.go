@@ -216,8 +216,9 @@ What may refuse somebody that was served before is marked. Nothing is changed.`,
 		cmd.Long = `Declare a plan. Its text is kept in the state directory: later changes of the file count only when
 it is applied again. Nobody is refused by that alone; groups go on from the stage where they
 stand, and are served again where the plan wants less. A group that refuses cannot get new
-members by a plan, since they would be refused without a step: put them into a group of their
-own, or --force --reason.`
+members by a plan, since they would be refused without a step, neither because it is wider nor
+because a smaller group or a protection goes: put them into a group of their own, or --force
+--reason. A step that is being tried goes on if its group stays as it is, and ends otherwise.`
 		f.addReason(cmd)
 		cmd.Flags().BoolVar(&f.request.Force, "force", false, "apply it although a group that refuses gets other members; needs --reason")
 	}
@@ -339,6 +340,8 @@ func newFleetHoldCommand() *cobra.Command {
 		Short: "End the steps that are being tried and let none begin, of a group or of all",
 		Long: `End canaries and brown-outs that run, at once, and let no step begin, of a group or of all. What is
 refused for good stays so: that is undone by ` + "`fleet rollback`" + `.`,
+		Example: `  ntsbridge fleet hold frankfurt --reason "calls from the help desk"
+  ntsbridge fleet hold                          # everything`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.request.Do, f.request.Group = migration.Hold, strings.Join(args, "")
@@ -357,6 +360,8 @@ func newFleetResumeCommand() *cobra.Command {
 		Short: "Let what was held go on",
 		Long: `Let a group, or with no GROUP everything, go on after a hold, a rollback or a back-out. Nothing begins
 by that, unless the plan says advance: automatic.`,
+		Example: `  ntsbridge fleet resume frankfurt --reason "the printers were moved"
+  ntsbridge fleet resume                        # everything`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.request.Do, f.request.Group = migration.Resume, strings.Join(args, "")
@@ -375,6 +380,8 @@ func newFleetRollbackCommand() *cobra.Command {
 		Short: "Serve everybody of a group again, at once",
 		Long: `Serve everybody of a group again, at once, by one means or by all, and hold it. After ` + "`fleet resume`" + ` it
 begins again with the canary. This works with a full disk, too.`,
+		Example: `  ntsbridge fleet rollback frankfurt --reason "a certificate that no printer trusts"
+  ntsbridge fleet rollback frankfurt --means autokey`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			f.request.Do, f.request.Group = migration.Rollback, args[0]
