@@ -144,6 +144,13 @@ func (m *Migration) Status(now time.Time, brief bool) *steer.Status {
 	if p := m.opt.Site.Problem(); p != "" {
 		s.Problems = append(s.Problems, p)
 	}
+	if p, name, _ := m.c.Plan(); p != nil && !brief {
+		for _, f := range checkNames(name, p, m.where()) {
+			if f.Grade == plan.Wrong { // labels have changed since it was declared
+				s.Problems = append(s.Problems, f.String())
+			}
+		}
+	}
 	if m.history == nil {
 		s.Problems = append(s.Problems, "the history cannot be opened: "+m.broken.Error())
 	}

@@ -153,6 +153,23 @@ func TestCheckProves(t *testing.T) {
 	}
 }
 
+// A label that protected somebody, and that a reload takes away, is a problem of
+// the status.
+func TestProtectionThatLabelsTakeAway(t *testing.T) {
+	r := open(t, t.TempDir())
+	labels := []label.Label{{Prefix: netip.MustParsePrefix("10.0.0.1/32"), Site: "scada"}}
+	r.opt.Where = func() stage.Where { return stage.Where{Labels: label.NewSet(labels)} }
+	r.ask(t, Request{Do: Apply, Name: "fleet.yaml", Plan: "protected: [{labels: [scada]}]\n" + fmt.Sprintf(labPlan, "")})
+	if s := r.Status(r.now, false); len(s.Problems) != 0 {
+		t.Errorf("%v", s.Problems)
+	}
+	labels = nil
+	r.Resolve()
+	if s := r.Status(r.now, false); len(s.Problems) != 1 || !strings.Contains(s.Problems[0], `"scada", so it protects nobody`) {
+		t.Errorf("%v", s.Problems)
+	}
+}
+
 // A label that no file has protects nobody, so the plan is none; a group of one
 // has nobody, which is said.
 func TestNamesThatNobodyHas(t *testing.T) {
