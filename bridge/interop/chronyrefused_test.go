@@ -29,7 +29,7 @@ func TestLongChronyRefused(t *testing.T) {
 	}
 	s := newSite(t, "-l", "30")
 	spare := s.Host("spare")
-	const climbs = "minpoll 1 maxpoll 8"
+	const climbs = "minpoll 1 maxpoll 8 polltarget 60" // while it is answered it keeps its poll
 	clients := []struct{ name, options, more string }{
 		{"alone", climbs, ""},
 		{"fixed", "minpoll 2 maxpoll 2", ""},

@@ -8,9 +8,10 @@ import (
 	"ntsbridge/bridge/ntp"
 )
 
-// What chronyd 4.6.1 asked while it was refused: how many requests at each poll
-// exponent, one after the other. In each its requests were otherwise alike:
-// leap indicator, stratum and all else before the transmit timestamp were 0.
+// What chronyd 4.6.1, and 4.3 where that is said, asked while it was refused:
+// how many requests at each poll exponent, one after the other. In each its
+// requests were otherwise alike: leap indicator, stratum and all else before
+// the transmit timestamp were 0.
 var refusedChronyd = []struct {
 	name    string
 	another bool
@@ -21,6 +22,9 @@ var refusedChronyd = []struct {
 	{"followed us, and follows us still", true, [][2]int{{1, 11}, {2, 10}, {3, 10}, {4, 10}}},
 	{"followed us, and fails over later", true, [][2]int{{1, 12}, {2, 10}, {3, 10}, {4, 5}, {5, 2}}},
 	{"followed another one", false, [][2]int{{1, 5}, {2, 4}, {3, 4}, {4, 4}, {5, 4}, {6, 1}}}, // which four times the poll shows before
+	{"4.3, nobody else", false, [][2]int{{1, 10}, {2, 4}, {3, 4}, {4, 4}, {5, 4}}},
+	{"4.3, followed us, and failed over at the twenty-first", true, [][2]int{{1, 12}, {2, 9}, {3, 4}, {4, 4}, {5, 4}}},
+	{"4.3, failed over at once", false, [][2]int{{1, 8}, {2, 4}, {3, 4}, {4, 4}, {5, 4}}}, // which looks as if it had nobody
 	{"one poll alone", false, [][2]int{{1, 51}}},
 }
 

@@ -28,20 +28,21 @@
 // it takes us for unreachable, and up to 9 P later it has a better sample of the
 // other. Hence 32 P.
 //
-// chronyd 4.6.1 was watched while it was refused, at polls of 2 to 64 s: alone, with
-// another server that it did not follow, and with one beside the one that it
-// followed. Its requests have nothing but their poll in them, so that is all that
-// it shows. One that follows another server asks less often after each four
-// losses, from the first on. One that follows this server and has no other one does
-// so after ten, then says "no selectable sources" in its log and climbs by four.
-// One that has another, which it does not follow, climbs by ten from poll to poll
-// for as long as it still trusts its last samples of this server (it failed over
-// after 98 polls of the other). So one that lets more than six losses go by between
-// two longer polls, after the twelfth, has another server (Climb); that one climbs
-// by four may mean that it has nobody, or that it has failed over: it is not called
-// hurt. At its maxpoll none of them shows anything, however long it is refused.
-// ntpsec sends a poll of 0, and ntpd-rs without NTS is back at 16 s after eight
-// losses whether it has another server or not.
+// chronyd 4.6.1 and 4.3 were watched while they were refused, at polls of 2 to
+// 64 s: alone, with another server that it did not follow, and with one beside
+// the one that it followed. Its requests have nothing but their poll in them,
+// so that is all that it shows. One that follows another server asks less often
+// after each four losses, from the first on. One that follows this server and
+// has no other one does so after ten, then says "no selectable sources" in its
+// log and climbs by four. One that has another, which it does not follow,
+// climbs by ten from poll to poll for as long as it still trusts its last
+// samples of this server (it failed over after 98 polls of the other, 4.3 after
+// 40, and once at the eighth loss). So one that lets more than six losses go by
+// between two longer polls, after the twelfth, has another server (Climb); that
+// one climbs by four may mean that it has nobody, or that it has failed over:
+// it is not called hurt. At its maxpoll none of them shows anything, however
+// long it is refused. ntpsec sends a poll of 0, and ntpd-rs without NTS is back
+// at 16 s after eight losses whether it has another server or not.
 //
 // A silence that began in a refusal is never called SwitchedOff, and what was
 // not watched is not called a silence. Where several hosts are behind an
