@@ -42,14 +42,6 @@ func (e *Engine) Counts() (sum Counts) {
 	return sum
 }
 
-// All is how many requests were answered.
-func (c *Counts) All() (n uint64) {
-	for _, v := range c.Answered {
-		n += v
-	}
-	return n
-}
-
 // Answered returns how many requests were answered, by version, and how many of
 // them had a receive timestamp of the kernel.
 func (e *Engine) Answered() (versions [8]uint64, stamped uint64) {

@@ -14,14 +14,6 @@ var needed = []struct {
 	name string
 }{{unix.CAP_BPF, "CAP_BPF"}, {unix.CAP_NET_ADMIN, "CAP_NET_ADMIN"}, {unix.CAP_PERFMON, "CAP_PERFMON"}}
 
-// Needed are the names of the capabilities that loading the program takes.
-func Needed() (names []string) {
-	for _, c := range needed {
-		names = append(names, c.name)
-	}
-	return names
-}
-
 // ErrNotPermitted says that the process may not load the program.
 var ErrNotPermitted = errors.New("capabilities are missing")
 
