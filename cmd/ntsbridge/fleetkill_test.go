@@ -165,9 +165,20 @@ func (s *steered) recovered(what string, before map[string]*steer.PlaceStatus, q
 			s.t.Errorf("%s: the rollback of %s was told as done, and is not", what, name)
 		}
 	}
-	if a := after["offices"]; a != nil && a.Refuses == 0 && !answered(s.address()) && !answered(s.address()) {
-		s.t.Errorf("%s: offices are refused by nothing, and not answered", what)
+	if a := after["offices"]; a != nil && a.Refuses == 0 && !s.answersInTime() {
+		s.t.Errorf("%s: offices are refused by nothing, and not answered: %+v\n%s", what, status.Places, s.log())
 	}
+}
+
+// answersInTime waits until the daemon answers the offices: its control socket may
+// be there before its port.
+func (s *steered) answersInTime() bool {
+	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if answered(s.address()) {
+			return true
+		}
+	}
+	return false
 }
 
 // begun verifies the history and returns the steps that it has.
