@@ -6,8 +6,6 @@ import (
 	"net/http"
 	"reflect"
 
-	"github.com/hashicorp/go-hclog"
-
 	"ntsbridge/bridge/control/events"
 	"ntsbridge/bridge/control/remote"
 )
@@ -216,6 +214,3 @@ func (src *Sources) reload(*http.Request) (any, error) {
 	}
 	return struct{}{}, src.Reload()
 }
-
-// handler serves the endpoints to the control socket.
-func handler(src *Sources, log hclog.Logger) http.Handler { return newAPI(src.routes(), log) }

@@ -21,6 +21,9 @@ import (
 	"ntsbridge/bridge/fleet/steer"
 )
 
+// handler is what answers on the control socket.
+func handler(src *Sources, log hclog.Logger) http.Handler { return newAPI(src.routes(), log) }
+
 // pageOf is an inventory of so many clients, whose cursors are numbers.
 func pageOf(n int) Inventory {
 	return Inventory{

@@ -277,32 +277,3 @@ func addressOf(name string) (netip.Addr, error) {
 	}
 	return a.Unmap().WithZone(""), nil
 }
-
-// answered counts the packets of a row that were.
-func answered(r *report.Row) (n uint64) {
-	for i := range r.Means {
-		n += uint64(r.Means[i].Answered)
-	}
-	return n
-}
-
-func refused(r *report.Row) (n uint64) {
-	for i := range r.Means {
-		for _, c := range r.Means[i].Refused {
-			n += uint64(c)
-		}
-	}
-	return n
-}
-
-// pollOf is the longest poll interval of a row, as text.
-func pollOf(r *report.Row) string {
-	s := 0.0
-	for i := range r.Means {
-		s = max(s, r.Means[i].Poll)
-	}
-	if s == 0 {
-		return "–"
-	}
-	return long(time.Duration(s * float64(time.Second)))
-}
