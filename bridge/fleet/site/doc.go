@@ -24,7 +24,8 @@
 //   - What carries the name of a gateway is written by that gateway alone: the
 //     transaction compares the lease of gateways/NAME with its own. A second
 //     process of the same name, or one that was taken to be gone, has another
-//     lease, and writes nothing.
+//     lease, and writes nothing. It also compares that its last write of such a key
+//     is there: so nobody goes on writing to an etcd that was put back.
 //   - What all write (shared, secrets, the history) is read, changed and written
 //     if its revision is still the one that was read; else it is read again.
 //     Numbers in it only grow. The history is appended to by the same

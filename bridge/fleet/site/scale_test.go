@@ -80,6 +80,7 @@ func TestLongScale(t *testing.T) {
 	var loads []*scaled
 	for n, name := range []string{"a", "b", "d"} {
 		e := c.Config(name, "a", "b", "d")
+		e.FactsInterval = 10 * time.Second
 		g := &scaled{number: n}
 		g.day.Store(today)
 		s := site.Open(site.Options{Etcd: e, Dir: t.TempDir(), Each: g.each, Log: hclog.NewNullLogger(),

@@ -30,8 +30,9 @@ func (n *session) changed(w clientv3.WatchResponse, ok bool) error {
 		if e.Type == clientv3.EventTypeDelete {
 			value = nil
 		}
+		known := n.seen[keyShared]
 		n.see(string(e.Kv.Key), value, e.Kv.ModRevision, true)
-		if string(e.Kv.Key) == s.key(keyShared) && value != nil {
+		if string(e.Kv.Key) == s.key(keyShared) && value != nil && e.Kv.ModRevision >= known { // else of before a write of ours
 			s.seeShared(value)
 		}
 	}
@@ -49,7 +50,7 @@ func (n *session) see(key string, value []byte, revision int64, fresh bool) {
 	if value == nil {
 		delete(n.seen, name)
 	} else {
-		n.seen[name] = revision
+		n.seen[name] = max(n.seen[name], revision)
 	}
 	rest := ""
 	is := func(dir string) bool { rest, ok = strings.CutPrefix(name, dir); return ok }

@@ -1,6 +1,7 @@
 package site
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -169,6 +170,8 @@ type session struct {
 	revision     int64 // of etcd, as last seen
 	cluster      uint64
 	seen         map[string]int64 // revision of the keys that are compared
+	writing      sync.Mutex       // held while something is written
+	changing     sync.Mutex       // held while what all share is changed; taken before writing
 	lastKey      string           // that was written last of those that only this gateway writes
 	lastRevision int64
 	buckets      [Buckets]bucket
@@ -323,25 +326,46 @@ func (n *session) get(ctx context.Context, key string, opts ...clientv3.OpOption
 	return r, n.header(r.Header, floor)
 }
 
-// write does a transaction if all of it is as compared, and the name is ours; ok
-// is false if it is not.
+// write does a transaction if all of it is as compared; ok is false if it is not.
+// The name must be ours still, and the last write of a key that only this gateway
+// writes must be there: else etcd is one of the past.
 func (n *session) write(ctx context.Context, compare []clientv3.Cmp, ops ...clientv3.Op) (ok bool, err error) {
 	s := n.site
-	compare = append(slices.Clip(compare), clientv3.Compare(clientv3.LeaseValue(s.key(dirGateways, s.opt.Etcd.Name)), "=", n.lease))
+	n.writing.Lock() // what was written last is compared
+	defer n.writing.Unlock()
+	name := s.key(dirGateways, s.opt.Etcd.Name)
+	s.mu.Lock()
+	key, revision := cmp.Or(n.lastKey, name), n.lastRevision
+	s.mu.Unlock()
+	compare = append(slices.Clip(compare), clientv3.Compare(clientv3.LeaseValue(name), "=", n.lease))
+	if revision > 0 {
+		compare = append(compare, clientv3.Compare(clientv3.ModRevision(key), "=", revision))
+	}
 	floor := n.floor()
 	var r *clientv3.TxnResponse
 	err = n.ask(ctx, func(ctx context.Context) error {
-		r, err = n.client.Txn(ctx).If(compare...).Then(ops...).Commit()
+		r, err = n.client.Txn(ctx).If(compare...).Then(ops...).Else(clientv3.OpGet(name), clientv3.OpGet(key)).Commit()
 		return err
 	})
+	if err == nil {
+		err = n.header(r.Header, floor)
+	}
 	if err != nil {
 		return false, err
 	}
 	if r.Succeeded {
 		s.asked.writes.Add(uint64(len(ops)))
 		n.wrote(ops, r.Header.Revision)
+		return true, nil
 	}
-	return r.Succeeded, n.header(r.Header, floor)
+	own, last := r.Responses[0].GetResponseRange().Kvs, r.Responses[1].GetResponseRange().Kvs
+	switch {
+	case len(own) == 0 || clientv3.LeaseID(own[0].Lease) != n.lease:
+		return false, errLost
+	case revision > 0 && (len(last) == 0 || last[0].ModRevision != revision):
+		return false, errWentBack
+	}
+	return false, nil
 }
 
 // wrote notes the last write of a key that only this gateway writes.

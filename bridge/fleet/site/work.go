@@ -136,6 +136,8 @@ func (n *session) tellPlaces(ctx context.Context) error {
 // meanwhile: then again.
 func (n *session) change(ctx context.Context, do func(*Shared) error) error {
 	s := n.site
+	n.changing.Lock() // so that only other gateways can be quicker
+	defer n.changing.Unlock()
 	for range 20 {
 		r, err := n.get(ctx, s.key(keyShared))
 		if err != nil {
@@ -172,6 +174,8 @@ func (n *session) change(ctx context.Context, do func(*Shared) error) error {
 		if ok {
 			s.mu.Lock()
 			defer s.mu.Unlock()
+			n.seen[keyShared] = max(n.seen[keyShared], n.lastRevision)
+			s.less = false
 			if d.Sequence > s.kept.Shared.Sequence {
 				s.kept.Shared = d
 				s.keep()

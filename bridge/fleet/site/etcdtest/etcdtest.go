@@ -219,7 +219,7 @@ func (c *Cluster) run(program string, args ...string) {
 func (c *Cluster) Config(name string, gateways ...string) config.Etcd {
 	e := config.Default().Fleet.Etcd
 	e.Endpoints, e.Name, e.Prefix = c.URLs(), name, "/site"
-	e.Timeout, e.Lease, e.FactsInterval = 2*time.Second, 5*time.Second, 10*time.Second
+	e.Timeout, e.Lease, e.FactsInterval = 2*time.Second, 5*time.Second, 3*time.Second
 	for _, g := range gateways {
 		e.Gateways = append(e.Gateways, config.Gateway{Name: g})
 	}
