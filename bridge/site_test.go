@@ -11,6 +11,7 @@ import (
 	"ntsbridge/bridge/fleet/migration"
 	"ntsbridge/bridge/fleet/report"
 	"ntsbridge/bridge/fleet/site/etcdtest"
+	"ntsbridge/bridge/material"
 )
 
 const sitePlan = `version: 1
@@ -122,4 +123,49 @@ func TestGateways(t *testing.T) {
 	}
 	c.Members[0].Signal(syscall.SIGCONT)
 	wait(t, "b holds", func() bool { return b.migration.Status(time.Now(), true).Held != "" })
+}
+
+// What is wrong with etcd is a warning of check, told only where it is asked;
+// a gateway that is not declared is not served by it; nothing keeps serve from
+// starting.
+func TestCheckEtcd(t *testing.T) {
+	t.Parallel()
+	cfg := testConfig(t, t.TempDir())
+	cfg.Fleet.Etcd = config.Default().Fleet.Etcd
+	e := &cfg.Fleet.Etcd
+	e.Endpoints, e.Name, e.Gateways = []string{"http://127.0.0.1:1"}, "a", []config.Gateway{{Name: "a"}}
+	e.Timeout = time.Second
+	has := func(offline bool, grade material.Grade, text string) bool {
+		for _, f := range Check(cfg, "x.yaml", Options{NoClock: true}, offline).Findings {
+			if f.Grade == material.NoStart {
+				t.Error(f)
+			}
+			if f.Grade == grade && strings.Contains(f.Text, text) {
+				return true
+			}
+		}
+		return false
+	}
+	if !has(false, material.Warning, "connection refused") {
+		t.Error("nothing is said of an etcd that is not there")
+	}
+	if has(true, material.Warning, "etcd") {
+		t.Error("etcd was asked offline")
+	}
+	e.Name = "z"
+	if !has(true, material.NotServed, "has no z") {
+		t.Error("a stranger among the gateways is not told")
+	}
+	e.Name, e.Endpoints, e.CA = "a", []string{"https://127.0.0.1:1"}, "/nonexistent"
+	if !has(true, material.Warning, "fleet.etcd.ca") {
+		t.Error("a missing file is not told")
+	}
+	b := startBridge(t, cfg)
+	defer b.Close()
+	exchange(t, b, plainRequest())
+	other := *cfg
+	other.Fleet.Etcd.Prefix = "/other"
+	if err := b.Reload(&other); err == nil || !strings.Contains(err.Error(), "fleet.etcd") {
+		t.Errorf("a reload changed fleet.etcd: %v", err)
+	}
 }
