@@ -24,6 +24,7 @@ const (
 	Samba      = "bookworm-samba"
 	Timesync   = "bookworm-timesync"
 	Monitoring = "bookworm-monitoring"
+	EtcdRoot   = "trixie-etcd"
 )
 
 // Program is an executable of a root, or of the machine.
@@ -106,7 +107,7 @@ func (p *Peers) root(suite string) string { return filepath.Join(p.dir, suite) }
 
 func (p *Peers) roots() []string {
 	return []string{p.root(Bullseye), p.root(Bookworm), p.root(Trixie), p.root(Simple), p.root(Python), p.root(Samba),
-		p.root(Timesync), p.root(Monitoring)}
+		p.root(Timesync), p.root(Monitoring), p.root(EtcdRoot)}
 }
 
 // repository returns the top of the repository: tests run in the directory of
