@@ -118,10 +118,3 @@ func (s *Site) SetPlaces(p Places) {
 
 // Timeout is how long a request may take, with what it may have to wait for.
 func (s *Site) Timeout() time.Duration { return 2 * s.opt.Etcd.Timeout }
-
-// Changed tells the site that there is something to be told.
-func (s *Site) Changed() {
-	if s != nil {
-		s.poke()
-	}
-}

@@ -91,14 +91,16 @@ func (g *gateway) note(what string) {
 // all are the clients of the site as this gateway sees them, by name.
 func (g *gateway) all() map[string]inventory.Client {
 	list := map[string]inventory.Client{}
-	err := g.Each(g.opt.Each, func(c *inventory.Client) {
+	keep := func(c *inventory.Client) {
 		k := *c
 		k.Means = append([]inventory.Means{}, c.Means...)
 		list[c.Name()] = k
-	})
-	if err != nil {
+	}
+	v := g.View()
+	if err := g.opt.Each(func(c *inventory.Client) { v.Add(c); keep(c) }); err != nil {
 		g.t.Error(err)
 	}
+	v.Rest(func(_ int, c *inventory.Client) { keep(c) })
 	return list
 }
 

@@ -114,17 +114,6 @@ func (v *View) Of(gateway string, c *inventory.Client) (o inventory.Client, ok b
 	return o, true
 }
 
-// Each gives the clients of the whole site to see: those of this gateway with
-// what the others know of them, then the others'.
-func (s *Site) Each(own func(func(*inventory.Client)) error, see func(*inventory.Client)) error {
-	v := s.View()
-	if err := own(func(c *inventory.Client) { v.Add(c); see(c) }); err != nil {
-		return err
-	}
-	v.Rest(func(_ int, c *inventory.Client) { see(c) })
-	return nil
-}
-
 // answerHours is for how long into a day an answer of the day before counts.
 const answerHours = 6 * 3600 // s
 
