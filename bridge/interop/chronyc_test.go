@@ -21,7 +21,8 @@ var besideChrony = []struct {
 	{"sources", []int{0, 2, 3, 4, 5}},        // mode, name, stratum, poll, reach
 	{"sourcestats", []int{0}},                // name
 	{"authdata", []int{0, 1, 2, 3, 4, 7, 9}}, // not when, how often tried, and the cookies that are under way
-	{"ntpdata", []int{0, 1, 2, 5, 6, 7, 8, 9, 10, 23, 24, 25, 26, 27, 28, 29}},
+	// Not the tests of delays, which depend on each side's own samples.
+	{"ntpdata", []int{0, 1, 2, 5, 6, 7, 8, 9, 10, 23, 24, 26, 27, 28, 29}},
 	{"activity", []int{0, 1, 2, 3, 4}},
 	{"serverstats", nil},
 	{"rtcdata", nil},
