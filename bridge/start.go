@@ -81,14 +81,6 @@ func (b *Bridge) open(p *parts) (err error) {
 	b.sources = association.NewSet(association.Environment{UDP: b.server, KernelTimestamps: options.Socket.KernelTimestamps,
 		Leaps: b.clock.LeapSeconds(), Log: b.log.Named("source")})
 	b.metrics.handler = metrics.Handler(b.metricsState, metrics.Options{Addresses: cfg.Metrics.Addresses})
-	if b.control, err = control.Listen(cfg.Control.Socket, b.reports(), b.log.Named("control")); err != nil {
-		return err
-	}
-	if path := cfg.Control.ReadSocket; path != config.ChronycOff {
-		if b.readers, err = control.ListenReaders(path, b.reports(), b.log.Named("control")); err != nil {
-			return fmt.Errorf("control.read_socket: %w", err)
-		}
-	}
 	if err = b.openAPI(b.reports()); err != nil {
 		return err
 	}
@@ -104,6 +96,9 @@ func (b *Bridge) open(p *parts) (err error) {
 			return errors.Join(err, next.abort())
 		}
 	}
+	if err = b.openControl(cfg); err != nil {
+		return errors.Join(err, next.abort())
+	}
 	b.serving.Store(true)
 	b.commit(next)
 	if err = b.attachFastpath(cfg); err != nil {
@@ -111,6 +106,20 @@ func (b *Bridge) open(p *parts) (err error) {
 	}
 	b.exposeMetrics(cfg)
 	b.keepCertificate(cfg)
+	return nil
+}
+
+// openControl makes the local sockets, last of all: who waits for one finds the
+// ports open.
+func (b *Bridge) openControl(cfg *config.Config) (err error) {
+	if b.control, err = control.Listen(cfg.Control.Socket, b.reports(), b.log.Named("control")); err != nil {
+		return err
+	}
+	if path := cfg.Control.ReadSocket; path != config.ChronycOff {
+		if b.readers, err = control.ListenReaders(path, b.reports(), b.log.Named("control")); err != nil {
+			return fmt.Errorf("control.read_socket: %w", err)
+		}
+	}
 	return nil
 }
 
