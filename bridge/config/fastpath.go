@@ -2,7 +2,6 @@ package config
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 )
 
@@ -33,19 +32,4 @@ func FastpathInterface(s string) (name, mode string, err error) {
 		return "", "", fmt.Errorf("%.60q is no network interface: write its name, alone or with /tcx or /xdp, such as eth0/xdp", s)
 	}
 	return name, mode, nil
-}
-
-func (c *Config) validateFastpath(j *judge) {
-	var names []string
-	for i, s := range c.Server.FastpathInterfaces {
-		path := fmt.Sprintf("server.fastpath_interfaces[%d]", i)
-		name, _, err := FastpathInterface(s)
-		switch {
-		case err != nil:
-			j.refuse(path, "%v", err)
-		case slices.Contains(names, name):
-			j.refuse(path, "%s is in the list twice; delete one", name)
-		}
-		names = append(names, name)
-	}
 }

@@ -199,3 +199,18 @@ func (c *Config) validateNTS(j *judge) {
 		j.refuse("nts.certificates", "is missing, and nts.generate is false; write certificate and key, or nts.enabled: false")
 	}
 }
+
+func (c *Config) validateFastpath(j *judge) {
+	var names []string
+	for i, s := range c.Server.FastpathInterfaces {
+		path := fmt.Sprintf("server.fastpath_interfaces[%d]", i)
+		name, _, err := FastpathInterface(s)
+		switch {
+		case err != nil:
+			j.refuse(path, "%v", err)
+		case slices.Contains(names, name):
+			j.refuse(path, "%s is in the list twice; delete one", name)
+		}
+		names = append(names, name)
+	}
+}
