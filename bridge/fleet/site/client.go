@@ -10,7 +10,6 @@ import (
 	"net"
 	"os"
 	"strings"
-	"sync"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -25,15 +24,15 @@ import (
 // that is tried more often than each 5 s (--grpc-keepalive-min-time).
 const pingInterval = 6 * time.Second
 
-// quiet keeps gRPC from writing to standard error what the session tells anyway.
-var quiet = sync.OnceFunc(func() { grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard)) })
+// What the session tells anyway gRPC does not write to standard error. It wants to
+// know before anything of it runs.
+func init() { grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard)) }
 
 // connect makes a client. The files are read anew each time, so that certificates
 // may be changed.
 func (s *Site) connect() (*clientv3.Client, error) { return dial(s.ctx, &s.opt.Etcd) }
 
 func dial(ctx context.Context, e *config.Etcd) (*clientv3.Client, error) {
-	quiet()
 	c := clientv3.Config{Context: ctx, Endpoints: e.Endpoints, DialTimeout: e.Timeout, Logger: zap.NewNop(),
 		DialKeepAliveTime: max(e.Lease/4, pingInterval), DialKeepAliveTimeout: e.Timeout, PermitWithoutStream: true}
 	var err error
