@@ -102,19 +102,12 @@ func (v *Inventory) routes() []*route {
 	list[1].query = []parameter{siteParameter}
 	list[2].query = []parameter{{name: "by", summary: "label, or lengths of prefixes such as 24,64", kind: "string"}, siteParameter}
 	for _, t := range list {
-		serve := t.serve
 		t.role, t.lasting = remote.Read, true
 		if t.method != http.MethodGet {
 			t.role = remote.Write
 		}
-		t.serve = func(w http.ResponseWriter, r *http.Request) error {
-			if v.Stream == nil {
-				return ErrNoInventory
-			}
-			return serve(w, r)
-		}
 	}
-	return list
+	return served(list, func() bool { return v.Stream != nil }, ErrNoInventory)
 }
 
 // reportOf is report with a type that is known.

@@ -59,16 +59,9 @@ func (v *Fleet) routes() []*route {
 			answers: map[string]any{kindNDJSON: history.Entry{}}, serve: v.entries},
 	}
 	for _, t := range list {
-		serve := t.serve
 		t.role, t.lasting = remote.Read, true
-		t.serve = func(w http.ResponseWriter, r *http.Request) error {
-			if v.Status == nil {
-				return ErrNoInventory
-			}
-			return serve(w, r)
-		}
 	}
-	return list
+	return served(list, func() bool { return v.Status != nil }, ErrNoInventory)
 }
 
 // status sends where the migration stands. Its tag is weak: the time at which

@@ -207,3 +207,18 @@ func noneMatch(header []string, tag string) bool {
 	}
 	return false
 }
+
+// served answers the requests of routes by an error while what they are about is
+// not there.
+func served(list []*route, there func() bool, err error) []*route {
+	for _, t := range list {
+		serve := t.serve
+		t.serve = func(w http.ResponseWriter, r *http.Request) error {
+			if !there() {
+				return err
+			}
+			return serve(w, r)
+		}
+	}
+	return list
+}

@@ -41,16 +41,7 @@ func (v *Site) routes() []*route {
 			summary: "What was done on all gateways and by whom, a line for each entry",
 			answers: map[string]any{kindNDJSON: history.Entry{}}, serve: v.entries},
 	}
-	for _, t := range list {
-		serve := t.serve
-		t.serve = func(w http.ResponseWriter, r *http.Request) error {
-			if v.Status == nil {
-				return ErrAlone
-			}
-			return serve(w, r)
-		}
-	}
-	return list
+	return served(list, func() bool { return v.Status != nil }, ErrAlone)
 }
 
 // entries sends the history so that whoever reads it can verify it.
