@@ -108,9 +108,9 @@ func fastpathClients(t *testing.T, mode string) {
 	Await(t, clientLimit, getsTime(hosts["probe"], server.IPv4), getsTime(hosts["probe"], slow.IPv4))
 	v4, v6 := server.IPv4.String(), server.IPv6.String()
 	clients := []*Client{
-		chronyClient(hosts["plain"], Chronyd46, v4, ""), chronyClient(hosts["six"], Chronyd43, v6, ""),
+		chronyClient(hosts["plain"], Chronyd49, v4, ""), chronyClient(hosts["six"], Chronyd43, v6, ""),
 		chronyClient(hosts["xleave"], Chronyd46, v4, "xleave"),
-		chronyKeyClient(hosts["md5"], Chronyd46, v4, 1), chronyKeyClient(hosts["sha1"], Chronyd46, v4, 2),
+		chronyKeyClient(hosts["md5"], Chronyd49, v4, 1), chronyKeyClient(hosts["sha1"], Chronyd49, v4, 2),
 		chronyKeyClient(hosts["cmac"], Chronyd46, v4, 3),
 		ntpdClient(hosts["ntpd"], v4, "", ""), openntpdClient(hosts["openntpd"], v4),
 	}

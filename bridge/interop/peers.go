@@ -19,6 +19,7 @@ const (
 	Bullseye   = "bullseye"
 	Bookworm   = "bookworm"
 	Trixie     = "trixie"
+	Forky      = "forky"
 	Simple     = "bullseye-simple"
 	Python     = "trixie-python"
 	Samba      = "bookworm-samba"
@@ -44,6 +45,7 @@ var (
 	NTPQ       = Program{Root: Bullseye, Path: "/usr/bin/ntpq"}
 	Chronyd43  = Program{Root: Bookworm, Path: "/usr/sbin/chronyd"}
 	Chronyd46  = Program{Root: Trixie, Path: "/usr/sbin/chronyd"}
+	Chronyd49  = Program{Root: Forky, Path: "/usr/sbin/chronyd"} // or later
 	NTPDRS     = Program{Root: Trixie, Path: "/usr/bin/ntp-daemon", FakeClock: true}
 	NTPDRSCtl  = Program{Root: Trixie, Path: "/usr/bin/ntp-ctl"}
 	NTPsecNTPD = Program{Root: Trixie, Path: "/usr/sbin/ntpd"}
@@ -106,7 +108,7 @@ func findPeers() (*Peers, error) {
 func (p *Peers) root(suite string) string { return filepath.Join(p.dir, suite) }
 
 func (p *Peers) roots() []string {
-	return []string{p.root(Bullseye), p.root(Bookworm), p.root(Trixie), p.root(Simple), p.root(Python), p.root(Samba),
+	return []string{p.root(Bullseye), p.root(Bookworm), p.root(Trixie), p.root(Forky), p.root(Simple), p.root(Python), p.root(Samba),
 		p.root(Timesync), p.root(Monitoring), p.root(EtcdRoot)}
 }
 

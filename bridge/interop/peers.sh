@@ -6,6 +6,7 @@
 #   FOLDER/bullseye   ntpd, ntpq, ntp-keygen 4.2.8p15 (the classic ntp, with Autokey)
 #   FOLDER/bookworm   chronyd, chronyc 4.3
 #   FOLDER/trixie     chronyd, chronyc 4.6, ntpd-rs 1.4, ntpsec's ntpd 1.2.3
+#   FOLDER/forky      chronyd, chronyc 4.9, or what Debian's next release has come to
 #   FOLDER/bullseye-simple  openntpd 6.2p3, sntp 4.2.8p15
 #   FOLDER/trixie-python    ntpsec's ntpq, ntpmon and ntpdig, with the Python they need
 #   FOLDER/bookworm-samba   samba 4.17, an Active Directory domain controller
@@ -31,6 +32,7 @@ set -eu
 recipes='bullseye ntp=1:4.2.8p15
 bookworm chrony=4.3
 trixie chrony=4.6 ntpd-rs=1.4 ntpsec=1.2.3
+forky chrony
 bullseye-simple openntpd=1:6.2p3 sntp=1:4.2.8p15
 trixie-python ntpsec=1.2.3 ntpsec-ntpdig=1.2.3 python3-ntp=1.2.3 python3=3.13
 bookworm-samba samba=2:4.17.12 samba-ad-provision=2:4.17.12 samba-dsdb-modules=2:4.17.12
@@ -239,6 +241,7 @@ install_root() {
 		check "$root" /usr/bin/ntp-daemon ' 1.4'
 		check "$root" /usr/sbin/ntpd ntpsec-1.2.3
 		;;
+	forky) check "$root" /usr/sbin/chronyd ' 4.' ;;
 	bullseye-simple) check "$root" /usr/bin/sntp 4.2.8p15 ;;
 	trixie-python)
 		check "$root" /usr/bin/ntpq ntpsec-1.2.3
