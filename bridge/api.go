@@ -3,6 +3,7 @@ package bridge
 import (
 	"errors"
 	"os"
+	"slices"
 
 	"ntsbridge/bridge/control"
 	"ntsbridge/bridge/control/remote"
@@ -23,19 +24,19 @@ func (b *Bridge) openAPI(src control.Sources) (err error) {
 
 // prepareAPI opens what API and page need. At a start what cannot be opened is
 // noted and all else works; a reload is refused for it.
-func (b *Bridge) prepareAPI(c *change, start bool) error {
-	c.api, c.page = b.api.Prepare(c.parts.set.API), b.page.Prepare(c.parts.set.Page)
-	failed := append(c.api.Failed, c.page.Failed...)
+func (b *Bridge) prepareAPI(p *parts, start bool) (api, pages *remote.Change, err error) {
+	api, pages = b.api.Prepare(p.set.API), b.page.Prepare(p.set.Page)
+	failed := append(slices.Clone(api.Failed), pages.Failed...)
 	if len(failed) == 0 {
-		return nil
+		return api, pages, nil
 	}
-	err := errors.Join(failed...)
+	err = errors.Join(failed...)
 	if !start {
-		return err
+		return api, pages, err
 	}
 	b.log.Error("API and page are not served everywhere", "error", err)
 	for _, e := range failed {
 		b.noted = append(b.noted, e.Error())
 	}
-	return nil
+	return api, pages, nil
 }

@@ -50,7 +50,7 @@ func (b *Bridge) prepare(p *parts, start bool) (*change, error) {
 			}
 			return err
 		},
-		func() error { return b.prepareAPI(c, start) },
+		func() (err error) { c.api, c.page, err = b.prepareAPI(p, start); return err },
 	} {
 		if err := step(); err != nil {
 			return nil, errors.Join(err, c.abort())

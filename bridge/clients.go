@@ -2,28 +2,16 @@ package bridge
 
 import (
 	"context"
-	"crypto/rand"
-	"fmt"
 	"net/netip"
-	"os"
 	"path/filepath"
-	"time"
-
-	"github.com/hashicorp/go-hclog"
 
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
 	"ntsbridge/bridge/fleet"
 	"ntsbridge/bridge/fleet/inventory"
-	"ntsbridge/bridge/fleet/label"
 	"ntsbridge/bridge/fleet/report"
-	"ntsbridge/bridge/material"
-	"ntsbridge/bridge/nke"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/server"
-	"ntsbridge/bridge/statedir"
-	"ntsbridge/nts/aead"
-	"ntsbridge/symkey"
 )
 
 // fleetConfig is what the inventory is made from.
@@ -37,61 +25,6 @@ func (p *parts) fleetConfig() fleet.Config {
 	return c
 }
 
-// hashKeyLen is the length of the key that addresses are hashed under, octets.
-const hashKeyLen = 32
-
-// buildHashKey reads the key that addresses are hashed under, or makes it.
-func (p *parts) buildHashKey(hclog.Logger, time.Time) (err error) {
-	if !p.cfg.Fleet.Enabled || p.cfg.Fleet.Privacy.Addresses != config.AddressesHash {
-		return nil
-	}
-	p.hashKey, _, err = p.set.Store.Load(statedir.File{What: "key that addresses are hashed under",
-		Path: filepath.Join(p.cfg.StateDir, "inventory.key"),
-		Mode: statedir.Secret, Loss: "clients of before are not found again under their hashes",
-		Make: func() ([]byte, error) {
-			key := make([]byte, hashKeyLen)
-			_, err := rand.Read(key)
-			return key, err
-		}})
-	if err == nil && len(p.hashKey) != hashKeyLen {
-		err = fmt.Errorf("the key that addresses are hashed under has %d octets and not %d: restore inventory.key, or delete it and inventory.db",
-			len(p.hashKey), hashKeyLen)
-	}
-	return err
-}
-
-// findNames makes what the inventory is told of names: labels and the digests of
-// keys. A file of labels that is wrong leaves the labels of before.
-func (p *parts) findNames(previous *parts) {
-	n := &report.Names{AEAD: func(id uint16) string { return aead.ID(id).String() }}
-	var all []label.Label
-	good := true
-	for i, path := range p.cfg.Fleet.Labels {
-		text, err := os.ReadFile(path)
-		var list []label.Label
-		if err == nil {
-			list, err = label.Parse(path, text)
-		}
-		if err != nil {
-			p.set.Find(material.Warning, fmt.Sprintf("fleet.labels[%d]", i), fmt.Errorf("%w; its labels are not used", err))
-			good = false
-		}
-		all = append(all, list...)
-	}
-	n.Labels = label.NewSet(all)
-	if !good && previous != nil {
-		n.Labels = previous.names.Labels
-	}
-	keys := p.state.Keys
-	n.Digest = func(id uint32) string {
-		if k := keys.Lookup(id); k != nil {
-			return k.Algorithm()
-		}
-		return ""
-	}
-	p.names = n
-}
-
 // clients is how the server tells the inventory.
 func (b *Bridge) clients() server.Clients {
 	if !b.parts.Load().cfg.Fleet.Enabled {
@@ -101,28 +34,6 @@ func (b *Bridge) clients() server.Clients {
 		Autokey: func(from netip.Addr, at ntp.Timestamp, host, group string) {
 			b.fleet.Autokey(inventory.Autokey{Addr: from.As16(), At: at, Host: host, Group: group})
 		}}
-}
-
-// handshakeResults are the inventory's words for how NTS-KE ends.
-var handshakeResults = map[nke.Ending]inventory.HandshakeResult{
-	nke.EndAgreed: inventory.HandshakeAgreed, nke.EndRefused: inventory.HandshakeRefused, nke.EndHandshake: inventory.HandshakeTLS,
-	nke.EndNotAgreed: inventory.HandshakeNoAEAD, nke.EndBroken: inventory.HandshakeBroken,
-}
-
-// handshake tells the inventory of an NTS-KE connection.
-func (b *Bridge) handshake(o nke.Observation) {
-	h := inventory.Handshake{Addr: o.From.As16(), At: ntp.TimestampFromTime(time.Now()), Result: handshakeResults[o.Ending],
-		Name: o.ServerName, Told: o.Offered != nil}
-	for _, id := range o.Offered {
-		h.Offered = append(h.Offered, uint16(id))
-	}
-	b.fleet.Handshake(h)
-}
-
-// observed is a configuration of NTS-KE that tells the inventory.
-func (b *Bridge) observed(c nke.Config) nke.Config {
-	c.Observe = b.handshake
-	return c
 }
 
 // inventoryAnswers are what the local API answers about clients.
@@ -152,12 +63,4 @@ func (b *Bridge) recentClients() []control.MRUEntry {
 		list[i] = control.MRUEntry{Addr: r.Addr, First: r.First, Last: r.Last, Count: r.Count, Mode: r.Mode, Version: r.Version}
 	}
 	return list
-}
-
-func keysOf(t *symkey.Table) map[uint32]string {
-	have := make(map[uint32]string, t.Len())
-	for k := range t.All() {
-		have[k.ID()] = k.Algorithm()
-	}
-	return have
 }

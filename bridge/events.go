@@ -10,7 +10,6 @@ import (
 	"ntsbridge/bridge/control/events"
 	"ntsbridge/bridge/fleet/history"
 	"ntsbridge/bridge/fleet/steer"
-	"ntsbridge/bridge/nke"
 )
 
 // eventsKept is how many events are kept for listeners that come back.
@@ -161,44 +160,3 @@ func (w *eventWatch) harm(b *Bridge, now time.Time) {
 
 // maxHurtTold is how many hurt clients an event names.
 const maxHurtTold = 20
-
-// certificates are all that this daemon shows or serves.
-func (b *Bridge) certificates() (list []control.Certificate) {
-	now := time.Now()
-	add := func(use string, status []nke.CertificateStatus) {
-		for i := range status {
-			c := &status[i]
-			shown := control.Certificate{Use: use, File: c.Files.Certificate, Names: append([]string{}, c.Names...), Issuer: c.Issuer,
-				Key: c.Key, NotBefore: c.NotBefore.UTC(), NotAfter: c.NotAfter.UTC(), DaysLeft: c.DaysLeft, Problems: []string{}}
-			for _, x := range c.Complaints {
-				shown.Problems = append(shown.Problems, x.Text)
-			}
-			list = append(list, shown)
-		}
-	}
-	if b.ke != nil {
-		add("nts", b.ke.Status(now).Certificates)
-	}
-	p := b.parts.Load()
-	if p.cfg.API.Certificate != "" {
-		add("api", b.api.Certificates(now))
-	}
-	if m := p.set.Autokey; m != nil && m.Host.Certificate != nil {
-		c := m.Host.Certificate
-		shown := control.Certificate{Use: "autokey", Names: []string{c.Subject}, Issuer: c.Issuer, Key: "host key", Problems: []string{},
-			NotBefore: c.NotBefore.UTC(), NotAfter: c.NotAfter.UTC(), DaysLeft: daysLeft(c.NotAfter, now)}
-		if shown.DaysLeft < 0 {
-			shown.Problems = append(shown.Problems, "it is past: clients refuse it")
-		}
-		list = append(list, shown)
-	}
-	return list
-}
-
-func daysLeft(end, now time.Time) int {
-	d := end.Sub(now)
-	if d < 0 {
-		return -1 - int(-d/(24*time.Hour))
-	}
-	return int(d / (24 * time.Hour))
-}

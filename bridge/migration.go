@@ -1,21 +1,16 @@
 package bridge
 
 import (
-	"fmt"
 	"net"
 	"net/netip"
-	"os"
 	"time"
 
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
 	"ntsbridge/bridge/fleet/gate"
 	"ntsbridge/bridge/fleet/migration"
-	"ntsbridge/bridge/fleet/plan"
 	"ntsbridge/bridge/fleet/stage"
 	"ntsbridge/bridge/fleet/steer"
-	"ntsbridge/bridge/fleet/store"
-	"ntsbridge/bridge/material"
 	"ntsbridge/bridge/ntp"
 )
 
@@ -65,28 +60,6 @@ func (b *Bridge) gateFacts(now time.Time) gate.Facts {
 	return f
 }
 
-// firstCertificate is when the first certificate of NTS-KE ends; zero: there is
-// none.
-func (b *Bridge) firstCertificate(now time.Time) (first time.Time) {
-	if !b.serving.Load() || b.ke == nil {
-		return first
-	}
-	for _, c := range b.ke.Status(now).Certificates {
-		if first.IsZero() || c.NotAfter.Before(first) {
-			first = c.NotAfter
-		}
-	}
-	return first
-}
-
-func intervals(watched []store.Interval) []gate.Interval {
-	list := make([]gate.Interval, 0, len(watched))
-	for _, w := range watched {
-		list = append(list, gate.Interval{Start: w.Start, End: w.End})
-	}
-	return list
-}
-
 // elsewhere tells whom other gateways of the site answered lately; nil: it has
 // none. A file that cannot be read says nothing, which keeps gates shut.
 func (b *Bridge) elsewhere(now time.Time) func(netip.Prefix) bool {
@@ -104,36 +77,6 @@ func (b *Bridge) elsewhere(now time.Time) func(netip.Prefix) bool {
 		b.others.Store(o)
 	}
 	return func(p netip.Prefix) bool { return o.seen.Has(p, uint32(now.Unix())) }
-}
-
-// others are the clients of other gateways.
-type others struct {
-	at   time.Time
-	seen gate.Elsewhere
-}
-
-func readOthers(files []string) (seen gate.Elsewhere, errs []error) {
-	seen = gate.Elsewhere{}
-	for _, path := range files {
-		f, err := os.Open(path)
-		if err == nil {
-			err = seen.Read(f)
-			_ = f.Close()
-		}
-		if err != nil {
-			errs = append(errs, fmt.Errorf("%s: %w", path, err))
-		}
-	}
-	return seen, errs
-}
-
-// checkOthers says which of fleet.other_gateways cannot be read now.
-func (p *parts) checkOthers() {
-	for i, path := range p.cfg.Fleet.OtherGateways {
-		if _, errs := readOthers([]string{path}); len(errs) > 0 {
-			p.set.Find(material.Warning, fmt.Sprintf("fleet.other_gateways[%d]", i), errs[0])
-		}
-	}
 }
 
 // isOurs tells whether a reference identifier is that of an address of this
@@ -154,29 +97,4 @@ func (b *Bridge) isOurs(refid uint32) bool {
 		b.ourIDs.Store(ids)
 	}
 	return ids.ids[refid]
-}
-
-// ourIDs are the reference identifiers of this host's addresses.
-type ourIDs struct {
-	at  time.Time
-	ids map[uint32]bool
-}
-
-// checkPlan says what is wrong with fleet.plan. It never keeps anything from
-// being served: only what was declared with `fleet apply` counts.
-func (p *parts) checkPlan() {
-	p.checkOthers()
-	p.checkSite()
-	path := p.cfg.Fleet.Plan
-	if path == "" {
-		return
-	}
-	text, err := os.ReadFile(path)
-	if err != nil {
-		p.set.Find(material.Warning, "fleet.plan", err)
-		return
-	}
-	if _, findings := plan.Parse(path, text); findings.Err() != nil {
-		p.set.Find(material.Warning, "fleet.plan", findings.Err())
-	}
 }

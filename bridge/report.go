@@ -7,22 +7,8 @@ import (
 
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
-	"ntsbridge/bridge/fastpath"
-	"ntsbridge/bridge/nke"
 	"ntsbridge/bridge/ntp"
 )
-
-// snapshot returns what clock and sources are like now.
-func (b *Bridge) snapshot() *control.Snapshot {
-	now := time.Now()
-	s := &control.Snapshot{At: now, Uptime: b.sources.Uptime(), Served: b.clock.State(now), Steers: b.clock.Steers(),
-		Local: b.parts.Load().cfg.Clock.Mode == config.ClockLocal,
-		Panic: b.parts.Load().cfg.Clock.Panic, Sources: b.sources.Snapshot()}
-	if r, ok := b.clock.Steering().Report(); ok {
-		s.Clock = &r
-	}
-	return s
-}
 
 // reports are the answers of the control socket.
 func (b *Bridge) reports() control.Sources {
@@ -42,22 +28,6 @@ func (b *Bridge) reports() control.Sources {
 		Fleet:     b.migrationAnswers(),
 		Site:      b.siteAnswers(),
 	}
-}
-
-// ServerStats returns the counters of all servers.
-func (b *Bridge) ServerStats() *control.ServerStats {
-	var ke *nke.Counters
-	if b.ke != nil {
-		c := b.ke.Counters()
-		ke = &c
-	}
-	s := control.NewServerStats(b.server.Counters(), ke)
-	if b.fast != nil {
-		for i, n := range b.fast.Counts().Passed {
-			s.Fastpath.Passed[fastpath.Causes[i]] = n
-		}
-	}
-	return s
 }
 
 // ntsReport tells about NTS; nil if it is off.

@@ -2,8 +2,6 @@ package bridge
 
 import (
 	"context"
-	"fmt"
-	"slices"
 	"time"
 
 	"ntsbridge/bridge/config"
@@ -13,7 +11,6 @@ import (
 	"ntsbridge/bridge/fleet/inventory"
 	"ntsbridge/bridge/fleet/report"
 	"ntsbridge/bridge/fleet/site"
-	"ntsbridge/bridge/material"
 )
 
 // openSite makes this gateway one of several; nil: it is alone. Nothing waits
@@ -28,14 +25,6 @@ func (b *Bridge) openSite(cfg *config.Config) {
 		History: func() *history.File { return b.migration.Record() }})
 }
 
-// stranger says that this gateway is none of those that are declared.
-func stranger(e *config.Etcd) error {
-	if slices.Contains(e.Names(), e.Name) {
-		return nil
-	}
-	return fmt.Errorf("has no %s, which is the name of this gateway: it agrees with nobody; add it, or write fleet.etcd.name", e.Name)
-}
-
 // aboutUs is what the other gateways are told of this one.
 func (b *Bridge) aboutUs(now time.Time) site.About {
 	watched, full := b.fleet.Watching()
@@ -45,31 +34,6 @@ func (b *Bridge) aboutUs(now time.Time) site.About {
 		a.Watched = []gate.Interval{}
 	}
 	return a
-}
-
-// checkSite says what is wrong with fleet.etcd. It never keeps anything from
-// being served.
-func (p *parts) checkSite() {
-	e := &p.cfg.Fleet.Etcd
-	if !e.Enabled() {
-		return
-	}
-	if err := stranger(e); err != nil {
-		p.set.Find(material.NotServed, "fleet.etcd.gateways", err)
-	}
-	p.checkSecrets()
-	for _, err := range site.Check(context.Background(), e, false) {
-		p.set.Find(material.Warning, "fleet.etcd", err)
-	}
-}
-
-// tryEtcd asks etcd whether it is there.
-func tryEtcd(cfg *config.Config, report *material.Report, set *material.Set) {
-	offline := site.Check(context.Background(), &cfg.Fleet.Etcd, false)
-	live := site.Check(context.Background(), &cfg.Fleet.Etcd, true)
-	for _, err := range live[min(len(offline), len(live)):] {
-		report.Findings = append(report.Findings, set.Finding(material.Warning, "fleet.etcd.endpoints", err))
-	}
 }
 
 // siteAnswers are what the local API answers about all gateways.

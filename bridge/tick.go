@@ -1,11 +1,8 @@
 package bridge
 
 import (
-	"errors"
 	"time"
 
-	"ntsbridge/autokey"
-	"ntsbridge/bridge/material"
 	"ntsbridge/bridge/ntp"
 )
 
@@ -61,55 +58,6 @@ func (b *Bridge) tick(now time.Time) {
 			b.log.Warn(text)
 		}
 	}
-}
-
-// relay gives out what the Autokey client side has fetched.
-func (b *Bridge) relay(p *parts, now time.Time) error {
-	replaced, err := p.relay(ntp.TimestampFromTime(now), b.clock.Synchronised())
-	if replaced {
-		b.server.SetState(p.state)
-		b.sources.SetAutokey(p.autokey)
-	}
-	return errors.Join(err, b.updateSignatures(p.autokey))
-}
-
-// Whether the certificate that was made here is to be renewed is looked at so
-// often; after a failure
-// hourly.
-const (
-	renewalInterval = 10 * time.Minute
-	renewalAgain    = time.Hour
-)
-
-// renewSelfMade makes the certificate of the state directory anew in time. The
-// clock has to be right for that.
-func (b *Bridge) renewSelfMade(p *parts, now time.Time) {
-	if !p.cfg.NTS.Enabled || len(p.cfg.NTS.Certificates) > 0 || p.cfg.NTS.ACME.Directory != "" || b.ke == nil || p.set.Undated ||
-		!b.clock.Synchronised() {
-		return
-	}
-	if !b.renewal.IsZero() && now.Sub(b.renewal) < renewalInterval {
-		return
-	}
-	b.renewal = now
-	why, err := material.RenewSelfMade(p.cfg, now)
-	switch {
-	case err != nil:
-		b.renewal = now.Add(renewalAgain - renewalInterval)
-		b.log.Error("the certificate made here cannot be renewed", "error", err, "again", renewalAgain.String())
-	case why != "":
-		b.log.Warn("the certificate made here is renewed, with the same key", "reason", why)
-		_ = b.ke.Reload() // which logs
-	}
-}
-
-// updateSignatures makes an Autokey server sign its values, which it does
-// when the clock is first synchronised.
-func (b *Bridge) updateSignatures(a *autokey.Server) error {
-	if a == nil || !b.clock.Synchronised() || a.Updated() != 0 {
-		return nil
-	}
-	return a.SignatureUpdate(ntp.TimestampFromTime(time.Now()))
 }
 
 // groupless counts the Autokey requests that were dropped for a name without a
