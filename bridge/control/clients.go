@@ -30,9 +30,6 @@ const (
 	pathImport  = "/v1/inventory"
 )
 
-// ErrNoInventory says that the daemon keeps no inventory of clients.
-var ErrNoInventory = errors.New("this daemon keeps no inventory of clients: fleet.enabled is false")
-
 // Inventory is where answers about clients come from; nil functions say that the
 // daemon keeps none.
 type Inventory struct {
@@ -51,9 +48,6 @@ type Inventory struct {
 	// Export gives when watching was, and then each record.
 	Export func(ctx context.Context, begin func([]store.Interval) error, emit func(inventory.Stored) error) error
 }
-
-// streamTime bounds how long a list of clients may take to be read.
-const streamTime = 5 * time.Minute
 
 // Limits of an import, octets and records.
 const (

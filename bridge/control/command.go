@@ -1,17 +1,10 @@
 package control
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"net"
 	"net/http"
 	"time"
-
-	"golang.org/x/sys/unix"
-
-	"ntsbridge/bridge/control/remote"
 )
 
 // Command is something that an operator tells the running daemon. It lasts
@@ -76,55 +69,8 @@ func (c *Client) Do(command *Command) (string, error) {
 // maxCommandLen bounds what is read of a command, octets.
 const maxCommandLen = 64 << 10
 
-// command does what a body says.
-func (src *Sources) command(r *http.Request) (any, error) {
-	if src.Do == nil {
-		return nil, errNotOurs
-	}
-	var c Command
-	d := json.NewDecoder(r.Body)
-	d.DisallowUnknownFields()
-	if err := d.Decode(&c); err != nil {
-		return nil, badRequest{fmt.Errorf("the command cannot be understood: %w", err)}
-	}
-	c.By = askerOf(r.Context())
-	done, err := src.Do(&c)
-	return commandDone{done}, err
-}
-
 // commandDone is the answer to a command.
 type commandDone struct{ Done string }
-
-// asker is the context's key of who asks.
-type asker struct{}
-
-// withAsker notes the process at the other end of a connection.
-func withAsker(ctx context.Context, c net.Conn) context.Context {
-	u, ok := c.(*net.UnixConn)
-	if !ok {
-		return ctx
-	}
-	raw, err := u.SyscallConn()
-	if err != nil {
-		return ctx
-	}
-	var who *unix.Ucred
-	_ = raw.Control(func(fd uintptr) {
-		who, _ = unix.GetsockoptUcred(int(fd), unix.SOL_SOCKET, unix.SO_PEERCRED)
-	})
-	return context.WithValue(ctx, asker{}, who)
-}
-
-// askerOf returns who asks, as text for the log and the history.
-func askerOf(ctx context.Context) string {
-	if c := remote.CallerOf(ctx); c != nil {
-		return c.Name
-	}
-	if who, ok := ctx.Value(asker{}).(*unix.Ucred); ok && who != nil {
-		return fmt.Sprintf("user %d, process %d", who.Uid, who.Pid)
-	}
-	return "unknown"
-}
 
 // ErrCommand says that there is no such command.
 var ErrCommand = errors.New("the daemon does not know that command")

@@ -1,7 +1,9 @@
 package control
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
 	"net/http"
 	"reflect"
@@ -9,32 +11,6 @@ import (
 	"ntsbridge/bridge/control/events"
 	"ntsbridge/bridge/control/remote"
 )
-
-// The paths of the local API.
-const (
-	pathStatus      = "/v1/status"
-	pathServerStats = "/v1/serverstats"
-	pathNTS         = "/v1/nts"
-	pathTracking    = "/v1/tracking"
-	pathSources     = "/v1/sources"
-	pathSourceStats = "/v1/sourcestats"
-	pathAuthData    = "/v1/authdata"
-	pathSelectData  = "/v1/selectdata"
-	pathSourcePlots = "/v1/sources/history"
-	pathCertificate = "/v1/certificates"
-	pathMakeStep    = "/v1/makestep"
-	pathReload      = "/v1/reload"
-	pathCommand     = "/v1/command"
-	pathMetrics     = "/metrics"
-	pathOpenAPI     = "/v1/openapi.json"
-)
-
-// maxAnswerLen bounds what one answer of the API may hold, octets: some tens
-// of thousands of sources.
-const maxAnswerLen = 16 << 20
-
-// ErrNoSources says that the daemon has no report on its clock.
-var ErrNoSources = errors.New("this daemon follows no sources of its own (no sources are configured, or clock.mode: observe leaves the clock to another program)")
 
 // errNotOurs is the answer to a step of a clock that the daemon leaves alone.
 var errNotOurs = errors.New("this daemon does not set the clock (it was started so, or clock.mode leaves the clock to another program)")
@@ -117,18 +93,6 @@ func (src *Sources) metrics() []*route {
 		serve: func(w http.ResponseWriter, r *http.Request) error { src.Metrics.ServeHTTP(w, r); return nil }}}
 }
 
-// valueRoute is a route that answers with a value.
-func valueRoute[T any](path, summary string, answer func(*http.Request) (any, error)) *route {
-	return &route{method: http.MethodGet, path: path, role: remote.Read, summary: summary, answers: map[string]any{kindJSON: *new(T)},
-		serve: func(w http.ResponseWriter, r *http.Request) error {
-			v, err := answer(r)
-			if err != nil {
-				return err
-			}
-			return sendValue(w, r, v)
-		}}
-}
-
 // deed is a route that changes something. Where it is not done, that is a
 // conflict with how things are, unless the request is wrong.
 func deed[T any](path, summary string, body any, do func(*http.Request) (any, error)) *route {
@@ -136,9 +100,6 @@ func deed[T any](path, summary string, body any, do func(*http.Request) (any, er
 	t.method, t.role, t.body, t.bodyMax, t.told, t.failed = http.MethodPost, remote.Write, body, maxCommandLen, true, http.StatusConflict
 	return t
 }
-
-// errNTSOff is the answer of a daemon without NTS.
-var errNTSOff = errors.New("NTS is off (nts.enabled: false)")
 
 func (src *Sources) nts(*http.Request) (any, error) {
 	if src.NTS != nil {
@@ -213,4 +174,48 @@ func (src *Sources) reload(*http.Request) (any, error) {
 		return nil, errors.New("this daemon does not reload by itself")
 	}
 	return struct{}{}, src.Reload()
+}
+
+// command does what a body says.
+func (src *Sources) command(r *http.Request) (any, error) {
+	if src.Do == nil {
+		return nil, errNotOurs
+	}
+	var c Command
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	if err := d.Decode(&c); err != nil {
+		return nil, badRequest{fmt.Errorf("the command cannot be understood: %w", err)}
+	}
+	c.By = askerOf(r.Context())
+	done, err := src.Do(&c)
+	return commandDone{done}, err
+}
+
+func (src *Sources) sourceHistory(*http.Request) (any, error) {
+	if src.SourceHistory == nil {
+		return nil, ErrNoSources
+	}
+	return src.SourceHistory(), nil
+}
+
+func (src *Sources) certificates(*http.Request) (any, error) {
+	list := []Certificate{}
+	if src.Certificates != nil {
+		list = append(list, src.Certificates()...)
+	}
+	return list, nil
+}
+
+// description answers with what the API is, made of its routes and of the Go
+// types that they send.
+func (src *Sources) description(routes []*route) *route {
+	t := valueRoute[json.RawMessage](pathOpenAPI, "This description (OpenAPI 3.1)", nil)
+	var text json.RawMessage
+	t.serve = func(w http.ResponseWriter, r *http.Request) error { return sendValue(w, r, text) }
+	text, err := json.Marshal(describe(append(routes, t)))
+	if err != nil {
+		t.serve = func(http.ResponseWriter, *http.Request) error { return err }
+	}
+	return t
 }

@@ -3,7 +3,6 @@ package control
 import (
 	"encoding"
 	"encoding/json"
-	"net/http"
 	"path"
 	"reflect"
 	"strings"
@@ -18,19 +17,6 @@ const openAPIVersion = "3.1.0"
 
 // object is a JSON object.
 type object = map[string]any
-
-// description answers with what the API is, made of its routes and of the Go
-// types that they send.
-func (src *Sources) description(routes []*route) *route {
-	t := valueRoute[json.RawMessage](pathOpenAPI, "This description (OpenAPI 3.1)", nil)
-	var text json.RawMessage
-	t.serve = func(w http.ResponseWriter, r *http.Request) error { return sendValue(w, r, text) }
-	text, err := json.Marshal(describe(append(routes, t)))
-	if err != nil {
-		t.serve = func(http.ResponseWriter, *http.Request) error { return err }
-	}
-	return t
-}
 
 // describe returns the description of routes.
 func describe(routes []*route) object {

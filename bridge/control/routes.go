@@ -222,3 +222,15 @@ func served(list []*route, there func() bool, err error) []*route {
 	}
 	return list
 }
+
+// valueRoute is a route that answers with a value.
+func valueRoute[T any](path, summary string, answer func(*http.Request) (any, error)) *route {
+	return &route{method: http.MethodGet, path: path, role: remote.Read, summary: summary, answers: map[string]any{kindJSON: *new(T)},
+		serve: func(w http.ResponseWriter, r *http.Request) error {
+			v, err := answer(r)
+			if err != nil {
+				return err
+			}
+			return sendValue(w, r, v)
+		}}
+}

@@ -3,7 +3,6 @@ package control
 import (
 	"fmt"
 	"math"
-	"net/http"
 	"slices"
 	"sync"
 	"time"
@@ -165,13 +164,6 @@ func (r *Recorder) History() *SourceHistory {
 	return h
 }
 
-func (src *Sources) sourceHistory(*http.Request) (any, error) {
-	if src.SourceHistory == nil {
-		return nil, ErrNoSources
-	}
-	return src.SourceHistory(), nil
-}
-
 // Certificate is one that this daemon shows or serves.
 type Certificate struct {
 	Use       string    `json:"use" oneof:"nts api autokey"`
@@ -183,12 +175,4 @@ type Certificate struct {
 	NotAfter  time.Time `json:"not_after"`
 	DaysLeft  int       `json:"days_left"` // negative: it is past
 	Problems  []string  `json:"problems"`
-}
-
-func (src *Sources) certificates(*http.Request) (any, error) {
-	list := []Certificate{}
-	if src.Certificates != nil {
-		list = append(list, src.Certificates()...)
-	}
-	return list, nil
 }
