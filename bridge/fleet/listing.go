@@ -35,11 +35,15 @@ type listings struct {
 }
 
 type listing struct {
-	id   uint64
-	of   uint64 // the filter
-	used time.Time
-	rows []listed
+	id     uint64
+	of     uint64 // the filter
+	used   time.Time
+	rows   []listed
+	others []otherKey // rows of a list of the site that this gateway did not know
 }
+
+// size is what it weighs, rows.
+func (l *listing) size() int { return len(l.rows) + 3*len(l.others) }
 
 // listed is a row by its place, with a mark of whom the place was of.
 type listed struct{ at, mark uint32 }
@@ -54,14 +58,14 @@ func markOf(k *inventory.Key) uint32 {
 func (s *listings) keep(l *listing) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	total := len(l.rows)
+	total := l.size()
 	for i := len(s.list) - 1; i >= 0; i-- {
-		if total += len(s.list[i].rows); total > maxListed || len(s.list)-i >= maxListings {
+		if total += s.list[i].size(); total > maxListed || len(s.list)-i >= maxListings {
 			s.list = slices.Delete(s.list, 0, i+1)
 			break
 		}
 	}
-	if len(l.rows) <= maxListed {
+	if l.size() <= maxListed {
 		s.list = append(s.list, l)
 	}
 }
@@ -90,9 +94,9 @@ type cursor struct {
 	List   uint64
 	Of     uint64 // the filter
 	Index  uint32
-	Behind bool // of the row before: its order and place
+	Behind bool // of the row before: its order and mark
 	Order  [2]uint64
-	At     uint32
+	Mark   uint32
 }
 
 const cursorLen = 1 + 8 + 8 + 4 + 1 + 16 + 4
@@ -108,7 +112,7 @@ func (c *cursor) String() string {
 		behind = 1
 	}
 	b = binary.BigEndian.AppendUint64(append(b, behind), c.Order[0])
-	b = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(b, c.Order[1]), c.At)
+	b = binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(b, c.Order[1]), c.Mark)
 	return base64.RawURLEncoding.EncodeToString(b)
 }
 
@@ -135,6 +139,18 @@ func filterID(f *report.Filter) uint64 {
 // size of them. An empty cursor is of the first part.
 func (f *Fleet) Page(ctx context.Context, filter *report.Filter, from string, size int,
 	emit func(*report.Row) error) (*report.Part, error) {
+	return f.part(ctx, filter, from, size, f.listed, func(l *listing, rows []listed, filter *report.Filter) (cursor, error) {
+		return f.emitListed(ctx, rows, filter, emit)
+	})
+}
+
+// lister finds the rows that a filter wants, in order.
+type lister func(ctx context.Context, filter *report.Filter, l *listing) ([]place, error)
+
+// part finds a part of a list and lets it be emitted, which returns a cursor that
+// is behind the last row.
+func (f *Fleet) part(ctx context.Context, filter *report.Filter, from string, size int, find lister,
+	emit func(*listing, []listed, *report.Filter) (cursor, error)) (*report.Part, error) {
 	if size < 1 || size > report.MaxPart {
 		return nil, fmt.Errorf("a part of a list has 1 to %d rows, not %d", report.MaxPart, size)
 	}
@@ -149,14 +165,14 @@ func (f *Fleet) Page(ctx context.Context, filter *report.Filter, from string, si
 	f.Drain()
 	whole := *filter
 	whole.Limit = 0
-	l, begin, err := f.listing(ctx, &whole, &want)
+	l, begin, err := f.listing(ctx, &whole, &want, find)
 	if err != nil {
 		return nil, err
 	}
 	begin = min(begin, len(l.rows))
 	end := min(begin+size, len(l.rows))
 	p := &report.Part{First: begin, Total: len(l.rows)}
-	last, err := f.emitListed(ctx, l.rows[begin:end], &whole, emit)
+	last, err := emit(l, l.rows[begin:end], &whole)
 	if err != nil {
 		return nil, err
 	}
@@ -171,7 +187,7 @@ func (f *Fleet) Page(ctx context.Context, filter *report.Filter, from string, si
 }
 
 // listing returns the list that a cursor is of, and where its part begins.
-func (f *Fleet) listing(ctx context.Context, filter *report.Filter, c *cursor) (*listing, int, error) {
+func (f *Fleet) listing(ctx context.Context, filter *report.Filter, c *cursor, find lister) (*listing, int, error) {
 	if l := f.listings.find(c.List, c.Of, f.now()); l != nil {
 		return l, int(c.Index), nil
 	}
@@ -180,16 +196,14 @@ func (f *Fleet) listing(ctx context.Context, filter *report.Filter, c *cursor) (
 	_, _ = rand.Read(id[:])
 	l.id = binary.BigEndian.Uint64(id[:])
 	begin := int(c.Index)
-	if filter.Address.IsValid() {
-		return l, begin, f.listOne(filter, l)
-	}
-	places, err := f.places(ctx, filter, f.names.Load(), uint32(f.now().Unix()))
+	places, err := find(ctx, filter, l)
 	if err != nil {
 		return nil, 0, err
 	}
 	if c.Behind {
-		last := place{order: c.Order, at: int(c.At)}
-		at, found := slices.BinarySearchFunc(places, last, comparePlaces)
+		at, found := slices.BinarySearchFunc(places, c, func(p place, c *cursor) int {
+			return cmp.Or(cmp.Compare(p.order[0], c.Order[0]), cmp.Compare(p.order[1], c.Order[1]), cmp.Compare(p.mark, c.Mark))
+		})
 		begin = at
 		if found {
 			begin++
@@ -203,17 +217,26 @@ func (f *Fleet) listing(ctx context.Context, filter *report.Filter, c *cursor) (
 	return l, begin, nil
 }
 
-// listOne lists the one client that has an address.
-func (f *Fleet) listOne(filter *report.Filter, l *listing) error {
-	return f.each(context.Background(), uint32(f.now().Unix()), func(at int, c *inventory.Client) {
+// listed lists the clients of this gateway.
+func (f *Fleet) listed(ctx context.Context, filter *report.Filter, _ *listing) ([]place, error) {
+	if filter.Address.IsValid() {
+		return f.placesOf(ctx, filter)
+	}
+	return f.places(ctx, filter, f.names.Load(), uint32(f.now().Unix()))
+}
+
+// placesOf finds the one client that has an address.
+func (f *Fleet) placesOf(ctx context.Context, filter *report.Filter) (list []place, err error) {
+	err = f.each(ctx, uint32(f.now().Unix()), func(at int, c *inventory.Client) {
 		if c.Prefix.IsValid() && c.Prefix.Contains(filter.Address) {
-			l.rows = append(l.rows, listed{uint32(at), markOf(&c.Key)})
+			list = append(list, place{at: at, mark: markOf(&c.Key)})
 		}
 	})
+	return list, err
 }
 
 func comparePlaces(a, b place) int {
-	return cmp.Or(cmp.Compare(a.order[0], b.order[0]), cmp.Compare(a.order[1], b.order[1]), cmp.Compare(a.at, b.at))
+	return cmp.Or(cmp.Compare(a.order[0], b.order[0]), cmp.Compare(a.order[1], b.order[1]), cmp.Compare(a.mark, b.mark))
 }
 
 // emitListed gives rows that are as they were listed, and returns a cursor that
@@ -229,7 +252,7 @@ func (f *Fleet) emitListed(ctx context.Context, part []listed, filter *report.Fi
 		c := &clients[used]
 		if f.inventory.Read(int(p.at), now, c) && markOf(&c.Key) == p.mark && filter.Match(c, n.Labels, now) {
 			used++
-			last = cursor{Behind: true, Order: filter.Order(c, n.Labels), At: p.at}
+			last = cursor{Behind: true, Order: filter.Order(c, n.Labels), Mark: p.mark}
 		}
 	}
 	f.mu.Unlock()

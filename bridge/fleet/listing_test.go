@@ -147,7 +147,7 @@ func TestListingsAreBounded(t *testing.T) {
 }
 
 func FuzzCursor(f *testing.F) {
-	f.Add((&cursor{List: 1, Of: 2, Index: 3, Behind: true, Order: [2]uint64{4, 5}, At: 6}).String())
+	f.Add((&cursor{List: 1, Of: 2, Index: 3, Behind: true, Order: [2]uint64{4, 5}, Mark: 6}).String())
 	f.Add((&cursor{}).String())
 	f.Add("")
 	f.Fuzz(func(t *testing.T, s string) {

@@ -18,6 +18,8 @@ type Others interface {
 	// by which At reads it again.
 	Rest(see func(number int, c *inventory.Client))
 	At(number int, c *inventory.Client)
+	// Find makes a row of what the others know of a client; false: nothing.
+	Find(k *inventory.Key, hashed bool, c *inventory.Client) bool
 	// Of returns what one gateway knows of a client.
 	Of(gateway string, c *inventory.Client) (inventory.Client, bool)
 }
@@ -114,4 +116,17 @@ func (f *Fleet) SummarySite(ctx context.Context, by string, since report.Time, o
 	f.mu.Unlock()
 	s.Watched, s.Gaps = since, []report.Gap{}
 	return s.Finish(), nil
+}
+
+// DaysSite is Days over all gateways, of which no snapshots are kept: each day is
+// told by what each client used when. since is when all gateways watch without a
+// long gap.
+func (f *Fleet) DaysSite(ctx context.Context, since report.Time, o Others) ([]report.DayCount, error) {
+	f.Drain()
+	now := f.now()
+	d := report.NewPastDays(now, since, daysKept)
+	if err := f.eachOfSite(ctx, uint32(now.Unix()), o, func(_ int, c *inventory.Client) { d.Add(c) }); err != nil {
+		return nil, err
+	}
+	return d.Counts(), nil
 }

@@ -11,40 +11,41 @@ import (
 	"ntsbridge/bridge/fleet/inventory"
 )
 
-// View is what the other gateways know of clients, as of one moment.
+// View is what the other gateways know of clients, as of one moment. It is for
+// one goroutine: what is asked for is read when it is asked for.
 type View struct {
 	now   uint32
 	names []string
-	lists [][Buckets][]fact // of each of names
+	raw   [][Buckets][]byte // of each of names
+	read  [][Buckets]bool   // that lists has it
+	lists [][Buckets][]fact
 	used  [][Buckets][]bool // that a row of this gateway was found for
-	bad   int               // buckets that cannot be read
+	texts map[string]string // each once
 }
 
-// View reads what the others told. A million facts take some 0.2 s.
+// View returns what the others told. A million facts take some 0.2 s to read.
 func (s *Site) View() *View {
-	v := &View{now: uint32(s.opt.Now().Unix())}
-	var raw [][Buckets][]byte
+	v := &View{now: uint32(s.opt.Now().Unix()), texts: map[string]string{}}
 	s.mu.Lock()
 	for _, name := range s.opt.Etcd.Names() {
 		if m := s.others[name]; m != nil && name != s.opt.Etcd.Name {
 			v.names = append(v.names, name)
-			raw = append(raw, m.buckets)
+			v.raw = append(v.raw, m.buckets)
 		}
 	}
 	s.mu.Unlock()
-	texts := map[string]string{}
-	v.lists, v.used = make([][Buckets][]fact, len(raw)), make([][Buckets][]bool, len(raw))
-	for g := range raw {
-		for i, b := range raw[g] {
-			list, err := decode(b, texts)
-			if err != nil {
-				v.bad++
-			}
-			v.lists[g][i] = list
-			v.used[g][i] = make([]bool, len(list))
-		}
-	}
+	v.read, v.lists, v.used = make([][Buckets]bool, len(v.raw)), make([][Buckets][]fact, len(v.raw)), make([][Buckets][]bool, len(v.raw))
 	return v
+}
+
+// list is what a gateway told in a bucket, as far as it can be read.
+func (v *View) list(g, at int) []fact {
+	if !v.read[g][at] {
+		v.read[g][at] = true
+		v.lists[g][at], _ = decode(v.raw[g][at], v.texts)
+		v.used[g][at] = make([]bool, len(v.lists[g][at]))
+	}
+	return v.lists[g][at]
 }
 
 // Names returns the gateways that it is of.
@@ -54,11 +55,27 @@ func (v *View) Names() []string { return v.names }
 func (v *View) Add(c *inventory.Client) {
 	at := bucketOf(&c.Key)
 	for g := range v.lists {
-		if i := index(v.lists[g][at], &c.Key, c.Hashed); i >= 0 {
+		if i := index(v.list(g, at), &c.Key, c.Hashed); i >= 0 {
 			v.used[g][at][i] = true
 			v.lists[g][at][i].merge(c, v.now)
 		}
 	}
+}
+
+// Find makes a row of what the others know of a client; false: nothing.
+func (v *View) Find(k *inventory.Key, hashed bool, c *inventory.Client) (ok bool) {
+	at := bucketOf(k)
+	for g := range v.lists {
+		f := find(v.list(g, at), k, hashed)
+		if f != nil && !ok {
+			ok = true
+			*c = inventory.Client{Key: f.key, Hashed: f.hashed, Prefix: f.prefix(), Hosts: 1, Addresses: 1, Means: c.Means[:0]}
+		}
+		if f != nil {
+			f.merge(c, v.now)
+		}
+	}
+	return ok
 }
 
 // Rest gives the clients that only others know, those of one bucket in order,
@@ -67,7 +84,7 @@ func (v *View) Rest(see func(number int, c *inventory.Client)) {
 	var c inventory.Client
 	for at := range Buckets {
 		for g := range v.lists {
-			for i := range v.lists[g][at] {
+			for i := range v.list(g, at) {
 				if !v.used[g][at][i] {
 					v.collect(g, at, i, &c)
 					see((g*Buckets+at)<<maxIndex|i, &c)
@@ -88,11 +105,11 @@ func (v *View) At(number int, c *inventory.Client) {
 
 // collect makes a row of what one gateway knows and those behind it.
 func (v *View) collect(g, at, i int, c *inventory.Client) {
-	f := &v.lists[g][at][i]
+	f := &v.list(g, at)[i]
 	*c = inventory.Client{Key: f.key, Hashed: f.hashed, Prefix: f.prefix(), Hosts: 1, Addresses: 1, Means: c.Means[:0]}
 	f.merge(c, v.now)
 	for o := g + 1; o < len(v.lists); o++ {
-		if k := index(v.lists[o][at], &f.key, f.hashed); k >= 0 {
+		if k := index(v.list(o, at), &f.key, f.hashed); k >= 0 {
 			v.used[o][at][k] = true
 			v.lists[o][at][k].merge(c, v.now)
 		}
@@ -105,7 +122,7 @@ func (v *View) Of(gateway string, c *inventory.Client) (o inventory.Client, ok b
 	if g < 0 {
 		return o, false
 	}
-	f := find(v.lists[g][bucketOf(&c.Key)], &c.Key, c.Hashed)
+	f := find(v.list(g, bucketOf(&c.Key)), &c.Key, c.Hashed)
 	if f == nil {
 		return o, false
 	}
@@ -132,7 +149,7 @@ func (v *View) Elsewhere(p netip.Prefix, refuses func(gateway string) bool) bool
 	}
 	at := bucketOf(&k)
 	for g, name := range v.names {
-		f := find(v.lists[g][at], &k, false)
+		f := find(v.list(g, at), &k, false)
 		if f == nil || refuses(name) {
 			continue
 		}
