@@ -59,17 +59,27 @@ func (b *Bridge) clientsOfSite() *control.SiteInventory {
 		Keys: func(ctx context.Context) ([]*report.Key, error) {
 			return b.fleet.KeysSite(ctx, keysOf(b.parts.Load().state.Keys), b.site.View())
 		},
+		Page: func(ctx context.Context, f *report.Filter, from string, size int, emit func(*report.Row) error) (*report.Part, error) {
+			return b.fleet.PageSite(ctx, f, b.site.Name(), b.site.View(), from, size, emit)
+		},
+		Days: func(ctx context.Context) ([]report.DayCount, error) {
+			return b.fleet.DaysSite(ctx, b.siteWatches(), b.site.View())
+		},
 		Summary: func(ctx context.Context, by string) (*report.Summary, error) {
-			now := uint32(time.Now().Unix())
-			watched, _ := b.fleet.Watching()
-			since := gate.ContinuousSince(b.site.Watched(intervals(watched)), now, time.Hour)
-			if since == 0 {
-				since = now
-			}
-			s, err := b.fleet.SummarySite(ctx, by, report.Time(since), b.site.View())
+			s, err := b.fleet.SummarySite(ctx, by, b.siteWatches(), b.site.View())
 			if err == nil {
 				s.Notes = append(s.Notes, b.site.Notes()...)
 			}
 			return s, err
 		}}
+}
+
+// siteWatches is since when all gateways watch without a long gap.
+func (b *Bridge) siteWatches() report.Time {
+	now := uint32(time.Now().Unix())
+	watched, _ := b.fleet.Watching()
+	if since := gate.ContinuousSince(b.site.Watched(intervals(watched)), now, time.Hour); since != 0 {
+		return report.Time(since)
+	}
+	return report.Time(now)
 }

@@ -89,9 +89,9 @@ func (v *Inventory) routes() []*route {
 			body: []inventory.Stored{}, bodyMax: maxImportLen, answers: map[string]any{kindJSON: imported{}}, serve: v.importRecords},
 	}
 	if v.Days != nil {
-		days := func(r *http.Request) ([]report.DayCount, error) { return v.Days(r.URL.Query().Get("label")), nil }
-		list = append(list, reportOf(pathDays, "Hosts by means on each day, the oldest first", days))
-		list[len(list)-1].query = []parameter{{name: "label", summary: "of one label, of which fewer days are kept", kind: "string"}}
+		list = append(list, reportOf(pathDays, "Hosts by means on each day, the oldest first", v.days))
+		list[len(list)-1].query = []parameter{{name: "label", summary: "of one label, of which fewer days are kept; not with site",
+			kind: "string"}, siteParameter}
 	}
 	list[1].query = []parameter{siteParameter}
 	list[2].query = []parameter{{name: "by", summary: "label, or lengths of prefixes such as 24,64", kind: "string"}, siteParameter}
@@ -102,6 +102,21 @@ func (v *Inventory) routes() []*route {
 		}
 	}
 	return served(list, func() bool { return v.Stream != nil }, ErrNoInventory)
+}
+
+// days are what clients used day by day. Of a site days are told by what each
+// client used when.
+func (v *Inventory) days(r *http.Request) ([]report.DayCount, error) {
+	label := r.URL.Query().Get("label")
+	switch {
+	case !ofSite(r):
+		return v.Days(label), nil
+	case v.Site == nil:
+		return nil, ErrAlone
+	case label != "":
+		return nil, badRequest{errors.New("label: days of a label are known of one gateway alone: ask without site, or without label")}
+	}
+	return v.Site.Days(r.Context())
 }
 
 // reportOf is report with a type that is known.
@@ -155,13 +170,15 @@ func (v *Inventory) clients(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return badRequest{err}
 	}
-	stream := v.Stream
-	if f.Site {
-		if stream, err = v.streamSite(f, out); err != nil {
-			return err
-		}
-	} else if v.Page != nil && (q.Has("cursor") || f.Limit > 0 && f.Limit <= report.MaxPart) {
-		return v.part(w, r, f, out)
+	stream, page, err := v.Lists(f)
+	if err != nil {
+		return err
+	}
+	if f.ByGateway {
+		out.SetGateways(v.Site.Gateways())
+	}
+	if page != nil && (q.Has("cursor") || f.Limit > 0 && f.Limit <= report.MaxPart) {
+		return sendPart(w, r, f, page, out)
 	}
 	if err := stream(r.Context(), f, out.Row); err != nil {
 		panic(http.ErrAbortHandler)
@@ -175,8 +192,9 @@ func (v *Inventory) clients(w http.ResponseWriter, r *http.Request) error {
 // partDefault is how many rows a part has of which nobody said how many.
 const partDefault = 100
 
-// part sends a part of a list, with where the others are (RFC 8288).
-func (v *Inventory) part(w http.ResponseWriter, r *http.Request, f *report.Filter, out *report.Writer) error {
+// sendPart sends a part of a list, with where the others are (RFC 8288).
+func sendPart(w http.ResponseWriter, r *http.Request, f *report.Filter,
+	part func(context.Context, *report.Filter, string, int, func(*report.Row) error) (*report.Part, error), out *report.Writer) error {
 	q := r.URL.Query()
 	if f.Limit == 0 {
 		f.Limit = partDefault
@@ -185,7 +203,7 @@ func (v *Inventory) part(w http.ResponseWriter, r *http.Request, f *report.Filte
 		return badRequest{fmt.Errorf("limit %d: a part of a list has at most %d rows; without cursor all come in one answer", f.Limit, report.MaxPart)}
 	}
 	var rows []*report.Row
-	p, err := v.Page(r.Context(), f, q.Get("cursor"), f.Limit, func(r *report.Row) error {
+	p, err := part(r.Context(), f, q.Get("cursor"), f.Limit, func(r *report.Row) error {
 		rows = append(rows, r.Clone())
 		return nil
 	})

@@ -90,7 +90,8 @@ func (src *Sources) metrics() []*route {
 		return nil
 	}
 	return []*route{{method: http.MethodGet, path: pathMetrics, role: remote.Read, summary: "All figures, for Prometheus", lasting: true,
-		serve: func(w http.ResponseWriter, r *http.Request) error { src.Metrics.ServeHTTP(w, r); return nil }}}
+		anyQuery: true, // scrapers send what their configuration says
+		serve:    func(w http.ResponseWriter, r *http.Request) error { src.Metrics.ServeHTTP(w, r); return nil }}}
 }
 
 // deed is a route that changes something. Where it is not done, that is a

@@ -82,17 +82,6 @@ func (t *route) operation() string {
 	return strings.ToLower(t.method) + strings.ReplaceAll(name, "/", "_")
 }
 
-func (p *parameter) describe() object {
-	schema := object{"type": p.kind}
-	if len(p.words) > 0 {
-		schema["enum"] = p.words
-	}
-	if p.many {
-		schema = object{"type": "array", "items": schema}
-	}
-	return object{"name": p.name, "in": "query", "description": p.summary, "schema": schema}
-}
-
 // schemas are of the types that have a name, by that name.
 type schemas object
 

@@ -91,6 +91,32 @@ func TestPartsOfClients(t *testing.T) {
 	}
 }
 
+// A list of the site comes in parts, too, and never all at once to who asks for a
+// part.
+func TestPartsOfASite(t *testing.T) {
+	v := pageOf(5)
+	site := pageOf(250)
+	v.Site = &SiteInventory{Gateways: func() []string { return []string{"a", "b"} }, Stream: site.Stream, Page: site.Page,
+		Days: func(context.Context) ([]report.DayCount, error) { return []report.DayCount{{Date: "2026-11-30"}}, nil }}
+	v.Days = func(string) []report.DayCount { return nil }
+	src := Sources{Inventory: v}
+	h := handler(&src, hclog.NewNullLogger())
+	count := func(body string) int { return strings.Count(body, "10.0.0.") }
+	for path, want := range map[string][2]int{"/v1/clients?cursor=": {5, 1}, "/v1/clients?site=1&cursor=": {250, 3},
+		"/v1/clients?site=1&by_gateway=1&limit=25&format=csv": {250, 10}, "/v1/clients?site=1": {250, 1}} {
+		if total, n := follow(t, h, path, count); total != want[0] || n != want[1] {
+			t.Errorf("%s: %d clients in %d parts", path, total, n)
+		}
+	}
+	for path, status := range map[string]int{"/v1/summary/days?site=1": 200, "/v1/summary/days?site=1&label=a": 400} {
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+		if w.Code != status || status == 200 && !strings.Contains(w.Body.String(), "2026-11-30") {
+			t.Errorf("%s: %d %s", path, w.Code, w.Body)
+		}
+	}
+}
+
 func TestPartsOfHistory(t *testing.T) {
 	n := uint64(25)
 	src := Sources{Fleet: Fleet{Status: func(bool) *steer.Status { return nil },

@@ -1,6 +1,7 @@
 package control
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -19,8 +20,8 @@ type Problem struct {
 	// Place is what it is about: a part of the request, "FILE:LINE: option" of a
 	// configuration, or an option.
 	Place string `json:"place,omitempty"`
-	// Remedy is what to do where that can be told apart from Detail.
-	Remedy string `json:"remedy,omitempty"`
+	// Remedy is what to do.
+	Remedy string `json:"remedy"`
 }
 
 // kindProblem is the media type of a Problem.
@@ -32,6 +33,7 @@ const (
 	typeNoSources   = pathOpenAPI + "#no-sources"
 	typeNoInventory = pathOpenAPI + "#no-inventory"
 	typeNoNTS       = pathOpenAPI + "#no-nts"
+	typeAlone       = pathOpenAPI + "#alone"
 )
 
 // statusError is an error that knows the status of its answer.
@@ -64,6 +66,9 @@ func problemOf(err error, otherwise int) *Problem {
 		p.Remedy = "set fleet.enabled: true and restart the daemon"
 	case errors.Is(err, errNTSOff):
 		p.Type, p.Status, p.Place, p.Remedy = typeNoNTS, http.StatusNotFound, "nts.enabled", "set nts.enabled: true and restart the daemon"
+	case errors.Is(err, ErrAlone):
+		p.Type, p.Status, p.Place = typeAlone, http.StatusNotFound, "fleet.etcd"
+		p.Remedy = "ask without site, or set fleet.etcd.endpoints and restart the daemon"
 	case errors.As(err, &long):
 		p.Status, p.Place = http.StatusRequestEntityTooLarge, "body"
 	case errors.As(err, &bad):
@@ -76,8 +81,20 @@ func problemOf(err error, otherwise int) *Problem {
 		at.Text = ""
 		p.Place = at.String()
 	}
-	p.Title = http.StatusText(p.Status)
+	p.Title, p.Remedy = http.StatusText(p.Status), cmp.Or(p.Remedy, remedies[p.Status], "read detail")
 	return p
+}
+
+// remedies are what to do about a status of which nothing more is known.
+var remedies = map[int]string{
+	http.StatusBadRequest:            "compare the request with the description, GET " + pathOpenAPI,
+	http.StatusUnauthorized:          "send Authorization: Bearer TOKEN with a token of api.tokens, or show a certificate of api.clients_ca",
+	http.StatusForbidden:             "use a token or a certificate that may write",
+	http.StatusConflict:              "do what detail says, and ask again",
+	http.StatusRequestEntityTooLarge: "send it in smaller parts",
+	http.StatusTooManyRequests:       "wait as long as Retry-After says",
+	http.StatusInternalServerError:   "look into the log of the daemon, and at GET " + pathStatus,
+	http.StatusServiceUnavailable:    "wait as long as Retry-After says",
 }
 
 // write sends it.

@@ -29,16 +29,9 @@ type route struct {
 	lasting      bool           // it may take streamTime
 	streams      bool           // it lasts as long as the asker wants
 	told         bool           // it is logged who asked
+	anyQuery     bool           // it is not for us to say what may be asked
 	serve        func(w http.ResponseWriter, r *http.Request) error
 	failed       int // status of an error that is not of who asks
-}
-
-// parameter is one of the query of a URL.
-type parameter struct {
-	name, summary string
-	kind          string   // of JSON: string, integer, boolean
-	many          bool     // it may stand there several times
-	words         []string // all that it may be; empty: anything
 }
 
 const (
@@ -128,7 +121,10 @@ func (a *api) run(t *route, w http.ResponseWriter, r *http.Request) {
 		_ = errors.Join(control.SetWriteDeadline(end), control.SetReadDeadline(end))
 	}
 	r.Body = http.MaxBytesReader(w, r.Body, t.bodyMax)
-	err := t.serve(w, r)
+	err := t.checkQuery(r)
+	if err == nil {
+		err = t.serve(w, r)
+	}
 	if t.told {
 		a.log.Info("told over the API", "path", t.path, "by", askerOf(r.Context()), "error", err)
 	}

@@ -14,7 +14,7 @@ import (
 func TestRefusals(t *testing.T) {
 	w := usual()
 	src := Sources{Tracking: func() *Tracking { return &w.tracking }, Do: func(*Command) (string, error) { return "done", nil },
-		Reload: func() error { return errNotOurs }}
+		Reload: func() error { return errNotOurs }, Inventory: pageOf(3)}
 	h := handler(&src, hclog.NewNullLogger())
 	for _, test := range []struct {
 		method, path, accept, body string
@@ -36,6 +36,17 @@ func TestRefusals(t *testing.T) {
 		{"POST", "/v1/command", "", `{"nonsense":1}`, 400, "", ""},
 		{"POST", "/v1/command", "", `{"name":"` + strings.Repeat("a", maxCommandLen) + `"}`, 413, "", ""},
 		{"POST", "/v1/command", "", `{"name":"online"}`, 200, "", ""},
+		{"GET", "/v1/tracking?colour=red", "", "", 400, "", ""},
+		{"GET", "/v1/tracking?a%zz", "", "", 400, "", ""},
+		{"GET", "/v1/clients?legacy_onyl=1", "", "", 400, "", ""},
+		{"GET", "/v1/clients?sort=last&sort=first", "", "", 400, "", ""},
+		{"GET", "/v1/clients?legacy_only=yes", "", "", 400, "", ""},
+		{"GET", "/v1/clients?limit=1.5", "", "", 400, "", ""},
+		{"GET", "/v1/clients?kind=tls", "", "", 400, "", ""},
+		{"GET", "/v1/clients?kind=nts&kind=none&label=a&label=b&cursor=", "", "", 200, "", ""},
+		{"GET", "/v1/clients?site=1", "", "", 404, "", ""},
+		{"GET", "/v1/keys?site=1", "", "", 404, "", ""},
+		{"GET", "/v1/site", "", "", 404, "", ""},
 	} {
 		r := httptest.NewRequest(test.method, test.path, strings.NewReader(test.body))
 		if test.accept != "" {
@@ -51,7 +62,7 @@ func TestRefusals(t *testing.T) {
 		}
 		var p Problem
 		if err := json.Unmarshal(got.Body.Bytes(), &p); err != nil || got.Header().Get("Content-Type") != kindProblem ||
-			p.Status != test.status || p.Title == "" || p.Detail == "" || p.Type == "" {
+			p.Status != test.status || p.Title == "" || p.Detail == "" || p.Type == "" || p.Remedy == "" {
 			t.Errorf("%s %s: %v %s", test.method, test.path, err, got.Body)
 		}
 	}

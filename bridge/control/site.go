@@ -171,6 +171,10 @@ type SiteInventory struct {
 	Stream   func(ctx context.Context, f *report.Filter, emit func(*report.Row) error) error
 	Keys     func(ctx context.Context) ([]*report.Key, error)
 	Summary  func(ctx context.Context, by string) (*report.Summary, error)
+	// Page gives a part of such a list, which begins at a cursor.
+	Page func(ctx context.Context, f *report.Filter, cursor string, size int, emit func(*report.Row) error) (*report.Part, error)
+	// Days returns what all clients used, day by day.
+	Days func(ctx context.Context) ([]report.DayCount, error)
 }
 
 // siteParameter asks for all gateways.
@@ -178,16 +182,17 @@ var siteParameter = parameter{name: "site", summary: "1: of all gateways of the 
 
 func ofSite(r *http.Request) bool { return r.URL.Query().Get("site") == "1" }
 
-// streamSite returns what gives a list of all gateways.
-func (v *Inventory) streamSite(f *report.Filter, out *report.Writer) (
-	stream func(context.Context, *report.Filter, func(*report.Row) error) error, err error) {
-	if v.Site == nil {
-		return nil, ErrAlone
+// Lists returns what gives the list that a filter wants, whole and part by part.
+func (v *Inventory) Lists(f *report.Filter) (
+	whole func(context.Context, *report.Filter, func(*report.Row) error) error,
+	part func(context.Context, *report.Filter, string, int, func(*report.Row) error) (*report.Part, error), err error) {
+	switch {
+	case !f.Site:
+		return v.Stream, v.Page, nil
+	case v.Site == nil:
+		return nil, nil, ErrAlone
 	}
-	if f.ByGateway {
-		out.SetGateways(v.Site.Gateways())
-	}
-	return v.Site.Stream, nil
+	return v.Site.Stream, v.Site.Page, nil
 }
 
 // KeysSite returns the keys with who uses them on any gateway.
