@@ -170,7 +170,7 @@ func (m *Migration) beforeTick(at steer.Moment) {
 		return
 	}
 	if m.c.Trying() && !s.Holds() {
-		m.c.EndTrials(at, "this gateway cannot tell any more that it is the only one that tries a step: "+s.Problem())
+		m.c.EndTrials(at, "this gateway cannot tell any more that it is the only one that tries a step: "+s.Unlocked())
 	}
 	if err := m.follow(at); err != nil && at.Wall.Sub(m.unfollowed) > time.Minute {
 		m.unfollowed = at.Wall

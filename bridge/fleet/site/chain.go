@@ -11,12 +11,6 @@ import (
 	"ntsbridge/bridge/fleet/history"
 )
 
-// merged is how far the record of a gateway is in the history of the site.
-type merged struct {
-	Number uint64 `json:"number"`
-	Hash   string `json:"hash"` // of that line, in the record of the gateway
-}
-
 // Bounds of what is merged in one transaction.
 const (
 	mergeEntries = 50
@@ -174,7 +168,7 @@ func (n *session) lines(ctx context.Context, w io.Writer) error {
 
 // History gives the history of the site to see, verifying it.
 func (s *Site) History(ctx context.Context, see func(*history.Entry) error) (history.End, error) {
-	n := s.current()
+	n := s.soon(ctx)
 	if n == nil {
 		return history.End{}, s.awayError()
 	}

@@ -9,7 +9,9 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
@@ -28,12 +30,16 @@ const pingInterval = 6 * time.Second
 // know before anything of it runs.
 func init() { grpclog.SetLoggerV2(grpclog.NewLoggerV2(io.Discard, io.Discard, io.Discard)) }
 
-// connect makes a client. The files are read anew each time, so that certificates
-// may be changed.
-func (s *Site) connect() (*clientv3.Client, error) { return dial(s.ctx, &s.opt.Etcd) }
+// connect makes a client of one member: a member whose disk hangs, or that sees
+// only a minority, keeps its connections and answers nothing, and of several the
+// library would go on asking it in its turn. The files are read anew each time, so
+// that certificates may be changed.
+func (s *Site) connect(member string) (*clientv3.Client, error) {
+	return dial(s.ctx, &s.opt.Etcd, member)
+}
 
-func dial(ctx context.Context, e *config.Etcd) (*clientv3.Client, error) {
-	c := clientv3.Config{Context: ctx, Endpoints: e.Endpoints, DialTimeout: e.Timeout, Logger: zap.NewNop(),
+func dial(ctx context.Context, e *config.Etcd, member string) (*clientv3.Client, error) {
+	c := clientv3.Config{Context: ctx, Endpoints: []string{member}, DialTimeout: e.Timeout, Logger: zap.NewNop(),
 		DialKeepAliveTime: max(e.Lease/4, pingInterval), DialKeepAliveTimeout: e.Timeout, PermitWithoutStream: true}
 	var err error
 	if strings.HasPrefix(e.Endpoints[0], "https:") {
@@ -120,40 +126,61 @@ func Check(ctx context.Context, e *config.Etcd, live bool) (errs []error) {
 	if !live {
 		return errs
 	}
-	client, err := dial(ctx, e)
+	return append(errs, tryMembers(ctx, e)...)
+}
+
+// tryMembers asks each member of etcd for something that a majority confirms, and
+// says which of them do not serve this gateway.
+func tryMembers(ctx context.Context, e *config.Etcd) []error {
+	failed := make([]error, len(e.Endpoints))
+	var wait sync.WaitGroup
+	for i, member := range e.Endpoints {
+		wait.Go(func() {
+			if err := askMember(ctx, e, member); err != nil {
+				failed[i] = fmt.Errorf("%s: %w", member, err)
+			}
+		})
+	}
+	wait.Wait()
+	all := len(failed)
+	failed = slices.DeleteFunc(failed, func(err error) bool { return err == nil })
+	switch len(failed) {
+	case 0:
+		return nil
+	case all:
+		return []error{fmt.Errorf("etcd cannot be reached: %w; clients are served all the same, and no step begins", joined(failed))}
+	}
+	return []error{fmt.Errorf("%d of %d members of etcd cannot be reached, and the others are asked: %w", len(failed), all, joined(failed))}
+}
+
+// joined is each different error, on one line.
+func joined(errs []error) error {
+	var texts []string
+	for _, err := range errs {
+		texts = append(texts, err.Error())
+	}
+	return errors.New(strings.Join(texts, "; "))
+}
+
+func askMember(ctx context.Context, e *config.Etcd, member string) error {
+	client, err := dial(ctx, e, member)
 	if err != nil {
-		return append(errs, fmt.Errorf("etcd cannot be reached: %w", err))
+		return err
 	}
 	defer client.Close()
-	ctx, cancel := context.WithTimeout(ctx, e.Timeout)
+	ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(ctx), e.Timeout)
 	defer cancel()
-	if _, err := client.Get(ctx, e.Prefix+"/"+keyShared); err != nil {
-		if errors.Is(err, context.DeadlineExceeded) {
-			if err = unreachable(e); err == nil {
-				err = fmt.Errorf("no answer within %v", e.Timeout)
-			}
-		}
-		errs = append(errs, fmt.Errorf("etcd cannot be reached: %w; clients are served all the same, and no step begins", err))
-	}
-	return errs
-}
-
-// unreachable says why no member can be reached, as far as a connection tells;
-// gRPC keeps that to itself and only lets the time run out. nil: it does not tell.
-func unreachable(e *config.Etcd) error {
-	var found error
-	for _, s := range e.Endpoints {
-		err := tryMember(e, s)
-		if err == nil {
-			return nil // one is there, so it is something else
-		}
-		if found == nil {
-			found = fmt.Errorf("%s: %w", s, err)
+	_, err = client.Get(ctx, e.Prefix+"/"+keyShared)
+	if errors.Is(err, context.DeadlineExceeded) {
+		if err = tryMember(e, member); err == nil {
+			err = fmt.Errorf("no answer within %v", e.Timeout)
 		}
 	}
-	return found
+	return err
 }
 
+// tryMember says why a member cannot be reached, as far as a connection tells; gRPC
+// keeps that to itself and only lets the time run out. nil: it does not tell.
 func tryMember(e *config.Etcd, endpoint string) error {
 	_, address, _ := strings.Cut(strings.TrimSuffix(endpoint, "/"), "://")
 	conn, err := net.DialTimeout("tcp", address, e.Timeout)

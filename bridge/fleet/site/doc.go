@@ -32,8 +32,14 @@
 //     transaction that moves on how far the record of the gateway is in it: so
 //     an entry is in it once, whenever a gateway dies.
 //   - The lock is made if it is not there, and goes with the lease of its owner.
-//     The owner counts its lease from the last answer of etcd, and as two thirds
-//     of what etcd counts: so its step has ended before another one can begin.
+//     The owner counts its lease from when it asked for the last renewal, and as
+//     two thirds of what etcd counts: so its step has ended before another one can
+//     begin. A renewal counts when a majority confirms afterwards that whoever
+//     renewed it leads: a leader whose disk hangs, or that the others do not see,
+//     does not know that it is one of the past.
+//
+// A gateway asks one member at a time, and goes to the next one when that does not
+// answer. The lease, and with it the lock, outlives that.
 //
 // # What is queued while etcd is away
 //
@@ -45,6 +51,7 @@
 //
 // # What happens
 //
+//	one member hangs                    the next one is asked; a step goes on
 //	etcd away, or without a majority    steps on trial end; gates are shut; hold and roll back work here, and are told later
 //	a gateway dies                      its lease ends; gates name it; its lock is free
 //	a gateway is cut off                the same; it ends its step first

@@ -15,16 +15,6 @@ import (
 // KeptFile is the file of the state directory with what was last agreed.
 const KeptFile = "fleet-site.json"
 
-// kept is what outlives a restart.
-type kept struct {
-	ID      string  `json:"id"`                // of this state directory
-	Shared  Shared  `json:"shared"`            // as last seen
-	Plan    uint64  `json:"plan"`              // PlanAt of what is followed
-	Order   uint64  `json:"order"`             // that was done last
-	Secrets uint64  `json:"secrets,omitempty"` // generation of those in force
-	Waiting []Order `json:"waiting,omitempty"` // given here while etcd was away
-}
-
 // maxWaiting bounds the orders that wait; there is one of each group.
 const maxWaiting = 1000
 

@@ -11,33 +11,12 @@ import (
 // wantedFor is for how long the lock is kept for a step that does not begin.
 const wantedFor = 2 * time.Minute
 
-// current returns the session, nil: etcd is away.
-func (s *Site) current() *session {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.live == nil || !s.live.alive() {
-		return nil
-	}
-	return s.live
-}
-
-// away says why etcd cannot be asked.
-func (s *Site) awayError() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	why := s.why
-	if why == nil {
-		why = fmt.Errorf("it does not answer")
-	}
-	return fmt.Errorf("%w since %s: %w", ErrAway, s.since.UTC().Format(time.RFC3339), why)
-}
-
 // Acquire takes the right to refuse on trial, which one gateway has at a time.
 func (s *Site) Acquire(ctx context.Context) error {
 	if s == nil {
 		return nil
 	}
-	n := s.current()
+	n := s.soon(ctx)
 	if n == nil {
 		return s.awayError()
 	}
@@ -52,34 +31,30 @@ func (s *Site) want() {
 }
 
 func (n *session) acquire(ctx context.Context) error {
+	n.writing.Lock()
+	defer n.writing.Unlock()
 	if n.locked.Load() && n.alive() {
 		return nil
 	}
 	s := n.site
 	key := s.key(keyLock)
-	var r *clientv3.TxnResponse
-	err := n.ask(ctx, func(ctx context.Context) (err error) {
-		r, err = n.client.Txn(ctx).If(clientv3.Compare(clientv3.CreateRevision(key), "=", 0),
-			clientv3.Compare(clientv3.LeaseValue(s.key(dirGateways, s.opt.Etcd.Name)), "=", n.lease)).
-			Then(clientv3.OpPut(key, s.opt.Etcd.Name, clientv3.WithLease(n.lease))).
-			Else(clientv3.OpGet(key)).Commit()
-		return err
-	})
+	r, err := n.transact(ctx, []clientv3.Cmp{clientv3.Compare(clientv3.CreateRevision(key), "=", 0)},
+		[]clientv3.Op{clientv3.OpPut(key, s.opt.Etcd.Name, clientv3.WithLease(n.lease.id))}, []clientv3.Op{clientv3.OpGet(key)})
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrAway, err)
 	}
 	if r.Succeeded {
 		s.mu.Lock()
-		s.lock = s.opt.Etcd.Name
-		s.mu.Unlock()
+		s.lock, n.lockRevision = s.opt.Etcd.Name, r.Header.Revision
 		n.locked.Store(true)
+		s.mu.Unlock()
 		return nil
 	}
-	kvs := r.Responses[0].GetResponseRange().Kvs
+	kvs := r.Responses[1].GetResponseRange().Kvs
 	switch {
 	case len(kvs) == 0:
 		return fmt.Errorf("%w: %w", ErrAway, errLost)
-	case clientv3.LeaseID(kvs[0].Lease) == n.lease:
+	case clientv3.LeaseID(kvs[0].Lease) == n.lease.id:
 		n.locked.Store(true)
 		return nil
 	case string(kvs[0].Value) == s.opt.Etcd.Name:
@@ -89,13 +64,29 @@ func (n *session) acquire(ctx context.Context) error {
 	return fmt.Errorf("%w: %s; one gateway at a time, so that a client with several servers keeps the others", ErrBusy, kvs[0].Value)
 }
 
-// Holds tells whether this gateway may refuse on trial now.
+// Holds tells whether this gateway may refuse on trial now: it has the lock, by a
+// lease that has not ended. A member of etcd that hangs does not take that away.
 func (s *Site) Holds() bool {
 	if s == nil {
 		return true
 	}
-	n := s.current()
-	return n != nil && n.locked.Load()
+	s.mu.Lock()
+	l := s.lease
+	s.mu.Unlock()
+	return l != nil && l.locked.Load() && l.alive()
+}
+
+// Unlocked says why this gateway does not have the lock.
+func (s *Site) Unlocked() string {
+	if s.current() == nil {
+		return s.awayError().Error()
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.lock == "" || s.lock == s.opt.Etcd.Name {
+		return "etcd did not renew its lease in time, and is here again"
+	}
+	return s.lock + " has the lock"
 }
 
 // Want asks for the lock soon, for a step that nobody waits for.
@@ -135,10 +126,9 @@ func (n *session) takeLock(ctx context.Context) error {
 	switch {
 	case wanted && !n.locked.Load() && free:
 		_ = n.acquire(ctx) // another one may be quicker; a step that waits asks again
-	case !wanted && n.locked.Load():
-		n.locked.Store(false)
+	case !wanted && n.locked.Swap(false):
 		key := s.key(keyLock)
-		_, err := n.write(ctx, []clientv3.Cmp{clientv3.Compare(clientv3.LeaseValue(key), "=", n.lease)}, clientv3.OpDelete(key))
+		_, err := n.write(ctx, []clientv3.Cmp{clientv3.Compare(clientv3.LeaseValue(key), "=", n.lease.id)}, clientv3.OpDelete(key))
 		return err
 	}
 	return nil

@@ -1,7 +1,6 @@
 package site
 
 import (
-	"fmt"
 	"strconv"
 	"strings"
 )
@@ -18,12 +17,6 @@ const (
 	dirMerged   = "history/merged/"
 	keySecrets  = "secrets"
 )
-
-func (s *Site) key(parts ...string) string { return s.opt.Etcd.Prefix + "/" + strings.Join(parts, "") }
-
-func (s *Site) bucketKey(gateway string, n int) string {
-	return s.key(dirClients, gateway, fmt.Sprintf("/%03x", n))
-}
 
 // parseBucket reads what bucketKey writes, without the prefix and the directory.
 func parseBucket(name string) (gateway string, n int, ok bool) {

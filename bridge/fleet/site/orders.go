@@ -16,7 +16,7 @@ type Plan struct {
 
 // Declare tells all gateways of a plan. This one follows it like the others.
 func (s *Site) Declare(ctx context.Context, p *Plan) error {
-	n := s.current()
+	n := s.soon(ctx)
 	if n == nil {
 		return s.awayError()
 	}
@@ -60,7 +60,7 @@ func (s *Site) Declared() (is, known bool) {
 // etcd if that is away, which is told; else it fails.
 func (s *Site) Order(ctx context.Context, o Order, urgent bool) (waits bool, err error) {
 	o.Gateway, o.Time = s.opt.Etcd.Name, s.opt.Now().UTC()
-	n := s.current()
+	n := s.soon(ctx)
 	if n == nil {
 		err = s.awayError()
 	} else {

@@ -10,37 +10,6 @@ import (
 	clientv3 "go.etcd.io/etcd/client/v3"
 )
 
-// Bundle is what gateways behind one address must have in common: the texts of
-// files, empty if there is none.
-type Bundle struct {
-	Cookies  string `json:"cookies,omitempty"`
-	Previous string `json:"previous,omitempty"` // secret before it
-	Seeds    string `json:"seeds,omitempty"`    // of Autokey
-}
-
-// Format tells nothing of it, whatever the verb.
-func (Bundle) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("site.Bundle(redacted)")) }
-
-// Secrets hands out what is secret.
-type Secrets struct {
-	Key *ecdh.PrivateKey // of this gateway
-	// Read reads the files of this gateway.
-	Read func() (Bundle, error)
-	// Same reports whether two are the same secrets, however far each was moved on.
-	Same func(a, b Bundle) bool
-	// Adopt puts what the site has into the files and in force, without losing what
-	// the clients of this gateway have; first is set when it joins.
-	Adopt func(of Bundle, first bool) error
-}
-
-// sealed is the value of secrets.
-type sealed struct {
-	Generation uint64            `json:"generation"`
-	From       string            `json:"from"` // gateway that sealed it
-	Time       time.Time         `json:"time"`
-	To         map[string][]byte `json:"to"`
-}
-
 // sealContext is what a text for a gateway belongs to.
 func (s *Site) sealContext(generation uint64, from, to string) string {
 	return fmt.Sprintf("ntsbridge site secrets v1\x00%s\x00%d\x00%s\x00%s", s.opt.Etcd.Prefix, generation, from, to)

@@ -63,9 +63,12 @@ func (n *session) see(key string, value []byte, revision int64, fresh bool) {
 		_ = json.Unmarshal(value, &m.places) // what cannot be read says nothing, which keeps gates shut
 	case is(dirClients):
 		n.seeBucket(rest, value)
+	case name == keyLock && revision < n.lockRevision: // of before it was taken here
 	case name == keyLock:
 		s.lock = string(value)
-		n.locked.Store(value != nil && s.lock == s.opt.Etcd.Name && n.locked.Load())
+		if s.lock != s.opt.Etcd.Name {
+			n.locked.Store(false)
+		}
 	case name == keyEnd:
 		s.end = history.End{}
 		_ = json.Unmarshal(value, &s.end)
@@ -114,5 +117,30 @@ func (s *Site) seeShared(value []byte) {
 	if d.Sequence > s.kept.Shared.Sequence {
 		s.kept.Shared = d
 		s.keep()
+	}
+}
+
+// seePresence takes gateways/NAME; value is nil when it is gone. fresh says that
+// it was written this moment.
+func (s *Site) seePresence(name string, value []byte, fresh bool) {
+	m := s.member(name)
+	now := s.opt.Now()
+	var p *presence
+	if value != nil {
+		p = new(presence)
+		if json.Unmarshal(value, p) != nil {
+			return
+		}
+	}
+	if (p == nil) != (m.here == nil) {
+		m.since = now
+		if p == nil {
+			s.opt.Log.Warn("site: a gateway is gone", "gateway", name)
+		} else if fresh {
+			s.opt.Log.Info("site: a gateway is here", "gateway", name)
+		}
+	}
+	if m.here = p; p != nil && fresh {
+		m.ahead, m.skewed = p.Time.Sub(now), true
 	}
 }

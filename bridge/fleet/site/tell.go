@@ -11,14 +11,6 @@ import (
 	"ntsbridge/bridge/fleet/inventory"
 )
 
-// bucket is what is known of one of this gateway's keys.
-type bucket struct {
-	known uint64 // hash of what etcd has
-	there bool   // etcd has something
-	due   time.Time
-	value []byte // that it is to have; if due is set
-}
-
 // tellRate is how many keys are written at once, at most each second: of three
 // gateways 18 a second, and on average far fewer.
 const tellRate = 6
@@ -80,7 +72,7 @@ func (n *session) tellClients(ctx context.Context) error {
 	for i := range n.buckets {
 		late = late || !n.buckets[i].due.IsZero() && !now.Before(n.buckets[i].due)
 	}
-	n.told = n.told || !late
+	n.lease.told = n.lease.told || !late
 	s.mu.Lock()
 	s.pending = waiting - len(written)
 	s.mu.Unlock()
@@ -110,7 +102,7 @@ func (n *session) scan() error {
 			b.due, b.value = time.Time{}, nil
 			continue
 		case !b.due.IsZero():
-		case !n.told || !b.there:
+		case !n.lease.told || !b.there:
 			b.due = now
 		default:
 			b.due = now.Add(s.opt.Etcd.FactsInterval)

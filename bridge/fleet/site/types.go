@@ -1,7 +1,9 @@
 package site
 
 import (
+	"crypto/ecdh"
 	"errors"
+	"fmt"
 	"time"
 
 	"ntsbridge/bridge/fleet/gate"
@@ -136,6 +138,72 @@ type Figures struct {
 	LastLatency time.Duration
 }
 
+// kept is what outlives a restart.
+type kept struct {
+	ID      string  `json:"id"`                // of this state directory
+	Shared  Shared  `json:"shared"`            // as last seen
+	Plan    uint64  `json:"plan"`              // PlanAt of what is followed
+	Order   uint64  `json:"order"`             // that was done last
+	Secrets uint64  `json:"secrets,omitempty"` // generation of those in force
+	Waiting []Order `json:"waiting,omitempty"` // given here while etcd was away
+}
+
+// member is a gateway as etcd tells of it.
+type member struct {
+	here    *presence // nil: it is not
+	since   time.Time // of that, as it was seen here
+	ahead   time.Duration
+	skewed  bool // ahead is known
+	places  Places
+	buckets [Buckets][]byte
+	told    uint64 // changes of them
+}
+
+// merged is how far the record of a gateway is in the history of the site.
+type merged struct {
+	Number uint64 `json:"number"`
+	Hash   string `json:"hash"` // of that line, in the record of the gateway
+}
+
+// bucket is what is known of one of this gateway's keys.
+type bucket struct {
+	known uint64 // hash of what etcd has
+	there bool   // etcd has something
+	due   time.Time
+	value []byte // that it is to have; if due is set
+}
+
+// Bundle is what gateways behind one address must have in common: the texts of
+// files, empty if there is none.
+type Bundle struct {
+	Cookies  string `json:"cookies,omitempty"`
+	Previous string `json:"previous,omitempty"` // secret before it
+	Seeds    string `json:"seeds,omitempty"`    // of Autokey
+}
+
+// Format tells nothing of it, whatever the verb.
+func (Bundle) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte("site.Bundle(redacted)")) }
+
+// Secrets hands out what is secret.
+type Secrets struct {
+	Key *ecdh.PrivateKey // of this gateway
+	// Read reads the files of this gateway.
+	Read func() (Bundle, error)
+	// Same reports whether two are the same secrets, however far each was moved on.
+	Same func(a, b Bundle) bool
+	// Adopt puts what the site has into the files and in force, without losing what
+	// the clients of this gateway have; first is set when it joins.
+	Adopt func(of Bundle, first bool) error
+}
+
+// sealed is the value of secrets.
+type sealed struct {
+	Generation uint64            `json:"generation"`
+	From       string            `json:"from"` // gateway that sealed it
+	Time       time.Time         `json:"time"`
+	To         map[string][]byte `json:"to"`
+}
+
 // Errors of who asks.
 var (
 	// ErrAway says that etcd cannot be reached.
@@ -144,6 +212,7 @@ var (
 	ErrBusy = errors.New("another gateway is trying a step")
 	// errConflict says that a key was written by another one in between.
 	errConflict = errors.New("somebody else wrote it at the same moment")
+	errTaken    = errors.New("another gateway is called")
 	errLost     = errors.New("this gateway's lease has ended")
 	errWentBack = errors.New("etcd was restored from a backup")
 )

@@ -28,7 +28,6 @@ import (
 type Cluster struct {
 	Members []*Member
 	t       testing.TB
-	dir     string
 	token   string
 	tls     *tls.Config // of the test's own clients
 }
@@ -72,6 +71,25 @@ func Start(t testing.TB, members int, args ...string) *Cluster {
 	return start(t, members, "http://", nil, args...)
 }
 
+// StartOn starts a cluster of a member on each of some disks.
+func StartOn(t testing.TB, disks ...*Disk) *Cluster {
+	t.Helper()
+	Programs(t)
+	c := newCluster(t, len(disks), "http://")
+	for i, m := range c.Members {
+		m.data = filepath.Join(disks[i].Dir, "data")
+	}
+	// Nothing of a member that hangs in a write can be taken away.
+	t.Cleanup(func() {
+		for _, d := range disks {
+			d.Hang(false)
+		}
+		c.Stop()
+	})
+	c.begin()
+	return c
+}
+
 func start(t testing.TB, members int, scheme string, client *tls.Config, args ...string) *Cluster {
 	t.Helper()
 	Programs(t)
@@ -79,17 +97,53 @@ func start(t testing.TB, members int, scheme string, client *tls.Config, args ..
 	if err != nil {
 		dir = t.TempDir()
 	}
-	c := &Cluster{t: t, dir: dir, token: "first", tls: client}
+	c := newCluster(t, members, scheme)
+	c.tls = client
 	t.Cleanup(func() { c.Stop(); os.RemoveAll(dir) })
+	for i, m := range c.Members {
+		m.data, m.args = filepath.Join(dir, fmt.Sprintf("data%d", i)), args
+	}
+	c.begin()
+	return c
+}
+
+func newCluster(t testing.TB, members int, scheme string) *Cluster {
+	c := &Cluster{t: t, token: "first"}
 	for i := range members {
 		c.Members = append(c.Members, &Member{cluster: c, name: fmt.Sprintf("m%d", i), URL: scheme + freeAddress(t),
-			peer: "http://" + freeAddress(t), data: filepath.Join(dir, fmt.Sprintf("data%d", i)), args: args})
+			peer: "http://" + freeAddress(t)})
 	}
+	return c
+}
+
+// begin starts all members for the first time.
+func (c *Cluster) begin() {
+	c.t.Helper()
 	for _, m := range c.Members {
 		m.Start("new")
 	}
 	c.Ready()
-	return c
+}
+
+// Leader returns the member that leads, and those that follow it.
+func (c *Cluster) Leader() (leader *Member, others []*Member) {
+	c.t.Helper()
+	k := c.Client()
+	defer k.Close()
+	for _, m := range c.Members {
+		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
+		r, err := k.Status(ctx, m.URL)
+		cancel()
+		if err == nil && r.Leader == r.Header.MemberId {
+			leader = m
+		} else {
+			others = append(others, m)
+		}
+	}
+	if leader == nil {
+		c.t.Fatal("no member leads")
+	}
+	return leader, others
 }
 
 func freeAddress(t testing.TB) string {
