@@ -20,14 +20,8 @@ const knotMax = 5
 // knotted are the packages with more, and how many. Their package comments, or
 // the places where they are tied, say why.
 var knotted = map[string]int{
-	"ntsbridge/bridge/convert/client":  9,
-	"ntsbridge/bridge/convert/chronyd": 7,
-	"ntsbridge/bridge/convert/ntpconf": 6,
-	"ntsbridge/bridge/convert/ntpd":    7,
-	"ntsbridge/bridge/convert/server":  6,
 	"ntsbridge/bridge/fleet":           6,
 	"ntsbridge/bridge/fleet/migration": 6,
-	"ntsbridge/bridge/fleet/report":    7,
 	"ntsbridge/bridge/fleet/site":      12,
 	"ntsbridge/bridge/fleet/steer":     6,
 	"ntsbridge/bridge/source":          7,

@@ -2,16 +2,13 @@
 // bridge/convert/chronyconf has read.
 //
 // A reader collects what the directives say. Its methods are in a file for each
-// subject, and one table in directives.go calls them by the directive: so the
-// files refer to each other in a circle.
+// subject, and one table in directives.go calls them by the directive.
 package chronyd
 
 import (
 	"ntsbridge/bridge/convert/chronyconf"
 	"ntsbridge/bridge/convert/job"
-	"ntsbridge/bridge/convert/report"
 	"ntsbridge/bridge/convert/restrict"
-	"ntsbridge/bridge/convert/syntax"
 )
 
 // Read works out what chronyd does with a configuration.
@@ -39,17 +36,3 @@ func Read(work *job.Job) {
 	c.setNTS()
 	c.setCommands()
 }
-
-// syntaxError tells of a word that chronyd does not know.
-func (c *reader) syntaxError(r *report.Record, _ syntax.Diagnostic) {
-	r.Note(report.Error, "unknown-directive", "delete or correct the line",
-		"chronyd does not know this directive, and does not start with it")
-}
-
-// reader reads chrony.conf.
-type reader struct{ *job.Job }
-
-// disposition is what becomes of a word whatever its value.
-type disposition job.Disposition
-
-func (c *reader) apply(r *report.Record, d disposition) { c.Apply(r, job.Disposition(d)) }

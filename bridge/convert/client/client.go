@@ -1,9 +1,9 @@
 // Package client writes the configuration of the daemon that a client of the site
 // will run: chronyd, ntpsec's ntpd, ntpd-rs or systemd-timesyncd.
 //
-// A writer holds the text as it grows. Its methods are in a file for each
-// subject (sources, clocks, logs, what the client serves), which client.go calls
-// in the order of the output: so the files refer to each other in a circle.
+// A writer and the text that grows are in model.go. Its methods are in a file for
+// each subject (sources, clocks, logs, what the client serves), which client.go
+// calls in the order of the output.
 package client
 
 import (
@@ -17,37 +17,6 @@ import (
 	"ntsbridge/bridge/convert/syntax"
 	"ntsbridge/symkey"
 )
-
-// clientModel is what all client daemons are told.
-type clientModel struct {
-	servers  []clientServer
-	clocks   []*job.Source // reference clocks
-	nts      bool
-	key      *symkey.Key
-	minPoll  int
-	maxPoll  int
-	minsane  int // 0: not given
-	panicOff *syntax.Statement
-	panicAt  float64 // s; 0: not given
-	step     *syntax.Statement
-	stepAt   float64
-	leapFile string
-	leap     *syntax.Statement
-	noSteer  *syntax.Statement
-	noSelect bool
-
-	maxDistance   *syntax.Statement   // of chronyd
-	maxDistanceAt float64             // s
-	was           []*syntax.Statement // source lines that the gateway replaces
-	fallback      fallback
-}
-
-// clientServer is a gateway.
-type clientServer struct {
-	name   string
-	iburst bool
-	prefer bool
-}
 
 // Write writes the configuration of a client's daemon; nil if there is
 // none, for which the report has the reason.
@@ -249,35 +218,10 @@ func (c *writer) use(s *syntax.Statement, word string) {
 	}
 }
 
-// clientText collects the lines of an output with the lines they come from.
-type clientText struct {
-	strings.Builder
-	c    *writer
-	seen map[string]bool
-}
-
 func (c *writer) newClientText(daemon string) *clientText {
 	t := &clientText{c: c, seen: make(map[string]bool)}
 	fmt.Fprintf(t, "# %s, converted from %s (%s).\n", daemon, spell.Printable(c.In.Name), c.Daemon())
 	return t
-}
-
-// put writes lines below the original ones.
-func (t *clientText) put(from []*syntax.Statement, place string, lines ...string) {
-	t.WriteString("\n")
-	for _, s := range from {
-		for _, text := range t.c.Quote(s) {
-			if !t.seen[text] {
-				t.seen[text] = true
-				t.WriteString("# " + text + "\n")
-			}
-		}
-		t.c.Record(s).Into(place)
-		t.c.Ledger.Use(s, "")
-	}
-	for _, line := range lines {
-		t.WriteString(line + "\n")
-	}
 }
 
 // keySecret makes the file with the keys that the client and those that it
@@ -406,6 +350,3 @@ func (c *writer) chronyStep(t *clientText, m *clientModel) {
 		t.put(nil, "", "# ntpd's panic threshold, not at the first update.", "maxchange 1000 1 -1")
 	}
 }
-
-// writer writes configurations of clients.
-type writer struct{ *job.Job }

@@ -12,14 +12,6 @@ import (
 	"ntsbridge/bridge/convert/syntax"
 )
 
-// fallback is what a host that goes on serving others serves while it has no
-// source: its own clock at a stratum.
-type fallback struct {
-	stratum int // 0: nothing
-	orphan  bool
-	from    []*syntax.Statement
-}
-
 // keepFallback takes the local clock out of the clocks, if the host goes on
 // serving: its clients depend on it when the gateway is out of reach.
 func (c *writer) keepFallback(m *clientModel) {

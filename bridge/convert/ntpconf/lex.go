@@ -4,9 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"ntsbridge/bridge/convert/spell"
 	"strconv"
 	"strings"
+
+	"ntsbridge/bridge/convert/spell"
 )
 
 // maxWord is the longest word of ntpd's scanner, in octets; at one of this

@@ -2,17 +2,16 @@ package ntpconf
 
 import (
 	"maps"
-	"ntsbridge/bridge/convert/syntax"
 	"strings"
 	"sync"
+
+	"ntsbridge/bridge/convert/syntax"
 )
 
 // Words that ntpsec 1.2 has beside ntpd's.
 const (
 	ntpsecStrings  = "ca cert aead ask require mintls maxtls tlsciphersuites tlsecdhcurves"
 	refclockOption = "unit subtype baud"
-
-	ntpsecStatistics = "ntsstats ntskestats usestats"
 )
 
 // ntpsecRemoved are ntpd's words that ntpsec 1.2.3 does not know, and those of its

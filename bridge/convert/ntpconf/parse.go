@@ -7,9 +7,10 @@ package ntpconf
 import (
 	"bytes"
 	"fmt"
-	"ntsbridge/bridge/convert/syntax"
 	"slices"
 	"strings"
+
+	"ntsbridge/bridge/convert/syntax"
 )
 
 // parser is a parser of ntp.conf with the behaviour of the one that bison made
@@ -38,12 +39,6 @@ type grammar struct {
 	// for that another file names; nil: there are no directories, and names are
 	// those of the working directory.
 	files func(name, by string) (resolved string, inside []string)
-}
-
-// Parse reads an ntp.conf as ntpd 4.2.8p15 does. The reader is asked for
-// included files.
-func Parse(name string, data []byte, read syntax.Reader) *syntax.Parsed {
-	return parse(&grammar{keywords: Keywords, directives: Directives, association: associationOption}, name, data, read)
 }
 
 func parse(g *grammar, name string, data []byte, read syntax.Reader) *syntax.Parsed {
@@ -203,14 +198,6 @@ func (p *parser) keyword(words string) (string, bool) {
 	return t.text, true
 }
 
-// FieldsOf is strings.Fields with a memory: the lists are constants.
-func FieldsOf(words string) []string {
-	if f, ok := fieldCache[words]; ok {
-		return f
-	}
-	return strings.Fields(words)
-}
-
 // special takes the next token if it is the given character.
 func (p *parser) special(c string) bool {
 	if t := p.peek(); t.kind != tokenSpecial || t.text != c {
@@ -292,4 +279,16 @@ func (p *parser) includeOne(name string, by syntax.Place) bool {
 	}
 	p.result.Unread = append(p.result.Unread, missing)
 	return false
+}
+
+// directive reads one command up to the first word that cannot continue it. It
+// reports false if nothing complete was there.
+func (p *parser) directive() bool {
+	t := p.peek()
+	read := p.grammar.directives[t.text]
+	if t.kind != tokenKeyword || read == nil {
+		return false
+	}
+	p.take()
+	return read(p, t.text)
 }

@@ -3,12 +3,13 @@ package ntpconf
 import (
 	"fmt"
 	"net/netip"
-	"ntsbridge/bridge/convert/restrict"
-	"ntsbridge/bridge/convert/spell"
-	"ntsbridge/bridge/convert/syntax"
 	"slices"
 	"strconv"
 	"strings"
+
+	"ntsbridge/bridge/convert/restrict"
+	"ntsbridge/bridge/convert/spell"
+	"ntsbridge/bridge/convert/syntax"
 )
 
 // OptionWords are the words that a directive takes as options.

@@ -142,15 +142,6 @@ func (c *reader) maskQuestion(s *syntax.Statement, e *restrict.Entry) {
 	}
 }
 
-// builtIn returns what holds without any line: nothing is restricted by ntpd,
-// queries and rates by ntpsec.
-func (c *reader) builtIn() restrict.Set {
-	if c.Dialect == "ntpsec" {
-		return restrict.FlagNoQuery | restrict.FlagLimited
-	}
-	return 0
-}
-
 // restrictSource notes the template for sources: a second one replaces the
 // first.
 func (c *reader) restrictSource(l *restrict.List, s *syntax.Statement) {

@@ -161,24 +161,6 @@ func (c *reader) lostRestriction(list []string, kept, intended *syntax.Statement
 	return len(lost) > 0, "restrict with " + strings.Join(lost, " ")
 }
 
-// defaultFlags returns what holds for an address without an entry of its own:
-// the flags that both families' defaults have.
-func (c *reader) defaultFlags() restrict.Set {
-	var four, six restrict.Set
-	for _, s := range c.All("restrict") {
-		if !s.Keyword || s.Address != "default" {
-			continue
-		}
-		if s.Family != "-6" {
-			four |= restrict.FlagsOf(s)
-		}
-		if s.Family != "-4" {
-			six |= restrict.FlagsOf(s)
-		}
-	}
-	return four&six | c.builtIn()
-}
-
 // lostAuthentication reports whether an association runs without the
 // authentication that was written. An association that was lost as a whole is
 // not weaker: there is none.

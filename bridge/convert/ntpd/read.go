@@ -2,9 +2,8 @@
 // a configuration that bridge/convert/ntpconf has read: in which order settings
 // take effect, which lines it drops when it runs, and what its words stand for.
 //
-// What one line does may depend on any other (a restriction drops a source, a
-// source answers a question about a key), so the files of its subjects refer to
-// each other in a circle.
+// What one line does may depend on any other: a restriction drops a source, a
+// source answers a question about a key.
 package ntpd
 
 import (

@@ -2,8 +2,7 @@
 // server reads from it what was meant.
 //
 // A writer holds the draft of the configuration. Its methods are in a file for
-// each subject, which emit.go calls in the order of the output: so the files
-// refer to each other in a circle.
+// each subject, which emit.go calls in the order of the output.
 package server
 
 import (
@@ -38,9 +37,6 @@ func Write(work *job.Job) []byte {
 	c.Settle(fates, func(s *syntax.Statement) map[string]bool { return byLine[s] })
 	return c.render()
 }
-
-// writer writes ntsbridge's configuration.
-type writer struct{ *job.Job }
 
 // emit sets the options of ntsbridge's configuration. The reader has set those
 // that no other dialect has.

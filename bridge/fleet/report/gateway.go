@@ -7,13 +7,6 @@ import (
 	"ntsbridge/bridge/fleet/inventory"
 )
 
-// GatewayUse is when a gateway saw a means of a client last; other gateways than
-// the one that is asked know days only.
-type GatewayUse struct {
-	Gateway string `json:"gateway"`
-	Last    Time   `json:"last"`
-}
-
 // ByGateway says of each means which gateways saw it. own is what the gateway
 // that is asked, named self, knows of it; of returns what another one does.
 func (r *Row) ByGateway(c *inventory.Client, self string, own *inventory.Client, names []string,

@@ -248,3 +248,10 @@ var classOrder = []string{"refused", "none", "autokey", "symmetric", "nts"}
 // classSpan is how far back from its last packet a client's means count,
 // seconds: one that it has not used for so long is behind it.
 const classSpan = 7 * 86400
+
+// GatewayUse is when a gateway saw a means of a client last; other gateways than
+// the one that is asked know days only.
+type GatewayUse struct {
+	Gateway string `json:"gateway"`
+	Last    Time   `json:"last"`
+}
