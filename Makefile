@@ -53,12 +53,12 @@ quick: format
 	$(GO) vet ./...
 	$(GO) test -short $(packages)
 
-# The interop tests wait most of the time: the others work meanwhile.
-test: peers
+# The interop tests wait most of the time, as the installation of peers does: the
+# others work meanwhile.
+test:
 	$(MAKE) -j 2 --output-sync=target alone interop
 
-alone:
-	$(MAKE) check
+alone: check peers
 	$(MAKE) unit
 	$(MAKE) race
 
