@@ -12,6 +12,8 @@ import (
 	"syscall"
 	"time"
 
+	"ntsbridge/bridge/netif"
+
 	"golang.org/x/sys/unix"
 
 	"ntsbridge/bridge/ntp"
@@ -154,7 +156,7 @@ func (l *port) Send(p []byte, from netip.Addr, to netip.AddrPort) error {
 	var oob []byte
 	index := 0
 	if to.Addr().IsMulticast() {
-		index = interfaceOf(from) // there need not be a route
+		index = netif.IndexOf(from) // there need not be a route
 	}
 	switch from = from.Unmap(); {
 	case !from.IsValid() || from.IsUnspecified():
@@ -167,27 +169,6 @@ func (l *port) Send(p []byte, from netip.Addr, to netip.AddrPort) error {
 	}
 	_, _, err := c.WriteMsgUDPAddrPort(p, oob, to)
 	return err
-}
-
-// interfaceOf returns the index of the interface with an address, 0 if there is
-// none.
-func interfaceOf(addr netip.Addr) int {
-	interfaces, err := net.Interfaces()
-	if err != nil {
-		return 0
-	}
-	for _, i := range interfaces {
-		addrs, err := i.Addrs()
-		if err != nil {
-			continue
-		}
-		for _, a := range addrs {
-			if prefix, err := netip.ParsePrefix(a.String()); err == nil && prefix.Addr() == addr.Unmap() {
-				return i.Index
-			}
-		}
-	}
-	return 0
 }
 
 // Join implements Port. It joins on every interface that has multicast.

@@ -2,9 +2,10 @@ package server
 
 import (
 	"fmt"
-	"net"
 	"net/netip"
 	"slices"
+
+	"ntsbridge/bridge/netif"
 
 	"golang.org/x/sys/unix"
 )
@@ -45,7 +46,7 @@ func (s *Server) Send(p []byte, how Sending) error {
 		case !k.wildcard:
 		case to.Addr().Is6() && to.Addr().IsMulticast() && to.Addr().Zone() == "":
 			// IPv6 would choose an interface by the group, whatever the source.
-			n = putSource6(control[:], from, interfaceOf(from))
+			n = putSource6(control[:], from, uint32(netif.IndexOf(from)))
 		default:
 			n = putSource(control[:], from, zoneIndex(from.Zone()))
 		}
@@ -54,21 +55,6 @@ func (s *Server) Send(p []byte, how Sending) error {
 		n += putTTL(control[n:], to.Addr(), how.TTL)
 	}
 	return k.send(p, control[:n], to)
-}
-
-// interfaceOf returns the index of the interface with an address, 0 if there
-// is none.
-func interfaceOf(addr netip.Addr) uint32 {
-	interfaces, _ := net.Interfaces()
-	for _, i := range interfaces {
-		addresses, _ := i.Addrs()
-		for _, a := range addresses {
-			if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr() == addr.WithZone("") {
-				return uint32(i.Index)
-			}
-		}
-	}
-	return 0
 }
 
 // sender chooses a socket: of the right family, bound to the address or to

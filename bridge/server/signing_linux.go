@@ -4,8 +4,6 @@ import (
 	"errors"
 	"time"
 
-	"ntsbridge/autokey"
-	"ntsbridge/bridge/fleet/feed"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/server/mmsg"
 	"ntsbridge/bridge/server/signd"
@@ -14,21 +12,13 @@ import (
 // signLane answers the requests whose answers Samba signs, one after the other,
 // away from the workers and from the slow lane: nobody else waits for Samba.
 type signLane struct {
-	srv    *shared
-	queue  *fairQueue[*slowRequest]
-	done   chan struct{}
-	count  counters
-	feed   *feed.Feed    // to the inventory of clients, nil: off
+	lane
 	client signd.Client  // of the Signing that was used last
 	takes  time.Duration // how long a signature takes, smoothed
 }
 
 func newSignLane(srv *shared) *signLane {
-	memory := make([]*slowRequest, signingDepth+1) // one more is being worked on
-	for i := range memory {
-		memory[i] = &slowRequest{slot: slot{autokey: new(autokey.Session)}}
-	}
-	return &signLane{srv: srv, feed: srv.clients.attach(), queue: newFairQueue(memory, signRoom), done: make(chan struct{})}
+	return &signLane{lane: newLane(srv, signingDepth, signRoom)}
 }
 
 // offer copies a request into the lane; false if the lane, or the client's share
@@ -44,27 +34,9 @@ func (l *signLane) offer(s *socket, from *slot, name *mmsg.Name, nameLen uint32,
 func (l *signLane) run() {
 	defer close(l.done)
 	defer l.client.Close()
-	defer l.srv.clients.detach(l.feed)
 	h := newHandler(l.srv, &l.count, true)
 	h.now = func() ntp.Timestamp { return ntp.TimestampFromTime(time.Now().Add(l.takes)) }
-	for {
-		r, ok := l.queue.take()
-		if !ok {
-			return
-		}
-		h.state, h.clock = l.srv.state.Load(), l.srv.clock.Load()
-		h.mono = l.srv.mono(time.Now())
-		l.answer(&h, r)
-		r.socket = nil
-		l.queue.done(r)
-	}
-}
-
-// end makes run return once it has answered what it is working on, and waits
-// for it.
-func (l *signLane) end() {
-	l.queue.close()
-	<-l.done
+	l.work(h, l.answer)
 }
 
 // answer answers one request, or drops it.

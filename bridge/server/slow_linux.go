@@ -3,14 +3,12 @@ package server
 import (
 	"encoding/binary"
 	"syscall"
-	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"ntsbridge/autokey"
 	"ntsbridge/bridge/access"
-	"ntsbridge/bridge/fleet/feed"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/server/mmsg"
 )
@@ -19,32 +17,10 @@ import (
 // one after the other, away from the workers. Its memory is fixed. What Autokey
 // has at hand (ASSOC, CERT, LEAP, AUTO, answers given lately) never gets here:
 // workers give it at once.
-type slowLane struct {
-	srv   *shared
-	queue *fairQueue[*slowRequest]
-	done  chan struct{}
-	count counters
-	feed  *feed.Feed // to the inventory of clients, nil: off
-}
-
-// slowRequest is a copy of a request; the batch it came in is used again.
-type slowRequest struct {
-	socket  *socket
-	name    mmsg.Name
-	nameLen uint32
-	slot    slot
-	packet  [maxPacket]byte
-	answer  [maxPacket]byte
-	control [controlLen]byte
-	arrived int64 // when it was copied, nanoseconds of shared.mono
-}
+type slowLane struct{ lane }
 
 func newSlowLane(srv *shared) *slowLane {
-	memory := make([]*slowRequest, laneDepth+1) // one more is being worked on
-	for i := range memory {
-		memory[i] = &slowRequest{slot: slot{autokey: new(autokey.Session)}}
-	}
-	return &slowLane{srv: srv, feed: srv.clients.attach(), queue: newFairQueue(memory, classRoom), done: make(chan struct{})}
+	return &slowLane{newLane(srv, laneDepth, classRoom)}
 }
 
 // deferrals is what one client may ask of the slow lane: Autokey's dance is
@@ -61,14 +37,6 @@ func (l *slowLane) offer(s *socket, from *slot, name *mmsg.Name, nameLen uint32,
 	}
 	known := l.srv.proved.has(client, h.mono)
 	return l.queue.offer(c, clientOf(&from.req), known, func(r *slowRequest) { r.fill(s, from, name, nameLen, h.mono) })
-}
-
-// fill copies a request.
-func (r *slowRequest) fill(s *socket, from *slot, name *mmsg.Name, nameLen uint32, mono int64) {
-	r.socket, r.name, r.nameLen, r.arrived = s, *name, nameLen, mono
-	r.slot.req, r.slot.verdict = from.req, from.verdict
-	r.slot.ifindex = from.ifindex
-	r.slot.req.Packet = r.packet[:copy(r.packet[:], from.req.Packet)]
 }
 
 // clientOf returns who counts as one client: an IPv4 address or 64 bits of an
@@ -100,26 +68,7 @@ func classOf(req *ntp.Request, operation uint8) class {
 // run works until the queue is closed.
 func (l *slowLane) run() {
 	defer close(l.done)
-	defer l.srv.clients.detach(l.feed)
-	h := newHandler(l.srv, &l.count, true)
-	for {
-		r, ok := l.queue.take()
-		if !ok {
-			return
-		}
-		h.state, h.clock = l.srv.state.Load(), l.srv.clock.Load()
-		h.mono = l.srv.mono(time.Now())
-		l.answer(&h, r)
-		r.socket = nil
-		l.queue.done(r)
-	}
-}
-
-// end makes run return once it has answered what it is working on, and waits
-// for it.
-func (l *slowLane) end() {
-	l.queue.close()
-	<-l.done
+	l.work(newHandler(l.srv, &l.count, true), l.answer)
 }
 
 func (l *slowLane) answer(h *handler, r *slowRequest) {

@@ -4,11 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/netip"
 	"os"
 	"strconv"
 	"strings"
 	"time"
+
+	"ntsbridge/bridge/netif"
 
 	phc "github.com/facebook/time/phc/unix"
 	"golang.org/x/sys/unix"
@@ -123,7 +124,7 @@ func nanoseconds(t phc.PtpClockTime) int64 { return t.Sec*1e9 + int64(t.Nsec) }
 // sends by, whose clock is kept in open.
 func (s *socket) useHardware(device string, open map[string]*hardwareClock) error {
 	if device == "" {
-		i, err := net.InterfaceByIndex(interfaceOf(s.local))
+		i, err := net.InterfaceByIndex(netif.IndexOf(s.local))
 		if err != nil {
 			return fmt.Errorf("no interface has address %v", s.local)
 		}
@@ -145,27 +146,6 @@ func (s *socket) useHardware(device string, open map[string]*hardwareClock) erro
 	}
 	s.hardware = h
 	return s.apply(func(fd int) error { return stampAll(fd, hardwareStamps) })
-}
-
-// interfaceOf returns the index of the interface with an address, 0 if there is
-// none.
-func interfaceOf(addr netip.Addr) int {
-	interfaces, err := net.Interfaces()
-	if err != nil {
-		return 0
-	}
-	for _, i := range interfaces {
-		addrs, err := i.Addrs()
-		if err != nil {
-			continue
-		}
-		for _, a := range addrs {
-			if prefix, err := netip.ParsePrefix(a.String()); err == nil && prefix.Addr() == addr.Unmap() {
-				return i.Index
-			}
-		}
-	}
-	return 0
 }
 
 var _ crossClock = (*phcClock)(nil)

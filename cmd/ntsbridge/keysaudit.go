@@ -213,3 +213,15 @@ func fileOf(held []keyring.Held, id uint32) (h *keyring.Held, ok bool) {
 	}
 	return &held[i], true
 }
+
+// heldKey reads the key files and finds the one that a key is in.
+func heldKey(cfg *config.Config, id uint32) (held []keyring.Held, h *keyring.Held, err error) {
+	if held, err = heldKeys(cfg); err != nil {
+		return nil, nil, err
+	}
+	h, ok := fileOf(held, id)
+	if !ok {
+		return nil, nil, fmt.Errorf("key %d is in none of the key files", id)
+	}
+	return held, h, nil
+}

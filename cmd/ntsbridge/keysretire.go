@@ -89,13 +89,9 @@ func (f *retireFlags) run(cmd *cobra.Command, arg string) error {
 	if err != nil {
 		return err
 	}
-	held, err := heldKeys(cfg)
+	held, h, err := heldKey(cfg, id)
 	if err != nil {
 		return err
-	}
-	h, ok := fileOf(held, id)
-	if !ok {
-		return fmt.Errorf("key %d is in none of the key files", id)
 	}
 	gates, err := retireGate(cfg, id, quiet)
 	if err != nil {
@@ -305,13 +301,9 @@ func (f *rollFlags) run(cmd *cobra.Command, arg string) error {
 	if err != nil {
 		return err
 	}
-	held, err := heldKeys(cfg)
+	held, h, err := heldKey(cfg, id)
 	if err != nil {
 		return err
-	}
-	h, ok := fileOf(held, id)
-	if !ok {
-		return fmt.Errorf("key %d is in none of the key files", id)
 	}
 	if _, taken := fileOf(held, to); taken {
 		return fmt.Errorf("key %d is there already; take a number that no key has", to)

@@ -248,23 +248,7 @@ func (c *writer) keySecret(keys []*symkey.Key, appendLine func([]byte, *symkey.K
 // chronyClient writes a chrony.conf.
 func (c *writer) chronyClient(m *clientModel) string {
 	t := c.newClientText("chrony.conf of chronyd")
-	var servers []string
-	for _, s := range m.servers {
-		line := fmt.Sprintf("server %s iburst minpoll %d maxpoll %d", s.name, m.minPoll, m.maxPoll)
-		if m.nts {
-			line += " nts"
-		} else {
-			line += fmt.Sprintf(" key %d version 4", m.key.ID())
-		}
-		if s.prefer {
-			line += " prefer"
-		}
-		if m.noSelect {
-			line = strings.TrimSuffix(line, " prefer") + " noselect"
-		}
-		servers = append(servers, line)
-	}
-	t.put(m.was, "server", servers...)
+	t.put(m.was, "server", m.serverLines("", " version 4")...)
 	if m.nts {
 		lines := []string{"# Sources without authentication cannot set the clock.", "authselectmode require", "ntsdumpdir /var/lib/chrony"}
 		if c.Opt.Client.CA != "" {

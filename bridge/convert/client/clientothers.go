@@ -15,26 +15,11 @@ import (
 // ntpsecClient writes an ntp.conf of ntpsec.
 func (c *writer) ntpsecClient(m *clientModel) string {
 	t := c.newClientText("ntp.conf of ntpsec")
-	var servers []string
-	for _, s := range m.servers {
-		line := fmt.Sprintf("server %s iburst minpoll %d maxpoll %d", s.name, m.minPoll, m.maxPoll)
-		if m.nts {
-			line += " nts"
-			if c.Opt.Client.CA != "" {
-				line += " ca " + c.Opt.Client.CA
-			}
-		} else {
-			line += fmt.Sprintf(" key %d", m.key.ID())
-		}
-		if s.prefer {
-			line += " prefer"
-		}
-		if m.noSelect {
-			line = strings.TrimSuffix(line, " prefer") + " noselect"
-		}
-		servers = append(servers, line)
+	withNTS := ""
+	if c.Opt.Client.CA != "" {
+		withNTS = " ca " + c.Opt.Client.CA
 	}
-	t.put(m.was, "server", servers...)
+	t.put(m.was, "server", m.serverLines(withNTS, "")...)
 	if keys := c.clientKeys(m.key); len(keys) > 0 {
 		if !c.keySecret(keys, symkey.AppendNTPKeysLine) {
 			return ""

@@ -1,6 +1,7 @@
 package client
 
 import (
+	"fmt"
 	"strings"
 
 	"ntsbridge/bridge/convert/job"
@@ -73,4 +74,25 @@ type fallback struct {
 	stratum int // 0: nothing
 	orphan  bool
 	from    []*syntax.Statement
+}
+
+// serverLines are the lines of the gateways for chronyd and ntpd, with what each
+// of them needs beside nts or the key.
+func (m *clientModel) serverLines(withNTS, withKey string) (lines []string) {
+	for _, s := range m.servers {
+		line := fmt.Sprintf("server %s iburst minpoll %d maxpoll %d", s.name, m.minPoll, m.maxPoll)
+		if m.nts {
+			line += " nts" + withNTS
+		} else {
+			line += fmt.Sprintf(" key %d%s", m.key.ID(), withKey)
+		}
+		switch {
+		case m.noSelect:
+			line += " noselect"
+		case s.prefer:
+			line += " prefer"
+		}
+		lines = append(lines, line)
+	}
+	return lines
 }
