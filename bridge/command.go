@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"go.yaml.in/yaml/v3"
 
@@ -50,7 +51,7 @@ func (b *Bridge) tell(c *control.Command) (string, error) {
 		b.sources.Refresh()
 		return "the names of all sources are looked up", nil
 	case control.CommandAdd:
-		return c.Source + ": added until the next reload or restart", b.addSource(c)
+		return c.Source + ": added until the next reload or restart" + without(c.Without), b.addSource(c)
 	case control.CommandDelete:
 		return c.Source + ": deleted until the next reload or restart", b.deleteSource(c.Source)
 	case control.CommandModify:
@@ -82,6 +83,14 @@ func (b *Bridge) tell(c *control.Command) (string, error) {
 		return "the clock is set to " + c.Time.UTC().Format("2006-01-02 15:04:05.000 UTC"), b.clock.Steering().SetTime(c.Time)
 	}
 	return "", fmt.Errorf("%w: %.40q", control.ErrCommand, c.Name)
+}
+
+// without says which options nobody has here.
+func without(options []string) string {
+	if len(options) == 0 {
+		return ""
+	}
+	return ", without " + strings.Join(options, ", ") + ", which this daemon does not have"
 }
 
 // maxBurst is the longest burst that may be asked for.

@@ -9,10 +9,12 @@ import (
 	"sync/atomic"
 )
 
-// This is chrony's command protocol, version 6, as chronyd 4.3 and 4.6 answer
-// it (candm.h, pktlength.c and cmdmon.c, which are facts here, not text). What
+// This is chrony's command protocol, version 6, as chronyd 4.3, 4.6 and 4.9
+// answer it (candm.h, pktlength.c and cmdmon.c, which are facts here, not text). What
 // each command wants of a request, who may ask it, and in which order it is
-// found wrong, was asked of the real daemons with every number and length.
+// found wrong, was asked of the real daemons with every number and length. 4.9
+// has a longer request to add a source (75); what it took away (0, 10, 64)
+// stays here for older chronyc.
 //
 // A reply is never longer than its request: chronyc fills requests up to the
 // length of the reply that it knows. So the length of a request tells which of
@@ -30,7 +32,7 @@ const (
 	askReselectDistance, askMakeStepAt, askSmoothing, askSmoothTime, askRefresh     = 49, 50, 51, 52, 53
 	askServer, askLocal2, askData, askShutdown, askOnOffline, askAdd, askName       = 54, 56, 57, 62, 63, 64, 65
 	askReset, askAuth, askClients, askSelect, askReload, askShift, askSelectOptions = 66, 67, 68, 69, 70, 71, 72
-	askOffset, askLocal3                                                            = 73, 74
+	askOffset, askLocal3, askAdd5                                                   = 73, 74, 75
 )
 
 // The numbers of the replies.
@@ -127,6 +129,7 @@ func chronyCommands() map[uint16]chronyCommand {
 		askDeny:             {44, false, (*chronyQuestion).allow},
 		askDenyAll:          {44, false, (*chronyQuestion).allow},
 		askAdd:              {372, false, (*chronyQuestion).add},
+		askAdd5:             {408, false, (*chronyQuestion).add},
 		askDelete:           {40, false, (*chronyQuestion).remove},
 		askSetTime:          {40, false, (*chronyQuestion).setTime},
 		askMakeStep:         {28, false, tells(CommandMakeStep)},

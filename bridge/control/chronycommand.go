@@ -202,19 +202,35 @@ func (q *chronyQuestion) allow(*chronyWriter) (chronyStatus, uint16) {
 	return q.do(&c)
 }
 
-// The places of what is said of a source that is added, from the head on
-// (candm.h: REQ_NTP_Source), octets.
+// addPlaces are the places of what is said of a source that is added, octets
+// from the head on (candm.h: REQ_NTP_Source). Up to 296 there is one order.
 const (
-	addType, addName, addPort, addMinPoll, addMaxPoll, addPresend = 0, 4, 260, 264, 268, 272
-	addMinStratum, addVersion, addMaxSources, addKey, addNTSPort  = 276, 284, 288, 300, 304
-	addMaxDelay, addMaxDelayRatio, addMaxDelayDevRatio            = 308, 312, 316
-	addAsymmetry, addOffset, addFlags, addCertSet                 = 324, 328, 332, 340
+	addType, addName, addPort, addMinPoll, addMaxPoll, addPresend, addMinStratum = 0, 4, 260, 264, 268, 272, 276
+	addPollTarget, addVersion, addMaxSources, addMinSamples, addMaxSamples       = 280, 284, 288, 292, 296
 )
 
-// The bits of its flags.
+type addPlaces struct {
+	maxUnreach, filter, key, ntsPort, certSet, retry             int // 0: not in this request
+	maxDelay, maxDelayRatio, maxDelayDevRatio, quantile, minimum int
+	asymmetry, offset, flags                                     int
+	bits                                                         map[string]uint32 // of the flags, that differ
+}
+
+var (
+	// chronyc's up to 4.6.
+	addOlder = addPlaces{key: 300, ntsPort: 304, maxDelay: 308, maxDelayRatio: 312, maxDelayDevRatio: 316, minimum: 320, asymmetry: 324,
+		offset: 328, flags: 332, filter: 336, certSet: 340, quantile: 344,
+		bits: map[string]uint32{"extfield": 0x9800, "ipv4": 0x2000, "ipv6": 0x4000}}
+	// Those from 4.7 on.
+	addNewer = addPlaces{maxUnreach: 300, filter: 304, key: 308, ntsPort: 312, certSet: 316, retry: 320, maxDelay: 324, maxDelayRatio: 328,
+		maxDelayDevRatio: 332, quantile: 336, minimum: 340, asymmetry: 344, offset: 348, flags: 352,
+		bits: map[string]uint32{"extfield": 0xffffe000, "ipv4": 0x800, "ipv6": 0x1000}}
+)
+
+// The bits of its flags that all have in one place.
 const (
-	addOnline, addIBurst, addPrefer, addNoSelect, addTrust, addRequire = 0x1, 0x4, 0x8, 0x10, 0x20, 0x40
-	addInterleaved, addBurst, addNTS, addUnsupported                   = 0x80, 0x100, 0x200, 0xf800
+	addOnline, addAutoOffline, addIBurst, addPrefer, addNoSelect, addTrust = 0x1, 0x2, 0x4, 0x8, 0x10, 0x20
+	addRequire, addInterleaved, addBurst, addNTS, addCopy                  = 0x40, 0x80, 0x100, 0x200, 0x400
 )
 
 // What chronyc sends where nothing was said of an option.
@@ -225,73 +241,124 @@ const (
 	chronyDefaultAsymmetry = 1.0
 	chronyInactiveKey      = 0
 	chronyPresendNever     = 100
+	chronyDefaultTarget    = 8
+	chronyDefaultSamples   = math.MaxUint32 // as in its configuration
+	chronyDefaultUnreach   = 100000
+	chronyDefaultRetry     = 19
 )
+
+// addition is a request to add a source.
+type addition struct {
+	addPlaces
+	data []byte
+}
+
+func (a *addition) word(at int) uint32   { return binary.BigEndian.Uint32(a.data[at:]) }
+func (a *addition) float(at int) float64 { return parseChronyFloat(a.word(at)) }
+func (a *addition) has(flag uint32) bool { return a.word(a.flags)&flag != 0 }
 
 // add adds a source.
 func (q *chronyQuestion) add(*chronyWriter) (chronyStatus, uint16) {
-	word := func(at int) uint32 { return binary.BigEndian.Uint32(q.data[at:]) }
+	a := addition{addOlder, q.data}
+	if q.number == askAdd5 {
+		a.addPlaces = addNewer
+	}
 	name, _, whole := bytes.Cut(q.data[addName:addPort], []byte{0})
-	kind, ok := map[uint32]string{1: "client", 2: "peer", 3: "pool"}[word(addType)]
-	flags := word(addFlags)
+	kind, ok := map[uint32]string{1: "client", 2: "peer", 3: "pool"}[a.word(addType)]
 	switch {
 	case !ok:
 		return chronyInvalid, tellNothing
 	case len(name) == 0 || !whole || spell.Printable(string(name)) != string(name):
 		return chronyBadName, tellNothing
-	case flags&addUnsupported != 0 || word(addCertSet) != 0:
+	case a.has(addCopy) || a.word(a.certSet) != 0: // what is served, and who is trusted
 		return chronyOff, tellNothing
 	}
-	options := map[string]any{"mode": kind, "port": int(word(addPort)), "minpoll": int(int32(word(addMinPoll))),
-		"maxpoll": int(int32(word(addMaxPoll)))}
-	q.addOptions(options, word)
-	for option, bit := range map[string]uint32{"iburst": addIBurst, "prefer": addPrefer, "noselect": addNoSelect, "trust": addTrust,
-		"require": addRequire, "interleaved": addInterleaved, "burst": addBurst} {
-		if flags&bit != 0 {
-			options[option] = true
-		}
-	}
-	switch {
-	case flags&addNTS != 0:
-		options["auth"], options["nts_port"] = ntp.KindNTS.String(), int(word(addNTSPort))
-	case word(addKey) != chronyInactiveKey:
-		options["auth"], options["key"] = ntp.KindSymmetric.String(), int(word(addKey))
-	}
-	status, _ := q.do(&Command{Name: CommandAdd, Source: string(name), Options: options})
-	if status == chronyDone && flags&addOnline == 0 {
+	options := map[string]any{"mode": kind, "port": int(a.word(addPort)), "minpoll": int(int32(a.word(addMinPoll))),
+		"maxpoll": int(int32(a.word(addMaxPoll)))}
+	a.numbers(options)
+	a.switches(options)
+	status, _ := q.do(&Command{Name: CommandAdd, Source: string(name), Options: options, Without: a.without()})
+	if status == chronyDone && !a.has(addOnline) {
 		q.do(&Command{Name: CommandOffline, Source: string(name)})
 	}
 	return status, tellNothing
 }
 
-// addOptions sets options that are not what chronyc has by default.
-func (q *chronyQuestion) addOptions(options map[string]any, word func(int) uint32) {
-	if v := word(addPresend); v < chronyPresendNever {
+// switches sets options that are there or not, and how it is authenticated.
+func (a *addition) switches(options map[string]any) {
+	for option, bit := range map[string]uint32{"iburst": addIBurst, "prefer": addPrefer, "noselect": addNoSelect, "trust": addTrust,
+		"require": addRequire, "interleaved": addInterleaved, "burst": addBurst} {
+		if a.has(bit) {
+			options[option] = true
+		}
+	}
+	for _, family := range []string{"ipv4", "ipv6"} {
+		if a.has(a.bits[family]) {
+			options["family"] = family
+		}
+	}
+	switch {
+	case a.has(addNTS):
+		options["auth"], options["nts_port"] = ntp.KindNTS.String(), int(a.word(a.ntsPort))
+	case a.word(a.key) != chronyInactiveKey:
+		options["auth"], options["key"] = ntp.KindSymmetric.String(), int(a.word(a.key))
+	}
+}
+
+// numbers sets options that are not what chronyc has by default.
+func (a *addition) numbers(options map[string]any) {
+	if v := a.word(addPresend); v < chronyPresendNever {
 		options["presend"] = int(v)
 	}
-	if v := word(addMinStratum); v != 0 {
+	if v := a.word(addMinStratum); v != 0 {
 		options["min_stratum"] = int(v)
 	}
-	if v := word(addVersion); v != chronyDefaultVersion {
+	if v := a.word(addVersion); v != chronyDefaultVersion {
 		options["version"] = int(v)
 	}
-	if v := word(addMaxSources); options["mode"] == "pool" {
+	if v := a.word(addMaxSources); options["mode"] == "pool" {
 		options["max_sources"] = int(v)
 	}
-	if v := parseChronyFloat(word(addMaxDelay)); v != chronyDefaultMaxDelay {
+	if v := a.float(a.maxDelay); v != chronyDefaultMaxDelay {
 		options["max_delay"] = duration(v).String()
 	}
-	if v := parseChronyFloat(word(addMaxDelayRatio)); v != 0 {
+	if v := a.float(a.maxDelayRatio); v != 0 {
 		options["max_delay_ratio"] = v
 	}
-	if v := parseChronyFloat(word(addMaxDelayDevRatio)); v != 0 && v != chronyDefaultDevRatio {
+	if v := a.float(a.maxDelayDevRatio); v != 0 && v != chronyDefaultDevRatio {
 		options["max_delay_dev_ratio"] = v
 	}
-	if v := parseChronyFloat(word(addAsymmetry)); v != chronyDefaultAsymmetry {
+	if v := a.float(a.asymmetry); v != chronyDefaultAsymmetry {
 		options["asymmetry"] = v
 	}
-	if v := parseChronyFloat(word(addOffset)); v != 0 {
+	if v := a.float(a.offset); v != 0 {
 		options["offset"] = v
 	}
+}
+
+// without names the options that were asked for and that this daemon does not
+// have: those of chrony's own weighing, and what it sends beside.
+func (a *addition) without() (names []string) {
+	for _, o := range []struct {
+		name  string
+		place int
+		usual uint32
+	}{
+		{"polltarget", addPollTarget, chronyDefaultTarget}, {"minsamples", addMinSamples, chronyDefaultSamples},
+		{"maxsamples", addMaxSamples, chronyDefaultSamples}, {"filter", a.filter, 0}, {"maxdelayquant", a.quantile, 0},
+		{"mindelay", a.minimum, 0}, {"maxunreach", a.maxUnreach, chronyDefaultUnreach}, {"maxntsretry", a.retry, chronyDefaultRetry},
+	} {
+		if o.place != 0 && a.word(o.place) != o.usual {
+			names = append(names, o.name)
+		}
+	}
+	if a.has(addAutoOffline) {
+		names = append(names, "auto_offline")
+	}
+	if a.has(a.bits["extfield"]) {
+		names = append(names, "extfield")
+	}
+	return names
 }
 
 // remove deletes a source.

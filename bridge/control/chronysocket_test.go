@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"maps"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -27,17 +28,20 @@ func reported() *ChronyReports {
 		KernelRXTimestamps: 78})
 }
 
-// TestChronycOnTheSocket asks by the real chronyc of Debian 12 (4.3) and 13
-// (4.6), over the socket that the daemon has for it.
+// TestChronycOnTheSocket asks by the real chronyc of Debian 12 (4.3), 13 (4.6)
+// and the next one (4.9), over the socket that the daemon has for it.
 func TestChronycOnTheSocket(t *testing.T) {
 	peers := requirePeers(t)
-	for release, wide := range map[string]string{"bookworm": "0", "trixie": "8589934592"} {
+	for release, wide := range map[string]string{"bookworm": "0", "trixie": "8589934592", "forky": "8589934592"} {
 		path := filepath.Join(t.TempDir(), "chronyd.sock")
 		// Not in a root of its own: both sides need the same paths for sockets.
 		library := filepath.Join(peers, release, "lib/x86_64-linux-gnu")
 		chronyc := []string{filepath.Join(library, "ld-linux-x86-64.so.2"), "--library-path",
 			library + ":" + filepath.Join(peers, release, "usr/lib/x86_64-linux-gnu"),
 			filepath.Join(peers, release, "usr/bin/chronyc"), "-N", "-h", path}
+		if release == "forky" { // it would become _chrony, whom the machine may not have
+			chronyc = append(chronyc, "-u", "root")
+		}
 		told, status := make(chan *Command, 100), error(nil)
 		answers := &Chrony{Reports: reported, Do: func(c *Command) error { told <- c; return status }, Clients: someClients,
 			Serves: func(a netip.Addr) bool { return a == netip.MustParseAddr("192.0.2.1") },
@@ -94,13 +98,16 @@ func TestChronycOnTheSocket(t *testing.T) {
 		}
 		for command, want := range map[string]string{"rtcdata": "513 RTC driver not running",
 			"smoothing": "505 Facility not enabled in daemon",
-			"manual on": "505 Facility not enabled in daemon"} {
+			"manual on": "505 Facility not enabled in daemon", "add server 192.0.2.97 certset 3": "505 Facility not enabled in daemon",
+			"add server 192.0.2.97 copy": "505 Facility not enabled in daemon"} {
 			out, _ := exec.Command(chronyc[0], append(slices.Clone(chronyc[1:]), strings.Fields(command)...)...).CombinedOutput()
 			if !strings.Contains(string(out), want) {
 				t.Errorf("%s %s: %s, want %s", release, command, out, want)
 			}
 		}
-		for command, want := range writingCommands {
+		commands := maps.Clone(writingCommands)
+		maps.Copy(commands, newerCommands[release])
+		for command, want := range commands {
 			ask(strings.Fields(command)...)
 			var got *Command
 			select {
@@ -158,6 +165,30 @@ var writingCommands = map[string]Command{
 	"add peer 192.0.2.98 version 3 maxdelay 0.5 presend 6": {Name: CommandAdd, Source: "192.0.2.98",
 		Options: map[string]any{"mode": "peer", "port": 123, "minpoll": 6, "maxpoll": 10, "version": 3,
 			"max_delay": "500ms", "presend": 6}},
+	"add server localhost minstratum 3 asymmetry 0.25 maxdelayratio 2 maxdelaydevratio 3 noselect trust require burst port 77": {Name: CommandAdd,
+		Source: "localhost", Options: map[string]any{"mode": "client", "port": 77, "minpoll": 6, "maxpoll": 10, "min_stratum": 3,
+			"asymmetry": 0.25, "max_delay_ratio": 2.0, "max_delay_dev_ratio": 3.0, "noselect": true, "trust": true, "require": true,
+			"burst": true}},
+	"add server localhost polltarget 7 minsamples 9 maxsamples 10 filter 11 mindelay 0.5 auto_offline": {Name: CommandAdd,
+		Source: "localhost", Options: map[string]any{"mode": "client", "port": 123, "minpoll": 6, "maxpoll": 10},
+		Without: []string{"polltarget", "minsamples", "maxsamples", "filter", "mindelay", "auto_offline"}},
+}
+
+// newerCommands are those that chronyc has since.
+var newerCommands = map[string]map[string]Command{
+	"trixie": {
+		"add server localhost ipv4 maxdelayquant 0.5 extfield F323": {Name: CommandAdd, Source: "localhost",
+			Options: map[string]any{"mode": "client", "port": 123, "minpoll": 6, "maxpoll": 10, "family": "ipv4"},
+			Without: []string{"maxdelayquant", "extfield"}},
+	},
+	"forky": {
+		"add server localhost ipv6 maxdelayquant 0.5 extfield F324": {Name: CommandAdd, Source: "localhost",
+			Options: map[string]any{"mode": "client", "port": 123, "minpoll": 6, "maxpoll": 10, "family": "ipv6"},
+			Without: []string{"maxdelayquant", "extfield"}},
+		"add server localhost ipv4 maxunreach 9 maxntsretry 5": {Name: CommandAdd, Source: "localhost",
+			Options: map[string]any{"mode": "client", "port": 123, "minpoll": 6, "maxpoll": 10, "family": "ipv4"},
+			Without: []string{"maxunreach", "maxntsretry"}},
+	},
 }
 
 func someClients() []ChronyClient {

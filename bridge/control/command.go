@@ -21,6 +21,9 @@ type Command struct {
 	// Options are those of a source that is added or changed, by their names in
 	// the configuration.
 	Options map[string]any `json:"options,omitempty"`
+	// Without are options that were asked for of a source that is added, by
+	// chrony's words, and that this daemon does not have.
+	Without []string `json:"without,omitempty"`
 	// Time is what the clock is set to.
 	Time time.Time `json:"time,omitzero"`
 	// All is for the finer rules within a network too (allow, deny).

@@ -48,7 +48,7 @@ var besideChrony = []struct {
 }
 
 // TestChronycBesideChronyd lets a chronyd and ntsbridge follow the same three
-// servers, and chronyc say the same of both, for 4.3 and 4.6.
+// servers, and chronyc say the same of both, for 4.3, 4.6 and 4.9.
 func TestChronycBesideChronyd(t *testing.T) {
 	t.Parallel()
 	if standsIn(t) {
@@ -56,7 +56,7 @@ func TestChronycBesideChronyd(t *testing.T) {
 	}
 	s := newSite(t)
 	reals := map[Program][2]*Host{}
-	for _, p := range []Program{Chronyd43, Chronyd46} {
+	for _, p := range []Program{Chronyd43, Chronyd46, Chronyd49} {
 		reals[p] = [2]*Host{s.Host("chronyd-" + p.Root), s.Host("ntsbridge-" + p.Root)}
 	}
 	s.Names()
@@ -121,7 +121,7 @@ allow 10.0.0.0/8
 	ours.Write("keys", ntpKeys)
 	ours.Write("ca.pem", s.ca)
 	ours.Write("run/empty", "")
-	aeads := map[Program]string{Chronyd43: "[AES-SIV-CMAC-256]", Chronyd46: "[AES-128-GCM-SIV]"}[p]
+	aeads := map[Program]string{Chronyd43: "[AES-SIV-CMAC-256]", Chronyd46: "[AES-128-GCM-SIV]", Chronyd49: "[AES-128-GCM-SIV]"}[p]
 	followerInRoot(ours, p.Root, fmt.Sprintf(`clock: {mode: discipline, auth_select: ignore, max_distance: 16s}
 access: {default: {action: deny}, rules: [{prefixes: [10.0.0.0/8]}]}
 keys: {files: [{path: %q}], trusted: [all]}

@@ -1,5 +1,5 @@
 // Package interop runs the real NTP daemons of other projects against
-// ntsbridge: classic ntpd 4.2.8p15, chronyd 4.3 and 4.6, ntpd-rs and ntpsec,
+// ntsbridge: classic ntpd 4.2.8p15, chronyd 4.3, 4.6 and 4.9, ntpd-rs and ntpsec,
 // each on a host of its own, all at the same time.
 //
 // It is for tests only; no other package imports it. A host is a set of Linux
