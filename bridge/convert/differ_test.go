@@ -43,7 +43,8 @@ func realNTPD(t *testing.T) []string {
 		}
 		t.Skip(why)
 	}
-	return []string{loaders[0], "--library-path", filepath.Dir(loaders[0]) + ":" + filepath.Join(root, "usr/lib", filepath.Base(filepath.Dir(loaders[0]))),
+	libraries := filepath.Dir(loaders[0])
+	return []string{loaders[0], "--library-path", libraries + ":" + filepath.Join(root, "usr/lib", filepath.Base(libraries)),
 		filepath.Join(root, "usr/sbin/ntpd")}
 }
 
