@@ -40,7 +40,7 @@ func referenceConfig(c *config.ReferenceClock) refclock.Config {
 	cfg.Stratum, cfg.Poll, cfg.DPoll = uint8(c.Stratum), int8(c.Poll), int8(c.DriverPoll)
 	cfg.Offset, cfg.Delay, cfg.Precision = seconds(c.Offset), c.Delay, c.Precision
 	cfg.Pulse, cfg.Rate = cfg.Pulse || c.PPS, c.Rate
-	cfg.TAI = c.TAI
+	cfg.TAI, cfg.Local = c.TAI, c.Local
 	cfg.External, cfg.Channel, cfg.Pin = c.ExternalPPS, c.Channel, c.Pin
 	cfg.Pulse = cfg.Pulse || c.ExternalPPS
 	cfg.Width, cfg.MaxLockAge, cfg.Filter = c.Width, c.MaxLockAge, c.Filter
@@ -101,6 +101,6 @@ func (r *referenceClock) end() <-chan struct{} {
 // source translates what the configuration says of a clock for the discipline.
 func (r *referenceClock) source() discipline.SourceConfig {
 	c := &r.cfg
-	return discipline.SourceConfig{MinPoll: c.Poll, MaxPoll: c.Poll, RefClock: true,
+	return discipline.SourceConfig{MinPoll: c.Poll, MaxPoll: c.Poll, RefClock: true, Local: c.Local,
 		NoSelect: c.NoSelect, Prefer: c.Prefer, Trust: c.Trust, Require: c.Require, Noise: c.Precision.Seconds()}
 }

@@ -117,6 +117,10 @@ func (d *Driver) explain(e discipline.Event, c Clocks) {
 				"raise clock.max_drift_ppm, or find out what is wrong with the machine", "ppm", e.Value*1e6,
 				"max_drift_ppm", d.config.Discipline.MaxDrift*1e6)
 		}
+	case discipline.EventStandard:
+		d.log.Info("the local reference clock keeps the rate of the system clock from now on", "oscillator_ppm", e.Value*1e6)
+	case discipline.EventStandardLost:
+		d.log.Warn("the local reference clock keeps the rate of the system clock no longer", "silent_seconds", e.Value)
 	case discipline.EventNumeric:
 		d.log.Error("an estimate of the clock's error was no number: all estimates are made anew, the rate stays")
 	default:

@@ -176,6 +176,12 @@ type ReferenceClock struct {
 	// NoCrossTimestamps reads a phc without the processor's cross timestamps
 	// (chrony's nocrossts). Default: false.
 	NoCrossTimestamps bool `mapstructure:"no_cross_timestamps"`
+	// Local says that its time is anything, but its rate better than that of
+	// this machine's oscillator, as of an oven or an atomic clock that runs
+	// free: it is never followed, and keeps the rate of the clock (chrony's
+	// local). Only the part of the second counts. One clock may have it, which
+	// should have a shorter poll than all others. Default: false.
+	Local bool `mapstructure:"local"`
 	// PPS says that shm or sock only mark seconds too. Default: false.
 	PPS bool `mapstructure:"pps"`
 	// TAI says that its time is TAI, as of most PTP clocks. Default: false.

@@ -99,7 +99,7 @@ func (c *Config) validateClock(j *judge) {
 		}
 	}
 	for i := range c.ReferenceClocks {
-		if !c.ReferenceClocks[i].NoSelect {
+		if !c.ReferenceClocks[i].NoSelect && !c.ReferenceClocks[i].Local {
 			selectable++
 		}
 	}
@@ -120,6 +120,7 @@ func (c *Config) validateClock(j *judge) {
 func (c *Config) validateReferenceClocks(j *judge) {
 	seen := make(map[string]bool)
 	names, called := make(map[string]bool), make(map[string]bool)
+	local := false
 	for i := range c.ReferenceClocks {
 		names[c.ReferenceClocks[i].Name()] = true
 	}
@@ -154,6 +155,16 @@ func (c *Config) validateReferenceClocks(j *judge) {
 		if k.NoSelect && (k.Prefer || k.Trust || k.Require) {
 			j.refuse(path+".noselect", "contradicts prefer, trust and require; delete it, or those")
 		}
+		if !k.Local {
+			continue
+		}
+		switch {
+		case local:
+			j.refuse(path+".local", "another reference clock has it too; one keeps the rate of the clock: delete the other")
+		case k.Prefer || k.Trust || k.Require || k.Lock != 0 || k.TAI:
+			j.refuse(path+".local", "its time is never followed: delete it, or prefer, trust, require, lock and tai")
+		}
+		local = true
 	}
 }
 

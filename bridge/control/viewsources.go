@@ -38,6 +38,7 @@ var outvoted = map[discipline.Rule]string{
 	discipline.ByOption:     "noselect",
 	discipline.ByMode:       "not authenticated (clock.auth_select)",
 	discipline.BySmear:      "smears leap seconds, other sources do not",
+	discipline.KeepsRate:    "local: keeps the rate of the clock, its time is not followed",
 	discipline.EnoughBetter: "agrees, but enough sources of less asymmetry and noise are followed",
 }
 

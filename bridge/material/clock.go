@@ -47,7 +47,12 @@ func (k *loader) discipline() {
 			others += n
 		}
 	}
-	clocks := len(k.config.ReferenceClocks)
+	clocks := 0
+	for i := range k.config.ReferenceClocks {
+		if r := &k.config.ReferenceClocks[i]; !r.NoSelect && !r.Local {
+			clocks++
+		}
+	}
 	k.Clock = fmt.Sprintf("system clock, set and steered by this daemon: %d authenticated sources, %d others, %d reference clocks",
 		authenticated, others, clocks)
 	total := authenticated + others + clocks

@@ -132,6 +132,7 @@ type SourceConfig struct {
 	MinPoll, MaxPoll int  // log2 s, -6 to 17
 	Authenticated    bool // by NTS or a key; never Autokey, never a reference clock
 	RefClock         bool // a clock at this machine
+	Local            bool // one whose time is anything, and whose rate is better than the oscillator's: it keeps the clock's rate
 	NoSelect         bool // measured only
 	Prefer           bool // of those that agree, only preferred ones are used
 	Trust            bool // those that disagree with it are wrong
@@ -154,6 +155,9 @@ const (
 func (c *SourceConfig) check() error {
 	if c.MinPoll < leastPoll || c.MaxPoll > mostPoll || c.MinPoll > c.MaxPoll {
 		return fmt.Errorf("discipline: poll interval from 2^%d to 2^%d s, wants 2^%d to 2^%d", c.MinPoll, c.MaxPoll, leastPoll, mostPoll)
+	}
+	if c.Local && !c.RefClock {
+		return errors.New("discipline: only a reference clock keeps the rate of the clock")
 	}
 	if !(c.Asymmetry >= -0.5 && c.Asymmetry <= 0.5) || !(c.Noise >= 0 && c.Noise < 1) {
 		return errors.New("discipline: asymmetry wants -0.5 to 0.5, noise 0 to 1 s")

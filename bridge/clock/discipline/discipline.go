@@ -24,9 +24,10 @@ type Discipline struct {
 	selection
 	claim claim
 	controller
-	leaps leapGuard
-	leap  ntp.Leap // announced by a majority of those selected
-	stats statistics
+	leaps    leapGuard
+	standard standard
+	leap     ntp.Leap // announced by a majority of those selected
+	stats    statistics
 }
 
 // New returns a discipline without sources.
@@ -54,6 +55,13 @@ func (d *Discipline) AddSource(id SourceID, c SourceConfig) error {
 	if d.find(id) != nil {
 		return fmt.Errorf("discipline: source %d is there already", id)
 	}
+	if c.Local {
+		if d.standard.source != nil { // there is one, the newest
+			d.RemoveSource(d.standard.id)
+		}
+		d.standard.source = newSource(id, c, d.config.MaxDrift)
+		return nil
+	}
 	if len(d.sources) == 0 {
 		d.poll = c.MinPoll
 	}
@@ -65,6 +73,11 @@ func (d *Discipline) AddSource(id SourceID, c SourceConfig) error {
 // RemoveSource forgets a source. The clock does not move: what the source
 // taught stays.
 func (d *Discipline) RemoveSource(id SourceID) {
+	if d.standard.is(id) {
+		d.unsteady(d.standard.header.T4)
+		d.standard.source = nil
+		return
+	}
 	d.sources, d.selected = without(d.sources, id), without(d.selected, id)
 	d.claim.forget(id)
 }
@@ -76,6 +89,10 @@ func (d *Discipline) Sample(x Sample) Verdict {
 	if s == nil || s.refused {
 		return UnknownSource
 	}
+	if s.config.Local {
+		return d.steady(&x)
+	}
+	x.T1, x.T4 = d.standard.seen(x.T1), d.standard.seen(x.T4)
 	verdict := x.examine(s.last, &d.config, s.deviation(&d.config), d.mostFrequency(s))
 	if verdict == Disordered || verdict == NegativeDelay {
 		return verdict
@@ -138,6 +155,7 @@ func (d *Discipline) fuse(s *source, k *kept) {
 		return
 	}
 	d.joint.fedBy = s.id
+	d.standard.doubt *= forgiven
 	d.polling.adapt()
 	d.stats.update(k.at, d.joint.residual)
 }
@@ -197,6 +215,10 @@ func (d *Discipline) choose(at float64) {
 // correction is recomputed at each tick from the clock that exists, so that
 // nothing depends on a command having been carried out exactly.
 func (d *Discipline) Tick(r Reading) Action {
+	if d.standard.silent(r.Raw) {
+		d.unsteady(r.Raw)
+	}
+	r = d.standard.reading(r)
 	d.watch(r)
 	d.excuse(r)
 	d.expire(r)
@@ -208,7 +230,7 @@ func (d *Discipline) Tick(r Reading) Action {
 	}
 	d.last, d.command, d.running = r, a, true
 	d.ticking, d.ticked = true, d.seconds(r.Raw)
-	return a
+	return d.standard.action(a)
 }
 
 // excuse remembers for all sources that we were not running.
@@ -234,7 +256,7 @@ func (d *Discipline) Missed(id SourceID, now Instant) {
 	}
 	s.reach <<= 1
 	if d.begun {
-		d.choose(d.seconds(now))
+		d.choose(d.seconds(d.standard.seen(now)))
 	}
 }
 
@@ -299,13 +321,13 @@ func (d *Discipline) Denied(id SourceID, now Instant) {
 		s.refused = true
 		s.state = Unusable
 		if d.begun {
-			d.choose(d.seconds(now))
+			d.choose(d.seconds(d.standard.seen(now)))
 		}
 	}
 }
 
 // Exit returns what to leave behind: the frequency, and no slew.
-func (d *Discipline) Exit() Action { return d.controller.exit() }
+func (d *Discipline) Exit() Action { return d.standard.action(d.controller.exit()) }
 
 // Events appends what happened since the last call to dst.
 func (d *Discipline) Events(dst []Event) []Event { return d.journal.take(dst) }

@@ -16,6 +16,8 @@ const (
 	EventGap                            // the base stood still for Value
 	EventFastSlew                       // the offset Value is slewed fast, and the clock not called synchronised meanwhile
 	EventDriftLimit                     // the oscillator is off by Value s/s, more than is corrected
+	EventStandard                       // a local clock keeps the rate from now on; the oscillator is off by Value s/s against it
+	EventStandardLost                   // no longer: it has been silent for Value
 	EventNumeric                        // an estimate was no number; started anew
 )
 

@@ -12,6 +12,12 @@ func (d *Discipline) Gap(now Instant, lost, uncertain float64) {
 	d.event(EventGap, lost)
 	d.trustworthy, d.running, d.ticking, d.joint.fresh = false, false, false, false
 	d.hurry = true
+	d.unsteady(now)
+	if d.standard.source != nil {
+		d.standard.forget(d.config.MaxDrift)
+		d.standard.last = now
+	}
+	now = d.standard.seen(now)
 	at := 0.0
 	if d.begun { // else the frame, and its zero, come with the first answer
 		at = d.seconds(now)

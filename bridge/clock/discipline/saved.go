@@ -19,8 +19,8 @@ func (d *Discipline) Save(r Reading) (Saved, bool) {
 	if !d.started {
 		return Saved{}, false
 	}
-	_, y := d.joint.estimate(d.seconds(r.Raw))
-	s := Saved{Frequency: y, Variance: d.joint.yVar, At: r.System}
+	_, y := d.joint.estimate(d.seconds(d.standard.seen(r.Raw)))
+	s := Saved{Frequency: y + d.standard.rate, Variance: d.joint.yVar, At: r.System}
 	for _, m := range d.joint.members[:d.joint.permanent] {
 		s.Weights = append(s.Weights, m.weight)
 	}

@@ -40,6 +40,7 @@ const (
 	TooFew               // fewer agree than Config.MinSources
 	RequiredMissing      // none of those required agrees
 	NobodyUsable         // there is no candidate
+	KeepsRate            // its time is anything: the clock's rate follows it (SourceConfig.Local)
 	EnoughBetter         // agrees, but enough sources of less asymmetry and noise feed the clock
 )
 
@@ -47,7 +48,8 @@ var ruleNames = [...]string{
 	"", "most sources say otherwise", "most trusted sources say otherwise",
 	"most authenticated servers and reference clocks say otherwise (auth_select mix)",
 	"no majority of sources agrees", "noselect", "not authenticated", "smears leap seconds, others do not",
-	"fewer sources agree than min_sources", "no required source agrees", "no source is usable", "enough better sources are followed",
+	"fewer sources agree than min_sources", "no required source agrees", "no source is usable", "keeps the rate of the clock (local)",
+	"enough better sources are followed",
 }
 
 // String returns the rule in words.

@@ -31,6 +31,14 @@ func (s *Status) Distance() float64 { return s.RootDelay/2 + s.RootDispersion }
 
 // Status returns what may be served at a reading of both clocks.
 func (d *Discipline) Status(r Reading) Status {
+	st := d.status(d.standard.reading(r))
+	if st.Reference != 0 {
+		st.Reference = d.standard.given(st.Reference)
+	}
+	return st
+}
+
+func (d *Discipline) status(r Reading) Status {
 	st := Status{Leap: ntp.LeapUnknown, Stratum: ntp.StratumUnsynchronised, Drift: d.config.Drift}
 	if !d.joint.started || len(d.claim.survivors) == 0 {
 		st.RootDispersion = d.config.MaxDistance
@@ -46,7 +54,7 @@ func (d *Discipline) Status(r Reading) Status {
 	}
 	total := d.claim.error(at, x, y)
 	deviation := d.joint.tracking(max(at-d.joint.at, 0))
-	total += math.Abs(d.offset(r)) + boundDeviations*deviation + d.config.MinDispersion
+	total += math.Abs(d.offset(r)) + boundDeviations*deviation + d.config.MinDispersion + d.standard.doubt
 	st.Drift = d.claim.growth()
 	st.RootDelay = best.floor() + best.header.RootDelay
 	honest := best.header.RootDispersion + deviation + d.config.Drift*max(at-best.lastAt, 0)
@@ -88,10 +96,12 @@ func (d *Discipline) Tracking(r Reading) Tracking {
 	if !d.joint.started {
 		return t
 	}
+	r = d.standard.reading(r)
 	at := d.seconds(r.Raw)
 	_, t.Frequency = d.joint.estimate(at)
-	t.SystemOffset = d.offset(r)
 	t.Residual = t.Frequency - d.y
+	t.Frequency += d.standard.rate
+	t.SystemOffset = d.offset(r)
 	t.Skew = math.Sqrt(d.joint.yVar)
 	t.Deviation = d.joint.tracking(max(at-d.joint.at, 0))
 	return t
@@ -122,6 +132,10 @@ func (d *Discipline) Source(id SourceID, now Instant) (SourceStatus, bool) {
 	if s == nil {
 		return SourceStatus{}, false
 	}
+	if s.config.Local {
+		return d.standardReport(now), true
+	}
+	now = d.standard.seen(now)
 	st := SourceStatus{ID: id, State: s.state, Rule: s.rule, Reach: s.reach, Poll: d.pollOf(s), Samples: s.count}
 	if s.count == 0 {
 		return st, true
@@ -132,7 +146,7 @@ func (d *Discipline) Source(id SourceID, now Instant) (SourceStatus, bool) {
 	at := d.seconds(now)
 	x, _ := d.joint.estimate(at)
 	own, _ := s.own.estimate(at)
-	st.Last, st.Offset = s.header.T4, x-own
+	st.Last, st.Offset = d.standard.given(s.header.T4), x-own
 	st.Deviation, st.Frequency, st.Skew = s.own.deviation(max(at-s.own.at, 0)), s.own.y, math.Sqrt(s.own.yVar)
 	st.Delay, st.Jitter, st.Distance = s.floor(), s.path.window.jitter(), d.reach(s, at)
 	if slot := s.path.slot; slot >= 0 {

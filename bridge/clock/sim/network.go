@@ -78,11 +78,12 @@ type Server struct {
 	Kiss     func(t float64) Kiss    // what it answers instead of the time; nil: nothing
 	Role     Role                    // what it is to the client
 	Poll     int                     // log2 s, of this one alone; 0: as the scenario's
+	MaxPoll  int                     // log2 s, the same; 0: Poll
 }
 
 // Role is what is configured of a server.
 type Role struct {
-	RefClock, Authenticated, Prefer, NoSelect bool
+	RefClock, Local, Authenticated, Prefer, NoSelect, Trust, Require bool
 }
 
 // Status is what a server says of itself.
@@ -92,6 +93,8 @@ type Status struct {
 	RootDelay      float64 // s
 	RootDispersion float64 // s
 	Leap           int     // seconds to be inserted at the month's end: -1, 0, 1
+	Loop           bool    // it follows the client
+	Smeared        bool    // it smears a leap second
 }
 
 func (s *Server) offset(t float64) float64 {

@@ -55,9 +55,11 @@ func NewProductWith(s *Scenario, c discipline.Config) *Product {
 func (p *Product) Join(source int) {
 	server := &p.scenario.Servers[source]
 	c := discipline.SourceConfig{MinPoll: p.scenario.MinPoll, MaxPoll: p.scenario.MaxPoll, RefClock: server.Role.RefClock,
-		Authenticated: server.Role.Authenticated, Prefer: server.Role.Prefer, NoSelect: server.Role.NoSelect}
+		Local:         server.Role.Local,
+		Authenticated: server.Role.Authenticated, Prefer: server.Role.Prefer, NoSelect: server.Role.NoSelect,
+		Trust: server.Role.Trust, Require: server.Role.Require}
 	if server.Poll != 0 {
-		c.MinPoll, c.MaxPoll = server.Poll, server.Poll
+		c.MinPoll, c.MaxPoll = server.Poll, max(server.Poll, server.MaxPoll)
 	}
 	if err := p.Discipline.AddSource(discipline.SourceID(source), c); err != nil {
 		panic(err)
@@ -94,6 +96,7 @@ func (p *Product) Exchange(e Exchange) {
 	x := discipline.Sample{
 		Source: discipline.SourceID(e.Source), T1: discipline.Instant(e.T1), T4: discipline.Instant(e.T4), T2: e.T2, T3: e.T3,
 		Stratum: e.Status.Stratum, RootDelay: e.Status.RootDelay, RootDispersion: e.Status.RootDispersion,
+		Loop: e.Status.Loop, Smeared: e.Status.Smeared,
 	}
 	switch {
 	case e.Status.Unsynchronised:

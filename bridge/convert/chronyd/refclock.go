@@ -25,8 +25,7 @@ var clockOptions = map[string]option{
 	"maxdispersion": {kind: 'd'}, "filter": {kind: 'i'}, "maxlockage": {kind: 'i'}, "width": {kind: 'd'},
 	"minsamples": {kind: 'i', note: weighing}, "maxsamples": {kind: 'i', note: weighing},
 	"maxunreach": {kind: 'i', note: sourceOptions["maxunreach"].note},
-	"local": {kind: 'f', note: disposition{report.Unsupported, "refclock-local",
-		"a free-running clock does not stabilise the system clock here; it is measured, and never followed (noselect)", ""}},
+	"local":      {kind: 'f'},
 }
 
 // refclockLine reads a reference clock. number is how many stand above.
@@ -49,6 +48,7 @@ func (c *reader) refclockLine(s *syntax.Statement, number int) {
 	if src.Dead != "" || src.Left != "" || !c.clockWords(src, &out) {
 		return
 	}
+	c.standard(src, &out)
 	if out.NoSelect && (out.Prefer || out.Trust || out.Require) {
 		r.Note(report.Folded, "noselect-wins", "delete one of the words", "noselect goes before prefer, trust and require")
 		out.Prefer, out.Trust, out.Require = false, false, false
@@ -168,9 +168,6 @@ func (c *reader) clockWords(src *job.Source, out *config.ReferenceClock) bool {
 				src.Dead)
 			return false
 		}
-		if word == "local" { // its phase is anything: chronyd takes its rate alone
-			out.NoSelect = true
-		}
 		if o.note.Class != "" {
 			if c.Opt.Client == nil {
 				c.apply(r, disposition{o.note.Class, o.note.Code, word + ": " + o.note.Text, o.note.Do})
@@ -187,6 +184,31 @@ func (c *reader) clockWords(src *job.Source, out *config.ReferenceClock) bool {
 		*out = bounded
 	}
 	return true
+}
+
+// standard drops what chronyd overlooks in a clock that keeps the clock's rate: it
+// numbers its own seconds, of which only the parts count, and is never selected.
+// Several would work against each other: the first one counts.
+func (c *reader) standard(src *job.Source, out *config.ReferenceClock) {
+	if !out.Local {
+		return
+	}
+	r := c.Record(src.Line)
+	for _, o := range c.Model.Sources {
+		for i := range o.Clocks {
+			if o.Clocks[i].Local {
+				r.Note(report.Changed, "local-twice", "write local on one line", "chronyd lets two clocks keep its rate, "+
+					"which work against each other; here the one of line %d does, and this one is only measured (noselect)", o.Line.Line)
+				out.Local, out.NoSelect = false, true
+				return
+			}
+		}
+	}
+	if out.Prefer || out.Trust || out.Require || out.Lock != 0 || out.TAI {
+		out.Prefer, out.Trust, out.Require, out.Lock, out.TAI = false, false, false, 0, false
+		r.Note(report.Folded, "local-wins", "delete the other words",
+			"local goes before prefer, trust, require, lock and tai: chronyd never selects the clock, and takes the part of the second alone")
+	}
 }
 
 // set takes an option of chronyd in.
@@ -230,6 +252,8 @@ func setClockWord(o *config.ReferenceClock, word, text string, v float64) {
 		o.RefID = job.RefID(text)
 	case "lock":
 		o.Lock = job.RefID(text)
+	case "local":
+		o.Local = true
 	}
 }
 

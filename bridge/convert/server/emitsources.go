@@ -167,7 +167,7 @@ func (c *writer) emitReference(to *config.ReferenceClock) {
 	setIf(c, to.MaxDispersion != standard.MaxDispersion, &to.MaxDispersion, to.MaxDispersion)
 	setIf(c, to.Channel != 0, &to.Channel, to.Channel)
 	setIf(c, to.Pin != standard.Pin, &to.Pin, to.Pin)
-	for _, flag := range []*bool{&to.ExternalPPS, &to.NoCrossTimestamps, &to.Clear, &to.PPS, &to.TAI,
+	for _, flag := range []*bool{&to.ExternalPPS, &to.NoCrossTimestamps, &to.Clear, &to.Local, &to.PPS, &to.TAI,
 		&to.Prefer, &to.NoSelect, &to.Trust, &to.Require} {
 		setIf(c, *flag, flag, true)
 	}

@@ -318,7 +318,7 @@ func (c *Clock) place(s *stamp, now timebase.Pair) (r reading, reason Reason) {
 		}
 		r.reference -= int64(ahead)
 	}
-	if !saneReference(r.reference) {
+	if !saneReference(r.reference) && !c.cfg.Local {
 		return r, reasonInsane
 	}
 	return r, reasonOK
@@ -333,6 +333,9 @@ func (c *Clock) numbering(r *reading, now timebase.Pair) (n numbering) {
 		}
 		return numbering{ok: true, raw: l.raw, reference: l.reference, bound: l.dispersion, leap: l.leap}
 	}
+	if c.cfg.Local {
+		return c.own(r, now)
+	}
 	if c.cfg.System == nil { // a pulse of SOCK that nobody expected
 		return n
 	}
@@ -341,6 +344,16 @@ func (c *Clock) numbering(r *reading, now timebase.Pair) (n numbering) {
 		ok: s.Synchronised && s.Leap != ntp.LeapUnknown, raw: now.Raw, reference: now.System + int64(s.Offset),
 		bound: s.Bound, leap: s.Leap,
 	}
+}
+
+// own is the numbering of a local clock by itself. Its first reading is where
+// the system clock is, whatever that says: its phase is anything.
+func (c *Clock) own(r *reading, now timebase.Pair) numbering {
+	if l := c.latest.Load(); l != nil && r.raw-l.raw <= int64(c.cfg.MaxLockAge)*int64(max(c.cfg.period(), interval(c.cfg.DPoll))) {
+		return numbering{ok: true, raw: l.raw, reference: l.reference}
+	}
+	c.gate.known = false
+	return numbering{ok: true, raw: now.Raw, reference: now.System, anyPhase: true}
 }
 
 // poll makes a sample of the readings since the last poll.

@@ -45,6 +45,7 @@ const (
 	maxFilter  = 256
 	maxRate    = 1000 // Hz
 	maxStratum = 14
+	maxLockAge = 1_000_000
 )
 
 // Defaults, chrony's where it has them.
@@ -54,6 +55,7 @@ const (
 	defaultDelay      = time.Nanosecond
 	defaultRate       = 1
 	defaultMaxLockAge = 2
+	leastLocalAge     = 3
 )
 
 // TAIUnknown says why a clock that keeps TAI gives no time, and what to do.
@@ -110,6 +112,11 @@ type Config struct {
 	// Pulse takes only the part of the second from the clock, as from PPS
 	// (chrony's pps).
 	Pulse bool
+	// Local says that the clock's time is anything, and only its rate counts
+	// (chrony's local): of each reading the part of the second is taken, and
+	// the clock's own readings before number it, as long as they are not older
+	// than MaxLockAge, at least 3; else it starts anew.
+	Local bool
 	// TAI says that the clock keeps TAI. TAIOffset, required then, returns TAI
 	// minus UTC at a Unix time in ns.
 	TAI       bool
@@ -175,8 +182,11 @@ func (c *Config) fill() {
 			c.Precision = 100 * time.Nanosecond
 		}
 	}
-	if c.Driver == PPS || c.External {
+	if c.Driver == PPS || c.External || c.Local {
 		c.Pulse = true
+	}
+	if c.Local {
+		c.MaxLockAge = max(c.MaxLockAge, leastLocalAge)
 	}
 }
 
@@ -290,8 +300,8 @@ func (c *Config) checkOptions(fail func(field, format string, a ...any) error) e
 		return fail("offset", "%v is more than a day; for TAI set tai", c.Offset)
 	case c.Rate < 1 || c.Rate > maxRate:
 		return fail("rate", "%d is not within 1 to %d Hz", c.Rate, maxRate)
-	case c.MaxLockAge < 1 || c.MaxLockAge > 86400:
-		return fail("maxlockage", "%d is not within 1 to 86400 pulses", c.MaxLockAge)
+	case c.MaxLockAge < 1 || c.MaxLockAge > maxLockAge:
+		return fail("maxlockage", "%d is not within 1 to %d pulses", c.MaxLockAge, maxLockAge)
 	case c.Width < 0 || c.Width >= c.period():
 		return fail("width", "%v is not shorter than the %v between pulses", c.Width, c.period())
 	case c.TAI && c.Pulse:
@@ -314,7 +324,9 @@ func (c *Config) checkPulses(fail func(field, format string, a ...any) error) er
 		return fail("lock", "%s is this clock itself; name the one that numbers the seconds", c.Lock)
 	case c.Width > 0 && !mayPulse:
 		return fail("width", "only pulses have a width; set pps, or remove width")
-	case c.Pulse && c.Lock == "" && c.System == nil:
+	case c.Local && c.Lock != "":
+		return fail("lock", "a local clock numbers its seconds itself; remove lock, or local")
+	case c.Pulse && c.Lock == "" && !c.Local && c.System == nil:
 		return fail("lock", "nothing numbers the seconds of these pulses; lock them to the refid of another clock, or add a server")
 	}
 	return nil

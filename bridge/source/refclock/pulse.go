@@ -14,6 +14,7 @@ type numbering struct {
 	reference int64 // the time then, Unix time, ns
 	bound     time.Duration
 	leap      ntp.Leap
+	anyPhase  bool // nobody knows the time then: the nearest number will do
 }
 
 // ambiguous is the share of the period that the numbering's error and the
@@ -35,6 +36,9 @@ func (c *Config) number(phase, raw int64, n numbering) (reference int64, reason 
 	bound := float64(n.bound) + numberingDrift*float64(max(apart, -apart))
 	miss := float64(distance(reference, expected)) + bound
 	period := float64(time.Second) / float64(c.Rate)
+	if n.anyPhase {
+		return reference, reasonOK
+	}
 	if miss > ambiguous*period {
 		return 0, reasonEdge
 	}
