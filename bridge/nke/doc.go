@@ -9,5 +9,6 @@
 // unfinished one of the largest network makes room for a newcomer, a small
 // share is kept for networks that completed an exchange before, and under
 // pressure silence ends after a second. So 2,000 silent connections from 256
-// addresses deny nobody an exchange.
+// addresses deny nobody an exchange. One that says nothing at all is left to
+// the kernel for a second (TCP_DEFER_ACCEPT).
 package nke

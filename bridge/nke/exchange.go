@@ -21,18 +21,30 @@ import (
 // the client the response.
 const drainTime = time.Second
 
+// maxDrain is how many records of a client that goes on talking are read.
+const maxDrain = 8
+
 // serve does the handshake and the exchange of one connection.
 func (s *Server) serve(conn visitor, config *Config, from netip.Addr) {
-	defer conn.Close()
-	// Close must not wait for slow clients.
-	defer context.AfterFunc(s.ctx, func() { _ = conn.Close() })()
+	over := false
+	defer func() {
+		if over {
+			s.closer.add(conn.stream)
+		} else {
+			_ = conn.Close()
+		}
+	}()
+	// Close must not wait for slow clients: it puts out all that are in the gate.
+	if s.ctx.Err() != nil {
+		return
+	}
 	if err := conn.SetDeadline(time.Now().Add(config.Limits.Timeout)); err != nil {
 		return
 	}
 	seen := Observation{From: from, Ending: EndHandshake}
 	defer func() { config.observe(seen) }()
 	session := tls.Server(conn, s.tls)
-	// Without a context, which would cost a goroutine: ctx closes conn above.
+	// Without a context, which would cost a goroutine.
 	if err := session.Handshake(); err != nil {
 		s.handshakeFailed(err, from, conn.gate.saidHello(conn.visit))
 		return
@@ -63,7 +75,18 @@ func (s *Server) serve(conn visitor, config *Config, from netip.Addr) {
 	conn.gate.completed(&config.Limits, conn.visit)
 	s.refusals.agreed(from, time.Now())
 	if conn.SetReadDeadline(time.Now().Add(drainTime)) == nil {
-		_, _ = io.CopyN(io.Discard, session, 4096)
+		drain(session, request)
+	}
+	over = true
+}
+
+// drain reads what the client still says, which is its goodbye, into a buffer.
+func drain(session *tls.Conn, buf []byte) {
+	buf = buf[:cap(buf)]
+	for range maxDrain {
+		if _, err := session.Read(buf); err != nil {
+			return
+		}
 	}
 }
 
@@ -155,7 +178,7 @@ func makeCookies(ring *nts.Ring, a nts.Agreement, state *tls.ConnectionState) ([
 func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }
 
 func isClosed(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, os.ErrClosed) ||
 		errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, context.Canceled)
 }
 

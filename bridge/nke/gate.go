@@ -200,6 +200,15 @@ func (g *gate) putOut(v *visit) {
 	v.out()
 }
 
+// clear puts out everybody.
+func (g *gate) clear() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for len(g.visits) > 0 {
+		g.putOut(g.visits[0])
+	}
+}
+
 // remove takes a visit out of the books, once.
 func (g *gate) remove(v *visit) {
 	i := slices.Index(g.visits, v)

@@ -26,6 +26,10 @@ func TestFullServerMakesRoom(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer conn.Close()
+		// The kernel would keep one that says nothing at all for a second.
+		if _, err := conn.Write([]byte{22}); err != nil {
+			t.Fatal(err)
+		}
 		silent = append(silent, conn)
 	}
 	eventually(t, "two active", func() bool { return s.Counters().Active == 2 })
@@ -39,6 +43,7 @@ func TestFullServerMakesRoom(t *testing.T) {
 	if n := s.Counters().Evicted; n != 1 {
 		t.Errorf("%d put out", n)
 	}
+	eventually(t, "it counted as closed", func() bool { return s.Counters().HandshakeClosed == 1 })
 }
 
 // Two thousand connections from 256 addresses say nothing, and come again as

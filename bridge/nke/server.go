@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -38,7 +39,9 @@ type Server struct {
 	tally     tally
 	quiet     *quiet
 	held      chan struct{} // of refused connections that are kept open
-	listeners []*net.TCPListener
+	listeners []*acceptor
+	crew      *crew
+	closer    closer
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -55,6 +58,7 @@ func Listen(config Config) (*Server, error) {
 	s.config.Store(&config)
 	s.use(LoadCertificates(config.Certificates))
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.crew = newCrew(&s.wait, s.ctx.Done())
 	s.tls = &tls.Config{
 		MinVersion:             tls.VersionTLS13,
 		NextProtos:             []string{nts.ALPN},
@@ -111,7 +115,9 @@ func (s *Server) open(addrs []netip.AddrPort) error {
 			network = "tcp4"
 		}
 		if l := s.passed(a); l != nil {
-			s.listeners = append(s.listeners, l)
+			if err := s.add(l); err != nil {
+				return err
+			}
 			continue
 		}
 		// Connections live for seconds: to keep them alive would be five calls each.
@@ -122,8 +128,21 @@ func (s *Server) open(addrs []netip.AddrPort) error {
 		if err != nil {
 			return fmt.Errorf("nke: %w", err)
 		}
-		s.listeners = append(s.listeners, l.(*net.TCPListener))
+		if err := s.add(l.(*net.TCPListener)); err != nil {
+			return err
+		}
 	}
+	return nil
+}
+
+// add takes connections from a socket, which is the server's from now on.
+func (s *Server) add(l *net.TCPListener) error {
+	a, err := newAcceptor(l)
+	if err != nil {
+		_ = l.Close()
+		return fmt.Errorf("nke: %w", err)
+	}
+	s.listeners = append(s.listeners, a)
 	return nil
 }
 
@@ -189,20 +208,22 @@ func (s *Server) Close() error {
 	for _, l := range s.listeners {
 		errs = append(errs, l.Close())
 	}
+	s.gate.clear()
 	s.wait.Wait()
+	s.closer.flush()
 	return errors.Join(errs...)
 }
 
 // accept takes connections until the listener is closed.
-func (s *Server) accept(l *net.TCPListener) {
+func (s *Server) accept(l *acceptor) {
 	for pause := time.Duration(0); ; {
-		conn, err := l.AcceptTCP()
+		conn, err := l.next()
 		if err == nil {
 			pause = 0
 			s.admit(conn)
 			continue
 		}
-		if s.ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+		if s.ctx.Err() != nil || errors.Is(err, os.ErrClosed) {
 			return
 		}
 		// Out of file descriptors or memory: others need the time.
@@ -224,10 +245,10 @@ type visitor struct {
 }
 
 // admit serves a connection in the background, or closes it.
-func (s *Server) admit(conn *net.TCPConn) {
+func (s *Server) admit(conn *stream) {
 	s.tally.accepted.Add(1)
 	config := s.config.Load()
-	from := conn.RemoteAddr().(*net.TCPAddr).AddrPort().Addr().Unmap()
+	from := conn.peer.Addr()
 	if config.Allow != nil {
 		if reason := config.Allow(from); reason != ntp.ReasonOK {
 			s.tally.refusedAccess[min(int(reason), ntp.ReasonCount-1)].Add(1)
@@ -237,7 +258,9 @@ func (s *Server) admit(conn *net.TCPConn) {
 		}
 	}
 	visit, why := s.gate.enter(&config.Limits, from, time.Now(), func() {
-		s.tally.evicted.Add(1)
+		if s.ctx.Err() == nil {
+			s.tally.evicted.Add(1)
+		}
 		go conn.Close()
 	})
 	if why != admitted {
@@ -246,15 +269,9 @@ func (s *Server) admit(conn *net.TCPConn) {
 		_ = conn.Close()
 		return
 	}
-	stream, err := newStream(conn)
-	if err != nil {
-		s.gate.leave(visit)
-		_ = conn.Close()
-		return
-	}
-	s.wait.Go(func() {
+	s.crew.do(func() {
 		defer s.gate.leave(visit)
-		s.serve(visitor{stream, s.gate, visit}, config, from)
+		s.serve(visitor{conn, s.gate, visit}, config, from)
 	})
 }
 

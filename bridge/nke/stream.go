@@ -3,9 +3,13 @@ package nke
 import (
 	"io"
 	"net"
+	"net/netip"
+	"os"
 	"syscall"
 	"time"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // stream is a TCP connection that is cheap to serve. Its calls never block, so
@@ -14,8 +18,9 @@ import (
 // that response and goodbye leave in one segment. One goroutine at a time reads
 // or writes; any may close.
 type stream struct {
-	*net.TCPConn
+	file *os.File
 	raw  syscall.RawConn
+	peer netip.AddrPort
 	held []byte // written and not sent yet
 	hold bool
 
@@ -27,12 +32,14 @@ type stream struct {
 	write func(fd uintptr) bool
 }
 
-func newStream(c *net.TCPConn) (*stream, error) {
-	raw, err := c.SyscallConn()
-	if err != nil {
+// newStream makes a stream of a connection that does not block.
+func newStream(fd int, peer netip.AddrPort) (*stream, error) {
+	s := &stream{file: os.NewFile(uintptr(fd), "NTS-KE"), peer: peer}
+	var err error
+	if s.raw, err = s.file.SyscallConn(); err != nil {
+		_ = s.file.Close()
 		return nil, err
 	}
-	s := &stream{TCPConn: c, raw: raw}
 	s.read = func(fd uintptr) bool { return s.call(syscall.SYS_READ, fd) }
 	s.write = func(fd uintptr) bool { return s.call(syscall.SYS_WRITE, fd) }
 	return s, nil
@@ -58,11 +65,13 @@ func (s *stream) call(number, fd uintptr) bool {
 func (s *stream) do(op string, wait func(func(uintptr) bool) error, call func(uintptr) bool, p []byte) (int, error) {
 	s.buf = p
 	defer func() { s.buf = nil }()
-	if err := wait(call); err != nil {
+	if err := wait(call); isTimeout(err) {
 		return 0, err
+	} else if err != nil { // which has no name outside the runtime's poller
+		return 0, os.ErrClosed
 	}
 	if s.errno != 0 {
-		return 0, &net.OpError{Op: op, Net: "tcp", Source: s.LocalAddr(), Addr: s.RemoteAddr(), Err: s.errno}
+		return 0, &net.OpError{Op: op, Net: "tcp", Addr: s.RemoteAddr(), Err: s.errno}
 	}
 	return s.n, nil
 }
@@ -102,6 +111,37 @@ func (s *stream) flush() error {
 	s.held = nil
 	return err
 }
+
+// Close implements net.Conn.
+func (s *stream) Close() error { return s.file.Close() }
+
+// end says that nothing more is sent or read. Close must follow, at leisure.
+func (s *stream) end() {
+	_ = s.raw.Control(func(fd uintptr) { _, _, _ = syscall.RawSyscall(syscall.SYS_SHUTDOWN, fd, syscall.SHUT_RDWR, 0) })
+}
+
+// LocalAddr implements net.Conn: who asks for no name gets the certificate of
+// the address.
+func (s *stream) LocalAddr() net.Addr {
+	var local unix.RawSockaddrAny
+	err := s.raw.Control(func(fd uintptr) {
+		size := uint32(unix.SizeofSockaddrAny)
+		_, _, _ = syscall.RawSyscall(unix.SYS_GETSOCKNAME, fd, uintptr(unsafe.Pointer(&local)), uintptr(unsafe.Pointer(&size)))
+	})
+	if err != nil {
+		return nil
+	}
+	return net.TCPAddrFromAddrPort(addrPortOf(&local))
+}
+
+// RemoteAddr implements net.Conn.
+func (s *stream) RemoteAddr() net.Addr { return net.TCPAddrFromAddrPort(s.peer) }
+
+// SetDeadline implements net.Conn.
+func (s *stream) SetDeadline(t time.Time) error { return s.file.SetDeadline(t) }
+
+// SetReadDeadline implements net.Conn.
+func (s *stream) SetReadDeadline(t time.Time) error { return s.file.SetReadDeadline(t) }
 
 // SetWriteDeadline does nothing: SetDeadline is for both ways, and crypto/tls
 // would end the time for writing with its goodbye, which may be held back.

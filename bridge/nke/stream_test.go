@@ -5,6 +5,8 @@ import (
 	"encoding/binary"
 	"io"
 	"net"
+	"os"
+	"runtime"
 	"testing"
 	"time"
 
@@ -67,4 +69,43 @@ func TestLastWords(t *testing.T) {
 	if _, err := session.Read(response); err != io.EOF {
 		t.Errorf("after the response: %v, want the server's goodbye", err)
 	}
+}
+
+// Connections that are over are closed soon, whether others come or not, and
+// the goroutines that served them take the next ones.
+func TestNothingIsLeftOpen(t *testing.T) {
+	file := selfSigned(t, loopback)
+	s, addr := listen(t, testConfig(t, file))
+	request, _ := (&nts.KEClient{}).Request(nil)
+	open := func() int {
+		entries, err := os.ReadDir("/proc/self/fd")
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(entries)
+	}
+	before, goroutines := open(), runtime.NumGoroutine()
+	for range 70 {
+		if _, _, err := talk(t, addr, clientTLS(t, file), request); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "as many files open as before", func() bool { return open() <= before })
+	if n := runtime.NumGoroutine() - goroutines; n > 20 {
+		t.Errorf("%d goroutines more than before", n)
+	}
+	if n := s.Counters().Active; n != 0 {
+		t.Errorf("%d connections active", n)
+	}
+}
+
+// A client that says nothing at all is no work, and ends without a word.
+func TestSilentClientIsLeftToTheKernel(t *testing.T) {
+	s, addr := listen(t, testConfig(t, selfSigned(t, loopback)))
+	conn, err := net.Dial("tcp", addr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.Close()
+	eventually(t, "it came and went", func() bool { return s.Counters().HandshakeClosed == 1 })
 }
