@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/netip"
+	"os"
 	"testing"
 	"time"
 
@@ -254,14 +255,17 @@ func (s *migratingSite) fault(r *rand.Rand) {
 	}
 }
 
-// TestMigratedSite takes a site of 100,000 clients from the first to the last
-// stage through the packet path, with faults in between: every refused packet is
-// explained by one declared step, everything else is answered, and nobody
-// protected loses a packet.
+// TestMigratedSite takes a site of 20,000 clients, 100,000 in its long form, from
+// the first to the last stage through the packet path, with faults in between:
+// every refused packet is explained by one declared step, everything else is
+// answered, and nobody protected loses a packet.
 func TestMigratedSite(t *testing.T) {
-	n := 100_000
-	if testing.Short() {
+	n := 20_000
+	switch {
+	case testing.Short():
 		n = 4_000
+	case os.Getenv("NTSBRIDGE_INTEROP_LONG") != "":
+		n = 100_000
 	}
 	s := newMigratingSite(t, n)
 	r := rand.New(rand.NewPCG(1, 2))
