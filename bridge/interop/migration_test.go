@@ -24,10 +24,11 @@ type steering struct {
 	host    *Host
 	program Program
 	run     string
+	daemon  *Daemon // nil: it is another's
 }
 
 func newSteering(t *testing.T, s *site) *steering {
-	return &steering{t, s.host, Program{Path: s.Server.(*bridge).program.Path}, filepath.Join(s.host.Dir, "run")}
+	return &steering{t: t, host: s.host, program: Program{Path: s.Server.(*bridge).program.Path}, run: filepath.Join(s.host.Dir, "run")}
 }
 
 func (f *steering) try(args ...string) (string, error) {
