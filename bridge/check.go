@@ -58,7 +58,7 @@ func Check(cfg *config.Config, file string, options Options, offline bool) *mate
 	}
 	if !offline {
 		checkFastpath(cfg, set, report)
-		tryEtcd(cfg, report, set)
+		tryEtcd(p, report, set)
 	}
 	// The clock of a daemon that runs is its own.
 	options.NoClock = options.NoClock || offline || material.Running(cfg)

@@ -66,11 +66,19 @@ func stranger(e *config.Etcd) error {
 }
 
 // tryEtcd asks etcd whether it is there.
-func tryEtcd(cfg *config.Config, report *material.Report, set *material.Set) {
+func tryEtcd(p *parts, report *material.Report, set *material.Set) {
+	cfg := p.cfg
 	offline := site.Check(context.Background(), &cfg.Fleet.Etcd, false)
 	live := site.Check(context.Background(), &cfg.Fleet.Etcd, true)
 	for _, err := range live[min(len(offline), len(live)):] {
 		report.Findings = append(report.Findings, set.Finding(material.Warning, "fleet.etcd.endpoints", err))
+	}
+	if len(live) > len(offline) || !cfg.Fleet.Etcd.Enabled() {
+		return
+	}
+	at := p.fleetConfig().Addresses
+	for _, err := range site.CheckOthers(context.Background(), &cfg.Fleet.Etcd, at.Scheme()) {
+		report.Findings = append(report.Findings, set.Finding(material.Warning, "fleet.privacy", err))
 	}
 }
 

@@ -30,6 +30,8 @@ func (b *Bridge) aboutUs(now time.Time) site.About {
 	watched, full := b.fleet.Watching()
 	a := site.About{Version: Version(), Synchronised: b.clock.Synchronised(), Clients: b.fleet.Size().Clients, Forgotten: full.Forgotten,
 		LastForgot: full.LastForgotten, Watched: intervals(watched), Certificate: b.firstCertificate(now)}
+	at := b.parts.Load().fleetConfig().Addresses
+	a.Addresses = at.Scheme()
 	if a.Watched == nil {
 		a.Watched = []gate.Interval{}
 	}

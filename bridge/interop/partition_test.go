@@ -157,12 +157,12 @@ groups:
   - {name: plain, prefixes: [%s], stages: {none: canary}}
 `
 
-// TestPartition cuts the network of a real etcd of three members in two, with the
+// TestLongPartition cuts the network of a real etcd of three members in two, with the
 // leader and the gateway that tries a step in the smaller part. The step ends there
 // before the other gateway can begin one; what was ordered and seen meanwhile is
 // told when the network is whole again; and everybody is served all the while.
-func TestPartition(t *testing.T) {
-	t.Parallel()
+func TestLongPartition(t *testing.T) {
+	requireLong(t)
 	if standsIn(t) {
 		t.Skip("the gateways are ntsbridge's")
 	}

@@ -3,6 +3,7 @@ package inventory
 import (
 	"crypto/hmac"
 	"crypto/sha256"
+	"fmt"
 	"math/bits"
 )
 
@@ -17,6 +18,27 @@ type Addresses struct {
 	// HashKey replaces each address by a hash under this key; empty: addresses
 	// are kept. Who has the key can try addresses.
 	HashKey []byte
+}
+
+// Hashed is what Scheme begins with where addresses are hashed.
+const Hashed = "hash under key "
+
+// Scheme says how addresses are kept. Two gateways of the same scheme know a client
+// by the same name. Of the key it has a fingerprint, which nobody can turn back.
+func (a *Addresses) Scheme() string {
+	scheme := "full"
+	if a.Shorten4 > 0 || a.Shorten6 > 0 {
+		scheme = fmt.Sprintf("short, /%d and /%d", a.Shorten4, a.Shorten6)
+	}
+	if len(a.HashKey) > 0 {
+		h := hmac.New(sha256.New, a.HashKey)
+		h.Write([]byte("ntsbridge: fingerprint of inventory.key"))
+		scheme = fmt.Sprintf("%s%x", Hashed, h.Sum(nil)[:8])
+	}
+	if a.TemporaryPrefix > 0 && a.TemporaryPrefix < 128 {
+		scheme += fmt.Sprintf("; temporary ones as /%d", a.TemporaryPrefix)
+	}
+	return scheme
 }
 
 // place returns under which address a client is kept, how many bits of it

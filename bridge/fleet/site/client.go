@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -151,6 +152,46 @@ func tryMembers(ctx context.Context, e *config.Etcd) []error {
 		return []error{fmt.Errorf("etcd cannot be reached: %w; clients are served all the same, and no step begins", joined(failed))}
 	}
 	return []error{fmt.Errorf("%d of %d members of etcd cannot be reached, and the others are asked: %w", len(failed), all, joined(failed))}
+}
+
+// CheckOthers asks etcd how the gateways that are there keep addresses, and says
+// which of them do so in another way than this one.
+func CheckOthers(ctx context.Context, e *config.Etcd, scheme string) (errs []error) {
+	for _, member := range e.Endpoints {
+		list, err := presences(ctx, e, member)
+		if err != nil {
+			continue
+		}
+		for i := range list {
+			if why := differs(scheme, list[i].Addresses); why != "" && list[i].Name != e.Name {
+				errs = append(errs, fmt.Errorf("gateway %s %s", list[i].Name, why))
+			}
+		}
+		return errs
+	}
+	return nil
+}
+
+// presences asks a member which gateways are there.
+func presences(ctx context.Context, e *config.Etcd, member string) (list []presence, err error) {
+	client, err := dial(ctx, e, member)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	ctx, cancel := context.WithTimeout(clientv3.WithRequireLeader(ctx), e.Timeout)
+	defer cancel()
+	r, err := client.Get(ctx, e.Prefix+"/"+dirGateways, clientv3.WithPrefix())
+	if err != nil {
+		return nil, err
+	}
+	for _, kv := range r.Kvs {
+		var p presence
+		if json.Unmarshal(kv.Value, &p) == nil {
+			list = append(list, p)
+		}
+	}
+	return list, nil
 }
 
 // joined is each different error, on one line.

@@ -53,6 +53,7 @@ func (n *session) presence() (text, same string) {
 	now := s.opt.Now()
 	p := presence{Name: s.opt.Etcd.Name, Time: now.UTC(), About: s.opt.About(now)}
 	s.mu.Lock()
+	s.scheme = p.Addresses
 	p.ID, p.Plan, p.Told = s.kept.ID, s.kept.Plan, n.lease.told
 	s.mu.Unlock()
 	p.Started = s.start.UTC()

@@ -64,6 +64,7 @@ type Site struct {
 	size     int64
 	secrets  sealed // as in etcd
 	unshared string // why they are not shared
+	scheme   string // by which this gateway keeps addresses
 }
 
 // askedFigures count requests.

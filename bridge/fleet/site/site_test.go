@@ -32,6 +32,7 @@ type gateway struct {
 	mu      sync.Mutex
 	clients []*inventory.Client
 	ahead   time.Duration // its clock
+	scheme  string        // how it keeps addresses
 }
 
 // newGateway starts one; it ends with the test.
@@ -61,7 +62,7 @@ func (g *gateway) start() {
 		About: func(now time.Time) About {
 			g.mu.Lock()
 			defer g.mu.Unlock()
-			return About{Version: "test", Synchronised: true, Clients: len(g.clients),
+			return About{Addresses: g.scheme, Version: "test", Synchronised: true, Clients: len(g.clients),
 				Watched: []gate.Interval{{Start: uint32(now.Unix()) - 100*day, End: uint32(now.Unix())}}}
 		}})
 	g.Run()
@@ -252,6 +253,43 @@ func TestWrongClock(t *testing.T) {
 	if st := b.Status(); !st.Connected {
 		t.Errorf("the first one was put out: %+v", st)
 	}
+}
+
+// TestAddressesApart: what gateways know of clients cannot be put together where they
+// keep addresses in different ways, which gates, notes and check say.
+func TestAddressesApart(t *testing.T) {
+	t.Parallel()
+	c := etcdtest.Start(t, 1)
+	scheme := func(key string) string {
+		a := inventory.Addresses{TemporaryPrefix: 64, HashKey: []byte(key)}
+		return a.Scheme()
+	}
+	a := newGateway(t, c.Config("a", "a", "b", "d"))
+	b := newGateway(t, c.Config("b", "a", "b", "d"))
+	d := newGateway(t, c.Config("d", "a", "b", "d"))
+	schemes := map[*gateway]string{a: scheme("one"), b: scheme("two"), d: scheme("")}
+	for g, s := range schemes {
+		g.SetPlaces(standing)
+		g.mu.Lock()
+		g.scheme = s
+		g.mu.Unlock()
+	}
+	await(t, "a says so", func() bool {
+		e := a.evidence()
+		return strings.Contains(e, "b hashes addresses under another key") && strings.Contains(e, "inventory.key") &&
+			strings.Contains(e, "d keeps addresses in another way (full;")
+	})
+	e := c.Config("a", "a", "b", "d")
+	if errs := CheckOthers(t.Context(), &e, schemes[a]); len(errs) != 2 || !strings.Contains(errs[0].Error(), "gateway b hashes") {
+		t.Error(errs)
+	}
+	if scheme("one") != schemes[a] {
+		t.Error(schemes[a])
+	}
+	b.mu.Lock()
+	b.scheme = schemes[a]
+	b.mu.Unlock()
+	await(t, "b has the key", func() bool { return !strings.Contains(a.evidence(), "b hashes") })
 }
 
 // testLog writes to the log of a test.

@@ -17,7 +17,8 @@ type About struct {
 	Watched      []gate.Interval `json:"watched"` // the last one goes on while it is here
 	Forgotten    uint64          `json:"forgotten"`
 	LastForgot   uint32          `json:"last_forgotten"`
-	Certificate  time.Time       `json:"certificate"` // when its first one of NTS-KE ends; zero: none
+	Certificate  time.Time       `json:"certificate"`         // when its first one of NTS-KE ends; zero: none
+	Addresses    string          `json:"addresses,omitempty"` // how they are kept: inventory.Addresses.Scheme
 }
 
 // presence is the value of gateways/NAME.

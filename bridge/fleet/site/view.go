@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"ntsbridge/bridge/fleet/gate"
@@ -260,12 +261,33 @@ func (s *Site) lacks(name string, now time.Time) string {
 		return fmt.Sprintf("has a clock that is %v ahead of this one", ahead.Round(time.Second))
 	case !m.here.Synchronised:
 		return "has a clock that is not synchronised"
+	case differs(s.scheme, m.here.Addresses) != "":
+		return differs(s.scheme, m.here.Addresses)
 	case !m.here.Told:
 		return "has not told yet what it knows of clients"
 	case m.here.Plan != s.kept.Plan:
 		return "does not follow the same plan yet"
 	}
 	return ""
+}
+
+// differs says why what two gateways know of a client cannot be put together;
+// empty: it can, or one of them does not tell how it keeps addresses.
+func differs(own, theirs string) string {
+	switch {
+	case own == "" || theirs == "" || own == theirs:
+		return ""
+	case strings.HasPrefix(own, inventory.Hashed) && strings.HasPrefix(theirs, inventory.Hashed) && after(own) == after(theirs):
+		return "hashes addresses under another key, so that nobody knows which of its clients are those of this one: copy inventory.key in the " +
+			"state directory of one gateway to the others, and restart those; what they knew of clients before is not found again"
+	}
+	return fmt.Sprintf("keeps addresses in another way (%s) than this one (%s): write the same fleet.privacy and fleet.temporary_prefix on all",
+		theirs, own)
+}
+
+func after(scheme string) string {
+	_, rest, _ := strings.Cut(scheme, ";")
+	return rest
 }
 
 // Gate says whether every gateway is here and as far as this one on the way of a
