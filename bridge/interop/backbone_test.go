@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -73,8 +74,9 @@ func startEtcds(t *testing.T, b *Backbone, hosts ...*Host) *etcds {
 	}
 	for i, h := range hosts {
 		peer := fmt.Sprintf("http://%s:2380", b.Addr(h))
-		h.Start("etcd", Etcd, "--name", h.Name, "--data-dir", "/mnt/etcd", "--listen-client-urls", e.urls[i], "--advertise-client-urls", e.urls[i],
-			"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--initial-cluster", all[:len(all)-1], "--log-level", "error")
+		h.Start("etcd", Etcd, "--name", h.Name, "--data-dir", "/mnt/etcd", "--initial-cluster", strings.TrimSuffix(all, ","),
+			"--listen-client-urls", e.urls[i], "--advertise-client-urls", e.urls[i],
+			"--listen-peer-urls", peer, "--initial-advertise-peer-urls", peer, "--log-level", "error")
 	}
 	return e
 }
