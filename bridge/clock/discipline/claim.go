@@ -60,10 +60,14 @@ func (c *claim) bound(s *source, at, x, y float64) float64 {
 }
 
 // renew lets the claim rest on those who count now: also on the ones that did
-// not agree. Where some are preferred the operator wants it to be theirs.
+// not agree. Where some are preferred the operator wants it to be theirs: but
+// not before they have said enough, not where they have no say themselves, and
+// not where another majority is against them, for theirs is made of those whose
+// word is wide then.
 func (c *claim) renew(selected, candidates []*source, counted int) {
 	c.survivors, c.candidates, c.counted = append(c.survivors[:0], selected...), c.candidates[:0], counted
-	preferred := slices.ContainsFunc(selected, func(s *source) bool { return s.config.Prefer })
+	preferred := slices.ContainsFunc(selected, func(s *source) bool { return s.config.Prefer && s.counts && s.veteran }) &&
+		!disputed(candidates, counted)
 	for _, s := range candidates {
 		if s.counts && (!preferred || s.config.Prefer && s.state == Selected) {
 			c.candidates = append(c.candidates, s)
@@ -72,6 +76,25 @@ func (c *claim) renew(selected, candidates []*source, counted int) {
 	if len(c.candidates) == 0 {
 		c.candidates = append(c.candidates, selected...)
 	}
+}
+
+// disputed tells whether one that disagrees has a majority on its side as well.
+func disputed(candidates []*source, counted int) bool {
+	for _, s := range candidates {
+		if s.state != Falseticker || !s.counts {
+			continue
+		}
+		n := 0
+		for _, o := range candidates {
+			if o.counts && o.interval.lo <= s.interval.hi && o.interval.hi >= s.interval.lo {
+				n++
+			}
+		}
+		if 2*n > counted {
+			return true
+		}
+	}
+	return false
 }
 
 // forget drops a source, but not the last one: what is claimed rests on it.

@@ -215,7 +215,7 @@ func (j *jointFilter) contradicted(s *source, k *kept, innovation float64, weigh
 		}
 	}
 	switch {
-	case out && 2*against > len(j.roster.selected):
+	case out && 2*against > len(j.roster.selected) && !j.unheard():
 		j.journal.event(EventClockJumped, innovation)
 		j.jump(innovation)
 		j.jumped = true
@@ -229,6 +229,22 @@ func (j *jointFilter) contradicted(s *source, k *kept, innovation float64, weigh
 	for _, o := range j.roster.selected {
 		o.strikes = 0
 	}
+}
+
+// unheard tells whether those that are followed are no majority of those that
+// count and agree: others are preferred to these, which were not heard. That the
+// clock jumped is for all to say: selection sees it in their own filters.
+func (j *jointFilter) unheard() bool {
+	heard, all := 0, 0
+	for _, s := range j.roster.sources {
+		if s.counts && (s.state == Selected || s.state == NotPreferred || s.state == Inconsistent) {
+			all++
+			if s.state == Selected {
+				heard++
+			}
+		}
+	}
+	return all > 0 && 2*heard <= all
 }
 
 func (j *jointFilter) widenBias(slot int, variance float64) {

@@ -25,6 +25,9 @@ const (
 	// words of all would hold for 15 ms, and the few who were asked since
 	// would be right whatever they say.
 	agreedDrift = 1e-6
+	// vague is by which factor what is unknown of a source's estimate must exceed
+	// that of the median one for it to be no judge of the others.
+	vague = 10
 	// inconsistency is how many deviations from the others' median are too
 	// many.
 	inconsistency = 4
@@ -74,7 +77,7 @@ func (c *selection) choose(at float64) {
 		}
 	}
 	c.dropInconsistent(at)
-	c.dropNotPreferred()
+	c.dropNotPreferred(lo, hi)
 	c.held, c.why = false, NoRule
 	switch {
 	case !c.requirementsMet():
@@ -283,10 +286,10 @@ func (c *selection) intersection(at float64) (lo, hi float64, most int) {
 
 // dropInconsistent drops sources whose estimate is farther from the median of
 // the others than asymmetry and noise explain, the worst first. Those who
-// judge are at least three, and most of those that agreed stay.
+// judge are at least three, and most of those that agreed stay. Those who know
+// far less than most are no judges: they are only judged.
 func (c *selection) dropInconsistent(at float64) {
-	most := (len(c.roster.selected) - 1) / 2
-	if most == 0 || len(c.roster.selected) <= 3 {
+	if len(c.roster.selected) <= 3 {
 		return
 	}
 	c.views = c.views[:0]
@@ -294,6 +297,34 @@ func (c *selection) dropInconsistent(at float64) {
 		x, _ := s.own.estimate(at)
 		c.views = append(c.views, view{s, opinion{x, c.scatter(s, at)}})
 	}
+	slices.SortFunc(c.views, func(a, b view) int { return cmp.Compare(a.scatter, b.scatter) })
+	judges := len(c.views)
+	for limit := vague * c.views[(judges-1)/2].scatter; c.views[judges-1].scatter > limit; {
+		judges--
+	}
+	vagueOnes := c.views[judges:]
+	if c.views = c.views[:judges]; judges >= 3 {
+		c.dropWorst()
+		for i := range vagueOnes {
+			if s := vagueOnes[i].source; c.alien(&vagueOnes[i]) {
+				s.state, s.rule = Inconsistent, ByMajority
+			}
+		}
+	}
+	c.roster.selected = slices.DeleteFunc(c.roster.selected, func(s *source) bool { return s.state != Selected })
+}
+
+// alien tells whether a source that is no judge is too far from their median.
+func (c *selection) alien(v *view) bool {
+	n := len(c.views)
+	low, high := c.views[(n-1)/2], c.views[n/2]
+	return math.Abs(v.x-(low.x+high.x)/2) > inconsistency*math.Hypot(v.scatter, max(low.scatter, high.scatter))
+}
+
+// dropWorst drops those of the judges that are farther from the others than
+// what is unknown of both explains.
+func (c *selection) dropWorst() {
+	most := (len(c.views) - 1) / 2
 	slices.SortFunc(c.views, func(a, b view) int { return cmp.Compare(a.x, b.x) })
 	for ; most > 0 && len(c.views) > 3; most-- {
 		worst, excess := -1, float64(inconsistency)
@@ -309,7 +340,6 @@ func (c *selection) dropInconsistent(at float64) {
 		s.state, s.rule = Inconsistent, ByMajority
 		c.views = slices.Delete(c.views, worst, worst+1)
 	}
-	c.roster.selected = slices.DeleteFunc(c.roster.selected, func(s *source) bool { return s.state != Selected })
 }
 
 // view is the opinion of a source.
@@ -337,16 +367,22 @@ func (c *selection) scatter(s *source, at float64) float64 {
 	return math.Hypot(s.own.deviation(at-s.own.at), s.asymmetry())
 }
 
-// dropNotPreferred keeps preferred sources alone if there are any.
-func (c *selection) dropNotPreferred() {
-	if !slices.ContainsFunc(c.roster.selected, func(s *source) bool { return s.config.Prefer }) {
+// dropNotPreferred keeps preferred sources alone if there are any. Beside those
+// that are trusted one that is not must say more than that it does not
+// contradict them: all of its interval is within theirs (as chrony has it).
+func (c *selection) dropNotPreferred(lo, hi float64) {
+	preferred := func(s *source) bool {
+		return s.config.Prefer && (s.counts || s.interval.lo >= lo && s.interval.hi <= hi)
+	}
+	if !slices.ContainsFunc(c.roster.selected, preferred) {
 		return
 	}
 	c.roster.selected = slices.DeleteFunc(c.roster.selected, func(s *source) bool {
-		if !s.config.Prefer {
+		if !preferred(s) {
 			s.state = NotPreferred
+			return true
 		}
-		return !s.config.Prefer
+		return false
 	})
 }
 
