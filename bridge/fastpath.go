@@ -9,6 +9,7 @@ import (
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
 	"ntsbridge/bridge/fastpath"
+	"ntsbridge/bridge/fleet/feed"
 	"ntsbridge/bridge/material"
 	"ntsbridge/bridge/netif"
 	"ntsbridge/bridge/server"
@@ -52,7 +53,6 @@ func (b *Bridge) openFastpath(p *parts, o *server.Options) error {
 	}
 	b.fast = f
 	o.Beside, o.Departures = f, f.Departures()
-	b.fleet.SetPull(f.Clients)
 	return p.makeLimiter(f.Limiter())
 }
 
@@ -61,6 +61,14 @@ func (b *Bridge) attachFastpath(cfg *config.Config) error {
 	if b.fast == nil {
 		return nil
 	}
+	b.fleet.SetPull(func(see func(*feed.Sighting)) uint64 {
+		return b.fast.Clients(func(s *feed.Sighting) {
+			if s.Proved() {
+				b.server.Proved(s.Address())
+			}
+			see(s)
+		})
+	})
 	found := b.fast.Attach()
 	if cfg.Server.Fastpath != config.FastpathRequire {
 		return nil
@@ -89,7 +97,8 @@ func (b *Bridge) fastpathStatus() []control.FastpathInterface {
 		return list
 	}
 	for _, s := range b.fast.Status() {
-		list = append(list, control.FastpathInterface{Interface: s.Interface, Mode: string(s.Mode), Active: s.Active, Note: s.Why})
+		list = append(list, control.FastpathInterface{Interface: s.Interface, Mode: string(s.Mode), Active: s.Active, Keys: s.Keys,
+			Note: s.Why})
 	}
 	return list
 }

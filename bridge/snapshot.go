@@ -30,8 +30,12 @@ func (b *Bridge) ServerStats() *control.ServerStats {
 	}
 	s := control.NewServerStats(b.server.Counters(), ke)
 	if b.fast != nil {
-		for i, n := range b.fast.Counts().Passed {
+		c := b.fast.Counts()
+		for i, n := range c.Passed {
 			s.Fastpath.Passed[fastpath.Causes[i]] = n
+		}
+		for _, n := range c.Keyed {
+			s.Fastpath.Keyed += n
 		}
 	}
 	return s

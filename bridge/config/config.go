@@ -112,7 +112,8 @@ type Server struct {
 	DSCP int `mapstructure:"dscp" range:"0..63" unit:"code point"`
 	// Timestamping is where receive timestamps come from. Default: kernel.
 	Timestamping string `mapstructure:"timestamping" oneof:"none kernel"`
-	// Fastpath answers plain requests in the kernel, before the sockets: auto
+	// Fastpath answers plain requests, and those with some kinds of symmetric
+	// keys, in the kernel, before the sockets: auto
 	// where that is possible, require refuses to start where it is not.
 	// Default: off.
 	Fastpath string `mapstructure:"fastpath" oneof:"off auto require"`

@@ -88,6 +88,7 @@ type QueryCount struct {
 // FastpathCount is about requests that the kernel answers (server.fastpath).
 type FastpathCount struct {
 	Answered uint64            `json:"answered"` // by it; they are among Packets
+	Keyed    uint64            `json:"keyed"`    // of them with a symmetric key
 	Passed   map[string]uint64 `json:"passed"`   // left to the sockets, by cause
 }
 

@@ -19,7 +19,7 @@ type Status struct {
 	Stratum      uint8            `json:"stratum"`   // as served, 0: not synchronised
 	ReferenceID  ReferenceID      `json:"reference_id"`
 	Associations int              `json:"associations"`
-	// Fastpath are the interfaces at which the kernel answers plain requests, or
+	// Fastpath are the interfaces at which the kernel answers requests, or
 	// was to; empty: server.fastpath is off.
 	Fastpath []FastpathInterface `json:"fastpath"`
 	// Problems are what somebody has to look at, a sentence each. Empty: none.
@@ -31,6 +31,7 @@ type FastpathInterface struct {
 	Interface string `json:"interface"`
 	Mode      string `json:"mode"`   // tcx or xdp, that it has or was to have
 	Active    bool   `json:"active"` // the kernel answers here
+	Keys      string `json:"keys"`   // algorithms of the symmetric keys that it answers, too
 	Note      string `json:"note"`   // why not, or what else there is to say
 }
 
@@ -39,7 +40,7 @@ func (f *FastpathInterface) String() string {
 	if !f.Active {
 		return fmt.Sprintf("%s: answered by the sockets (%s): %s", f.Interface, f.Mode, f.Note)
 	}
-	line := fmt.Sprintf("%s: plain requests are answered in the kernel (%s)", f.Interface, f.Mode)
+	line := fmt.Sprintf("%s: plain requests and those with keys of %s are answered in the kernel (%s)", f.Interface, f.Keys, f.Mode)
 	if f.Note != "" {
 		line += "; " + f.Note
 	}

@@ -37,6 +37,7 @@ type Status struct {
 	Interface string `json:"interface"`
 	Mode      Mode   `json:"mode"`   // that it has, or was to have
 	Active    bool   `json:"active"` // the program is there
+	Keys      string `json:"keys"`   // algorithms of keys that it answers
 	Why       string `json:"why"`    // not active, or what else there is to say; else empty
 	Taken     bool   `json:"-"`      // not active, since another XDP program is there
 }
@@ -45,7 +46,7 @@ type Status struct {
 func (s Status) String() string {
 	line := s.Interface + ": answered by the sockets: " + s.Why
 	if s.Active {
-		line = s.Interface + ": plain requests are answered in the kernel (" + string(s.Mode) + ")"
+		line = fmt.Sprintf("%s: plain requests and those with keys of %s are answered in the kernel (%s)", s.Interface, s.Keys, s.Mode)
 		if s.Why != "" {
 			line += "; " + s.Why
 		}
@@ -123,8 +124,7 @@ func (e *Engine) Attach() []Status {
 		if !stay[index] {
 			_ = a.link.Close()
 			delete(e.at, index)
-			key := uint32(index)
-			_ = e.objects.Maps[objectMapInterfaces].Delete(&key)
+			_ = e.objects.Maps[objectMapInterfaces].Put(uint32(index)%maxInterfaces, &objectInterface{})
 			e.options.Log.Info("left an interface", "interface", a.status.Interface)
 		}
 	}
@@ -198,7 +198,7 @@ func wanted(named []Interface, served func(*net.Interface) bool) (list []candida
 
 // attach goes to an interface, or stays. The caller holds the mutex.
 func (e *Engine) attach(c candidate) Status {
-	s := Status{Interface: c.device.Name, Mode: c.mode}
+	s := Status{Interface: c.device.Name, Mode: c.mode, Keys: e.keys.algorithms()}
 	if err := e.describe(c); err != nil {
 		s.Why = err.Error()
 		return s
@@ -250,15 +250,20 @@ func (e *Engine) describe(c candidate) error {
 		return errors.New("it is not Ethernet")
 	}
 	d := driverOf(c.device.Name)
-	i := objectInterface{}
+	i := objectInterface{Index: uint32(c.device.Index)}
 	for j := range i.Mac {
 		i.Mac[j] = uint16(c.device.HardwareAddr[2*j]) | uint16(c.device.HardwareAddr[2*j+1])<<8
 	}
 	if d.local() {
 		i.Partial = 1
 	}
-	key := uint32(c.device.Index)
-	return e.objects.Maps[objectMapInterfaces].Put(&key, &i)
+	at := i.Index % maxInterfaces
+	for other := range e.at {
+		if other != c.device.Index && uint32(other)%maxInterfaces == at {
+			return fmt.Errorf("its index %d and that of another interface, %d, are %d apart: make it anew", c.device.Index, other, maxInterfaces)
+		}
+	}
+	return e.objects.Maps[objectMapInterfaces].Put(at, &i)
 }
 
 // ethernet tells whether frames begin with an Ethernet header.

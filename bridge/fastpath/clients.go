@@ -18,7 +18,7 @@ type clientReading struct {
 	mu      sync.Mutex
 	noted   [2]uint64
 	unnoted uint64
-	keys    [][4]uint32
+	keys    []objectClientKey
 	values  []objectClient
 }
 
@@ -48,7 +48,7 @@ func (e *Engine) Clients(see func(*feed.Sighting)) (lost uint64) {
 	time.Sleep(settled)
 	counts = e.Counts()
 	if r.keys == nil {
-		r.keys, r.values = make([][4]uint32, clientBatch), make([]objectClient, clientBatch)
+		r.keys, r.values = make([]objectClientKey, clientBatch), make([]objectClient, clientBatch)
 	}
 	var seen uint64
 	var cursor ebpf.MapBatchCursor
@@ -76,10 +76,13 @@ func (e *Engine) Clients(see func(*feed.Sighting)) (lost uint64) {
 	return lost
 }
 
-func sightingOf(key *[4]uint32, c *objectSighting) feed.Sighting {
-	s := feed.Sighting{Received: ntp.Timestamp(c.Received), Sent: ntp.Timestamp(c.Sent), Count: c.Count, Octets: ntp.HeaderLen,
-		Port: c.Port, Kind: ntp.KindNone, Reason: ntp.ReasonOK, Action: ntp.Answer, TOS: c.Tos, KnownTOS: true}
-	for i, w := range key {
+func sightingOf(key *objectClientKey, c *objectSighting) feed.Sighting {
+	s := feed.Sighting{Received: ntp.Timestamp(c.Received), Sent: ntp.Timestamp(c.Sent), Count: c.Count,
+		Octets: ntp.HeaderLen + uint16(c.Tail), Port: c.Port, Reason: ntp.ReasonOK, Action: ntp.Answer, TOS: c.Tos, KnownTOS: true}
+	if key.Key != 0 {
+		s.Kind, s.Key, s.MAC = ntp.KindSymmetric, key.Key, c.Tail-4
+	}
+	for i, w := range key.Addr {
 		binary.NativeEndian.PutUint32(s.Addr[4*i:], w)
 	}
 	for i, w := range c.Header {

@@ -76,6 +76,15 @@ func (r *reader) read() (c clocks, err error) {
 	return c, nil
 }
 
+// timeOf returns nanoseconds since 1970 as a timestamp of NTP, cut off, and the
+// rest of it with what rounding takes, 2^-32 of a timestamp's last bit.
+func timeOf(system int64) (time, rest uint64) {
+	const second = 1_000_000_000
+	sec, ns := uint64(system)/second, uint64(system)%second<<32
+	cut := uint64(ntp.TimestampFromUnix(int64(sec), 0)) + ns/second
+	return cut, ns%second<<32/second + 1<<31
+}
+
 // snapshotOf is what the program tells of a clock at a moment; it expires at
 // once where the sockets have to answer.
 func snapshotOf(state *ntp.ClockState, c clocks, limiterMono int64) objectSnapshot {
@@ -90,6 +99,7 @@ func snapshotOf(state *ntp.ClockState, c clocks, limiterMono int64) objectSnapsh
 		return s
 	}
 	s.Expiry = uint64(c.mono + int64(life))
+	s.Time, s.Rest = timeOf(c.mono + c.offset)
 	now := ntp.TimestampFromUnix(int64(system/time.Second), int64(system%time.Second))
 	if state.Smear.Active || state.Smear.Offset != 0 {
 		s.Smear = int64(state.SmearAt(now))

@@ -4,15 +4,18 @@ import (
 	"net/netip"
 
 	"github.com/cilium/ebpf"
+
+	"ntsbridge/bridge/ntp"
 )
 
 // Causes are why requests that looked like some for the program were passed to
 // the sockets, in the order of maps.h.
-var Causes = [...]string{"stale", "stepped", "refused", "limited", "interleaved", "busy", "source"}
+var Causes = [...]string{"stale", "stepped", "refused", "limited", "interleaved", "busy", "source", "key", "mac"}
 
 // Counts are what the program did since it was loaded.
 type Counts struct {
-	Answered [8]uint64 // by version
+	Answered [8]uint64 // by version, without a key
+	Keyed    [8]uint64 // with one
 	Stamped  uint64    // of them with a receive timestamp of the kernel
 	Passed   [len(Causes)]uint64
 
@@ -30,6 +33,7 @@ func (e *Engine) Counts() (sum Counts) {
 		c := &each[i]
 		for v, n := range c.Answered {
 			sum.Answered[v] += n
+			sum.Keyed[v] += c.Keyed[v]
 		}
 		for p, n := range c.Passed {
 			sum.Passed[p] += n
@@ -42,11 +46,12 @@ func (e *Engine) Counts() (sum Counts) {
 	return sum
 }
 
-// Answered returns how many requests were answered, by version, and how many of
-// them had a receive timestamp of the kernel.
-func (e *Engine) Answered() (versions [8]uint64, stamped uint64) {
+// Answered returns how many requests were answered, by kind and version, and how
+// many of them had a receive timestamp of the kernel.
+func (e *Engine) Answered() (kinds [ntp.KindCount][8]uint64, stamped uint64) {
 	c := e.Counts()
-	return c.Answered, c.Stamped
+	kinds[ntp.KindNone], kinds[ntp.KindSymmetric] = c.Answered, c.Keyed
+	return kinds, c.Stamped
 }
 
 // Received returns how many requests to a listen address were answered.

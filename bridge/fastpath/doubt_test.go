@@ -84,14 +84,21 @@ func (e *tried) govern(l *access.Limiter, rate *access.RateLimit) {
 	if err != nil {
 		e.t.Fatal(err)
 	}
-	e.Govern(table, l)
+	e.Govern(table, l, nil)
 }
 
-// expect tries a request; cause is why it is passed, empty: it is answered.
+// expect tries a plain request; cause is why it is passed, empty: it is
+// answered.
 func (e *tried) expect(what, cause string) []byte {
 	e.t.Helper()
+	return e.try(what, plainFrame(), cause)
+}
+
+// try is expect of any frame.
+func (e *tried) try(what string, frame []byte, cause string) []byte {
+	e.t.Helper()
 	before := e.Counts()
-	out, answered, err := e.Try(TCX, plainFrame(), time.Time{})
+	out, answered, err := e.Try(TCX, frame, time.Time{})
 	if err != nil {
 		e.t.Fatal(err)
 	}

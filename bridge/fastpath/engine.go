@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"maps"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 	"unsafe"
@@ -15,6 +16,7 @@ import (
 	"ntsbridge/bridge/access"
 	"ntsbridge/bridge/netif"
 	"ntsbridge/bridge/ntp"
+	"ntsbridge/symkey"
 )
 
 // Options are fixed for the life of an Engine.
@@ -49,6 +51,7 @@ type Engine struct {
 	limiterMono int64
 
 	mu        sync.Mutex // all in this block; held while the kernel works
+	keys      keyring
 	rules     []entry
 	ruleCount int // whose hits are counted
 	wrong     string
@@ -96,6 +99,13 @@ func open(spec *ebpf.CollectionSpec, o Options) (*Engine, error) {
 	if got, want := spec.Maps[objectMapLimiter].ValueSize, uint32(access.SetLen); got != want {
 		return nil, fmt.Errorf("a set of the rate limiter has %d octets here and %d in the program", want, got)
 	}
+	if hasCipher() {
+		if err := spec.Variables[objectVarWithCipher].Set(uint32(1)); err != nil {
+			return nil, err
+		}
+	} else {
+		without(spec)
+	}
 	objects, err := ebpf.NewCollection(spec)
 	if err != nil {
 		return nil, explain(err)
@@ -133,7 +143,8 @@ func (e *Engine) mapAll() error {
 	if e.options.Clients > 0 {
 		e.standing.Epoch = 1
 	}
-	return nil
+	e.keys, err = openKeyring(e.objects)
+	return err
 }
 
 func log2(n int) (l uint32) {
@@ -207,15 +218,19 @@ func (e *Engine) Pause() {
 	e.standing.setGeneration(0)
 }
 
-// Govern says by which rules requests are judged, and which buckets hold for
-// them: those of a limiter in other memory are none that the program can take
-// from, and requests under such a limit are passed.
-func (e *Engine) Govern(t *access.Table, l *access.Limiter) {
+// Govern says by which rules and keys requests are judged, and which buckets
+// hold for them: those of a limiter in other memory are none that the program
+// can take from, and requests under such a limit are passed.
+func (e *Engine) Govern(t *access.Table, l *access.Limiter, keys *symkey.Table) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.standing.setGeneration(0)
 	if e.detached {
 		return
+	}
+	time.Sleep(settled)
+	if err := e.keys.replace(keys); err != nil {
+		e.options.Log.Error("the sockets answer with some keys", "reason", err)
 	}
 	limited := l != nil && l.Memory() == unsafe.SliceData(e.limiter)
 	e.standing.LimiterOn = 0
@@ -230,7 +245,7 @@ func (e *Engine) Govern(t *access.Table, l *access.Limiter) {
 		e.options.Log.Error("the sockets answer everything", "reason", err)
 		return
 	}
-	e.wrong = unlimited(t, limited)
+	e.wrong = strings.Trim(unlimited(t, limited)+"; "+e.keys.missing(), "; ")
 }
 
 // Wrong says why the sockets answer more than they would have to; else empty.
@@ -254,7 +269,11 @@ func unlimited(t *access.Table, limited bool) string {
 func (e *Engine) install(t *access.Table, limited bool) error {
 	old := e.rules
 	generation := e.nextGeneration()
-	next := compile(t, generation, limited)
+	sets := &keysets{ids: e.keys.ids, of: make(map[objectKeyset]uint32)}
+	next := compile(t, generation, limited, sets)
+	if err := sets.install(e.keys.keysets); err != nil {
+		return err
+	}
 	trie := e.objects.Maps[objectMapRules]
 	e.rules = nil
 	for i := range next {
@@ -324,6 +343,8 @@ func (e *Engine) place() error {
 		}
 	}
 	e.places = maps.Clone(next)
+	near := nearOf(next)
+	errs = append(errs, e.objects.Maps[objectMapNearby].Put(uint32(0), &near))
 	return errors.Join(errs...)
 }
 
@@ -355,6 +376,7 @@ func (e *Engine) Detach() {
 		_ = a.link.Close()
 		delete(e.at, index)
 	}
+	e.keys.wipe()
 	close(e.stop)
 }
 

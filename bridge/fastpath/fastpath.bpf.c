@@ -1,184 +1,71 @@
 //go:build ignore
 
 /*
- * fastpath.bpf.c answers plain requests for time where they arrive: NTPv1 to
- * v4 in mode 3, of 48 octets, over IPv4 and IPv6, at an address and port that
- * the server listens on. What it does not fully understand it passes, untouched
- * and uncounted. One source, two programs: at tcx's ingress and as native XDP.
+ * fastpath.bpf.c answers requests for time where they arrive: NTPv1 to v4 in
+ * mode 3, of 48 octets alone or with the MAC of a symmetric key behind, over
+ * IPv4 and IPv6, at an address and port that the server listens on. What it
+ * does not fully understand it passes, untouched and uncounted. One source, two
+ * programs: at tcx's ingress and as native XDP.
  *
  * The order is that of bridge/server's handler: source and header, access rule,
- * rate limit, header from the clock, departure. Tables are the server's own
- * where it has one, in memory that both see.
+ * MAC, rate limit, header from the clock, departure. Tables are the server's
+ * own where it has one, in memory that both see.
  */
 #include "kernel.h"
 #include "maps.h"
+#include "packet.h"
 
-/* No helper in use asks for a licence. */
-char __license[] SEC("license") = "Proprietary";
+/* The kernel lends its ciphers to programs of such a licence only. */
+char __license[] SEC("license") = "Dual MIT/GPL";
 
 /* For tests: the time is that of the snapshot. */
 const volatile __u32 frozen = 0;
 
-#define NTP_WORDS 12 /* 32-bit words of a header */
-#define NTP_LEN 48
-#define UDP_LEN (8 + NTP_LEN)
-#define LEN4 (ETH_HLEN + 20 + UDP_LEN)
-#define LEN6 (ETH_HLEN + 40 + UDP_LEN)
-#define MODE_CLIENT 3
-#define MODE_SERVER 4
-#define NTP_UNIX 2208988800ULL /* 1970 in seconds of the NTP era */
-#define SECOND 1000000000ULL
-#define NEVER (-(1LL << 62))
+/* The kernel has ciphers for programs. */
+const volatile __u32 with_cipher = 0;
 
-/* Words of an NTP header. */
-enum { W_REFERENCE = 4, W_ORIGIN = 6, W_RECEIVE = 8, W_TRANSMIT = 10 };
+#include "clock.h"
+#include "limit.h"
+#include "desk.h"
+#include "mac.h"
 
-/* How a request's UDP checksum stands. */
-enum { CHECK_WRONG, CHECK_RIGHT, CHECK_PARTIAL };
-
-struct request {
-	struct own_key to;
-	__u32 from[4];
-	__u16 from_port; /* network order */
-	__u16 mac[6];    /* destination, source */
-	__u8 tos;
-	__u8 check;
-	__u32 ntp[NTP_WORDS];
-};
-
-/* An answer from the IP header on. */
-union answer {
-	struct {
-		struct iphdr ip;
-		struct udphdr udp;
-		__u32 ntp[NTP_WORDS];
-	} v4;
-	struct {
-		struct ipv6hdr ip;
-		struct udphdr udp;
-		__u32 ntp[NTP_WORDS];
-	} v6;
-	__u32 words[24];
-};
-
-static inline __u32 fold(__u64 sum)
+/* A hash of an address, whose upper bits count. */
+static inline __u64 hash_of(const __u32 *addr)
 {
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffffffff) + (sum >> 32);
-	sum = (sum & 0xffff) + (sum >> 16);
-	sum = (sum & 0xffff) + (sum >> 16);
-	return sum;
+	return ((addr[0] | (__u64)addr[1] << 32) ^ (addr[2] | (__u64)addr[3] << 32) * 0xbf58476d1ce4e5b9ULL) * 0x9e3779b97f4a7c15ULL;
 }
 
-static inline __u64 add_words(__u64 sum, const __u32 *words, int n)
+/* The place that a request is for, if it is one of ours. */
+static inline struct own *place_of(const struct request *r)
 {
-#pragma unroll
-	for (int i = 0; i < n; i++)
-		sum += words[i];
-	return sum;
-}
+	__u32 zero = 0;
+	struct near *n = bpf_map_lookup_elem(&nearby, &zero);
 
-static inline __u64 pseudo4(const __u32 from, const __u32 to)
-{
-	return (__u64)from + to + net16(IPPROTO_UDP) + net16(UDP_LEN);
-}
-
-static inline __u64 pseudo6(const __u32 *from, const __u32 *to)
-{
-	return add_words(add_words(net16(IPPROTO_UDP) + net16(UDP_LEN), from, 4), to, 4);
-}
-
-/*
- * A sender on this host leaves the sum of the pseudo header where its network
- * interface would have put the checksum. One that could be either is neither.
- */
-static inline int judge_check(__u16 check, __u64 pseudo, const __u32 *udp)
-{
-	__u32 sum = fold(add_words(pseudo, udp, UDP_LEN / 4));
-	__u32 partial = fold(pseudo);
-
-	if (sum == 0xffff)
-		return check == partial ? CHECK_WRONG : CHECK_RIGHT;
-	return check == partial ? CHECK_PARTIAL : CHECK_WRONG;
-}
-
-static inline int parse_udp(struct request *r, const struct udphdr *udp)
-{
-	const __u32 *ntp = (const void *)(udp + 1);
-
-	if (udp->len != net16(UDP_LEN) || !udp->source || !udp->dest)
-		return 0;
-	r->from_port = udp->source;
-	r->to.port = udp->dest;
-#pragma unroll
-	for (int i = 0; i < NTP_WORDS; i++)
-		r->ntp[i] = ntp[i];
-	__u8 first = r->ntp[0], version = first >> 3 & 7;
-	return (first & 7) == MODE_CLIENT && version >= 1 && version <= 4;
-}
-
-static inline int parse4(struct request *r, void *data)
-{
-	const struct iphdr *ip = data + ETH_HLEN;
-	const struct udphdr *udp = (const void *)(ip + 1);
-
-	/* No options, no fragment. */
-	if (ip->version_ihl != 0x45 || ip->protocol != IPPROTO_UDP || ip->tot_len != net16(20 + UDP_LEN) ||
-	    (ip->frag_off & ~net16(0x4000)) != 0 || fold(add_words(0, data + ETH_HLEN, 5)) != 0xffff)
-		return 0;
-	if (!parse_udp(r, udp))
-		return 0;
-	r->check = udp->check ? judge_check(udp->check, pseudo4(ip->saddr, ip->daddr), (const void *)udp) : CHECK_RIGHT;
-	r->from[0] = ip->saddr;
-	r->to.addr[0] = ip->daddr;
-	r->to.family = 4;
-	r->tos = ip->tos;
-	return 1;
-}
-
-static inline int parse6(struct request *r, void *data, __u32 ifindex)
-{
-	const struct ipv6hdr *ip = data + ETH_HLEN;
-	const struct udphdr *udp = (const void *)(ip + 1);
-	__u32 begin = net32(ip->version_class_flow);
-
-	/* No extension headers. */
-	if (begin >> 28 != 6 || ip->nexthdr != IPPROTO_UDP || ip->payload_len != net16(UDP_LEN))
-		return 0;
-	if (!parse_udp(r, udp))
-		return 0;
-	r->check = udp->check ? judge_check(udp->check, pseudo6(ip->saddr, ip->daddr), (const void *)udp) : CHECK_WRONG;
-#pragma unroll
-	for (int i = 0; i < 4; i++) {
-		r->from[i] = ip->saddr[i];
-		r->to.addr[i] = ip->daddr[i];
+	if (n) {
+		__u32 at = hash_of(r->to.addr) >> 58;
+		const struct own_key *k = &n->places[at].key;
+		if (k->family == r->to.family && k->port == r->to.port && k->ifindex == r->to.ifindex && k->addr[0] == r->to.addr[0] &&
+		    k->addr[1] == r->to.addr[1] && k->addr[2] == r->to.addr[2] && k->addr[3] == r->to.addr[3])
+			return &n->places[at].own;
 	}
-	if ((r->to.addr[0] & net32(0xffc00000)) == net32(0xfe800000))
-		r->to.ifindex = ifindex;
-	r->to.family = 6;
-	r->tos = begin >> 20;
-	return 1;
+	return bpf_map_lookup_elem(&addresses, &r->to);
 }
 
-/* What a frame of the right length asks for; 0: it is none of ours. */
-static inline int parse(struct request *r, void *data, void *end, __u32 ifindex)
+static inline struct interface *interface_of(__u32 ifindex)
 {
-	struct ethhdr *eth = data;
+	__u32 at = ifindex & (INTERFACES - 1);
+	struct interface *i = bpf_map_lookup_elem(&interfaces, &at);
 
-	if (data + LEN4 > end)
-		return 0;
-#pragma unroll
-	for (int i = 0; i < 3; i++) {
-		r->mac[i] = eth->dest[i];
-		r->mac[3 + i] = eth->source[i];
-	}
-	if (eth->source[0] & 1) /* a group */
-		return 0;
-	if (eth->proto == net16(ETH_P_IP))
-		return end - data == LEN4 && parse4(r, data);
-	if (eth->proto == net16(ETH_P_IPV6) && data + LEN6 <= end)
-		return end - data == LEN6 && parse6(r, data, ifindex);
-	return 0;
+	return i && i->index == ifindex ? i : 0;
+}
+
+/* Whether a source could be this host itself. */
+static inline int could_be_own(const __u32 *addr)
+{
+	__u32 zero = 0, at = hash_of(addr) >> 52;
+	struct near *n = bpf_map_lookup_elem(&nearby, &zero);
+
+	return !n || n->filter[at >> 6] >> (at & 63) & 1;
 }
 
 /* Sources that nobody can be at, or that the network stack would refuse. */
@@ -202,109 +89,7 @@ static inline int no_source(const struct request *r)
 #pragma unroll
 	for (int i = 0; i < 4; i++)
 		key.addr[i] = r->from[i];
-	return bpf_map_lookup_elem(&addresses, &key) != 0; /* itself */
-}
-
-static inline void sip_round(__u64 *v)
-{
-#define ROTATE(x, n) ((x) << (n) | (x) >> (64 - (n)))
-	v[0] += v[1];
-	v[1] = ROTATE(v[1], 13) ^ v[0];
-	v[0] = ROTATE(v[0], 32);
-	v[2] += v[3];
-	v[3] = ROTATE(v[3], 16) ^ v[2];
-	v[0] += v[3];
-	v[3] = ROTATE(v[3], 21) ^ v[0];
-	v[2] += v[1];
-	v[1] = ROTATE(v[1], 17) ^ v[2];
-	v[2] = ROTATE(v[2], 32);
-}
-
-/* SipHash-2-4 of 16 octets, as bridge/access's sipHash. */
-static inline __u64 sip_hash(__u64 k0, __u64 k1, __u64 m0, __u64 m1)
-{
-	__u64 m[3] = {m0, m1, 16ULL << 56};
-	__u64 v[4] = {k0 ^ 0x736f6d6570736575, k1 ^ 0x646f72616e646f6d, k0 ^ 0x6c7967656e657261, k1 ^ 0x7465646279746573};
-
-#pragma unroll
-	for (int i = 0; i < 3; i++) {
-		v[3] ^= m[i];
-		sip_round(v);
-		sip_round(v);
-		v[0] ^= m[i];
-	}
-	v[2] ^= 0xff;
-#pragma unroll
-	for (int i = 0; i < 4; i++)
-		sip_round(v);
-	return v[0] ^ v[1] ^ v[2] ^ v[3];
-}
-
-/* The limiter's key of a source, as bridge/access's Limiter.key. */
-static inline __u64 limiter_key(const struct control *c, const struct request *r)
-{
-	__u64 m0, m1, key;
-
-	if (r->to.family == 4) {
-		m0 = 0;
-		m1 = (0xffff0000ULL | (__u64)r->from[0] << 32) & c->limiter_mask4[1];
-	} else {
-		m0 = (r->from[0] | (__u64)r->from[1] << 32) & c->limiter_mask6[0];
-		m1 = (r->from[2] | (__u64)r->from[3] << 32) & c->limiter_mask6[1];
-	}
-	key = sip_hash(c->limiter_key[0], c->limiter_key[1], m0, m1);
-	return key ? key : 1;
-}
-
-/* Takes a token from the bucket of a set; 0: it has none. */
-static inline int take_token(struct limiter_set *s, __u64 key, __s64 now, const struct rule *rule)
-{
-	__u32 at = 0, found = 0;
-	__u64 victim_key = s->key[0];
-	__s64 victim_full = s->full[0];
-
-#pragma unroll
-	for (__u32 i = 0; i < 8; i++) {
-		if (found)
-			continue;
-		if (s->key[i] == key) {
-			at = i;
-			found = 1;
-		} else if (i && victim_key && (!s->key[i] || s->full[i] < victim_full)) {
-			at = i;
-			victim_key = s->key[i];
-			victim_full = s->full[i];
-		}
-	}
-	at &= 7;
-	if (!found) {
-		s->key[at] = key;
-		s->full[at] = s->passed[at] = s->kissed[at] = NEVER;
-	}
-	__s64 full = s->full[at] > now ? s->full[at] : now;
-	if (full - now > (__s64)rule->span || now - s->passed[at] < (__s64)rule->minimum)
-		return 0;
-	s->full[at] = full + rule->interval;
-	s->passed[at] = now;
-	return 1;
-}
-
-/* The first bucket that the request is judged by; a cause if it has to be passed. */
-static inline int limited(const struct control *c, const struct request *r, const struct rule *rule, __s64 now)
-{
-	__u64 key = limiter_key(c, r);
-	__u32 at = key >> (c->limiter_shift & 63) & c->limiter_mask;
-	struct limiter_set *s;
-	int ok;
-
-	if (!c->limiter_on)
-		return PASSED_LIMITED;
-	s = bpf_map_lookup_elem(&limiter, &at);
-	if (!s || __sync_val_compare_and_swap(&s->lock, 0, 1) != 0)
-		return PASSED_BUSY;
-	ok = take_token(s, key, now, rule);
-	__sync_lock_test_and_set(&s->lock, 0);
-	return ok ? -1 : PASSED_LIMITED;
+	return could_be_own(r->from) && bpf_map_lookup_elem(&addresses, &key) != 0;
 }
 
 static inline struct departure *departure_of(const struct control *c, __u64 receive)
@@ -331,91 +116,43 @@ static inline int interleaved(const struct control *c, const struct request *r)
 	return d && *(volatile __u64 *)&d->receive == origin;
 }
 
-/* A duration in the format of timestamps. */
-static inline __u64 ntp_duration(__u64 ns)
-{
-	__u64 sec = ns / SECOND;
-
-	return (sec << 32) + ((ns - sec * SECOND) << 32) / SECOND;
-}
-
-/* The timestamp that is served for a monotonic time. */
-static inline __u64 served(const struct snapshot *s, __u64 mono)
-{
-	__s64 smear = s->smear + ((__s64)(mono - s->mono) * s->smear_rate >> 32);
-	__u64 ns = mono + s->offset;
-	__u64 sec = ns / SECOND;
-	__u64 t = ((sec + NTP_UNIX) << 32) + (((ns - sec * SECOND) << 32) + SECOND / 2) / SECOND;
-
-	if (smear > 0)
-		t += ntp_duration(smear);
-	if (smear < 0)
-		t -= ntp_duration(-smear);
-	return t;
-}
-
-static inline void put_time(__u32 *ntp, int at, __u64 t)
-{
-	ntp[at] = net32(t >> 32);
-	ntp[at + 1] = net32(t);
-}
-
-/*
- * Reads the snapshot in force. There are two, of which the server writes the
- * one that is not; the sequence tells of a reader that was away for so long
- * that it was written meanwhile.
- */
-static inline int read_snapshot(const struct control *c, struct snapshot *to)
-{
-	const struct snapshot *from = &c->snapshots[*(volatile const __u32 *)&c->slot & 1];
-	__u64 seq = *(volatile const __u64 *)&from->seq;
-
-	*to = *from;
-	asm volatile("" ::: "memory");
-	return !(seq & 1) && *(volatile const __u64 *)&from->seq == seq;
-}
-
-#define STEP_BACK 1000    /* ns by which two readings of clocks may disagree */
-#define STEP_AHEAD 200000 /* and what may pass between them */
-
-/* Everything about a request that is to be answered. */
-struct work {
-	struct request r;
-	struct rule *rule;
-	__u32 listener;
-	__u32 stamped;
-	__u64 receive;
-	__u64 transmit;
-	union answer a;
-};
-
 static inline int pass(struct counts *n, int cause)
 {
 	n->passed[cause]++;
 	return 0;
 }
 
-static inline void note(const struct control *c, struct counts *n, const struct work *w)
+/* The place of a client, made if it has none. */
+static inline struct client *client_of(const struct desk *d)
 {
-	__u32 zero = 0, epoch = c->epoch;
-	__u32 key[4] = {0, 0, net32(0xffff), w->r.from[0]};
+	struct client_key key = {.addr = {0, 0, net32(0xffff), d->r.from[0]}, .key = net32(d->r.trailer[0])};
+	__u32 zero = 0;
+	struct client *l;
+	void *nobody;
+
+	if (d->r.to.family == 6) {
+#pragma unroll
+		for (int i = 0; i < 4; i++)
+			key.addr[i] = d->r.from[i];
+	}
+	l = bpf_map_lookup_elem(&clients, &key);
+	if (l)
+		return l;
+	nobody = bpf_map_lookup_elem(&blank, &zero);
+	if (nobody)
+		bpf_map_update_elem(&clients, &key, nobody, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&clients, &key);
+}
+
+static inline void note(const struct control *c, struct counts *n, const struct desk *d)
+{
+	__u32 epoch = c->epoch;
 	struct client *l;
 	struct sighting *s;
 
 	if (!epoch)
 		return;
-	if (w->r.to.family == 6) {
-#pragma unroll
-		for (int i = 0; i < 4; i++)
-			key[i] = w->r.from[i];
-	}
-	l = bpf_map_lookup_elem(&clients, key);
-	if (!l) {
-		void *nobody = bpf_map_lookup_elem(&blank, &zero);
-		if (nobody)
-			bpf_map_update_elem(&clients, key, nobody, BPF_NOEXIST);
-		l = bpf_map_lookup_elem(&clients, key);
-	}
+	l = client_of(d);
 	if (!l) {
 		n->unnoted++;
 		return;
@@ -427,36 +164,40 @@ static inline void note(const struct control *c, struct counts *n, const struct 
 		n->noted[epoch & 1]++;
 	}
 	s->count++;
-	s->received = w->receive;
-	s->sent = w->transmit;
+	s->received = d->receive;
+	s->sent = d->transmit;
 #pragma unroll
 	for (int i = 0; i < NTP_WORDS; i++)
-		s->header[i] = w->r.ntp[i];
-	s->port = net16(w->r.from_port);
-	s->tos = w->r.tos;
+		s->header[i] = d->r.ntp[i];
+	s->port = net16(d->r.from_port);
+	s->tos = d->r.tos;
+	s->tail = d->r.tail;
 }
 
-static inline void count(const struct control *c, struct counts *n, const struct work *w)
+static inline void count(const struct judged *j, const struct desk *d)
 {
-	__u32 at = w->listener & (LISTENERS - 1);
+	__u32 at = d->listener & (LISTENERS - 1), version = (__u8)d->r.ntp[0] >> 3 & 7;
 	__u64 *one = bpf_map_lookup_elem(&listeners, &at);
 
 	if (one)
 		(*one)++;
-	n->answered[(__u8)w->r.ntp[0] >> 3 & 7]++;
-	n->stamped += w->stamped;
-	if (w->rule->hits) {
-		at = (c->generation & 1) * RULES + w->rule->hits - 1;
+	if (j->key)
+		j->n->keyed[version]++;
+	else
+		j->n->answered[version]++;
+	j->n->stamped += d->stamped;
+	if (j->rule->hits) {
+		at = (j->c->generation & 1) * RULES + j->rule->hits - 1;
 		one = bpf_map_lookup_elem(&hits, &at);
 		if (one)
 			(*one)++;
 	}
-	note(c, n, w);
+	note(j->c, j->n, d);
 }
 
-static inline void fill_ntp(__u32 *to, const struct snapshot *s, const struct work *w)
+static inline void fill_ntp(__u32 *to, const struct snapshot *s, const struct desk *d)
 {
-	const __u32 *q = w->r.ntp;
+	const __u32 *q = d->r.ntp;
 
 #pragma unroll
 	for (int i = 0; i < 6; i++)
@@ -465,61 +206,44 @@ static inline void fill_ntp(__u32 *to, const struct snapshot *s, const struct wo
 	to[0] |= (q[0] & 0x38) | MODE_SERVER | (q[0] & 0x00ff0000);
 	to[W_ORIGIN] = q[W_TRANSMIT];
 	to[W_ORIGIN + 1] = q[W_TRANSMIT + 1];
-	put_time(to, W_RECEIVE, w->receive);
-	put_time(to, W_TRANSMIT, w->transmit);
+	put_time(to, W_RECEIVE, d->receive);
+	put_time(to, W_TRANSMIT, d->transmit);
 }
 
-/* A partial checksum is that of the pseudo header, which is the answer's too. */
-static inline void fill_udp(struct udphdr *udp, const struct request *r, __u64 pseudo, __u32 partial)
+/* Header and trailer of the answer; 0: the MAC cannot be made. */
+static inline int fill_payload(__u32 *to, const struct judged *j, struct desk *d)
 {
-	udp->source = r->to.port;
-	udp->dest = r->from_port;
-	udp->len = net16(UDP_LEN);
-	udp->check = 0;
-	if (partial) {
-		udp->check = fold(pseudo);
-		return;
-	}
-	__u16 check = ~fold(add_words(pseudo, (const __u32 *)udp, UDP_LEN / 4));
-	udp->check = check ? check : 0xffff;
-}
-
-static inline void fill(const struct control *c, const struct snapshot *s, struct work *w, __u32 partial)
-{
-	const struct request *r = &w->r;
-
-	if (r->to.family == 4) {
-		struct iphdr *ip = &w->a.v4.ip;
-		ip->version_ihl = 0x45;
-		ip->tos = c->tos;
-		ip->tot_len = net16(20 + UDP_LEN);
-		ip->id = 0;
-		ip->frag_off = net16(0x4000);
-		ip->ttl = 64;
-		ip->protocol = IPPROTO_UDP;
-		ip->check = 0;
-		ip->saddr = r->to.addr[0];
-		ip->daddr = r->from[0];
-		ip->check = ~fold(add_words(0, w->a.words, 5));
-		fill_ntp(w->a.v4.ntp, s, w);
-		fill_udp(&w->a.v4.udp, r, pseudo4(ip->saddr, ip->daddr), partial);
-		return;
-	}
-	struct ipv6hdr *ip = &w->a.v6.ip;
-	ip->version_class_flow = net32(6u << 28 | (c->tos & 0xff) << 20);
-	ip->payload_len = net16(UDP_LEN);
-	ip->nexthdr = IPPROTO_UDP;
-	ip->hop_limit = 64;
+	fill_ntp(to, &d->s, d);
+	if (!j->key) {
 #pragma unroll
-	for (int i = 0; i < 4; i++) {
-		ip->saddr[i] = r->to.addr[i];
-		ip->daddr[i] = r->from[i];
+		for (int i = 0; i < TRAILER_WORDS; i++)
+			to[NTP_WORDS + i] = 0;
+		return 1;
 	}
-	fill_ntp(w->a.v6.ntp, s, w);
-	fill_udp(&w->a.v6.udp, r, pseudo6(ip->saddr, ip->daddr), partial);
+	if (!make_mac(d, j->key, j->key_slot, to))
+		return 0;
+	to[NTP_WORDS] = d->r.trailer[0];
+#pragma unroll
+	for (int i = 0; i < MAC_WORDS; i++)
+		to[NTP_WORDS + 1 + i] = d->mac[i];
+	return 1;
 }
 
-static inline struct rule *rule_of(const struct control *c, const struct request *r, __u32 generation)
+static inline int fill(const struct judged *j, struct desk *d, __u32 partial)
+{
+	if (d->r.to.family == 4) {
+		if (!fill_payload(d->a.words + 7, j, d))
+			return 0;
+		fill4(&d->a, &d->r, j->c->tos, partial);
+		return 1;
+	}
+	if (!fill_payload(d->a.words + 12, j, d))
+		return 0;
+	fill6(&d->a, &d->r, j->c->tos, partial);
+	return 1;
+}
+
+static inline struct rule *rule_of(const struct request *r, __u32 generation)
 {
 	struct rule_key key = {.prefixlen = r->to.family == 4 ? 64 : 160};
 
@@ -530,160 +254,264 @@ static inline struct rule *rule_of(const struct control *c, const struct request
 	return bpf_map_lookup_elem(&rules, &key);
 }
 
-/*
- * Makes the answer to the request in w; 0 if it is passed, and then nothing was
- * touched but the counter of the cause. stamp is the kernel's receive
- * timestamp, CLOCK_REALTIME; 0: none. full asks for a whole checksum.
- */
-static inline int answer(struct work *w, __u32 ifindex, __u64 stamp, __u32 full)
+/* Whether a rule has a key among those that it answers. */
+static inline int has_key(const struct rule *rule, __u32 slot)
 {
-	__u32 zero = 0, generation;
-	struct snapshot s;
-	struct control *c;
-	struct counts *n;
-	struct own *to;
-	struct departure *d = 0;
-	__u64 mono, receive, age;
-	int cause;
+	__u32 at = rule->keyed - KEYED_SET;
+	struct keyset *k;
 
-	to = bpf_map_lookup_elem(&addresses, &w->r.to);
-	c = bpf_map_lookup_elem(&standing, &zero);
-	n = bpf_map_lookup_elem(&counters, &zero);
-	if (!to || !c || !n)
+	if (rule->keyed < KEYED_SET)
+		return rule->keyed == KEYED_ALL;
+	k = bpf_map_lookup_elem(&keysets, &at);
+	return k && k->has[slot / 64 % (KEYS / 64)] >> (slot & 63) & 1;
+}
+
+/* Finds the key that a request names; a cause if it has to be passed. */
+static inline int find_key(struct judged *j, const struct desk *d)
+{
+	__u32 id = net32(d->r.trailer[0]), *slot;
+
+	j->key = 0;
+	if (!d->r.tail)
+		return j->rule->allowed ? -1 : PASSED_REFUSED;
+	slot = bpf_map_lookup_elem(&key_slots, &id);
+	if (!slot)
+		return PASSED_KEY;
+	j->key_slot = *slot;
+	j->key = bpf_map_lookup_elem(&keys, &j->key_slot);
+	if (!j->key || j->key->id != id || (j->key->algorithm == KEY_SHA1) != (d->r.tail == TRAILER_SHA1))
+		return PASSED_KEY;
+	return has_key(j->rule, j->key_slot) ? -1 : PASSED_REFUSED;
+}
+
+/* Finds a free place for a departure, by the receive timestamp; 0: there is none. */
+static inline int find_departure(struct judged *j, struct desk *d)
+{
+	j->d = 0;
+	if (!j->c->departure_shift)
+		return 1;
+#pragma unroll
+	for (int i = 0; i < 4; i++) { /* timestamps name one answer */
+		struct departure *at = departure_of(j->c, d->receive);
+		if (!at)
+			return 0;
+		if (*(volatile __u64 *)&at->receive != d->receive) {
+			j->d = at;
+			return 1;
+		}
+		d->receive++;
+	}
+	return 0;
+}
+
+/*
+ * Whether a request is at one of our places, whole, and from somebody. A sender
+ * on this host may leave the checksum to be done.
+ */
+static inline int ours(struct desk *d, __u32 ifindex, struct counts *n)
+{
+	struct own *to = place_of(&d->r);
+
+	if (!to || d->r.check == CHECK_WRONG)
 		return 0;
-	w->listener = to->listener;
-	if (w->r.check == CHECK_WRONG)
-		return 0;
-	if (w->r.check == CHECK_PARTIAL) {
-		struct interface *i = bpf_map_lookup_elem(&interfaces, &ifindex);
+	d->listener = to->listener;
+	if (d->r.check == CHECK_PARTIAL) {
+		struct interface *i = interface_of(ifindex);
 		if (!i || !i->partial)
 			return 0;
 	}
-	if (no_source(&w->r))
-		return pass(n, PASSED_SOURCE);
-	generation = *(volatile __u32 *)&c->generation;
-	if (!generation || !read_snapshot(c, &s))
-		return pass(n, PASSED_STALE);
-	mono = frozen ? s.mono : bpf_ktime_get_ns();
-	if (mono >= s.expiry)
-		return pass(n, PASSED_STALE);
-	w->rule = rule_of(c, &w->r, generation);
-	if (!w->rule || !w->rule->allowed || ((__u8)w->r.ntp[0] >> 3 & 7) < w->rule->min_version)
-		return pass(n, PASSED_REFUSED);
-	if (interleaved(c, &w->r))
-		return pass(n, PASSED_INTERLEAVED);
+	return no_source(&d->r) ? pass(n, PASSED_SOURCE) : 1;
+}
 
-	receive = mono;
-	age = mono + s.offset - stamp;
-	w->stamped = stamp != 0 && age < SECOND;
-	if (w->stamped)
-		receive -= age;
-	receive = served(&s, receive);
-	if (c->departure_shift) { /* timestamps name one answer */
-#pragma unroll
-		for (int i = 0; i < 4; i++) {
-			d = departure_of(c, receive);
-			if (!d || *(volatile __u64 *)&d->receive != receive)
-				break;
-			receive++;
-			d = 0;
-		}
-		if (!d)
-			return pass(n, PASSED_BUSY);
-	}
-	w->receive = receive;
+/*
+ * The monotonic time of an answer; 0: the clock was stepped since the snapshot.
+ * TAI minus monotonic changes with every step. Under load, when reading a clock
+ * is a fifth of the work, clocks are compared each 10 us: a step is not known
+ * for longer while an answer is on its way.
+ */
+static inline __u64 answer_time(struct desk *d, __u64 mono)
+{
+	__u64 now;
 
-	/* TAI minus monotonic changes with every step of the system clock. */
-	__u64 now = frozen ? mono : bpf_ktime_get_tai_ns() - s.tai;
+	if (frozen)
+		return mono;
+	if (d->compared.snapshot == d->s.mono && mono - d->compared.mono < COMPARE_EACH)
+		return mono + d->compared.took;
+	now = bpf_ktime_get_tai_ns() - d->s.tai;
 	if (now + STEP_BACK - mono > STEP_BACK + STEP_AHEAD)
-		return pass(n, PASSED_STEPPED);
-	if (w->rule->limited) {
-		cause = limited(c, &w->r, w->rule, mono - s.limiter_mono);
+		return 0;
+	d->compared.snapshot = d->s.mono;
+	d->compared.mono = mono;
+	d->compared.took = now - mono;
+	return now;
+}
+
+/*
+ * Makes the answer to the desk's request; 0 if it is passed, and then nothing
+ * was touched but the counter of the cause. stamp is the kernel's receive
+ * timestamp, CLOCK_REALTIME; 0: none. full asks for a whole checksum.
+ */
+static inline int answer(struct desk *d, __u32 ifindex, __u64 stamp, __u32 full)
+{
+	__u32 zero = 0, generation;
+	struct judged j;
+	__u64 mono, age, now;
+	int cause;
+
+	j.c = bpf_map_lookup_elem(&standing, &zero);
+	j.n = bpf_map_lookup_elem(&counters, &zero);
+	if (!j.c || !j.n || !ours(d, ifindex, j.n))
+		return 0;
+	generation = *(volatile __u32 *)&j.c->generation;
+	if (!generation || !read_snapshot(j.c, &d->s))
+		return pass(j.n, PASSED_STALE);
+	mono = frozen ? d->s.mono : bpf_ktime_get_ns();
+	if (mono >= d->s.expiry)
+		return pass(j.n, PASSED_STALE);
+	j.rule = rule_of(&d->r, generation);
+	if (!j.rule || ((__u8)d->r.ntp[0] >> 3 & 7) < j.rule->min_version)
+		return pass(j.n, PASSED_REFUSED);
+	cause = find_key(&j, d);
+	if (cause >= 0)
+		return pass(j.n, cause);
+	if (interleaved(j.c, &d->r))
+		return pass(j.n, PASSED_INTERLEAVED);
+	if (j.key && (!make_mac(d, j.key, j.key_slot, d->r.ntp) || !same_mac(d, d->r.trailer + 1)))
+		return pass(j.n, PASSED_MAC);
+
+	d->receive = mono;
+	age = mono + d->s.offset - stamp;
+	d->stamped = stamp != 0 && age < STAMP_AGE;
+	if (d->stamped)
+		d->receive -= age;
+	d->receive = served(&d->s, d->receive);
+	if (!find_departure(&j, d))
+		return pass(j.n, PASSED_BUSY);
+
+	now = answer_time(d, mono);
+	if (!now)
+		return pass(j.n, PASSED_STEPPED);
+	if (j.rule->limited) {
+		cause = limited(j.c, &d->r, net32(d->r.trailer[0]), j.rule, mono - d->s.limiter_mono);
 		if (cause >= 0)
-			return pass(n, cause);
+			return pass(j.n, cause);
 	}
-	w->transmit = served(&s, now);
-	if (d) {
-		__sync_lock_test_and_set(&d->receive, 0);
-		*(volatile __u64 *)&d->transmit = w->transmit;
-		__sync_lock_test_and_set(&d->receive, w->receive);
+	d->transmit = served(&d->s, now);
+	if (!fill(&j, d, d->r.check == CHECK_PARTIAL && !full))
+		return pass(j.n, PASSED_KEY);
+	if (j.d) {
+		__sync_lock_test_and_set(&j.d->receive, 0);
+		*(volatile __u64 *)&j.d->transmit = d->transmit;
+		__sync_lock_test_and_set(&j.d->receive, d->receive);
 	}
-	fill(c, &s, w, w->r.check == CHECK_PARTIAL && !full);
-	count(c, n, w);
+	count(&j, d);
 	return 1;
 }
 
 SEC("tcx/ingress")
 int ntp_tcx(struct __sk_buff *skb)
 {
-	struct work w = {};
 	__u16 mac[6];
 	void *data, *end;
-	__u32 len = skb->len;
+	__u32 len = skb->len, zero = 0;
+	struct desk *d;
 
-	if (len != LEN4 && len != LEN6)
-		return TCX_NEXT;
-	if (skb->pkt_type != PACKET_HOST || skb->vlan_present)
+	if (!known_len(len) || skb->pkt_type != PACKET_HOST || skb->vlan_present)
 		return TCX_NEXT;
 	if (skb->protocol != net16(ETH_P_IP) && skb->protocol != net16(ETH_P_IPV6))
 		return TCX_NEXT;
-	if (bpf_skb_pull_data(skb, len)) /* in one piece, and ours to write */
+	d = bpf_map_lookup_elem(&desks, &zero);
+	if (!d || bpf_skb_pull_data(skb, len)) /* in one piece, and ours to write */
 		return TCX_NEXT;
 	data = (void *)(unsigned long)skb->data;
 	end = (void *)(unsigned long)skb->data_end;
-	if (!parse(&w.r, data, end, skb->ifindex) || !answer(&w, skb->ifindex, skb->tstamp, 0))
+	if (!parse(&d->r, data, end, skb->ifindex) || !answer(d, skb->ifindex, skb->tstamp, 0))
 		return TCX_NEXT;
 #pragma unroll
 	for (int i = 0; i < 3; i++) {
-		mac[i] = w.r.mac[3 + i];
-		mac[3 + i] = w.r.mac[i];
+		mac[i] = d->r.mac[3 + i];
+		mac[3 + i] = d->r.mac[i];
 	}
 	bpf_skb_store_bytes(skb, 0, mac, sizeof(mac), 0);
-	if (w.r.to.family == 4)
-		bpf_skb_store_bytes(skb, ETH_HLEN, w.a.words, sizeof(w.a.v4), BPF_F_RECOMPUTE_CSUM);
-	else
-		bpf_skb_store_bytes(skb, ETH_HLEN, w.a.words, sizeof(w.a.v6), BPF_F_RECOMPUTE_CSUM);
+	len = (len - ETH_HLEN) & 127;
+	if (len > 0 && len <= sizeof(d->a))
+		bpf_skb_store_bytes(skb, ETH_HLEN, d->a.words, len, BPF_F_RECOMPUTE_CSUM);
 	return bpf_redirect(skb->ifindex, 0);
 }
+
+/* Puts words into a frame that has room for them. */
+static inline void put_words(__u32 *to, const volatile __u32 *from, int n, void *end)
+{
+	if ((void *)(to + n) > end)
+		return;
+#pragma unroll
+	for (int i = 0; i < n; i++)
+		to[i] = from[i];
+}
+
+/* The same with what may stand behind. apart keeps the compiler from making one of two copies. */
+#define PUT_ANSWER(to, from, n, end, apart)                                             \
+	do {                                                                            \
+		put_words(to, from, n, end);                                            \
+		put_words(to + n, from + n, MAC_WORDS, end);                            \
+		put_words(to + n + MAC_WORDS, from + n + MAC_WORDS, 1, end);            \
+		asm volatile("" ::"i"(apart));                                          \
+	} while (0)
 
 SEC("xdp.frags")
 int ntp_xdp(struct xdp_md *ctx)
 {
-	struct work w = {};
 	void *data = (void *)(unsigned long)ctx->data;
 	void *end = (void *)(unsigned long)ctx->data_end;
-	__u32 ifindex = ctx->ingress_ifindex;
-	struct interface *i;
+	__u32 ifindex = ctx->ingress_ifindex, zero = 0;
 	struct ethhdr *eth = data;
-	__u32 *to;
+	struct interface *i;
+	__u32 *to = data + ETH_HLEN;
+	struct desk *d;
 
-	if (end - data != LEN4 && end - data != LEN6)
+	if (!known_len(end - data))
 		return XDP_PASS;
-	if (!parse(&w.r, data, end, ifindex))
+	d = bpf_map_lookup_elem(&desks, &zero);
+	if (!d || !parse(&d->r, data, end, ifindex))
 		return XDP_PASS;
-	i = bpf_map_lookup_elem(&interfaces, &ifindex);
-	if (!i || w.r.mac[0] != i->mac[0] || w.r.mac[1] != i->mac[1] || w.r.mac[2] != i->mac[2])
+	i = interface_of(ifindex);
+	if (!i || d->r.mac[0] != i->mac[0] || d->r.mac[1] != i->mac[1] || d->r.mac[2] != i->mac[2])
 		return XDP_PASS;
-	if (!answer(&w, ifindex, 0, 1))
-		return XDP_PASS;
-	if (data + LEN4 > end)
+	if (!answer(d, ifindex, 0, 1) || data + LEN4 > end)
 		return XDP_PASS;
 #pragma unroll
 	for (int j = 0; j < 3; j++) {
-		eth->dest[j] = w.r.mac[3 + j];
-		eth->source[j] = w.r.mac[j];
+		eth->dest[j] = d->r.mac[3 + j];
+		eth->source[j] = d->r.mac[j];
 	}
-	to = data + ETH_HLEN;
-	if (w.r.to.family == 4) {
-#pragma unroll
-		for (int j = 0; j < 19; j++)
-			to[j] = w.a.words[j];
-	} else {
-		if (data + LEN6 > end)
-			return XDP_PASS;
-#pragma unroll
-		for (int j = 0; j < 24; j++)
-			to[j] = w.a.words[j];
-	}
+	if (d->r.to.family == 4)
+		PUT_ANSWER(to, d->a.words, WORDS4, end, 4);
+	else
+		PUT_ANSWER(to, d->a.words, WORDS6, end, 6);
 	return XDP_TX;
+}
+
+/* Makes the kernel's context of a key of AES-128; of none, takes it away. */
+SEC("syscall")
+int ntp_cipher(struct cipher_order *o)
+{
+	struct bpf_crypto_ctx *next = 0, *old;
+	struct cipher *c;
+	__u32 slot = o->slot;
+	int error = 0;
+
+	c = bpf_map_lookup_elem(&ciphers, &slot);
+	if (!with_cipher || !c)
+		return 1;
+	if (o->params.key_len) {
+		next = bpf_crypto_ctx_create(&o->params, sizeof(o->params), &error);
+		if (!next) {
+			o->error = error;
+			return 2;
+		}
+	}
+	old = bpf_kptr_xchg(&c->context, next);
+	if (old)
+		bpf_crypto_ctx_release(old);
+	return 0;
 }

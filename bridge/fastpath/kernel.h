@@ -7,11 +7,16 @@
 typedef unsigned char __u8;
 typedef unsigned short __u16;
 typedef unsigned int __u32;
+typedef signed int __s32;
 typedef unsigned long long __u64;
 typedef signed long long __s64;
 
 #define SEC(name) __attribute__((section(name), used))
 #define inline __attribute__((always_inline)) inline
+
+/* Names of the kernel's, which older ones do not have. */
+#define KERNEL extern __attribute__((section(".ksyms"), weak))
+#define KERNEL_OBJECT __attribute__((btf_type_tag("kptr")))
 
 /* Definitions of maps in BTF. */
 #define __uint(name, value) int(*name)[value]
@@ -37,7 +42,32 @@ static __u64 (*bpf_ktime_get_ns)(void) = (void *)5;
 static long (*bpf_skb_store_bytes)(void *skb, __u32 offset, const void *from, __u32 len, __u64 flags) = (void *)9;
 static long (*bpf_redirect)(__u32 ifindex, __u64 flags) = (void *)23;
 static long (*bpf_skb_pull_data)(void *skb, __u32 len) = (void *)39;
+static void *(*bpf_kptr_xchg)(void *to, void *object) = (void *)194;
+static long (*bpf_dynptr_from_mem)(void *data, __u32 size, __u64 flags, void *to) = (void *)197;
 static __u64 (*bpf_ktime_get_tai_ns)(void) = (void *)208;
+
+struct bpf_dynptr {
+	__u64 opaque[2];
+};
+
+/* A key of the kernel's ciphers; Linux 6.10. */
+struct bpf_crypto_ctx {
+	int unused;
+};
+
+struct bpf_crypto_params {
+	char type[14];
+	__u8 unused[2];
+	char algorithm[128];
+	__u8 key[256];
+	__u32 key_len;
+	__u32 auth_size;
+};
+
+KERNEL struct bpf_crypto_ctx *bpf_crypto_ctx_create(const struct bpf_crypto_params *params, __u32 size, int *err);
+KERNEL void bpf_crypto_ctx_release(struct bpf_crypto_ctx *context);
+KERNEL int bpf_crypto_encrypt(struct bpf_crypto_ctx *context, const struct bpf_dynptr *from, const struct bpf_dynptr *to,
+			      const struct bpf_dynptr *iv);
 
 /* What a tcx program may see of a packet. */
 struct __sk_buff {

@@ -12,6 +12,8 @@ struct snapshot {
 	__u64 mono;         /* when it was made */
 	__u64 expiry;       /* beyond it, requests are passed; 0: at once */
 	__u64 offset;       /* system clock since 1970 minus monotonic */
+	__u64 time;         /* system clock at mono as a timestamp of NTP, cut off */
+	__u64 rest;         /* what was cut off and a half of its last bit, 2^-32 of that */
 	__u64 tai;          /* CLOCK_TAI minus monotonic: changes when the clock is stepped */
 	__s64 smear;        /* served minus system clock, at mono */
 	__s64 smear_rate;   /* its growth, 2^-32 */
@@ -47,6 +49,24 @@ struct own {
 	__u32 listener; /* index of counters */
 };
 
+#define NEAR 64
+#define FILTER 4096
+
+/* What is found without the table of addresses: one place of each hash. */
+struct near {
+	struct {
+		struct own_key key; /* family 0: none */
+		struct own own;
+	} places[NEAR];
+	__u64 filter[FILTER / 64]; /* no bit of its hash: not an address of this host */
+};
+
+#define KEYS 4096
+#define KEYSETS 1024
+
+/* What a rule answers with MACs: nothing, all keys, or a set, whose number is beyond. */
+enum { KEYED_NONE, KEYED_ALL, KEYED_SET };
+
 /* A prefix of sources. class is generation, family and whether from port 123. */
 struct rule_key {
 	__u32 prefixlen; /* with the 32 bits of class */
@@ -59,13 +79,45 @@ struct rule {
 	__u32 min_version;
 	__u32 hits;        /* index of counters, from 1; 0: none */
 	__u32 limited;     /* the three below count */
+	__u32 keyed;       /* answered with MACs, see KEYED_SET */
+	__u32 unused;
 	__u64 interval;
 	__u64 span;        /* interval times (burst - 1) */
 	__u64 minimum;
 };
 
+enum { KEY_MD5 = 1, KEY_SHA1, KEY_AES128 };
+
+/* A key made ready: symkey.Image. All 0: none. */
+struct key {
+	__u32 id;
+	__u32 algorithm;
+	__u32 at;        /* octet of the block where the header comes */
+	__u32 blocks;    /* 1 or 2 */
+	__u32 state[5];
+	__u32 unused[3];
+	__u32 block[32]; /* of AES: the subkey */
+};
+
+/* By a key's slot. */
+struct keyset {
+	__u64 has[KEYS / 64];
+};
+
+struct cipher {
+	struct bpf_crypto_ctx KERNEL_OBJECT *context;
+};
+
+/* What user space asks the cipher's program: a context for a slot; none without a key. */
+struct cipher_order {
+	struct bpf_crypto_params params; /* first, where the verifier allows it */
+	__u32 slot;
+	__s32 error;
+};
+
 /* An interface that a program is at. */
 struct interface {
+	__u32 index; /* 0: none */
 	__u16 mac[3];
 	__u16 partial; /* senders on this host may leave checksums to be done */
 };
@@ -88,6 +140,12 @@ struct limiter_set {
 	__s64 kissed[8];
 };
 
+/* An address, in the form of IPv6, and the key that it has; 0: none. */
+struct client_key {
+	__u32 addr[4];
+	__u32 key;
+};
+
 /* What a client sent in an epoch: how much, and the last of it. */
 struct sighting {
 	__u32 epoch;
@@ -97,7 +155,8 @@ struct sighting {
 	__u32 header[12];
 	__u16 port; /* host order */
 	__u8 tos;
-	__u8 unused[5];
+	__u8 tail; /* octets behind the header */
+	__u8 unused[4];
 };
 
 struct client {
@@ -112,12 +171,15 @@ enum cause {
 	PASSED_INTERLEAVED, /* interleaved mode */
 	PASSED_BUSY,        /* somebody else is at the same place of a table */
 	PASSED_SOURCE,      /* a source that no answer can go to */
+	PASSED_KEY,         /* no key of the kernel's */
+	PASSED_MAC,         /* not the key's MAC */
 	CAUSES,
 };
 
 /* What one processor counted. */
 struct counts {
-	__u64 answered[8]; /* by version */
+	__u64 answered[8]; /* by version, without a key */
+	__u64 keyed[8];    /* the same with one */
 	__u64 passed[CAUSES];
 	__u64 stamped;  /* answered with a receive timestamp of the kernel */
 	__u64 noted[2]; /* clients noted for the first time in an epoch, since the start, by its lowest bit */
@@ -127,6 +189,7 @@ struct counts {
 #define LISTENERS 256
 #define RULES 4096
 #define ADDRESSES 65536
+#define INTERFACES 4096
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -152,13 +215,20 @@ struct {
 	__type(value, struct rule);
 } rules SEC(".maps");
 
+/* By the lowest bits of the index. */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__uint(max_entries, 4096);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, INTERFACES);
 	__type(key, __u32);
 	__type(value, struct interface);
 } interfaces SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct near);
+} nearby SEC(".maps");
 
 /* The server says how large the next three are. */
 struct {
@@ -180,7 +250,7 @@ struct {
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 1);
-	__type(key, __u32[4]);
+	__type(key, struct client_key);
 	__type(value, struct client);
 } clients SEC(".maps");
 
@@ -213,3 +283,35 @@ struct {
 	__type(key, __u32);
 	__type(value, __u64);
 } hits SEC(".maps");
+
+/* By identifier: the slot of a key. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, KEYS);
+	__type(key, __u32);
+	__type(value, __u32);
+} key_slots SEC(".maps");
+
+/* The server writes and wipes them in mapped memory. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, KEYS);
+	__type(key, __u32);
+	__type(value, struct key);
+} keys SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, KEYS);
+	__type(key, __u32);
+	__type(value, struct cipher);
+} ciphers SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, KEYSETS);
+	__type(key, __u32);
+	__type(value, struct keyset);
+} keysets SEC(".maps");

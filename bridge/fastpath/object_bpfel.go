@@ -13,9 +13,30 @@ import (
 	"github.com/cilium/ebpf"
 )
 
+type objectCipherOrder struct {
+	_      structs.HostLayout
+	Params struct {
+		_         structs.HostLayout
+		Type      [14]int8
+		Unused    [2]uint8
+		Algorithm [128]int8
+		Key       [256]uint8
+		KeyLen    uint32
+		AuthSize  uint32
+	}
+	Slot  uint32
+	Error int32
+}
+
 type objectClient struct {
 	_      structs.HostLayout
 	Halves [2]objectSighting
+}
+
+type objectClientKey struct {
+	_    structs.HostLayout
+	Addr [4]uint32
+	Key  uint32
 }
 
 type objectControl struct {
@@ -37,34 +58,44 @@ type objectControl struct {
 type objectCounts struct {
 	_        structs.HostLayout
 	Answered [8]uint64
-	Passed   [7]uint64
+	Keyed    [8]uint64
+	Passed   [9]uint64
 	Stamped  uint64
 	Noted    [2]uint64
 	Unnoted  uint64
 }
 
-type objectDeparture struct {
-	_        structs.HostLayout
-	Receive  uint64
-	Transmit uint64
-}
-
 type objectInterface struct {
 	_       structs.HostLayout
+	Index   uint32
 	Mac     [3]uint16
 	Partial uint16
 }
 
-type objectLimiterSet struct {
+type objectKey struct {
+	_         structs.HostLayout
+	Id        uint32
+	Algorithm uint32
+	At        uint32
+	Blocks    uint32
+	State     [5]uint32
+	Unused    [3]uint32
+	Block     [32]uint32
+}
+
+type objectKeyset struct {
+	_   structs.HostLayout
+	Has [64]uint64
+}
+
+type objectNear struct {
 	_      structs.HostLayout
-	Lock   uint32
-	Unused uint32
-	Random uint64
-	Gap    [6]uint64
-	Key    [8]uint64
-	Full   [8]int64
-	Passed [8]int64
-	Kissed [8]int64
+	Places [64]struct {
+		_   structs.HostLayout
+		Key objectOwnKey
+		Own objectOwn
+	}
+	Filter [64]uint64
 }
 
 type objectOwn struct {
@@ -86,6 +117,8 @@ type objectRule struct {
 	MinVersion uint32
 	Hits       uint32
 	Limited    uint32
+	Keyed      uint32
+	Unused     uint32
 	Interval   uint64
 	Span       uint64
 	Minimum    uint64
@@ -107,7 +140,8 @@ type objectSighting struct {
 	Header   [12]uint32
 	Port     uint16
 	Tos      uint8
-	Unused   [5]uint8
+	Tail     uint8
+	Unused   [4]uint8
 }
 
 type objectSnapshot struct {
@@ -116,6 +150,8 @@ type objectSnapshot struct {
 	Mono        uint64
 	Expiry      uint64
 	Offset      uint64
+	Time        uint64
+	Rest        uint64
 	Tai         uint64
 	Smear       int64
 	SmearRate   int64
@@ -129,18 +165,26 @@ type objectSnapshot struct {
 const (
 	objectMapAddresses  = "addresses"
 	objectMapBlank      = "blank"
+	objectMapCiphers    = "ciphers"
 	objectMapClients    = "clients"
 	objectMapCounters   = "counters"
 	objectMapDepartures = "departures"
+	objectMapDesks      = "desks"
 	objectMapHits       = "hits"
 	objectMapInterfaces = "interfaces"
+	objectMapKeySlots   = "key_slots"
+	objectMapKeys       = "keys"
+	objectMapKeysets    = "keysets"
 	objectMapLimiter    = "limiter"
 	objectMapListeners  = "listeners"
+	objectMapNearby     = "nearby"
 	objectMapRules      = "rules"
 	objectMapStanding   = "standing"
+	objectProgNtpCipher = "ntp_cipher"
 	objectProgNtpTcx    = "ntp_tcx"
 	objectProgNtpXdp    = "ntp_xdp"
 	objectVarFrozen     = "frozen"
+	objectVarWithCipher = "with_cipher"
 )
 
 // loadObject returns the embedded CollectionSpec for object.
@@ -185,8 +229,9 @@ type objectSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type objectProgramSpecs struct {
-	NtpTcx *ebpf.ProgramSpec `ebpf:"ntp_tcx"`
-	NtpXdp *ebpf.ProgramSpec `ebpf:"ntp_xdp"`
+	NtpCipher *ebpf.ProgramSpec `ebpf:"ntp_cipher"`
+	NtpTcx    *ebpf.ProgramSpec `ebpf:"ntp_tcx"`
+	NtpXdp    *ebpf.ProgramSpec `ebpf:"ntp_xdp"`
 }
 
 // objectMapSpecs contains maps before they are loaded into the kernel.
@@ -195,13 +240,19 @@ type objectProgramSpecs struct {
 type objectMapSpecs struct {
 	Addresses  *ebpf.MapSpec `ebpf:"addresses"`
 	Blank      *ebpf.MapSpec `ebpf:"blank"`
+	Ciphers    *ebpf.MapSpec `ebpf:"ciphers"`
 	Clients    *ebpf.MapSpec `ebpf:"clients"`
 	Counters   *ebpf.MapSpec `ebpf:"counters"`
 	Departures *ebpf.MapSpec `ebpf:"departures"`
+	Desks      *ebpf.MapSpec `ebpf:"desks"`
 	Hits       *ebpf.MapSpec `ebpf:"hits"`
 	Interfaces *ebpf.MapSpec `ebpf:"interfaces"`
+	KeySlots   *ebpf.MapSpec `ebpf:"key_slots"`
+	Keys       *ebpf.MapSpec `ebpf:"keys"`
+	Keysets    *ebpf.MapSpec `ebpf:"keysets"`
 	Limiter    *ebpf.MapSpec `ebpf:"limiter"`
 	Listeners  *ebpf.MapSpec `ebpf:"listeners"`
+	Nearby     *ebpf.MapSpec `ebpf:"nearby"`
 	Rules      *ebpf.MapSpec `ebpf:"rules"`
 	Standing   *ebpf.MapSpec `ebpf:"standing"`
 }
@@ -210,7 +261,8 @@ type objectMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type objectVariableSpecs struct {
-	Frozen *ebpf.VariableSpec `ebpf:"frozen"`
+	Frozen     *ebpf.VariableSpec `ebpf:"frozen"`
+	WithCipher *ebpf.VariableSpec `ebpf:"with_cipher"`
 }
 
 // objectObjects contains all objects after they have been loaded into the kernel.
@@ -235,13 +287,19 @@ func (o *objectObjects) Close() error {
 type objectMaps struct {
 	Addresses  *ebpf.Map `ebpf:"addresses"`
 	Blank      *ebpf.Map `ebpf:"blank"`
+	Ciphers    *ebpf.Map `ebpf:"ciphers"`
 	Clients    *ebpf.Map `ebpf:"clients"`
 	Counters   *ebpf.Map `ebpf:"counters"`
 	Departures *ebpf.Map `ebpf:"departures"`
+	Desks      *ebpf.Map `ebpf:"desks"`
 	Hits       *ebpf.Map `ebpf:"hits"`
 	Interfaces *ebpf.Map `ebpf:"interfaces"`
+	KeySlots   *ebpf.Map `ebpf:"key_slots"`
+	Keys       *ebpf.Map `ebpf:"keys"`
+	Keysets    *ebpf.Map `ebpf:"keysets"`
 	Limiter    *ebpf.Map `ebpf:"limiter"`
 	Listeners  *ebpf.Map `ebpf:"listeners"`
+	Nearby     *ebpf.Map `ebpf:"nearby"`
 	Rules      *ebpf.Map `ebpf:"rules"`
 	Standing   *ebpf.Map `ebpf:"standing"`
 }
@@ -250,13 +308,19 @@ func (m *objectMaps) Close() error {
 	return _ObjectClose(
 		m.Addresses,
 		m.Blank,
+		m.Ciphers,
 		m.Clients,
 		m.Counters,
 		m.Departures,
+		m.Desks,
 		m.Hits,
 		m.Interfaces,
+		m.KeySlots,
+		m.Keys,
+		m.Keysets,
 		m.Limiter,
 		m.Listeners,
+		m.Nearby,
 		m.Rules,
 		m.Standing,
 	)
@@ -266,19 +330,22 @@ func (m *objectMaps) Close() error {
 //
 // It can be passed to loadObjectObjects or ebpf.CollectionSpec.LoadAndAssign.
 type objectVariables struct {
-	Frozen *ebpf.Variable `ebpf:"frozen"`
+	Frozen     *ebpf.Variable `ebpf:"frozen"`
+	WithCipher *ebpf.Variable `ebpf:"with_cipher"`
 }
 
 // objectPrograms contains all programs after they have been loaded into the kernel.
 //
 // It can be passed to loadObjectObjects or ebpf.CollectionSpec.LoadAndAssign.
 type objectPrograms struct {
-	NtpTcx *ebpf.Program `ebpf:"ntp_tcx"`
-	NtpXdp *ebpf.Program `ebpf:"ntp_xdp"`
+	NtpCipher *ebpf.Program `ebpf:"ntp_cipher"`
+	NtpTcx    *ebpf.Program `ebpf:"ntp_tcx"`
+	NtpXdp    *ebpf.Program `ebpf:"ntp_xdp"`
 }
 
 func (p *objectPrograms) Close() error {
 	return _ObjectClose(
+		p.NtpCipher,
 		p.NtpTcx,
 		p.NtpXdp,
 	)

@@ -52,6 +52,28 @@ func placeOf(a netip.Addr, port uint16) objectOwnKey {
 	return k
 }
 
+// nearOf is what the program finds without its table: as many places as have a
+// hash of their own, and which addresses cannot be this host's.
+func nearOf(all map[objectOwnKey]objectOwn) (n objectNear) {
+	for k, v := range all {
+		h := hashOf(&k.Addr)
+		if k.Port == 0 {
+			n.Filter[h>>58] |= 1 << (h >> 52 & 63)
+			continue
+		}
+		if p := &n.Places[h>>58]; p.Key.Family == 0 {
+			p.Key, p.Own = k, v
+		}
+	}
+	return n
+}
+
+// hashOf is the program's hash_of.
+func hashOf(a *[4]uint32) uint64 {
+	low, high := uint64(a[0])|uint64(a[1])<<32, uint64(a[2])|uint64(a[3])<<32
+	return (low ^ high*0xbf58476d1ce4e5b9) * 0x9e3779b97f4a7c15
+}
+
 // broadcastOf returns the broadcast address of an IPv4 network; invalid: it has
 // none.
 func broadcastOf(p netip.Prefix) netip.Addr {

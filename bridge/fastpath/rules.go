@@ -12,6 +12,8 @@ import (
 const (
 	maxRules     = 4096 // whose requests are counted
 	maxListeners = 256
+
+	maxInterfaces = 4096
 )
 
 // The families of addresses.
@@ -28,10 +30,16 @@ type entry struct {
 
 // compile turns a table into what the program looks up, under a generation.
 // limited tells whether the program has the buckets of the table's limits.
-func compile(t *access.Table, generation uint32, limited bool) (entries []entry) {
+func compile(t *access.Table, generation uint32, limited bool, keys *keysets) (entries []entry) {
+	made := make(map[*access.Rule]objectRule)
 	for _, fromNTP := range []bool{false, true} {
 		for p, r := range t.All(fromNTP) {
-			entries = append(entries, entry{keyOf(p, generation, fromNTP), ruleOf(r, limited)})
+			rule, there := made[r]
+			if !there {
+				rule = ruleOf(r, limited, keys)
+				made[r] = rule
+			}
+			entries = append(entries, entry{keyOf(p, generation, fromNTP), rule})
 		}
 	}
 	return entries
@@ -61,14 +69,18 @@ func words(a netip.Addr) (w [4]uint32) {
 	return w
 }
 
-func ruleOf(r *access.Rule, limited bool) objectRule {
+func ruleOf(r *access.Rule, limited bool, keys *keysets) objectRule {
 	index := r.Index()
 	o := objectRule{MinVersion: uint32(r.MinVersion), Hits: uint32(index + 1)}
-	if r.Action != access.Allow || !r.Kinds.Has(ntp.KindNone) || r.Refuses(ntp.KindNone, 0) != nil || index >= maxRules ||
-		r.Rate != nil && !limited {
+	if r.Action != access.Allow || index >= maxRules || r.Rate != nil && !limited {
 		return o
 	}
-	o.Allowed = 1
+	if r.Kinds.Has(ntp.KindNone) && r.Refuses(ntp.KindNone, 0) == nil {
+		o.Allowed = 1
+	}
+	if r.Kinds.Has(ntp.KindSymmetric) {
+		o.Keyed = keys.number(r)
+	}
 	if r.Rate != nil {
 		o.Limited = 1
 		o.Interval = uint64(r.Rate.Interval)

@@ -48,6 +48,5 @@ func (e *Engine) Try(mode Mode, frame []byte, received time.Time) (out []byte, a
 
 // knowLoopback tells the program of the interface that Try runs it at.
 func (e *Engine) knowLoopback() error {
-	key := uint32(1)
-	return e.objects.Maps[objectMapInterfaces].Put(&key, &objectInterface{Partial: 1})
+	return e.objects.Maps[objectMapInterfaces].Put(uint32(1), &objectInterface{Index: 1, Partial: 1})
 }

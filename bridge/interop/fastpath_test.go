@@ -27,6 +27,7 @@ type fastCounters struct {
 	Counters
 	Fastpath struct {
 		Answered uint64            `json:"answered"`
+		Keyed    uint64            `json:"keyed"`
 		Passed   map[string]uint64 `json:"passed"`
 	} `json:"fastpath"`
 }
@@ -95,7 +96,8 @@ func fastpathClients(t *testing.T, mode string) {
 	n := NewNetwork(t)
 	server, slow := n.Host("fast"), n.Host("slow")
 	hosts := map[string]*Host{}
-	for _, name := range []string{"plain", "six", "xleave", "md5", "sha1", "cmac", "ntpd", "ntpsec", "ntpdrs", "openntpd", "probe"} {
+	for _, name := range []string{"plain", "six", "xleave", "md5", "sha1", "cmac", "ntpd", "ntpd-md5", "ntpd-sha1",
+		"ntpsec", "ntpsec-cmac", "ntpdrs", "openntpd", "probe"} {
 		hosts[name] = n.Host(name)
 	}
 	n.Names()
@@ -111,19 +113,23 @@ func fastpathClients(t *testing.T, mode string) {
 		chronyClient(hosts["plain"], Chronyd49, v4, ""), chronyClient(hosts["six"], Chronyd43, v6, ""),
 		chronyClient(hosts["xleave"], Chronyd46, v4, "xleave"),
 		chronyKeyClient(hosts["md5"], Chronyd49, v4, 1), chronyKeyClient(hosts["sha1"], Chronyd49, v4, 2),
-		chronyKeyClient(hosts["cmac"], Chronyd46, v4, 3),
+		chronyKeyClient(hosts["cmac"], Chronyd49, v6, 3),
+		ntpdKeyClient(hosts["ntpd-md5"], v4, 1, ntpKeys), ntpdKeyClient(hosts["ntpd-sha1"], v6, 2, ntpKeys),
 		ntpdClient(hosts["ntpd"], v4, "", ""), openntpdClient(hosts["openntpd"], v4),
 	}
 	sec := ntpsecClient(hosts["ntpsec"], v4, "")
 	sec.Good = func() error { return associationGood(hosts["ntpsec"], "none", 0) }
-	clients = append(clients, sec, plainRustClient(hosts["ntpdrs"], v4))
+	signed := ntpsecClient(hosts["ntpsec-cmac"], v4, "key 3")
+	signed.Good = func() error { return associationGood(hosts["ntpsec-cmac"], "ok", 0) }
+	clients = append(clients, sec, signed, plainRustClient(hosts["ntpdrs"], v4))
 	var good []Condition
 	for _, c := range clients {
 		good = append(good, c.Condition())
 	}
 	good = append(good, f.counted("the kernel answers, and the sockets the rest", func(c *fastCounters) error {
-		if c.Fastpath.Answered < 20 || c.Interleaved == 0 || c.Count("symmetric", "ok") == 0 ||
-			c.Fastpath.Answered+c.Interleaved > c.Count("none", "ok") {
+		plain, keyed := c.Count("none", "ok"), c.Count("symmetric", "ok")
+		if c.Fastpath.Answered < 30 || c.Interleaved == 0 || c.Fastpath.Answered-c.Fastpath.Keyed+c.Interleaved > plain ||
+			c.Fastpath.Keyed > keyed || c.Fastpath.Keyed < keyed*3/4 || keyed < 15 {
 			return fmt.Errorf("%+v, interleaved %d, packets %+v", c.Fastpath, c.Interleaved, c.Packets)
 		}
 		return nil
@@ -131,8 +137,9 @@ func fastpathClients(t *testing.T, mode string) {
 	Await(t, clientLimit, good...)
 	plain := []netip.Addr{hosts["plain"].IPv4, hosts["six"].IPv6, hosts["ntpd"].IPv4, hosts["ntpsec"].IPv4, hosts["ntpdrs"].IPv4,
 		hosts["openntpd"].IPv4}
-	Await(t, clientLimit, f.knows(plain))
-	if out := checkOn(server); !strings.Contains(out, "eth0: plain requests are answered in the kernel ("+mode+")") ||
+	Await(t, clientLimit, f.knows("none", plain), f.knows("symmetric", []netip.Addr{hosts["md5"].IPv4, hosts["sha1"].IPv4,
+		hosts["cmac"].IPv6, hosts["ntpd-md5"].IPv4, hosts["ntpd-sha1"].IPv6, hosts["ntpsec-cmac"].IPv4}))
+	if out := checkOn(server); !strings.Contains(out, "SHA1 and AES128 are answered in the kernel ("+mode+")") ||
 		strings.HasPrefix(out, "refused") {
 		t.Errorf("check, while the daemon runs: %s", out)
 	}
@@ -173,9 +180,9 @@ func getsTime(h *Host, to netip.Addr) Condition {
 	return Condition{h.Name + " is answered", func() error { _, err := askTime(h, to); return err }}
 }
 
-// knows is the condition that the inventory has seen clients without
-// authentication at addresses.
-func (f *follower) knows(addresses []netip.Addr) Condition {
+// knows is the condition that the inventory has seen clients of a kind at
+// addresses.
+func (f *follower) knows(kind string, addresses []netip.Addr) Condition {
 	return Condition{"the inventory has all", func() error {
 		rows, err := readClients(f.Host, f.program, "clients", "--json", "--run-dir", filepath.Join(f.Host.Dir, "run"))
 		if err != nil {
@@ -183,8 +190,8 @@ func (f *follower) knows(addresses []netip.Addr) Condition {
 		}
 		for _, a := range addresses {
 			c, seen := rows[a.String()]
-			if !seen || !slices.ContainsFunc(c.Means, func(m seenMeans) bool { return m.Kind == "none" && m.Answered > 0 }) {
-				return fmt.Errorf("%v is not among the plain clients: %+v", a, c)
+			if !seen || !slices.ContainsFunc(c.Means, func(m seenMeans) bool { return m.Kind == kind && m.Answered > 0 }) {
+				return fmt.Errorf("%v is not among the clients of kind %s: %+v", a, kind, c)
 			}
 		}
 		return nil
@@ -423,7 +430,7 @@ func TestFastpathRespectsOthers(t *testing.T) {
 		server.Write("ntsbridge.yaml", strings.Replace(fastConfig(mode, ""), "require", policy, 1))
 		return checkOn(server)
 	}
-	if out := check("tcx", "require"); !strings.Contains(out, "eth0: plain requests are answered in the kernel (tcx)") {
+	if out := check("tcx", "require"); !strings.Contains(out, "AES128 are answered in the kernel (tcx)") {
 		t.Errorf("an interface of nobody else: %s", out)
 	}
 	n.must(server.Do(func() error {

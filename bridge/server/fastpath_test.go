@@ -72,7 +72,7 @@ func (w *world) serve(f *frame, now ntp.Timestamp) []byte {
 
 // seen is what an inventory was told, by client, kind and outcome.
 func seen(all map[string]feed.Sighting, s *feed.Sighting) {
-	key := fmt.Sprint(s.Address(), s.Kind, s.Reason)
+	key := fmt.Sprint(s.Address(), s.Kind, s.Reason, s.Key)
 	sum := *s
 	sum.Count += all[key].Count
 	all[key] = sum
@@ -92,7 +92,8 @@ var (
 	pathOwn = []string{"10.98.0.1/24", "2001:db8::1/64", "192.0.2.7/32"}
 	// What asks: under rules of every kind, and from where nobody can be.
 	pathSources = []string{"10.98.0.2", "10.98.0.3", "10.98.1.9", "10.98.2.77", "172.16.0.1", "172.16.9.9", "203.0.113.5", "198.51.100.1",
-		"2001:db8::2", "2001:db8::3", "2001:db8:1::9", "fe80::5", "2001:db8:2:3::4", "10.98.0.1", "10.98.0.255", "127.0.0.1", "0.1.2.3",
+		"2001:db8::2", "2001:db8::3", "2001:db8:1::9", "fe80::5", "2001:db8:2:3::4", "10.98.3.3", "10.98.4.4",
+		"10.98.5.5", "10.98.0.1", "10.98.0.255", "127.0.0.1", "0.1.2.3",
 		"224.0.1.1", "240.1.1.1", "::1", "::", "ff02::101", "2001:db8::1", "::ffff:10.98.0.2"}
 	pathTargets = []string{"10.98.0.1", "10.98.0.1", "10.98.0.1", "2001:db8::1", "2001:db8::1", "192.0.2.7", "10.98.0.9", "10.98.0.255",
 		"224.0.1.1", "2001:db8::9", "ff02::101"}
@@ -116,7 +117,44 @@ func pathRules() []access.Rule {
 		{Prefix: at("2001:db8:1::/48"), Action: access.Allow, Kinds: all,
 			Rate: &access.RateLimit{Interval: time.Second, Burst: 2, Kiss: true}},
 		{Prefix: at("2001:db8:2::/48"), Kiss: access.KissRestrict},
+		{Prefix: at("10.98.3.0/24"), Action: access.Allow, Kinds: all, Keys: []access.KeyRange{{Low: 1, High: 3}, {Low: 70000, High: 80000}}},
+		{Prefix: at("10.98.4.0/24"), Action: access.Allow, Kinds: all, Keys: []access.KeyRange{{Low: 4000, High: 4000}}},
+		{Prefix: at("10.98.5.0/24"), Action: access.Allow, Kinds: access.KindsOf(ntp.KindSymmetric), MSSNTP: true,
+			Rate: &access.RateLimit{Interval: 100 * time.Millisecond, Burst: 3}},
 	}
+}
+
+// pathKeys are keys of every algorithm and length that makes a difference.
+func pathKeys(t testing.TB) []*symkey.Key {
+	var keys []*symkey.Key
+	add := func(id uint32, algorithm string, length int, addresses ...netip.Prefix) *symkey.Key {
+		secret := make([]byte, length)
+		for i := range secret {
+			secret[i] = byte(1 + i*7 + int(id))
+		}
+		k, err := symkey.NewKey(id, algorithm, secret, addresses)
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys = append(keys, k)
+		return k
+	}
+	for i, n := range []int{16, 1, 7, 8, 20, 63, 64, 65, 71, 72, 127, 128, 200} {
+		add(uint32(1+3*i), "MD5", n)
+		add(uint32(2+3*i), "SHA1", n)
+		add(uint32(3+3*i), "SHA256", n)
+	}
+	for id := range uint32(3) {
+		add(50+id, "AES128", 16)
+	}
+	add(60, "AES256", 32)
+	add(70000, "SHA1", 20) // as long as an identifier of Autokey
+	add(4294967295, "MD5", 16)
+	add(61, "MD5", 16, netip.MustParsePrefix("198.51.100.0/24")) // of a server, for everybody
+	last := len(keys)
+	add(62, "MD5", 16, netip.MustParsePrefix("172.16.0.0/16"))
+	keys[last] = keys[last].LimitClients()
+	return keys
 }
 
 // sum16 is the Internet checksum's sum (RFC 1071).
@@ -169,11 +207,11 @@ func (f *frame) encode() {
 
 // drawFrame draws a packet: mostly plain requests, and everything that only
 // looks like one. earlier are answers that clients of interleaved mode name.
-func drawFrame(r *rand.Rand, f *frame, earlier []ntp.Timestamp) {
+func drawFrame(r *rand.Rand, f *frame, earlier []ntp.Timestamp, keys []*symkey.Key) {
 	pick := func(list []string) netip.Addr { return netip.MustParseAddr(list[r.IntN(len(list))]) }
 	targets, sources := pathTargets, pathSources
 	if r.IntN(3) > 0 { // mostly such as can be
-		targets, sources = targets[:6], sources[:13]
+		targets, sources = targets[:6], sources[:16]
 	}
 	to := pick(targets)
 	from := pick(sources)
@@ -213,12 +251,39 @@ func drawFrame(r *rand.Rand, f *frame, earlier []ntp.Timestamp) {
 		}
 	case 6:
 		p = p[:r.IntN(ntp.HeaderLen)]
+	case 7, 8, 9, 10:
+		p = drawMAC(r, p, keys)
 	}
 	f.payload = p
 	f.encode()
 	f.mutate(r)
 	f.judge()
 }
+
+// drawMAC puts a MAC behind a header: mostly a right one.
+func drawMAC(r *rand.Rand, p []byte, keys []*symkey.Key) []byte {
+	k := keys[r.IntN(len(keys))]
+	sealed := make([]byte, 256)
+	copy(sealed, p)
+	sealed = sealed[:k.Seal(sealed, len(p), k.WireLen(p[0]>>3&7), pathScratch)]
+	switch at := ntp.HeaderLen + r.IntN(len(sealed)-ntp.HeaderLen); r.IntN(24) {
+	case 0:
+		sealed[at] ^= 1 << r.IntN(8)
+	case 1: // as a client of Active Directory
+		clear(sealed[ntp.HeaderLen+4:])
+	case 2: // another key's
+		binary.BigEndian.PutUint32(sealed[ntp.HeaderLen:], keys[r.IntN(len(keys))].ID())
+	case 3: // nobody's
+		binary.BigEndian.PutUint32(sealed[ntp.HeaderLen:], r.Uint32())
+	case 4:
+		sealed = sealed[:at&^3]
+	case 5: // of another header
+		sealed[r.IntN(ntp.HeaderLen)] ^= 1 << r.IntN(8)
+	}
+	return sealed
+}
+
+var pathScratch = symkey.NewScratch()
 
 // mutate spoils a frame now and then.
 func (f *frame) mutate(r *rand.Rand) {
@@ -368,6 +433,7 @@ func differential(t testing.TB, mode fastpath.Mode, packets int, seed uint64) {
 		t.Fatal(err)
 	}
 	defer beside.Close()
+	keys := pathKeys(t)
 	stateOf := func(memory []byte) *State {
 		rules, err := access.NewTable(pathRules())
 		if err != nil {
@@ -376,11 +442,14 @@ func differential(t testing.TB, mode fastpath.Mode, packets int, seed uint64) {
 		overlays := new(access.Overlays)
 		overlays.Set(netip.MustParsePrefix("172.16.9.128/25"), &access.Overlay{None: &access.Step{ID: 7}})
 		overlays.Set(netip.MustParsePrefix("10.98.0.3/32"), &access.Overlay{None: &access.Step{ID: 8}})
+		overlays.Set(netip.MustParsePrefix("2001:db8::3/128"), &access.Overlay{Symmetric: &access.Step{ID: 9},
+			Keys: []access.KeyStep{{Key: 1}, {Key: 50}}})
+		overlays.Set(netip.MustParsePrefix("10.98.0.2/32"), &access.Overlay{Keys: []access.KeyStep{{Key: 2, Step: &access.Step{ID: 10}}}})
 		l, err := access.NewLimiterIn(limiter, memory)
 		if err != nil {
 			t.Fatal(err)
 		}
-		keys, err := symkey.NewTable(nil, symkey.TrustAll)
+		keys, err := symkey.NewTable(keys, symkey.TrustAll)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -389,11 +458,11 @@ func differential(t testing.TB, mode fastpath.Mode, packets int, seed uint64) {
 	alone := newWorld(t, stateOf(nil), newTimestampStore(slots))
 	behind := newWorld(t, stateOf(beside.Limiter()), storeIn(beside.Departures()))
 	beside.Begin(func() int64 { return mono })
-	beside.Govern(behind.state.Access, behind.state.Limiter)
+	beside.Govern(behind.state.Access, behind.state.Limiter, behind.state.Keys)
 	beside.Listen([]netip.AddrPort{netip.MustParseAddrPort("0.0.0.0:123"), netip.MustParseAddrPort("[::]:123")})
 	var earlier []ntp.Timestamp
 	var f frame
-	answers := 0
+	answers, byKey := 0, map[uint32]int{}
 	inventory := map[string]feed.Sighting{}
 	clocks := []*ntp.ClockState{goodClock(), {Leap: ntp.LeapUnknown, Stratum: 16, RootDispersion: time.Second, Precision: -20},
 		{Leap: ntp.LeapInsert, Stratum: 1, ReferenceID: 0x47505300, RootDelay: time.Millisecond, Drift: 15e-6, Precision: -24},
@@ -402,7 +471,7 @@ func differential(t testing.TB, mode fastpath.Mode, packets int, seed uint64) {
 	for i := range packets {
 		passed := random.Int64N(2e7)
 		mono, system = mono+passed, system+passed
-		drawFrame(random, &f, earlier)
+		drawFrame(random, &f, earlier, keys)
 		now := ntp.TimestampFromUnix(system/1e9, system%1e9)
 		stamp := time.Time{}
 		f.received = now
@@ -431,12 +500,15 @@ func differential(t testing.TB, mode fastpath.Mode, packets int, seed uint64) {
 			t.Fatalf("packet %d: answered, which the stack would not give to a socket: %v to %v, % x", i, f.from, f.to, f.octets)
 		case answered:
 			answers++
+			if len(f.payload) > ntp.HeaderLen {
+				byKey[binary.BigEndian.Uint32(f.payload[ntp.HeaderLen:])]++
+			}
 			if got, err = checkAnswer(&f, out); err != nil {
 				t.Fatalf("packet %d: %v", i, err)
 			}
 		case !bytes.Equal(out, f.octets):
 			t.Fatalf("packet %d: passed, but changed\nfrom % x\n  to % x", i, f.octets, out)
-		case before.Answered != after.Answered || before.Stamped != after.Stamped:
+		case before.Answered != after.Answered || before.Keyed != after.Keyed || before.Stamped != after.Stamped:
 			t.Fatalf("packet %d: passed, but counted", i)
 		case f.whole:
 			got = behind.serve(&f, now)
@@ -451,15 +523,21 @@ func differential(t testing.TB, mode fastpath.Mode, packets int, seed uint64) {
 			beside.Clients(func(s *feed.Sighting) { seen(inventory, s) })
 		}
 	}
-	if answers < packets/20 {
-		t.Fatalf("the program answered %d of %d; passed %v %v", answers, packets, fastpath.Causes, beside.Counts().Passed)
+	keyed, most := 0, 29 // MD5, SHA1, AES128
+	for _, n := range byKey {
+		keyed += n
+	}
+	if answers < packets/20 || keyed < packets/50 || packets >= 50_000 && len(byKey) < most {
+		t.Fatalf("the program answered %d of %d, %d with %d keys; passed %v %v", answers, packets, keyed, len(byKey), fastpath.Causes,
+			beside.Counts().Passed)
 	}
 	compareCounts(t, alone, behind, beside)
 	if lost := beside.Clients(func(s *feed.Sighting) { seen(inventory, s) }); lost != 0 {
 		t.Errorf("%d clients lost", lost)
 	}
 	compareInventories(t, alone, behind, inventory)
-	t.Logf("%s: the program answered %d of %d packets; passed %v %v", mode, answers, packets, fastpath.Causes, beside.Counts().Passed)
+	t.Logf("%s: the program answered %d of %d packets, %d of them with %d keys; passed %v %v", mode, answers, packets, keyed, len(byKey),
+		fastpath.Causes, beside.Counts().Passed)
 }
 
 // compareCounts compares what was counted, and the hits of rules.
@@ -493,8 +571,12 @@ func compareInventories(t testing.TB, alone, behind *world, told map[string]feed
 	alone.feed.Drain(func(s *feed.Sighting) { seen(want, s) })
 	behind.feed.Drain(func(s *feed.Sighting) { seen(told, s) })
 	for key, w := range want {
-		if g := told[key]; g.Count != w.Count {
+		g := told[key]
+		if g.Count != w.Count {
 			t.Errorf("%s: %d packets told, want %d", key, g.Count, w.Count)
+		}
+		if w.Kind == ntp.KindSymmetric && w.Reason == ntp.ReasonOK && (g.MAC != w.MAC || g.Octets != w.Octets) {
+			t.Errorf("%s: %d octets with a MAC of %d told, want %d with %d", key, g.Octets, g.MAC, w.Octets, w.MAC)
 		}
 	}
 	for key := range maps.Keys(told) {

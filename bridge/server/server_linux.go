@@ -122,7 +122,7 @@ func (s *Server) govern() {
 	}
 	s.opt.Beside.Pause()
 	s.state.Store(next)
-	s.opt.Beside.Govern(next.Access, next.Limiter)
+	s.opt.Beside.Govern(next.Access, next.Limiter, next.Keys)
 }
 
 // Stepped says that the system clock was stepped: timestamps that are kept for
