@@ -1,12 +1,12 @@
 package chronyd
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"net/netip"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"ntsbridge/bridge/config"
@@ -27,10 +27,10 @@ func (c *reader) access() {
 	l.Add(restrict.Any6, restrict.Any6, restrict.FlagIgnore, nil)
 	off := false
 	if s := c.LastOf("port"); s != nil {
-		switch off = s.Argument() == "0"; {
+		switch off = c.port(s) == 0; {
 		case off:
 			c.Record(s).Note(report.Folded, "port-0", "", "port 0: chronyd serves nobody")
-		case s.Argument() == "123":
+		case c.port(s) == 123:
 			c.Record(s).Note(report.Folded, "port-default", "", "that is the port without the line")
 		}
 	}
@@ -89,44 +89,15 @@ func (c *reader) access() {
 	c.listen(off)
 }
 
-// subnet reads what allow and deny are for: nothing is everything, and
-// IPv4 networks may be cut short.
+// subnet reads what allow and deny are for: nothing is everything.
 func (c *reader) subnet(args []syntax.Option) (list []netip.Prefix, problem string) {
-	if len(args) == 0 || args[0].Text == "0/0" {
-		if len(args) > 0 {
-			return []netip.Prefix{restrict.All4}, ""
-		}
+	if len(args) == 0 {
 		return []netip.Prefix{restrict.All4, restrict.All6}, ""
 	}
 	text := args[0].Text
-	if text == "::/0" {
-		return []netip.Prefix{restrict.All6}, ""
-	}
-	name, bits, hasBits := strings.Cut(text, "/")
-	if a, err := netip.ParseAddr(name); err == nil {
-		n := a.BitLen()
-		if hasBits {
-			if n, err = strconv.Atoi(bits); err != nil || n < 0 || n > a.BitLen() {
-				return nil, fmt.Sprintf("%s is no network", spell.Printable(text))
-			}
-		}
-		p, _ := a.Prefix(n)
+	p, isName, _ := chronyconf.Subnet(text)
+	if !isName {
 		return []netip.Prefix{p}, ""
-	}
-	parts := strings.Split(strings.TrimSuffix(name, "."), ".")
-	if len(parts) < 4 && spell.All(strings.Join(parts, ""), spell.IsDigit) {
-		n := 8 * len(parts)
-		if hasBits {
-			n, _ = strconv.Atoi(bits)
-		}
-		for i, part := range parts { // decimal, whatever is in front
-			parts[i] = strings.TrimLeft(part[:max(len(part)-1, 0)], "0") + part[max(len(part)-1, 0):]
-		}
-		full := strings.Join(append(parts, "0", "0", "0")[:4], ".")
-		if a, err := netip.ParseAddr(full); err == nil && n >= 0 && n <= 32 {
-			p, _ := a.Prefix(n)
-			return []netip.Prefix{p}, ""
-		}
 	}
 	if a, ok := spell.IPv4(text); ok { // for a name, which getaddrinfo takes for numbers
 		return []netip.Prefix{netip.PrefixFrom(a, 32)}, ""
@@ -151,7 +122,7 @@ func (c *reader) signing() restrict.Set {
 // limited returns the flags of ratelimit, which holds for everybody.
 func (c *reader) limited() (f restrict.Set) {
 	for _, s := range c.All("ratelimit") {
-		f = restrict.FlagLimited
+		f |= restrict.FlagLimited
 		for i, o := range s.Options {
 			if spell.AsciiLower(o.Text) != "kod" || i+1 >= len(s.Options) {
 				continue
@@ -173,16 +144,11 @@ func (c *reader) limited() (f restrict.Set) {
 func (c *reader) listen(off bool) {
 	port := 123
 	if s := c.LastOf("port"); s != nil && !off {
-		port, _ = strconv.Atoi(s.Argument())
+		port = int(c.port(s))
 	}
 	m := &c.Model
 	for _, s := range c.All("bindaddress") {
-		a, err := netip.ParseAddr(s.Argument())
-		if err != nil {
-			c.Record(s).Note(report.Dangerous, "bindaddress", "give an address", "%s is no address: everything is listened on",
-				spell.Printable(s.Argument()))
-			continue
-		}
+		a, _ := netip.ParseAddr(s.Argument())
 		at := config.Listen{AddrPort: netip.AddrPortFrom(a, uint16(port))}
 		if i := slices.IndexFunc(m.Listen.Addresses, func(l config.Listen) bool { return l.Addr().Is4() == a.Is4() }); i >= 0 {
 			c.Record(m.Listen.Lines[i]).Note(report.Folded, "overridden", "delete the line",
@@ -199,7 +165,7 @@ func (c *reader) listen(off bool) {
 		}
 		m.Listen.Addresses = append(m.Listen.Addresses, config.Listen{AddrPort: netip.AddrPortFrom(other, uint16(port))})
 	}
-	if port == 123 || port <= 0 {
+	if port == 123 {
 		return
 	}
 	if len(m.Listen.Addresses) == 0 {
@@ -208,27 +174,47 @@ func (c *reader) listen(off bool) {
 	m.Listen.Lines = append(m.Listen.Lines, c.All("port")...)
 }
 
-// setLimit writes ratelimit: powers of two.
+// port reads a number of a port, of which chronyd takes 16 bits.
+func (c *reader) port(s *syntax.Statement) uint16 {
+	v, _ := chronyconf.Prefix('i', s.Argument())
+	if port := uint16(int64(v)); float64(port) != v {
+		c.Record(s).Note(report.Dangerous, "port-range", "write 0 to 65535", "chronyd reads %s as port %d",
+			spell.Printable(s.Argument()), port)
+	}
+	return uint16(int64(v))
+}
+
+// setLimit writes ratelimit: powers of two. What a line does not name stays as a
+// line above it has set it.
 func (c *reader) setLimit() {
 	m, section := &c.Model, &c.Draft.Config.RateLimit
-	s := c.LastOf("ratelimit")
-	if s == nil {
+	lines := c.All("ratelimit")
+	if len(lines) == 0 {
 		return
 	}
 	values := map[string]int{"interval": 3, "burst": 8, "leak": 2}
-	for i, o := range s.Options {
-		if _, ok := values[spell.AsciiLower(o.Text)]; ok && i+1 < len(s.Options) {
-			values[spell.AsciiLower(o.Text)], _ = strconv.Atoi(s.Options[i+1].Text)
+	by := make(map[string]*syntax.Statement)
+	for _, s := range lines {
+		for i := 0; i+1 < len(s.Options); i += 2 {
+			word := spell.AsciiLower(s.Options[i].Text)
+			if other := by[word]; other != nil && other != s {
+				c.Record(other).Note(report.Folded, "word-replaced", "delete it",
+					"%s: line %d has it too, and the last one counts", word, s.Line)
+				c.Ledger.Tell(other, job.FateSaid+"word-replaced", word)
+			}
+			by[word] = s
+			values[word], _ = strconv.Atoi(s.Options[i+1].Text)
 		}
 	}
-	c.Draft.From(&section.Limits, s)
+	s := lines[len(lines)-1]
+	c.Draft.From(&section.Limits, lines...)
 	to := draft.Add(c.Draft, &section.Limits, config.DefaultLimit(""))
 	draft.Set(c.Draft, &to.Name, job.LimitName(m.Kod))
 	for _, v := range []struct {
 		name     string
 		from, to float64
 	}{{"interval", -19, 12}, {"burst", 1, 255}, {"leak", 1, 4}} {
-		values[v.name] = int(c.Bounded(s, v.name, float64(values[v.name]), v.from, v.to))
+		values[v.name] = int(c.Bounded(cmp.Or(by[v.name], s), v.name, float64(values[v.name]), v.from, v.to))
 	}
 	interval := time.Second << max(values["interval"], 0)
 	if n := values["interval"]; n < 0 {

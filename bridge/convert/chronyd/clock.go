@@ -284,7 +284,7 @@ func (c *reader) local() {
 		return
 	}
 	if stratum < 1 || stratum > 15 {
-		r.Note(report.Error, "local", "write 1 to 15", "stratum %g", stratum)
+		r.Note(report.Error, "local", "write 1 to 15", "chronyd does not start: stratum %g is no stratum; the line is left out", stratum)
 		return
 	}
 	c.Model.LocalStratum, c.Model.LocalLines = int(stratum), []*syntax.Statement{s}

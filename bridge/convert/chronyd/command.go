@@ -3,7 +3,6 @@ package chronyd
 import (
 	"net/netip"
 	"slices"
-	"strconv"
 	"strings"
 
 	"ntsbridge/bridge/convert/draft"
@@ -24,9 +23,9 @@ func (c *reader) setCommands() {
 	}
 	port := commandPort
 	if s := c.LastOf("cmdport"); s != nil {
-		port, _ = strconv.Atoi(s.Argument())
+		port = int(c.port(s))
 	}
-	if port <= 0 || port > 65535 {
+	if port == 0 {
 		for _, s := range c.All("cmdport", "cmdallow", "cmddeny", "bindcmdaddress") {
 			c.Record(s).Note(report.Folded, "command-off", "", "chronyc asks over the socket only")
 		}
@@ -61,10 +60,6 @@ func (c *reader) commandSocket() {
 			draft.Set(c.Draft, &c.Draft.Config.Chronyc.Socket, job.Absolute(name), s)
 		case strings.HasPrefix(name, "/"):
 			c.Record(s).Note(report.Error, "file-name", "give a name", "that is no name of a file")
-		default:
-			if _, err := netip.ParseAddr(name); err != nil {
-				c.Record(s).Note(report.Error, "bindcmdaddress", "give an address", "%s is no address", spell.Printable(name))
-			}
 		}
 	}
 }

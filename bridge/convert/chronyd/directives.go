@@ -1,7 +1,6 @@
 package chronyd
 
 import (
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -98,10 +97,45 @@ func (c *reader) syntax() {
 			c.Record(s).Note(report.Error, "chrony-value", "correct or delete the line",
 				"chronyd does not start: %s; the line is left out", problem)
 		}
-		c.Bad[s] = problem != ""
+		nan := chronyconf.NaN(s)
+		if problem == "" && nan != "" {
+			c.Record(s).Note(report.Unsupported, "chrony-nan", "write a number",
+				"%s is no number, which chronyd does not say when it starts; the line is left out", spell.Printable(nan))
+		}
+		if c.Bad[s] = problem != "" || nan != ""; c.Bad[s] {
+			c.lostLine(s)
+		}
 	}
 	for word, list := range c.ByWord {
 		c.ByWord[word] = slices.DeleteFunc(slices.Clone(list), func(s *syntax.Statement) bool { return c.Bad[s] })
+	}
+	c.clientLog()
+}
+
+// lostLine asks about a line that is left out, and that took something away.
+func (c *reader) lostLine(s *syntax.Statement) {
+	q := report.Question{File: c.Parsed.Files[s.File].Name, Line: s.Line, Text: spell.Show(c.Text(s)),
+		Running: "nothing: chronyd does not start with this line",
+		Do:      "correct the line, or choose --lost running to go without it"}
+	switch s.Word {
+	case "deny":
+		q.Code, q.Written = "lost-restriction", "no time for some addresses"
+	case "bindaddress":
+		q.Code, q.Written = "lost-interface-rule", "to serve at one address"
+	default:
+		return
+	}
+	if c.Opt.Decide == nil || c.Opt.Decide(q) != job.LostRunning {
+		c.Report.Questions = append(c.Report.Questions, q)
+	}
+}
+
+// clientLog finds what chronyd cannot do without its list of clients.
+func (c *reader) clientLog() {
+	limits := c.All("ratelimit", "ntsratelimit", "cmdratelimit")
+	if lines := c.All("noclientlog"); len(lines) > 0 && len(limits) > 0 {
+		c.Record(lines[0]).Note(report.Error, "clientlog-limit", "delete one of the two lines",
+			"chronyd does not start: it limits no rate (line %d) without a list of clients", limits[0].Line)
 	}
 }
 
@@ -148,10 +182,6 @@ func (c *reader) statements() {
 			if words := slices.DeleteFunc(c.Words(s), func(w string) bool { return w == "" }); len(words) > 0 {
 				r.Note(report.Approximated, "hwtimestamp-option", "", "%s: there are no such options of a network card",
 					spell.Printable(strings.Join(words, ", ")))
-			}
-		case "bindacqaddress":
-			if _, err := netip.ParseAddr(s.Argument()); err != nil {
-				r.Note(report.Error, "bindacqaddress", "give an address", "%s is no address", spell.Printable(s.Argument()))
 			}
 		case "ntstrustedcerts", "nosystemcert":
 			c.trust(s)

@@ -21,6 +21,7 @@ func Read(work *job.Job) {
 	c.CommandLine()
 	c.syntax()
 	c.statements()
+	c.duplicates()
 	if c.Opt.Client != nil {
 		c.Quietly(c.access)
 		c.Quietly(c.local)

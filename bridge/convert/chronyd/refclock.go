@@ -2,6 +2,7 @@ package chronyd
 
 import (
 	"fmt"
+	"math"
 	"path"
 	"slices"
 	"strconv"
@@ -157,6 +158,12 @@ func (c *reader) clockWords(src *job.Source, out *config.ReferenceClock) bool {
 		v := 0.0
 		if ok && o.kind != 'f' && o.kind != 's' {
 			v, ok = chronyconf.Number(o.kind, text)
+			if ok && (math.IsNaN(v) || math.IsInf(v, 0)) {
+				src.Dead = fmt.Sprintf("%s %s is no finite number", word, spell.Printable(text))
+				r.Note(report.Dangerous, "chrony-nan", "correct or delete the word",
+					"%s, which chronyd does not say when it starts; the line is left out", src.Dead)
+				return false
+			}
 			ok = ok && !(word == "stratum" && (v < 0 || v > 15))
 		}
 		if o.kind == 's' {
@@ -243,9 +250,9 @@ func setClockWord(o *config.ReferenceClock, word, text string, v float64) {
 	case "maxdispersion":
 		o.MaxDispersion = job.Seconds(v, -1000, 1000)
 	case "filter":
-		o.Filter = int(job.Within(v, -1e6, 1e6))
+		o.Filter = int(atLeastOne(v))
 	case "maxlockage":
-		o.MaxLockAge = int(job.Within(v, -1e7, 1e7))
+		o.MaxLockAge = int(atLeastOne(v))
 	case "width":
 		o.Width = job.Seconds(v, -1000, 1000)
 	case "refid":
@@ -255,6 +262,14 @@ func setClockWord(o *config.ReferenceClock, word, text string, v float64) {
 	case "local":
 		o.Local = true
 	}
+}
+
+// atLeastOne keeps 0, which the output has for its default, out of range.
+func atLeastOne(v float64) float64 {
+	if v == 0 {
+		return -1
+	}
+	return job.Within(v, -1e7, 1e7)
 }
 
 // clamped puts every value into the output's range.

@@ -1,7 +1,9 @@
 package chronyd
 
 import (
+	"errors"
 	"fmt"
+	"math"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -100,7 +102,14 @@ func (c *reader) source(s *syntax.Statement) {
 		src.Dead = "it does not take key 0"
 		r.Note(report.Error, "chrony-option", "give the key's number", "chronyd does not start: %s; the line is left out", src.Dead)
 	}
-	if bad := config.ServerName(src.Address); bad != nil && src.Dead == "" {
+	if src.Dead == "" {
+		c.ports(src)
+	}
+	bad := config.ServerName(src.Address)
+	if a, err := netip.ParseAddr(src.Address); err == nil && a.Zone() != "" {
+		bad = errors.New("chronyd takes no address with a network interface")
+	}
+	if bad != nil && src.Dead == "" {
 		src.Dead = "that is no name of a host: " + bad.Error()
 		r.Note(report.Dangerous, "dead-source", "correct or delete the line", "chronyd never had time of %s: %s",
 			spell.Printable(src.Address), src.Dead)
@@ -145,13 +154,59 @@ func (c *reader) words(s *syntax.Statement, known func(word string) (byte, func(
 			fail(fmt.Sprintf("%s %s is no number", word, spell.Printable(s.Options[i].Text)))
 			return
 		}
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			text := fmt.Sprintf("%s %s is no finite number", word, spell.Printable(s.Options[i].Text))
+			r.Note(report.Dangerous, "chrony-nan", "correct or delete the word", "%s, which chronyd does not say when it starts; the line is left out",
+				text)
+			bad(text)
+			return
+		}
+		if word == "extfield" && v != 0xF323 && v != 0xF324 {
+			fail("it knows no field " + spell.Printable(s.Options[i].Text))
+			return
+		}
 		set(v)
 	}
 }
 
+// ports reads the numbers of ports, of which chronyd takes 16 bits.
+func (c *reader) ports(src *job.Source) {
+	for _, v := range []struct {
+		word string
+		port *int
+	}{{"port", &src.Port}, {"ntsport", &src.NtsPort}} {
+		if !slices.Contains(src.Words, v.word) {
+			continue
+		}
+		if read := int(uint16(*v.port)); read != *v.port {
+			c.Record(src.Line).Note(report.Dangerous, "port-range", "write 1 to 65535", "chronyd reads %s %d as %d", v.word, *v.port, read)
+			*v.port = read
+		}
+		if *v.port == 0 {
+			src.Dead = "nobody is at port 0"
+			c.Record(src.Line).Note(report.Dangerous, "dead-source", "correct or delete the word", "chronyd never had time of %s: %s",
+				spell.Printable(src.Address), src.Dead)
+		}
+	}
+}
+
+// leastPoll is the shortest interval that chronyd takes, log2 s.
+const leastPoll = -7
+
 // polls puts intervals into range: with maxpoll below minpoll chronyd
 // takes minpoll for both.
 func (c *reader) polls(src *job.Source) {
+	for _, v := range []struct {
+		word  string
+		value *int
+		usual int
+	}{{"minpoll", &src.MinPoll, 6}, {"maxpoll", &src.MaxPoll, 10}} {
+		if *v.value < leastPoll {
+			c.Record(src.Line).Note(report.Folded, "poll", "delete the word",
+				"%s is below %d: chronyd takes its default, %d", v.word, leastPoll, v.usual)
+			*v.value = v.usual
+		}
+	}
 	if src.MaxPoll < src.MinPoll {
 		if slices.Contains(src.Words, "maxpoll") {
 			c.Record(src.Line).Note(report.Folded, "poll", "", "maxpoll is below minpoll: chronyd takes minpoll for both")

@@ -69,21 +69,26 @@ func (c *Job) best() map[string]*Source {
 		if src.Left != "" || src.Refclock != nil || src.Kind == "broadcast" || src.Dead != "" && !src.Revived {
 			continue
 		}
-		if there := best[c.id(src)]; there == nil || !there.authenticated() && src.authenticated() {
+		if there := best[c.id(src)]; there == nil || !there.Authenticated() && src.Authenticated() {
 			best[c.id(src)] = src
 		}
 	}
 	return best
 }
 
-func (src *Source) authenticated() bool { return src.Key != 0 || src.Nts }
+// Authenticated reports whether a source has a key or NTS.
+func (src *Source) Authenticated() bool { return src.Key != 0 || src.Nts }
 
 // secondLine leaves out a source that another line asks too.
 func (c *Job) secondLine(src, other *Source) {
 	src.Left = fmt.Sprintf("line %d asks it already", other.Line.Line)
-	if other.authenticated() && !src.authenticated() {
+	if other.Authenticated() && !src.Authenticated() {
 		src.Left = fmt.Sprintf("line %d asks it with authentication", other.Line.Line)
-		c.Record(src.Line).Note(report.Changed, "duplicate-source", "delete the line", "%s had both; here %s", c.Daemon(), src.Left)
+		had := c.Daemon() + " had both"
+		if c.Dialect == "chrony" { // of an address, it had the first alone
+			had = "chronyd asked both, if the name had an address for each"
+		}
+		c.Record(src.Line).Note(report.Changed, "duplicate-source", "delete the line", "%s; here %s", had, src.Left)
 		return
 	}
 	c.Record(src.Line).Note(report.Folded, "duplicate-source", "delete one of the two", "%s", src.Left)

@@ -31,7 +31,11 @@ func Write(work *job.Job) []byte {
 	byLine := c.Draft.ByLine()
 	for _, s := range c.Parsed.Statements {
 		if r := c.Record(s); c.Dialect == "chrony" && r.Class == report.Comment && len(byLine[s]) == 0 {
-			r.Note(report.Folded, "without-effect", "", "without the lines that it belongs to, it sets nothing")
+			why := "without the lines that it belongs to, it sets nothing"
+			if slices.Contains([]string{"allow", "deny", "cmdallow", "cmddeny"}, s.Word) {
+				why = "another line for the same addresses, or for more of them with the word all, replaces it"
+			}
+			r.Note(report.Folded, "without-effect", "", "%s", why)
 		}
 	}
 	c.Settle(fates, func(s *syntax.Statement) map[string]bool { return byLine[s] })
