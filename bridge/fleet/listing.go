@@ -209,12 +209,17 @@ func (f *Fleet) listing(ctx context.Context, filter *report.Filter, c *cursor, f
 			begin++
 		}
 	}
-	l.rows = make([]listed, len(places))
-	for i, p := range places {
-		l.rows[i] = listed{uint32(p.at), p.mark}
-	}
+	l.rows = rowsOf(places)
 	f.listings.keep(l)
 	return l, begin, nil
+}
+
+func rowsOf(places []place) []listed {
+	rows := make([]listed, len(places))
+	for i, p := range places {
+		rows[i] = listed{uint32(p.at), p.mark}
+	}
+	return rows
 }
 
 // listed lists the clients of this gateway.

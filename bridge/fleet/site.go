@@ -2,7 +2,6 @@ package fleet
 
 import (
 	"context"
-	"slices"
 
 	"ntsbridge/bridge/fleet/inventory"
 	"ntsbridge/bridge/fleet/report"
@@ -14,10 +13,8 @@ type Others interface {
 	Names() []string
 	// Add adds to a row of this gateway what the others know of it.
 	Add(c *inventory.Client)
-	// Rest gives the clients that only others know, each with a number from 0 on,
-	// by which At reads it again.
-	Rest(see func(number int, c *inventory.Client))
-	At(number int, c *inventory.Client)
+	// Rest gives the clients that only others know.
+	Rest(see func(c *inventory.Client))
 	// Find makes a row of what the others know of a client; false: nothing.
 	Find(k *inventory.Key, hashed bool, c *inventory.Client) bool
 	// Of returns what one gateway knows of a client.
@@ -25,12 +22,12 @@ type Others interface {
 }
 
 // eachOfSite gives the clients of all gateways to see; those that this one does
-// not know have numbers below 0.
+// not know have places below 0.
 func (f *Fleet) eachOfSite(ctx context.Context, now uint32, o Others, see func(at int, c *inventory.Client)) error {
 	if err := f.each(ctx, now, func(at int, c *inventory.Client) { o.Add(c); see(at, c) }); err != nil {
 		return err
 	}
-	o.Rest(func(number int, c *inventory.Client) { see(-1-number, c) })
+	o.Rest(func(c *inventory.Client) { see(-1, c) })
 	return ctx.Err()
 }
 
@@ -38,55 +35,16 @@ func (f *Fleet) eachOfSite(ctx context.Context, now uint32, o Others, see func(a
 // columns that filter.ByGateway asks for.
 func (f *Fleet) StreamSite(ctx context.Context, filter *report.Filter, self string, o Others, emit func(*report.Row) error) error {
 	f.Drain()
-	now := uint32(f.now().Unix())
-	n := *f.names.Load()
-	f.resolving(ctx, filter, &n)
-	var list []place
-	if err := f.eachOfSite(ctx, now, o, func(at int, c *inventory.Client) {
-		if filter.Address.IsValid() && !(c.Prefix.IsValid() && c.Prefix.Contains(filter.Address.Unmap())) {
-			return
-		}
-		if filter.Match(c, n.Labels, now) {
-			list = append(list, place{filter.Order(c, n.Labels), at, markOf(&c.Key)})
-		}
-	}); err != nil {
+	var l listing
+	list, err := f.listedOfSite(ctx, filter, o, &l)
+	if err != nil {
 		return err
 	}
-	slices.SortFunc(list, comparePlaces)
 	if filter.Limit > 0 && len(list) > filter.Limit {
 		list = list[:filter.Limit]
 	}
-	var c, own inventory.Client
-	var row report.Row
-	for i, p := range list {
-		if i%1024 == 0 && ctx.Err() != nil {
-			return ctx.Err()
-		}
-		own.Means = own.Means[:0]
-		if p.at < 0 {
-			o.At(-1-p.at, &c)
-		} else {
-			f.mu.Lock()
-			ok := f.inventory.Read(p.at, now, &c)
-			f.mu.Unlock()
-			if !ok {
-				continue
-			}
-			own.Means = append(own.Means, c.Means...)
-			o.Add(&c)
-			if !filter.Match(&c, n.Labels, now) {
-				continue
-			}
-		}
-		row.Fill(&c, &n)
-		if filter.ByGateway {
-			row.ByGateway(&c, self, &own, o.Names(), o.Of)
-		}
-		if err := emit(&row); err != nil {
-			return err
-		}
-	}
-	return nil
+	_, err = f.emitSite(ctx, &l, rowsOf(list), filter, self, o, emit)
+	return err
 }
 
 // KeysSite is Keys over all gateways.

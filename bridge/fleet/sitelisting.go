@@ -29,10 +29,14 @@ func (f *Fleet) PageSite(ctx context.Context, filter *report.Filter, self string
 
 // listedOfSite finds the rows of all gateways that a filter wants, in order.
 func (f *Fleet) listedOfSite(ctx context.Context, filter *report.Filter, o Others, l *listing) (list []place, err error) {
+	if filter.Address.IsValid() {
+		key, hashed := f.cfg.Addresses.KeyOf(filter.Address)
+		l.others = append(l.others, otherKey{key, hashed})
+		return []place{{at: -1, mark: markOf(&key)}}, nil
+	}
 	now, labels := uint32(f.now().Unix()), f.names.Load().Labels
 	err = f.eachOfSite(ctx, now, o, func(at int, c *inventory.Client) {
-		if filter.Address.IsValid() && !(c.Prefix.IsValid() && c.Prefix.Contains(filter.Address.Unmap())) ||
-			!filter.Match(c, labels, now) {
+		if !filter.Match(c, labels, now) {
 			return
 		}
 		if at < 0 {
@@ -53,7 +57,10 @@ func (f *Fleet) emitSite(ctx context.Context, l *listing, part []listed, filter 
 	f.resolving(ctx, filter, &n)
 	var c, own inventory.Client
 	var row report.Row
-	for _, p := range part {
+	for i, p := range part {
+		if i%1024 == 0 && ctx.Err() != nil {
+			return last, ctx.Err()
+		}
 		if !f.readSite(l, p, now, o, &c, &own) || !filter.Match(&c, n.Labels, now) {
 			continue
 		}
@@ -80,17 +87,12 @@ func (f *Fleet) readSite(l *listing, p listed, now uint32, o Others, c, own *inv
 		ok = ok && markOf(&c.Key) == p.mark
 	} else {
 		k := &l.others[-1-int32(p.at)]
-		if !o.Find(&k.key, k.hashed, c) {
-			return false
+		f.mu.Lock()
+		ok = f.inventory.FindKey(&k.key, now, c) // it may have come here since
+		f.mu.Unlock()
+		if !ok {
+			return o.Find(&k.key, k.hashed, c)
 		}
-		if !c.Prefix.IsValid() {
-			return true
-		}
-		known, is := f.Find(c.Prefix.Addr())
-		if !is || known.Key != k.key {
-			return true
-		}
-		*c, ok = known, true // it has come here since
 	}
 	if ok {
 		own.Means = append(own.Means, c.Means...)

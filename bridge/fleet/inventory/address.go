@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"math/bits"
+	"net/netip"
 )
 
 // Addresses says what counts as one client and what is kept of its address.
@@ -63,6 +64,16 @@ func (a *Addresses) place(addr *[16]byte) (place [16]byte, bitsOf uint8, flags u
 		flags |= flagHashed
 	}
 	return place, bitsOf, flags
+}
+
+// KeyOf returns under which key a client with an address is kept, and whether that
+// is a hash.
+func (a *Addresses) KeyOf(addr netip.Addr) (k Key, hashed bool) {
+	b := addr.As16()
+	place, bitsOf, flags := a.place(&b)
+	copy(k[:], place[:])
+	k[16] = bitsOf
+	return k, flags&flagHashed != 0
 }
 
 func mask(addr *[16]byte, n int) {

@@ -179,14 +179,20 @@ func (v *Inventory) Sorted(now uint32, want func(*Client) (order [2]uint64, ok b
 
 // Find reads the row of an address.
 func (v *Inventory) Find(addr netip.Addr, now uint32) (c Client, ok bool) {
-	a := addr.As16()
-	place, bitsOf, _ := v.opt.Addresses.place(&a)
+	k, _ := v.opt.Addresses.KeyOf(addr)
+	ok = v.FindKey(&k, now, &c)
+	return c, ok
+}
+
+// FindKey reads the row of a key into c, whose memory it uses again; false if
+// there is none.
+func (v *Inventory) FindKey(k *Key, now uint32, c *Client) bool {
+	place, bitsOf := [16]byte(k[:16]), k[16]
 	ref := v.find(&place, bitsOf, v.index.hash(&place, bitsOf))
-	if ref == 0 {
-		return c, false
+	if ref != 0 {
+		v.read(v.clients.at(ref), now, c)
 	}
-	v.read(v.clients.at(ref), now, &c)
-	return c, true
+	return ref != 0
 }
 
 func (v *Inventory) read(k *client, now uint32, c *Client) {

@@ -249,7 +249,7 @@ func (m *Migration) siteClients(facts *gate.Facts) (func(func(*inventory.Client)
 		if err := m.opt.Each(func(c *inventory.Client) { v.Add(c); see(c) }); err != nil {
 			return err
 		}
-		v.Rest(func(_ int, c *inventory.Client) { see(c) })
+		v.Rest(see)
 		return nil
 	}, v
 }

@@ -100,7 +100,7 @@ func (g *gateway) all() map[string]inventory.Client {
 	if err := g.opt.Each(func(c *inventory.Client) { v.Add(c); keep(c) }); err != nil {
 		g.t.Error(err)
 	}
-	v.Rest(func(_ int, c *inventory.Client) { keep(c) })
+	v.Rest(keep)
 	return list
 }
 

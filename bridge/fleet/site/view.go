@@ -79,29 +79,20 @@ func (v *View) Find(k *inventory.Key, hashed bool, c *inventory.Client) (ok bool
 	return ok
 }
 
-// Rest gives the clients that only others know, those of one bucket in order,
-// each with a number for At. What see gets is used again.
-func (v *View) Rest(see func(number int, c *inventory.Client)) {
+// Rest gives the clients that only others know, those of one bucket in order.
+// What see gets is used again.
+func (v *View) Rest(see func(c *inventory.Client)) {
 	var c inventory.Client
 	for at := range Buckets {
 		for g := range v.lists {
 			for i := range v.list(g, at) {
 				if !v.used[g][at][i] {
 					v.collect(g, at, i, &c)
-					see((g*Buckets+at)<<maxIndex|i, &c)
+					see(&c)
 				}
 			}
 		}
 	}
-}
-
-// maxIndex is how many bits of a number are for the place in a bucket.
-const maxIndex = 32
-
-// At reads a client that Rest gave.
-func (v *View) At(number int, c *inventory.Client) {
-	at := number >> maxIndex
-	v.collect(at/Buckets, at%Buckets, number&(1<<maxIndex-1), c)
 }
 
 // collect makes a row of what one gateway knows and those behind it.
