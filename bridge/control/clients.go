@@ -33,14 +33,12 @@ const (
 // Inventory is where answers about clients come from; nil functions say that the
 // daemon keeps none.
 type Inventory struct {
-	// Stream gives the clients that a filter wants to emit, in its order.
-	Stream  func(ctx context.Context, f *report.Filter, emit func(*report.Row) error) error
+	Stream  ListWhole // in the order of the filter
 	Keys    func(ctx context.Context) ([]*report.Key, error)
 	Summary func(ctx context.Context, by string) (*report.Summary, error)
 	// Site answers of all gateways; nil: this one is alone.
 	Site *SiteInventory
-	// Page gives a part of such a list, which begins at a cursor.
-	Page func(ctx context.Context, f *report.Filter, cursor string, size int, emit func(*report.Row) error) (*report.Part, error)
+	Page ListPart
 	// Days returns what the clients of a label used, or of all of them, day by day.
 	Days func(label string) []report.DayCount
 	// Import merges records and returns for how many there was no room.
@@ -193,8 +191,7 @@ func (v *Inventory) clients(w http.ResponseWriter, r *http.Request) error {
 const partDefault = 100
 
 // sendPart sends a part of a list, with where the others are (RFC 8288).
-func sendPart(w http.ResponseWriter, r *http.Request, f *report.Filter,
-	part func(context.Context, *report.Filter, string, int, func(*report.Row) error) (*report.Part, error), out *report.Writer) error {
+func sendPart(w http.ResponseWriter, r *http.Request, f *report.Filter, part ListPart, out *report.Writer) error {
 	q := r.URL.Query()
 	if f.Limit == 0 {
 		f.Limit = partDefault

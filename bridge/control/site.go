@@ -30,7 +30,7 @@ var ErrAlone = errors.New("this gateway is alone: fleet.etcd has no endpoints")
 // daemon is alone.
 type Site struct {
 	Status  func() *site.Status
-	History func(ctx context.Context, see func(*history.Entry) error) error
+	History func(ctx context.Context, see func(*history.Entry) error) (history.End, error)
 }
 
 // routes are what is answered about all gateways.
@@ -47,7 +47,7 @@ func (v *Site) routes() []*route {
 // entries sends the history so that whoever reads it can verify it.
 func (v *Site) entries(w http.ResponseWriter, r *http.Request) error {
 	var text bytes.Buffer
-	if err := v.History(r.Context(), func(e *history.Entry) error {
+	if _, err := v.History(r.Context(), func(e *history.Entry) error {
 		line, err := json.Marshal(e)
 		text.Write(append(line, '\n'))
 		return err
@@ -168,11 +168,10 @@ func writeStandings(w io.Writer, s *site.Status) error {
 // SiteInventory is where answers about the clients of all gateways come from.
 type SiteInventory struct {
 	Gateways func() []string
-	Stream   func(ctx context.Context, f *report.Filter, emit func(*report.Row) error) error
+	Stream   ListWhole
+	Page     ListPart
 	Keys     func(ctx context.Context) ([]*report.Key, error)
 	Summary  func(ctx context.Context, by string) (*report.Summary, error)
-	// Page gives a part of such a list, which begins at a cursor.
-	Page func(ctx context.Context, f *report.Filter, cursor string, size int, emit func(*report.Row) error) (*report.Part, error)
 	// Days returns what all clients used, day by day.
 	Days func(ctx context.Context) ([]report.DayCount, error)
 }
@@ -182,10 +181,16 @@ var siteParameter = parameter{name: "site", summary: "1: of all gateways of the 
 
 func ofSite(r *http.Request) bool { return r.URL.Query().Get("site") == "1" }
 
-// Lists returns what gives the list that a filter wants, whole and part by part.
-func (v *Inventory) Lists(f *report.Filter) (
-	whole func(context.Context, *report.Filter, func(*report.Row) error) error,
-	part func(context.Context, *report.Filter, string, int, func(*report.Row) error) (*report.Part, error), err error) {
+// ListWhole gives the rows that a filter wants to emit, and ListPart those of a
+// part of it, which begins at a cursor.
+type (
+	ListWhole = func(ctx context.Context, f *report.Filter, emit func(*report.Row) error) error
+	ListPart  = func(ctx context.Context, f *report.Filter, cursor string, size int, emit func(*report.Row) error) (*report.Part, error)
+)
+
+// Lists returns what gives the list that a filter wants, of this gateway or of
+// all.
+func (v *Inventory) Lists(f *report.Filter) (ListWhole, ListPart, error) {
 	switch {
 	case !f.Site:
 		return v.Stream, v.Page, nil

@@ -17,7 +17,6 @@ import (
 	"github.com/chromedp/cdproto/cdp"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/log"
-	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
@@ -312,56 +311,10 @@ func browserFollows(t *testing.T, ctx context.Context) {
 	}
 }
 
-// TestShots writes pictures of the pages into the directory that is named, to be
-// looked at.
-func TestShots(t *testing.T) {
-	dir := os.Getenv("NTSBRIDGE_PAGE_SHOTS")
-	if dir == "" {
-		t.Skip("NTSBRIDGE_PAGE_SHOTS names no directory")
-	}
-	w := newWorld(t, 3000)
-	base, token := w.served()
-	ctx := browse(t)
-	logIn(t, ctx, base, token)
-	for _, small := range []struct {
-		name, path string
-		height     float64
-	}{{"overview", "/", 1100}, {"migration", "/migration", 900}} {
-		if err := chromedp.Do(ctx, show(1280, "light"), chromedp.Navigate(base+small.path)); err != nil {
-			t.Fatal(err)
-		}
-		shot, err := chromedp.Call(ctx, page.CaptureScreenshot, page.CaptureScreenshotParams{
-			Clip: &page.Viewport{Width: 1280, Height: small.height, Scale: 0.56}, CaptureBeyondViewport: new(true)})
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := os.WriteFile(filepath.Join(dir, small.name+".png"), shot.Data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	for _, width := range widths {
-		for _, scheme := range []string{"light", "dark"} {
-			for i, path := range allPages {
-				if err := chromedp.Do(ctx, show(width, scheme), chromedp.Navigate(base+path)); err != nil {
-					t.Fatal(path, err)
-				}
-				picture, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
-				if err != nil {
-					t.Fatal(path, err)
-				}
-				name := fmt.Sprintf("%d-%s-%d.png", width, scheme, i)
-				if err := os.WriteFile(filepath.Join(dir, name), picture, 0o600); err != nil {
-					t.Fatal(err)
-				}
-			}
-		}
-	}
-}
-
 func logIn(t testing.TB, ctx context.Context, base, token string) {
 	t.Helper()
 	err := chromedp.Do(ctx, chromedp.Navigate(base+"/login?next=/migration"), chromedp.SendKeys(chromedp.CSS("#token"), token+"\r"),
-		chromedp.WaitVisible(chromedp.CSS(`a[href^="/migration/confirm"]`)))
+		chromedp.WaitVisible(chromedp.CSS(`form[action="/logout"]`)))
 	if err != nil {
 		t.Fatal(err)
 	}

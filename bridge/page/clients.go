@@ -32,6 +32,10 @@ type clientsView struct {
 	CSV     string
 	JSON    string
 	Plain   bool // no filter is set
+	// Of all gateways.
+	HasSite  bool // there are others
+	Site     bool
+	Gateways []string // with a column each
 }
 
 // option is a value that a field may have.
@@ -55,6 +59,9 @@ var columns = []struct{ name, title, aria, class string }{
 	{"packets", "Answered", "descending", "num"}, {"refused", "Refused", "descending", "num"}, {"", "Program", "", "wide"},
 }
 
+// ownColumns are of what no gateway tells the others.
+var ownColumns = []string{"poll", "packets", "refused"}
+
 var kindOptions = []option{{"", "any means", false}, {"none", "no authentication", false}, {"symmetric", "symmetric key", false},
 	{"autokey", "Autokey", false}, {"nts", "NTS", false}}
 
@@ -77,7 +84,7 @@ func chosen(list []option, value string) []option {
 
 // filterWords are the words of a filter that the page knows.
 var filterWords = []string{"kind", "key", "prefix", "label", "legacy_only", "since", "silent_for", "address", "sort",
-	"limit", "resolve", "cursor"}
+	"limit", "resolve", "cursor", "site"}
 
 // queryOf returns what was asked, without fields that were left empty.
 func queryOf(r *http.Request) (url.Values, error) {
@@ -127,8 +134,7 @@ func (v *clientsView) fill(p *Page, r *http.Request, q url.Values) error {
 		size = sizeOptions[0].Value
 	}
 	v.Sizes = chosen(sizeOptions, size)
-	v.sorts(q)
-	v.Plain = true
+	v.HasSite, v.Site, v.Plain = p.src.Site.Status != nil, q.Get("site") == "1", true
 	for name := range q {
 		v.Plain = v.Plain && (name == "sort" || name == "limit" || name == "cursor")
 	}
@@ -140,7 +146,15 @@ func (v *clientsView) fill(p *Page, r *http.Request, q url.Values) error {
 		f.Limit = rowsDefault
 	}
 	f.Limit = min(f.Limit, report.MaxPart)
-	part, err := p.src.Inventory.Page(r.Context(), f, q.Get("cursor"), f.Limit, func(row *report.Row) error {
+	v.sorts(q)
+	_, page, err := p.lists(f)
+	if err != nil {
+		return err
+	}
+	if f.Site {
+		v.Gateways = p.src.Inventory.Site.Gateways()
+	}
+	part, err := page(r.Context(), f, q.Get("cursor"), f.Limit, func(row *report.Row) error {
 		v.Rows = append(v.Rows, row.Clone())
 		return nil
 	})
@@ -152,6 +166,13 @@ func (v *clientsView) fill(p *Page, r *http.Request, q url.Values) error {
 	e := without(q, "cursor", "limit").Encode()
 	v.CSV, v.JSON = "/clients.csv?"+e, "/clients.json?"+e
 	return nil
+}
+
+// lists returns what gives a list, whole and part by part; one of the site has a
+// column for each gateway.
+func (p *Page) lists(f *report.Filter) (whole control.ListWhole, part control.ListPart, err error) {
+	f.ByGateway = f.Site
+	return p.src.Inventory.Lists(f)
 }
 
 func without(q url.Values, names ...string) url.Values {
@@ -179,6 +200,9 @@ func (v *clientsView) sorts(q url.Values) {
 		now = "address"
 	}
 	for _, c := range columns {
+		if v.Site && slices.Contains(ownColumns, c.name) {
+			continue
+		}
 		s := sorting{Name: c.name, Title: c.title, Class: c.class}
 		if c.name != "" {
 			u := without(q, "cursor", "sort")
@@ -207,12 +231,19 @@ func (p *Page) export(format string) func(http.ResponseWriter, *http.Request) er
 		if err != nil {
 			return problem{err, http.StatusBadRequest}
 		}
+		whole, _, err := p.lists(f)
+		if err != nil {
+			return err
+		}
 		h := w.Header()
 		h.Set("Content-Type", kind)
 		h.Set("Content-Disposition", `attachment; filename="clients-`+p.options.Now().UTC().Format("20060102T150405Z")+`.`+format+`"`)
 		out, err := report.NewWriter(w, format, p.options.Now())
 		if err == nil {
-			err = p.src.Inventory.Stream(r.Context(), f, out.Row)
+			if f.Site {
+				out.SetGateways(p.src.Inventory.Site.Gateways())
+			}
+			err = whole(r.Context(), f, out.Row)
 		}
 		if err = errors.Join(err, closeWriter(out)); err != nil {
 			panic(http.ErrAbortHandler) // so that nobody takes a part for the whole
@@ -234,6 +265,7 @@ type clientView struct {
 	Row     *report.Row
 	Address string
 	Now     time.Time
+	Site    []string // gateways; empty: this one is alone
 }
 
 func (p *Page) client(w http.ResponseWriter, r *http.Request) error {
@@ -247,7 +279,14 @@ func (p *Page) client(w http.ResponseWriter, r *http.Request) error {
 	}
 	v := &clientView{layout: p.layout(r, name), Address: name, Now: p.options.Now()}
 	f := &report.Filter{Address: addr, Resolve: r.URL.Query().Get("resolve") == "1"}
-	err = p.src.Inventory.Stream(r.Context(), f, func(row *report.Row) error {
+	if p.src.Inventory.Site != nil {
+		f.Site, v.Site = true, p.src.Inventory.Site.Gateways()
+	}
+	whole, _, err := p.lists(f)
+	if err != nil {
+		return err
+	}
+	err = whole(r.Context(), f, func(row *report.Row) error {
 		v.Row = row.Clone()
 		return nil
 	})

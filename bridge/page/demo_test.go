@@ -13,6 +13,7 @@ import (
 	"ntsbridge/bridge/control"
 	"ntsbridge/bridge/control/events"
 	"ntsbridge/bridge/fleet"
+	"ntsbridge/bridge/fleet/feed"
 	"ntsbridge/bridge/fleet/gate"
 	"ntsbridge/bridge/fleet/label"
 	"ntsbridge/bridge/fleet/migration"
@@ -105,25 +106,40 @@ func (w *world) populate(clients int) {
 				recent, ntp.ReasonUnknownKey}}
 		}
 		for _, s := range list {
-			p := make([]byte, ntp.HeaderLen)
-			p[0], p[2], p[3] = 4<<3|3, 6, 0xe7
-			binary.BigEndian.PutUint64(p[40:], uint64(i)*0x9e3779b97f4a7c15)
-			r := &ntp.Request{Packet: p, From: netip.AddrPortFrom(from, 123), Received: ntp.TimestampFromTime(w.now.Add(-s.ago))}
-			r.Layout.MAC, r.Layout.KeyID = len(p), s.key
-			v := &ntp.Verdict{Kind: s.kind, Reason: s.reason, Action: ntp.Answer, KeyID: s.key}
-			if s.kind == ntp.KindNTS {
-				v.AEAD, v.KeyID = uint16(s.key), 0
-			}
-			if s.reason != ntp.ReasonOK {
-				v.Action = ntp.Drop
-			}
-			table := feed.Begin()
-			table.Note(r, v, r.Received, 0)
-			feed.End(table)
+			w.note(feed, from, uint64(i), s)
 			if noted++; noted%2000 == 0 {
 				w.fleet.Drain()
 			}
 		}
+	}
+	w.fleet.Detach(feed)
+	w.fleet.Drain()
+}
+
+// note lets one be seen.
+func (w *world) note(feed *feed.Feed, from netip.Addr, number uint64, s sight) {
+	p := make([]byte, ntp.HeaderLen)
+	p[0], p[2], p[3] = 4<<3|3, 6, 0xe7
+	binary.BigEndian.PutUint64(p[40:], number*0x9e3779b97f4a7c15)
+	r := &ntp.Request{Packet: p, From: netip.AddrPortFrom(from, 123), Received: ntp.TimestampFromTime(w.now.Add(-s.ago))}
+	r.Layout.MAC, r.Layout.KeyID = len(p), s.key
+	v := &ntp.Verdict{Kind: s.kind, Reason: s.reason, Action: ntp.Answer, KeyID: s.key}
+	if s.kind == ntp.KindNTS {
+		v.AEAD, v.KeyID = uint16(s.key), 0
+	}
+	if s.reason != ntp.ReasonOK {
+		v.Action = ntp.Drop
+	}
+	table := feed.Begin()
+	table.Note(r, v, r.Received, 0)
+	feed.End(table)
+}
+
+// seen lets one more client ask.
+func (w *world) seen(from netip.Addr, kind ntp.Kind, key uint32) {
+	feed := w.fleet.Attach()
+	for _, ago := range []time.Duration{50 * time.Hour, time.Minute} {
+		w.note(feed, from, uint64(key), sight{kind, key, ago, ntp.ReasonOK})
 	}
 	w.fleet.Detach(feed)
 	w.fleet.Drain()

@@ -17,7 +17,8 @@ import (
 var functions = template.FuncMap{
 	"number": anyNumber, "signed": signed, "percent": percent, "span": span, "offset": offset, "ppm": ppm, "when": when, "moment": moment,
 	"date": func(t time.Time) string { return t.UTC().Format(time.DateOnly) }, "iso": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-	"long": long, "join": strings.Join, "clientURL": clientURL, "class": classTitle,
+	"known": func(t time.Time) bool { return !t.IsZero() && t.Unix() > 0 }, "int": func(n uint64) int { return int(min(n, math.MaxInt32)) },
+	"seen": seen, "seenBy": seenBy, "usedAt": usedAt, "ahead": ahead, "long": long, "join": strings.Join, "clientURL": clientURL, "class": classTitle,
 	"octal": func(v uint8) string { return fmt.Sprintf("%o", v) },
 	"poll":  poll, "plural": plural, "dash": dash, "answered": answered, "refused": refused, "pollOf": pollOf, "ago": report.Ago,
 	"day":       func(t report.Time) string { return time.Unix(int64(t), 0).UTC().Format(time.DateOnly) },
@@ -176,6 +177,14 @@ func when(t time.Time) string {
 	return t.UTC().Format("2006-01-02 15:04:05")
 }
 
+// ahead is how far a clock is before ours, as far as etcd tells.
+func ahead(v float64) string {
+	if math.Abs(v) < 0.05 {
+		return "±0"
+	}
+	return offset(v)
+}
+
 // moment is when for the inventory's times.
 func moment(t report.Time) string {
 	if t == 0 {
@@ -235,4 +244,36 @@ func pollOf(r *report.Row) string {
 		return "–"
 	}
 	return long(time.Duration(s * float64(time.Second)))
+}
+
+// usedAt is when a gateway saw a means last, 0: never.
+func usedAt(m report.Means, gateway string) report.Time {
+	for _, g := range m.Gateways {
+		if g.Gateway == gateway {
+			return g.Last
+		}
+	}
+	return 0
+}
+
+// seenBy is when a gateway saw a client last.
+func seenBy(r *report.Row, gateway string) (last report.Time) {
+	for i := range r.Means {
+		last = max(last, usedAt(r.Means[i], gateway))
+	}
+	return last
+}
+
+// seen is a day, which is all that gateways tell one another.
+func seen(t report.Time, now time.Time) string {
+	day := uint32(t) / 86400
+	switch today := uint32(now.Unix()) / 86400; {
+	case t == 0:
+		return "–"
+	case day >= today:
+		return "today"
+	case day+1 == today:
+		return "yesterday"
+	}
+	return time.Unix(int64(t), 0).UTC().Format(time.DateOnly)
 }

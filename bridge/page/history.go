@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"ntsbridge/bridge/control"
@@ -42,6 +43,7 @@ type historyView struct {
 	Older   string // URLs
 	Newer   string
 	First   bool // these are the newest ones
+	Scopes  []choice
 }
 
 // historyPart is how many entries a page has.
@@ -59,7 +61,15 @@ func (p *Page) history(w http.ResponseWriter, r *http.Request) error {
 		}
 	}
 	v := &historyView{layout: p.layout(r, "History"), First: before == 0}
-	end, err := p.src.Fleet.History(func(e *history.Entry) error {
+	read, at, site := p.src.Fleet.History, "/history?before=", r.URL.Query().Get("site") == "1"
+	if v.Scopes = p.scopes("/history", site); site {
+		if p.src.Site.History == nil {
+			return control.ErrAlone
+		}
+		at = "/history?site=1&before="
+		read = func(see func(*history.Entry) error) (history.End, error) { return p.src.Site.History(r.Context(), see) }
+	}
+	end, err := read(func(e *history.Entry) error {
 		if before != 0 && e.Number >= before {
 			return nil
 		}
@@ -75,11 +85,11 @@ func (p *Page) history(w http.ResponseWriter, r *http.Request) error {
 	v.Total, v.Hash = end.Lines, end.Hash
 	slices.Reverse(v.Entries)
 	if n := len(v.Entries); n > 0 && v.Entries[n-1].Number > 1 {
-		v.Older = "/history?before=" + strconv.FormatUint(v.Entries[n-1].Number, 10)
+		v.Older = at + strconv.FormatUint(v.Entries[n-1].Number, 10)
 	}
 	if before != 0 {
-		if v.Newer = "/history"; before+historyPart <= end.Lines {
-			v.Newer = "/history?before=" + strconv.FormatUint(before+historyPart, 10)
+		if v.Newer = strings.TrimRight(strings.TrimSuffix(at, "before="), "?&"); before+historyPart <= end.Lines {
+			v.Newer = at + strconv.FormatUint(before+historyPart, 10)
 		}
 	}
 	p.send(w, "history", http.StatusOK, v)

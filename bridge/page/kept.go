@@ -23,6 +23,11 @@ type kept struct {
 	keys    report1[[]*report.Key]
 	status  report1[*steer.Status]
 	lately  report1[[]*history.Entry] // of the history
+
+	// Of all gateways.
+	siteSummary report1[*report.Summary]
+	siteDays    report1[[]report.DayCount]
+	siteKeys    report1[[]*report.Key]
 }
 
 // report1 is a report that is made once for all who ask at the same time.

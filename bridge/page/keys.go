@@ -20,6 +20,8 @@ type keysView struct {
 	Unused       int
 	Strange      int // that clients ask for and the table does not have
 	Inventory    bool
+	Site         bool
+	Scopes       []choice // this gateway or all; nil: it is alone
 }
 
 type certificateRow struct {
@@ -54,7 +56,14 @@ func (p *Page) keys(w http.ResponseWriter, r *http.Request) error {
 		v.NTS = p.src.NTS()
 	}
 	if p.src.Inventory.Keys != nil {
-		list, err := p.keyList()
+		of, site := p.keyList, r.URL.Query().Get("site") == "1"
+		if v.Site, v.Scopes = site, p.scopes("/keys", site); site {
+			if p.src.Inventory.Site == nil {
+				return control.ErrAlone
+			}
+			of = p.siteKeys
+		}
+		list, err := of()
 		if err != nil {
 			return err
 		}

@@ -81,7 +81,7 @@ func (p *Page) asset(name, kind string) string {
 // navigation are the pages that each page links to.
 var navigation = []struct{ Path, Title string }{
 	{"/", "Overview"}, {"/clients", "Clients"}, {"/migration", "Migration"},
-	{"/sources", "Sources"}, {"/keys", "Keys"}, {"/history", "History"},
+	{"/site", "Site"}, {"/sources", "Sources"}, {"/keys", "Keys"}, {"/history", "History"},
 }
 
 func (p *Page) needs(r *http.Request) remote.Role {
@@ -181,7 +181,7 @@ func (p *Page) fail(w http.ResponseWriter, r *http.Request, err error) {
 	switch {
 	case errors.As(err, &known):
 		status = known.status
-	case errors.Is(err, control.ErrNoInventory), errors.Is(err, control.ErrNoSources):
+	case errors.Is(err, control.ErrNoInventory), errors.Is(err, control.ErrNoSources), errors.Is(err, control.ErrAlone):
 		status = http.StatusNotFound
 	}
 	p.refuse(w, r, status, err)
@@ -257,6 +257,9 @@ func (p *Page) layout(r *http.Request, title string) layout {
 		v.Clock = p.clockChip()
 	}
 	for _, n := range navigation {
+		if n.Path == "/site" && p.src.Site.Status == nil {
+			continue
+		}
 		here := n.Path == r.URL.Path || n.Path != "/" && strings.HasPrefix(r.URL.Path, n.Path+"/") || n.Path == "/clients" &&
 			r.URL.Path == "/client"
 		v.Nav = append(v.Nav, navItem{n.Path, n.Title, here})

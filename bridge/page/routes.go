@@ -42,6 +42,7 @@ func newPage(src *control.Sources, o Options) *Page {
 		"/history":           {method: get, serve: p.history},
 		"/sources":           {method: get, serve: p.sources},
 		"/keys":              {method: get, serve: p.keys},
+		"/site":              {method: get, serve: p.site},
 		"/events":            {method: get, serve: p.events, lasts: true},
 		remote.PathLogin:     {method: get, serve: p.login},
 	}
