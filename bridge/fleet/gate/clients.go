@@ -35,7 +35,7 @@ func (e *Evaluation) Add(c *inventory.Client) {
 	}
 	m := &c.Means[old]
 	if last := e.lastUse(c); last > e.days(e.step.Group.Gates.QuietDays) {
-		e.quiet.add(c, fmt.Sprintf("used it %v ago", e.ago(last)))
+		e.quiet.add(c, func() string { return fmt.Sprintf("used it %v ago", e.ago(last)) })
 	}
 	if e.facts.Refuses(c, m) {
 		e.refuse(c, old)
@@ -70,7 +70,7 @@ func (e *Evaluation) lastUse(c *inventory.Client) (last uint32) {
 // share counts a client for the share of better means.
 func (e *Evaluation) share(c *inventory.Client, old int) {
 	e.members++
-	why := "no better means was seen"
+	why, better := notSeen, (*inventory.Means)(nil)
 	for i := range c.Means {
 		m := &c.Means[i]
 		if i == old || !Better(m, e.step.Means) {
@@ -78,18 +78,36 @@ func (e *Evaluation) share(c *inventory.Client, old int) {
 		}
 		switch {
 		case m.First > e.days(e.step.Group.Gates.BetterDays):
-			why = fmt.Sprintf("%v for %v only", m.Kind, e.ago(m.First))
+			why, better = tooNew, m
 		case e.stale(c, m):
-			why = fmt.Sprintf("%v was last seen %v ago", m.Kind, e.ago(m.Last))
+			why, better = tooOld, m
 		case old >= 0 && !e.stale(c, &c.Means[old]) && !OneHost(c, &c.Means[old], m):
-			why = fmt.Sprintf("%v is in use beside %v, but may be another host's behind the address", m.Kind, c.Means[old].Kind)
+			why, better = otherHost, m
 		default:
 			e.better++
 			return
 		}
 	}
-	e.worse.add(c, why)
+	e.worse.add(c, func() string {
+		switch why {
+		case tooNew:
+			return fmt.Sprintf("%v for %v only", better.Kind, e.ago(better.First))
+		case tooOld:
+			return fmt.Sprintf("%v was last seen %v ago", better.Kind, e.ago(better.Last))
+		case otherHost:
+			return fmt.Sprintf("%v is in use beside %v, but may be another host's behind the address", better.Kind, c.Means[old].Kind)
+		}
+		return "no better means was seen"
+	})
 }
+
+// Why a client has no better means, as its last one tells.
+const (
+	notSeen = iota
+	tooNew
+	tooOld
+	otherHost
+)
 
 // stale reports whether a means is not in use any more while the client is.
 func (e *Evaluation) stale(c *inventory.Client, m *inventory.Means) bool {
@@ -119,10 +137,13 @@ func (e *Evaluation) refuse(c *inventory.Client, old int) {
 	switch j := silence.Judge(&judged, old); {
 	case j.Verdict.Alternative() && j.Certain, j.Verdict == silence.SwitchedOff:
 	case e.inUse(c, old):
-	case mute:
-		e.alone.add(c, fmt.Sprintf("%v: %s; it would not show that it is hurt", j.Verdict, j.Evidence))
 	default:
-		e.alone.add(c, fmt.Sprintf("%v: %s", j.Verdict, j.Evidence))
+		e.alone.add(c, func() string {
+			if mute {
+				return fmt.Sprintf("%v: %s; it would not show that it is hurt", j.Verdict, j.Evidence)
+			}
+			return fmt.Sprintf("%v: %s", j.Verdict, j.Evidence)
+		})
 	}
 }
 

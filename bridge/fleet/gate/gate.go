@@ -104,9 +104,10 @@ type tally struct {
 	list []Client
 }
 
-func (t *tally) add(c *inventory.Client, why string) {
+// add counts one. Of those that are told of, which are few, tell says why.
+func (t *tally) add(c *inventory.Client, tell func() string) {
 	if t.n++; len(t.list) < maxClients {
-		t.list = append(t.list, Client{c.Name(), why})
+		t.list = append(t.list, Client{c.Name(), tell()})
 	}
 }
 

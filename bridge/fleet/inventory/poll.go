@@ -21,9 +21,14 @@ func gapCode(gap uint64) uint8 {
 }
 
 // codedGap returns the gap of a code.
-func codedGap(code uint8) time.Duration {
-	return time.Duration(2 * float64(time.Second) * math.Exp2(float64(code)/16))
-}
+func codedGap(code uint8) time.Duration { return codedGaps[code] }
+
+var codedGaps = func() (list [256]time.Duration) {
+	for code := range list {
+		list[code] = time.Duration(2 * float64(time.Second) * math.Exp2(float64(code)/16))
+	}
+	return list
+}()
 
 // gap notes the time between two packets; those of a burst count as one.
 func (m *means) gap(units uint64) {

@@ -5,6 +5,7 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
+	"hash"
 	"math"
 	"net/netip"
 	"slices"
@@ -42,32 +43,48 @@ func Canary(key []byte, m plan.Means, clients []Candidate, share float64, max in
 		hash   [sha256.Size]byte
 		client Candidate
 	}
-	list := make([]ranked, 0, len(clients))
-	for _, c := range clients {
-		list = append(list, ranked{hash(key, m, c.Prefix), c})
-	}
-	slices.SortFunc(list, func(a, b ranked) int { return bytes.Compare(a.hash[:], b.hash[:]) })
 	limit := uint64(share * math.MaxUint64)
 	if share >= 1 {
 		limit = math.MaxUint64
 	}
-	var chosen []netip.Prefix
-	for _, r := range list {
+	// Who is above the limit is one of them only if nobody is below: the least one
+	// that is not too large.
+	var list []ranked
+	var least ranked
+	mac := hmac.New(sha256.New, key)
+	var r ranked
+	for _, r.client = range clients {
 		if r.client.Count > max {
 			continue
 		}
-		if max -= r.client.Count; len(chosen) > 0 && binary.BigEndian.Uint64(r.hash[:]) > limit {
-			break
+		rank(mac, m, r.client.Prefix, &r.hash)
+		if binary.BigEndian.Uint64(r.hash[:]) <= limit {
+			list = append(list, r)
+		} else if len(list) == 0 && (!least.client.Prefix.IsValid() || bytes.Compare(r.hash[:], least.hash[:]) < 0) {
+			least = r
 		}
-		chosen = append(chosen, r.client.Prefix)
+	}
+	if len(list) == 0 && least.client.Prefix.IsValid() {
+		return []netip.Prefix{least.client.Prefix}
+	}
+	slices.SortFunc(list, func(a, b ranked) int { return bytes.Compare(a.hash[:], b.hash[:]) })
+	var chosen []netip.Prefix
+	for _, r := range list {
+		if r.client.Count <= max {
+			max -= r.client.Count
+			chosen = append(chosen, r.client.Prefix)
+		}
 	}
 	return chosen
 }
 
-func hash(key []byte, m plan.Means, p netip.Prefix) (h [sha256.Size]byte) {
-	mac := hmac.New(sha256.New, key)
+// rank puts the hash of a client into sum.
+func rank(mac hash.Hash, m plan.Means, p netip.Prefix, sum *[sha256.Size]byte) {
+	var text [18]byte
 	a := p.Addr().As16()
-	mac.Write(a[:])
-	mac.Write([]byte{byte(p.Bits()), byte(m)})
-	return [sha256.Size]byte(mac.Sum(nil))
+	copy(text[:], a[:])
+	text[16], text[17] = byte(p.Bits()), byte(m)
+	mac.Reset()
+	mac.Write(text[:])
+	mac.Sum(sum[:0])
 }

@@ -234,20 +234,24 @@ func (c *Controller) choose(v *Preview, from *roster) error {
 
 // canary keeps the members that a canary has.
 func (c *Controller) canary(s *Step, members []*member) (chosen []*member) {
-	by := map[netip.Prefix][]*member{}
-	var candidates []stage.Candidate
-	for _, m := range members {
-		if by[m.prefix] == nil {
+	candidates := make([]stage.Candidate, 0, len(members))
+	for i, m := range members { // those of one client stand together
+		if i == 0 || members[i-1].prefix != m.prefix {
 			candidates = append(candidates, stage.Candidate{Prefix: m.prefix, Count: m.count})
 		}
-		by[m.prefix] = append(by[m.prefix], m)
 	}
 	s.Only = stage.Canary(c.env.Key, s.Means, candidates, s.Group.Canary.Share, s.Group.Canary.Max)
 	if s.Only == nil {
 		s.Only = []netip.Prefix{}
 	}
+	only := make(map[netip.Prefix]bool, len(s.Only))
 	for _, p := range s.Only {
-		chosen = append(chosen, by[p]...)
+		only[p] = true
+	}
+	for _, m := range members {
+		if only[m.prefix] {
+			chosen = append(chosen, m)
+		}
 	}
 	return chosen
 }
