@@ -133,7 +133,7 @@ func clientParameters() []parameter {
 		{name: "since", summary: "was seen in the last so long, such as 24h", kind: "string"},
 		{name: "silent_for", summary: "was not", kind: "string"},
 		{name: "address", summary: "is this one", kind: "string"},
-		{name: "sort", summary: "order", kind: "string", words: report.Sorts},
+		{name: "sort", summary: "order; with - in front the other way round", kind: "string", words: report.SortWords()},
 		{name: "limit", summary: "at most so many; 0: all", kind: "integer"},
 		{name: "cursor", summary: "part of the list that begins there, of at most 1000 rows (limit; default 100); Link has the next one. Empty: the first",
 			kind: "string"},

@@ -199,18 +199,23 @@ func (v *clientsView) sorts(q url.Values) {
 	if now == "" {
 		now = "address"
 	}
+	now, reverse := strings.CutPrefix(now, "-")
 	for _, c := range columns {
 		if v.Site && slices.Contains(ownColumns, c.name) {
 			continue
 		}
 		s := sorting{Name: c.name, Title: c.title, Class: c.class}
 		if c.name != "" {
-			u := without(q, "cursor", "sort")
-			u.Set("sort", c.name)
-			s.URL = "/clients?" + u.Encode()
+			u, to := without(q, "cursor", "sort"), c.name
 			if s.Here = c.name == now; s.Here {
-				s.Aria = c.aria
+				if s.Aria = c.aria; reverse {
+					s.Aria = map[string]string{"ascending": "descending", "descending": "ascending"}[c.aria]
+				} else {
+					to = "-" + to
+				}
 			}
+			u.Set("sort", to)
+			s.URL = "/clients?" + u.Encode()
 		}
 		v.Sorts = append(v.Sorts, s)
 	}

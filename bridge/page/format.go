@@ -17,8 +17,9 @@ import (
 var functions = template.FuncMap{
 	"number": anyNumber, "signed": signed, "percent": percent, "span": span, "offset": offset, "ppm": ppm, "when": when, "moment": moment,
 	"date": func(t time.Time) string { return t.UTC().Format(time.DateOnly) }, "iso": func(t time.Time) string { return t.UTC().Format(time.RFC3339) },
-	"known": func(t time.Time) bool { return !t.IsZero() && t.Unix() > 0 }, "int": func(n uint64) int { return int(min(n, math.MaxInt32)) },
-	"seen": seen, "seenBy": seenBy, "usedAt": usedAt, "ahead": ahead, "long": long, "join": strings.Join, "clientURL": clientURL, "class": classTitle,
+	"known": func(t time.Time) bool { return !t.IsZero() && t.Unix() > 0 },
+	"prose": prose, "interval": interval, "seen": seen, "seenBy": seenBy, "usedAt": usedAt,
+	"ahead": ahead, "long": long, "join": strings.Join, "clientURL": clientURL, "class": classTitle,
 	"octal": func(v uint8) string { return fmt.Sprintf("%o", v) },
 	"poll":  poll, "plural": plural, "dash": dash, "answered": answered, "refused": refused, "pollOf": pollOf, "ago": report.Ago,
 	"day":       func(t report.Time) string { return time.Unix(int64(t), 0).UTC().Format(time.DateOnly) },
@@ -276,4 +277,28 @@ func seen(t report.Time, now time.Time) string {
 		return "yesterday"
 	}
 	return time.Unix(int64(t), 0).UTC().Format(time.DateOnly)
+}
+
+// stretch is a part of a sentence; code stands between backticks there.
+type stretch struct {
+	Text string
+	Code bool
+}
+
+func prose(text string) (list []stretch) {
+	parts := strings.Split(text, "`")
+	if len(parts)%2 == 0 { // one that is not closed is a backtick
+		parts = []string{text}
+	}
+	for i, s := range parts {
+		if s != "" {
+			list = append(list, stretch{s, i%2 == 1})
+		}
+	}
+	return list
+}
+
+// interval is a number of seconds as a time.
+func interval(s float64) string {
+	return long(time.Duration(s * float64(time.Second)).Round(time.Second / 10))
 }

@@ -16,7 +16,9 @@ import (
 	"ntsbridge/bridge/control"
 	"ntsbridge/bridge/control/remote"
 	"ntsbridge/bridge/fleet/history"
+	"ntsbridge/bridge/fleet/migration"
 	"ntsbridge/bridge/fleet/report"
+	"ntsbridge/bridge/fleet/steer"
 )
 
 // allPages are the pages that there are.
@@ -169,7 +171,7 @@ func TestExports(t *testing.T) {
 // The table goes forth and back, in each order.
 func TestTable(t *testing.T) {
 	p := newWorld(t, 450).page()
-	for _, sort := range report.Sorts {
+	for _, sort := range report.SortWords() {
 		seen, next := map[string]bool{}, "/clients?sort="+sort
 		for parts := 1; next != ""; parts++ {
 			body := get(p, next, remote.Read).Body.String()
@@ -190,6 +192,64 @@ func TestTable(t *testing.T) {
 		if len(seen) != 450 {
 			t.Errorf("%s: %d clients", sort, len(seen))
 		}
+	}
+}
+
+// A second look at a column puts it the other way round.
+func TestSortingTurns(t *testing.T) {
+	p := newWorld(t, 30).page()
+	head := regexp.MustCompile(`<th scope="col"[^>]* aria-sort="([a-z]+)"><a href="([^"]+)">`)
+	path := "/clients?kind=nts"
+	for _, want := range []string{"ascending", "descending", "ascending"} {
+		body := get(p, path, remote.Read).Body.String()
+		m := head.FindStringSubmatch(body)
+		if m == nil || m[1] != want {
+			t.Fatalf("%s: %q", path, m)
+		}
+		first := regexp.MustCompile(`<th scope="row"><a href="[^"]*">([^<]*)`).FindStringSubmatch(body)[1]
+		if low := first == "10.0.0.0" || first == "10.0.0.1"; low != (want == "ascending") {
+			t.Errorf("%s begins with %s", path, first)
+		}
+		path = strings.ReplaceAll(m[2], "&amp;", "&")
+		if !strings.Contains(path, "kind=nts") {
+			t.Errorf("%s has lost the filter", path)
+		}
+	}
+}
+
+// What a step does to its clients is shown as of now, whatever is kept; what it
+// costs a pass over all clients to know is kept until something moves.
+func TestBoardIsFresh(t *testing.T) {
+	w := newWorld(t, 200)
+	whole, hurt := 0, 2
+	status := w.src.Fleet.Status
+	w.src.Fleet.Status = func(brief bool) *steer.Status {
+		s := status(brief)
+		if !brief {
+			whole++
+		}
+		for i := range s.Places {
+			if s.Places[i].Running != nil {
+				s.Places[i].Running.Hurt = hurt
+			}
+		}
+		return s
+	}
+	p := w.page()
+	look := func() string { return get(p, "/migration", remote.Read).Body.String() }
+	if body := look(); !strings.Contains(body, "2 hurt") || !strings.Contains(body, "better_means") || whole != 1 {
+		t.Errorf("%d looks at all clients: %s", whole, body)
+	}
+	hurt = 3
+	if body := look(); !strings.Contains(body, "3 hurt") || !strings.Contains(body, "better_means") || whole != 1 {
+		t.Errorf("%d looks at all clients, or it shows what was", whole)
+	}
+	q := &migration.Request{Do: migration.Hold, Group: "frankfurt", Reason: "at a console"}
+	if _, err := w.migration.Ask(w.now, "somebody", q); err != nil {
+		t.Fatal(err)
+	}
+	if body := look(); !strings.Contains(body, "at a console") || whole != 2 {
+		t.Errorf("%d looks at all clients, or it shows what was", whole)
 	}
 }
 

@@ -54,6 +54,9 @@ func newStack(days []report.DayCount) *stack {
 		most = max(most, total(days[i].Best))
 	}
 	top := niceAbove(float64(most))
+	if int(top)%2 == 1 && top > 1 { // so that the half of it is a number of clients
+		top = niceAbove(top + 1)
+	}
 	s := &stack{Top: number(int(top)), Half: number(int(top / 2)), From: days[0].Date, To: days[len(days)-1].Date}
 	if top < 2 {
 		s.Half = ""

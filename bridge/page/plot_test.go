@@ -29,6 +29,23 @@ func TestNumbersForPeople(t *testing.T) {
 	}
 }
 
+func TestProse(t *testing.T) {
+	for text, want := range map[string]string{"": "", "plain": "plain", "say `fleet resume a`, then": "say [fleet resume a], then", "`x`": "[x]",
+		"one ` alone": "one ` alone"} {
+		got := ""
+		for _, s := range prose(text) {
+			if s.Code {
+				got += "[" + s.Text + "]"
+			} else {
+				got += s.Text
+			}
+		}
+		if got != want {
+			t.Errorf("%q: %q", text, got)
+		}
+	}
+}
+
 // drawn is what a path of a plot is made of: no number that is none.
 var drawn = regexp.MustCompile(`^([ML]-?[0-9.]+ -?[0-9.]+)+Z?$`)
 
@@ -48,6 +65,9 @@ func TestStack(t *testing.T) {
 	if len(s.Areas) != 2 || len(s.Days) != 3 || s.Areas[0].Path != "M0 240L250 80L1000 0L1000 240L250 240L0 240Z" ||
 		s.Legend[0].Count != 150 {
 		t.Errorf("%+v", s)
+	}
+	if odd := newStack([]report.DayCount{day("2026-11-29", 22, 0)}); odd.Top != "30" || odd.Half != "15" {
+		t.Errorf("half of %s is %s", odd.Top, odd.Half)
 	}
 	for _, a := range append(one.Areas, s.Areas...) {
 		if !drawn.MatchString(a.Path) {

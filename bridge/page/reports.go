@@ -40,7 +40,42 @@ func (p *Page) siteKeys() ([]*report.Key, error) {
 	return made(p, &p.kept.siteKeys, p.src.Inventory.Site.Keys)
 }
 
+// status is where the migration stands: as of now but for what costs a pass over
+// all clients, which is kept as long as nothing has moved.
 func (p *Page) status() *steer.Status {
-	s, _ := p.kept.status.get(p.options.Now(), func() (*steer.Status, error) { return p.src.Fleet.Status(false), nil })
-	return s
+	s := p.src.Fleet.Status(true)
+	if s.Plan == "" {
+		return s
+	}
+	for try := 0; ; try++ {
+		whole, _ := p.kept.status.get(p.options.Now(), func() (*steer.Status, error) { return p.src.Fleet.Status(false), nil })
+		if fill(s, whole) {
+			return s
+		}
+		if try > 0 {
+			return whole // it moves as fast as it is looked at
+		}
+		p.kept.status.forget()
+	}
+}
+
+// fill puts clients and next steps into a brief status; false: the whole one is
+// of before something was done.
+func fill(s, whole *steer.Status) bool {
+	if s.Plan != whole.Plan || s.Held != whole.Held || s.Window != whole.Window || !s.Declared.Time.Equal(whole.Declared.Time) ||
+		len(s.Places) != len(whole.Places) {
+		return false
+	}
+	for i := range s.Places {
+		p, w := &s.Places[i], &whole.Places[i]
+		if p.Group != w.Group || p.Means != w.Means || p.Stage != w.Stage || p.Round != w.Round || p.Held != w.Held ||
+			(p.Running == nil) != (w.Running == nil) {
+			return false
+		}
+		p.Clients, p.Protected = w.Clients, w.Protected
+		if p.Running == nil {
+			p.Next = w.Next
+		}
+	}
+	return true
 }

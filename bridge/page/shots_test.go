@@ -32,9 +32,11 @@ var states = []struct {
 	{"site", 3000, (*world).join, append([]string{"/"}, sitePages...)},
 	{"nothing", 0, (*world).empty, []string{"/", "/clients", "/migration", "/sources", "/keys", "/history"}},
 	{"one", 1, func(*world) {}, []string{"/", "/clients", "/migration"}},
-	{"twenty", 20, (*world).difficult, []string{"/", "/clients", "/client?address=2001:db8:ffff:ffff:1234:5678:9abc:def0", "/migration", "/sources",
+	{"twenty", 20, (*world).difficult, []string{"/", "/clients", "/client?address=" + longAddress, "/migration", "/sources",
 		"/keys", "/history", "/migration/confirm?do=rollback&group=" + longGroup}},
 }
+
+const longAddress = "2001:db8:ffff:ffff:1234:5678:9abc:def0"
 
 const longGroup = "the-group-of-all-instruments-in-the-third-and-fourth-basement-of-building-17"
 
@@ -57,11 +59,11 @@ func (w *world) empty() {
 // the matter.
 func (w *world) difficult() {
 	const long = "a-very-long-name-of-a-source-that-somebody-chose-once.measurement.laboratory.physics.university.example.net"
-	w.seen(netip.MustParseAddr("2001:db8:ffff:ffff:1234:5678:9abc:def0"), ntp.KindSymmetric, 4294967295)
+	w.seen(netip.MustParseAddr(longAddress), ntp.KindSymmetric, 4294967295)
 	w.seen(netip.MustParseAddr("2001:db8::1"), ntp.KindNone, 0)
 	w.src.Sources = func() []control.Source {
 		list := worldSources()
-		list[0].Name, list[2].Name, list[2].Address = long, "[2001:db8:ffff:ffff:1234:5678:9abc:def0]:4123", "2001:db8:ffff:ffff:1234:5678:9abc:def0"
+		list[0].Name, list[2].Name, list[2].Address = long, "["+longAddress+"]:4123", longAddress
 		return list
 	}
 	certificates := w.src.Certificates
@@ -78,12 +80,13 @@ func (w *world) difficult() {
 			"the state directory /var/lib/ntsbridge/a/very/long/path/that/nobody/would/choose is full")
 		return s
 	}
-	plan := "windows: {hours: 09:00-17:00, days: Mo-Fr}\ngroups: [{name: " + longGroup +
+	plan := "groups: [{name: " + longGroup +
 		", prefixes: [2001:db8::/32], stages: {none: refuse, symmetric: removed}}]\n"
-	q := &migration.Request{Do: migration.Apply, Name: "fleet.yaml", Plan: plan, Force: true, Reason: "a reason that somebody wrote at length, so " +
-		"that whoever reads it in a year knows what had happened before"}
-	if _, err := w.migration.Ask(w.now, "certificate CN=a-person-with-a-long-name,OU=operations (2001:db8:ffff:ffff::17)", q); err != nil {
-		w.t.Fatal(err)
+	q := &migration.Request{Do: migration.Apply, Name: "fleet.yaml", Plan: plan, Force: true,
+		Reason: "a reason that somebody wrote at length, so that whoever reads it in a year knows what had happened before"}
+	a, err := w.migration.Ask(w.now, "certificate CN=a-person-with-a-long-name,OU=operations (2001:db8:ffff:ffff::17)", q)
+	if err != nil || a.Done == "" {
+		w.t.Fatalf("%+v, %v", a, err)
 	}
 }
 

@@ -2,8 +2,10 @@ package page
 
 import (
 	"cmp"
+	"math"
 	"net/http"
 	"slices"
+	"strings"
 
 	"ntsbridge/bridge/control"
 	"ntsbridge/bridge/fleet/site"
@@ -17,7 +19,9 @@ type siteView struct {
 	Present   int            // of the declared
 	Declared  int
 	Rows      []gatewayRow
+	Columns   []string // gateways that are declared, or told where their groups stand
 	Standings []standing
+	Untold    string // what waits for etcd; empty: nothing
 	figures
 }
 
@@ -33,7 +37,6 @@ type gatewayRow struct {
 // standing is a means of a group with where it stands on each gateway.
 type standing struct {
 	Group, Means string
-	Same         bool // everywhere
 	Cells        []standingCell
 }
 
@@ -51,6 +54,7 @@ func (p *Page) site(w http.ResponseWriter, r *http.Request) error {
 	v := &siteView{layout: p.layout(r, "Site"), Status: p.src.Site.Status()}
 	v.gateways()
 	v.standings()
+	v.Untold = untold(v.Status)
 	if p.src.Inventory.Site != nil {
 		sum, err := p.siteSummary()
 		if err != nil {
@@ -67,6 +71,20 @@ func (p *Page) site(w http.ResponseWriter, r *http.Request) error {
 	}
 	p.send(w, "site", http.StatusOK, v)
 	return nil
+}
+
+// untold is what this gateway knows and etcd does not.
+func untold(s *site.Status) string {
+	var list []string
+	add := func(n int, one, many string) {
+		if n > 0 {
+			list = append(list, plural(n, one, many))
+		}
+	}
+	add(s.Pending, "group of clients", "groups of clients")
+	add(int(min(s.Behind, math.MaxInt32)), "entry of the history", "entries of the history")
+	add(s.Waiting, "order", "orders")
+	return strings.Join(list, ", ")
 }
 
 // gateways says of each what an operator looks for first.
@@ -106,6 +124,9 @@ func (v *siteView) gateways() {
 // plan.
 func (v *siteView) standings() {
 	for i := range v.Gateways {
+		if g := &v.Gateways[i]; g.Declared || len(g.Places) > 0 {
+			v.Columns = append(v.Columns, g.Name)
+		}
 		for _, p := range v.Gateways[i].Places {
 			if !slices.ContainsFunc(v.Standings, func(s standing) bool { return s.Group == p.Group && s.Means == p.Means }) {
 				v.Standings = append(v.Standings, v.standing(p.Group, p.Means))
@@ -115,26 +136,22 @@ func (v *siteView) standings() {
 }
 
 func (v *siteView) standing(group, means string) standing {
-	s := standing{Group: group, Means: means, Same: true}
-	least, most := -1, -1
+	s, most := standing{Group: group, Means: means}, -1
 	for i := range v.Gateways {
 		c := standingCell{Gateway: v.Gateways[i].Name}
 		k := slices.IndexFunc(v.Gateways[i].Places, func(p site.Place) bool { return p.Group == group && p.Means == means })
+		if k < 0 && !v.Gateways[i].Declared && len(v.Gateways[i].Places) == 0 {
+			continue
+		}
 		if k >= 0 {
 			c.Place = v.Gateways[i].Places[k]
-			if least < 0 || c.Rank < least {
-				least = c.Rank
-			}
 			most = max(most, c.Rank)
-		} else if v.Gateways[i].Declared {
-			s.Same = false
 		}
 		s.Cells = append(s.Cells, c)
 	}
 	for i := range s.Cells {
 		s.Cells[i].Least = s.Cells[i].Stage != "" && s.Cells[i].Rank < most
 	}
-	s.Same = s.Same && least == most
 	return s
 }
 

@@ -143,7 +143,8 @@ func (w *world) siteStatus() *site.Status {
 	places := func(ranks ...string) (list []site.Place) {
 		for i, p := range w.status(true).Places {
 			stage, _, _ := strings.Cut(ranks[i%len(ranks)], " ")
-			list = append(list, site.Place{Group: p.Group, Means: p.Means, Stage: stage, Rank: slices.Index(stageNames(), stage), Held: p.Held})
+			rank := slices.Index(stageNames(), stage)
+			list = append(list, site.Place{Group: p.Group, Means: p.Means, Stage: stage, Rank: rank, Held: p.Held})
 		}
 		return list
 	}
@@ -160,7 +161,8 @@ func (w *world) siteStatus() *site.Status {
 }
 
 // sitePages are those with all gateways in them.
-var sitePages = []string{"/site", "/clients?site=1", "/client?address=10.1.200.3", "/client?address=10.0.0.1", "/keys?site=1", "/history?site=1"}
+var sitePages = []string{"/site", "/clients?site=1", "/client?address=10.1.200.3", "/client?address=10.0.0.1", "/keys?site=1",
+	"/history?site=1"}
 
 // The page shows the whole site: who is missing and where each gateway stands,
 // and the clients, keys and deeds of all of them.
@@ -169,8 +171,9 @@ func TestSite(t *testing.T) {
 	w.join()
 	p := w.page()
 	for path, wants := range map[string][]string{
-		"/":                          {`href="/site"`, "2 of 3", "gw3 is gone since"},
-		"/site":                      {"1 gateway does not count", "gw9-of-before", "not declared", "tries brown-out 2", "others are further", "another</span>", "this one", "−400 ms"},
+		"/": {`href="/site"`, "2 of 3", "gw3 is gone since"},
+		"/site": {"1 gateway does not count", "gw9-of-before", "not declared", "tries brown-out 2",
+			"others are further", "another</span>", "this one", "−400 ms"},
 		"/clients?site=1":            {"of 472 clients", ">gw3</th>", "today</td>", "Export all 472"},
 		"/client?address=10.1.200.3": {"Where it was seen", "<td>–</td><td>today</td><td>–</td>"},
 		"/keys?site=1":               {"all gateways", `href="/clients?site=1&amp;key=5"`},
@@ -221,7 +224,8 @@ func TestSiteWithoutEtcd(t *testing.T) {
 		return history.End{}, fmt.Errorf("%w", site.ErrAway)
 	}
 	p := w.page()
-	for path, want := range map[string]string{"/": "etcd is away", "/site": "nobody knows what the other gateways do", "/history?site=1": "etcd is away"} {
+	for path, want := range map[string]string{"/": "etcd is away", "/site": "nobody knows what the other gateways do",
+		"/history?site=1": "etcd is away"} {
 		if got := get(p, path, remote.Read); got.Code != http.StatusOK || !strings.Contains(got.Body.String(), want) {
 			t.Errorf("%s: %d %s", path, got.Code, got.Body)
 		}

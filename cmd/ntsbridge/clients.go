@@ -35,7 +35,8 @@ func (f *clientFlags) add(cmd *cobra.Command) {
 	flags.BoolVar(&f.filter.LegacyOnly, "legacy-only", false, "only clients that used something else than NTS")
 	flags.StringVar(&f.since, "since", "", "only what was seen in the last `TIME`, such as 24h or 7d")
 	flags.StringVar(&f.silent, "silent-for", "", "only clients that were not seen for this `TIME`")
-	flags.StringVar(&f.filter.Sort, "sort", "", "order: "+strings.Join(fleetreport.Sorts, ", ")+" (default address)")
+	flags.StringVar(&f.filter.Sort, "sort", "",
+		"order: "+strings.Join(fleetreport.Sorts, ", ")+"; with - in front the other way round (default address)")
 	flags.IntVar(&f.filter.Limit, "limit", 0, "at most so many clients (default all)")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	flags.BoolVar(&f.csv, "csv", false, "print CSV, a line per client and means")

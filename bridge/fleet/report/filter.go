@@ -25,7 +25,7 @@ type Filter struct {
 	Since      time.Duration  // only what was seen in the last so long
 	SilentFor  time.Duration  // only what was not
 	Address    netip.Addr     // only this one
-	Sort       string         // address, last, first, packets, refused, poll, label
+	Sort       string         // one of Sorts; with - in front the other way round
 	Limit      int            // 0: all
 	Resolve    bool           // ask DNS for names
 	Site       bool           // of all gateways of the site
@@ -34,6 +34,15 @@ type Filter struct {
 
 // Sorts are the orders that Filter.Sort knows.
 var Sorts = []string{"address", "last", "first", "packets", "refused", "poll", "label"}
+
+// SortWords are all that Filter.Sort may be.
+func SortWords() []string {
+	list := slices.Clone(Sorts)
+	for _, s := range Sorts {
+		list = append(list, "-"+s)
+	}
+	return list
+}
 
 // kindsKnown are the words for Filter.Kinds.
 var kindsKnown = []string{"none", "symmetric", "autokey", "nts"}
@@ -45,8 +54,8 @@ func (f *Filter) Check() error {
 			return fmt.Errorf("kind %q is none of %s", k, strings.Join(kindsKnown, ", "))
 		}
 	}
-	if f.Sort != "" && !slices.Contains(Sorts, f.Sort) {
-		return fmt.Errorf("order %q is none of %s", f.Sort, strings.Join(Sorts, ", "))
+	if f.Sort != "" && !slices.Contains(Sorts, strings.TrimPrefix(f.Sort, "-")) {
+		return fmt.Errorf("order %q is none of %s (with - in front: the other way round)", f.Sort, strings.Join(Sorts, ", "))
 	}
 	if f.ByGateway && !f.Site {
 		return fmt.Errorf("columns of gateways are for a list of the site")
@@ -182,7 +191,8 @@ func (f *Filter) labelled(l *label.Label) bool {
 
 // Order returns a number by which clients are sorted, the least first.
 func (f *Filter) Order(c *inventory.Client, labels *label.Set) (order [2]uint64) {
-	switch f.Sort {
+	sort, reverse := strings.CutPrefix(f.Sort, "-")
+	switch sort {
 	case "last":
 		order[0] = ^uint64(c.Last)
 	case "first":
@@ -201,6 +211,9 @@ func (f *Filter) Order(c *inventory.Client, labels *label.Set) (order [2]uint64)
 		order = [2]uint64{binary.BigEndian.Uint64(b[:8]), binary.BigEndian.Uint64(b[8:])}
 	default:
 		order = [2]uint64{binary.BigEndian.Uint64(c.Key[:8]), binary.BigEndian.Uint64(c.Key[8:16])}
+	}
+	if reverse {
+		order[0], order[1] = ^order[0], ^order[1]
 	}
 	return order
 }
