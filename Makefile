@@ -12,6 +12,9 @@
 #                 beside chronyd's and ntpd's figures, judged
 # make sim-random the same in RANDOM random scenarios
 # make sim-chaos  CHAOS random stories of lies, gaps, steps and storms, audited
+# make sim-stories
+#                 STORIES random mixes of sources and options, half of them wrong at
+#                 most, judged
 # make interop    the interop tests alone
 # make interop-long
 #                 the interop tests that take many minutes: refreshes, used-up key
@@ -30,6 +33,7 @@ GO ?= go
 FUZZTIME ?= 20s
 RANDOM ?= 10000
 CHAOS ?= 2000
+STORIES ?= 2500
 
 # The interop tests have a turn of their own.
 interop := ./bridge/interop
@@ -41,7 +45,7 @@ concurrent = $(shell grep -rlE '^[[:space:]]+go [[:alpha:]]|[.]Go\b' --include='
 
 VERSION ?= 0.0.$(shell date -u +%Y%m%d)
 
-.PHONY: install deb rpm image build run test alone quick check format lines deadcode unit race compiler peers interop interop-long real-clock fuzz attack bench sim sim-random sim-chaos clean
+.PHONY: install deb rpm image build run test alone quick check format lines deadcode unit race compiler peers interop interop-long real-clock fuzz attack bench sim sim-random sim-chaos sim-stories clean
 
 build:
 	CGO_ENABLED=0 $(GO) build -trimpath -o bin/ntsbridge ./cmd/ntsbridge
@@ -143,6 +147,9 @@ sim-random:
 
 sim-chaos:
 	$(GO) test ./bridge/clock/sim -count=1 -timeout 60m -v -run '^TestChaos$$' -args -chaos $(CHAOS)
+
+sim-stories:
+	$(GO) test ./bridge/clock/sim -count=1 -timeout 120m -v -run '^TestStories$$' -args -stories $(STORIES)
 
 install: build
 	configs/packaging/stage.sh bin/ntsbridge "$(DESTDIR)/"

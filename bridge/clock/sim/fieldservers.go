@@ -36,10 +36,29 @@ func serversGoWrong() []Fielded {
 		phase := math.Mod(t/1200, 1)
 		return 1.5e-6*(1-4*math.Abs(phase-0.5)) + 3e-6*math.Sin(2*math.Pi*t/86400)
 	}
+	// Servers that smear a leap second over the day around it, and tell nobody.
+	smeared := func(name string, k, n int) *Scenario {
+		s := many(name, n)
+		for i := range k {
+			s.Servers[i].Offset = func(t float64) float64 {
+				switch {
+				case t < 100000-43200 || t >= 100000+43200:
+					return 0
+				case t < 100000:
+					return -(t - (100000 - 43200)) / 86400
+				}
+				return (100000 + 43200 - t) / 86400
+			}
+		}
+		return s
+	}
+	half, most := smeared("smear2of4", 2, 4), smeared("smear3of5", 3, 5)
+	most.Lost = func(t float64) bool { return t >= 100000-43200 } // they are the majority
 	near := usual("poll1", 1, 20000, 4000, symmetric(50e-6, 5e-6))
 	return []Fielded{
 		{Scenario: leap, Chrony: 46e-6, Most: 46e-6}, {Scenario: week, Worst: 2e-3}, {Scenario: majority, Chrony: 8.6e-3, Most: 9.2e-3},
 		{Scenario: first, Worst: 300e-6}, {Scenario: two}, {Scenario: room, Chrony: 3850e-6, Most: 300e-6},
+		{Scenario: half, Chrony: 137e-3, Most: 137e-3}, {Scenario: most, Chrony: 195e-3, Most: 195e-3},
 		{Scenario: board, Chrony: 240e-6, Most: 105e-6}, {Scenario: near, Chrony: 0.54e-6, Most: 0.4e-6},
 	}
 }
