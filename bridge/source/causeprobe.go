@@ -16,21 +16,6 @@ import (
 	"ntsbridge/bridge/ntp"
 )
 
-// ErrSecondAnswer says that two different answers came to one request.
-var ErrSecondAnswer = errors.New("two different answers came to one request: somebody answers in the server's place, too")
-
-// silenceError says why requests get no answer.
-type silenceError struct {
-	Cause Cause
-	Text  string
-}
-
-// Error implements error.
-func (e *silenceError) Error() string { return e.Text }
-
-// Unwrap returns ErrTimeout.
-func (e *silenceError) Unwrap() error { return ErrTimeout }
-
 // ProbeConfig says what to find out about a server whose answers do not come.
 type ProbeConfig struct {
 	// Server is the address. Required.

@@ -269,22 +269,6 @@ func (n *NTS) Open(m Moment, p []byte) Judgement {
 	return Judgement{Usable: true}
 }
 
-// unprotectedError is an answer to our request without NTS.
-type unprotectedError struct {
-	Kiss string // its kiss code, empty if it has none
-}
-
-// Error implements error.
-func (e *unprotectedError) Error() string {
-	if e.Kiss != "" {
-		return fmt.Sprintf("%v: kiss code %s", nts.ErrUnprotected, e.Kiss)
-	}
-	return nts.ErrUnprotected.Error()
-}
-
-// Unwrap returns nts.ErrUnprotected.
-func (e *unprotectedError) Unwrap() error { return nts.ErrUnprotected }
-
 // Negative acknowledgements, of different requests and in a row, after which
 // keys are given up. One may be forged, so keys that were good survive it;
 // those that never were are not worth as much.

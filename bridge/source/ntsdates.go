@@ -72,10 +72,6 @@ func (n *NTS) review(uptime time.Duration) {
 	}
 }
 
-// errDate says that an authentic time lies outside the dates of what
-// authenticates it.
-var errDate = errors.New("the time is not within the dates of the certificate that speaks for it")
-
 // believable judges the time of an authentic packet.
 func (n *NTS) believable(p []byte) error {
 	var h ntp.Header
@@ -190,24 +186,6 @@ func aboutDates(err error) bool {
 	var invalid x509.CertificateInvalidError
 	return errors.As(err, &invalid) && invalid.Reason == x509.Expired
 }
-
-// certificateError is a certificate that is refused.
-type certificateError struct {
-	Host         string
-	Certificates []*x509.Certificate // that the server sent, its own first
-	At           time.Time           // the date by which they were judged
-	Now          time.Time           // what the clock says
-	DatesOnly    bool                // they would be good at another date
-	Trusted      bool                // everything but name and dates is good
-	Issuer       string              // of the certificate at an earlier key establishment, empty if not known
-	Err          error               // of package x509
-}
-
-// Error implements error.
-func (e *certificateError) Error() string { return e.Err.Error() }
-
-// Unwrap returns the error of package x509.
-func (e *certificateError) Unwrap() error { return e.Err }
 
 // tls completes the TLS settings. The certificate is verified here
 // and not in package tls, since its dates may have to be judged by another

@@ -42,43 +42,6 @@ type session struct {
 	saveAt      time.Duration // uptime
 }
 
-// keStage is how far key establishment came.
-type keStage uint8
-
-// The stages.
-const (
-	stageTrust    keStage = iota // trusted certificates read
-	stageName                    // address of the NTS-KE server found
-	stageConnect                 // TCP
-	stageTLS                     // handshake with certificate
-	stageExchange                // records of NTS-KE
-	stageServer                  // address of the NTP server found
-)
-
-// keError is a failed key establishment.
-type keError struct {
-	Server  string         // NTS-KE server as configured
-	Address netip.AddrPort // where it failed; invalid before stageConnect
-	Stage   keStage        // what failed
-	NTP     string         // in stageServer the name of the NTP server
-	Err     error
-}
-
-// Error implements error.
-func (e *keError) Error() string {
-	where := e.Server
-	if a := e.Address; a.IsValid() && !strings.Contains(where, a.Addr().String()) {
-		where += " (" + a.String() + ")"
-	}
-	if e.Stage == stageServer {
-		where += fmt.Sprintf(": NTP server %q", e.NTP)
-	}
-	return fmt.Sprintf("NTS-KE with %s: %v", where, e.Err)
-}
-
-// Unwrap returns the cause.
-func (e *keError) Unwrap() error { return e.Err }
-
 // RetryError says that key establishment failed before and has to wait.
 type RetryError struct {
 	In  time.Duration
@@ -305,9 +268,6 @@ func (n *NTS) try(ctx context.Context, addr netip.AddrPort, left int, roots *x50
 	return s, nil
 }
 
-// errALPN says that the server negotiated no protocol.
-var errALPN = errors.New("the server does not speak " + nts.ALPN)
-
 // timely returns the context's error in place of that of the deadline which
 // its end sets.
 func timely(ctx context.Context, err error) error {
@@ -414,9 +374,6 @@ func (n *NTS) lookup(ctx context.Context, host string) ([]netip.Addr, error) {
 	}
 	return addrs, nil
 }
-
-// ErrFamily says that a host has addresses, but not of the wanted family.
-var ErrFamily = errors.New("the host has no address of the wanted family")
 
 // kePort is the TCP port of NTS-KE (RFC 8915, section 7.1).
 const kePort = 4460
