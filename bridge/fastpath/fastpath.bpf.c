@@ -92,9 +92,11 @@ static inline int no_source(const struct request *r)
 	return could_be_own(r->from) && bpf_map_lookup_elem(&addresses, &key) != 0;
 }
 
+/* As bridge/server's timestampStore.slot. */
 static inline struct departure *departure_of(const struct control *c, __u64 receive)
 {
-	__u32 at = receive * 0x9e3779b97f4a7c15ULL >> (c->departure_shift & 63);
+	__u32 group = (receive >> 18) * 0x9e3779b97f4a7c15ULL >> (c->departure_shift & 63);
+	__u32 at = (group ^ (__u32)(receive * 0x9e3779b97f4a7c15ULL >> 58)) & ((1 << (-c->departure_shift & 63)) - 1);
 
 	return bpf_map_lookup_elem(&departures, &at);
 }

@@ -51,9 +51,13 @@ func storeIn(memory []byte) *timestampStore {
 		slots: unsafe.Slice((*timestampSlot)(unsafe.Pointer(unsafe.SliceData(memory))), slots)}
 }
 
+// slot is where a timestamp is remembered. Those of one 61 us share 64 slots
+// that lie together: under load the next one is in the processor's cache, whose
+// misses were a third of what an answer in the kernel cost.
 func (s *timestampStore) slot(receive ntp.Timestamp) *timestampSlot {
 	const golden = 0x9e3779b97f4a7c15 // 2^64 / golden ratio
-	return &s.slots[uint64(receive)*golden>>s.shift]
+	group, within := uint64(receive)>>18*golden>>s.shift, uint64(receive)*golden>>58
+	return &s.slots[(group^within)&uint64(len(s.slots)-1)]
 }
 
 // reserve returns receive, moved by fractions of a nanosecond if an earlier
