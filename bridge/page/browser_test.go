@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,7 +20,6 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
-	"github.com/hashicorp/go-hclog"
 
 	"ntsbridge/bridge/control"
 	"ntsbridge/bridge/control/events"
@@ -75,7 +74,9 @@ func browse(t testing.TB) context.Context {
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(start), chromedp.NoSandbox,
 		chromedp.UserDataDir(strings.TrimPrefix(home, root)),
 		chromedp.Env("HOME=/tmp", "LC_ALL=C.UTF-8"), chromedp.Flag("force-color-profile", "srgb"), chromedp.Flag("lang", "en-US"),
-		chromedp.Flag("disable-gpu", true), chromedp.WSURLReadTimeout(time.Minute))
+		chromedp.Flag("disable-gpu", true), chromedp.Flag("ignore-certificate-errors-spki-list", trusted()),
+		chromedp.Flag("host-resolver-rules", "MAP "+gatewayName+" 127.0.0.1, MAP "+evilName+" 127.0.0.1"),
+		chromedp.WSURLReadTimeout(time.Minute))
 	ctx, endAllocator := chromedp.NewExecAllocator(context.Background(), options...)
 	ctx, end := chromedp.NewContext(ctx)
 	t.Cleanup(func() {
@@ -92,31 +93,8 @@ func browse(t testing.TB) context.Context {
 // served is a page behind its guard, on loopback, and a token to log in.
 func (w *world) served() (url, token string) {
 	w.t.Helper()
-	token, entry, err := remote.NewToken("ops", remote.Write)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	tokens, err := remote.ParseTokens([]byte(entry))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	o := Options{Name: "gw1.example.net", Version: "1.0", Now: func() time.Time { return w.now }, Log: hclog.NewNullLogger()}
-	s, err := remote.New(New(&w.src, o), o.Log)
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	change := s.Prepare(&remote.Settings{Listen: []netip.AddrPort{netip.MustParseAddrPort("127.0.0.1:0")}, Plain: true,
-		Local:  remote.Read,
-		Tokens: tokens, Connections: 64})
-	if len(change.Failed) > 0 {
-		w.t.Fatal(change.Failed)
-	}
-	change.Commit()
-	w.t.Cleanup(func() {
-		w.src.Events.Close()
-		_ = s.Close()
-	})
-	return fmt.Sprintf("http://%v", s.Addresses()[0]), token
+	addr, token := w.serve(&remote.Settings{Plain: true, Local: remote.Read})
+	return fmt.Sprintf("http://%v", addr), token
 }
 
 // widths are those of a telephone, a tablet, a laptop and a wall, pixels.
@@ -165,45 +143,70 @@ func TestBrowser(t *testing.T) {
 	}
 	ctx := browse(t)
 	t.Run("pages", func(t *testing.T) { browserShowsPages(t, ctx) })
+	t.Run("states", func(t *testing.T) { browserShowsAll(t, ctx) })
 	t.Run("keys", func(t *testing.T) { browserByKeys(t, ctx) })
 	t.Run("follows", func(t *testing.T) { browserFollows(t, ctx) })
+	t.Run("login", func(t *testing.T) { browserLogsIn(t, ctx) })
+	t.Run("others", func(t *testing.T) { browserRefusesOthers(t, ctx) })
+	t.Run("names", func(t *testing.T) { browserRefusesNames(t, ctx) })
+	t.Run("guesses", func(t *testing.T) { browserGuesses(t, ctx) })
 }
 
 // A real browser shows each page, at each width and in both schemes of colours,
 // with enough contrast, without scrolling sideways and without a complaint.
 func browserShowsPages(t *testing.T, ctx context.Context) {
-	w := newWorld(t, 600)
+	w := newWorld(t, 300)
+	w.join()
 	base, token := w.served()
 	heard := complaints(t, ctx)
 	logIn(t, ctx, base, token)
-	for _, path := range allPages {
+	for _, path := range append(slices.Clone(allPages), sitePages...) {
 		if err := chromedp.Do(ctx, show(1280, "light"), chromedp.Navigate(base+path)); err != nil {
 			t.Fatal(path, err)
 		}
 		for _, width := range widths {
-			for _, scheme := range []string{"light", "dark"} {
-				if scheme == "dark" && width != 1280 {
-					continue // the colours are the same
-				}
-				if err := chromedp.Do(ctx, show(width, scheme)); err != nil {
-					t.Fatal(path, err)
-				}
-				out, err := chromedp.Run(ctx, chromedp.Evaluate[[]string](overflowScript))
-				if err != nil || len(out) > 0 {
-					t.Errorf("%s at %d: %v %q", path, width, err, out)
-				}
-				if width != 1280 {
-					continue
-				}
-				a, err := chromedp.Run(ctx, chromedp.Evaluate[audit](contrastScript))
-				if err != nil || len(a.Faults) > 0 || a.Text < 10 {
-					t.Errorf("%s at %d, %s: %v %d texts: %s", path, width, scheme, err, a.Text, strings.Join(a.Faults, "\n"))
-				}
+			if err := chromedp.Do(ctx, show(width, "light")); err != nil {
+				t.Fatal(path, err)
+			}
+			fits(t, ctx, path, width)
+		}
+		for _, scheme := range []string{"light", "dark"} {
+			if err := chromedp.Do(ctx, show(1280, scheme)); err != nil {
+				t.Fatal(path, err)
+			}
+			a, err := chromedp.Run(ctx, chromedp.Evaluate[audit](contrastScript))
+			if err != nil || len(a.Faults) > 0 || a.Text < 10 {
+				t.Errorf("%s, %s: %v %d texts: %s", path, scheme, err, a.Text, strings.Join(a.Faults, "\n"))
 			}
 		}
 	}
 	if list := heard(); len(list) > 0 {
 		t.Errorf("the browser complains: %q", list)
+	}
+}
+
+// fits says what stands out of the window.
+func fits(t *testing.T, ctx context.Context, path string, width int64) {
+	t.Helper()
+	out, err := chromedp.Run(ctx, chromedp.Evaluate[[]string](overflowScript))
+	if err != nil || len(out) > 0 {
+		t.Errorf("%s at %d: %v %q", path, width, err, out)
+	}
+}
+
+// Long names fit a telephone, and a daemon that has nothing to show is shown.
+func browserShowsAll(t *testing.T, ctx context.Context) {
+	for _, s := range states[2:] {
+		w := newWorld(t, s.clients)
+		s.change(w)
+		base, token := w.served()
+		logIn(t, ctx, base, token)
+		for _, path := range s.pages {
+			if err := chromedp.Do(ctx, show(360, "light"), chromedp.Navigate(base+path)); err != nil {
+				t.Fatal(s.name, path, err)
+			}
+			fits(t, ctx, s.name+" "+path, 360)
+		}
 	}
 }
 

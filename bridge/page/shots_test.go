@@ -98,9 +98,9 @@ func TestShots(t *testing.T) {
 		t.Skip("NTSBRIDGE_PAGE_SHOTS names no directory")
 	}
 	ctx := browse(t)
-	only := os.Getenv("NTSBRIDGE_PAGE_STATE") // empty: all
+	only := os.Getenv("NTSBRIDGE_PAGE_STATE") // empty: all; documentation: its two pictures
 	for _, s := range states {
-		if only != "" && only != s.name {
+		if only != "" && only != s.name && !(only == "documentation" && s.name == "usual") {
 			continue
 		}
 		w := newWorld(t, s.clients)
@@ -109,6 +109,9 @@ func TestShots(t *testing.T) {
 		logIn(t, ctx, base, token)
 		if s.name == "usual" {
 			smallShots(t, ctx, base, dir)
+		}
+		if only == "documentation" {
+			break
 		}
 		for _, width := range widths {
 			for _, scheme := range []string{"light", "dark"} {
