@@ -170,7 +170,8 @@ func browserLogsIn(t *testing.T, ctx context.Context) {
 	if err := chromedp.Do(ctx, show(1280, "light"), chromedp.Navigate(base+"/clients?kind=nts")); err != nil {
 		t.Fatal(err)
 	}
-	if s := text(t, ctx); !strings.Contains(s, "With a token of api.tokens") || strings.Contains(s, "10.0.0.") || strings.Contains(s, "synchronised") {
+	if s := text(t, ctx); !strings.Contains(s, "With a token of api.tokens") || strings.Contains(s, "10.0.0.") ||
+		strings.Contains(s, "synchronised") {
 		t.Errorf("a stranger sees %q", s)
 	}
 	heard := complaints(t, ctx)
@@ -204,7 +205,8 @@ func browserLogsIn(t *testing.T, ctx context.Context) {
 	if seen, err := chromedp.Run(ctx, chromedp.Evaluate[string](`document.cookie`)); err != nil || seen != "" {
 		t.Errorf("a script sees %q, %v", seen, err)
 	}
-	if err := chromedp.Do(ctx, chromedp.Navigate(base+"/migration"), chromedp.Click(chromedp.CSS(`form[action="/logout"] button`))); err != nil {
+	out := chromedp.CSS(`form[action="/logout"] button`)
+	if err := chromedp.Do(ctx, chromedp.Navigate(base+"/migration"), chromedp.Click(out)); err != nil {
 		t.Fatal(err)
 	}
 	until(t, ctx, "With a token of api.tokens")
@@ -233,13 +235,14 @@ func browserLogsIn(t *testing.T, ctx context.Context) {
 // by itself, by a script with the cookies, and by a person's click through a
 // frame.
 const evil = `<!doctype html><title>evil</title><iframe id="frame" src="%[1]s/migration"></iframe>
-<form id="f" method="post" action="%[1]s/migration/act"><input name="do" value="hold"><input name="reason" value="evil"><input name="form" value="%[2]s"></form>
+<form id="f" method="post" action="%[1]s/migration/act"><input name="do" value="hold"><input name="reason" value="evil">
+<input name="form" value="%[2]s"></form>
 <form id="login" method="post" action="%[1]s/login"><input name="token" value="%[3]s"></form>
 <p id="out">waiting</p><script>
 (async () => {
   let out = [];
   for (const [path, options] of [["/", {}], ["/clients.json", {mode: "no-cors"}],
-      ["/migration/act", {method: "POST", mode: "no-cors", headers: {"Content-Type": "application/x-www-form-urlencoded"}, body: "do=hold&reason=evil&form=%[2]s"}]]) {
+      ["/migration/act", {method: "POST", mode: "no-cors", body: new URLSearchParams("do=hold&reason=evil&form=%[2]s")}]]) {
     try {
       const r = await fetch("%[1]s" + path, {credentials: "include", ...options});
       out.push(path + " " + r.type + " " + (await r.text()).length);
@@ -307,7 +310,8 @@ func browserRefusesOthers(t *testing.T, ctx context.Context) {
 			t.Errorf("%s has done %+v", name, e)
 		}
 	}
-	if err := chromedp.Do(ctx, chromedp.Navigate(base+"/migration/confirm?do=hold"), chromedp.SendKeys(chromedp.CSS("#reason"), "ours\r")); err != nil {
+	if err := chromedp.Do(ctx, chromedp.Navigate(base+"/migration/confirm?do=hold"),
+		chromedp.SendKeys(chromedp.CSS("#reason"), "ours\r")); err != nil {
 		t.Fatal(err)
 	}
 	until(t, ctx, "ours")
@@ -329,7 +333,8 @@ func browserRefusesNames(t *testing.T, ctx context.Context) {
 	if err := chromedp.Do(ctx, chromedp.Navigate("http://"+evilName+":"+u.Port()+"/clients")); err != nil {
 		t.Fatal(err)
 	}
-	if s := text(t, ctx); !strings.Contains(s, "answers to localhost and to addresses of loopback alone") || strings.Contains(s, "10.0.0.") {
+	if s := text(t, ctx); !strings.Contains(s, "answers to localhost and to addresses of loopback alone") ||
+		strings.Contains(s, "10.0.0.") {
 		t.Errorf("somebody else's name shows %q", s)
 	}
 	if err := chromedp.Do(ctx, chromedp.Navigate("http://localhost:"+u.Port()+"/clients")); err != nil {
@@ -350,7 +355,7 @@ func browserGuesses(t *testing.T, ctx context.Context) {
 	guess := `(async () => {
   const list = [];
   for (let i = 0; i < 14; i++) {
-    const r = await fetch("/login", {method: "POST", headers: {"Content-Type": "application/x-www-form-urlencoded"}, body: "token=ntsb_guess" + i});
+    const r = await fetch("/login", {method: "POST", body: new URLSearchParams("token=ntsb_guess" + i)});
     list.push(r.status + (r.headers.get("Retry-After") || ""));
   }
   return list.join(" ");
