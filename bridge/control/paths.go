@@ -39,3 +39,6 @@ var ErrNoInventory = errors.New("this daemon keeps no inventory of clients: flee
 
 // streamTime bounds how long a list of clients may take to be read.
 const streamTime = 5 * time.Minute
+
+// ErrAlone says that the daemon agrees with no other gateway.
+var ErrAlone = errors.New("this gateway is alone: fleet.etcd has no endpoints")

@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -22,9 +21,6 @@ const (
 	pathSite        = "/v1/site"
 	pathSiteHistory = "/v1/site/history"
 )
-
-// ErrAlone says that the daemon agrees with no other gateway.
-var ErrAlone = errors.New("this gateway is alone: fleet.etcd has no endpoints")
 
 // Site is where answers about all gateways come from; nil functions say that the
 // daemon is alone.

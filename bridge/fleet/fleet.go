@@ -1,10 +1,6 @@
 package fleet
 
 import (
-	"crypto/rand"
-	"encoding/binary"
-	"errors"
-	"io/fs"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,7 +10,6 @@ import (
 	"ntsbridge/bridge/fleet/feed"
 	"ntsbridge/bridge/fleet/inventory"
 	"ntsbridge/bridge/fleet/report"
-	"ntsbridge/bridge/fleet/store"
 	"ntsbridge/bridge/ntp"
 )
 
@@ -63,38 +58,6 @@ type Fleet struct {
 	listings listings // that are read part by part
 }
 
-// Open makes the inventory and reads its store. An error is one of the
-// configuration; what is wrong with the store is logged.
-func Open(cfg Config, names *report.Names, log hclog.Logger) (*Fleet, error) {
-	var seed [16]byte
-	if _, err := rand.Read(seed[:]); err != nil {
-		return nil, err
-	}
-	f := &Fleet{log: log, cfg: cfg, wake: make(chan struct{}, 1), stop: make(chan struct{}),
-		refusals: newRefusalLog(log, cfg.Addresses)}
-	if f.now = cfg.Now; f.now == nil {
-		f.now = time.Now
-	}
-	f.feeds.seed = [2]uint64{binary.LittleEndian.Uint64(seed[:8]), binary.LittleEndian.Uint64(seed[8:])}
-	f.names.Store(names)
-	var err error
-	f.inventory, err = inventory.New(inventory.Options{Capacity: cfg.Clients, Seed: f.feeds.seed, Addresses: cfg.Addresses})
-	if err != nil {
-		return nil, err
-	}
-	f.on.Store(cfg.Enabled)
-	if cfg.Enabled && cfg.File != "" {
-		f.openStore(f.now())
-	}
-	return f, nil
-}
-
-// Run starts collector and writer.
-func (f *Fleet) Run() {
-	f.wait.Go(f.collect)
-	f.wait.Go(f.write)
-}
-
 // Pull is asked, before each drain, for what others than workers saw. It returns
 // how many clients it lost.
 type Pull func(see func(*feed.Sighting)) (lost uint64)
@@ -122,13 +85,6 @@ func (f *Fleet) pulled() {
 
 // SetNames replaces labels and key names, as a reload does.
 func (f *Fleet) SetNames(n *report.Names) { f.names.Store(n) }
-
-// Close ends collector and writer; what was seen is written.
-func (f *Fleet) Close() error {
-	close(f.stop)
-	f.wait.Wait()
-	return f.disk.close()
-}
 
 // Attach returns a feed for one worker, nil if the inventory is off.
 func (f *Fleet) Attach() *feed.Feed {
@@ -304,59 +260,4 @@ func (n *notes) drain(v *inventory.Inventory, now time.Time) {
 		n.lost += uint64(over)
 		n.autokey = n.autokey[over:]
 	}
-}
-
-// StoreFile is the name of the store in the state directory.
-const StoreFile = "inventory.db"
-
-// openStore reads the store. Without one the inventory is in memory.
-func (f *Fleet) openStore(now time.Time) {
-	s, rep, err := store.Open(f.cfg.File, f.inventory, now)
-	if err != nil {
-		f.log.Error("inventory: the store cannot be used: clients are kept in memory and lost at the end; it is tried again every minute",
-			"file", f.cfg.File, "error", err, "remedy", storeRemedy(err))
-		f.disk.failed = now
-		return
-	}
-	f.logStore(rep)
-	if n, err := s.Compact(); err != nil {
-		f.log.Warn("inventory: the store was not compacted", "error", err)
-	} else if n > 0 {
-		f.log.Info("inventory: the store was compacted", "octets_before", n)
-	}
-	if err := s.Begin(now); err != nil {
-		f.log.Error("inventory: the store cannot be written", "error", err)
-	}
-	if watched, err := s.Watched(); err == nil {
-		f.disk.setWatched(watched)
-	}
-	f.disk.readDays(s, now)
-	f.disk.store, f.disk.folded = s, now
-}
-
-func (f *Fleet) logStore(rep *store.Report) {
-	switch {
-	case rep.PutAside != "":
-		f.log.Error("inventory: the store was damaged and put aside; a new one has begun with what could be read",
-			"file", rep.PutAside, "damage", rep.Why, "records_lost", rep.Damaged, "clients", f.inventory.Len())
-	case rep.FirstStart:
-		f.log.Info("inventory: a store was made", "file", f.cfg.File)
-	default:
-		f.log.Info("inventory: the store was read", "clients", rep.Rows)
-	}
-	if rep.Lost > 0 {
-		f.log.Warn("inventory: there was no room for some clients of the store: raise fleet.clients", "clients", rep.Lost)
-	}
-}
-
-func storeRemedy(err error) string {
-	switch {
-	case errors.Is(err, store.ErrInUse):
-		return "stop the other ntsbridge, or give this one its own --state-dir"
-	case errors.Is(err, store.ErrNewer):
-		return "run the newer version, or move the file away"
-	case errors.Is(err, fs.ErrPermission):
-		return "the state directory must be writable for this user"
-	}
-	return "make room on the disk, or make the file system writable"
 }

@@ -40,13 +40,6 @@ func (f *Fleet) each(ctx context.Context, now uint32, see func(at int, c *invent
 	}
 }
 
-// place is a row that is wanted, with what it is sorted by.
-type place struct {
-	order [2]uint64
-	at    int
-	mark  uint32 // of whose it is
-}
-
 // Stream gives the rows that a filter wants to emit, in its order. The row that
 // emit gets is used again.
 func (f *Fleet) Stream(ctx context.Context, filter *report.Filter, emit func(*report.Row) error) error {

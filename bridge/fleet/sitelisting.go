@@ -8,13 +8,6 @@ import (
 	"ntsbridge/bridge/fleet/report"
 )
 
-// otherKey is a row of a list of the site that this gateway did not know when the
-// list was made. Its place is below 0: -1 less its number in listing.others.
-type otherKey struct {
-	key    inventory.Key
-	hashed bool
-}
-
 // PageSite is Page over all gateways. self is the name of this one, for the
 // columns that filter.ByGateway asks for.
 func (f *Fleet) PageSite(ctx context.Context, filter *report.Filter, self string, o Others, from string, size int,

@@ -1,6 +1,7 @@
 package nke
 
 import (
+	"errors"
 	"io"
 	"net"
 	"net/netip"
@@ -146,3 +147,5 @@ func (s *stream) SetReadDeadline(t time.Time) error { return s.file.SetReadDeadl
 // SetWriteDeadline does nothing: SetDeadline is for both ways, and crypto/tls
 // would end the time for writing with its goodbye, which may be held back.
 func (s *stream) SetWriteDeadline(time.Time) error { return nil }
+
+func isTimeout(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }

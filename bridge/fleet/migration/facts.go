@@ -12,17 +12,6 @@ import (
 	"ntsbridge/bridge/fleet/steer"
 )
 
-// autokeyGroups are the groups that clients told, by their prefix.
-func autokeyGroups(each func(func(*inventory.Client)) error) map[netip.Prefix]string {
-	groups := map[netip.Prefix]string{}
-	_ = each(func(c *inventory.Client) {
-		if c.Group != "" && c.Prefix.IsValid() {
-			groups[c.Prefix] = c.Group
-		}
-	})
-	return groups
-}
-
 // gates computes the gates of steps, in one pass over the inventory.
 func (m *Migration) gates(now steer.Moment, r *stage.Resolver, steps []*steer.Step) [][]gate.Result {
 	facts := m.opt.Facts(now.Wall)

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net/http"
 	"os/exec"
-	"sync"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
@@ -22,15 +21,6 @@ const (
 	notifyTime = 20 * time.Second
 	notifyRoom = 100
 )
-
-// notifier tells commands and webhooks, one after the other.
-type notifier struct {
-	log        hclog.Logger
-	noPrograms string
-	queue      chan notice
-	end        context.CancelFunc
-	wait       sync.WaitGroup
-}
 
 type notice struct {
 	to   plan.Notify

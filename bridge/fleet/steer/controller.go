@@ -97,26 +97,6 @@ func (c *Controller) recover(now Moment) {
 	}
 }
 
-// Resolve makes who belongs to which group anew, as when labels have changed. A
-// step that is being tried and would get other clients by that ends; whom one
-// that refuses for good gets is told.
-func (c *Controller) Resolve(now Moment) {
-	if c.plan != nil {
-		grown, err := c.newcomers(c.plan, stage.NewResolver(c.plan, c.env.Where()))
-		for _, p := range slices.Clone(c.state.Places) {
-			switch n := grown[p]; {
-			case c.running[p] != nil && (n != nil || err != nil):
-				c.end(now, p, history.Ended, "labels or Autokey groups have changed, and with them who belongs to the group")
-			case n != nil:
-				c.note(now, &history.Entry{Who: ourselves, What: history.Regrouped, Group: p.Group, Means: p.Means, Step: p.Stand.ID,
-					Stage: p.Stage, Why: fmt.Sprintf("labels or Autokey groups have changed: refused from now on without a trial: %v", n)})
-			}
-		}
-	}
-	c.resolve()
-	c.enforce()
-}
-
 func (c *Controller) resolve() {
 	c.resolver = nil
 	if c.plan != nil {

@@ -2,6 +2,9 @@ package steer
 
 import (
 	"fmt"
+	"slices"
+
+	"ntsbridge/bridge/fleet/history"
 
 	"ntsbridge/bridge/fleet/inventory"
 	"ntsbridge/bridge/fleet/plan"
@@ -75,4 +78,24 @@ func (c *Controller) inForce() map[chair]*Place {
 		}
 	}
 	return all
+}
+
+// Resolve makes who belongs to which group anew, as when labels have changed. A
+// step that is being tried and would get other clients by that ends; whom one
+// that refuses for good gets is told.
+func (c *Controller) Resolve(now Moment) {
+	if c.plan != nil {
+		grown, err := c.newcomers(c.plan, stage.NewResolver(c.plan, c.env.Where()))
+		for _, p := range slices.Clone(c.state.Places) {
+			switch n := grown[p]; {
+			case c.running[p] != nil && (n != nil || err != nil):
+				c.end(now, p, history.Ended, "labels or Autokey groups have changed, and with them who belongs to the group")
+			case n != nil:
+				c.note(now, &history.Entry{Who: ourselves, What: history.Regrouped, Group: p.Group, Means: p.Means, Step: p.Stand.ID,
+					Stage: p.Stage, Why: fmt.Sprintf("labels or Autokey groups have changed: refused from now on without a trial: %v", n)})
+			}
+		}
+	}
+	c.resolve()
+	c.enforce()
 }
