@@ -187,3 +187,32 @@ func TestChronyValues(t *testing.T) {
 		t.Errorf("a line that allow all replaces: %v", res.Report.Lines[0].Findings)
 	}
 }
+
+// TestChronyToChrony wants a file for chronyd that one starts with, and that
+// keeps what a chronyd has.
+func TestChronyToChrony(t *testing.T) {
+	const base = "server a\nallow 10.0.0.0/8\n"
+	for _, c := range []struct{ text, want, never string }{
+		{"manual\n", "\nmanual\n", ""},
+		{"opencommands sources\n", "\nopencommands sources\n", ""},
+		{"ptpport 319\n", "\nptpport 319\n", ""},
+		{"ratelimit interval 3\nnoclientlog\n", "\nratelimit interval 3\n", "\nnoclientlog"},
+		{"noclientlog\n", "\nnoclientlog\n", ""},
+		{"leapsecmode foo\n", "", "\nleapsecmode"},
+		{"local stratum 16\n", "", "\nlocal"},
+		{"local stratum 9 orphan\n", "\nlocal stratum 9 orphan\n", ""},
+		{"makestep nan 3\n", "", "\nmakestep"},
+		{"hwtimestamp eth0 foo\n", "", "\nhwtimestamp"},
+	} {
+		in := Input{Name: "chrony.conf", Data: []byte(base + c.text), Files: fstest.MapFS{}}
+		res := Convert(in, Options{Dialect: "chrony", Decide: running, Client: &ClientOptions{Format: "chrony", Gateways: []string{"gw"}}})
+		if text := string(res.Output); !strings.Contains(text, c.want) || c.never != "" && strings.Contains(text, c.never) {
+			t.Errorf("%q: want %q, not %q\n%s", c.text, c.want, c.never, text)
+		}
+	}
+	in := Input{Name: "chrony.conf", Data: []byte(base + "ratelimit interval 3\nratelimit burst 5\n"), Files: fstest.MapFS{}}
+	res := Convert(in, Options{Dialect: "chrony", Client: &ClientOptions{Format: "ntpsec", Gateways: []string{"gw"}}})
+	if !strings.Contains(string(res.Output), "limit average 0.125 burst 5") {
+		t.Errorf("the rate is lost for ntpsec:\n%s", res.Output)
+	}
+}

@@ -23,7 +23,7 @@ var arguments = func() map[string]string {
 		"cmdallow": "|ss", "cmddeny": "|ss",
 		"broadcast": "is|i", "initstepslew": "d|*", "mailonchange": "sd", "ntstrustedcerts": "s|s", "include": "s", "confdir": "s|*",
 		"sourcedir":   "s|*",
-		"hwtimestamp": "s|*", "ntsaeads": "|iiiiiiii", "tempcomp": "sds|dddd",
+		"hwtimestamp": "s|*", "local": "|*", "ntsaeads": "|iiiiiiii", "tempcomp": "sds|dddd",
 	}
 	for kinds, words := range map[string]string{
 		"i": "acquisitionport cmdport dscp logbanner maxntsconnections maxsamples minsamples minsources maxstratum minstratum nocerttimecheck " +
@@ -111,6 +111,12 @@ func wordsProblem(s *syntax.Statement) string {
 		return spell.Printable(s.Options[1].Text) + " is no address"
 	case s.Word == "smoothtime" && n > 2 && spell.AsciiLower(s.Options[2].Text) != "leaponly":
 		return "it does not know " + spell.Printable(s.Options[2].Text)
+	case oneOf[s.Word] != "":
+		if !slices.Contains(strings.Fields(oneOf[s.Word]), spell.AsciiLower(s.Options[0].Text)) {
+			return "it does not know " + spell.Printable(s.Options[0].Text)
+		}
+	case s.Word == "local":
+		return localProblem(s.Options)
 	case s.Word == "tempcomp" && n != 3 && n != 6:
 		return "it wants an interval with a file, or with four numbers"
 	case s.Word == "hwtimestamp":
@@ -211,6 +217,35 @@ func Subnet(text string) (p netip.Prefix, isName, ok bool) {
 	}
 	p, err = a.Prefix(bits)
 	return p, false, err == nil
+}
+
+// oneOf are the words that some directives take.
+var oneOf = map[string]string{"leapsecmode": "system step slew ignore", "authselectmode": "require prefer mix ignore"}
+
+// localProblem tells what is wrong with the options of local.
+func localProblem(options []syntax.Option) string {
+	for i := 0; i < len(options); i++ {
+		word := spell.AsciiLower(options[i].Text)
+		kind, known := map[string]byte{"stratum": 'i', "orphan": 'f', "distance": 'd', "activate": 'd', "waitsynced": 'd',
+			"waitunsynced": 'd'}[word]
+		switch {
+		case !known:
+			return "it does not know " + spell.Printable(word)
+		case kind == 'f':
+			continue
+		}
+		if i++; i >= len(options) {
+			return word + " has no value"
+		}
+		v, ok := Number(kind, options[i].Text)
+		switch {
+		case !ok:
+			return fmt.Sprintf("%s %s is no number", word, spell.Printable(options[i].Text))
+		case word == "stratum" && (v < 1 || v > 15):
+			return fmt.Sprintf("stratum %g is none", v)
+		}
+	}
+	return ""
 }
 
 // hwtimestampProblem tells what is wrong with the options of hwtimestamp.

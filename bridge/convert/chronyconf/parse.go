@@ -32,7 +32,7 @@ func Parse(name string, data []byte, files fs.FS, read syntax.Reader) *syntax.Pa
 
 // otherDirectives are the directives whose arguments are looked at where their
 // meaning is worked out, and those of older releases.
-var otherDirectives = strings.Fields("server pool peer refclock local commandkey generatecommandkey linux_hz linux_freq_scale opencommands")
+var otherDirectives = strings.Fields("server pool peer refclock commandkey generatecommandkey linux_hz linux_freq_scale opencommands")
 
 // Known reports whether a word, in lower case, is a directive of chronyd.
 func Known(word string) bool {

@@ -184,16 +184,11 @@ func (c *reader) port(s *syntax.Statement) uint16 {
 	return uint16(int64(v))
 }
 
-// setLimit writes ratelimit: powers of two. What a line does not name stays as a
-// line above it has set it.
-func (c *reader) setLimit() {
-	m, section := &c.Model, &c.Draft.Config.RateLimit
+// rates reads ratelimit. What a line does not name stays as a line above it has
+// set it; by are the lines of the words.
+func (c *reader) rates() (values map[string]int, by map[string]*syntax.Statement) {
+	values, by = map[string]int{"interval": 3, "burst": 8, "leak": 2}, make(map[string]*syntax.Statement)
 	lines := c.All("ratelimit")
-	if len(lines) == 0 {
-		return
-	}
-	values := map[string]int{"interval": 3, "burst": 8, "leak": 2}
-	by := make(map[string]*syntax.Statement)
 	for _, s := range lines {
 		for i := 0; i+1 < len(s.Options); i += 2 {
 			word := spell.AsciiLower(s.Options[i].Text)
@@ -206,6 +201,28 @@ func (c *reader) setLimit() {
 			values[word], _ = strconv.Atoi(s.Options[i+1].Text)
 		}
 	}
+	if len(lines) > 0 {
+		c.Model.Limits = restrict.Limits{Interval: interval(values["interval"]), Burst: values["burst"], Lines: lines}
+	}
+	return values, by
+}
+
+// interval returns a power of two of a second.
+func interval(exponent int) time.Duration {
+	if exponent = min(max(exponent, -19), 12); exponent < 0 {
+		return time.Microsecond * (1000000 >> -exponent)
+	}
+	return time.Second << exponent
+}
+
+// setLimit writes ratelimit: powers of two.
+func (c *reader) setLimit() {
+	m, section := &c.Model, &c.Draft.Config.RateLimit
+	lines := c.All("ratelimit")
+	if len(lines) == 0 {
+		return
+	}
+	values, by := c.rates()
 	s := lines[len(lines)-1]
 	c.Draft.From(&section.Limits, lines...)
 	to := draft.Add(c.Draft, &section.Limits, config.DefaultLimit(""))
@@ -216,11 +233,7 @@ func (c *reader) setLimit() {
 	}{{"interval", -19, 12}, {"burst", 1, 255}, {"leak", 1, 4}} {
 		values[v.name] = int(c.Bounded(cmp.Or(by[v.name], s), v.name, float64(values[v.name]), v.from, v.to))
 	}
-	interval := time.Second << max(values["interval"], 0)
-	if n := values["interval"]; n < 0 {
-		interval = time.Microsecond * (1000000 >> -n)
-	}
-	draft.Set(c.Draft, &to.Interval, interval)
+	draft.Set(c.Draft, &to.Interval, interval(values["interval"]))
 	draft.Set(c.Draft, &to.Burst, values["burst"])
 	draft.Set(c.Draft, &to.Leak, 1/float64(int(1)<<values["leak"]))
 	draft.Set(c.Draft, &to.Kiss, m.Kod)

@@ -133,10 +133,16 @@ func (c *reader) lostLine(s *syntax.Statement) {
 // clientLog finds what chronyd cannot do without its list of clients.
 func (c *reader) clientLog() {
 	limits := c.All("ratelimit", "ntsratelimit", "cmdratelimit")
-	if lines := c.All("noclientlog"); len(lines) > 0 && len(limits) > 0 {
-		c.Record(lines[0]).Note(report.Error, "clientlog-limit", "delete one of the two lines",
-			"chronyd does not start: it limits no rate (line %d) without a list of clients", limits[0].Line)
+	lines := c.All("noclientlog")
+	if len(limits) == 0 {
+		return
 	}
+	for _, s := range lines {
+		c.Record(s).Note(report.Error, "clientlog-limit", "delete one of the two lines",
+			"chronyd does not start: it limits no rate (line %d) without a list of clients; the line is left out", limits[0].Line)
+		c.Bad[s] = true
+	}
+	delete(c.ByWord, "noclientlog")
 }
 
 // statements accounts for every directive but those of access and clock.

@@ -25,6 +25,7 @@ func Read(work *job.Job) {
 	if c.Opt.Client != nil {
 		c.Quietly(c.access)
 		c.Quietly(c.local)
+		c.Quietly(func() { c.rates() })
 		return
 	}
 	c.access()

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 
+	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/convert/job"
 	"ntsbridge/bridge/convert/report"
 	"ntsbridge/bridge/convert/spell"
@@ -102,8 +103,11 @@ func (c *writer) rustClient(m *clientModel) string {
 	for _, src := range m.clocks {
 		r := c.Record(src.Line)
 		if src.Refclock.Driver != 22 || src.Dead != "" {
-			(&clockLine{c: c, src: src}).leaveOut("let gpsd write to a socket, and add a source with mode sock",
-				"ntpd-rs has no driver for it")
+			do, why := "let gpsd write to a socket, and add a source with mode sock", "ntpd-rs has no driver for it"
+			if src.Dead == "" && len(src.Clocks) > 0 && src.Clocks[0].Driver == config.DriverSOCK {
+				do, why = "add a source with mode sock and this path", "ntpd-rs names the options of its sockets in each release otherwise: it is left out"
+			}
+			(&clockLine{c: c, src: src}).leaveOut(do, why)
 			continue
 		}
 		r.Note(report.Unsupported, "refclock-pps", "uncomment the lines, if ntpd-rs was built with pps",

@@ -18,7 +18,7 @@ var kept = strings.Fields(`makestep maxchange maxslewrate maxdistance maxclocker
 	leapsectz leapseclist leapsecmode rtcsync rtcfile rtcdevice rtconutc rtcautotrim hwclockfile hwtimestamp hwtstimeout tempcomp
 	lock_all sched_priority user log logdir logbanner logchange mailonchange dumpdir dumponexit pidfile driftfile
 	bindacqaddress bindacqdevice acquisitionport dscp nocerttimecheck ntscachedir refresh ntsrefresh maxtxbuffers
-	bindcmdaddress bindcmddevice cmdallow cmddeny cmdport cmdratelimit`)
+	bindcmdaddress bindcmddevice cmdallow cmddeny cmdport cmdratelimit opencommands manual ptpport ptpdomain`)
 
 // serving are those that one needs which goes on serving others.
 var serving = strings.Fields(`allow deny port ratelimit bindaddress binddevice clientloglimit noclientlog local smoothtime broadcast

@@ -129,10 +129,18 @@ func (c *writer) restOf(s *syntax.Statement, r *report.Record) {
 	}
 	if f.code == "client-serves-nobody" && c.serves() && format != "timesyncd" {
 		f = lines["makestep"] // of those that it serves, but not carried over
+		if (s.Word == "smoothtime" || s.Word == "leapsmearinterval") && format != "chrony" {
+			f = fate{report.Changed, "client-smear", "%s smooths nothing of what it serves: those that ask this host get leap seconds as they are",
+				"take chrony, or point those clients at a gateway that smears"}
+		}
 	}
 	text := f.text
 	if strings.Contains(text, "%s") {
 		text = fmt.Sprintf(text, format)
+	}
+	if len(r.Became) > 0 { // and what is left of the line is not
+		c.Lost(s, f.class, c.Words(s), text)
+		return
 	}
 	r.Note(f.class, f.code, f.do, "%s", text)
 }

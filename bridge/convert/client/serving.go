@@ -179,6 +179,10 @@ func (c *writer) rustServing(places []string) (lines []string) {
 			}
 		}
 	}
+	if slices.ContainsFunc(c.Model.Rules, func(r restrict.Rule) bool { return r.Service.Serve && r.Service.Limited }) {
+		c.Report.Note(report.Changed, "serving-rate", "let a firewall do it, or set rate-limiting-cutoff-ms below server",
+			"ntpd-rs limits nobody's rate here: its limit has no burst, and would hit clients at their start")
+	}
 	for _, listen := range places {
 		lines = append(lines, "[[server]]", "listen = "+strconv.Quote(listen))
 		if len(denied) > 0 {

@@ -30,7 +30,7 @@ func (f Fates) of(directive, word string) Fate {
 }
 
 // ofTheLine are the findings that speak of all words of their line.
-var ofTheLine = codes(`overridden duplicate-source dead-source unpeered unpeer decided never-read reading-ends line-lost chrony-nan
+var ofTheLine = codes(`overridden duplicate-source dead-source unpeered unpeer decided never-read reading-ends line-lost chrony-nan client-smear
 	include include-missing include-unknown include-unread include-depth chrony-value chrony-option peer-nts no-address
 	fudge-left-out fudge-address fudge-unused refclock refclock-line refclock-rtc refclock-phc-interface refclock-left
 	clock-twice local-noselect local-alone

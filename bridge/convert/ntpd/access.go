@@ -58,6 +58,9 @@ func (c *reader) buildRestricts() {
 			c.restrictNowhere(s, t)
 			continue
 		}
+		if t.Lost != "" {
+			r.Note(report.Changed, "restrict-length", "write a mask, or delete the length", "%s", t.Lost)
+		}
 		for i, a := range t.Addrs {
 			if s.Word == "unrestrict" {
 				if !l.Remove(a, t.Masks[i], s) {

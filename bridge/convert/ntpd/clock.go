@@ -82,6 +82,9 @@ func (c *reader) setSteps(st *thresholds) {
 	step := &c.Clock().Step
 	draft.Set(c.Draft, &step.Threshold, c.BoundedSeconds(st.forwardLine, "step", threshold, 0, job.Longest), st.forwardLine, st.backLine).Remark("%s", remark)
 	if threshold == 0 {
+		if st.outLine != nil {
+			c.Record(st.outLine).Note(report.Folded, "stepout", "delete the word", "with step 0 nothing is stepped, after whatever time")
+		}
 		return
 	}
 	draft.Set(c.Draft, &step.Updates, 1)

@@ -1,10 +1,13 @@
 package ntpd
 
 import (
+	"cmp"
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
+	"ntsbridge/bridge/convert/chronyconf"
 	"ntsbridge/bridge/convert/job"
 	"ntsbridge/bridge/convert/ntpconf"
 	"ntsbridge/bridge/convert/report"
@@ -187,7 +190,8 @@ func lostAuthentication(list []string, kept *syntax.Statement) (bool, string) {
 // address.
 func (c *reader) lostAddress(s *syntax.Statement) (question, bool) {
 	t := restrict.TargetOf(s, c.Resolve, c.Dialect == "ntpsec")
-	if len(t.Addrs) > 0 {
+	short := c.shortNetwork(s)
+	if len(t.Addrs) > 0 && t.Lost == "" && short == "" {
 		return question{}, false
 	}
 	want, have := restrict.ServiceOf(restrict.FlagsOf(s)), restrict.ServiceOf(c.defaultFlags())
@@ -202,6 +206,15 @@ func (c *reader) lostAddress(s *syntax.Statement) (question, bool) {
 	q.File, q.Line, q.Text = c.Parsed.Files[s.File].Name, s.Line, spell.Show(c.Text(s))
 	q.Written = fmt.Sprintf("%v for %s", want, spell.Printable(s.Address))
 	switch {
+	case t.Lost != "" || short != "":
+		q.Code, q.Running = "lost-restriction", t.Lost
+		if short != "" {
+			q.Running = fmt.Sprintf("the number is read as an address: it is about %s", spell.Printable(s.Address))
+		}
+		if network := cmp.Or(short, s.Address); ntpsecNetwork(network) != "" {
+			q.fixed, q.Intended = strings.Replace(c.Text(s), cmp.Or(c.written(s), s.Address), ntpsecNetwork(network), 1), true
+		}
+		q.Do = lostRemedy(q.Question, q.fixed)
 	case t.Bad != "":
 		q.Code, q.Running = "lost-restriction", t.Bad
 		fixed := "restrict " + strings.Join(ntpconf.RepairRestrict(spell.Words(c.Text(s)))[1:], " ")
@@ -218,6 +231,41 @@ func (c *reader) lostAddress(s *syntax.Statement) (question, bool) {
 			spell.Printable(s.Address))
 	}
 	return q, true
+}
+
+// written returns the network of a restriction as it was written, if ntpsec
+// reads its number as another one; empty: it does not.
+func (c *reader) written(s *syntax.Statement) string {
+	_, length, hasLength := strings.Cut(s.Address, "/")
+	if host := c.numbers[s]; host != "" && hasLength {
+		return host + "/" + length
+	}
+	return ""
+}
+
+// shortNetwork returns a network that was cut short, such as 10.1/16, which
+// ntpsec reads as another one: 10.0.0.1/16.
+func (c *reader) shortNetwork(s *syntax.Statement) string {
+	p, isName, ok := chronyconf.Subnet(c.written(s))
+	if !ok || isName || p.String() == s.Address {
+		return ""
+	}
+	if read, err := netip.ParsePrefix(s.Address); err == nil && read.Masked() == p {
+		return ""
+	}
+	return c.written(s)
+}
+
+// ntpsecNetwork spells a network so that ntpsec reads it; empty: it is none.
+func ntpsecNetwork(text string) string {
+	p, isName, ok := chronyconf.Subnet(text)
+	switch {
+	case !ok || isName:
+		return ""
+	case p.Bits() > 0:
+		return p.String()
+	}
+	return fmt.Sprintf("%s mask %s", p.Addr(), restrict.PrefixMask(p.Addr(), 0))
 }
 
 // lostSecurity names the setting of a line whose loss is dangerous although

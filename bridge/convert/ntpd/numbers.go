@@ -3,6 +3,7 @@ package ntpd
 import (
 	"net/netip"
 	"slices"
+	"strings"
 
 	"ntsbridge/bridge/convert/job"
 	"ntsbridge/bridge/convert/spell"
@@ -23,8 +24,15 @@ func (c *reader) readNumbers() {
 		if _, err := netip.ParseAddr(s.Address); err == nil {
 			continue
 		}
-		if a, ok := spell.IPv4(s.Address); ok {
-			c.numbers[s], s.Address = s.Address, a.String()
+		host, length := s.Address, ""
+		if i := strings.IndexByte(host, '/'); i >= 0 && s.Word == "restrict" && c.Dialect == "ntpsec" {
+			host, length = host[:i], host[i:]
+			if _, err := netip.ParseAddr(host); err == nil {
+				continue
+			}
+		}
+		if a, ok := spell.IPv4(host); ok {
+			c.numbers[s], s.Address = host, a.String()+length
 		}
 	}
 }
@@ -32,6 +40,7 @@ func (c *reader) readNumbers() {
 // tellNumbers says what such addresses are.
 func (c *reader) tellNumbers() {
 	for s, written := range c.numbers {
-		job.TellNumber(c.Record(s), c.Daemon(), written, netip.MustParseAddr(s.Address))
+		host, _, _ := strings.Cut(s.Address, "/")
+		job.TellNumber(c.Record(s), c.Daemon(), written, netip.MustParseAddr(host))
 	}
 }

@@ -260,7 +260,8 @@ func (c *reader) restrictTraps() {
 	}
 	if f := c.defaultFlags(); f.Has(restrict.FlagIgnore) && l.Source == nil {
 		for _, src := range c.Model.Sources {
-			if src.Refclock == nil && src.Dead == "" && src.Left == "" && !c.hasException(src.Address) {
+			if _, known := c.sourceFlags(src.Address); !known && src.Refclock == nil && src.Dead == "" && src.Left == "" &&
+				!c.hasException(src.Address) {
 				c.Record(src.Line).Note(report.Changed, "restricted-source", "",
 					"restrict default ignore made ntpd drop what this server sends, unless a line for its address lets it in; here it becomes a source")
 			}

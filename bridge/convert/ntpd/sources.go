@@ -267,6 +267,9 @@ func (c *reader) restrictedSource(src *job.Source) {
 		return
 	}
 	f, known := c.sourceFlags(src.Address)
+	if c.Dialect == "ntpsec" {
+		f &^= restrict.FlagNoPeer // "restrict nopeer ignored", it says
+	}
 	template := c.Model.Restricts.Source != nil && f == restrict.FlagsOf(c.Model.Restricts.Source)
 	why, revived := droppedBy(f, src, template)
 	switch {

@@ -18,7 +18,9 @@ func (c *reader) syntaxError(r *report.Record, d syntax.Diagnostic) {
 	if lost := lostSecurity(spell.Words(c.LineText(mark))); lost != "" && (len(kept) == 0 || !kept[0].Flag(strings.Fields(lost)[1])) {
 		r.Note(report.Dangerous, "lost-setting", remedy, "%s does not do what this line says about %s", c.Daemon(), lost)
 	}
-	if fixed, ok := ntpconf.Repair(c.LineText(mark)); ok {
+	if fixed, ok := ntpconf.Repair(c.LineText(mark)); ok && fixed == strings.Join(spell.Words(c.LineText(mark)), " ") {
+		remedy = "delete what " + c.Daemon() + " does not know" // it is right in another daemon
+	} else if ok {
 		remedy = "if it means this, write: " + spell.Show(fixed)
 	}
 	if len(kept) == 0 {

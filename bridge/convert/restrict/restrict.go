@@ -12,6 +12,7 @@ import (
 	"ntsbridge/bridge/convert/spell"
 	"ntsbridge/bridge/convert/syntax"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -222,6 +223,7 @@ type Target struct {
 	Masks []netip.Addr
 	name  string // not resolved: the line has no effect here
 	Bad   string // why ntpd ignores the line
+	Lost  string // why the line is for less than is written
 }
 
 // defaultTarget is restrict default.
@@ -248,11 +250,11 @@ func TargetOf(s *syntax.Statement, resolve resolver, cidr bool) Target {
 	if strings.HasPrefix(text, "[") && strings.HasSuffix(text, "]") {
 		text = text[1 : len(text)-1]
 	}
-	if p, err := netip.ParsePrefix(text); err == nil {
-		if !cidr {
-			return Target{name: s.Address, Bad: "ntpd 4.2.8 takes ADDRESS/BITS for a host name, does not find it, and ignores the line"}
-		}
-		return Target{Addrs: []netip.Addr{p.Addr()}, Masks: []netip.Addr{PrefixMask(p.Addr(), p.Bits())}}
+	if cidr && strings.Contains(text, "/") {
+		return lengthTarget(s, text, resolve)
+	}
+	if _, err := netip.ParsePrefix(text); err == nil {
+		return Target{name: s.Address, Bad: "ntpd 4.2.8 takes ADDRESS/BITS for a host name, does not find it, and ignores the line"}
 	}
 	addr, err := netip.ParseAddr(text)
 	if err != nil {
@@ -270,6 +272,29 @@ func TargetOf(s *syntax.Statement, resolve resolver, cidr bool) Target {
 		return Target{Bad: fmt.Sprintf("%s is no mask for %s: ntpd ignores the line", spell.Printable(s.Mask), addr)}
 	}
 	return Target{Addrs: []netip.Addr{addr}, Masks: []netip.Addr{mask}}
+}
+
+// lengthTarget is a restriction of ntpsec with the length of a prefix: a length
+// that is none, 0 among them, leaves the address alone (ntpsec 1.2.3, as it runs).
+func lengthTarget(s *syntax.Statement, text string, resolve resolver) Target {
+	host, length, _ := strings.Cut(text, "/")
+	a, err := netip.ParseAddr(host)
+	if err != nil {
+		if list := resolve(host); len(list) > 0 {
+			a = list[0].Unmap()
+		} else {
+			return Target{name: s.Address}
+		}
+	}
+	if s.Family == "-4" && !a.Is4() || s.Family == "-6" && a.Is4() {
+		return Target{Bad: fmt.Sprintf("%s is of the other family: ntpsec ignores the line", a)}
+	}
+	bits, err := strconv.Atoi(length)
+	if err != nil || bits < 1 || bits > a.BitLen() {
+		return Target{Addrs: []netip.Addr{a}, Masks: []netip.Addr{hostMask(a)},
+			Lost: fmt.Sprintf("ntpsec takes no notice of /%s: the line is for %s alone", spell.Printable(length), a)}
+	}
+	return Target{Addrs: []netip.Addr{a}, Masks: []netip.Addr{PrefixMask(a, bits)}}
 }
 
 func PrefixMask(a netip.Addr, bits int) netip.Addr {

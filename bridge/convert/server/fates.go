@@ -128,6 +128,7 @@ var ofNTP = job.Fates{
 		"minclock": isSaid("tos-cluster"), "mindist": isSaid("tos-cluster"), "floor": isSaid("tos-floor"),
 		"ceiling": isSaid("tos-ceiling"), "cohort": isSaid("tos-cohort"), "beacon": isSaid("tos-beacon"),
 		"basedate": isSaid("tos-basedate"), "bcpollbstep": isSaid("tos-bcpollbstep"),
+		"maxdisp": isSaid("tos-maxdisp"), "holdover": isSaid("tos-holdover"),
 	},
 	"tinker": {
 		"panic": becomes("clock.panic"), "step": becomes("clock.step.threshold"), "stepfwd": becomes("clock.step.threshold"),
