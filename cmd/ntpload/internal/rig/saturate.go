@@ -73,7 +73,7 @@ type flooded struct {
 
 // floodRates are those of requests that are tried, per second: sockets answer
 // fewer in a flood than below it. The last one is as fast as it goes.
-var floodRates = []int{60_000, 90_000, 130_000, 200_000, 400_000, 700_000, 0}
+var floodRates = []int{60_000, 90_000, 130_000, 200_000, 400_000, 700_000, 900_000, 1_100_000, 1_300_000, 0}
 
 // saturate starts a server, floods it at each rate, and stops it.
 func (r *runner) saturate(ctx context.Context, u *setup, device string) (result flooded, err error) {
