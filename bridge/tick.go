@@ -31,6 +31,7 @@ func (b *Bridge) tick(now time.Time) {
 	}
 	defer func() { b.ticked.Store(time.Now().UnixNano()) }()
 	state := b.clock.Tick(now)
+	b.events.Leap(state.Leap, now)
 	if !b.clock.Steers() { // else publish does it
 		b.server.SetClock(state)
 	}

@@ -51,6 +51,7 @@ type association struct {
 	local    atomic.Pointer[netip.Addr]    // where it matters
 	followed atomic.Pointer[follow.Source] // by the discipline; nil: not
 	nts      atomic.Pointer[source.NTS]    // nil: other authentication, or none yet; outlives runners
+	events   ntp.PeerEvents                // what happened to it, for ntpq
 	lost     atomic.Pointer[error]         // why it is not at work; nil: it is
 	offline  atomic.Bool                   // it is not to ask
 	renew    chan struct{}                 // another address is to be looked for
@@ -162,7 +163,7 @@ func (a *association) expect() {
 
 // enlist makes the discipline follow an association with an address.
 func (a *association) enlist(addr netip.Addr) (*follow.Source, error) {
-	f, err := a.steering.Add(a.name(), a.spec.discipline(), a.spec.info(addr))
+	f, err := a.steering.Add(a.name(), a.spec.discipline(), a.spec.info(addr), &a.events)
 	if err == nil {
 		a.expected.Dismiss()
 		a.followed.Store(f)
@@ -208,6 +209,9 @@ func (a *association) note(state autokey.State) {
 // after an hour.
 func (a *association) logged(err error) {
 	d := source.Diagnose(err)
+	if d.Cause.Unauthentic() {
+		a.followed.Load().Event(ntp.PeerBadAuth)
+	}
 	if !a.troubles.news(d.Cause, err, a.clock.Uptime()) {
 		a.env.Log.Debug("source", "server", a.spec.Config.Server, "error", err)
 		return

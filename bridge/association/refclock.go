@@ -9,6 +9,7 @@ import (
 	"ntsbridge/bridge/clock/discipline"
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/follow"
+	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/source/refclock"
 )
 
@@ -21,6 +22,7 @@ type referenceClock struct {
 	steering *follow.Steering
 	followed atomic.Pointer[follow.Source]
 	err      atomic.Pointer[error] // why it is not at work
+	events   ntp.PeerEvents
 	stop     context.CancelFunc
 	done     chan struct{}
 }
@@ -69,7 +71,7 @@ func (r *referenceClock) begin() {
 	if r.err.Load() == nil {
 		info := clock.SourceInfo{Name: r.clock.RefID(), Refclock: r.clock.RefID()}
 		name := fmt.Sprintf("%s %d %s", r.cfg.Driver, r.cfg.Unit, r.cfg.Device)
-		if f, err := r.steering.Add(name, r.source(), info); err != nil {
+		if f, err := r.steering.Add(name, r.source(), info, &r.events); err != nil {
 			r.err.Store(&err)
 		} else {
 			r.followed.Store(f)

@@ -50,6 +50,7 @@ func (a *association) snapshot() control.SourceSnapshot {
 		Auth: cfg.Auth, Ident: cfg.Ident, Autokey: a.autokey.Load(),
 		Options: control.Options{NoSelect: cfg.NoSelect, Prefer: cfg.Prefer, Trust: cfg.Trust, Require: cfg.Require},
 		Follow:  followed(a.followed.Load())}
+	v.Event, v.Events = events(a.followed.Load(), &a.events)
 	if cfg.Auth == ntp.KindSymmetric {
 		v.KeyID = uint32(cfg.Key)
 		if k := a.spec.Key; k != nil {
@@ -77,6 +78,7 @@ func (r *referenceClock) snapshot() control.SourceSnapshot {
 	v := control.SourceSnapshot{ID: r.id, HostMode: ntp.ModeClient, Name: r.cfg.RefID.String(), MinPoll: r.cfg.Poll,
 		Options: control.Options{NoSelect: r.cfg.NoSelect, Prefer: r.cfg.Prefer, Trust: r.cfg.Trust, Require: r.cfg.Require},
 		Follow:  followed(r.followed.Load()), Clock: &control.ClockSnapshot{}}
+	v.Event, v.Events = events(r.followed.Load(), &r.events)
 	if err := r.err.Load(); err != nil {
 		v.Why = (*err).Error()
 	} else if _, known := r.shared.env.Leaps.TAI(time.Now().UnixNano()); r.cfg.TAI && !known {
@@ -96,4 +98,13 @@ func followed(f *follow.Source) *control.FollowedByClock {
 		return nil
 	}
 	return &control.FollowedByClock{SourceReport: r, Span: f.Span()}
+}
+
+// events returns the last event of an association and their count. What is
+// followed over a reload has its own.
+func events(f *follow.Source, own *ntp.PeerEvents) (ntp.PeerEvent, uint8) {
+	if f != nil {
+		return f.Events()
+	}
+	return own.Last()
 }

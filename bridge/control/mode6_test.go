@@ -181,7 +181,7 @@ func TestQueriesByHand(t *testing.T) {
 // TestAutokeyValuesReceived shows autokey values as ntpd 4.2.8p15 shows those
 // of a broadcast client.
 func TestAutokeyValuesReceived(t *testing.T) {
-	m := &model{assoc: []Association{{ID: 18663, Status: PeerStatus{Selection: SelectReject, EventCount: 1, Event: PeerUnreachable},
+	m := &model{assoc: []Association{{ID: 18663, Status: PeerStatus{Selection: SelectReject, EventCount: 1, Event: ntp.PeerUnreachable},
 		KeyID: 70000, Autokey: &AutokeyAssociation{Host: "tick", Flags: 0x417f03, Signature: "sha1WithRSAEncryption",
 			Values: &AutokeyReceived{Sequence: 95, KeyID: 0xbbcaa0e6, Timestamp: 4004289867}}}}}
 	request := append([]byte{0x16, 2, 0, 1, 0, 0, 0x48, 0xe7, 0, 0, 0, 23}, "host,flags,initsequence\x00"...)
@@ -202,11 +202,11 @@ func TestStatusWords(t *testing.T) {
 		key, reachable bool
 		want           uint16
 	}{
-		{PeerStatus{Configured: true, Authentic: true, Selection: SelectSystemPeer, EventCount: 1, Event: PeerSystemPeer}, true, true,
+		{PeerStatus{Configured: true, Authentic: true, Selection: SelectSystemPeer, EventCount: 1, Event: ntp.PeerSystemPeer}, true, true,
 			0xf61a},
-		{PeerStatus{Configured: true, Selection: SelectSystemPeer, EventCount: 1, Event: PeerSystemPeer}, false, true, 0x961a},
-		{PeerStatus{Configured: true, EventCount: 1, Event: PeerMobilized}, false, false, 0x8011},
-		{PeerStatus{Configured: true, Broadcast: true, EventCount: 1, Event: PeerMobilized}, true, false, 0xc811},
+		{PeerStatus{Configured: true, Selection: SelectSystemPeer, EventCount: 1, Event: ntp.PeerSystemPeer}, false, true, 0x961a},
+		{PeerStatus{Configured: true, EventCount: 1, Event: ntp.PeerMobilized}, false, false, 0x8011},
+		{PeerStatus{Configured: true, Broadcast: true, EventCount: 1, Event: ntp.PeerMobilized}, true, false, 0xc811},
 		{PeerStatus{EventCount: 255, Event: 255, Selection: 255}, false, false, 0x07ff},
 	} {
 		if got := c.status.word(c.key, c.reachable); got != c.want {

@@ -28,7 +28,7 @@ func following() *LocalSource {
 			ReferenceID: 0xc6336401,
 			HostPoll:    6, PeerPoll: 6, Reach: 0o377, SinceReceived: 17, Offset: -1500 * time.Microsecond, Delay: 2 * time.Millisecond,
 			Jitter: 250 * time.Microsecond,
-			Status: PeerStatus{Configured: true, Selection: s.Selection(false), Event: PeerReachable}})
+			Status: PeerStatus{Configured: true, Selection: s.Selection(false), Event: ntp.PeerReachable}})
 	}
 	return &LocalSource{Version: "ntsbridge", Processor: "x86_64", OS: "Linux/1", ClockSource: SourceOther,
 		Tracking: func() *Tracking {

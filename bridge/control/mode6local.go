@@ -15,6 +15,31 @@ import (
 // none. It is safe for concurrent use.
 type SystemEvents struct {
 	packed atomic.Uint32 // count above 8 bits of code
+	leap   atomic.Uint32 // that was served last
+}
+
+// Leap is told each second what is served, and records that a leap second has
+// come to be announced, is no longer, or was.
+func (e *SystemEvents) Leap(leap ntp.Leap, now time.Time) {
+	announced := func(l ntp.Leap) bool { return l == ntp.LeapInsert || l == ntp.LeapDelete }
+	if leap == ntp.LeapUnknown { // of no synchronised clock: nothing is known
+		return
+	}
+	switch was := ntp.Leap(e.leap.Swap(uint32(leap))); {
+	case announced(leap) && !announced(was):
+		e.Record(EventLeapArmed)
+	case announced(was) && !announced(leap) && justAfterMonth(now):
+		e.Record(EventLeap)
+	case announced(was) && !announced(leap):
+		e.Record(EventLeapDisarmed)
+	}
+}
+
+// justAfterMonth reports whether a month ended so lately that its leap second
+// was only just done.
+func justAfterMonth(now time.Time) bool {
+	now = now.UTC()
+	return now.Day() == 1 && now.Hour() == 0
 }
 
 // Record records an event. As with ntpd the count is that of the last event

@@ -83,7 +83,7 @@ func (m *model) learnList(data []byte) {
 			a = &m.assoc[len(m.assoc)-1]
 		}
 		a.Status = PeerStatus{Configured: word&0x8000 != 0, Authentic: word&0x2000 != 0, Broadcast: word&0x800 != 0,
-			Selection: Selection(word >> 8 & 7), EventCount: uint8(word >> 4 & 15), Event: PeerEvent(word & 15)}
+			Selection: Selection(word >> 8 & 7), EventCount: uint8(word >> 4 & 15), Event: ntp.PeerEvent(word & 15)}
 		if word&0x4000 != 0 && a.KeyID == 0 {
 			a.KeyID = 1
 		}

@@ -25,28 +25,6 @@ const (
 	SelectPPSPeer    Selection = 7
 )
 
-// PeerEvent is a code of the peer status word (RFC 9327, section 3.2).
-type PeerEvent uint8
-
-// The events, with the numbers of ntpd.
-const (
-	PeerMobilized       PeerEvent = 1
-	PeerDemobilized     PeerEvent = 2
-	PeerUnreachable     PeerEvent = 3
-	PeerReachable       PeerEvent = 4
-	PeerRestarted       PeerEvent = 5
-	PeerNoReply         PeerEvent = 6
-	PeerRateKiss        PeerEvent = 7
-	PeerDenied          PeerEvent = 8
-	PeerLeapArmed       PeerEvent = 9
-	PeerSystemPeer      PeerEvent = 10
-	PeerClockEvent      PeerEvent = 11
-	PeerBadAuth         PeerEvent = 12
-	PeerPopcorn         PeerEvent = 13
-	PeerInterleaved     PeerEvent = 14
-	PeerInterleaveError PeerEvent = 15
-)
-
 // PeerStatus is the peer status word without the bits that follow from other
 // fields: authentication enabled (a key) and reachable.
 type PeerStatus struct {
@@ -55,7 +33,7 @@ type PeerStatus struct {
 	Broadcast  bool // we send broadcast or multicast
 	Selection  Selection
 	EventCount uint8 // 0 to 15
-	Event      PeerEvent
+	Event      ntp.PeerEvent
 }
 
 // The bits of the word. (RFC 1305 has the two of authentication the other way

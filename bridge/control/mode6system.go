@@ -35,6 +35,9 @@ const (
 	EventClockSync     SystemEvent = 5 // the clock has become synchronised
 	EventRestart       SystemEvent = 6
 	EventNoSystemPeer  SystemEvent = 8 // it has no longer anything to follow
+	EventLeapArmed     SystemEvent = 9
+	EventLeapDisarmed  SystemEvent = 10
+	EventLeap          SystemEvent = 11
 	EventClockStep     SystemEvent = 12
 )
 

@@ -47,6 +47,9 @@ type SourceSnapshot struct {
 	Autokey   *autokey.State    // nil: not begun, or no Autokey
 	NTS       *source.NTSStatus // nil: likewise
 
+	Event  ntp.PeerEvent // the last one, with Events; see ntp.PeerEvents
+	Events uint8         // 0: none
+
 	Status *source.Status   // of what runs; nil: nothing does, or it is a reference clock
 	Clock  *ClockSnapshot   // nil: it is no reference clock
 	Follow *FollowedByClock // what the discipline thinks of it; nil: it does not know it

@@ -45,7 +45,7 @@ func (s *Snapshot) clockItself() Association {
 		Reference: s.Served.Reference, Received: ntp.TimestampFromTime(s.At), Leap: s.Served.Leap,
 		HostMode: ntp.ModeClient, PeerMode: ntp.ModeServer, HostPoll: ntpdPoll, PeerPoll: ntpdPoll, Reach: 0o377,
 		RootDispersion: s.Served.RootDispersion, RootDelay: s.Served.RootDelay, System: SourceLocal,
-		Status: PeerStatus{Configured: true, Selection: SelectSystemPeer, Event: PeerSystemPeer, EventCount: 1}}
+		Status: PeerStatus{Configured: true, Selection: SelectSystemPeer, Event: ntp.PeerSystemPeer, EventCount: 3}}
 	v.Clock = &ClockVariables{Device: "System clock", Stratum: v.Stratum, ReferenceID: v.ReferenceID}
 	if s.Local {
 		v.RootDispersion, v.RootDelay = 0, 0
@@ -66,7 +66,10 @@ func (s *Snapshot) association(from *SourceSnapshot) Association {
 	v := Association{ID: from.ID, NTS: from.Auth == ntp.KindNTS, ReferenceID: ntp.KissCode("INIT"), SourceName: from.Name,
 		HostMode: from.HostMode, TTL: from.TTL,
 		HostPoll: uint8(max(from.MinPoll, 0)), Stratum: ntp.StratumUnsynchronised, Leap: ntp.LeapUnknown,
-		Status: PeerStatus{Configured: !from.Ephemeral, Event: PeerMobilized, EventCount: 1, Broadcast: from.HostMode == ntp.ModeBroadcast}}
+		Status: PeerStatus{Configured: !from.Ephemeral, Event: from.Event, EventCount: from.Events, Broadcast: from.HostMode == ntp.ModeBroadcast}}
+	if from.Events == 0 {
+		v.Status.Event, v.Status.EventCount = ntp.PeerMobilized, 1
+	}
 	if _, err := netip.ParseAddr(from.Name); err == nil {
 		v.SourceName = "" // srchost is there for who is configured by name
 	}
@@ -92,14 +95,6 @@ func (s *Snapshot) association(from *SourceSnapshot) Association {
 		from.show(&v)
 	}
 	s.tally(from, &v)
-	switch {
-	case v.Status.Selection == SelectSystemPeer:
-		v.Status.Event = PeerSystemPeer
-	case v.Reach != 0:
-		v.Status.Event = PeerReachable
-	case v.Received != 0:
-		v.Status.Event = PeerUnreachable
-	}
 	if v.Received == 0 && !v.ReferenceClock {
 		v.PeerPoll = max(unreachedPoll, v.HostPoll)
 	}

@@ -112,7 +112,7 @@ func TestProvisionalSamples(t *testing.T) {
 	commit(t, c, testConfig(t, config.ClockDiscipline), LeapConfig{}, time.Now())
 	s := c.Steering()
 	add := func(addr string) *Source {
-		f, err := s.Add("test", discipline.SourceConfig{MinPoll: 1, MaxPoll: 4}, clock.SourceInfo{Address: netip.MustParseAddr(addr)})
+		f, err := s.Add("test", discipline.SourceConfig{MinPoll: 1, MaxPoll: 4}, clock.SourceInfo{Address: netip.MustParseAddr(addr)}, new(ntp.PeerEvents))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -152,7 +152,7 @@ func TestSelectionChanges(t *testing.T) {
 		c, cfg := silent(t), testConfig(t, mode)
 		commit(t, c, cfg, LeapConfig{}, time.Now())
 		steering := c.Steering()
-		f, err := steering.Add("test", discipline.SourceConfig{MinPoll: 1, MaxPoll: 4}, clock.SourceInfo{Name: "a"})
+		f, err := steering.Add("test", discipline.SourceConfig{MinPoll: 1, MaxPoll: 4}, clock.SourceInfo{Name: "a"}, new(ntp.PeerEvents))
 		if err != nil {
 			t.Fatal(err)
 		}

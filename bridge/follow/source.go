@@ -22,8 +22,9 @@ type Source struct {
 	name        string // for the log
 	id          discipline.SourceID
 	users       int
-	provisional atomic.Bool  // the last sample was
-	told        told         // in the files of measurements
+	provisional atomic.Bool // the last sample was
+	told        told        // to the files of measurements and to ntpq
+	refclock    bool
 	first       atomic.Int64 // base's reading at the first sample used, 0: none
 	last        atomic.Int64
 }
@@ -33,8 +34,9 @@ type Source struct {
 const parked = 30 * time.Second
 
 // Add makes a source known to the discipline, or takes up one that is known
-// already. name tells sources with the same address apart.
-func (s *Steering) Add(name string, cfg discipline.SourceConfig, info clock.SourceInfo) (*Source, error) {
+// already. name tells sources with the same address apart. events are those of
+// the association, which begins, or begins anew.
+func (s *Steering) Add(name string, cfg discipline.SourceConfig, info clock.SourceInfo, events *ntp.PeerEvents) (*Source, error) {
 	if s == nil {
 		return nil, nil
 	}
@@ -49,12 +51,16 @@ func (s *Steering) Add(name string, cfg discipline.SourceConfig, info clock.Sour
 	if err != nil {
 		return nil, err
 	}
-	f := &Source{steering: s, key: key, name: info.Name, id: id, users: 1}
+	f := &Source{steering: s, key: key, name: info.Name, id: id, users: 1, refclock: info.Refclock != "", told: told{events: events}}
 	if info.Address.IsValid() && info.Address.String() != info.Name {
 		f.name = info.Name + " " + info.Address.String()
 	}
 	s.sources[key] = f
-	f.told.event(f.steering.stats.Load(), f.name, peerMobilize)
+	began := ntp.PeerMobilized
+	if _, before := events.Last(); before > 0 {
+		began = ntp.PeerRestarted
+	}
+	f.told.event(f.steering.stats.Load(), f.name, began)
 	return f, nil
 }
 
@@ -81,7 +87,7 @@ func (f *Source) forget() {
 	defer s.mu.Unlock()
 	if f.users == 0 && s.sources[f.key] == f {
 		delete(s.sources, f.key)
-		f.told.event(f.steering.stats.Load(), f.name, peerDemobilize)
+		f.told.write(f.steering.stats.Load(), f.name, ntp.PeerDemobilized)
 		s.driver.RemoveSource(f.id)
 	}
 }
@@ -134,6 +140,10 @@ func (f *Source) Sample(x source.Sample, provisional bool) {
 		Leap: h.Leap, Stratum: h.Stratum, Loop: x.Loop, Smeared: smearing(h),
 		RootDelay: h.RootDelay.Duration().Seconds(), RootDispersion: h.RootDispersion.Duration().Seconds(),
 	})
+	if f.told.changed(&f.told.interleaved, x.Interleaved) && x.Interleaved {
+		f.Event(ntp.PeerInterleaved)
+	}
+	f.changes()
 	f.record(func() *statlog.Measurement { return exchangeRecord(&x, pivot) }, used)
 }
 
@@ -146,6 +156,8 @@ func (f *Source) Reading(s *refclock.Sample, delay time.Duration) {
 	at := s.Reference()
 	used := f.use(discipline.Sample{Source: f.id, T1: discipline.Instant(s.Raw), T4: discipline.Instant(s.Raw), T2: at, T3: at,
 		Leap: s.Leap, Stratum: s.Stratum, RootDelay: delay.Seconds(), RootDispersion: s.Dispersion.Seconds()})
+	f.faults(false)
+	f.changes()
 	f.record(func() *statlog.Measurement { return readingRecord(s, delay) }, used)
 }
 
@@ -159,22 +171,54 @@ func (f *Source) record(measured func() *statlog.Measurement, used bool) {
 	if !ok {
 		return
 	}
-	f.changes()
 	now := followedNow{source: r, clock: f.steering.driver.Tracking(), sources: f.steering.selected(), accepted: used}
 	now.first = r.State == discipline.Selected && now.clock.Source == f.id
 	record(stats, measured(), &now, &f.told)
 }
 
-// changes tells the files whether the source is reached and followed.
+// changes notes whether the source is reached, and which one is followed first
+// now.
 func (f *Source) changes() {
-	if f == nil || f.steering.stats.Load() == nil {
+	if f == nil {
 		return
 	}
 	if r, ok := f.Report(); ok {
-		first := r.State == discipline.Selected && f.steering.driver.Tracking().Source == f.id
-		f.told.changes(f.steering.stats.Load(), f.name, r.Reach != 0, first)
+		f.told.reaches(f.steering.stats.Load(), f.name, r.Reach != 0)
+	}
+	f.steering.noteFirst()
+}
+
+// noteFirst notes which source the clock follows first.
+func (s *Steering) noteFirst() {
+	id := s.driver.Tracking().Source
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, f := range s.sources {
+		first := f.id == id
+		if first {
+			r, ok := f.Report()
+			first = ok && r.State == discipline.Selected
+		}
+		f.told.leads(s.stats.Load(), f.name, first)
 	}
 }
+
+// faults notes whether a reference clock says nothing, or nothing good.
+func (f *Source) faults(is bool) {
+	if f.refclock && f.told.changed(&f.told.fault, is) {
+		f.Event(ntp.PeerClockEvent)
+	}
+}
+
+// Event notes an event of the association.
+func (f *Source) Event(e ntp.PeerEvent) {
+	if f != nil {
+		f.told.event(f.steering.stats.Load(), f.name, e)
+	}
+}
+
+// Events returns the last event and the count, as ntpq shows them.
+func (f *Source) Events() (ntp.PeerEvent, uint8) { return f.told.events.Last() }
 
 // use reports whether a measurement was accepted.
 func (f *Source) use(x discipline.Sample) bool {
@@ -202,7 +246,10 @@ func (f *Source) Missed(err error) {
 	default:
 		f.steering.driver.Missed(f.id)
 	}
-	f.changes()
+	if f != nil {
+		f.faults(true)
+		f.changes()
+	}
 }
 
 // Kiss obeys a verified kiss-o'-death.
@@ -210,10 +257,10 @@ func (f *Source) Kiss(k *source.KissError) {
 	switch {
 	case f == nil:
 	case k.Code == "RATE": // the association's schedule obeys
-		f.told.event(f.steering.stats.Load(), f.name, peerRate)
+		f.Event(ntp.PeerRateKiss)
 		f.steering.log.Warn("source asks to be asked less often (kiss code RATE)", "source", f.name)
 	default:
-		f.told.event(f.steering.stats.Load(), f.name, peerDenied)
+		f.Event(ntp.PeerDenied)
 		f.steering.driver.Denied(f.id)
 	}
 }

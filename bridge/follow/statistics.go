@@ -98,22 +98,6 @@ func update(at time.Time, t *clock.TrackingReport) *statlog.Update {
 	return u
 }
 
-// peerEvent is an event of a peer as ntpd counts them.
-type peerEvent uint16
-
-const (
-	peerMobilize    peerEvent = 1
-	peerDemobilize  peerEvent = 2
-	peerUnreachable peerEvent = 3
-	peerReachable   peerEvent = 4
-	peerRate        peerEvent = 7
-	peerDenied      peerEvent = 8
-	peerSystem      peerEvent = 10
-)
-
-var peerEvents = map[peerEvent]string{peerMobilize: "mobilize", peerDemobilize: "demobilize", peerUnreachable: "unreachable",
-	peerReachable: "reachable", peerRate: "rate_exceeded", peerDenied: "access_denied", peerSystem: "sys_peer"}
-
 // Codes of ntpd's events of the system, and the word of its status that stands
 // for a clock that is, or is not, synchronised by NTP.
 const (
@@ -133,54 +117,68 @@ func systemEvent(stats *statlog.Log, code uint16, text string) {
 	stats.Event(time.Now(), "0.0.0.0", status, code, text)
 }
 
-// told is what protostats was told of a source.
+// told is what was told of a source: to protostats and to ntpq.
 type told struct {
-	mu             sync.Mutex
-	events         uint16
-	last           uint8 // of the status word
-	reached, first bool
+	events *ntp.PeerEvents // of the association, which may outlive the source
+
+	mu                    sync.Mutex
+	reached, first, fault bool
+	interleaved           bool
 }
 
 // lastEvent is the low octet of ntpd's status word.
 func (t *told) lastEvent() uint8 {
+	e, count := t.events.Last()
+	return count<<4 | uint8(e)
+}
+
+// changed sets what is known of a source and reports whether it was otherwise.
+func (t *told) changed(what *bool, is bool) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.last
+	was := *what
+	*what = is
+	return was != is
 }
 
-// changes tells protostats when a source is reached, or not any more, and when
-// it becomes the one that is followed first.
-func (t *told) changes(stats *statlog.Log, name string, reached, first bool) {
-	t.mu.Lock()
-	wasReached, wasFirst := t.reached, t.first
-	t.reached, t.first = reached, first
-	t.mu.Unlock()
-	switch {
-	case reached && !wasReached:
-		t.event(stats, name, peerReachable)
-	case !reached && wasReached:
-		t.event(stats, name, peerUnreachable)
+// reaches tells when a source is reached, or not any more.
+func (t *told) reaches(stats *statlog.Log, name string, reached bool) {
+	if !t.changed(&t.reached, reached) {
+		return
 	}
-	if first && !wasFirst {
-		t.event(stats, name, peerSystem)
+	if reached {
+		t.event(stats, name, ntp.PeerReachable)
+	} else {
+		t.event(stats, name, ntp.PeerUnreachable)
 	}
 }
 
-// event tells protostats of an event.
-func (t *told) event(stats *statlog.Log, name string, e peerEvent) {
+// leads tells when a source becomes the one that is followed first.
+func (t *told) leads(stats *statlog.Log, name string, first bool) {
+	if t.changed(&t.first, first) && first {
+		t.event(stats, name, ntp.PeerSystemPeer)
+	}
+}
+
+// event records an event and tells protostats of it.
+func (t *told) event(stats *statlog.Log, name string, e ntp.PeerEvent) {
+	t.events.Record(e)
+	t.write(stats, name, e)
+}
+
+// write tells protostats alone.
+func (t *told) write(stats *statlog.Log, name string, e ntp.PeerEvent) {
 	if stats == nil {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.events = min(t.events+1, 15)
-	t.last = uint8(t.events<<4 | uint16(e))
-	status := uint16(0x8000) | uint16(t.last)
+	status := uint16(0x8000) | uint16(t.lastEvent())
 	if t.reached {
 		status |= 0x1000
 	}
 	if t.first {
 		status |= 0x0600
 	}
-	stats.Event(time.Now(), name, status, uint16(e)|0x80, peerEvents[e])
+	stats.Event(time.Now(), name, status, uint16(e)|0x80, e.String())
 }

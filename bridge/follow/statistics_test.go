@@ -11,6 +11,7 @@ import (
 	"ntsbridge/bridge/clock"
 	"ntsbridge/bridge/clock/discipline"
 	"ntsbridge/bridge/config"
+	"ntsbridge/bridge/ntp"
 )
 
 // Each measurement is written, and a reload that names no file ends that.
@@ -22,7 +23,7 @@ func TestMeasurementsAreWritten(t *testing.T) {
 		"loopstats", "tracking"}, Rotate: "none"}
 	commit(t, c, cfg, LeapConfig{}, time.Now())
 	f, err := c.Steering().Add("one", discipline.SourceConfig{MinPoll: 4, MaxPoll: 4},
-		clock.SourceInfo{Name: "ntp.example.net", Address: netip.MustParseAddr("192.0.2.1")})
+		clock.SourceInfo{Name: "ntp.example.net", Address: netip.MustParseAddr("192.0.2.1")}, new(ntp.PeerEvents))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -92,6 +92,12 @@ const (
 	CauseOther Cause = "other"
 )
 
+// Unauthentic reports whether an answer came that is not authentic, or that says
+// so of the request.
+func (c Cause) Unauthentic() bool {
+	return c == CauseWrongKey || c == CauseCryptoNAK || c == CauseNTSNAK || c == CauseInterception
+}
+
 // Diagnosis is an error of a source, explained.
 type Diagnosis struct {
 	Cause  Cause

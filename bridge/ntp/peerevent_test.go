@@ -1,0 +1,37 @@
+package ntp
+
+import "testing"
+
+// The counts are those that a classic ntpd 4.2.8p15 showed of the same events.
+func TestPeerEvents(t *testing.T) {
+	var p PeerEvents
+	if e, n := p.Last(); e != 0 || n != 0 {
+		t.Errorf("%v %d of none", e, n)
+	}
+	for i, step := range []struct {
+		event PeerEvent
+		count uint8
+	}{
+		{PeerMobilized, 1}, {PeerReachable, 2}, {PeerSystemPeer, 3}, {PeerSystemPeer, 1}, {PeerBadAuth, 2}, {PeerBadAuth, 1},
+		{PeerUnreachable, 2}, {PeerReachable, 3},
+	} {
+		p.Record(step.event)
+		if e, n := p.Last(); e != step.event || n != step.count {
+			t.Errorf("%d: %v %d, want %v %d", i, e, n, step.event, step.count)
+		}
+	}
+	for range 6 {
+		p.Record(PeerUnreachable)
+		p.Record(PeerReachable)
+	}
+	p.Record(PeerUnreachable) // after 15 no other one is recorded
+	if e, n := p.Last(); e != PeerReachable || n != 15 {
+		t.Errorf("%v %d at the end", e, n)
+	}
+	if p.Record(PeerReachable); p.packed.Load() != 1<<8|uint32(PeerReachable) {
+		t.Errorf("%#x after the same one", p.packed.Load())
+	}
+	if PeerBadAuth.String() != "bad_auth" || PeerEvent(77).String() != "event 77" {
+		t.Error("words")
+	}
+}
