@@ -201,6 +201,7 @@ func newKeysCommand() *cobra.Command {
 	var daemon daemonFlags
 	var unused string
 	var asJSON, site bool
+	var interval time.Duration
 	cmd := &cobra.Command{
 		Use:   "keys",
 		Short: "Print who uses which symmetric key and Autokey group",
@@ -221,22 +222,25 @@ With --unused, print only keys that nobody used for a time.`,
 			if site {
 				keys = client.KeysSite
 			}
-			list, err := keys()
-			if err != nil {
-				return err
-			}
-			if unused != "" {
-				list = fleetreport.Unused(list, idle, time.Now())
-			}
-			if asJSON {
-				if list == nil {
-					list = []*fleetreport.Key{}
+			return watch(interval, cmd.OutOrStdout(), func(out io.Writer) error {
+				list, err := keys()
+				if err != nil {
+					return err
 				}
-				return printJSON(cmd.OutOrStdout(), list)
-			}
-			return fleetreport.WriteKeys(cmd.OutOrStdout(), list, time.Now())
+				if unused != "" {
+					list = fleetreport.Unused(list, idle, time.Now())
+				}
+				if asJSON {
+					if list == nil {
+						list = []*fleetreport.Key{}
+					}
+					return printJSON(out, list)
+				}
+				return fleetreport.WriteKeys(out, list, time.Now())
+			})
 		},
 	}
+	addWatchFlag(cmd, &interval)
 	daemon.add(cmd)
 	cmd.Flags().BoolVar(&site, "site", false, "as all gateways of the site see them")
 	cmd.Flags().StringVar(&unused, "unused", "", "only keys that nobody used for this `TIME`, such as 90d")
@@ -249,6 +253,7 @@ func newSummaryCommand() *cobra.Command {
 	var daemon daemonFlags
 	var by string
 	var asJSON, site bool
+	var interval time.Duration
 	cmd := &cobra.Command{
 		Use:   "summary",
 		Short: "Print how many hosts use which means, and how that has changed",
@@ -265,16 +270,19 @@ nobody watched, clients that were forgotten.`,
 			if site {
 				summary = client.SummarySite
 			}
-			s, err := summary(by)
-			if err != nil {
-				return err
-			}
-			if asJSON {
-				return printJSON(cmd.OutOrStdout(), s)
-			}
-			return fleetreport.WriteSummary(cmd.OutOrStdout(), s, true)
+			return watch(interval, cmd.OutOrStdout(), func(out io.Writer) error {
+				s, err := summary(by)
+				if err != nil {
+					return err
+				}
+				if asJSON {
+					return printJSON(out, s)
+				}
+				return fleetreport.WriteSummary(out, s, true)
+			})
 		},
 	}
+	addWatchFlag(cmd, &interval)
 	daemon.add(cmd)
 	cmd.Flags().BoolVar(&site, "site", false, "of all gateways of the site")
 	cmd.Flags().StringVar(&by, "by", "label", "group by label, or by prefixes of these lengths, such as 24,48")

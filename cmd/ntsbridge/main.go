@@ -68,13 +68,34 @@ func newRootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError("%w", err) })
 	root.AddCommand(newServeCommand(), newCheckCommand(), newConvertCommand(), newKeygenCommand(), newQueryCommand(),
 		newStatusCommand(), newReloadCommand(), newServerStatsCommand(), newNTSCommand(), newCertificateCommand(),
-		newTrackingCommand(), newSourcesCommand(), newSourceStatsCommand(), newAuthDataCommand(), newWaitSyncCommand(),
+		newTrackingCommand(), newSourcesCommand(), newSourceStatsCommand(), newSelectDataCommand(), newAuthDataCommand(), newWaitSyncCommand(),
 		newMakeStepCommand())
 	root.AddCommand(newCommands()...)
 	root.AddCommand(newClientsCommand(), newKeysCommand(), newSummaryCommand(), newInventoryCommand(), newFleetCommand(),
 		newSecretCommand())
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, c := range root.Commands() {
+		switch c.Name() {
+		case "completion":
+			c.RunE = func(*cobra.Command, []string) error {
+				return usageError("completion for which shell? bash, zsh, fish or powershell")
+			}
+		case "help":
+			c.Args = helpTopic
+		}
+	}
 	wrongArguments(root)
 	return root
+}
+
+// helpTopic makes what there is no help for wrong usage.
+func helpTopic(cmd *cobra.Command, args []string) error {
+	found, rest, err := cmd.Root().Find(args)
+	if err == nil && len(rest) > 0 && found.HasSubCommands() {
+		err = fmt.Errorf("unknown command %q for %q", rest[0], found.CommandPath())
+	}
+	return err
 }
 
 // wrongArguments makes wrong arguments wrong usage, as a wrong flag is: of a

@@ -227,6 +227,13 @@ func newTrackingCommand() *cobra.Command {
 	return cmd
 }
 
+func newSelectDataCommand() *cobra.Command {
+	cmd, f := newReportCommand("selectdata", "Print how the sources were selected",
+		"Print how the sources of the running daemon were selected, as chronyc's selectdata.", selectReport.run)
+	cmd.Flags().BoolVarP(&f.options.Legend, "verbose", "v", false, "explain the columns")
+	return cmd
+}
+
 func newSourcesCommand() *cobra.Command {
 	var selection bool
 	cmd, f := newReportCommand("sources", "Print the sources of time",
