@@ -68,6 +68,7 @@ missing() {
 tools='iproute2 /sbin/ip
 util-linux /usr/bin/flock
 rpm /usr/bin/rpmbuild
+systemd-container /usr/bin/systemd-nspawn
 ansible-core /usr/bin/ansible-playbook'
 missing_tools() {
 	echo "$tools" | while read -r package file; do
