@@ -45,7 +45,7 @@ func (s *Snapshot) clockItself() Association {
 		Reference: s.Served.Reference, Received: ntp.TimestampFromTime(s.At), Leap: s.Served.Leap,
 		HostMode: ntp.ModeClient, PeerMode: ntp.ModeServer, HostPoll: ntpdPoll, PeerPoll: ntpdPoll, Reach: 0o377,
 		RootDispersion: s.Served.RootDispersion, RootDelay: s.Served.RootDelay, System: SourceLocal,
-		Status: PeerStatus{Configured: true, Selection: SelectSystemPeer, Event: ntp.PeerSystemPeer, EventCount: 3}}
+		Status: PeerStatus{Configured: true, Selection: SelectSystemPeer, Event: ntp.PeerSystemPeer, EventCount: 1}}
 	v.Clock = &ClockVariables{Device: "System clock", Stratum: v.Stratum, ReferenceID: v.ReferenceID}
 	if s.Local {
 		v.RootDispersion, v.RootDelay = 0, 0

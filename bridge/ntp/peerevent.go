@@ -38,26 +38,27 @@ func (e PeerEvent) String() string {
 	return fmt.Sprintf("event %d", uint8(e))
 }
 
-// PeerEvents keeps the last event of an association and how many there were.
+// PeerEvents keeps the last event of an association and how often it came in a
+// row.
 // The zero value has none. It is safe for concurrent use.
 type PeerEvents struct {
 	packed atomic.Uint32 // count above 8 bits of code
 }
 
-// maxPeerEvents is how many events of an association are told apart.
+// maxPeerEvents is how far is counted.
 const maxPeerEvents = 15
 
-// Record records an event. The count is that of ntpd 4.2.8: of events that are
-// not the same as the one before, which begins anew with 1; after 15 nothing
-// else is recorded. (Its system events are counted the other way round.)
+// Record records an event. The count is that of the same event in a row, up to
+// 15: so ntpd 4.2.8p15, while older ones count other events and begin anew
+// with the same.
 func (p *PeerEvents) Record(e PeerEvent) {
 	for {
 		old := p.packed.Load()
-		count := old>>8 + 1
+		count := uint32(1)
 		if PeerEvent(old) == e {
-			count = 1
+			count = min(old>>8+1, maxPeerEvents)
 		}
-		if count > maxPeerEvents || p.packed.CompareAndSwap(old, count<<8|uint32(e)) {
+		if p.packed.CompareAndSwap(old, count<<8|uint32(e)) {
 			return
 		}
 	}

@@ -92,10 +92,10 @@ const (
 	CauseOther Cause = "other"
 )
 
-// Unauthentic reports whether an answer came that is not authentic, or that says
-// so of the request.
+// Unauthentic reports whether an answer came that is not authentic. A crypto-NAK
+// is none to ntpd, which does not believe it.
 func (c Cause) Unauthentic() bool {
-	return c == CauseWrongKey || c == CauseCryptoNAK || c == CauseNTSNAK || c == CauseInterception
+	return c == CauseWrongKey || c == CauseNTSNAK || c == CauseInterception
 }
 
 // Diagnosis is an error of a source, explained.
