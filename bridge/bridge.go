@@ -135,11 +135,13 @@ func (b *Bridge) publish(state *ntp.ClockState) {
 }
 
 // synchronised records for ntpq that the clock has become so, or is no longer.
+// That there is a system peer again is no event of ntpd's.
 func (b *Bridge) synchronised(is bool) {
-	if is {
-		b.events.Record(control.EventClockSync)
-	} else {
+	switch {
+	case !is:
 		b.events.Record(control.EventNoSystemPeer)
+	case b.events.Last() != control.EventNoSystemPeer:
+		b.events.Record(control.EventClockSync)
 	}
 }
 

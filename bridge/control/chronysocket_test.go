@@ -200,6 +200,32 @@ func someClients() []ChronyClient {
 	}
 }
 
+// A report on a source has the reference identifier that it would be, by which
+// monitors tell sources apart; of one that was never measured nothing is known
+// in chronyd's figures.
+func TestChronySourceStatsPacket(t *testing.T) {
+	r := &ChronyReports{SourceStats: []SourceStats{{Name: "a.example", Address: "192.0.2.9", Samples: 5, Deviation: 0.25, Skew: 1, Error: 0.5},
+		{Name: "192.0.2.10", Address: "192.0.2.10"}}}
+	c := Chrony{Reports: func() *ChronyReports { return r }}
+	for index, want := range []struct {
+		id                     uint32
+		deviation, skew, error float64
+	}{{0xc0000209, 0.25, 1, 0.5}, {0xc000020a, 4, 2000, 0}} {
+		request := make([]byte, 84)
+		copy(request, []byte{chronyProtocol, chronyRequest, 0, 0, 0, askStats})
+		request[chronyRequestLen+3] = byte(index)
+		reply := c.Respond(request, true)
+		if len(reply) != 84 {
+			t.Fatalf("reply %x", reply)
+		}
+		word := func(at int) uint32 { return binary.BigEndian.Uint32(reply[chronyReplyLen+at:]) }
+		if word(0) != want.id || parseChronyFloat(word(36)) != want.deviation || parseChronyFloat(word(44)) != want.skew ||
+			parseChronyFloat(word(52)) != want.error {
+			t.Errorf("%d: %x", index, reply[chronyReplyLen:])
+		}
+	}
+}
+
 // A list of clients is read in parts, and begun anew when somebody asks.
 func TestChronyClients(t *testing.T) {
 	counted := make([]ChronyClient, 20)

@@ -59,14 +59,25 @@ func chronyFloat(v float64) uint32 {
 	return uint32(exponent+1)<<25 | uint32(c)&(1<<25-1)
 }
 
-// named writes letters and address, of which one is empty.
+// named writes the reference identifier that the source would be, and its
+// address, which a clock has not.
 func (w *chronyWriter) named(q *chronyQuestion, name, address string) {
 	if address == "" && q.clock(name) {
 		w.put(letters(name), [chronyAddressLen]byte{})
-	} else {
-		w.put(uint32(0), q.address(name, address))
+		return
 	}
+	id := uint32(0)
+	if a, err := netip.ParseAddr(address); err == nil {
+		id = ntp.ReferenceID(a)
+	}
+	w.put(id, q.address(name, address))
 }
+
+// What chronyd says of a source that was never measured.
+const (
+	chronyNoSkew      = 2000 // ppm
+	chronyNoDeviation = 4    // s
+)
 
 func (w *chronyWriter) source(q *chronyQuestion, s *Source) {
 	modes := []SourceMode{ModeServer, ModePeer, ModeReferenceClock}
@@ -77,9 +88,13 @@ func (w *chronyWriter) source(q *chronyQuestion, s *Source) {
 }
 
 func (w *chronyWriter) stats(q *chronyQuestion, s *SourceStats) {
+	deviation, skew := s.Deviation, s.Skew
+	if s.Samples == 0 {
+		deviation, skew = chronyNoDeviation, chronyNoSkew
+	}
 	w.named(q, s.Name, s.Address)
 	w.put(uint32(s.Samples), uint32(0), uint32(s.Span))
-	w.floats(s.Deviation, s.Frequency, s.Skew, s.Offset, 0)
+	w.floats(deviation, s.Frequency, skew, s.Offset, s.Error)
 }
 
 // auth writes how a source is authenticated. chronyc has no word for Autokey,

@@ -57,6 +57,12 @@ func (e *SystemEvents) Record(event SystemEvent) {
 	}
 }
 
+// Last returns the last event; 0: none.
+func (e *SystemEvents) Last() SystemEvent {
+	_, event := e.status()
+	return event
+}
+
 // status returns count and code.
 func (e *SystemEvents) status() (count uint8, event SystemEvent) {
 	v := e.packed.Load()

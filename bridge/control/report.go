@@ -124,6 +124,7 @@ type SourceStats struct {
 	Skew      float64 `json:"skew_ppm"`
 	Offset    float64 `json:"offset"`             // of the local clock against the source, estimated; positive: ahead
 	Deviation float64 `json:"standard_deviation"` // of the source's samples
+	Error     float64 `json:"error"`              // bound of that of Offset, with what the source says of itself
 }
 
 // AuthMode is how packets to and from a source are protected.

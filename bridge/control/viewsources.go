@@ -192,7 +192,7 @@ func (s *Snapshot) sourceStats(from *SourceSnapshot) SourceStats {
 	}
 	v.Samples = uint64(f.Samples)
 	v.Frequency, v.Skew = (f.Frequency-(s.Clock.Frequency-s.Clock.Residual))*ppm, f.Skew*ppm
-	v.Offset, v.Deviation = s.ahead(f), f.Jitter
+	v.Offset, v.Deviation, v.Error = s.ahead(f), f.Jitter, f.Distance
 	return v
 }
 

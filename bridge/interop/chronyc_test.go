@@ -48,7 +48,7 @@ var besideChrony = []struct {
 }
 
 // TestChronycBesideChronyd lets a chronyd and ntsbridge follow the same three
-// servers, and chronyc say the same of both, for 4.3, 4.6 and 4.9.
+// servers and one that is not there, and chronyc say the same of both, for 4.3, 4.6 and 4.9.
 func TestChronycBesideChronyd(t *testing.T) {
 	t.Parallel()
 	if standsIn(t) {
@@ -95,6 +95,9 @@ func TestChronycBesideChronyd(t *testing.T) {
 				t.Errorf("%s: %s is not this side in\n%s", p.Root, own, got)
 			}
 			compareColumns(t, p.Root+" "+c.command, want, got, c.columns)
+			if c.command == "sourcestats" && lastRow(got) != lastRow(want) {
+				t.Errorf("%s: never measured: %s, chronyd %s", p.Root, lastRow(got), lastRow(want))
+			}
 		}
 	}
 }
@@ -108,6 +111,7 @@ func startBeside(s *site, p Program, real, ours *Host) {
 	real.Write("chrony.conf", fmt.Sprintf(`server %s minpoll 0 maxpoll 0 iburst key 3
 server %s minpoll 0 maxpoll 0 iburst nts
 server %s minpoll 0 maxpoll 0 iburst prefer
+server 10.123.0.250 minpoll 0 maxpoll 0
 authselectmode ignore
 keyfile /mnt/keys
 ntstrustedcerts /mnt/ca.pem
@@ -129,6 +133,7 @@ sources:
   - {server: %s, minpoll: 0, maxpoll: 0, iburst: true, auth: symmetric, key: 3}
   - {server: %s, minpoll: 0, maxpoll: 0, iburst: true, auth: nts, aeads: %s, trusted_certificates: %q}
   - {server: %s, minpoll: 0, maxpoll: 0, iburst: true, prefer: true}
+  - {server: 10.123.0.250, minpoll: 0, maxpoll: 0}
 `, "/mnt/keys", s.host.IPv4, ntsName, aeads, "/mnt/ca.pem", s.old.IPv4))
 }
 
@@ -150,6 +155,11 @@ func followerInRoot(h *Host, root, yaml string) *Daemon {
 	h.Write("ntsbridge.yaml", yaml)
 	return h.Start("ntsbridge", Program{Root: root, Path: "/mnt/ntsbridge"}, "serve", "--no-clock", "-c", "/mnt/ntsbridge.yaml",
 		"--state-dir", "/mnt/state", "--run-dir", "/mnt/run")
+}
+
+func lastRow(text string) string {
+	rows := strings.Split(strings.TrimSpace(text), "\n")
+	return rows[len(rows)-1]
 }
 
 func lastLine(text string) string {
