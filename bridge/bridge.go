@@ -139,9 +139,16 @@ func (b *Bridge) publish(state *ntp.ClockState) {
 func (b *Bridge) synchronised(is bool) {
 	switch {
 	case !is:
-		b.events.Record(control.EventNoSystemPeer)
+		b.peerless()
 	case b.events.Last() != control.EventNoSystemPeer:
 		b.events.Record(control.EventClockSync)
+	}
+}
+
+// peerless records for ntpq, once, that there is nothing to follow any more.
+func (b *Bridge) peerless() {
+	if b.events.Last() != control.EventNoSystemPeer {
+		b.events.Record(control.EventNoSystemPeer)
 	}
 }
 

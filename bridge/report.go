@@ -57,8 +57,11 @@ func (b *Bridge) queries(cfg *config.Config) (*control.Queries, error) {
 		List:    func(ntp.Timestamp) []control.Association { return b.snapshot().Associations() },
 		Figures: b.figures, Keys: b.authority, Listening: b.listening, Rules: b.restrictions,
 	}
-	if cfg.Clock.Mode == config.ClockLocal {
+	switch cfg.Clock.Mode {
+	case config.ClockLocal:
 		l.ClockSource, l.ReferenceClock = control.SourceLocal, true
+	case config.ClockDiscipline:
+		l.ClockSource = control.SourceUnspecified // what the system peer is, or nothing
 	}
 	var u unix.Utsname
 	if unix.Uname(&u) == nil {

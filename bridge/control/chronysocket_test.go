@@ -204,7 +204,8 @@ func someClients() []ChronyClient {
 // monitors tell sources apart; of one that was never measured nothing is known
 // in chronyd's figures.
 func TestChronySourceStatsPacket(t *testing.T) {
-	r := &ChronyReports{SourceStats: []SourceStats{{Name: "a.example", Address: "192.0.2.9", Samples: 5, Deviation: 0.25, Skew: 1, Error: 0.5},
+	r := &ChronyReports{SourceStats: []SourceStats{
+		{Name: "a.example", Address: "192.0.2.9", Samples: 5, Deviation: 0.25, Skew: 1, Error: 0.5},
 		{Name: "192.0.2.10", Address: "192.0.2.10"}}}
 	c := Chrony{Reports: func() *ChronyReports { return r }}
 	for index, want := range []struct {

@@ -66,7 +66,8 @@ func (s *Snapshot) association(from *SourceSnapshot) Association {
 	v := Association{ID: from.ID, NTS: from.Auth == ntp.KindNTS, ReferenceID: ntp.KissCode("INIT"), SourceName: from.Name,
 		HostMode: from.HostMode, TTL: from.TTL,
 		HostPoll: uint8(max(from.MinPoll, 0)), Stratum: ntp.StratumUnsynchronised, Leap: ntp.LeapUnknown,
-		Status: PeerStatus{Configured: !from.Ephemeral, Event: from.Event, EventCount: from.Events, Broadcast: from.HostMode == ntp.ModeBroadcast}}
+		Status: PeerStatus{Configured: !from.Ephemeral, Broadcast: from.HostMode == ntp.ModeBroadcast, Event: from.Event,
+			EventCount: from.Events}}
 	if from.Events == 0 {
 		v.Status.Event, v.Status.EventCount = ntp.PeerMobilized, 1
 	}

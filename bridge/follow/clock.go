@@ -28,6 +28,9 @@ type Functions struct {
 	OnDoubt func()
 	// OnSynchronised is told when that begins or ends.
 	OnSynchronised func(bool)
+	// OnNoPeer is told that the source which was followed first is none any more,
+	// and no other one is.
+	OnNoPeer func()
 	// OnFailure is told why the clock is not steered any more.
 	OnFailure func(error)
 }
@@ -125,7 +128,8 @@ func (n *Change) prepareSteering() (err error) {
 		return errors.New("the discipline of the clock cannot change while it steers it: restart the daemon for that")
 	}
 	n.steering, err = newSteering(steeringConfig{config: n.config, precision: c.options.Precision, noClock: c.options.NoClock,
-		log: c.options.Log.Named("clock"), leaps: c.leaps, stats: &c.stats, onState: c.publish, onStep: c.stepped, onDoubt: c.tell.OnDoubt})
+		log: c.options.Log.Named("clock"), leaps: c.leaps, stats: &c.stats, onState: c.publish, onStep: c.stepped, onDoubt: c.tell.OnDoubt,
+		onNoPeer: c.tell.OnNoPeer})
 	return err
 }
 

@@ -190,9 +190,8 @@ func (f *Source) changes() {
 
 // noteFirst notes which source the clock follows first.
 func (s *Steering) noteFirst() {
-	id := s.driver.Tracking().Source
+	id, led := s.driver.Tracking().Source, false
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	for _, f := range s.sources {
 		first := f.id == id
 		if first {
@@ -200,6 +199,13 @@ func (s *Steering) noteFirst() {
 			first = ok && r.State == discipline.Selected
 		}
 		f.told.leads(s.stats.Load(), f.name, first)
+		led = led || first
+	}
+	lost := s.led && !led
+	s.led = led
+	s.mu.Unlock()
+	if lost && s.noPeer != nil {
+		s.noPeer()
 	}
 }
 

@@ -38,7 +38,10 @@ type Steering struct {
 	cancel    context.CancelFunc
 	done      chan struct{}
 
+	noPeer func() // see Functions.OnNoPeer; nil: nobody is told
+
 	mu       sync.Mutex
+	led      bool               // one source is followed first
 	sources  map[string]*Source // by what makes a source the same over a reload
 	asks     discipline.Selection
 	majority bool // several sources are asked for, beyond asks
@@ -55,6 +58,7 @@ type steeringConfig struct {
 	onState   func(*ntp.ClockState)
 	onStep    func(time.Duration)
 	onDoubt   func()
+	onNoPeer  func()
 }
 
 // newSteering makes the driver of a configuration. It takes the lock of the
@@ -62,8 +66,8 @@ type steeringConfig struct {
 func newSteering(c steeringConfig) (*Steering, error) {
 	cfg := c.config
 	s := &Steering{steers: cfg.Clock.Mode == config.ClockDiscipline, log: c.log, stats: c.stats, floor: buildTime(),
-		unchecked: cfg.Clock.NoCertTimeCheck,
-		fixed:     fixed(cfg, c.precision), asks: selection(&cfg.Clock), done: make(chan struct{}), sources: make(map[string]*Source)}
+		unchecked: cfg.Clock.NoCertTimeCheck, noPeer: c.onNoPeer,
+		fixed: fixed(cfg, c.precision), asks: selection(&cfg.Clock), done: make(chan struct{}), sources: make(map[string]*Source)}
 	s.smooth.Smoother = clock.Smoother{MaxRate: cfg.Clock.Smooth.MaxRatePPM * 1e-6, MaxWander: cfg.Clock.Smooth.MaxWanderPPM * 1e-6}
 	d := driverConfig(cfg, c.precision)
 	d.Logger, d.LeapTable, d.Measure = c.log, c.leaps.Month, c.noClock || !s.steers

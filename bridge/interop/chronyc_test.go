@@ -48,7 +48,8 @@ var besideChrony = []struct {
 }
 
 // TestChronycBesideChronyd lets a chronyd and ntsbridge follow the same three
-// servers and one that is not there, and chronyc say the same of both, for 4.3, 4.6 and 4.9.
+// servers and one that is not there, and chronyc say the same of both, for 4.3,
+// 4.6 and 4.9.
 func TestChronycBesideChronyd(t *testing.T) {
 	t.Parallel()
 	if standsIn(t) {

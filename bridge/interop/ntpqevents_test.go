@@ -91,8 +91,8 @@ func TestLongNtpqEvents(t *testing.T) {
 		{s.start, "yes ok sys.peer sys_peer 1"},
 	} {
 		step.change()
-		others := []string{"no bad reject mobilize 1", "no none reject mobilize 1"}
-		Await(t, limit, showsEvents(s.theirs, append([]string{step.row}, others...)...), showsEvents(s.ours, append([]string{step.row}, others...)...))
+		want := []string{step.row, "no bad reject mobilize 1", "no none reject mobilize 1"}
+		Await(t, limit, showsEvents(s.theirs, want...), showsEvents(s.ours, want...))
 		for _, h := range []*Host{s.ours, s.theirs} {
 			out, err := ntpq(h, "127.0.0.1", "rv 0")
 			first, _, _ := strings.Cut(out, "\n")

@@ -68,8 +68,8 @@ func newRootCommand() *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError("%w", err) })
 	root.AddCommand(newServeCommand(), newCheckCommand(), newConvertCommand(), newKeygenCommand(), newQueryCommand(),
 		newStatusCommand(), newReloadCommand(), newServerStatsCommand(), newNTSCommand(), newCertificateCommand(),
-		newTrackingCommand(), newSourcesCommand(), newSourceStatsCommand(), newSelectDataCommand(), newAuthDataCommand(), newWaitSyncCommand(),
-		newMakeStepCommand())
+		newTrackingCommand(), newSourcesCommand(), newSourceStatsCommand(), newSelectDataCommand(), newAuthDataCommand(),
+		newWaitSyncCommand(), newMakeStepCommand())
 	root.AddCommand(newCommands()...)
 	root.AddCommand(newClientsCommand(), newKeysCommand(), newSummaryCommand(), newInventoryCommand(), newFleetCommand(),
 		newSecretCommand())

@@ -69,8 +69,8 @@ func TestWrongUsage(t *testing.T) {
 // What reads repeats itself with --watch, and has --json.
 func TestReadersWatch(t *testing.T) {
 	root := newRootCommand()
-	for _, line := range []string{"status", "tracking", "sources", "sourcestats", "selectdata", "authdata", "serverstats", "nts", "clients", "keys",
-		"summary", "fleet status"} {
+	for _, line := range []string{"status", "tracking", "sources", "sourcestats", "selectdata", "authdata", "serverstats", "nts", "clients",
+		"keys", "summary", "fleet status"} {
 		c, rest, err := root.Find(strings.Fields(line))
 		if err != nil || len(rest) > 0 {
 			t.Errorf("%s: %v", line, err)
