@@ -74,6 +74,7 @@ func (b *Bridge) keepCertificate(cfg *config.Config) {
 	a := cfg.NTS.ACME
 	running := b.acme.Load()
 	if running != nil && reflect.DeepEqual(running.cfg, a) {
+		running.manager.Look()
 		return
 	}
 	b.acme.Store(nil)

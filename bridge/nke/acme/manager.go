@@ -36,10 +36,12 @@ const attemptTime = 5 * time.Minute
 type Manager struct {
 	cfg    Config
 	wanted chan struct{}
+	look   chan struct{}
 
-	mu     sync.Mutex
-	status Status
-	wait   time.Duration
+	mu      sync.Mutex
+	status  Status
+	limited bool // the last failure was a limit of the authority's
+	wait    time.Duration
 }
 
 // New makes a manager; Run does the work.
@@ -47,7 +49,7 @@ func New(cfg Config) (*Manager, error) {
 	if err := cfg.complete(); err != nil {
 		return nil, err
 	}
-	return &Manager{cfg: cfg, wanted: make(chan struct{}, 1)}, nil
+	return &Manager{cfg: cfg, wanted: make(chan struct{}, 1), look: make(chan struct{}, 1)}, nil
 }
 
 // Status tells how it stands.
@@ -62,6 +64,21 @@ func (m *Manager) Status() Status {
 func (m *Manager) Replace() {
 	select {
 	case m.wanted <- struct{}{}:
+	default:
+	}
+}
+
+// Look has the files looked at now, and what failed tried again, unless the
+// authority said when: somebody changed something.
+func (m *Manager) Look() {
+	now := m.cfg.now()
+	m.mu.Lock()
+	if m.status.Error != "" && !m.limited && m.status.Next.After(now) {
+		m.status.Next = now
+	}
+	m.mu.Unlock()
+	select {
+	case m.look <- struct{}{}:
 	default:
 	}
 }
@@ -101,6 +118,8 @@ func (m *Manager) pause(ctx context.Context, d time.Duration) (asked bool) {
 		return false
 	case <-m.wanted:
 		return true
+	case <-m.look:
+		return false
 	case <-time.After(min(max(d, 10*time.Millisecond), time.Minute)):
 		return false
 	}
@@ -184,7 +203,11 @@ func (m *Manager) attempt(ctx context.Context, why string) bool {
 		return true
 	}
 	wait := m.backOff(err)
-	m.note(func(s *Status) { *s = Status{Tried: now, Error: explain(err), Next: now.Add(wait)} })
+	_, limited := limitOf(err)
+	m.note(func(s *Status) {
+		m.limited = limited
+		*s = Status{Tried: now, Error: explain(err), Next: now.Add(wait)}
+	})
 	log.Error("no certificate by ACME; one that is there stays in use", "error", explain(err), "again_in", wait.Round(time.Second).String())
 	return false
 }
@@ -193,13 +216,19 @@ func (m *Manager) attempt(ctx context.Context, why string) bool {
 func (m *Manager) backOff(err error) time.Duration {
 	m.wait = min(max(2*m.wait, m.cfg.wait), lastWait)
 	wait := m.wait + rand.N(m.wait/4+1)
-	var e *protocol.Error
-	if errors.As(err, &e) {
-		if after, ok := protocol.RateLimit(e); ok {
-			wait = max(wait, min(after, 24*time.Hour))
-		}
+	if after, ok := limitOf(err); ok {
+		wait = max(wait, min(after, 24*time.Hour))
 	}
 	return wait
+}
+
+// limitOf tells whether the authority limits the rate, and how long to wait.
+func limitOf(err error) (time.Duration, bool) {
+	var e *protocol.Error
+	if !errors.As(err, &e) {
+		return 0, false
+	}
+	return protocol.RateLimit(e)
 }
 
 // explain adds to an error what can be done.
@@ -218,7 +247,7 @@ func explain(err error) string {
 	case errors.As(err, &auth), errors.As(err, &order):
 		text += ": the authority did not see the answer to the challenge; let it reach nts.acme.listen, or see whether the hook works"
 	case errors.As(err, &e):
-		if _, limited := protocol.RateLimit(e); limited {
+		if _, limited := limitOf(e); limited {
 			text += ": the authority limits the rate"
 		} else if e.ProblemType == "urn:ietf:params:acme:error:externalAccountRequired" {
 			text += ": the authority wants an external account binding (nts.acme.binding)"

@@ -72,6 +72,11 @@ func TestRateLimitOfTheServer(t *testing.T) {
 	if !strings.Contains(st.Error, "limits the rate") || time.Until(st.Next) < 2*time.Hour-time.Minute || refused.Load() != 1 {
 		t.Errorf("%+v; %d orders refused", st, refused.Load())
 	}
+	m.Look() // who reloads does not ask again
+	time.Sleep(100 * time.Millisecond)
+	if st := m.Status(); time.Until(st.Next) < 2*time.Hour-time.Minute || refused.Load() != 1 {
+		t.Errorf("after a look: %+v; %d orders refused", st, refused.Load())
+	}
 	limited.Store(false)
 	run(t, cfg) // a start of the daemon
 	eventually(t, "a certificate", func() bool { return serial(t, &cfg) != nil })
