@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/asn1"
 	"errors"
 	"fmt"
 	"io"
@@ -199,10 +201,18 @@ func TestCausesOfKeyEstablishment(t *testing.T) {
 		{"expired", certificate(func(s *ntsSite) tls.Certificate {
 			return s.authority.issue(t, loopbackName, certFrom, goodDate.Add(-time.Hour))
 		}), causeCertificateExpired},
+		{"expired before its authority began", certificate(func(s *ntsSite) tls.Certificate {
+			return s.authority.issue(t, loopbackName, s.authority.cert.NotBefore.AddDate(-2, 0, 0), s.authority.cert.NotBefore.AddDate(-1, 0, 0))
+		}), causeCertificateExpired},
 		{"clock behind", func(s *ntsSite, _ *NTSConfig) { s.wall = time.Unix(0, 0) }, causeCertificateEarly},
 		{"not for servers", certificate(func(s *ntsSite) tls.Certificate {
 			return s.authority.issue(t, loopbackName, certFrom, certTo,
 				func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })
+		}), causeCertificate},
+		{"extension that nobody knows", certificate(func(s *ntsSite) tls.Certificate {
+			return s.authority.issue(t, loopbackName, certFrom, certTo, func(c *x509.Certificate) {
+				c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3, 4}, Critical: true, Value: []byte{5, 0}}}
+			})
 		}), causeCertificate},
 		{"no trusted certificates", func(_ *ntsSite, cfg *NTSConfig) { cfg.Trusted = []string{"testdata/none.pem"} }, causeTrust},
 		{"trusted certificates without any", func(_ *ntsSite, cfg *NTSConfig) { cfg.Trusted = []string{"cause_test.go"} }, causeTrust},

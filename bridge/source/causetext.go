@@ -2,6 +2,7 @@ package source
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net"
@@ -23,6 +24,9 @@ func Diagnose(err error) Diagnosis {
 	switch {
 	case errors.As(err, &certificate) && errors.As(err, &ke):
 		d.Text = ke.where() + certificate.explain(cause)
+		if cause == causeCertificate {
+			d.Remedy = certificate.remedy()
+		}
 	case errors.As(err, &ke):
 		d.Text = ke.where() + ke.explain(cause)
 	case errors.As(err, &quiet), errors.Is(err, ErrSecondAnswer):
@@ -35,6 +39,23 @@ func Diagnose(err error) Diagnosis {
 		}
 	}
 	return d
+}
+
+// remedy says what to do about a certificate with which something else is wrong
+// than who issued it, for whom and when.
+func (e *certificateError) remedy() string {
+	var invalid x509.CertificateInvalidError
+	var critical x509.UnhandledCriticalExtension
+	var weak *weakError
+	switch {
+	case errors.As(e.Err, &weak):
+		return "the server needs a certificate with a longer RSA key, or one of ECDSA P-256"
+	case errors.As(e.Err, &critical):
+		return "have it issued without the extension that is marked critical and that clients do not know"
+	case errors.As(e.Err, &invalid) && invalid.Reason != x509.IncompatibleUsage:
+		return "have it issued by another authority: one of its chain may not issue it (names, path length or purpose)"
+	}
+	return remedies[causeCertificate]
 }
 
 // detail is what of an error's own text adds to that of its cause.

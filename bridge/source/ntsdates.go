@@ -224,9 +224,17 @@ const minRSABits = 2048
 // strong refuses a server's key that is too weak to prove anything.
 func strong(c *x509.Certificate) error {
 	if key, ok := c.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() < minRSABits {
-		return fmt.Errorf("its RSA key of %d bits is too weak, at least %d are wanted", key.N.BitLen(), minRSABits)
+		return &weakError{key.N.BitLen()}
 	}
 	return nil
+}
+
+// weakError is a server's RSA key of so few bits.
+type weakError struct{ bits int }
+
+// Error implements error.
+func (e *weakError) Error() string {
+	return fmt.Sprintf("its RSA key of %d bits is too weak, at least %d are wanted", e.bits, minRSABits)
 }
 
 // judge verifies the certificates of a handshake and notes in s how.
@@ -254,6 +262,11 @@ func (n *NTS) judge(certs []*x509.Certificate, host string, roots *x509.CertPool
 		other = strong(certs[0])
 	}
 	switch {
+	case other != nil && aboutDates(other) && aboutDates(err):
+		// Its certificates were never good at the same time: the reason of today
+		// is the one to tell.
+		e.DatesOnly, e.Trusted = true, true
+		return nil, e
 	case other != nil:
 		if _, untrusted := verifyAtAnyDate(certs, "", roots); untrusted == nil {
 			e.Trusted = true
