@@ -8,6 +8,7 @@ import (
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/pem"
 	"math/big"
 	"os"
@@ -61,6 +62,25 @@ func issue(t testing.TB, name string, by *issued, curve elliptic.Curve, change f
 	return &issued{cert, key}
 }
 
+// again is another certificate for the name and key of one.
+func again(t testing.TB, of, by *issued, change func(*x509.Certificate)) *issued {
+	t.Helper()
+	c := *of.cert
+	c.SerialNumber, c.AuthorityKeyId = big.NewInt(time.Now().UnixNano()), nil
+	if change != nil {
+		change(&c)
+	}
+	der, err := x509.CreateCertificate(rand.Reader, &c, by.cert, of.key.Public(), by.key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cert, err := x509.ParseCertificate(der)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &issued{cert, of.key}
+}
+
 func (i *issued) pem() string {
 	return string(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: i.cert.Raw}))
 }
@@ -107,6 +127,26 @@ func TestComplaints(t *testing.T) {
 	authority := issue(t, "f.test", mid, p256, func(c *x509.Certificate) { c.IsCA = true })
 	p521 := issue(t, "g.test", mid, elliptic.P521(), nil)
 	gone := issue(t, "h.test", mid, p256, func(c *x509.Certificate) { c.NotAfter = judged.AddDate(0, 0, -1) })
+	other := issue(t, "a.other", nil, p256, nil)
+	cross, ended := again(t, mid, issue(t, "ca else", nil, p256, nil), nil), again(t, mid, root, func(c *x509.Certificate) {
+		c.NotBefore, c.NotAfter = judged.AddDate(-3, 0, 0), judged.AddDate(0, 0, -1)
+	})
+	narrow := issue(t, "ca narrow", root, p256, func(c *x509.Certificate) {
+		c.PermittedDNSDomainsCritical, c.PermittedDNSDomains = true, []string{"example.org"}
+	})
+	outside, inside := issue(t, "a.test", narrow, p256, nil), issue(t, "a.example.org", narrow, p256, nil)
+	last := issue(t, "ca last", root, p256, func(c *x509.Certificate) { c.MaxPathLenZero = true })
+	below := issue(t, "ca below", last, p256, nil)
+	deep := issue(t, "a.test", below, p256, nil)
+	clients := issue(t, "ca clients", root, p256, func(c *x509.Certificate) { c.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth} })
+	byClients := issue(t, "a.test", clients, p256, nil)
+	with := func(id asn1.ObjectIdentifier, critical bool, value []byte) *issued {
+		return issue(t, "a.test", mid, p256, func(c *x509.Certificate) {
+			c.ExtraExtensions = []pkix.Extension{{Id: id, Critical: critical, Value: value}}
+		})
+	}
+	critical := with(asn1.ObjectIdentifier{1, 2, 3, 4}, true, []byte{5, 0})
+	stapled := with(asn1.ObjectIdentifier{1, 3, 6, 1, 5, 5, 7, 1, 24}, false, []byte{0x30, 3, 2, 1, 5})
 	for _, c := range []struct {
 		name  string
 		leaf  *issued
@@ -124,7 +164,18 @@ func TestComplaints(t *testing.T) {
 			true, false},
 		{"second is not the issuer", leaf, leaf.pem() + root.pem(), "is not the issuer of the one before, which is CN=ca mid",
 			false, false},
-		{"order of the others", leaf, leaf.pem() + root.pem() + mid.pem(), "is not the issuer", false, false},
+		{"order of the others", leaf, leaf.pem() + root.pem() + mid.pem(), "is not the issuer", false, true},
+		{"one that belongs to nothing", leaf, leaf.pem() + mid.pem() + other.pem(), "certificate 3 of the file (CN=a.other) is not the issuer", false, true},
+		{"twice", leaf, leaf.pem() + mid.pem() + leaf.pem() + mid.pem(), "certificate 3 of the file (CN=a.test) is not the issuer", false, true},
+		{"cross-signed", leaf, leaf.pem() + cross.pem() + mid.pem(), "certificate 3 of the file (CN=ca mid) has the name of certificate 2", false, true},
+		{"two ages of one", leaf, leaf.pem() + ended.pem() + mid.pem(), "certificate 2 of the file (CN=ca mid) expired", true, false},
+		{"expired, and needed by nobody", leaf, leaf.pem() + mid.pem() + over.pem(), "certificate 3 of the file (CN=ca over) expired", true, true},
+		{"names of the authority", outside, outside.pem() + narrow.pem(), "may not issue for its names", false, false},
+		{"names of the authority, kept", inside, inside.pem() + narrow.pem() + root.pem(), "", false, false},
+		{"too deep", deep, deep.pem() + below.pem() + last.pem(), "path length", false, false},
+		{"authority for clients", byClients, byClients.pem() + clients.pem(), "not for TLS servers", false, true},
+		{"critical extension", critical, critical.pem() + mid.pem(), "marked critical that clients do not know (1.2.3.4)", false, false},
+		{"must-staple", stapled, stapled.pem() + mid.pem(), "must-staple", false, true},
 		{"issuer of another key", leaf, leaf.pem() + twin.pem(), "did not sign it", false, false},
 		{"issuer is none", byPlain, byPlain.pem() + plain.pem(), "may not issue certificates", false, false},
 		{"key usage", noSignature, noSignature.pem() + mid.pem(), "digitalSignature", false, false},
@@ -184,6 +235,9 @@ func TestForms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	block := func(kind string) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: []byte{0x30, 0}}))
+	}
 	_, other, err := ed25519.GenerateKey(rand.Reader)
 	if err != nil {
 		t.Fatal(err)
@@ -209,7 +263,20 @@ func TestForms(t *testing.T) {
 			"-----BEGIN EC PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,00\n\nAAAA\n-----END EC PRIVATE KEY-----\n", 0, "is encrypted"},
 		{"first block cut off", cert[:100], key, 0, "cut off"},
 		{"key of another", cert, (&issued{key: other}).keyPEM(t), 0, "private key"},
-		{"nothing", "", "", 0, "failed to find"},
+		{"nothing", "", "", 0, "certificate file is empty"},
+		{"no key yet", chain, "\n", 0, "private key file is empty"},
+		{"key cut off", chain, key[:80], 0, "private key file is cut off"},
+		{"key is public", chain, block("PUBLIC KEY"), 0, "no private key"},
+		{"key is a certificate", chain, cert, 0, "mixed up"},
+		{"key of SSH", chain, block("OPENSSH PRIVATE KEY"), 0, "ssh-keygen"},
+		{"mixed up", key, cert, 0, "mixed up"},
+		{"PKCS 7", block("PKCS7"), key, 0, "openssl pkcs7"},
+		{"PKCS 12", "\x30\x20\x02\x01\x03\x30\x1b\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x07\x01", key, 0, "openssl pkcs12"},
+		{"request", block("CERTIFICATE REQUEST"), key, 0, "a request"},
+		{"trusted certificate", strings.ReplaceAll(chain, " CERT", " TRUSTED CERT"), key, 0, "openssl x509"},
+		{"UTF-16", "\xff\xfe-\x00-\x00", key, 0, "UTF-16"},
+		{"compressed", "\x1f\x8b\x08\x00", key, 0, "gunzip"},
+		{"prose", "no certificate yet", key, 0, "no -----BEGIN"},
 	} {
 		loaded, err := read(t, c.cert, c.key)
 		switch {
