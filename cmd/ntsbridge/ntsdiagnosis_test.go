@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
@@ -47,6 +48,7 @@ type diagnosed struct {
 	closed      bool              // nobody listens
 	udp         bool              // keys are established, and only short packets come through
 	taken       bool              // by ntsbridge's own client
+	others      string            // what others do then; empty: they refuse it
 	cause       string
 	text        string // what query, log and authdata have in common
 	check       string // grade and words of check on the server; empty: it cannot know
@@ -65,7 +67,7 @@ var diagnoses = []diagnosed{
 		by := d.between(time.Now().AddDate(1, 0, 0))
 		chain, key := d.issue(by, ip, nil)
 		return []*x509.Certificate{chain[0], d.good.Certificate, by.Certificate}, key
-	}, taken: true, check: "not served: "},
+	}, taken: true, others: "also by chronyd 4.3 to 4.9, which sort it", check: "warning: "},
 	{name: "the server's certificate ended", certificate: ended(func(d *diagnosis) *pki.Authority { return d.good }, true),
 		cause: "certificate-expired", text: "expired on", check: "not served: "},
 	{name: "the intermediate ended", certificate: ended(func(d *diagnosis) *pki.Authority {
@@ -434,7 +436,7 @@ func (d *diagnosis) row(table *strings.Builder, c *diagnosed, r *queryJSON, verd
 	}
 	seen, remedy := fmt.Sprintf("`%s`: %s", r.Cause, strings.TrimPrefix(cell(r.Text), "NTS-KE with SERVER: ")), cell(r.Remedy)
 	if c.taken {
-		seen, remedy = "taken by ntsbridge; others refuse it", "on the server"
+		seen, remedy = "taken by ntsbridge; "+cmp.Or(c.others, "others refuse it"), "on the server"
 	}
 	fmt.Fprintf(table, "| %s | %s | %s | %s |\n", c.name, seen, remedy, cell(verdict))
 }
