@@ -202,7 +202,8 @@ func TestCausesOfKeyEstablishment(t *testing.T) {
 			return s.authority.issue(t, loopbackName, certFrom, goodDate.Add(-time.Hour))
 		}), causeCertificateExpired},
 		{"expired before its authority began", certificate(func(s *ntsSite) tls.Certificate {
-			return s.authority.issue(t, loopbackName, s.authority.cert.NotBefore.AddDate(-2, 0, 0), s.authority.cert.NotBefore.AddDate(-1, 0, 0))
+			began := s.authority.cert.NotBefore
+			return s.authority.issue(t, loopbackName, began.AddDate(-2, 0, 0), began.AddDate(-1, 0, 0))
 		}), causeCertificateExpired},
 		{"clock behind", func(s *ntsSite, _ *NTSConfig) { s.wall = time.Unix(0, 0) }, causeCertificateEarly},
 		{"not for servers", certificate(func(s *ntsSite) tls.Certificate {
