@@ -7,7 +7,7 @@ var (
 	siteAnswer    = desc("site_etcd_last_answer_timestamp_seconds", "When etcd answered last.")
 	siteLatency   = desc("site_etcd_latency_seconds", "How long the last answer took.")
 	siteSize      = desc("site_etcd_database_bytes", "Size of etcd's database.")
-	siteSessions  = desc("site_etcd_sessions_total", "Leases that were taken: each is a time in which etcd was there.")
+	siteSessions  = desc("site_etcd_sessions_total", "Times that a member of etcd began to serve this gateway.")
 	siteRequests  = desc("site_etcd_requests_total", "Requests to etcd.")
 	siteFailures  = desc("site_etcd_failures_total", "Requests that failed.")
 	siteWrites    = desc("site_etcd_writes_total", "Keys written.")
