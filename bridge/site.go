@@ -2,6 +2,7 @@ package bridge
 
 import (
 	"context"
+	"io"
 	"time"
 
 	"ntsbridge/bridge/config"
@@ -43,7 +44,10 @@ func (b *Bridge) siteAnswers() control.Site {
 	if b.site == nil {
 		return control.Site{}
 	}
-	return control.Site{Status: b.site.Status, History: b.site.History}
+	return control.Site{Status: b.site.Status, History: b.site.History, Told: func(w io.Writer) error {
+		watched, _ := b.fleet.Watching()
+		return b.site.WriteTold(w, intervals(watched))
+	}}
 }
 
 // clientsOfSite are the answers about the clients of all gateways.

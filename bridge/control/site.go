@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/url"
 	"text/tabwriter"
+	"time"
 
 	"ntsbridge/bridge/control/remote"
 	"ntsbridge/bridge/fleet/history"
@@ -20,6 +21,7 @@ import (
 const (
 	pathSite        = "/v1/site"
 	pathSiteHistory = "/v1/site/history"
+	pathSiteFacts   = "/v1/site/facts"
 )
 
 // Site is where answers about all gateways come from; nil functions say that the
@@ -27,6 +29,8 @@ const (
 type Site struct {
 	Status  func() *site.Status
 	History func(ctx context.Context, see func(*history.Entry) error) (history.End, error)
+	// Told writes what the other gateways told, as site.ReadTold reads it.
+	Told func(w io.Writer) error
 }
 
 // routes are what is answered about all gateways.
@@ -36,6 +40,9 @@ func (v *Site) routes() []*route {
 		{method: http.MethodGet, path: pathSiteHistory, role: remote.Read, lasting: true,
 			summary: "What was done on all gateways and by whom, a line for each entry",
 			answers: map[string]any{kindNDJSON: history.Entry{}}, serve: v.entries},
+		{method: http.MethodGet, path: pathSiteFacts, role: remote.Read, lasting: true,
+			summary: "What the other gateways told of their clients, by the day: of whom it is, parts of each, and an empty object",
+			answers: map[string]any{kindNDJSON: nil}, serve: v.facts},
 	}
 	return served(list, func() bool { return v.Status != nil }, ErrAlone)
 }
@@ -53,6 +60,23 @@ func (v *Site) entries(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Content-Type", kindNDJSON)
 	_, err := w.Write(text.Bytes())
 	return err
+}
+
+// facts sends what the other gateways told.
+func (v *Site) facts(w http.ResponseWriter, _ *http.Request) error {
+	w.Header().Set("Content-Type", kindNDJSON)
+	if err := v.Told(w); err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	return nil
+}
+
+// SiteFacts returns what the other gateways told of their clients.
+func (c *Client) SiteFacts(ctx context.Context, now time.Time) (*site.Told, *site.View, error) {
+	r, w := io.Pipe()
+	go func() { w.CloseWithError(c.stream(ctx, http.MethodGet, pathSiteFacts, nil, w)) }()
+	defer r.Close()
+	return site.ReadTold(r, uint32(now.Unix()))
 }
 
 // Site returns the gateways of the site.

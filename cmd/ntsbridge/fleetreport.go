@@ -19,7 +19,7 @@ import (
 
 func newFleetReportCommand() *cobra.Command {
 	var f importFlags
-	var asJSON, asCSV bool
+	var asJSON, asCSV, ofSite bool
 	cmd := &cobra.Command{
 		Use:   "report",
 		Short: "Write the report for the auditor: where each group stands, who is left, and by what evidence",
@@ -29,7 +29,8 @@ was taken, forced or backed out, by whom and why. "Left" is only said of time th
 watched without a gap. The hash of the history's last line is in it: hold it against
 ` + "`fleet history --verify`" + `.`,
 		Example: `  ntsbridge fleet report > migration.md
-  ntsbridge fleet report --csv > migration.csv`,
+  ntsbridge fleet report --csv > migration.csv
+  ntsbridge fleet report --site              # of all gateways, with what each did`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if asJSON && asCSV {
@@ -39,7 +40,7 @@ watched without a gap. The hash of the history's last line is in it: hold it aga
 			if err != nil {
 				return err
 			}
-			r, err := f.report(cfg)
+			r, err := f.report(cfg, ofSite)
 			if err != nil {
 				return err
 			}
@@ -56,11 +57,12 @@ watched without a gap. The hash of the history's last line is in it: hold it aga
 	f.daemonFlags.add(cmd)
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	cmd.Flags().BoolVar(&asCSV, "csv", false, "print CSV, a line per group and means")
+	cmd.Flags().BoolVar(&ofSite, "site", false, "of all gateways of the site: their clients, steps and history; in CSV a column for each")
 	return cmd
 }
 
 // report asks the daemon for all that the report is made from.
-func (f *importFlags) report(cfg *config.Config) (*audit.Report, error) {
+func (f *importFlags) report(cfg *config.Config, ofSite bool) (*audit.Report, error) {
 	client, err := f.clientOf(cfg)
 	if err != nil {
 		return nil, err
@@ -90,6 +92,11 @@ func (f *importFlags) report(cfg *config.Config) (*audit.Report, error) {
 		return nil, err
 	}
 	seen := &seenClients{table: table, last: facts.Now}
+	if ofSite {
+		if err := seen.ofSite(client, facts); err != nil {
+			return nil, err
+		}
+	}
 	where := stage.Where{Labels: names.Labels, Autokey: map[netip.Prefix]string{}}
 	_ = seen.each(func(c *inventory.Client) {
 		if c.Group != "" && c.Prefix.IsValid() {
@@ -117,9 +124,30 @@ func (f *importFlags) audited(client *control.Client, b *audit.Builder, seen *se
 		return nil, err
 	}
 	var lines bytes.Buffer
-	if err := client.FleetHistory(context.Background(), &lines); err != nil {
+	read := client.FleetHistory
+	if seen.others != nil {
+		read = client.SiteHistory
+	}
+	if err := read(context.Background(), &lines); err != nil {
 		return nil, err
 	}
 	end, broken := history.Verify(&lines, func(e *history.Entry) error { b.Entry(e); return nil })
 	return b.Report(end, broken), nil
+}
+
+// ofSite takes in what the other gateways of the site told.
+func (s *seenClients) ofSite(client *control.Client, facts *audit.Facts) error {
+	told, others, err := client.SiteFacts(context.Background(), s.last)
+	if err != nil {
+		return err
+	}
+	s.others = others
+	facts.Watched, facts.Notes = told.Watched, told.Notes
+	facts.Gateways = append([]string{told.Self}, told.Gateways...)
+	facts.Full.Forgotten += told.Forgotten
+	facts.Full.LastForgotten = max(facts.Full.LastForgotten, told.Last)
+	for _, x := range told.Stands {
+		facts.Stands = append(facts.Stands, audit.Stand{Gateway: x.Gateway, Group: x.Group, Means: x.Means, Stage: x.Stage})
+	}
+	return nil
 }

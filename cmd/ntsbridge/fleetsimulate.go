@@ -27,6 +27,7 @@ import (
 	"ntsbridge/bridge/fleet/migration"
 	"ntsbridge/bridge/fleet/plan"
 	"ntsbridge/bridge/fleet/simulate"
+	"ntsbridge/bridge/fleet/site"
 	"ntsbridge/bridge/fleet/stage"
 	"ntsbridge/bridge/fleet/store"
 	"ntsbridge/bridge/material"
@@ -41,7 +42,7 @@ type simulateFlags struct {
 	gateways        []string
 	ca              string
 	outage, movedIn string
-	json, csv       bool
+	json, csv, site bool
 	limit           int
 }
 
@@ -64,6 +65,7 @@ elsewhere (it follows another server), continues (it uses a better or newer mean
 unchanged, refused (it is not answered now either), away (not seen for long).`,
 		Example: `  ntsbridge fleet simulate fleet.yaml
   ntsbridge fleet simulate fleet.yaml --stage brown-out --csv > in-the-way.csv
+  ntsbridge fleet simulate --site                # of all gateways of the site
   ntsbridge fleet simulate fleet.yaml --pcap old-server.pcap --keys /etc/ntp.keys
   ntsbridge fleet simulate fleet.yaml --kits kits --gateway time.example.net`,
 		Args: cobra.MaximumNArgs(1),
@@ -86,6 +88,7 @@ unchanged, refused (it is not answered now either), away (not seen for long).`,
 	flags.StringVar(&f.movedIn, "moved-in", "1h", "`TIME` in which the clients that move are restarted")
 	flags.BoolVar(&f.json, "json", false, "print JSON")
 	flags.BoolVar(&f.csv, "csv", false, "print CSV, a line per client and means that it loses")
+	flags.BoolVar(&f.site, "site", false, "clients of all gateways of the site; what others saw is known by the day")
 	flags.IntVar(&f.limit, "limit", 50, "at most so many clients in the table; 0: all")
 	return cmd
 }
@@ -93,6 +96,9 @@ unchanged, refused (it is not answered now either), away (not seen for long).`,
 func (f *simulateFlags) run(cmd *cobra.Command, args []string) error {
 	if f.json && f.csv {
 		return usageError("of --json and --csv only one makes sense")
+	}
+	if f.site && len(f.captures) > 0 {
+		return usageError("--site asks the daemon, and --pcap reads captures: only one makes sense")
 	}
 	if f.kits != "" && len(f.gateways) == 0 {
 		return usageError("--kits needs --gateway NAME, a name in the certificate of the gateway")
@@ -148,14 +154,21 @@ type seenClients struct {
 	last    time.Time
 	watched uint32
 	labels  *label.Set
+	others  *site.View // what the other gateways know, nil: it is of one gateway
 }
 
 func (s *seenClients) each(see func(*inventory.Client)) error {
 	var c inventory.Client
 	for i := range s.table.Places() {
 		if s.table.Read(i, uint32(s.last.Unix()), &c) {
+			if s.others != nil {
+				s.others.Add(&c)
+			}
 			see(&c)
 		}
+	}
+	if s.others != nil {
+		s.others.Rest(func(_ int, c *inventory.Client) { see(c) })
 	}
 	return nil
 }
@@ -181,6 +194,11 @@ func (f *simulateFlags) clientsSeen(cmd *cobra.Command, cfg *config.Config) (*se
 	}
 	if watched, err = f.fetch(cmd.ErrOrStderr(), cfg, s); err != nil {
 		return nil, err
+	}
+	if f.site {
+		if watched, err = f.fetchOthers(cfg, s); err != nil {
+			return nil, err
+		}
 	}
 	s.watched = watchedSince(watched, uint32(s.last.Unix()))
 	return s, nil
@@ -208,6 +226,24 @@ func (f *simulateFlags) fetch(told io.Writer, cfg *config.Config, s *seenClients
 	fmt.Fprintf(told, "note: no daemon answers; the clients are those of %s\n", path)
 	if n := len(watched); n > 0 {
 		s.last = time.Unix(int64(watched[n-1].End), 0)
+	}
+	return watched, nil
+}
+
+// fetchOthers asks the daemon for what the other gateways know, and returns when
+// all of them watched.
+func (f *simulateFlags) fetchOthers(cfg *config.Config, s *seenClients) (watched []store.Interval, err error) {
+	client, err := f.clientOf(cfg)
+	if err != nil {
+		return nil, err
+	}
+	told, others, err := client.SiteFacts(context.Background(), s.last)
+	if err != nil {
+		return nil, err
+	}
+	s.others = others
+	for _, w := range told.Watched {
+		watched = append(watched, store.Interval{Start: w.Start, End: w.End})
 	}
 	return watched, nil
 }

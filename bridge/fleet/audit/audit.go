@@ -17,7 +17,9 @@ import (
 // Report is where a migration stands.
 type Report struct {
 	Time     time.Time      `json:"time"`
-	Plan     string         `json:"plan"` // name, empty: none was declared
+	Plan     string         `json:"plan"`               // name, empty: none was declared
+	Gateways []string       `json:"gateways,omitempty"` // that it is of; empty: one alone
+	Notes    []string       `json:"notes,omitempty"`    // of what they told
 	Declared steer.Declared `json:"declared"`
 	Watched  Watched        `json:"watched"`
 	History  History        `json:"history"`
@@ -57,21 +59,22 @@ type History struct {
 
 // Means is one legacy means of one group; Group is empty for clients of none.
 type Means struct {
-	Group     string    `json:"group"`
-	Means     string    `json:"means"`
-	Stage     string    `json:"stage,omitempty"`
-	Since     time.Time `json:"since,omitzero"`
-	Target    string    `json:"target,omitempty"`
-	Held      string    `json:"held,omitempty"`
-	Clients   int       `json:"clients"`   // that ever used it, without those
-	Using     int       `json:"using"`     // that asked by it in the last week; Refused of them get no answer
-	Refused   int       `json:"refused"`   //
-	Better    int       `json:"better"`    // of Clients, that have better means by now
-	Protected int       `json:"protected"` // that the plan protects, and that used it
-	Last      *Last     `json:"last,omitempty"`
-	Left      bool      `json:"left"` // nobody uses it any more
-	Evidence  string    `json:"evidence"`
-	Steps     []*Step   `json:"steps"`
+	Group     string         `json:"group"`
+	Means     string         `json:"means"`
+	Stage     string         `json:"stage,omitempty"`
+	Since     time.Time      `json:"since,omitzero"`
+	Target    string         `json:"target,omitempty"`
+	Held      string         `json:"held,omitempty"`
+	Clients   int            `json:"clients"`   // that ever used it, without those
+	Using     int            `json:"using"`     // that asked by it in the last week; Refused of them get no answer
+	Refused   int            `json:"refused"`   //
+	Better    int            `json:"better"`    // of Clients, that have better means by now
+	Protected int            `json:"protected"` // that the plan protects, and that used it
+	Last      *Last          `json:"last,omitempty"`
+	Left      bool           `json:"left"` // nobody uses it any more
+	Evidence  string         `json:"evidence"`
+	Steps     []*Step        `json:"steps"`
+	Stands    []GatewayStage `json:"gateways,omitempty"` // where several are reported of
 }
 
 // Last is the last packet by a means.
@@ -84,6 +87,7 @@ type Last struct {
 // Step is a step as the history has it.
 type Step struct {
 	ID      uint32    `json:"id"`
+	Gateway string    `json:"gateway,omitempty"` // where several are reported of
 	Stage   string    `json:"stage"`
 	Began   time.Time `json:"began"`
 	Ended   time.Time `json:"ended,omitzero"`
@@ -93,12 +97,30 @@ type Step struct {
 	Why     string    `json:"why,omitempty"`
 }
 
+// stepKey tells steps of several gateways apart.
+type stepKey struct {
+	gateway string
+	id      uint32
+}
+
+// Stand is where a means of a group stands on a gateway of a site.
+type Stand struct{ Gateway, Group, Means, Stage string }
+
+// GatewayStage is the same in a row of the report.
+type GatewayStage struct {
+	Gateway string `json:"gateway"`
+	Stage   string `json:"stage"`
+}
+
 // Facts are what the report is made from, beside clients and history.
 type Facts struct {
 	Now      time.Time
 	Status   *steer.Status   // nil: nothing was ever declared
 	Resolver *stage.Resolver // nil: there is no plan
 	Watched  []gate.Interval // in order
+	Gateways []string        // of a site; none: one gateway alone
+	Stands   []Stand         // of them
+	Notes    []string
 	Full     inventory.Full
 }
 
@@ -117,13 +139,14 @@ type Builder struct {
 	report Report
 	since  uint32
 	rows   map[[2]string]*Means
-	steps  map[uint32]*Step
+	steps  map[stepKey]*Step
 	forced uint32 // key whose gate was forced last
 }
 
 // New begins a report.
 func New(f *Facts) *Builder {
-	b := &Builder{facts: *f, now: uint32(f.Now.Unix()), rows: map[[2]string]*Means{}, steps: map[uint32]*Step{}}
+	b := &Builder{facts: *f, now: uint32(f.Now.Unix()), rows: map[[2]string]*Means{}, steps: map[stepKey]*Step{}}
+	b.report.Gateways, b.report.Notes = f.Gateways, f.Notes
 	b.report.Time, b.report.Keys = f.Now.UTC(), []*Key{}
 	b.watched()
 	if s := f.Status; s != nil {
@@ -133,6 +156,10 @@ func New(f *Facts) *Builder {
 			m := b.row(p.Group, p.Means)
 			m.Stage, m.Since, m.Target, m.Held = p.Stage, p.Since, p.Target, p.Held
 		}
+	}
+	for _, s := range f.Stands {
+		m := b.row(s.Group, s.Means)
+		m.Stands = append(m.Stands, GatewayStage{s.Gateway, s.Stage})
 	}
 	return b
 }
@@ -228,12 +255,13 @@ func (b *Builder) Entry(e *history.Entry) {
 	if e.Step == 0 {
 		return
 	}
-	s := b.steps[e.Step]
+	at := stepKey{e.Gateway, e.Step}
+	s := b.steps[at]
 	switch e.What {
 	case history.Began, history.Forced, history.Warned:
 		if s == nil {
-			s = &Step{ID: e.Step, Stage: e.Stage, Began: e.Time, Outcome: "in force", Who: e.Who}
-			b.steps[e.Step] = s
+			s = &Step{ID: e.Step, Gateway: e.Gateway, Stage: e.Stage, Began: e.Time, Outcome: "in force", Who: e.Who}
+			b.steps[at] = s
 			r := b.row(e.Group, e.Means)
 			r.Steps = append(r.Steps, s)
 		}

@@ -4,6 +4,7 @@ import (
 	"encoding/csv"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,7 +17,7 @@ var Columns = []string{"group", "means", "stage", "since", "target", "clients", 
 // WriteCSV writes a line for each group and means.
 func (r *Report) WriteCSV(w io.Writer) error {
 	c := csv.NewWriter(w)
-	if err := c.Write(Columns); err != nil {
+	if err := c.Write(append(slices.Clone(Columns), r.Gateways...)); err != nil {
 		return err
 	}
 	for _, m := range r.Means {
@@ -24,14 +25,28 @@ func (r *Report) WriteCSV(w io.Writer) error {
 		if last == nil {
 			last = &Last{}
 		}
-		if err := c.Write([]string{m.Group, m.Means, m.Stage, stamp(m.Since), m.Target, strconv.Itoa(m.Clients), strconv.Itoa(m.Using),
+		row := []string{m.Group, m.Means, m.Stage, stamp(m.Since), m.Target, strconv.Itoa(m.Clients), strconv.Itoa(m.Using),
 			strconv.Itoa(m.Refused), strconv.Itoa(m.Better), strconv.Itoa(m.Protected), strconv.FormatBool(m.Left), stamp(last.Time),
-			cell(last.Address), cell(last.Program), m.Evidence}); err != nil {
+			cell(last.Address), cell(last.Program), m.Evidence}
+		for _, g := range r.Gateways {
+			row = append(row, m.at(g))
+		}
+		if err := c.Write(row); err != nil {
 			return err
 		}
 	}
 	c.Flush()
 	return c.Error()
+}
+
+// at is the stage on a gateway, empty: it does not tell.
+func (m *Means) at(gateway string) string {
+	for _, s := range m.Stands {
+		if s.Gateway == gateway {
+			return s.Stage
+		}
+	}
+	return ""
 }
 
 func stamp(t time.Time) string {
@@ -58,6 +73,14 @@ func (r *Report) WriteMarkdown(w io.Writer) error {
 		p.line("No plan was declared: nobody is refused.")
 	} else {
 		p.line("Plan %s, declared %s by %s.", escape(r.Plan), date(r.Declared.Time), escape(r.Declared.Who))
+	}
+	if len(r.Gateways) > 0 {
+		p.line("")
+		p.line("Of %d gateways: %s. Steps and stages are those of each; clients are those that any of them saw.", len(r.Gateways),
+			escape(strings.Join(r.Gateways, ", ")))
+	}
+	for _, n := range r.Notes {
+		p.line("Note: %s.", escape(n))
 	}
 	p.watched(&r.Watched)
 	p.history(&r.History)
@@ -120,6 +143,9 @@ func (p *printer) means(m *Means) {
 	if m.Stage != "" {
 		p.line("Stage %s since %s; the plan is to reach %s.", m.Stage, date(m.Since), m.Target)
 	}
+	for _, s := range m.Stands {
+		p.line("On %s: %s.", escape(s.Gateway), s.Stage)
+	}
 	if m.Held != "" {
 		p.line("Held: %s.", escape(m.Held))
 	}
@@ -139,7 +165,11 @@ func (p *printer) means(m *Means) {
 		if s.Forced {
 			outcome += ", forced"
 		}
-		p.line("| %d | %s | %s | %s | %s | %s | %s |", s.ID, s.Stage, date(s.Began), ended, outcome, escape(s.Who), escape(s.Why))
+		who := s.Who
+		if s.Gateway != "" {
+			who += " on " + s.Gateway
+		}
+		p.line("| %d | %s | %s | %s | %s | %s | %s |", s.ID, s.Stage, date(s.Began), ended, outcome, escape(who), escape(s.Why))
 	}
 }
 

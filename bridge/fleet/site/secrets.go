@@ -40,12 +40,23 @@ func (n *session) handOut(ctx context.Context) error {
 	}
 	if there.Generation == have && there.Generation > 0 {
 		last, err := s.open(&there)
-		if err == nil && s.opt.Secrets.Same(own, last) {
+		if err == nil && s.opt.Secrets.Same(own, last) && s.toAll(&there) {
 			s.secretProblem(nil)
 			return nil
 		} // what nobody can open, since a key was changed, is sealed anew
 	}
 	return n.tellSecrets(ctx, own, max(have, there.Generation)+1, revision)
+}
+
+// toAll tells whether every declared gateway, with the key that is declared, has
+// been sealed to: one that joined later, or has another key now, has not.
+func (s *Site) toAll(d *sealed) bool {
+	for _, g := range s.opt.Etcd.Gateways {
+		if d.To[g.Name] == nil || d.Keys[g.Name] != g.Key {
+			return false
+		}
+	}
+	return true
 }
 
 // open opens what is sealed to this gateway.
@@ -103,10 +114,12 @@ func (n *session) tellSecrets(ctx context.Context, own Bundle, generation uint64
 	if err != nil {
 		return nil
 	}
-	d := sealed{Generation: generation, From: s.opt.Etcd.Name, Time: s.opt.Now().UTC(), To: map[string][]byte{}}
+	d := sealed{Generation: generation, From: s.opt.Etcd.Name, Time: s.opt.Now().UTC(), To: map[string][]byte{},
+		Keys: map[string]string{}}
 	for _, g := range s.opt.Etcd.Gateways {
 		to, err := s.keyOf(g.Name)
 		if err == nil {
+			d.Keys[g.Name] = g.Key
 			d.To[g.Name], err = seal(s.opt.Secrets.Key, to, s.sealContext(generation, d.From, g.Name), text)
 		}
 		if err != nil {

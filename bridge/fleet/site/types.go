@@ -203,6 +203,7 @@ type sealed struct {
 	From       string            `json:"from"` // gateway that sealed it
 	Time       time.Time         `json:"time"`
 	To         map[string][]byte `json:"to"`
+	Keys       map[string]string `json:"keys"` // that it was sealed to
 }
 
 // Errors of who asks.
