@@ -168,7 +168,7 @@ func (s *seenClients) each(see func(*inventory.Client)) error {
 		}
 	}
 	if s.others != nil {
-		s.others.Rest(func(_ int, c *inventory.Client) { see(c) })
+		s.others.Rest(func(c *inventory.Client) { see(c) })
 	}
 	return nil
 }

@@ -63,7 +63,7 @@ func TestTold(t *testing.T) {
 		t.Errorf("%+v", own.Means)
 	}
 	var rest []string
-	v.Rest(func(_ int, c *inventory.Client) { rest = append(rest, c.Name()) })
+	v.Rest(func(c *inventory.Client) { rest = append(rest, c.Name()) })
 	if len(rest) != 1 || rest[0] != "2001:db8::1" {
 		t.Error(rest)
 	}
@@ -85,7 +85,7 @@ func FuzzReadTold(f *testing.F) {
 	f.Fuzz(func(_ *testing.T, text []byte) {
 		_, v, err := ReadTold(bytes.NewReader(text), 1_800_000_000)
 		if err == nil {
-			v.Rest(func(int, *inventory.Client) {})
+			v.Rest(func(*inventory.Client) {})
 		}
 	})
 }
