@@ -8,10 +8,23 @@ import (
 
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/convert/job"
+	"ntsbridge/bridge/convert/ntpconf"
 	"ntsbridge/bridge/convert/report"
 	"ntsbridge/bridge/convert/spell"
 	"ntsbridge/symkey"
 )
+
+// shortestPoll puts the intervals of the gateway's lines to the shortest of the
+// client's daemon, log2 s. ntpsec would read minpoll -4 as the family of an
+// address, and lose the rest of the line with its nts.
+func (c *writer) shortestPoll(m *clientModel, least int) {
+	if m.minPoll >= least {
+		return
+	}
+	c.Report.Note(report.Approximated, "client-poll", "", "the gateway is asked every %d s at most often: %s has no shorter interval", 1<<least,
+		c.Opt.Client.Format)
+	m.minPoll, m.maxPoll = least, max(m.maxPoll, least)
+}
 
 // ntpsecClient writes an ntp.conf of ntpsec.
 func (c *writer) ntpsecClient(m *clientModel) string {
@@ -20,6 +33,7 @@ func (c *writer) ntpsecClient(m *clientModel) string {
 	if c.Opt.Client.CA != "" {
 		withNTS = " ca " + c.Opt.Client.CA
 	}
+	c.shortestPoll(m, ntpconf.MinPollExponent)
 	t.put(m.was, "server", m.serverLines(withNTS, "")...)
 	if keys := c.clientKeys(m.key); len(keys) > 0 {
 		if !c.keySecret(keys, symkey.AppendNTPKeysLine) {
