@@ -90,3 +90,15 @@ func TestAdviceTwice(t *testing.T) {
 		}
 	}
 }
+
+// TestNTPsecPolls wants the shortest interval of ntpsec 1.2.3, which says of
+// minpoll -1 "too small [0-17]".
+func TestNTPsecPolls(t *testing.T) {
+	for dialect, want := range map[string]string{"ntpsec": "minpoll: 1\n    maxpoll: 2", "ntp": "minpoll: 3\n    maxpoll: 3"} {
+		in := Input{Name: "ntp.conf", Data: []byte("server a minpoll 1 maxpoll 2\n"), Files: fstest.MapFS{}}
+		res := Convert(in, Options{Dialect: dialect})
+		if !strings.Contains(string(res.Output), want) {
+			t.Errorf("%s: no %q in\n%s", dialect, want, res.Output)
+		}
+	}
+}

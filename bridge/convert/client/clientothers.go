@@ -8,7 +8,6 @@ import (
 
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/convert/job"
-	"ntsbridge/bridge/convert/ntpconf"
 	"ntsbridge/bridge/convert/report"
 	"ntsbridge/bridge/convert/spell"
 	"ntsbridge/symkey"
@@ -33,7 +32,7 @@ func (c *writer) ntpsecClient(m *clientModel) string {
 	if c.Opt.Client.CA != "" {
 		withNTS = " ca " + c.Opt.Client.CA
 	}
-	c.shortestPoll(m, ntpconf.MinPollExponent)
+	c.shortestPoll(m, 0)
 	t.put(m.was, "server", m.serverLines(withNTS, "")...)
 	if keys := c.clientKeys(m.key); len(keys) > 0 {
 		if !c.keySecret(keys, symkey.AppendNTPKeysLine) {

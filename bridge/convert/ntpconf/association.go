@@ -63,9 +63,14 @@ func (p *parser) checkAssociation(s *syntax.Statement) bool {
 
 // minPoll and maxPoll put what is out of range to ntpd's least and largest.
 func (p *parser) minPoll(v int32) int64 {
-	if v < MinPollExponent || v > 255 {
+	least := p.grammar.leastPoll
+	switch {
+	case least == 0 && v < 0: // ntpsec, which says no more of what is too large
+		p.say("minpoll: provided value (%d) is too small [0-17])", v)
+		return 0
+	case v < least || v > 255:
 		p.say("minpoll: provided value (%d) is out of range [3-255])", v)
-		return MinPollExponent
+		return int64(least)
 	}
 	return int64(v)
 }

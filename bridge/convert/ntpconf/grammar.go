@@ -105,5 +105,6 @@ func Known(word string) bool { return Directives[word] != nil }
 // Parse reads an ntp.conf as ntpd 4.2.8p15 does. The reader is asked for
 // included files.
 func Parse(name string, data []byte, read syntax.Reader) *syntax.Parsed {
-	return parse(&grammar{keywords: Keywords, directives: Directives, association: associationOption}, name, data, read)
+	g := &grammar{keywords: Keywords, directives: Directives, association: associationOption, leastPoll: MinPollExponent}
+	return parse(g, name, data, read)
 }

@@ -35,6 +35,8 @@ type grammar struct {
 	keywords    map[string]follow
 	directives  map[string]func(p *parser, word string) bool
 	association option
+	// leastPoll is the shortest interval, log2 s; 0 but for ntpd.
+	leastPoll int32
 	// files returns the files *.conf of a directory, and what a name stands
 	// for that another file names; nil: there are no directories, and names are
 	// those of the working directory.

@@ -76,9 +76,9 @@ func (c *reader) sourceOf(s *syntax.Statement) *job.Source {
 		src.MinPoll = int(o.Int)
 	}
 	if o, ok := s.Last("maxpoll"); ok && o.Int != 0 {
-		src.MaxPoll = int(max(o.Int, ntpconf.MinPollExponent))
+		src.MaxPoll = int(max(o.Int, c.leastPoll()))
 	} else if src.Refclock != nil {
-		src.MaxPoll = min(max(src.MinPoll, ntpconf.MinPollExponent), ntpconf.MaxPollExponent)
+		src.MaxPoll = min(max(src.MinPoll, int(c.leastPoll())), ntpconf.MaxPollExponent)
 	}
 	src.MinPoll = min(src.MinPoll, ntpconf.MaxPollExponent, src.MaxPoll)
 	if o, ok := s.Last("version"); ok {
@@ -256,6 +256,14 @@ func (c *reader) own(a netip.Addr) bool {
 		listen, err := netip.ParseAddr(s.Address)
 		return err == nil && s.Flag("listen") && listen.Unmap() == a && !a.IsUnspecified()
 	})
+}
+
+// leastPoll is the shortest interval of the daemon, log2 s.
+func (c *reader) leastPoll() int64 {
+	if c.Dialect == "ntpsec" {
+		return 0
+	}
+	return ntpconf.MinPollExponent
 }
 
 // restrictedSource finds sources whose answers ntpd drops by its own
