@@ -163,20 +163,30 @@ func (v *Inventory) clients(w http.ResponseWriter, r *http.Request) error {
 	if kind == "" {
 		kind = "text/plain; charset=utf-8"
 	}
-	w.Header().Set("Content-Type", kind)
-	out, err := report.NewWriter(w, format, time.Now())
-	if err != nil {
-		return badRequest{err}
-	}
 	stream, page, err := v.Lists(f)
 	if err != nil {
 		return err
 	}
+	var body bytes.Buffer // of a part
+	var to io.Writer = w
+	part := page != nil && (q.Has("cursor") || f.Limit > 0 && f.Limit <= report.MaxPart)
+	if part {
+		to = &body
+	} else {
+		w.Header().Set("Content-Type", kind)
+	}
+	out, err := report.NewWriter(to, format, time.Now())
+	if err != nil {
+		return badRequest{err}
+	}
 	if f.ByGateway {
 		out.SetGateways(v.Site.Gateways())
 	}
-	if page != nil && (q.Has("cursor") || f.Limit > 0 && f.Limit <= report.MaxPart) {
-		return sendPart(w, r, f, page, out)
+	if part {
+		if err := writePart(w, r, f, page, out); err != nil {
+			return err
+		}
+		return sendAs(w, r, kind, body.Bytes(), strongTag(body.Bytes()))
 	}
 	if err := stream(r.Context(), f, out.Row); err != nil {
 		panic(http.ErrAbortHandler)
@@ -190,8 +200,8 @@ func (v *Inventory) clients(w http.ResponseWriter, r *http.Request) error {
 // partDefault is how many rows a part has of which nobody said how many.
 const partDefault = 100
 
-// sendPart sends a part of a list, with where the others are (RFC 8288).
-func sendPart(w http.ResponseWriter, r *http.Request, f *report.Filter, part ListPart, out *report.Writer) error {
+// writePart writes a part of a list, and says where the others are (RFC 8288).
+func writePart(w http.ResponseWriter, r *http.Request, f *report.Filter, part ListPart, out *report.Writer) error {
 	q := r.URL.Query()
 	if f.Limit == 0 {
 		f.Limit = partDefault

@@ -58,6 +58,9 @@ func ServeEvents(l *events.Log, w http.ResponseWriter, r *http.Request) error {
 	h.Set("Content-Type", kindEvents)
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Accel-Buffering", "no")
+	if r.Method == http.MethodHead {
+		return nil
+	}
 	_ = s.control.SetReadDeadline(time.Time{})
 	fmt.Fprintf(&s.b, "retry: %d\n\n", eventRetry/time.Millisecond)
 	if gap {

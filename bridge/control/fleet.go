@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"ntsbridge/bridge/control/remote"
@@ -90,6 +91,10 @@ func (v *Fleet) ask(w http.ResponseWriter, r *http.Request) error {
 	if err := d.Decode(&q); err != nil {
 		return badRequest{fmt.Errorf("the request cannot be understood: %w", err)}
 	}
+	if !slices.Contains(migration.Words, q.Do) {
+		words := strings.Join(migration.Words, ", ")
+		return badQuery("do", "use one of "+words, "do %.40q is none of %s", q.Do, words)
+	}
 	if !slices.Contains(asksOnly, q.Do) && !remote.MayWrite(r.Context()) {
 		return statusError{fmt.Errorf("%s may read, and %.40q needs the role write", askerOf(r.Context()), q.Do), http.StatusForbidden,
 			"role", "use a token or a certificate that may write"}
@@ -152,9 +157,7 @@ func (v *Fleet) someEntries(w http.ResponseWriter, r *http.Request) error {
 		q.Set("limit", fmt.Sprint(size))
 		link(w, r, q, "next", fmt.Sprint(last))
 	}
-	w.Header().Set("Content-Type", kindNDJSON)
-	_, _ = w.Write(body.Bytes())
-	return nil
+	return sendAs(w, r, kindNDJSON, body.Bytes(), strongTag(body.Bytes()))
 }
 
 func partOfHistory(q url.Values) (size, after uint64, err error) {

@@ -178,6 +178,11 @@ func strongTag(body []byte) string {
 
 // sendBody sends JSON under an entity tag.
 func sendBody(w http.ResponseWriter, r *http.Request, body []byte, tag string) error {
+	return sendAs(w, r, kindJSON, body, tag)
+}
+
+// sendAs is sendBody for other media types.
+func sendAs(w http.ResponseWriter, r *http.Request, kind string, body []byte, tag string) error {
 	w.Header().Set("Cache-Control", "private, no-cache")
 	if r.Method == http.MethodGet || r.Method == http.MethodHead {
 		w.Header().Set("ETag", tag)
@@ -186,7 +191,7 @@ func sendBody(w http.ResponseWriter, r *http.Request, body []byte, tag string) e
 			return nil
 		}
 	}
-	w.Header().Set("Content-Type", kindJSON)
+	w.Header().Set("Content-Type", kind)
 	_, _ = w.Write(body) // who went away needs no answer
 	return nil
 }

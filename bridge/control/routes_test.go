@@ -6,15 +6,20 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/hashicorp/go-hclog"
+
+	"ntsbridge/bridge/control/events"
+	"ntsbridge/bridge/fleet/steer"
 )
 
 // What is refused, and how the answer says so (RFC 9110, RFC 9457).
 func TestRefusals(t *testing.T) {
 	w := usual()
 	src := Sources{Tracking: func() *Tracking { return &w.tracking }, Do: func(*Command) (string, error) { return "done", nil },
-		Reload: func() error { return errNotOurs }, Inventory: pageOf(3)}
+		Reload: func() error { return errNotOurs }, Inventory: pageOf(3),
+		Fleet: Fleet{Status: func(bool) *steer.Status { return nil }}, Events: events.New(4, time.Unix(1, 0))}
 	h := handler(&src, hclog.NewNullLogger())
 	for _, test := range []struct {
 		method, path, accept, body string
@@ -47,6 +52,9 @@ func TestRefusals(t *testing.T) {
 		{"GET", "/v1/clients?site=1", "", "", 404, "", ""},
 		{"GET", "/v1/keys?site=1", "", "", 404, "", ""},
 		{"GET", "/v1/site", "", "", 404, "", ""},
+		{"POST", "/v1/fleet", "", `{"do":"dance"}`, 400, "", ""},
+		{"POST", "/v1/fleet", "", `{"do":"hold","colour":1}`, 400, "", ""},
+		{"HEAD", "/v1/events", "", "", 200, "Content-Type", kindEvents},
 	} {
 		r := httptest.NewRequest(test.method, test.path, strings.NewReader(test.body))
 		if test.accept != "" {
@@ -87,6 +95,25 @@ func TestEntityTags(t *testing.T) {
 	w.tracking.SystemOffset++
 	if got := get(tag); got.Code != http.StatusOK || got.Header().Get("ETag") == tag {
 		t.Errorf("%d %s", got.Code, got.Header().Get("ETag"))
+	}
+}
+
+// A part of a list that has not changed is not sent again, in whatever form.
+func TestTagsOfParts(t *testing.T) {
+	src := Sources{Inventory: pageOf(30)}
+	h := handler(&src, hclog.NewNullLogger())
+	for _, path := range []string{"/v1/clients?limit=10", "/v1/clients?cursor=10&limit=5&format=csv"} {
+		r := httptest.NewRequest(http.MethodGet, path, nil)
+		got := httptest.NewRecorder()
+		h.ServeHTTP(got, r)
+		tag := got.Header().Get("ETag")
+		again := httptest.NewRecorder()
+		r.Header.Set("If-None-Match", tag)
+		h.ServeHTTP(again, r)
+		if got.Code != http.StatusOK || tag == "" || again.Code != http.StatusNotModified || again.Body.Len() > 0 ||
+			again.Header().Get("Link") == "" {
+			t.Errorf("%s: %d %q, then %d %v", path, got.Code, tag, again.Code, again.Header())
+		}
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"net"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -108,6 +109,19 @@ func TestGateway(t *testing.T) {
 	history := ask("reader", "fleet", "history")
 	want(history, "token writer (127.0.0.1)")
 	want(history, "certificate operator (127.0.0.1)")
+	// What is read elsewhere reads as it does here, but for numbers, which move.
+	moving := regexp.MustCompile(`[-+]?[0-9][-0-9.:T]*Z?( ?(ns|us|ms|s|m|h|d)\b)?`)
+	for _, line := range []string{"status", "status --json", "tracking", "sources", "sources --select", "sourcestats", "authdata",
+		"serverstats", "nts", "clients", "clients --json", "clients --site", "keys", "keys --json", "summary", "summary --json",
+		"fleet status",
+		"fleet history", "fleet report"} {
+		args := strings.Fields(line)
+		there := ask("reader", args...)
+		here := s.plain(s.program, append(args, "-c", "site.yaml")...)
+		if a, b := moving.ReplaceAllString(there, "#"), moving.ReplaceAllString(here, "#"); a != b {
+			t.Errorf("%s: at the gateway\n%sand here\n%s", line, there, here)
+		}
+	}
 	want(ask("reader", "reload"), "may read")
 	url := "https://" + address + "/v1/status"
 	want(s.plain("curl", "-s", "--cacert", "ca.pem", "--cert", "operator.pem", "--key", "operator.key", url), `"stratum"`)

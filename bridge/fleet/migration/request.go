@@ -48,3 +48,6 @@ const (
 	KeyGate  = "key-gate" // may a symmetric key go, as far as the plan knows?
 	KeyNote  = "key-note" // write down what is done to one
 )
+
+// Words are all that Request.Do may be.
+var Words = []string{Check, Diff, Apply, Advance, Hold, Resume, Rollback, KeyGate, KeyNote}
