@@ -19,9 +19,20 @@ import (
 // readings of the inventory, a second apart.
 const fastpathClients = 1 << 16
 
+// A reload may change the shape of the rate limiter: the kernel's memory has room
+// for another one of the default's size or of what the start had. Of a table
+// larger than spareLimiterMost there is no second one.
+const (
+	spareLimiter     = 65536
+	spareLimiterMost = 1 << 20
+)
+
 // fastpathOptions are what the program in the kernel is made from.
 func fastpathOptions(cfg *config.Config, log hclog.Logger) fastpath.Options {
 	o := fastpath.Options{Limiter: limiterConfig(cfg), DSCP: cfg.Server.DSCP, Log: log}
+	if cfg.RateLimit.Clients <= spareLimiterMost {
+		o.Spare = spareLimiter
+	}
 	for _, s := range cfg.Server.FastpathInterfaces {
 		if name, mode, err := config.FastpathInterface(s); err == nil {
 			o.Interfaces = append(o.Interfaces, fastpath.Interface{Name: name, Mode: fastpath.Mode(mode)})
@@ -54,6 +65,18 @@ func (b *Bridge) openFastpath(p *parts, o *server.Options) error {
 	b.fast = f
 	o.Beside, o.Departures = f, f.Departures()
 	return p.makeLimiter(f.Limiter())
+}
+
+// shareLimiter puts the limiter of a reload where the kernel sees it, if it has
+// room.
+func (b *Bridge) shareLimiter(p, running *parts) error {
+	if b.fast == nil {
+		return nil
+	}
+	if memory := b.fast.SpareLimiter(limiterConfig(p.cfg), running.state.Limiter); memory != nil {
+		return p.makeLimiter(memory)
+	}
+	return nil
 }
 
 // attachFastpath goes to the interfaces. The sockets are there.

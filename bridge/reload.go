@@ -28,6 +28,8 @@ func (b *Bridge) Reload(cfg *config.Config) (err error) {
 	}
 	if limiterConfig(cfg) == limiterConfig(running.cfg) {
 		p.state.Limiter = running.state.Limiter // a reload forgets nobody's excess
+	} else if err := b.shareLimiter(p, running); err != nil {
+		return err
 	}
 	next, err := b.prepare(p, false)
 	if err != nil {

@@ -59,7 +59,7 @@ func newTried(t *testing.T) *tried {
 	t.Helper()
 	requireBPF(t)
 	shape := access.LimiterConfig{Clients: 64, Seed: [16]byte{1}}
-	e, err := Open(Options{Limiter: shape, DSCP: 46, Log: hclog.NewNullLogger(), Own: func() ([]netif.Address, error) {
+	e, err := Open(Options{Limiter: shape, Spare: 64, DSCP: 46, Log: hclog.NewNullLogger(), Own: func() ([]netif.Address, error) {
 		p := netip.MustParsePrefix("192.0.2.1/24")
 		return []netif.Address{{Addr: p.Addr(), Prefix: p}}, nil
 	}})
@@ -167,6 +167,27 @@ func TestDoubtIsPassed(t *testing.T) {
 	e.expect("buckets that are not shared", "refused")
 	if !strings.Contains(e.Wrong(), "restart") {
 		t.Errorf("nothing is said of it: %q", e.Wrong())
+	}
+	for i, clients := range []int{8, 64, 100} {
+		shape := access.LimiterConfig{Clients: clients, IPv4Prefix: 24, Seed: [16]byte{byte(1 + i)}}
+		memory := e.SpareLimiter(shape, e.shared)
+		if clients > 64 {
+			if memory != nil {
+				t.Error("there is room for a limiter larger than the room")
+			}
+			continue
+		}
+		if e.shared, err = access.NewLimiterIn(shape, memory); err != nil {
+			t.Fatal(err)
+		}
+		e.govern(e.shared, &access.RateLimit{Interval: time.Hour, Burst: 2})
+		e.SetClock(good)
+		e.expect("another limiter's token", "")
+		e.expect("its last one", "")
+		e.expect("its empty bucket", "limited")
+		if d := e.shared.Allow(netip.MustParseAddr("192.0.2.99"), 0, &access.RateLimit{Interval: time.Hour, Burst: 2}); d != access.Limited {
+			t.Errorf("the sockets do not see the bucket: %v", d)
+		}
 	}
 	e.govern(other, nil)
 	e.expect("no limit", "")

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"time"
-	"unsafe"
 
 	"github.com/cilium/ebpf"
 	"github.com/hashicorp/go-hclog"
@@ -23,6 +22,7 @@ import (
 type Options struct {
 	Interfaces []Interface          // to be at; empty: all that have an address that is served
 	Limiter    access.LimiterConfig // whose buckets are shared
+	Spare      int                  // clients that another limiter may have, see SpareLimiter; 0: there is no room for one
 	Departures int                  // of interleaved mode, a power of two; 0: none
 	DepartLen  int                  // octets of one
 	Clients    int                  // that are noted between two readings; 0: none
@@ -82,7 +82,7 @@ func open(spec *ebpf.CollectionSpec, o Options) (*Engine, error) {
 	if err := Supported(); err != nil {
 		return nil, err
 	}
-	spec.Maps[objectMapLimiter].MaxEntries = uint32(o.Limiter.Sets())
+	spec.Maps[objectMapLimiter].MaxEntries = uint32(o.sets())
 	spec.Maps[objectMapDepartures].MaxEntries = uint32(max(1, o.Departures))
 	spec.Maps[objectMapClients].MaxEntries = uint32(max(1, o.Clients))
 	if !wantsXDP(o.Interfaces) {
@@ -153,8 +153,53 @@ func log2(n int) (l uint32) {
 	return l
 }
 
+// room is how many sets of the limiter lie together: there are two such rooms if
+// one may take the place of another.
+func (o *Options) room() int {
+	if o.Spare == 0 {
+		return o.Limiter.Sets()
+	}
+	return max(o.Limiter.Sets(), access.LimiterConfig{Clients: o.Spare}.Sets())
+}
+
+func (o *Options) sets() int {
+	if o.Spare == 0 {
+		return o.room()
+	}
+	return 2 * o.room()
+}
+
 // Limiter is the memory for the buckets, see access.NewLimiterIn.
-func (e *Engine) Limiter() []byte { return e.limiter }
+func (e *Engine) Limiter() []byte { return e.limiter[:e.options.room()*access.SetLen] }
+
+// SpareLimiter returns empty memory for the buckets of another limiter than the
+// one that runs, nil if there is not as much.
+func (e *Engine) SpareLimiter(c access.LimiterConfig, runs *access.Limiter) []byte {
+	room := e.options.room()
+	if e.options.Spare == 0 || c.Sets() > room {
+		return nil
+	}
+	first := room
+	if base, ok := e.baseOf(runs); ok && base == room {
+		first = 0
+	}
+	spare := e.limiter[first*access.SetLen : (first+room)*access.SetLen]
+	clear(spare)
+	return spare
+}
+
+// baseOf returns the first set of a limiter, if it is in the shared memory.
+func (e *Engine) baseOf(l *access.Limiter) (first int, ok bool) {
+	if l == nil {
+		return 0, false
+	}
+	for _, base := range []int{0, e.options.room()} {
+		if base < e.options.sets() && l.Memory() == &e.limiter[base*access.SetLen] {
+			return base, true
+		}
+	}
+	return 0, false
+}
 
 // Departures is the memory for those of interleaved mode.
 func (e *Engine) Departures() []byte { return e.departures }
@@ -232,8 +277,8 @@ func (e *Engine) Govern(t *access.Table, l *access.Limiter, keys *symkey.Table) 
 	if err := e.keys.replace(keys); err != nil {
 		e.options.Log.Error("the sockets answer with some keys", "reason", err)
 	}
-	limited := l != nil && l.Memory() == unsafe.SliceData(e.limiter)
-	e.standing.LimiterOn = 0
+	base, limited := e.baseOf(l)
+	e.standing.LimiterOn, e.standing.LimiterBase = 0, uint32(base)
 	if limited {
 		s := l.Shape()
 		e.standing.LimiterKey, e.standing.LimiterMask4, e.standing.LimiterMask6 = s.Key, s.Mask4, s.Mask6
@@ -259,7 +304,7 @@ func (e *Engine) Wrong() string {
 func unlimited(t *access.Table, limited bool) string {
 	for _, r := range t.Rules() {
 		if !limited && r.Rate != nil && r.Action == access.Allow {
-			return "server.fastpath: rate_limit was changed by a reload: the sockets answer whoever has a limit, until a restart"
+			return "server.fastpath: a reload made rate_limit.clients larger than there is room: the sockets answer whoever has a limit, until a restart"
 		}
 	}
 	return ""

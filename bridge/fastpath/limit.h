@@ -94,7 +94,7 @@ static inline int take_token(struct limiter_set *s, __u64 key, __s64 now, const 
 static inline int limited(const struct control *c, const struct request *r, __u64 holder, const struct rule *rule, __s64 now)
 {
 	__u64 key = limiter_key(c, r, holder);
-	__u32 at = key >> (c->limiter_shift & 63) & c->limiter_mask;
+	__u32 at = c->limiter_base + (key >> (c->limiter_shift & 63) & c->limiter_mask);
 	struct limiter_set *s;
 	int ok;
 

@@ -31,6 +31,8 @@ struct control {
 	__u32 limiter_shift; /* of a hash, to get the set */
 	__u32 limiter_mask;
 	__u32 limiter_on;
+	__u32 limiter_base; /* the first set */
+	__u32 unused;
 	__u64 limiter_key[2];
 	__u64 limiter_mask4[2];
 	__u64 limiter_mask6[2];

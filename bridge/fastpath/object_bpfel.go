@@ -49,6 +49,8 @@ type objectControl struct {
 	LimiterShift   uint32
 	LimiterMask    uint32
 	LimiterOn      uint32
+	LimiterBase    uint32
+	Unused         uint32
 	LimiterKey     [2]uint64
 	LimiterMask4   [2]uint64
 	LimiterMask6   [2]uint64
