@@ -117,7 +117,7 @@ func (w *chronyWriter) selects(q *chronyQuestion, s *SelectData) {
 	if s.Score != nil {
 		score = *s.Score
 	}
-	w.put(s.state()[0], authenticated, uint8(s.Leap), uint8(0), s.Configured.bits(), s.Effective.bits(), uint32(s.LastRx))
+	w.put(s.state()[0], authenticated, uint8(s.Leap), uint8(0), s.Configured.bits(), s.Effective.bits(), uint32(max(s.LastRx, 0)))
 	w.floats(score, s.Low, s.High)
 }
 
@@ -186,17 +186,7 @@ func (w *chronyWriter) ntpData(s *SourceSnapshot, kernel bool) {
 		m = &source.Sample{}
 	}
 	h := &m.Header
-	local := netip.IPv4Unspecified()
-	if status.Server.Addr().Is6() {
-		local = netip.IPv6Unspecified()
-	}
-	if s.Local.IsValid() {
-		local = s.Local
-	}
-	if status.Local.IsValid() {
-		local = status.Local
-	}
-	w.put(chronyIP(status.Server.Addr()), chronyIP(local), status.Server.Port(),
+	w.put(chronyIP(status.Server.Addr()), s.chronyLocal(), status.Server.Port(),
 		uint8(h.Leap), h.Version, uint8(h.Mode), h.Stratum, h.Poll, h.Precision)
 	w.floats(h.RootDelay.Duration().Seconds(), h.RootDispersion.Duration().Seconds())
 	w.put(h.ReferenceID)
@@ -207,11 +197,30 @@ func (w *chronyWriter) ntpData(s *SourceSnapshot, kernel bool) {
 	}
 	w.floats(m.Offset.Seconds(), m.Delay.Seconds(), m.Dispersion.Seconds(), m.T3.Sub(m.T2).Seconds(), 0)
 	good := uint32(status.Received - min(status.Received, status.Refused))
-	w.put(ntpFlags(status), stampLetters[m.TX], stampLetters[m.RX], uint32(status.Sent), uint32(status.Received), good)
+	tx, rx := stampLetters[m.TX], stampLetters[m.RX]
+	if status.Last == nil {
+		tx, rx = 0, 0
+	}
+	w.put(ntpFlags(status), tx, rx, uint32(status.Sent), uint32(status.Received), good)
 	if kernel {
-		w.put(good, [4]uint32{})
+		w.put(good, uint32(status.Kernel), uint32(status.Kernel), uint32(status.Hardware), uint32(status.Hardware))
 	}
 	w.put([4]uint32{})
+}
+
+// chronyLocal is the address of this side: none before there is a measurement.
+func (s *SourceSnapshot) chronyLocal() []byte {
+	switch {
+	case s.Status.Last == nil:
+		return make([]byte, chronyAddressLen)
+	case s.Status.Local.IsValid():
+		return chronyIP(s.Status.Local)
+	case s.Local.IsValid():
+		return chronyIP(s.Local)
+	case s.Status.Server.Addr().Is6():
+		return chronyIP(netip.IPv6Unspecified())
+	}
+	return chronyIP(netip.IPv4Unspecified())
 }
 
 func ntpFlags(s *source.Status) (flags uint16) {
