@@ -79,6 +79,14 @@ const (
 	chronyNoDeviation = 4    // s
 )
 
+// spread returns deviation and skew, and chronyd's where nothing was measured.
+func (s *SourceStats) spread() (deviation, skew float64) {
+	if s.Samples == 0 && s.Deviation == 0 && s.Skew == 0 {
+		return chronyNoDeviation, chronyNoSkew
+	}
+	return s.Deviation, s.Skew
+}
+
 func (w *chronyWriter) source(q *chronyQuestion, s *Source) {
 	modes := []SourceMode{ModeServer, ModePeer, ModeReferenceClock}
 	states := []SourceState{StateSelected, StateUnusable, StateFalseticker, StateTooVariable, StateCombined, StateNotCombined}
@@ -88,10 +96,7 @@ func (w *chronyWriter) source(q *chronyQuestion, s *Source) {
 }
 
 func (w *chronyWriter) stats(q *chronyQuestion, s *SourceStats) {
-	deviation, skew := s.Deviation, s.Skew
-	if s.Samples == 0 {
-		deviation, skew = chronyNoDeviation, chronyNoSkew
-	}
+	deviation, skew := s.spread()
 	w.named(q, s.Name, s.Address)
 	w.put(uint32(s.Samples), uint32(0), uint32(s.Span))
 	w.floats(deviation, s.Frequency, skew, s.Offset, s.Error)
@@ -117,7 +122,7 @@ func (w *chronyWriter) selects(q *chronyQuestion, s *SelectData) {
 	if s.Score != nil {
 		score = *s.Score
 	}
-	w.put(s.state()[0], authenticated, uint8(s.Leap), uint8(0), s.Configured.bits(), s.Effective.bits(), uint32(max(s.LastRx, 0)))
+	w.put(s.state()[0], authenticated, uint8(s.Leap), uint8(0), s.Configured.bits(), s.Effective.bits(), uint32(s.LastRx))
 	w.floats(score, s.Low, s.High)
 }
 
@@ -201,11 +206,12 @@ func (w *chronyWriter) ntpData(s *SourceSnapshot, kernel bool) {
 	if status.Last == nil {
 		tx, rx = 0, 0
 	}
-	w.put(ntpFlags(status), tx, rx, uint32(status.Sent), uint32(status.Received), good)
-	if kernel {
-		w.put(good, uint32(status.Kernel), uint32(status.Kernel), uint32(status.Hardware), uint32(status.Hardware))
+	w.put(ntpFlags(status), tx, rx, uint32(status.Sent), uint32(status.Received), good, good)
+	if !kernel {
+		w.put([3]uint32{})
+		return
 	}
-	w.put([4]uint32{})
+	w.put(uint32(status.Kernel), uint32(status.Kernel), uint32(status.Hardware), uint32(status.Hardware), [4]uint32{})
 }
 
 // chronyLocal is the address of this side: none before there is a measurement.

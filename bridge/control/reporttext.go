@@ -109,12 +109,14 @@ Offset: how far this host's clock is ahead of the source.  Std Dev: of the sampl
 `,
 	heading: "Name/IP Address            NP  NR  Span  Frequency  Freq Skew  Offset  Std Dev",
 	csv: func(s *SourceStats, o *ReportOptions) string {
-		return fmt.Sprintf("%s,%d,0,%d,%.3f,%.3f,%.9f,%.9f", o.name(s.Name, s.Address), s.Samples, csvAge(s.Span), s.Frequency, s.Skew,
-			s.Offset, s.Deviation)
+		deviation, skew := s.spread()
+		return fmt.Sprintf("%s,%d,0,%d,%.3f,%.3f,%.9f,%.9f", o.name(s.Name, s.Address), s.Samples, csvAge(s.Span), s.Frequency, skew,
+			s.Offset, deviation)
 	},
 	text: func(s *SourceStats, o *ReportOptions) string {
+		deviation, skew := s.spread()
 		return fmt.Sprintf("%-25s %3d %3d  %4s %s %s %8s  %6s", o.name(s.Name, s.Address), s.Samples, 0, formatAge(s.Span),
-			formatRate(s.Frequency, true), formatRate(s.Skew, false), formatSigned(s.Offset), formatSpan(s.Deviation))
+			formatRate(s.Frequency, true), formatRate(skew, false), formatSigned(s.Offset), formatSpan(deviation))
 	},
 }
 
