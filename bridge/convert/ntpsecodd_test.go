@@ -102,3 +102,13 @@ func TestNTPsecPolls(t *testing.T) {
 		}
 	}
 }
+
+// TestClocksOfOneName wants both of two clocks with one refid, which ntpd takes.
+func TestClocksOfOneName(t *testing.T) {
+	const text = "server 127.127.22.0\nfudge 127.127.22.0 refid PPS\nserver 127.127.22.1\nfudge 127.127.22.1 refid PPS\n" +
+		"server 127.127.28.0\nfudge 127.127.28.0 refid PPS0\nserver a\n"
+	res := Convert(Input{Name: "ntp.conf", Data: []byte(text), Files: fstest.MapFS{}}, Options{Dialect: "ntp"})
+	if res.Config == nil || len(res.Config.ReferenceClocks) != 3 || !strings.Contains(findings(res), "another clock is called PPS too") {
+		t.Errorf("%s\n%s", res.Output, findings(res))
+	}
+}

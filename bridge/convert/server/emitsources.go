@@ -1,6 +1,7 @@
 package server
 
 import (
+	"fmt"
 	"net/netip"
 	"path"
 	"strconv"
@@ -120,6 +121,7 @@ func (c *writer) emitTuning(to *config.Source, src *job.Source) {
 // emitClocks writes the reference clocks.
 func (c *writer) emitClocks() {
 	section := &c.Draft.Config.ReferenceClocks
+	called := make(map[string]bool)
 	for _, src := range c.Model.Sources {
 		if src.Refclock == nil || src.Refclock.Driver == job.LocalDriver {
 			continue
@@ -138,9 +140,23 @@ func (c *writer) emitClocks() {
 		lines := append([]*syntax.Statement{src.Line}, src.Refclock.Lines...)
 		c.clockWords(src)
 		for _, clock := range src.Clocks {
+			c.ownName(src, &clock, called)
 			c.emitReference(draft.Add(c.Draft, section, clock, lines...))
 		}
 	}
+}
+
+// ownName gives a clock a name of its own: ntpd lets several have one refid.
+func (c *writer) ownName(src *job.Source, clock *config.ReferenceClock, called map[string]bool) {
+	was := clock.Name()
+	for n := 0; called[clock.Name()] && n < 100; n++ {
+		clock.RefID = job.RefID(fmt.Sprintf("%.2s%02d", was, n))
+	}
+	if clock.Name() != was {
+		c.Record(src.Line).Note(report.Approximated, "refid", "give each clock a refid of its own",
+			"another clock is called %s too: this one is called %s", was, clock.Name())
+	}
+	called[clock.Name()] = true
 }
 
 // emitReference writes what of a reference clock is not the default.
