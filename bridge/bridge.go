@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/go-hclog"
 
 	"ntsbridge/bridge/association"
+	"ntsbridge/bridge/clock"
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
 	"ntsbridge/bridge/control/events"
@@ -85,6 +86,8 @@ type Options struct {
 	// NoClock measures and serves but never touches the system clock, whatever
 	// clock.mode says (chronyd -x).
 	NoClock bool
+	// System is the clock to steer; nil: the machine's. Tests have their own.
+	System clock.System
 	// Reload is what somebody asks for over the control socket: to read the
 	// configuration again and call Bridge.Reload with it. It may be called by
 	// any goroutine. nil: nobody can ask.

@@ -35,7 +35,7 @@ func Start(cfg *config.Config, log hclog.Logger, options Options) (*Bridge, erro
 	b := &Bridge{log: log, lock: lock, options: options, started: time.Now(), stop: make(chan struct{}), done: make(chan struct{}),
 		failed: make(chan error, 1), told: events.New(eventsKept, time.Now()), requests: control.NewRequests()}
 	precision := clock.MeasurePrecision(func() int64 { return time.Now().UnixNano() })
-	b.clock = follow.New(follow.Options{Precision: precision, NoClock: options.NoClock, Log: log}, follow.Functions{
+	b.clock = follow.New(follow.Options{Precision: precision, NoClock: options.NoClock, System: options.System, Log: log}, follow.Functions{
 		OnState: b.publish, OnStep: b.stepped, OnDoubt: b.doubted, OnSynchronised: b.synchronised, OnNoPeer: b.peerless, OnFailure: b.fail})
 	if !cfg.Has("server.listen") && slices.ContainsFunc(cfg.Server.Listen, func(l config.Listen) bool { return l.Port() == config.PortNTPUser }) {
 		log.Warn("the ports are not those that clients look for", "ntp", config.PortNTPUser, "nts_ke", config.PortNTSKEUser,

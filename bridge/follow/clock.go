@@ -41,7 +41,10 @@ type Options struct {
 	// NoClock measures and serves but never touches the system clock, whatever
 	// clock.mode says (chronyd -x).
 	NoClock bool
-	Log     hclog.Logger
+	// System is the clock to steer, by whoever has another one than the
+	// machine's. nil: the machine's.
+	System clock.System
+	Log    hclog.Logger
 }
 
 // Clock says what to serve: of the clock that the discipline steers by our
@@ -128,7 +131,8 @@ func (n *Change) prepareSteering() (err error) {
 		return errors.New("the discipline of the clock cannot change while it steers it: restart the daemon for that")
 	}
 	n.steering, err = newSteering(steeringConfig{config: n.config, precision: c.options.Precision, noClock: c.options.NoClock,
-		log: c.options.Log.Named("clock"), leaps: c.leaps, stats: &c.stats, onState: c.publish, onStep: c.stepped, onDoubt: c.tell.OnDoubt,
+		system: c.options.System,
+		log:    c.options.Log.Named("clock"), leaps: c.leaps, stats: &c.stats, onState: c.publish, onStep: c.stepped, onDoubt: c.tell.OnDoubt,
 		onNoPeer: c.tell.OnNoPeer})
 	return err
 }

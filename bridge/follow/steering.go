@@ -52,6 +52,7 @@ type steeringConfig struct {
 	config    *config.Config
 	precision int8
 	noClock   bool
+	system    clock.System // nil: the machine's
 	log       hclog.Logger
 	leaps     *LeapSeconds
 	stats     *atomic.Pointer[statlog.Log]
@@ -71,7 +72,7 @@ func newSteering(c steeringConfig) (*Steering, error) {
 	s.smooth.Smoother = clock.Smoother{MaxRate: cfg.Clock.Smooth.MaxRatePPM * 1e-6, MaxWander: cfg.Clock.Smooth.MaxWanderPPM * 1e-6}
 	d := driverConfig(cfg, c.precision)
 	d.Logger, d.LeapTable, d.Measure = c.log, c.leaps.Month, c.noClock || !s.steers
-	if !d.Measure {
+	if !d.Measure && c.system == nil {
 		if err := clock.OtherDaemon(); err != nil {
 			return nil, err
 		}
@@ -90,8 +91,10 @@ func newSteering(c steeringConfig) (*Steering, error) {
 		d.Fallback.ReferenceID = ownReference()
 	}
 	var err error
-	d.System = clock.ReadOnlySystem()
-	if !d.Measure {
+	if d.System = c.system; d.System == nil {
+		d.System = clock.ReadOnlySystem()
+	}
+	if !d.Measure && c.system == nil {
 		if d.System, err = clock.OpenSystem(); err != nil {
 			return nil, err
 		}
