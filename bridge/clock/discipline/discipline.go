@@ -155,7 +155,7 @@ func (d *Discipline) fuse(s *source, k *kept) {
 		return
 	}
 	d.joint.fedBy = s.id
-	d.standard.doubt *= forgiven
+	d.standard.forgive(d.joint.residual)
 	d.polling.adapt()
 	d.stats.update(k.at, d.joint.residual)
 }

@@ -14,12 +14,16 @@ const (
 	// between two readings, s/s: more is a jump of the standard itself, of which
 	// nothing can be learned.
 	standardJump = 500e-6
+	// leapTolerance is how much two readings after a leap may differ in it.
+	leapTolerance = 0.5
 	// restless is the walk of its frequency against the oscillator's that no
 	// pair of clocks has of which one is worth following, 1/sqrt(s).
 	restless = 3e-7
-	// forgiven is by what part the doubt in a sudden move of the standard is
-	// less after each sample of a source that counts.
-	forgiven = 0.5
+	// forgiven is what is left of the doubt in a sudden move of the standard
+	// after each sample of a source that counts and does not confirm it: that
+	// misses what was expected by less than confirming of it.
+	forgiven   = 0.5
+	confirming = 0.25
 )
 
 // standard is a clock at this machine of which nobody knows the time, but which
@@ -40,6 +44,7 @@ type standard struct {
 	from    float64 // s: when it was last relied on anew,
 	phase   float64 // s: its lead less what its own filter said, then
 	slope   float64 // s/s: the same for the rate
+	missed  float64 // s: by which the last reading missed what was expected, if by too much
 	doubt   float64 // s: of moves that the oscillator is not likely to have made
 	obeyed  float64 // the rate when the last action was given
 	readFor bool    // frame has begun
@@ -103,9 +108,37 @@ func (t *standard) read(x *Sample, c *Config) (Verdict, float64) {
 	t.last, t.header, t.verdict, t.reach = x.T1, *x, Accepted, t.reach<<1|1
 	t.path.window.add(at, 0)
 	t.judge(&k, c)
+	odd := t.leaps(k.sample.offset, at, since, c)
 	t.keep(k)
 	t.learn(c)
+	if odd {
+		return Accepted, 0
+	}
 	return Accepted, t.lean(at, since, c)
+}
+
+// leaps finds leaps of the standard, of which the clock must see nothing: a
+// reading that misses what was expected is of one if the next misses it as
+// well, and by as much; if that misses it by more, the oscillator goes at
+// another rate. It tells whether nothing is to be made of this reading yet.
+func (t *standard) leaps(offset, at, since float64, c *Config) bool {
+	if !t.relied || !t.veteran {
+		t.missed = 0
+		return false
+	}
+	x, _ := t.own.estimate(at)
+	miss, before := offset-x, t.missed
+	t.missed = 0
+	switch {
+	case before == 0 && math.Abs(miss) > max(certainDeviations*math.Hypot(t.own.deviation(since), t.deviation(c)), c.Drift*since,
+		alarming*math.Sqrt(t.observed)):
+		t.missed = miss
+		return true
+	case before != 0 && math.Abs(miss-before) < leapTolerance*math.Abs(before):
+		t.own.shift(miss)
+		t.phase -= miss
+	}
+	return false
 }
 
 // lean lets the base follow what is known of the standard now.
@@ -126,6 +159,13 @@ func (t *standard) lean(at, since float64, c *Config) (back float64) {
 	}
 	t.at, t.lead, t.rate = at, ahead+back, y+t.slope
 	return back
+}
+
+// forgive lets a sample of a source count for the standard.
+func (t *standard) forgive(residual float64) {
+	if math.Abs(residual) < confirming*t.doubt {
+		t.doubt *= forgiven
+	}
 }
 
 // silent tells whether it was relied on and says nothing any more.
