@@ -77,7 +77,7 @@ func (c *selection) choose(at float64) {
 		}
 	}
 	c.dropInconsistent(at)
-	c.dropNotPreferred(lo, hi)
+	c.dropNotPreferred(at, lo, hi)
 	c.held, c.why = false, NoRule
 	switch {
 	case !c.requirementsMet():
@@ -369,10 +369,16 @@ func (c *selection) scatter(s *source, at float64) float64 {
 
 // dropNotPreferred keeps preferred sources alone if there are any. Beside those
 // that are trusted one that is not must say more than that it does not
-// contradict them: all of its interval is within theirs (as chrony has it).
-func (c *selection) dropNotPreferred(lo, hi float64) {
+// contradict them: all of its interval is within theirs (as chrony has it). And
+// what it says itself must be what most could say: one that only knows that it
+// may be far off is not followed alone to where nobody else is.
+func (c *selection) dropNotPreferred(at, lo, hi float64) {
 	preferred := func(s *source) bool {
-		return s.config.Prefer && (s.counts || s.interval.lo >= lo && s.interval.hi <= hi)
+		if !s.config.Prefer || !s.counts && !(s.interval.lo >= lo && s.interval.hi <= hi) {
+			return false
+		}
+		x, _ := s.own.estimate(at)
+		return 2*c.support(x, leftDeviations*s.own.deviation(at-s.own.at)+c.config.MinDispersion) > c.counted
 	}
 	if !slices.ContainsFunc(c.roster.selected, preferred) {
 		return
