@@ -16,9 +16,6 @@ const (
 	standardJump = 500e-6
 	// leapTolerance is how much two readings after a leap may differ in it.
 	leapTolerance = 0.5
-	// restless is the walk of its frequency against the oscillator's that no
-	// pair of clocks has of which one is worth following, 1/sqrt(s).
-	restless = 3e-7
 	// forgiven is what is left of the doubt in a sudden move of the standard
 	// after each sample of a source that counts and does not confirm it: that
 	// misses what was expected by less than confirming of it.
@@ -143,7 +140,7 @@ func (t *standard) leaps(offset, at, since float64, c *Config) bool {
 
 // lean lets the base follow what is known of the standard now.
 func (t *standard) lean(at, since float64, c *Config) (back float64) {
-	if t.count < standardSamples || t.own.phase.walk > restless*restless {
+	if t.count < standardSamples {
 		return 0
 	}
 	x, y := t.own.estimate(at)
