@@ -21,6 +21,8 @@
 //   - All selected sources feed one filter, sample by sample, each path with
 //     an unknown asymmetry of its own (joint.go), so that a source that comes
 //     or goes does not move the clock.
+//   - A local reference clock, whose rate is good and whose time is anything,
+//     takes the oscillator's place for all that is estimated (standard.go).
 //   - The controller is separate and simple, and closes its loop once a second
 //     on the clock that exists (control.go, with the rules of what may be done
 //     to it: steps, slews, panic).
