@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"net"
+	"slices"
 	"syscall"
 	"unsafe"
 
@@ -132,8 +133,11 @@ const veth = "veth"
 type driver struct{ name, bus string }
 
 // local tells whether packets of the interface may come from this machine, so
-// that their checksums are partial: it has no hardware, or a hypervisor's.
-func (d driver) local() bool { return d.bus == "" || d.name == "virtio_net" || d.name == "vif" }
+// that their checksums are partial: it has no hardware (a bridge's is "N/A", a
+// tap's its own name), or a hypervisor's.
+func (d driver) local() bool {
+	return slices.Contains([]string{"", "N/A", "tap", "tun"}, d.bus) || d.name == "virtio_net" || d.name == "vif"
+}
 
 func driverOf(name string) driver {
 	info := struct {

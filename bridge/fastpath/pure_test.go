@@ -121,3 +121,13 @@ func TestPlaces(t *testing.T) {
 		}
 	}
 }
+
+// Where packets may come from this machine, checksums are partial.
+func TestLocalDrivers(t *testing.T) {
+	for d, want := range map[driver]bool{{"veth", ""}: true, {"bridge", "N/A"}: true, {"macvlan", ""}: true, {"tun", "tap"}: true,
+		{"virtio_net", "0000:00:03.0"}: true, {"e1000e", "0000:00:19.0"}: false} {
+		if d.local() != want {
+			t.Errorf("%+v: local %v", d, !want)
+		}
+	}
+}
