@@ -83,6 +83,7 @@ hwtimestamp eth0 minpoll 1 rxfilter NTP nocrossts txcomp 1e-7
 server a extfield f323
 server a port 99999
 server a minpoll -8
+refclock SHM 0 refid PPS\nrefclock SHM 1 refid PPS
 `
 	for line := range strings.Lines(refused) {
 		_, said := convertedChrony(t, line, running)
@@ -91,7 +92,7 @@ server a minpoll -8
 		}
 	}
 	for line := range strings.Lines(accepted) {
-		res, said := convertedChrony(t, line, running)
+		res, said := convertedChrony(t, strings.ReplaceAll(line, `\n`, "\n"), running)
 		if strings.Contains(said, "chronyd does not start") || res.Output == nil {
 			t.Errorf("%s chronyd starts with it; the report says\n%s", line, said)
 		}

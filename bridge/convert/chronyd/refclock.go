@@ -292,17 +292,11 @@ func clamped(o config.ReferenceClock) config.ReferenceClock {
 	return o
 }
 
-// locks drops locks to clocks that are not there, and gives clocks with
-// the same name one of their own.
+// locks drops locks to clocks that are not there.
 func (c *reader) locks() {
 	names := make(map[config.RefID]bool)
 	for _, src := range c.Model.Sources {
 		for i := range src.Clocks {
-			if names[src.Clocks[i].RefID] {
-				c.Record(src.Line).Note(report.Error, "refid", "give each clock a refid of its own",
-					"chronyd does not start with two clocks named %s", src.Clocks[i].RefID)
-				src.Clocks[i].RefID = 0
-			}
 			names[src.Clocks[i].RefID] = true
 		}
 	}
