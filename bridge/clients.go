@@ -3,27 +3,13 @@ package bridge
 import (
 	"context"
 	"net/netip"
-	"path/filepath"
 
-	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
-	"ntsbridge/bridge/fleet"
 	"ntsbridge/bridge/fleet/inventory"
 	"ntsbridge/bridge/fleet/report"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/server"
 )
-
-// fleetConfig is what the inventory is made from.
-func (p *parts) fleetConfig() fleet.Config {
-	f := &p.cfg.Fleet
-	c := fleet.Config{Enabled: f.Enabled, Clients: f.Clients, Retention: f.Retention, File: filepath.Join(p.cfg.StateDir, fleet.StoreFile),
-		Addresses: inventory.Addresses{TemporaryPrefix: f.TemporaryPrefix, HashKey: p.hashKey}}
-	if f.Privacy.Addresses == config.AddressesShort {
-		c.Addresses.Shorten4, c.Addresses.Shorten6 = f.Privacy.IPv4Prefix, f.Privacy.IPv6Prefix
-	}
-	return c
-}
 
 // clients is how the server tells the inventory.
 func (b *Bridge) clients() server.Clients {

@@ -17,12 +17,6 @@ import (
 // handful is read as one.
 const knotMax = 5
 
-// knotted are the packages with more, and how many. Their package comments, or
-// the places where they are tied, say why.
-var knotted = map[string]int{
-	"ntsbridge/bridge/source": 7,
-}
-
 func TestFilesAreNotKnotted(t *testing.T) {
 	if testing.Short() {
 		t.Skip("it reads every package with its types")
@@ -40,13 +34,8 @@ func TestFilesAreNotKnotted(t *testing.T) {
 		for _, e := range p.Errors {
 			t.Fatal(e)
 		}
-		knot := largestKnot(p.Fset, p.Syntax, p.TypesInfo)
-		limit := max(knotMax, knotted[p.PkgPath])
-		switch {
-		case len(knot) > limit:
-			t.Errorf("%s: %d files refer to one another in a circle, more than %d: %s", p.PkgPath, len(knot), limit, strings.Join(knot, " "))
-		case len(knot) < limit && limit > knotMax:
-			t.Errorf("%s: only %d files are in a circle now: lower its number here", p.PkgPath, len(knot))
+		if knot := largestKnot(p.Fset, p.Syntax, p.TypesInfo); len(knot) > knotMax {
+			t.Errorf("%s: %d files refer to one another in a circle, more than %d: %s", p.PkgPath, len(knot), knotMax, strings.Join(knot, " "))
 		}
 	}
 }

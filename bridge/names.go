@@ -7,6 +7,9 @@ import (
 	"path/filepath"
 	"time"
 
+	"ntsbridge/bridge/fleet"
+	"ntsbridge/bridge/fleet/inventory"
+
 	"github.com/hashicorp/go-hclog"
 
 	"ntsbridge/bridge/config"
@@ -79,4 +82,15 @@ func keysOf(t *symkey.Table) map[uint32]string {
 		have[k.ID()] = k.Algorithm()
 	}
 	return have
+}
+
+// fleetConfig is what the inventory is made from.
+func (p *parts) fleetConfig() fleet.Config {
+	f := &p.cfg.Fleet
+	c := fleet.Config{Enabled: f.Enabled, Clients: f.Clients, Retention: f.Retention, File: filepath.Join(p.cfg.StateDir, fleet.StoreFile),
+		Addresses: inventory.Addresses{TemporaryPrefix: f.TemporaryPrefix, HashKey: p.hashKey}}
+	if f.Privacy.Addresses == config.AddressesShort {
+		c.Addresses.Shorten4, c.Addresses.Shorten6 = f.Privacy.IPv4Prefix, f.Privacy.IPv6Prefix
+	}
+	return c
 }

@@ -73,20 +73,6 @@ func (w *chronyWriter) named(q *chronyQuestion, name, address string) {
 	w.put(id, q.address(name, address))
 }
 
-// What chronyd says of a source that was never measured.
-const (
-	chronyNoSkew      = 2000 // ppm
-	chronyNoDeviation = 4    // s
-)
-
-// spread returns deviation and skew, and chronyd's where nothing was measured.
-func (s *SourceStats) spread() (deviation, skew float64) {
-	if s.Samples == 0 && s.Deviation == 0 && s.Skew == 0 {
-		return chronyNoDeviation, chronyNoSkew
-	}
-	return s.Deviation, s.Skew
-}
-
 func (w *chronyWriter) source(q *chronyQuestion, s *Source) {
 	modes := []SourceMode{ModeServer, ModePeer, ModeReferenceClock}
 	states := []SourceState{StateSelected, StateUnusable, StateFalseticker, StateTooVariable, StateCombined, StateNotCombined}

@@ -184,3 +184,17 @@ func (t *Tracking) referenceUnix() time.Time {
 	}
 	return t.ReferenceTime.UTC()
 }
+
+// spread returns deviation and skew, and chronyd's where nothing was measured.
+func (s *SourceStats) spread() (deviation, skew float64) {
+	if s.Samples == 0 && s.Deviation == 0 && s.Skew == 0 {
+		return chronyNoDeviation, chronyNoSkew
+	}
+	return s.Deviation, s.Skew
+}
+
+// What chronyd says of a source that was never measured.
+const (
+	chronyNoSkew      = 2000 // ppm
+	chronyNoDeviation = 4    // s
+)

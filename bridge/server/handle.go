@@ -441,3 +441,8 @@ func echo(req *ntp.Request, resp []byte, n int) int {
 	}
 	return n
 }
+
+func newHandler(srv *shared, count *counters, slow bool) handler {
+	return handler{store: srv.store, proved: srv.proved, zeroSeed: srv.zeroSeed, count: count, sym: symkey.NewScratch(),
+		hits: new(ruleHits), now: systemTime, slow: slow}
+}

@@ -1,7 +1,14 @@
 package server
 
 import (
+	"encoding/binary"
+	"syscall"
 	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"ntsbridge/bridge/ntp"
 
 	"ntsbridge/autokey"
 	"ntsbridge/bridge/fleet/feed"
@@ -66,4 +73,40 @@ func (r *slowRequest) fill(s *socket, from *slot, name *mmsg.Name, nameLen uint3
 	r.slot.req, r.slot.verdict = from.req, from.verdict
 	r.slot.ifindex = from.ifindex
 	r.slot.req.Packet = r.packet[:copy(r.packet[:], from.req.Packet)]
+}
+
+// clientOf returns who counts as one client: an IPv4 address or 64 bits of an
+// IPv6 one.
+func clientOf(req *ntp.Request) uint64 {
+	b := req.From.Addr().As16()
+	if req.From.Addr().Is4() {
+		return uint64(binary.BigEndian.Uint32(b[12:]))
+	}
+	return binary.BigEndian.Uint64(b[:8])
+}
+
+// send sends the answer of n octets to where the request came from.
+func (r *slowRequest) send(n int) syscall.Errno {
+	vec := unix.Iovec{Base: &r.answer[0]}
+	vec.SetLen(n)
+	msg := unix.Msghdr{Name: (*byte)(unsafe.Pointer(&r.name)), Namelen: r.nameLen, Iov: &vec}
+	msg.SetIovlen(1)
+	if r.socket.wildcard {
+		if c := putSource(r.control[:], r.slot.req.To, r.slot.ifindex); c > 0 {
+			msg.Control = &r.control[0]
+			msg.SetControllen(c)
+		}
+	}
+	r.socket.mu.Lock()
+	defer r.socket.mu.Unlock()
+	if r.socket.closed {
+		return unix.EBADF
+	}
+	_, _, errno := syscall.Syscall(unix.SYS_SENDMSG, uintptr(r.socket.fd), uintptr(unsafe.Pointer(&msg)), unix.MSG_DONTWAIT)
+	if errno != 0 {
+		r.socket.besideFailed.Add(1)
+	} else {
+		r.socket.beside.Add(1)
+	}
+	return errno
 }

@@ -2,19 +2,10 @@ package server
 
 import (
 	"encoding/binary"
-	"time"
 
 	"ntsbridge/bridge/access"
 	"ntsbridge/bridge/ntp"
 )
-
-// Signing is how answers to Active Directory's clients are signed: by Samba's
-// ntp_signd.
-type Signing struct {
-	Socket  string
-	Timeout time.Duration // for each answer, the time in the queue included
-	Rate    *access.Pool  // bounds what Samba is asked, one unit for each answer
-}
 
 // Lengths of requests for such an answer (MS-SNTP, sections 2.2.1 and 2.2.3).
 const (

@@ -82,9 +82,6 @@ func (p *proved) note(from netip.Addr, mono int64) {
 	}
 }
 
-// Proved says that somebody else has seen a source prove that it holds a key.
-func (s *Server) Proved(from netip.Addr) { s.proved.note(from, s.mono(time.Now())) }
-
 // has tells whether a source is remembered.
 func (p *proved) has(from netip.Addr, mono int64) bool {
 	place, mark := p.place(from)

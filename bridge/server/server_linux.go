@@ -267,3 +267,6 @@ func (s *Server) publish(addresses []netip.AddrPort, groups map[netip.AddrPort][
 	}
 	s.senders.Store(&sockets)
 }
+
+// Proved says that somebody else has seen a source prove that it holds a key.
+func (s *Server) Proved(from netip.Addr) { s.proved.note(from, s.mono(time.Now())) }

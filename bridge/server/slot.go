@@ -2,6 +2,7 @@ package server
 
 import (
 	"crypto/rand"
+	"time"
 
 	"ntsbridge/autokey"
 	"ntsbridge/bridge/access"
@@ -64,4 +65,12 @@ func (s *slot) init() error {
 
 func drop(kind ntp.Kind, reason ntp.Reason) ntp.Verdict {
 	return ntp.Verdict{Action: ntp.Drop, Reason: reason, Kind: kind}
+}
+
+// Signing is how answers to Active Directory's clients are signed: by Samba's
+// ntp_signd.
+type Signing struct {
+	Socket  string
+	Timeout time.Duration // for each answer, the time in the queue included
+	Rate    *access.Pool  // bounds what Samba is asked, one unit for each answer
 }

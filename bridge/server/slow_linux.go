@@ -1,12 +1,6 @@
 package server
 
 import (
-	"encoding/binary"
-	"syscall"
-	"unsafe"
-
-	"golang.org/x/sys/unix"
-
 	"ntsbridge/autokey"
 	"ntsbridge/bridge/access"
 	"ntsbridge/bridge/ntp"
@@ -37,16 +31,6 @@ func (l *slowLane) offer(s *socket, from *slot, name *mmsg.Name, nameLen uint32,
 	}
 	known := l.srv.proved.has(client, h.mono)
 	return l.queue.offer(c, clientOf(&from.req), known, func(r *slowRequest) { r.fill(s, from, name, nameLen, h.mono) })
-}
-
-// clientOf returns who counts as one client: an IPv4 address or 64 bits of an
-// IPv6 one.
-func clientOf(req *ntp.Request) uint64 {
-	b := req.From.Addr().As16()
-	if req.From.Addr().Is4() {
-		return uint64(binary.BigEndian.Uint32(b[12:]))
-	}
-	return binary.BigEndian.Uint64(b[:8])
 }
 
 func classOf(req *ntp.Request, operation uint8) class {
@@ -116,32 +100,6 @@ func (l *slowLane) query(h *handler, r *slowRequest) {
 		l.count.queryIn.Add(uint64(len(s.req.Packet)))
 		l.count.queryOut.Add(uint64(octets))
 	}
-}
-
-// send sends the answer of n octets to where the request came from.
-func (r *slowRequest) send(n int) syscall.Errno {
-	vec := unix.Iovec{Base: &r.answer[0]}
-	vec.SetLen(n)
-	msg := unix.Msghdr{Name: (*byte)(unsafe.Pointer(&r.name)), Namelen: r.nameLen, Iov: &vec}
-	msg.SetIovlen(1)
-	if r.socket.wildcard {
-		if c := putSource(r.control[:], r.slot.req.To, r.slot.ifindex); c > 0 {
-			msg.Control = &r.control[0]
-			msg.SetControllen(c)
-		}
-	}
-	r.socket.mu.Lock()
-	defer r.socket.mu.Unlock()
-	if r.socket.closed {
-		return unix.EBADF
-	}
-	_, _, errno := syscall.Syscall(unix.SYS_SENDMSG, uintptr(r.socket.fd), uintptr(unsafe.Pointer(&msg)), unix.MSG_DONTWAIT)
-	if errno != 0 {
-		r.socket.besideFailed.Add(1)
-	} else {
-		r.socket.beside.Add(1)
-	}
-	return errno
 }
 
 // tell tells of a request that the slow lane has answered.

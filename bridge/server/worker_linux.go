@@ -13,7 +13,6 @@ import (
 	"ntsbridge/bridge/fleet/feed"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/server/mmsg"
-	"ntsbridge/symkey"
 )
 
 // worker serves one socket.
@@ -320,9 +319,4 @@ func (w *worker) readErrors() {
 			}
 		}
 	}
-}
-
-func newHandler(srv *shared, count *counters, slow bool) handler {
-	return handler{store: srv.store, proved: srv.proved, zeroSeed: srv.zeroSeed, count: count, sym: symkey.NewScratch(),
-		hits: new(ruleHits), now: systemTime, slow: slow}
 }
