@@ -45,7 +45,11 @@ func (w *world) mostBetween(from, to time.Duration) (most float64) {
 }
 
 func TestLeapSeconds(t *testing.T) {
-	for _, kind := range []ntp.Leap{ntp.LeapInsert, ntp.LeapDelete} {
+	kinds := []ntp.Leap{ntp.LeapInsert, ntp.LeapDelete}
+	if testing.Short() {
+		kinds = kinds[:1]
+	}
+	for _, kind := range kinds {
 		for _, c := range []struct {
 			name    string
 			mode    clock.LeapMode

@@ -107,8 +107,11 @@ func WriteSite(w io.Writer, s *site.Status) error {
 	for i := range s.Gateways {
 		g := &s.Gateways[i]
 		state, remark := "gone", g.Why
-		if g.Here {
+		switch {
+		case g.Here:
 			state = "here"
+		case !s.Connected:
+			state = "not known"
 		}
 		if !g.Declared {
 			remark = "not in fleet.etcd.gateways"

@@ -106,6 +106,8 @@ func (v *siteView) gateways() {
 			row.State, row.Class = "here", "warn"
 		case g.Since.IsZero() || g.Since.Unix() <= 0:
 			row.State = "never seen"
+		case !v.Connected:
+			row.State, row.Class = "not known", "warn"
 		}
 		if g.Declared {
 			v.Declared++

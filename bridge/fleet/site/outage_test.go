@@ -94,6 +94,10 @@ func TestCutOff(t *testing.T) {
 	if !strings.Contains(b.evidence(), "a is gone") {
 		t.Error(b.evidence())
 	}
+	await(t, "a says that it sees nobody but itself", func() bool {
+		st := a.Status()
+		return !st.Connected && st.Gateways[0].Here && st.Gateways[0].Why == "" && !st.Gateways[1].Here && st.Gateways[1].Why != ""
+	})
 	for i := range 30 {
 		b.note(fmt.Sprint(i))
 	}

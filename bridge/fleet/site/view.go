@@ -403,7 +403,11 @@ func (s *Site) Status() *Status {
 		if name != s.opt.Etcd.Name {
 			g.Why = s.lacks(name, now)
 		}
-		if n == nil {
+		switch {
+		case n != nil:
+		case name == s.opt.Etcd.Name:
+			g.Here = true // whatever etcd knows of it
+		default:
 			g.Here, g.Why = false, cmp.Or(g.Why, "etcd is away: this is what was known last")
 		}
 		st.Gateways = append(st.Gateways, g)
