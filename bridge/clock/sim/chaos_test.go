@@ -10,7 +10,7 @@ import (
 	"ntsbridge/bridge/ntp"
 )
 
-var chaosRuns = flag.Int("chaos", 40, "chaotic scenarios, from -seed on")
+var chaosRuns = flag.Int("chaos", 20, "chaotic scenarios, from -seed on")
 
 // auditor is the product under audit: whatever happens, each rule that can be
 // seen from outside is checked at each call.

@@ -7,7 +7,7 @@ import (
 )
 
 var (
-	randomRuns = flag.Int("random", 60, "random scenarios")
+	randomRuns = flag.Int("random", 30, "random scenarios")
 	randomSeed = flag.Uint64("seed", 1, "first random scenario")
 )
 
