@@ -342,7 +342,9 @@ func TestChaosAllGone(t *testing.T) {
 			last = s.Distance
 		}
 	}
-	if last < from.Distance || last < 10*time.Millisecond || last > 16*time.Millisecond {
+	// The bound grows by half a millisecond a second until the next tick, which
+	// comes seconds late on a busy machine.
+	if last < from.Distance || last < 10*time.Millisecond || last > 20*time.Millisecond {
 		t.Errorf("the root distance was %v with sources, and %v when the alarm began, of at most 15 ms", from.Distance, last)
 	}
 	c.relays[1].Set(Mischief{})
