@@ -35,6 +35,9 @@ var pureTrees = []string{"autokey", "symkey", "nts", "bridge/ntp", "bridge/confi
 	"bridge/fleet/plan", "bridge/fleet/stage", "bridge/fleet/steer", "bridge/fleet/silence",
 	"bridge/fleet/gate", "bridge/fleet/kit", "bridge/fleet/audit", "bridge/fleet/simulate", "bridge/fleet/keyring"}
 
+// testTrees are for tests alone, and for one another.
+var testTrees = []string{"bridge/interop", "bridge/needs", "bridge/fleet/site/etcdtest"}
+
 // authenticators never import one another, and of bridge only bridge/ntp.
 var authenticators = []string{"autokey", "symkey", "nts"}
 
@@ -137,7 +140,7 @@ func (s source) mayNotImport(imported string) string {
 		return "only cmd imports the composition root"
 	case below(ours, "cmd") && !below(s.dir, "cmd"):
 		return "commands are not imported"
-	case below(ours, "bridge/interop") && !s.test && !below(s.dir, "bridge/interop"):
+	case belowAny(ours, testTrees) && !s.test && !belowAny(s.dir, testTrees):
 		return "it is for tests"
 	case below(s.dir, "bridge/ntp") && !below(ours, "bridge/ntp"):
 		return "bridge/ntp is a leaf"
@@ -362,6 +365,8 @@ func TestArchitectureCheckerFindsBreaches(t *testing.T) {
 		{"follow from below", "bridge/clock/a.go", `package clock; import _ "ntsbridge/bridge/follow"`, "never back"},
 		{"follow from an association", "bridge/association/a.go", `package association; import _ "ntsbridge/bridge/follow"`, ""},
 		{"harness", "bridge/server/a.go", `package server; import _ "ntsbridge/bridge/interop"`, "it is for tests"},
+		{"what tests need", "bridge/server/a.go", `package server; import _ "ntsbridge/bridge/needs"`, "it is for tests"},
+		{"what tests need, in a test", "bridge/server/a_test.go", `package server; import _ "ntsbridge/bridge/needs"`, ""},
 		{"similar name", "bridge/ntpx/a.go", `package ntpx; import (_ "os"; _ "ntsbridge/bridge/access")`, ""},
 		{"top level", "docs/a.md", "", "docs: not an entry of the top level"},
 		{"dot file", ".ci/run", "", ""},

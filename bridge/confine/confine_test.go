@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 
+	"ntsbridge/bridge/needs"
+
 	"golang.org/x/sys/unix"
 
 	"ntsbridge/bridge/config"
@@ -96,9 +98,7 @@ func child(dir string) {
 }
 
 func TestEnter(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: it gives up what root has")
-	}
+	needs.Root(t, "give up what root has")
 	dir := t.TempDir()
 	for _, name := range []string{"named", "other", "state"} {
 		if err := os.Mkdir(filepath.Join(dir, name), 0o700); err != nil {

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"ntsbridge/bridge/needs"
+
 	"ntsbridge/bridge/ntp"
 )
 
@@ -111,13 +113,14 @@ func readSessions(t *testing.T, name string) map[string]string {
 // daemon of this test. With NTSBRIDGE_UPDATE=1 it writes what TestReportsAreChronycs
 // compares with.
 func TestChronycShowsTheSame(t *testing.T) {
-	peers := requirePeers(t)
+	needs.Root(t, "chroot")
+	root := needs.Peer(t, "trixie")
 	for _, w := range worlds() {
 		port := w.serve(t)
 		var file strings.Builder
 		for _, args := range commands {
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-			all := append([]string{filepath.Join(peers, "trixie"), "/usr/bin/chronyc", "-h", "127.0.0.1", "-p", strconv.Itoa(port)},
+			all := append([]string{root, "/usr/bin/chronyc", "-h", "127.0.0.1", "-p", strconv.Itoa(port)},
 				args...)
 			out, err := exec.CommandContext(ctx, "chroot", all...).CombinedOutput()
 			cancel()

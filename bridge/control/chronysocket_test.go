@@ -14,6 +14,8 @@ import (
 	"testing"
 	"time"
 
+	"ntsbridge/bridge/needs"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/hashicorp/go-hclog"
 
@@ -31,14 +33,15 @@ func reported() *ChronyReports {
 // TestChronycOnTheSocket asks by the real chronyc of Debian 12 (4.3), 13 (4.6)
 // and the next one (4.9), over the socket that the daemon has for it.
 func TestChronycOnTheSocket(t *testing.T) {
-	peers := requirePeers(t)
+	needs.Root(t, "run as chronyc's user")
 	for release, wide := range map[string]string{"bookworm": "0", "trixie": "8589934592", "forky": "8589934592"} {
 		path := filepath.Join(t.TempDir(), "chronyd.sock")
 		// Not in a root of its own: both sides need the same paths for sockets.
-		library := filepath.Join(peers, release, "lib/x86_64-linux-gnu")
+		root := needs.Peer(t, release)
+		library := filepath.Join(root, "lib/x86_64-linux-gnu")
 		chronyc := []string{filepath.Join(library, "ld-linux-x86-64.so.2"), "--library-path",
-			library + ":" + filepath.Join(peers, release, "usr/lib/x86_64-linux-gnu"),
-			filepath.Join(peers, release, "usr/bin/chronyc"), "-N", "-h", path}
+			library + ":" + filepath.Join(root, "usr/lib/x86_64-linux-gnu"),
+			filepath.Join(root, "usr/bin/chronyc"), "-N", "-h", path}
 		if release == "forky" { // it would become _chrony, whom the machine may not have
 			chronyc = append(chronyc, "-u", "root")
 		}

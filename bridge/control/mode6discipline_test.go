@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"ntsbridge/bridge/needs"
+
 	"golang.org/x/sys/unix"
 
 	"ntsbridge/bridge/ntp"
@@ -120,7 +122,9 @@ func TestNtpqShowsAnObservedClock(t *testing.T) {
 // answers on port 123, and returns what it says.
 func askReal(t *testing.T, l *LocalSource, program string, args ...string) []byte {
 	t.Helper()
-	peers := requirePeers(t)
+	needs.Root(t, "make a network")
+	folder, program, _ := strings.Cut(program, "/")
+	root := needs.Peer(t, folder)
 	runtime.LockOSThread() // and never unlocked: the thread ends with its network
 	if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
 		t.Fatal(err)
@@ -145,9 +149,8 @@ func askReal(t *testing.T, l *LocalSource, program string, args ...string) []byt
 			}
 		}
 	}()
-	root, _, _ := strings.Cut(program, "/")
-	cmd := exec.CommandContext(t.Context(), filepath.Join(peers, program), args...)
-	cmd.Env = []string{"LD_LIBRARY_PATH=" + filepath.Join(peers, root, "usr/lib/x86_64-linux-gnu")}
+	cmd := exec.CommandContext(t.Context(), filepath.Join(root, program), args...)
+	cmd.Env = []string{"LD_LIBRARY_PATH=" + filepath.Join(root, "usr/lib/x86_64-linux-gnu")}
 	out, err := cmd.CombinedOutput()
 	if err != nil {
 		t.Fatalf("%s: %v: %s", program, err, out)

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 
+	"ntsbridge/bridge/needs"
+
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 
@@ -27,21 +29,10 @@ const differFixed = 80
 // root, whose C library is another.
 func realNTPD(t *testing.T) []string {
 	t.Helper()
-	peers := os.Getenv("NTSBRIDGE_PEERS")
-	if peers == "" {
-		peers = "../../.peers"
-	}
-	root, err := filepath.Abs(filepath.Join(peers, "bullseye"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	loaders, _ := filepath.Glob(filepath.Join(root, "lib/*/ld-2*.so"))
-	if len(loaders) == 0 {
-		why := "there is no ntpd 4.2.8p15 in " + root + "; bridge/interop/peers.sh installs it"
-		if os.Getenv("NTSBRIDGE_REQUIRE_INTEROP") == "1" {
-			t.Fatal(why)
-		}
-		t.Skip(why)
+	root := needs.Peer(t, "bullseye")
+	loaders, err := filepath.Glob(filepath.Join(root, "lib/*/ld-2*.so"))
+	if err != nil || len(loaders) == 0 {
+		t.Fatalf("%s has no loader: %v", root, err)
 	}
 	libraries := filepath.Dir(loaders[0])
 	return []string{loaders[0], "--library-path", libraries + ":" + filepath.Join(root, "usr/lib", filepath.Base(libraries)),

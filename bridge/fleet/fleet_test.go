@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"ntsbridge/bridge/needs"
+
 	"github.com/hashicorp/go-hclog"
 	bolt "go.etcd.io/bbolt"
 
@@ -137,9 +139,7 @@ func TestStoreThatFails(t *testing.T) {
 			})
 		},
 		"a read-only file system": func(t *testing.T, dir string) error {
-			if os.Geteuid() != 0 {
-				t.Skip("needs root, to mount a file system")
-			}
+			needs.Root(t, "mount a file system")
 			if err := syscall.Mount("tmpfs", dir, "tmpfs", syscall.MS_RDONLY, "size=1m"); err != nil {
 				return err
 			}
@@ -176,12 +176,10 @@ func TestStoreThatFails(t *testing.T) {
 // A disk that fills up: what was seen waits in memory and is written when there
 // is room.
 func TestDiskFull(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, to mount a small file system")
-	}
+	needs.Root(t, "mount a file system")
 	dir := t.TempDir()
 	if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=256k"); err != nil {
-		t.Skipf("a small file system cannot be mounted: %v", err)
+		needs.Missing(t, "a small file system cannot be mounted: %v", err)
 	}
 	defer syscall.Unmount(dir, 0)
 	var log bytes.Buffer

@@ -2,7 +2,6 @@ package page
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -12,6 +11,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"ntsbridge/bridge/needs"
 
 	"github.com/chromedp/cdproto/audits"
 	"github.com/chromedp/cdproto/cdp"
@@ -30,26 +31,8 @@ import (
 // browserRoot is where peers.sh puts Chromium.
 func browserRoot(t testing.TB) string {
 	t.Helper()
-	dir := os.Getenv("NTSBRIDGE_PEERS")
-	if dir == "" {
-		dir = filepath.Join("..", "..", ".peers")
-	}
-	root, err := filepath.Abs(filepath.Join(dir, "trixie-chromium"))
-	if err == nil {
-		_, err = os.Stat(filepath.Join(root, ".complete"))
-	}
-	if err == nil && os.Geteuid() != 0 {
-		err = errors.New("needs root, to chroot")
-	}
-	if err == nil {
-		return root
-	}
-	if os.Getenv("NTSBRIDGE_REQUIRE_INTEROP") == "1" {
-		t.Fatal(err)
-	}
-	fmt.Fprintf(os.Stderr, "\n*** %s NOT RUN: %v: run bridge/interop/peers.sh as root (make peers)\n\n", t.Name(), err)
-	t.Skip(err)
-	return ""
+	needs.Root(t, "chroot")
+	return needs.Peer(t, "trixie-chromium")
 }
 
 // launcher starts a program in a root that has the machine's devices and

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"ntsbridge/bridge/needs"
+
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/nts"
 	"ntsbridge/nts/aead"
@@ -464,9 +466,7 @@ func TestNTSHidesSecrets(t *testing.T) {
 // A daemon that becomes another user is root again when it starts: the keys of
 // its last run are still its own. Those of a third are nobody's.
 func TestFileStoreOfTheUserToBe(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, which may read what is another's")
-	}
+	needs.Root(t, "read what is another's")
 	dir := filepath.Join(t.TempDir(), "nts")
 	store, err := NewFileStore(dir)
 	if err != nil {

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"ntsbridge/bridge/needs"
 )
 
 func open(t *testing.T, dir string, previous *Store) *Store {
@@ -186,9 +188,7 @@ func TestCheckDir(t *testing.T) {
 			t.Fatal(err)
 		}
 		if uid != 0 {
-			if os.Geteuid() != 0 {
-				t.Skip("needs root")
-			}
+			needs.Root(t, "make files another's")
 			if err := os.Chown(path, uid, -1); err != nil {
 				t.Fatal(err)
 			}

@@ -22,6 +22,8 @@ import (
 	"testing"
 	"time"
 
+	"ntsbridge/bridge/needs"
+
 	"ntsbridge/bridge/material"
 )
 
@@ -224,9 +226,7 @@ const autokeySource = "autokey: {keysdir: crypto, host: tick, password_file: pw}
 // Each kind of broken thing is put through check and through a start of serve:
 // what check says is what happens.
 func TestCheckAndServeAgree(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, to run as another user")
-	}
+	needs.Root(t, "run as another user")
 	top := newGround(t)
 	now := time.Now()
 	for _, c := range []struct {

@@ -13,6 +13,8 @@ import (
 	"testing"
 	"time"
 
+	"ntsbridge/bridge/needs"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -40,19 +42,17 @@ func hold(t *testing.T, script string, args ...string) (holder *exec.Cmd, wrap [
 		t.Fatal(err)
 	}
 	if err := holder.Start(); err != nil {
-		t.Skipf("no mount namespace: %v", err)
+		needs.Missing(t, "no mount namespace: %v", err)
 	}
 	t.Cleanup(func() { in.Close(); _ = holder.Wait() })
 	if line, err := bufio.NewReader(out).ReadString('\n'); err != nil || line != "ready\n" {
-		t.Skipf("nothing can be mounted: %q, %v", line, err)
+		needs.Missing(t, "nothing can be mounted: %q, %v", line, err)
 	}
 	return holder, []string{"nsenter", "--target", fmt.Sprint(holder.Process.Pid), "--mount"}
 }
 
 func newSmallDisk(t *testing.T) *smallDisk {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, for a file system of its own")
-	}
+	needs.Root(t, "make a file system")
 	d := &smallDisk{victim: newVictim(t, linked(t, t.TempDir()), 1)}
 	if err := os.Mkdir(d.state(), 0o700); err != nil {
 		t.Fatal(err)

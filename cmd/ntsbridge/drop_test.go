@@ -23,6 +23,8 @@ import (
 	"testing"
 	"time"
 
+	"ntsbridge/bridge/needs"
+
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/symkey"
 )
@@ -34,9 +36,7 @@ type dropped struct{ *victim }
 const nogroup = 65534
 
 func newDropped(t *testing.T, user string) dropped {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: it gives up what root has")
-	}
+	needs.Root(t, "give up what root has")
 	g := newGround(t)
 	v := dropped{newVictim(t, g.program, 1)}
 	v.dir = g.dir

@@ -7,14 +7,14 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"ntsbridge/bridge/needs"
 )
 
 // Who may not open low ports is told which ones are taken, and why: a container
 // whose root has no capability for it, and another user.
 func TestHighPortsSayWhy(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, to give up a capability")
-	}
+	needs.Root(t, "give up a capability")
 	self, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
 		t.Fatal(err)

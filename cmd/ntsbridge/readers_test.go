@@ -9,15 +9,15 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"ntsbridge/bridge/needs"
 )
 
 // TestAnybodyMayRead lets a user without any permission ask a daemon of the
 // same host: what everybody may know is told, nothing about clients, and
 // nothing is done.
 func TestAnybodyMayRead(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root, to be somebody else")
-	}
+	needs.Root(t, "be somebody else")
 	self, err := os.ReadFile("/proc/self/exe")
 	if err != nil {
 		t.Fatal(err)

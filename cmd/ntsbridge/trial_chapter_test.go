@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 
+	"ntsbridge/bridge/needs"
+
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
@@ -17,9 +19,7 @@ var printedCommand = regexp.MustCompile(`(?m)^    (ntsbridge .*)$`)
 // they are printed, in their order, on the ntp.conf of a site with Autokey; and
 // goes back to the trial in between. (With clients: TestLongTrialAndBack.)
 func TestTrialChapter(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("needs root: the daemon serves port 123 in a network of its own")
-	}
+	needs.Root(t, "serve port 123 in a network of its own")
 	text, err := os.ReadFile("../../configs/README.md")
 	if err != nil {
 		t.Fatal(err)

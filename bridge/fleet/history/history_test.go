@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"ntsbridge/bridge/needs"
 )
 
 var start = time.Date(2026, 11, 30, 9, 0, 0, 123, time.UTC)
@@ -113,7 +115,7 @@ func TestFullDisk(t *testing.T) {
 	good := f.file
 	full, err := os.OpenFile("/dev/full", os.O_RDWR, 0)
 	if err != nil {
-		t.Skip("no /dev/full here:", err)
+		needs.Missing(t, "no /dev/full: %v", err)
 	}
 	f.file = full
 	if err := f.Append(&Entry{Time: start, What: Began}); err == nil {

@@ -23,6 +23,8 @@ import (
 	"testing"
 	"time"
 
+	"ntsbridge/bridge/needs"
+
 	"github.com/hashicorp/go-hclog"
 	protocol "golang.org/x/crypto/acme"
 
@@ -56,17 +58,6 @@ func testHook(action, record, value string) int {
 	return 0
 }
 
-// absent skips a test that cannot be made here; where all are required it fails.
-func absent(t *testing.T, why string) {
-	t.Helper()
-	const required = "NTSBRIDGE_REQUIRE_INTEROP"
-	if os.Getenv(required) == "1" {
-		t.Fatalf("%s=1, but %s", required, why)
-	}
-	fmt.Fprintf(os.Stderr, "\n*** %s NOT RUN: %s\n*** (%s=1 makes this a failure)\n\n", t.Name(), why, required)
-	t.Skip(why)
-}
-
 // tool builds a program, or skips the test where that cannot be done.
 func tool(t *testing.T, module string) string {
 	t.Helper()
@@ -75,7 +66,7 @@ func tool(t *testing.T, module string) string {
 	}
 	cache, err := os.UserCacheDir()
 	if err != nil {
-		absent(t, err.Error())
+		needs.Missing(t, "%v", err)
 	}
 	dir := filepath.Join(cache, "ntsbridge-test")
 	name, version, _ := strings.Cut(filepath.Base(module), "@")
@@ -87,7 +78,7 @@ func tool(t *testing.T, module string) string {
 	cmd.Dir = os.TempDir() // in no module
 	cmd.Env = append(os.Environ(), "GOBIN="+filepath.Dir(path), "GOFLAGS=")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		absent(t, fmt.Sprintf("%s cannot be built: %v: %s", module, err, out))
+		needs.Missing(t, "%s cannot be built: %v: %s", module, err, out)
 	}
 	return path
 }

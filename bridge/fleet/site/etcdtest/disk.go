@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"testing"
 
+	"ntsbridge/bridge/needs"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -41,11 +43,7 @@ func NewDisk(t testing.TB) *Disk {
 		err = tool("mount", "-o", "loop", image, d.Dir)
 	}
 	if err != nil {
-		if os.Getenv("NTSBRIDGE_REQUIRE_INTEROP") == "1" {
-			t.Fatal(err)
-		}
-		fmt.Fprintf(os.Stderr, "\n*** %s NOT RUN: no disk of its own: %v\n\n", t.Name(), err)
-		t.Skip(err)
+		needs.Missing(t, "no disk of its own: %v", err)
 	}
 	t.Cleanup(func() {
 		d.Hang(false)

@@ -11,12 +11,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
+
+	"ntsbridge/bridge/needs"
 
 	clientv3 "go.etcd.io/etcd/client/v3"
 	"go.uber.org/zap"
@@ -48,20 +49,7 @@ type Member struct {
 // test is skipped, or fails where nothing may be.
 func Programs(t testing.TB) string {
 	t.Helper()
-	dir := os.Getenv("NTSBRIDGE_PEERS")
-	if dir == "" {
-		_, file, _, _ := runtime.Caller(0)
-		dir = filepath.Join(filepath.Dir(file), "../../../../.peers")
-	}
-	dir = filepath.Join(dir, "trixie-etcd/usr/bin")
-	if _, err := os.Stat(filepath.Join(dir, "etcd")); err != nil {
-		if os.Getenv("NTSBRIDGE_REQUIRE_INTEROP") == "1" {
-			t.Fatalf("no etcd: run bridge/interop/peers.sh as root: %v", err)
-		}
-		fmt.Fprintf(os.Stderr, "\n*** %s NOT RUN: no etcd: run bridge/interop/peers.sh as root\n\n", t.Name())
-		t.Skip("no etcd")
-	}
-	return dir
+	return filepath.Join(needs.Peer(t, "trixie-etcd"), "usr/bin")
 }
 
 // Start starts a cluster of so many members, which ends with the test. Its files
