@@ -1,7 +1,6 @@
 package bridge
 
 import (
-	"bytes"
 	"context"
 	"math"
 	"net"
@@ -10,6 +9,8 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"ntsbridge/bridge/needs"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -144,11 +145,11 @@ func TestClockByHand(t *testing.T) {
 }
 
 // byHand starts a daemon on a clock of its own, with those who tell it.
-func byHand(t *testing.T, cfg *config.Config, own *ownClock) (*Bridge, *lockedBuffer, *control.Client, net.Conn) {
+func byHand(t *testing.T, cfg *config.Config, own *ownClock) (*Bridge, *needs.Log, *control.Client, net.Conn) {
 	t.Helper()
 	next := *cfg
 	next.Chronyc.Socket = filepath.Join(t.TempDir(), "c")
-	log := &lockedBuffer{}
+	log := &needs.Log{}
 	b, err := Start(&next, hclog.New(&hclog.LoggerOptions{Output: log}), Options{System: own})
 	if err != nil {
 		t.Fatal(err)
@@ -160,22 +161,4 @@ func byHand(t *testing.T, cfg *config.Config, own *ownClock) (*Bridge, *lockedBu
 	}
 	t.Cleanup(func() { local.Close() })
 	return b, log, control.NewClient(filepath.Join(next.RunDir, "control.sock")), local
-}
-
-// lockedBuffer is a log that may be read while it is written.
-type lockedBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
 }

@@ -1,5 +1,5 @@
-// Package needs says what a test needs of the machine: root, a real daemon, a
-// tool, a device. Where that is missing the test is skipped, loudly; where
+// Package needs has what tests need. Of the machine that is root, a real daemon,
+// a tool, a device: where one is missing the test is skipped, loudly; where
 // nothing may be skipped, with NTSBRIDGE_REQUIRE_INTEROP=1 as in CI, it fails.
 package needs
 

@@ -19,9 +19,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync/atomic"
 	"testing"
 	"time"
+
+	"ntsbridge/bridge/needs"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -435,7 +436,7 @@ func TestReloadByItself(t *testing.T) {
 	files, other := selfSigned(t, "old.test"), selfSigned(t, "new.test")
 	config := testConfig(t, files)
 	config.PollInterval = 5 * time.Millisecond
-	var log lockedBuffer
+	var log needs.Log
 	config.Logger = hclog.New(&hclog.LoggerOptions{Output: &log})
 	s, addr := listen(t, config)
 	replace(t, files.Certificate, other.Certificate)
@@ -546,22 +547,6 @@ func TestNoneAtFirst(t *testing.T) {
 		}
 		return conn.Close() == nil
 	})
-}
-
-// lockedBuffer is a log that a test reads while others write.
-type lockedBuffer struct{ text atomic.Pointer[string] }
-
-func (b *lockedBuffer) Write(p []byte) (int, error) {
-	s := b.String() + string(p) // hclog holds its own lock
-	b.text.Store(&s)
-	return len(p), nil
-}
-
-func (b *lockedBuffer) String() string {
-	if s := b.text.Load(); s != nil {
-		return *s
-	}
-	return ""
 }
 
 func TestSelfSigned(t *testing.T) {

@@ -23,9 +23,10 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"ntsbridge/bridge/needs"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -275,24 +276,6 @@ func (d *diagnosis) establish(ip string, files nke.Files) {
 	d.t.Cleanup(func() { s.Close() })
 }
 
-// syncBuffer is a log that is read while it is written.
-type syncBuffer struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.text.Write(p)
-}
-
-func (b *syncBuffer) lines() []string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return strings.Split(b.text.String(), "\n")
-}
-
 // TestNTSDiagnosis makes everything that goes wrong with NTS between real
 // programs: query, a daemon with sources, and check on the server's side. The
 // table of configs/NTS.md is what they said.
@@ -316,7 +299,7 @@ func TestNTSDiagnosis(t *testing.T) {
 		files[i] = d.serve(&diagnoses[i], i, ip)
 		yaml += fmt.Sprintf("  - {server: %s, auth: nts, nts_port: %s, trusted_certificates: %q, minpoll: 0, maxpoll: 0}\n", ip, d.port, trusted)
 	}
-	var said syncBuffer
+	var said needs.Log
 	source := d.daemon(yaml, &said)
 	var table strings.Builder
 	for i := range diagnoses {
@@ -326,7 +309,7 @@ func TestNTSDiagnosis(t *testing.T) {
 }
 
 // daemon starts one that measures, and returns what authdata says of a source.
-func (d *diagnosis) daemon(yaml string, said *syncBuffer) func(name string) control.AuthData {
+func (d *diagnosis) daemon(yaml string, said *needs.Log) func(name string) control.AuthData {
 	cfg, err := config.Parse("sources.yaml", d.dir, []byte(yaml))
 	d.must(err)
 	cfg.StateDir, cfg.RunDir = filepath.Join(d.dir, "state"), filepath.Join(d.dir, "run")
@@ -355,7 +338,7 @@ func (d *diagnosis) daemon(yaml string, said *syncBuffer) func(name string) cont
 
 // judge asks all four of a case and writes its row.
 func (d *diagnosis) judge(table *strings.Builder, i int, trusted string, files nke.Files, source func(string) control.AuthData,
-	said *syncBuffer) {
+	said *needs.Log) {
 	c, ip := &diagnoses[i], fmt.Sprintf("127.0.0.%d", 20+i)
 	d.t.Run(c.name, func(t *testing.T) {
 		cause, text := c.cause, c.text
@@ -372,7 +355,7 @@ func (d *diagnosis) judge(table *strings.Builder, i int, trusted string, files n
 		}
 		for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) {
 			why := source(ip).Why
-			logged := slices.ContainsFunc(said.lines(), func(line string) bool {
+			logged := slices.ContainsFunc(strings.Split(said.String(), "\n"), func(line string) bool {
 				return strings.Contains(line, ip) && strings.Contains(line, text)
 			})
 			if strings.Contains(why, text) && logged {

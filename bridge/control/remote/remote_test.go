@@ -1,7 +1,6 @@
 package remote
 
 import (
-	"bytes"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -18,9 +17,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
+
+	"ntsbridge/bridge/needs"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -100,31 +100,14 @@ type gateway struct {
 	t   *testing.T
 	ca  *authority
 	now *Settings
-	log *logText
-}
-
-type logText struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logText) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logText) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
+	log *needs.Log
 }
 
 // newGateway serves who asks and with which role; /write needs the role write,
 // /wait lasts until it is ended.
 func newGateway(t *testing.T, change func(*Settings)) *gateway {
 	t.Helper()
-	g := &gateway{t: t, ca: newAuthority(t), log: new(logText)}
+	g := &gateway{t: t, ca: newAuthority(t), log: new(needs.Log)}
 	p := Protected{
 		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 			if r.URL.Path == "/wait" {
