@@ -15,7 +15,7 @@ const ntpPort = 123
 
 // Packet is a UDP datagram as it passed a host's interface.
 type Packet struct {
-	At       time.Time
+	At       time.Time // by the kernel's stamp
 	From, To netip.AddrPort
 	Payload  []byte
 	frame    []byte // with the Ethernet header
@@ -41,6 +41,9 @@ func (h *Host) Record() *Wire {
 			return err
 		}
 		w.file = os.NewFile(uintptr(fd), "packets of "+h.Name)
+		if err := unix.SetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TIMESTAMPNS, 1); err != nil {
+			return err
+		}
 		index, err := interfaceIndex(fd, "eth0")
 		if err != nil {
 			return err
@@ -67,18 +70,39 @@ func interfaceIndex(fd int, name string) (int, error) {
 }
 
 func (w *Wire) read() {
-	buffer := make([]byte, 1<<16)
+	connection, err := w.file.SyscallConn()
+	if err != nil {
+		return // closed
+	}
+	buffer, control := make([]byte, 1<<16), make([]byte, 64)
 	for {
-		n, err := w.file.Read(buffer)
-		if err != nil {
+		var n, controlLen int
+		var failure error
+		err := connection.Read(func(fd uintptr) bool {
+			n, controlLen, _, _, failure = unix.Recvmsg(int(fd), buffer, control, 0)
+			return failure != unix.EAGAIN
+		})
+		if err != nil || failure != nil {
 			return // closed
 		}
 		if p, ok := dissect(append([]byte(nil), buffer[:n]...)); ok {
+			p.At = passed(control[:controlLen])
 			w.mu.Lock()
 			w.packets = append(w.packets, p)
 			w.mu.Unlock()
 		}
 	}
+}
+
+// passed returns when the kernel saw a packet, whenever it is read; by the same
+// clock as time.Now.
+func passed(control []byte) time.Time {
+	messages, err := unix.ParseSocketControlMessage(control)
+	if err != nil || len(messages) != 1 || len(messages[0].Data) < 16 {
+		return time.Now()
+	}
+	body := messages[0].Data
+	return time.Unix(int64(binary.NativeEndian.Uint64(body)), int64(binary.NativeEndian.Uint64(body[8:])))
 }
 
 const ethernetLen = 14
@@ -88,7 +112,7 @@ func dissect(frame []byte) (Packet, bool) {
 	if len(frame) < ethernetLen+28 {
 		return Packet{}, false
 	}
-	p := Packet{At: time.Now(), frame: frame}
+	p := Packet{frame: frame}
 	ip := frame[ethernetLen:]
 	var udp []byte
 	var from, to netip.Addr
