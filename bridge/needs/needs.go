@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"testing"
 )
 
@@ -43,8 +42,7 @@ func Peer(t testing.TB, folder string) string {
 	t.Helper()
 	dir := os.Getenv(peers)
 	if dir == "" {
-		_, file, _, _ := runtime.Caller(0)
-		dir = filepath.Join(filepath.Dir(file), "../../.peers")
+		dir = filepath.Join(repository(), ".peers")
 	}
 	root, err := filepath.Abs(filepath.Join(dir, folder))
 	if err == nil {
@@ -54,4 +52,17 @@ func Peer(t testing.TB, folder string) string {
 		Missing(t, "%v: run bridge/interop/peers.sh as root (make peers)", err)
 	}
 	return root
+}
+
+// started is where go test runs the tests of a package: in its directory.
+var started, _ = os.Getwd()
+
+// repository returns the directory of go.mod: started, or one above it.
+func repository() string {
+	for dir := started; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
+		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err == nil {
+			return dir
+		}
+	}
+	return started
 }
