@@ -120,7 +120,7 @@ const (
 	// one of these must agree, as if all had Trust and Require.
 	AuthMix     AuthSelect = iota
 	AuthRequire            // only authenticated servers, and reference clocks
-	AuthPrefer             // others while no authenticated server is usable
+	AuthPrefer             // others where no authenticated server is configured
 	AuthIgnore
 )
 

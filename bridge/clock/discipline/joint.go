@@ -19,6 +19,10 @@ const muchBetter = 4
 // others before its bias is believed to have changed.
 const biasStrikes = 4
 
+// alike is the least part of a source's contradiction that another's must be to
+// tell of the same thing.
+const alike = 0.5
+
 // frequencyDeviations bounds a change of the frequency.
 const frequencyDeviations = 5
 
@@ -63,8 +67,9 @@ type opinion struct{ x, scatter float64 }
 // in the order of time.
 func (j *jointFilter) begin(each int) {
 	j.replay = j.replay[:0]
+	strays := j.strays()
 	for _, s := range j.roster.selected {
-		j.replay = s.keptSamples(j.replay, each)
+		j.replay = s.keptSamples(j.replay, each, strays)
 	}
 	slices.SortFunc(j.replay, func(a, b keptOf) int { return cmp.Compare(a.at, b.at) })
 	j.bank, j.slots = newJointBank(j.config.MaxDrift), j.slots[:0]
@@ -96,6 +101,19 @@ func (j *jointFilter) begin(each int) {
 	for i := range j.replay[1:] {
 		j.feed(j.replay[i+1].source, &j.replay[i+1].kept)
 	}
+}
+
+// strays tells whether samples count that their sources' own filters did not
+// believe: where most have said such a thing last, the clock jumped, and filters
+// wait for more. One alone was selected by what its filter says, and not by that.
+func (j *jointFilter) strays() bool {
+	n, young := 0, true
+	for _, s := range j.roster.selected {
+		if young = young && s.young(); s.latest().stray {
+			n++
+		}
+	}
+	return young || 2*n > len(j.roster.selected)
 }
 
 // refuted tells whether the first samples of a source show that the frequency
@@ -196,8 +214,8 @@ func (j *jointFilter) unbiased(s *source, at float64) opinion {
 }
 
 // contradicted decides what a contradiction means: that the clock jumped, if
-// nobody agrees any more and a majority has contradicted on the same side;
-// that the source's path did, if it is alone.
+// nobody agrees any more and a majority of those that count has contradicted by
+// much the same; that the source's path did, if it is alone.
 func (j *jointFilter) contradicted(s *source, k *kept, innovation float64, weights *[families]float64) {
 	out := j.strike(innovation, k.sample.misled)
 	side := 1
@@ -208,14 +226,9 @@ func (j *jointFilter) contradicted(s *source, k *kept, innovation float64, weigh
 		s.strikes = 0
 	}
 	s.strikes += side
-	against := 0
-	for _, o := range j.roster.selected {
-		if o.strikes*side > 0 {
-			against++
-		}
-	}
+	s.missed = innovation
 	switch {
-	case out && 2*against > len(j.roster.selected) && !j.unheard():
+	case out && j.most(innovation) && !j.unheard():
 		j.journal.event(EventClockJumped, innovation)
 		j.jump(innovation)
 		j.jumped = true
@@ -229,6 +242,23 @@ func (j *jointFilter) contradicted(s *source, k *kept, innovation float64, weigh
 	for _, o := range j.roster.selected {
 		o.strikes = 0
 	}
+}
+
+// most tells whether most of those that are followed and count have contradicted
+// by at least half as much, on the same side. One that is some microseconds off
+// is no witness of another's milliseconds.
+func (j *jointFilter) most(innovation float64) bool {
+	against, all := 0, 0
+	for _, s := range j.roster.selected {
+		if !s.counts {
+			continue
+		}
+		all++
+		if s.strikes != 0 && s.missed/innovation >= alike {
+			against++
+		}
+	}
+	return 2*against > all
 }
 
 // unheard tells whether those that are followed are no majority of those that

@@ -61,13 +61,12 @@ func (m *mix) count(c conduct, of func(kind int) bool) (n int) {
 // is wrong, or nothing. It is written from chrony.conf's description of
 // authselectmode alone.
 func (m *mix) follow() (want conduct) {
-	auth := func(i int) bool { return i == keyKind || i == ntsKind }
 	any := func(int) bool { return true }
 	mixed := m.n[plainKind] > 0 && m.n[keyKind]+m.n[ntsKind] > 0
 	counts := any
 	switch {
 	case m.mode == AuthRequire,
-		m.mode == AuthPrefer && m.count(right, auth)+m.count(wrong, auth) > 0:
+		m.mode == AuthPrefer && m.n[keyKind]+m.n[ntsKind] > 0:
 		counts = func(i int) bool { return i != plainKind }
 	case m.mode == AuthMix && mixed:
 		counts = func(i int) bool { return i != plainKind }

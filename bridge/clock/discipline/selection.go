@@ -111,10 +111,10 @@ func (c *selection) hold(why Rule) {
 // admit finds the candidates, with their intervals.
 func (c *selection) admit(at float64) {
 	c.candidates = c.candidates[:0]
-	authenticated, plain := false, false
+	authenticated, _ := c.kinds()
+	plain := false
 	for _, s := range c.roster.sources {
 		if s.state, s.rule = c.usable(s, at); s.state == Selected {
-			authenticated = authenticated || s.config.Authenticated
 			plain = plain || !s.header.Smeared
 		}
 	}
@@ -134,7 +134,9 @@ func (c *selection) admit(at float64) {
 }
 
 // excluded returns the rule by which a usable source is no candidate, beside
-// usable ones that are authenticated, or that do not smear.
+// configured ones that are authenticated, or usable ones that do not smear. As
+// chronyd has it those that are authenticated need not answer: who can keep
+// them from it must not choose whom we follow.
 func (c *selection) excluded(s *source, authenticated, plain bool) Rule {
 	mode := c.config.Mode
 	switch {
@@ -177,15 +179,21 @@ func (c *selection) stall(at float64) float64 {
 	return 0
 }
 
-// mixed tells whether servers of the network with and without authentication
-// are configured, and AuthMix has to keep the one from the other.
-func (c *selection) mixed() bool {
-	authenticated, open := false, false
+// kinds tells whether servers of the network with and without authentication
+// are configured.
+func (c *selection) kinds() (authenticated, open bool) {
 	for _, s := range c.roster.sources {
 		if !s.config.NoSelect {
 			authenticated, open = authenticated || s.config.Authenticated, open || s.open()
 		}
 	}
+	return authenticated, open
+}
+
+// mixed tells whether there are both, and AuthMix has to keep the one from the
+// other.
+func (c *selection) mixed() bool {
+	authenticated, open := c.kinds()
 	return c.config.Mode == AuthMix && authenticated && open
 }
 

@@ -83,9 +83,11 @@ func TestSelection(t *testing.T) {
 			[]SelectState{Excluded, Excluded}, false},
 		{"prefer", []SourceConfig{poll4, authenticated}, func(c *Config, _ []*server) { c.Mode = AuthPrefer },
 			[]SelectState{Excluded, Selected}, true},
-		{"prefer: others without it", []SourceConfig{poll4, authenticated},
+		{"prefer: silence chooses nobody else", []SourceConfig{poll4, authenticated},
 			func(c *Config, s []*server) { c.Mode, s[1].silent = AuthPrefer, true },
-			[]SelectState{Selected, Unusable}, true},
+			[]SelectState{Excluded, Unusable}, false},
+		{"prefer: others where none is configured", []SourceConfig{poll4},
+			func(c *Config, _ []*server) { c.Mode = AuthPrefer }, []SelectState{Selected}, true},
 		{"ignore: majority", []SourceConfig{poll4, authenticated, poll4}, func(c *Config, s []*server) {
 			c.Mode, s[1].offset = AuthIgnore,
 				1

@@ -20,6 +20,7 @@ type kept struct {
 	sample   sample
 	path     *path
 	distance float64 // half of the delay and the source's own root distance, s
+	stray    bool    // the source's own filter did not believe it
 }
 
 // path is a route to a source.
@@ -105,9 +106,10 @@ type source struct {
 	awaited  float64 // s: until when its first answer after a gap is waited for
 	header   Sample  // of the last accepted sample
 	recent   [recentSamples]kept
-	count    int  // accepted samples since the last reset
-	veteran  bool // not young any more
-	strikes  int  // contradictions to the joint filter in a row
+	count    int     // accepted samples since the last reset
+	veteran  bool    // not young any more
+	strikes  int     // contradictions to the joint filter in a row
+	missed   float64 // s: the last of them
 	verdict  Verdict
 	state    SelectState
 	rule     Rule    // by which it is
@@ -324,10 +326,11 @@ func (s *source) observe(k *kept) {
 		return
 	}
 	innovation, contradicts := s.own.observe(k.at, *z, -1, nil)
-	s.offset = innovation
+	s.offset, k.stray = innovation, contradicts
 	if contradicts && s.own.strike(innovation, z.misled) {
 		s.own.jump(innovation)
 		s.own.observe(k.at, *z, -1, nil)
+		k.stray = false
 	}
 	s.notice(innovation)
 }
@@ -355,12 +358,16 @@ func (s *source) keep(k kept) {
 	s.lastAt, s.excused = k.at, 0
 }
 
-// keptSamples appends the last remembered samples, at most recentSamples,
-// oldest first.
-func (s *source) keptSamples(dst []keptOf, last int) []keptOf {
-	for i := max(0, s.count-last); i < s.count; i++ {
-		dst = append(dst, keptOf{s, s.recent[i%recentSamples]})
+// keptSamples appends the last remembered samples, at most recentSamples, oldest
+// first; strays only where they are asked for.
+func (s *source) keptSamples(dst []keptOf, last int, strays bool) []keptOf {
+	from := len(dst)
+	for i := s.count - 1; i >= max(0, s.count-recentSamples) && len(dst)-from < last; i-- {
+		if k := &s.recent[i%recentSamples]; strays || !k.stray {
+			dst = append(dst, keptOf{s, *k})
+		}
 	}
+	slices.Reverse(dst[from:])
 	return dst
 }
 
