@@ -92,6 +92,7 @@ func (b *Bridge) attachFastpath(cfg *config.Config) error {
 			see(s)
 		})
 	})
+	b.fast.ServeFrames(b.server.ServeFrames)
 	found := b.fast.Attach()
 	if cfg.Server.Fastpath != config.FastpathRequire {
 		return nil

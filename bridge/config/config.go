@@ -118,8 +118,9 @@ type Server struct {
 	// Default: off.
 	Fastpath string `mapstructure:"fastpath" oneof:"off auto require"`
 	// FastpathInterfaces are the network interfaces of it: eth0, which is
-	// eth0/tcx, or eth0/xdp for a program in the driver. Default: empty, which
-	// is all that have an address that is served, with tcx.
+	// eth0/tcx, eth0/xdp for a program in the driver, or eth0/xdp+nts, by which
+	// requests with NTS come past the network stack. Default: empty, which is
+	// all that have an address that is served, with tcx.
 	FastpathInterfaces []string    `mapstructure:"fastpath_interfaces"`
 	Interleaved        Interleaved `mapstructure:"interleaved"`
 	MSSNTP             MSSNTP      `mapstructure:"ms_sntp"`

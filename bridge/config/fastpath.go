@@ -2,6 +2,7 @@ package config
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -16,20 +17,22 @@ const (
 const (
 	FastpathTCX = "tcx"
 	FastpathXDP = "xdp"
+	FastpathNTS = "xdp+nts" // and NTS by AF_XDP
 )
 
 // maxInterface is the longest name of a network interface, octets.
 const maxInterface = 15
 
 // FastpathInterface returns name and mode of an element of
-// server.fastpath_interfaces: NAME, NAME/tcx or NAME/xdp.
+// server.fastpath_interfaces: NAME, NAME/tcx, NAME/xdp or NAME/xdp+nts.
 func FastpathInterface(s string) (name, mode string, err error) {
 	name, mode, given := strings.Cut(s, "/")
 	if !given {
 		mode = FastpathTCX
 	}
-	if name == "" || len(name) > maxInterface || strings.ContainsAny(name, " \t\n:") || mode != FastpathTCX && mode != FastpathXDP {
-		return "", "", fmt.Errorf("%.60q is no network interface: write its name, alone or with /tcx or /xdp, such as eth0/xdp", s)
+	modes := []string{FastpathTCX, FastpathXDP, FastpathNTS}
+	if name == "" || len(name) > maxInterface || strings.ContainsAny(name, " \t\n:") || !slices.Contains(modes, mode) {
+		return "", "", fmt.Errorf("%.60q is no network interface: write its name, alone or with /tcx, /xdp or /xdp+nts, such as eth0/xdp", s)
 	}
 	return name, mode, nil
 }

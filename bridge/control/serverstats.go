@@ -89,6 +89,7 @@ type QueryCount struct {
 type FastpathCount struct {
 	Answered uint64            `json:"answered"` // by it; they are among Packets
 	Keyed    uint64            `json:"keyed"`    // of them with a symmetric key
+	Frames   uint64            `json:"frames"`   // requests with NTS that came by AF_XDP; they are among Packets
 	Passed   map[string]uint64 `json:"passed"`   // left to the sockets, by cause
 }
 
@@ -141,7 +142,7 @@ func NewServerStats(c *server.Counters, ke *nke.Counters) *ServerStats {
 		MSSNTP:   MSSNTPCount{Signed: c.Signed, LaneDropped: c.SignDropped},
 		KE:       map[string]uint64{},
 		Queries:  QueryCount{OctetsIn: c.QueryIn, OctetsOut: c.QueryOut},
-		Fastpath: FastpathCount{Answered: c.Beside, Passed: map[string]uint64{}},
+		Fastpath: FastpathCount{Answered: c.Beside, Frames: c.Frames, Passed: map[string]uint64{}},
 		Errors:   ErrorCount{Send: c.SendErrors, Receive: c.ReceiveErrors},
 	}
 	s.addPackets(c)
@@ -262,6 +263,7 @@ func (s *ServerStats) WriteText(w io.Writer) error {
 	t.line("Mode 6 octets in", s.Queries.OctetsIn)
 	t.line("Mode 6 octets out", s.Queries.OctetsOut)
 	t.line("Fast path answered", s.Fastpath.Answered)
+	t.line("Fast path by AF_XDP", s.Fastpath.Frames)
 	t.group("Fast path passed", s.Fastpath.Passed)
 	t.line("Send errors", s.Errors.Send)
 	t.line("Receive errors", s.Errors.Receive)

@@ -20,7 +20,14 @@ type Mode string
 const (
 	TCX Mode = "tcx" // at the ingress of the network stack; any Ethernet interface
 	XDP Mode = "xdp" // in the driver, which has to know of it
+
+	// XDPNTS is XDP that gives requests with NTS to sockets of AF_XDP, past the
+	// network stack.
+	XDPNTS Mode = "xdp+nts"
 )
+
+// inDriver tells whether the program is that of XDP.
+func (m Mode) inDriver() bool { return m == XDP || m == XDPNTS }
 
 // Interface is one that the program is to be at.
 type Interface struct {
@@ -29,7 +36,11 @@ type Interface struct {
 }
 
 func wantsXDP(list []Interface) bool {
-	return slices.ContainsFunc(list, func(i Interface) bool { return i.Mode == XDP })
+	return slices.ContainsFunc(list, func(i Interface) bool { return i.Mode.inDriver() })
+}
+
+func wantsSockets(list []Interface) bool {
+	return slices.ContainsFunc(list, func(i Interface) bool { return i.Mode == XDPNTS })
 }
 
 // Status is how things stand at an interface.
@@ -47,6 +58,9 @@ func (s Status) String() string {
 	line := s.Interface + ": answered by the sockets: " + s.Why
 	if s.Active {
 		line = fmt.Sprintf("%s: plain requests and those with keys of %s are answered in the kernel (%s)", s.Interface, s.Keys, s.Mode)
+		if s.Mode == XDPNTS {
+			line += ", those with NTS by AF_XDP"
+		}
 		if s.Why != "" {
 			line += "; " + s.Why
 		}
@@ -84,10 +98,10 @@ func (e *Engine) Watch() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, a := range e.at {
-		if a.status.Mode != XDP || a.fault != "" || transmitErrors(a.status.Interface) <= a.errors {
+		if !a.status.Mode.inDriver() || a.fault != "" || transmitErrors(a.status.Interface) <= a.errors {
 			continue
 		}
-		_ = a.link.Close()
+		e.leave(a)
 		a.fault = "the driver did not deliver answers of XDP: the peer of a veth needs an XDP program, too; name " +
 			a.status.Interface + "/tcx"
 		e.options.Log.Error(a.now().String())
@@ -100,6 +114,13 @@ type attached struct {
 	status Status
 	fault  string // why it was left again
 	errors uint64 // of transmission, see watch
+	nts    queues // of AF_XDP
+}
+
+// leave takes the program from an interface.
+func (e *Engine) leave(a *attached) {
+	_ = a.link.Close()
+	e.sockets.close(&a.nts)
 }
 
 // Attach goes to the interfaces that are there now, and leaves those that are
@@ -122,7 +143,7 @@ func (e *Engine) Attach() []Status {
 	}
 	for index, a := range e.at {
 		if !stay[index] {
-			_ = a.link.Close()
+			e.leave(a)
 			delete(e.at, index)
 			_ = e.objects.Maps[objectMapInterfaces].Put(uint32(index)%maxInterfaces, &objectInterface{})
 			e.options.Log.Info("left an interface", "interface", a.status.Interface)
@@ -215,12 +236,30 @@ func (e *Engine) attach(c candidate) Status {
 		return s
 	}
 	s.Active, s.Why = true, remark(c)
-	e.at[c.device.Index] = &attached{link: l, status: s, errors: transmitErrors(c.device.Name)}
+	a := &attached{link: l, status: s, errors: transmitErrors(c.device.Name)}
+	if c.mode == XDPNTS {
+		if err := e.openSockets(c, a); err != nil {
+			e.leave(a)
+			s.Active, s.Why = false, fmt.Sprintf("%v; name %s/xdp, and the sockets answer requests with NTS", err, c.device.Name)
+			return s
+		}
+	}
+	e.at[c.device.Index] = a
 	return s
 }
 
+// openSockets makes an interface's requests with NTS come by AF_XDP.
+func (e *Engine) openSockets(c candidate, a *attached) error {
+	i := describeInterface(c)
+	if err := e.sockets.open(c.device.Index, c.device.Name, i.Partial != 0, &a.nts); err != nil {
+		return err
+	}
+	i.Sockets, i.Queues = a.nts.first, uint32(len(a.nts.stops))
+	return e.objects.Maps[objectMapInterfaces].Put(i.Index%maxInterfaces, &i)
+}
+
 func attachProgram(objects *ebpf.Collection, c candidate) (link.Link, error) {
-	if c.mode == XDP {
+	if c.mode.inDriver() {
 		return link.AttachXDP(link.XDPOptions{Interface: c.device.Index, Program: objects.Programs[objectProgNtpXdp],
 			Flags: link.XDPDriverMode})
 	}
@@ -249,13 +288,9 @@ func (e *Engine) describe(c candidate) error {
 	if !ethernet(c.device) {
 		return errors.New("it is not Ethernet")
 	}
-	d := driverOf(c.device.Name)
-	i := objectInterface{Index: uint32(c.device.Index)}
-	for j := range i.Mac {
-		i.Mac[j] = uint16(c.device.HardwareAddr[2*j]) | uint16(c.device.HardwareAddr[2*j+1])<<8
-	}
-	if d.local() {
-		i.Partial = 1
+	i := describeInterface(c)
+	if a := e.at[c.device.Index]; a != nil {
+		i.Sockets, i.Queues = a.nts.first, uint32(len(a.nts.stops))
 	}
 	at := i.Index % maxInterfaces
 	for other := range e.at {
@@ -264,6 +299,18 @@ func (e *Engine) describe(c candidate) error {
 		}
 	}
 	return e.objects.Maps[objectMapInterfaces].Put(at, &i)
+}
+
+// describeInterface is what the program knows of an interface.
+func describeInterface(c candidate) objectInterface {
+	i := objectInterface{Index: uint32(c.device.Index)}
+	for j := range i.Mac {
+		i.Mac[j] = uint16(c.device.HardwareAddr[2*j]) | uint16(c.device.HardwareAddr[2*j+1])<<8
+	}
+	if driverOf(c.device.Name).local() {
+		i.Partial = 1
+	}
+	return i
 }
 
 // ethernet tells whether frames begin with an Ethernet header.
@@ -275,7 +322,7 @@ func ethernet(i *net.Interface) bool {
 // another program has its place.
 func obstacle(c candidate) (why string, taken bool) {
 	name := c.device.Name
-	if c.mode == XDP {
+	if c.mode.inDriver() {
 		up, program, err := linkOf(c.device.Index)
 		switch {
 		case err != nil:

@@ -45,6 +45,25 @@
 // Transmit timestamps of answers with a MAC are taken before it is computed: 0.3
 // to 0.7 us early, as those of sockets are.
 //
+// # NTS
+//
+// At interfaces of XDPNTS the program of XDP gives requests with NTS to sockets
+// of AF_XDP, one for each queue, and the server answers them by the handler that
+// answers what comes by its sockets (bridge/fastpath/frames): only the network
+// stack is left out. It chooses by the first extension field. In copy mode, over
+// veth, an answer takes 0.54 to 0.56 of the CPU time that it takes by a socket at
+// 60,000 a second in bursts of 16 (5.8 to 7.1 us of 11.8 to 13.1, with the thread
+// that receives), and of an exchange with its client 0.54 to 0.66
+// (go test -bench NTSByAFXDP ./bridge/server).
+//
+// # Licence
+//
+// The object says "Dual MIT/GPL", which is said to the kernel alone: without it
+// the kernel lends no cipher, and AES128 would be left to the sockets
+// (fastpath.bpf.c). All else that it calls is open to every licence. Whoever
+// gives this repository a licence of its own has to see that it allows to pass
+// on this one file and its object under one of these two.
+//
 // # What it means
 //
 // Netfilter, tcpdump, rp_filter and the interface's protocol counters do not see

@@ -62,6 +62,8 @@ type Engine struct {
 	shown     []Status
 	detached  bool
 
+	sockets sockets // for requests with NTS
+
 	reading clientReading
 
 	stop chan struct{}
@@ -88,6 +90,13 @@ func open(spec *ebpf.CollectionSpec, o Options) (*Engine, error) {
 	if !wantsXDP(o.Interfaces) {
 		delete(spec.Programs, objectProgNtpXdp)
 	}
+	if wantsSockets(o.Interfaces) {
+		if err := spec.Variables[objectVarWithSockets].Set(uint32(1)); err != nil {
+			return nil, err
+		}
+	} else {
+		spec.Maps[objectMapSockets].Type = ebpf.Array // for kernels that have no AF_XDP
+	}
 	if o.Frozen != nil {
 		if err := spec.Variables[objectVarFrozen].Set(uint32(1)); err != nil {
 			return nil, err
@@ -111,7 +120,7 @@ func open(spec *ebpf.CollectionSpec, o Options) (*Engine, error) {
 		return nil, explain(err)
 	}
 	e := &Engine{options: o, objects: objects, listeners: make(map[netip.AddrPort]uint32), places: make(map[objectOwnKey]objectOwn),
-		at: make(map[int]*attached), stop: make(chan struct{})}
+		at: make(map[int]*attached), stop: make(chan struct{}), sockets: sockets{table: objects.Maps[objectMapSockets]}}
 	if err := e.mapAll(); err != nil {
 		e.objects.Close()
 		return nil, err
@@ -254,6 +263,14 @@ func (e *Engine) SetClock(state *ntp.ClockState) {
 	defer e.telling.Unlock()
 	e.clock = state
 	e.tell()
+}
+
+// ServeFrames says who answers requests with NTS at interfaces of XDPNTS. It
+// comes before Attach; without it their sockets are only tried.
+func (e *Engine) ServeFrames(serve ServeFrames) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.sockets.serve = serve
 }
 
 // Pause makes the program pass everything until Govern.
@@ -418,7 +435,7 @@ func (e *Engine) Detach() {
 	e.detached = true
 	e.standing.setGeneration(0)
 	for index, a := range e.at {
-		_ = a.link.Close()
+		e.leave(a)
 		delete(e.at, index)
 	}
 	e.keys.wipe()

@@ -24,6 +24,9 @@ const volatile __u32 frozen = 0;
 /* The kernel has ciphers for programs. */
 const volatile __u32 with_cipher = 0;
 
+/* Requests with NTS go to AF_XDP. */
+const volatile __u32 with_sockets = 0;
+
 #include "clock.h"
 #include "limit.h"
 #include "desk.h"
@@ -460,6 +463,47 @@ static inline void put_words(__u32 *to, const volatile __u32 *from, int n, void 
 		asm volatile("" ::"i"(apart));                                          \
 	} while (0)
 
+/* When a request arrived, by the system clock, ns; 0: that is in doubt. */
+static inline __u64 arrival(struct desk *d, const struct control *c)
+{
+	__u64 mono = bpf_ktime_get_ns();
+
+	if (!read_snapshot(c, &d->s) || mono >= d->s.expiry || !answer_time(d, mono))
+		return 0;
+	return mono + d->s.offset;
+}
+
+/* Gives a request with NTS to the socket of AF_XDP, with its arrival in front. */
+static inline int to_socket(struct xdp_md *ctx)
+{
+	void *data = (void *)(unsigned long)ctx->data, *end = (void *)(unsigned long)ctx->data_end;
+	__u32 zero = 0, queue = ctx->rx_queue_index, at;
+	__u64 stamp, *one, *front;
+	struct control *c = bpf_map_lookup_elem(&standing, &zero);
+	struct counts *n = bpf_map_lookup_elem(&counters, &zero);
+	struct desk *d = bpf_map_lookup_elem(&desks, &zero);
+	struct interface *i = interface_of(ctx->ingress_ifindex);
+
+	if (!c || !n || !d || !i || queue >= i->queues || !*(volatile __u32 *)&c->generation)
+		return XDP_PASS;
+	if (!parse_nts(&d->r, data, end, ctx->ingress_ifindex) || d->r.mac[0] != i->mac[0] || d->r.mac[1] != i->mac[1] ||
+	    d->r.mac[2] != i->mac[2] || !ours(d, ctx->ingress_ifindex, n))
+		return XDP_PASS;
+	stamp = arrival(d, c);
+	queue += i->sockets;
+	if (bpf_xdp_adjust_meta(ctx, -(int)sizeof(stamp)))
+		return XDP_PASS;
+	front = (void *)(unsigned long)ctx->data_meta;
+	if ((void *)(front + 1) > (void *)(unsigned long)ctx->data)
+		return XDP_PASS;
+	*front = stamp;
+	at = d->listener & (LISTENERS - 1);
+	one = bpf_map_lookup_elem(&listeners, &at);
+	if (one)
+		(*one)++;
+	return bpf_redirect_map(&sockets, queue, XDP_PASS);
+}
+
 SEC("xdp.frags")
 int ntp_xdp(struct xdp_md *ctx)
 {
@@ -472,7 +516,7 @@ int ntp_xdp(struct xdp_md *ctx)
 	struct desk *d;
 
 	if (!known_len(end - data))
-		return XDP_PASS;
+		return with_sockets ? to_socket(ctx) : XDP_PASS;
 	d = bpf_map_lookup_elem(&desks, &zero);
 	if (!d || !parse(&d->r, data, end, ifindex))
 		return XDP_PASS;

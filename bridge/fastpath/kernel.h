@@ -28,6 +28,7 @@ enum {
 	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
 	BPF_MAP_TYPE_LRU_HASH = 9,
 	BPF_MAP_TYPE_LPM_TRIE = 11,
+	BPF_MAP_TYPE_XSKMAP = 17,
 
 	BPF_F_NO_PREALLOC = 1 << 0,
 	BPF_F_MMAPABLE = 1 << 10,
@@ -42,6 +43,8 @@ static __u64 (*bpf_ktime_get_ns)(void) = (void *)5;
 static long (*bpf_skb_store_bytes)(void *skb, __u32 offset, const void *from, __u32 len, __u64 flags) = (void *)9;
 static long (*bpf_redirect)(__u32 ifindex, __u64 flags) = (void *)23;
 static long (*bpf_skb_pull_data)(void *skb, __u32 len) = (void *)39;
+static long (*bpf_redirect_map)(void *map, __u64 key, __u64 flags) = (void *)51;
+static long (*bpf_xdp_adjust_meta)(void *xdp, int delta) = (void *)54;
 static void *(*bpf_kptr_xchg)(void *to, void *object) = (void *)194;
 static long (*bpf_dynptr_from_mem)(void *data, __u32 size, __u64 flags, void *to) = (void *)197;
 static __u64 (*bpf_ktime_get_tai_ns)(void) = (void *)208;

@@ -122,6 +122,8 @@ struct interface {
 	__u32 index; /* 0: none */
 	__u16 mac[3];
 	__u16 partial; /* senders on this host may leave checksums to be done */
+	__u32 sockets; /* where in the map of sockets its queues begin, XDP only */
+	__u32 queues;  /* how many have a place there */
 };
 
 /* A departure of interleaved mode, as bridge/server's timestampStore has it. */
@@ -192,6 +194,7 @@ struct counts {
 #define RULES 4096
 #define ADDRESSES 65536
 #define INTERFACES 4096
+#define SOCKETS 256
 
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
@@ -317,3 +320,11 @@ struct {
 	__type(key, __u32);
 	__type(value, struct keyset);
 } keysets SEC(".maps");
+
+/* Of AF_XDP, for requests with NTS. */
+struct {
+	__uint(type, BPF_MAP_TYPE_XSKMAP);
+	__uint(max_entries, SOCKETS);
+	__type(key, __u32);
+	__type(value, __u32);
+} sockets SEC(".maps");

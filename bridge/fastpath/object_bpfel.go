@@ -72,6 +72,8 @@ type objectInterface struct {
 	Index   uint32
 	Mac     [3]uint16
 	Partial uint16
+	Sockets uint32
+	Queues  uint32
 }
 
 type objectKey struct {
@@ -165,28 +167,30 @@ type objectSnapshot struct {
 //
 // Used for safe lookups in a Collection or CollectionSpec.
 const (
-	objectMapAddresses  = "addresses"
-	objectMapBlank      = "blank"
-	objectMapCiphers    = "ciphers"
-	objectMapClients    = "clients"
-	objectMapCounters   = "counters"
-	objectMapDepartures = "departures"
-	objectMapDesks      = "desks"
-	objectMapHits       = "hits"
-	objectMapInterfaces = "interfaces"
-	objectMapKeySlots   = "key_slots"
-	objectMapKeys       = "keys"
-	objectMapKeysets    = "keysets"
-	objectMapLimiter    = "limiter"
-	objectMapListeners  = "listeners"
-	objectMapNearby     = "nearby"
-	objectMapRules      = "rules"
-	objectMapStanding   = "standing"
-	objectProgNtpCipher = "ntp_cipher"
-	objectProgNtpTcx    = "ntp_tcx"
-	objectProgNtpXdp    = "ntp_xdp"
-	objectVarFrozen     = "frozen"
-	objectVarWithCipher = "with_cipher"
+	objectMapAddresses   = "addresses"
+	objectMapBlank       = "blank"
+	objectMapCiphers     = "ciphers"
+	objectMapClients     = "clients"
+	objectMapCounters    = "counters"
+	objectMapDepartures  = "departures"
+	objectMapDesks       = "desks"
+	objectMapHits        = "hits"
+	objectMapInterfaces  = "interfaces"
+	objectMapKeySlots    = "key_slots"
+	objectMapKeys        = "keys"
+	objectMapKeysets     = "keysets"
+	objectMapLimiter     = "limiter"
+	objectMapListeners   = "listeners"
+	objectMapNearby      = "nearby"
+	objectMapRules       = "rules"
+	objectMapSockets     = "sockets"
+	objectMapStanding    = "standing"
+	objectProgNtpCipher  = "ntp_cipher"
+	objectProgNtpTcx     = "ntp_tcx"
+	objectProgNtpXdp     = "ntp_xdp"
+	objectVarFrozen      = "frozen"
+	objectVarWithCipher  = "with_cipher"
+	objectVarWithSockets = "with_sockets"
 )
 
 // loadObject returns the embedded CollectionSpec for object.
@@ -256,6 +260,7 @@ type objectMapSpecs struct {
 	Listeners  *ebpf.MapSpec `ebpf:"listeners"`
 	Nearby     *ebpf.MapSpec `ebpf:"nearby"`
 	Rules      *ebpf.MapSpec `ebpf:"rules"`
+	Sockets    *ebpf.MapSpec `ebpf:"sockets"`
 	Standing   *ebpf.MapSpec `ebpf:"standing"`
 }
 
@@ -263,8 +268,9 @@ type objectMapSpecs struct {
 //
 // It can be passed ebpf.CollectionSpec.Assign.
 type objectVariableSpecs struct {
-	Frozen     *ebpf.VariableSpec `ebpf:"frozen"`
-	WithCipher *ebpf.VariableSpec `ebpf:"with_cipher"`
+	Frozen      *ebpf.VariableSpec `ebpf:"frozen"`
+	WithCipher  *ebpf.VariableSpec `ebpf:"with_cipher"`
+	WithSockets *ebpf.VariableSpec `ebpf:"with_sockets"`
 }
 
 // objectObjects contains all objects after they have been loaded into the kernel.
@@ -303,6 +309,7 @@ type objectMaps struct {
 	Listeners  *ebpf.Map `ebpf:"listeners"`
 	Nearby     *ebpf.Map `ebpf:"nearby"`
 	Rules      *ebpf.Map `ebpf:"rules"`
+	Sockets    *ebpf.Map `ebpf:"sockets"`
 	Standing   *ebpf.Map `ebpf:"standing"`
 }
 
@@ -324,6 +331,7 @@ func (m *objectMaps) Close() error {
 		m.Listeners,
 		m.Nearby,
 		m.Rules,
+		m.Sockets,
 		m.Standing,
 	)
 }
@@ -332,8 +340,9 @@ func (m *objectMaps) Close() error {
 //
 // It can be passed to loadObjectObjects or ebpf.CollectionSpec.LoadAndAssign.
 type objectVariables struct {
-	Frozen     *ebpf.Variable `ebpf:"frozen"`
-	WithCipher *ebpf.Variable `ebpf:"with_cipher"`
+	Frozen      *ebpf.Variable `ebpf:"frozen"`
+	WithCipher  *ebpf.Variable `ebpf:"with_cipher"`
+	WithSockets *ebpf.Variable `ebpf:"with_sockets"`
 }
 
 // objectPrograms contains all programs after they have been loaded into the kernel.

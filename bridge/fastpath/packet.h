@@ -214,6 +214,63 @@ static inline int parse(struct request *r, void *data, void *end, __u32 ifindex)
 	return 0;
 }
 
+/* The shortest field, and the octets of a type. */
+#define FIELD_LEN 28
+#define FIELD_NTS 4
+
+/*
+ * Whether a frame is a request with NTS, whole, whose first extension field is
+ * one of RFC 8915. Whoever gets it looks at the rest, checksums among it.
+ */
+static inline int parse_nts(struct request *r, void *data, void *end, __u32 ifindex)
+{
+	const struct ethhdr *eth = data;
+	const struct udphdr *udp = data + ETH_HLEN + 20;
+	__u32 length = end - data - ETH_HLEN;
+
+	if (data + LEN4 + FIELD_LEN > end || eth->source[0] & 1)
+		return 0;
+#pragma unroll
+	for (int i = 0; i < 3; i++) {
+		r->mac[i] = eth->dest[i];
+		r->mac[3 + i] = eth->source[i];
+	}
+	if (eth->proto == net16(ETH_P_IP)) {
+		const struct iphdr *ip = data + ETH_HLEN;
+		if (ip->version_ihl != 0x45 || ip->protocol != IPPROTO_UDP || ip->tot_len != net16(length) ||
+		    (ip->frag_off & ~net16(0x4000)) != 0)
+			return 0;
+		r->from[0] = ip->saddr;
+		r->to.addr[0] = ip->daddr;
+#pragma unroll
+		for (int i = 1; i < 4; i++)
+			r->from[i] = r->to.addr[i] = 0;
+		r->to.family = 4;
+		r->to.ifindex = 0;
+		length -= 20;
+	} else if (eth->proto == net16(ETH_P_IPV6) && data + LEN6 + FIELD_LEN <= end) {
+		const struct ipv6hdr *ip = data + ETH_HLEN;
+		udp = (const void *)(ip + 1);
+		length -= 40;
+		if (net32(ip->version_class_flow) >> 28 != 6 || ip->nexthdr != IPPROTO_UDP || ip->payload_len != net16(length))
+			return 0;
+#pragma unroll
+		for (int i = 0; i < 4; i++) {
+			r->from[i] = ip->saddr[i];
+			r->to.addr[i] = ip->daddr[i];
+		}
+		r->to.family = 6;
+		r->to.ifindex = (r->to.addr[0] & net32(0xffc00000)) == net32(0xfe800000) ? ifindex : 0;
+	} else {
+		return 0;
+	}
+	const __u8 *ntp = (const void *)(udp + 1);
+	r->to.port = udp->dest;
+	r->check = CHECK_RIGHT;
+	return udp->len == net16(length) && udp->source && udp->dest && (ntp[0] & 0x3f) == (4 << 3 | MODE_CLIENT) &&
+	       ntp[NTP_LEN] >= 1 && ntp[NTP_LEN] <= 4 && ntp[NTP_LEN + 1] == FIELD_NTS;
+}
+
 /* A partial checksum is that of the pseudo header, which is the answer's too. */
 static inline void fill_udp(struct udphdr *udp, const struct request *r, __u64 pseudo, __u32 partial)
 {

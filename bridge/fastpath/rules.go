@@ -14,6 +14,7 @@ const (
 	maxListeners = 256
 
 	maxInterfaces = 4096
+	maxSockets    = 256 // of AF_XDP
 )
 
 // The families of addresses.

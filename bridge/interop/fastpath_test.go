@@ -28,6 +28,7 @@ type fastCounters struct {
 	Fastpath struct {
 		Answered uint64            `json:"answered"`
 		Keyed    uint64            `json:"keyed"`
+		Frames   uint64            `json:"frames"`
 		Passed   map[string]uint64 `json:"passed"`
 	} `json:"fastpath"`
 }
@@ -146,6 +147,61 @@ func fastpathClients(t *testing.T, mode string) {
 	comparedToSockets(t, hosts["probe"], server.IPv4, slow.IPv4)
 	if err := sockets.Alive(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestFastpathNTS has real clients with NTS at a server that they reach past its
+// network stack, by AF_XDP: all of theirs comes so, is counted and known as
+// what sockets answer, and no client is lost by a reload. The key establishment
+// goes by the network stack.
+func TestFastpathNTS(t *testing.T) {
+	t.Parallel()
+	n := NewNetwork(t)
+	server := n.Host("fast")
+	hosts := map[string]*Host{}
+	for _, name := range []string{"chrony15", "chrony30", "six", "ntpsec", "ntpdrs", "plain", "probe"} {
+		hosts[name] = n.Host(name)
+	}
+	n.Names()
+	passProgram(t, n, server)
+	ca := newAuthority(t)
+	ca.issue(server, "fast", time.Now().Add(24*time.Hour))
+	config := strings.Replace(fastConfig("xdp+nts", ""), "nts: {enabled: false}",
+		"nts: {listen: [\"0.0.0.0:4460\", \"[::]:4460\"], certificates: [{cert: fast.crt, key: fast.key}]}", 1)
+	server.Write("keys", ntpKeys)
+	f := startFollower(server, config)
+	Await(t, clientLimit, getsTime(hosts["probe"], server.IPv4))
+	clients := []*Client{
+		chronyNTSClient(hosts["chrony15"], Chronyd43, "fast", ca.pem(), 15, 256),
+		chronyNTSClient(hosts["chrony30"], Chronyd49, "fast", ca.pem(), 30, 128, "acquisitionport 123"),
+		chronyNTSClient(hosts["six"], Chronyd46, "fast", ca.pem(), 30, 128),
+		ntpsecNTSClient(hosts["ntpsec"], "fast", ca.pem()), ntpdrsClient(hosts["ntpdrs"], "fast", ca.pem()),
+		chronyClient(hosts["plain"], Chronyd49, server.IPv4.String(), ""),
+	}
+	var good []Condition
+	for _, c := range clients {
+		good = append(good, c.Condition())
+	}
+	all := f.counted("all with NTS comes by AF_XDP", func(c *fastCounters) error {
+		if nts := c.Count("nts", "ok"); nts < 12 || c.Fastpath.Frames != nts || c.Fastpath.Answered < 3 {
+			return fmt.Errorf("%+v, packets %+v", c.Fastpath, c.Packets)
+		}
+		return nil
+	})
+	Await(t, clientLimit, append(good, all)...)
+	var before fastCounters
+	if err := errors.Join(f.ask(&before, "serverstats"), f.reload()); err != nil {
+		t.Fatal(err)
+	}
+	Await(t, clientLimit, all, f.counted("and after a reload", func(c *fastCounters) error {
+		if c.Fastpath.Frames < before.Fastpath.Frames+3 {
+			return fmt.Errorf("%+v", c.Fastpath)
+		}
+		return nil
+	}), f.knows("nts", []netip.Addr{hosts["chrony15"].IPv4, hosts["chrony30"].IPv4, hosts["ntpdrs"].IPv4}))
+	var s fastStatus
+	if err := f.ask(&s, "status"); err != nil || len(s.Fastpath) != 1 || s.Fastpath[0].Mode != "xdp+nts" || !s.Fastpath[0].Active {
+		t.Errorf("status: %+v, %v", s, err)
 	}
 }
 

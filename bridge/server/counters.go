@@ -17,6 +17,7 @@ type counters struct {
 	modes [8]atomic.Uint64
 
 	received      atomic.Uint64
+	frames        atomic.Uint64
 	interleaved   atomic.Uint64
 	oldSecret     [ntp.KindCount]atomic.Uint64 // those marked so
 	rxDaemon      atomic.Uint64
@@ -40,6 +41,7 @@ type counters struct {
 type Counters struct {
 	Received      uint64 // packets read from the sockets, or answered beside them
 	Beside        uint64 // of them answered beside the sockets
+	Frames        uint64 // of them those that came past the network stack, with NTS
 	Interleaved   uint64 // answers in interleaved mode
 	RXDaemon      uint64 // receive timestamps by our own clock reading
 	RXKernel      uint64
@@ -94,7 +96,7 @@ func (c *counters) addTo(sum *Counters) {
 		from *atomic.Uint64
 	}{
 		{&sum.Received, &c.received}, {&sum.Interleaved, &c.interleaved},
-		{&sum.RXDaemon, &c.rxDaemon},
+		{&sum.RXDaemon, &c.rxDaemon}, {&sum.Frames, &c.frames},
 		{&sum.TXDaemon, &c.txDaemon}, {&sum.TXKernel, &c.txKernel},
 		{&sum.SendErrors, &c.sendErrors}, {&sum.ReceiveErrors, &c.receiveErrors},
 		{&sum.SlowDropped, &c.slowDropped}, {&sum.ExcessDropped, &c.excessDropped},

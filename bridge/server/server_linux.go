@@ -46,7 +46,8 @@ type Server struct {
 
 	mu      sync.Mutex // all below; never held while a worker ends
 	groups  map[netip.AddrPort][]*worker
-	ending  []*worker    // of addresses that are no longer listened on
+	ending  []*worker // of addresses that are no longer listened on
+	frames  []*frameWorker
 	retired Counters     // of workers that have ended
 	joined  []netip.Addr // multicast groups
 	closed  bool
@@ -232,6 +233,9 @@ func (s *Server) Counters() *Counters {
 	for _, w := range s.ending {
 		w.count.addTo(sum)
 	}
+	for _, w := range s.frames {
+		w.count.addTo(sum)
+	}
 	s.slow.count.addTo(sum)
 	s.signing.count.addTo(sum)
 	sum.addBeside(s.opt.Beside)
@@ -251,7 +255,11 @@ func (s *Server) Close() error {
 		s.ending = append(s.ending, group...)
 	}
 	s.groups = nil
+	frames := slices.Clone(s.frames)
 	s.mu.Unlock()
+	for _, w := range frames {
+		s.endFrames(w)
+	}
 	s.retire()
 	s.slow.end()
 	s.signing.end()

@@ -72,6 +72,9 @@ func (s *Server) Hits() ([]access.Rule, []uint64) {
 			w.handler.hits.addTo(hits, firstRule(t))
 		}
 	}
+	for _, w := range s.frames {
+		w.handler.hits.addTo(hits, firstRule(t))
+	}
 	if s.opt.Beside != nil {
 		s.opt.Beside.Hits(hits)
 	}
