@@ -23,7 +23,7 @@ func (f *Fleet) Export(ctx context.Context, begin func([]store.Interval) error, 
 		}
 		var part []inventory.Stored
 		f.mu.Lock()
-		end := min(place+readShare, f.inventory.Places())
+		end := min(place+lockShare, f.inventory.Places())
 		more = place < end
 		for ; place < end; place++ {
 			if !f.inventory.Read(place, now, &c) {

@@ -108,7 +108,13 @@ func parseCursor(s string) (c cursor, err error) {
 }
 
 func comparePlaces(a, b place) int {
-	return cmp.Or(cmp.Compare(a.order[0], b.order[0]), cmp.Compare(a.order[1], b.order[1]), cmp.Compare(a.mark, b.mark))
+	switch {
+	case a.order[0] != b.order[0]:
+		return cmp.Compare(a.order[0], b.order[0])
+	case a.order[1] != b.order[1]:
+		return cmp.Compare(a.order[1], b.order[1])
+	}
+	return cmp.Compare(a.mark, b.mark)
 }
 
 // ErrCursor says that a cursor is none, or of another list.

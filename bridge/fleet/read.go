@@ -14,8 +14,8 @@ import (
 	"ntsbridge/bridge/ntp"
 )
 
-// readShare is how many places are read while the mutex is held.
-const readShare = 2048
+// lockShare is how many places are read while the mutex is held.
+const lockShare = 2048
 
 // each gives every client to see, some thousand at a time; a client that comes or
 // goes meanwhile may be missed. What see gets is used again.
@@ -26,7 +26,7 @@ func (f *Fleet) each(ctx context.Context, now uint32, see func(at int, c *invent
 			return err
 		}
 		f.mu.Lock()
-		end := min(place+readShare, f.inventory.Places())
+		end := min(place+lockShare, f.inventory.Places())
 		if place >= end {
 			f.mu.Unlock()
 			return nil
@@ -79,7 +79,7 @@ func (f *Fleet) places(ctx context.Context, filter *report.Filter, n *report.Nam
 // by now is told as that, if it is wanted too.
 func (f *Fleet) emit(ctx context.Context, places []place, filter *report.Filter, n *report.Names, now uint32,
 	emit func(*report.Row) error) error {
-	clients := make([]inventory.Client, readShare/8)
+	clients := make([]inventory.Client, lockShare/8)
 	var row report.Row
 	for part := range slices.Chunk(places, len(clients)) {
 		if err := ctx.Err(); err != nil {

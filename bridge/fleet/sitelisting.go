@@ -43,53 +43,128 @@ func (f *Fleet) listedOfSite(ctx context.Context, filter *report.Filter, o Other
 }
 
 // emitSite gives rows that are as they were listed, and returns a cursor that is
-// behind the last one.
+// behind the last one. While some are emitted, the next ones are read.
 func (f *Fleet) emitSite(ctx context.Context, l *listing, part []listed, filter *report.Filter, self string, o Others,
 	emit func(*report.Row) error) (last cursor, err error) {
-	n, now := *f.names.Load(), uint32(f.now().Unix())
-	f.resolving(ctx, filter, &n)
-	var c, own inventory.Client
-	var row report.Row
-	for i, p := range part {
-		if i%1024 == 0 && ctx.Err() != nil {
-			return last, ctx.Err()
-		}
-		if !f.readSite(l, p, now, o, &c, &own) || !filter.Match(&c, n.Labels, now) {
-			continue
-		}
-		last = cursor{Behind: true, Order: filter.Order(&c, n.Labels), Mark: p.mark}
-		row.Fill(&c, &n)
-		if filter.ByGateway {
-			row.ByGateway(&c, self, &own, o.Names(), o.Of)
-		}
-		if err := emit(&row); err != nil {
-			return last, err
-		}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	r := &siteReader{f: f, l: l, filter: filter, self: self, others: o, now: uint32(f.now().Unix()), names: *f.names.Load()}
+	f.resolving(ctx, filter, &r.names)
+	work, inOrder := make(chan *siteShare), make(chan *siteShare, siteReaders)
+	parts := len(part)/shareSize + 1
+	for range min(siteReaders, parts) {
+		go func() {
+			for s := range work {
+				r.read(s)
+				close(s.done)
+			}
+		}()
 	}
-	return last, ctx.Err()
+	go func() {
+		defer close(inOrder)
+		defer close(work)
+		free := make(chan *siteShare, 2*siteReaders)
+		for range min(cap(free), parts) {
+			free <- &siteShare{free: free}
+		}
+		for listed := range slices.Chunk(part, shareSize) {
+			var s *siteShare
+			select {
+			case <-ctx.Done():
+				return
+			case s = <-free:
+			}
+			s.listed, s.done = listed, make(chan struct{})
+			work <- s
+			inOrder <- s
+		}
+	}()
+	for s := range inOrder {
+		<-s.done
+		for i := 0; i < s.used && err == nil; i++ {
+			if err = emit(&s.rows[i]); err != nil {
+				stop()
+			}
+		}
+		if s.used > 0 {
+			last = s.last
+		}
+		s.free <- s
+	}
+	if err == nil {
+		err = ctx.Err()
+	}
+	return last, err
 }
 
-// readSite reads a row of a list of the site into c, and what this gateway knows
-// of it into own.
-func (f *Fleet) readSite(l *listing, p listed, now uint32, o Others, c, own *inventory.Client) (ok bool) {
-	own.Means = own.Means[:0]
-	if int32(p.at) >= 0 {
-		f.mu.Lock()
-		ok = f.inventory.Read(int(p.at), now, c)
-		f.mu.Unlock()
-		ok = ok && markOf(&c.Key) == p.mark
-	} else {
-		k := &l.others[-1-int32(p.at)]
-		f.mu.Lock()
-		ok = f.inventory.FindKey(&k.key, now, c) // it may have come here since
-		f.mu.Unlock()
-		if !ok {
-			return o.Find(&k.key, k.hashed, c)
+// siteReader reads rows of a list of the site again, a share at a time.
+type siteReader struct {
+	f      *Fleet
+	l      *listing
+	filter *report.Filter
+	self   string // this gateway
+	others Others
+	now    uint32
+	names  report.Names
+}
+
+// siteShare is a share of a list while it is read.
+type siteShare struct {
+	listed  []listed
+	rows    [shareSize]report.Row
+	used    int           // of rows
+	last    cursor        // behind the last of them
+	done    chan struct{} // closed when it is read
+	free    chan *siteShare
+	clients [shareSize]inventory.Client
+	keys    [shareSize]inventory.Key
+	known   [shareSize]bool // that this gateway knows it
+	own     inventory.Client
+}
+
+// read fills the rows of a share with those that are as they were listed.
+func (r *siteReader) read(s *siteShare) {
+	r.readOwn(s)
+	r.others.Near(s.keys[:len(s.listed)])
+	s.used = 0
+	for i, p := range s.listed {
+		c := &s.clients[i]
+		s.own.Means = s.own.Means[:0]
+		switch {
+		case s.known[i]:
+			s.own.Means = append(s.own.Means, c.Means...)
+			r.others.Add(c)
+		case int32(p.at) >= 0: // it was forgotten
+			continue
+		case !r.others.Find(&s.keys[i], r.l.others[-1-int32(p.at)].hashed, c):
+			continue
+		}
+		if !r.filter.Match(c, r.names.Labels, r.now) {
+			continue
+		}
+		s.last = cursor{Behind: true, Order: r.filter.Order(c, r.names.Labels), Mark: p.mark}
+		row := &s.rows[s.used]
+		row.Fill(c, &r.names)
+		if r.filter.ByGateway {
+			row.ByGateway(c, r.self, &s.own, r.others.Names(), r.others.Of)
+		}
+		s.used++
+	}
+}
+
+// readOwn reads what this gateway knows of a share. Of a client that others knew
+// it may know something since.
+func (r *siteReader) readOwn(s *siteShare) {
+	r.f.mu.Lock()
+	defer r.f.mu.Unlock()
+	for i, p := range s.listed {
+		c := &s.clients[i]
+		if at := int32(p.at); at >= 0 {
+			s.known[i] = r.f.inventory.Read(int(at), r.now, c) && markOf(&c.Key) == p.mark
+			s.keys[i] = c.Key
+		} else {
+			s.keys[i] = r.l.others[-1-at].key
+			s.known[i] = r.f.inventory.FindKey(&s.keys[i], r.now, c)
 		}
 	}
-	if ok {
-		own.Means = append(own.Means, c.Means...)
-		o.Add(c)
-	}
-	return ok
 }

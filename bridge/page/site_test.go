@@ -7,6 +7,7 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -25,13 +26,16 @@ import (
 type others struct {
 	names []string
 	lists []map[inventory.Key]*inventory.Client
+	mu    sync.Mutex
 	used  map[inventory.Key]bool
 }
 
 func (o *others) Names() []string { return o.names }
 
 func (o *others) Add(c *inventory.Client) {
+	o.mu.Lock()
 	o.used[c.Key] = true
+	o.mu.Unlock()
 	for _, list := range o.lists {
 		merge(c, list[c.Key])
 	}
@@ -50,7 +54,10 @@ func merge(c, from *inventory.Client) {
 	c.Last = max(c.Last, from.Last)
 }
 
-func (o *others) Rest(see func(c *inventory.Client)) {
+func (o *others) RestOf(part, _ int, see func(c *inventory.Client)) {
+	if part > 0 {
+		return
+	}
 	for _, list := range o.lists {
 		for k, c := range list {
 			if !o.used[k] {
@@ -72,6 +79,8 @@ func (o *others) Find(k *inventory.Key, hashed bool, c *inventory.Client) (ok bo
 	}
 	return ok
 }
+
+func (o *others) Near([]inventory.Key) uint8 { return 0 }
 
 func (o *others) Of(gateway string, c *inventory.Client) (inventory.Client, bool) {
 	if from := o.lists[slices.Index(o.names, gateway)][c.Key]; from != nil {

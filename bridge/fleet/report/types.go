@@ -224,15 +224,16 @@ func Ago(t Time, now time.Time) string {
 		return "-"
 	}
 	d := max(now.Sub(t.time()), 0)
+	unit, letter := 24*time.Hour, "d"
 	switch {
 	case d < 2*time.Minute:
-		return fmt.Sprintf("%ds", d/time.Second)
+		unit, letter = time.Second, "s"
 	case d < 2*time.Hour:
-		return fmt.Sprintf("%dm", d/time.Minute)
+		unit, letter = time.Minute, "m"
 	case d < 48*time.Hour:
-		return fmt.Sprintf("%dh", d/time.Hour)
+		unit, letter = time.Hour, "h"
 	}
-	return fmt.Sprintf("%dd", d/(24*time.Hour))
+	return strconv.FormatInt(int64(d/unit), 10) + letter
 }
 
 func orDash(s string) string {

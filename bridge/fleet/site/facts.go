@@ -35,14 +35,22 @@ type factMeans struct {
 	program             string
 }
 
-// bucketOf returns where a client is: FNV-1a of its key.
-func bucketOf(k *inventory.Key) int {
+// keyHash is FNV-1a of a key.
+type keyHash uint64
+
+func hashOf(k *inventory.Key) keyHash {
 	h := uint64(14695981039346656037)
 	for _, b := range k {
 		h = (h ^ uint64(b)) * 1099511628211
 	}
-	return int((h ^ h>>32) % Buckets)
+	return keyHash(h)
 }
+
+// bucket is where a client is.
+func (h keyHash) bucket() int { return int((h ^ h>>32) % Buckets) }
+
+// bucketOf is the bucket of a key.
+func bucketOf(k *inventory.Key) int { return hashOf(k).bucket() }
 
 // newFact is what is told of a row.
 func newFact(c *inventory.Client) fact {
@@ -198,6 +206,15 @@ func (r *reader) take(n int) []byte {
 func (r *reader) octet() byte { return r.take(1)[0] }
 
 func (r *reader) number(most uint64) uint64 {
+	if len(r.rest) > 0 && r.rest[0] < 0x80 && !r.bad { // most are short
+		n := uint64(r.rest[0])
+		r.rest = r.rest[1:]
+		r.bad = n > most
+		if r.bad {
+			return 0
+		}
+		return n
+	}
 	n, size := binary.Uvarint(r.rest)
 	if r.bad || size <= 0 || n > most {
 		r.bad = true
@@ -207,8 +224,22 @@ func (r *reader) number(most uint64) uint64 {
 	return n
 }
 
-// decode reads a bucket. Its strings are those of texts, which holds each once.
-func decode(b []byte, texts map[string]string) ([]fact, error) {
+// decode reads a bucket.
+func decode(b []byte) (list []fact, err error) {
+	_, err = readBucket(b, func(_ int, f *fact) {
+		c := *f
+		c.means = slices.Clone(f.means)
+		list = append(list, c)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
+// readBucket gives what a bucket has to see, with where it begins; the memory of
+// what see gets is used again. It returns the bucket's names, for factAt.
+func readBucket(b []byte, see func(at int, f *fact)) (names []string, err error) {
 	if len(b) == 0 {
 		return nil, nil
 	}
@@ -216,29 +247,26 @@ func decode(b []byte, texts map[string]string) ([]fact, error) {
 	if r.octet() != factsVersion {
 		return nil, errFacts
 	}
-	names := []string{""}
+	names = []string{""}
 	for n := r.number(uint64(len(b))); n > 0 && !r.bad; n-- {
-		raw := r.take(int(r.number(maxFactText)))
-		s, ok := texts[string(raw)]
-		if !ok {
-			s = string(raw)
-			texts[s] = s
-		}
-		names = append(names, s)
+		names = append(names, string(r.take(int(r.number(maxFactText)))))
 	}
-	n := r.number(uint64(len(b)))
-	list := make([]fact, 0, n)
-	var means []factMeans
-	for ; n > 0 && !r.bad; n-- {
-		list = append(list, r.fact(names, &means))
+	var f fact
+	for n := r.number(uint64(len(b))); n > 0 && !r.bad; n-- {
+		at := len(b) - len(r.rest)
+		if r.fact(names, &f); !r.bad {
+			see(at, &f)
+		}
 	}
 	if r.bad || len(r.rest) > 0 {
 		return nil, errFacts
 	}
-	return list, nil
+	return names, nil
 }
 
-func (r *reader) fact(names []string, pool *[]factMeans) (f fact) {
+// fact reads what is told of a client into f, whose memory it uses again.
+func (r *reader) fact(names []string, f *fact) {
+	*f = fact{means: f.means[:0]}
 	form := r.octet()
 	switch form & formMask {
 	case formIPv4:
@@ -260,24 +288,16 @@ func (r *reader) fact(names []string, pool *[]factMeans) (f fact) {
 	if form&formGroup != 0 {
 		f.group = names[r.number(uint64(len(names)-1))]
 	}
-	count := int(r.octet())
-	for range count {
-		if r.bad {
-			break
-		}
-		*pool = append(*pool, r.means(names))
+	for count := r.octet(); count > 0 && !r.bad; count-- {
+		f.means = append(f.means, factMeans{})
+		r.means(names, &f.means[len(f.means)-1])
 	}
-	if r.bad {
-		return f
-	}
-	f.means = (*pool)[len(*pool)-count : len(*pool) : len(*pool)]
-	return f
 }
 
 // maxDay bounds days: the year 2106, where 32 bits of seconds end.
 const maxDay = 1<<32/day - 1
 
-func (r *reader) means(names []string) (m factMeans) {
+func (r *reader) means(names []string, m *factMeans) {
 	flags := r.octet()
 	m.kind = ntp.Kind(flags & meansKind)
 	m.proved, m.answered, m.zeroSeed = flags&meansProved != 0, flags&meansAnswered != 0, flags&meansZeroSeed != 0
@@ -291,24 +311,6 @@ func (r *reader) means(names []string) (m factMeans) {
 	if m.kind >= ntp.KindCount {
 		r.bad = true
 	}
-	return m
-}
-
-// index returns where a client is in a decoded bucket, -1: nowhere.
-func index(list []fact, k *inventory.Key, hashed bool) int {
-	at, ok := slices.BinarySearchFunc(list, k, func(f fact, k *inventory.Key) int { return bytes.Compare(f.key[:], k[:]) })
-	if !ok || list[at].hashed != hashed {
-		return -1
-	}
-	return at
-}
-
-// find returns what a decoded bucket has of a client, nil: nothing.
-func find(list []fact, k *inventory.Key, hashed bool) *fact {
-	if at := index(list, k, hashed); at >= 0 {
-		return &list[at]
-	}
-	return nil
 }
 
 // prefix is the network of a client, not valid if it is hashed.
@@ -321,6 +323,11 @@ func (f *fact) prefix() netip.Prefix {
 		a, n = a.Unmap(), n-96
 	}
 	return netip.PrefixFrom(a, n)
+}
+
+// begin makes a row of a client, of which merge tells.
+func (f *fact) begin(c *inventory.Client) {
+	*c = inventory.Client{Key: f.key, Hashed: f.hashed, Prefix: f.prefix(), Hosts: 1, Addresses: 1, Means: c.Means[:0]}
 }
 
 // merge adds to a row what another gateway knows. Of a day the last moment

@@ -57,7 +57,7 @@ func someFacts(random *rand.Rand, n int) (list []fact) {
 func TestFacts(t *testing.T) {
 	list := someFacts(rand.New(rand.NewPCG(1, 2)), 5000)
 	text := encode(list)
-	got, err := decode(text, map[string]string{})
+	got, err := decode(text)
 	if err != nil || !reflect.DeepEqual(got, list) {
 		t.Fatalf("%v; %v\n%v", err, got[:2], list[:2])
 	}
@@ -66,11 +66,11 @@ func TestFacts(t *testing.T) {
 	}
 	t.Logf("%.1f octets a client of two means", float64(len(text))/5000)
 	for n := range 200 {
-		if _, err := decode(text[:n], map[string]string{}); err == nil && n > 0 {
+		if _, err := decode(text[:n]); err == nil && n > 0 {
 			t.Errorf("the first %d octets are whole", n)
 		}
 	}
-	if list, err := decode(nil, nil); list != nil || err != nil {
+	if list, err := decode(nil); list != nil || err != nil {
 		t.Error(list, err)
 	}
 }
@@ -105,7 +105,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(encode(someFacts(rand.New(rand.NewPCG(1, 2)), 20)))
 	f.Add([]byte{1, 0, 1, 0, 10, 0, 0, 1, 0})
 	f.Fuzz(func(t *testing.T, b []byte) {
-		list, err := decode(b, map[string]string{})
+		list, err := decode(b)
 		if err != nil {
 			return
 		}

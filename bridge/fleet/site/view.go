@@ -6,22 +6,21 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"ntsbridge/bridge/fleet/gate"
 	"ntsbridge/bridge/fleet/inventory"
 )
 
-// View is what the other gateways know of clients, as of one moment. It is for
-// one goroutine: what is asked for is read when it is asked for.
+// View is what the other gateways know of clients, as of one moment: what is asked
+// for is read when it is asked for. Several goroutines may ask at once, each for
+// other clients.
 type View struct {
 	now   uint32
 	names []string
 	raw   [][Buckets][]byte // of each of names
-	read  [][Buckets]bool   // that lists has it
-	lists [][Buckets][]fact
-	used  [][Buckets][]bool // that a row of this gateway was found for
-	texts map[string]string // each once
+	lists [][Buckets]found
 }
 
 // View returns what the others told. A million facts take some 0.2 s to read.
@@ -40,19 +39,14 @@ func (s *Site) View() *View {
 }
 
 func newView(now uint32, names []string, raw [][Buckets][]byte) *View {
-	v := &View{now: now, names: names, raw: raw, texts: map[string]string{}}
-	v.read, v.lists, v.used = make([][Buckets]bool, len(v.raw)), make([][Buckets][]fact, len(v.raw)), make([][Buckets][]bool, len(v.raw))
-	return v
+	return &View{now: now, names: names, raw: raw, lists: make([][Buckets]found, len(raw))}
 }
 
 // list is what a gateway told in a bucket, as far as it can be read.
-func (v *View) list(g, at int) []fact {
-	if !v.read[g][at] {
-		v.read[g][at] = true
-		v.lists[g][at], _ = decode(v.raw[g][at], v.texts)
-		v.used[g][at] = make([]bool, len(v.lists[g][at]))
-	}
-	return v.lists[g][at]
+func (v *View) list(g, at int) *found {
+	l := &v.lists[g][at]
+	l.once.Do(func() { l.read(v.raw[g][at]) })
+	return l
 }
 
 // Names returns the gateways that it is of.
@@ -60,39 +54,76 @@ func (v *View) Names() []string { return v.names }
 
 // Add adds to a row of this gateway what the others know of it.
 func (v *View) Add(c *inventory.Client) {
-	at := bucketOf(&c.Key)
+	h := hashOf(&c.Key)
+	f := facts.Get().(*fact)
+	defer facts.Put(f)
 	for g := range v.lists {
-		if i := index(v.list(g, at), &c.Key, c.Hashed); i >= 0 {
-			v.used[g][at][i] = true
-			v.lists[g][at][i].merge(c, v.now)
+		l := v.list(g, h.bucket())
+		if i := l.find(h, &c.Key, c.Hashed, f); i >= 0 {
+			l.used[i] = true
+			f.merge(c, v.now)
 		}
 	}
+}
+
+// facts are for reading one after the other into.
+var facts = sync.Pool{New: func() any { return new(fact) }}
+
+// Near looks at what is to be read for each client, one behind the other, so that
+// the processor waits for the memory of all of them at once. What it returns says
+// nothing.
+func (v *View) Near(keys []inventory.Key) (sum uint8) {
+	var slots [64]uint32
+	for part := range slices.Chunk(keys, len(slots)) {
+		for g := range v.lists {
+			for i := range part {
+				h := hashOf(&part[i])
+				l := v.list(g, h.bucket())
+				if slots[i] = 0; len(l.slots) > 0 {
+					slots[i] = l.slots[l.begin(h)]
+				}
+			}
+			for i := range part {
+				at := int(slots[i] & (1<<slotShift - 1))
+				if raw := v.raw[g][bucketOf(&part[i])]; at < len(raw) {
+					sum += raw[at]
+				}
+			}
+		}
+	}
+	return sum
 }
 
 // Find makes a row of what the others know of a client; false: nothing.
 func (v *View) Find(k *inventory.Key, hashed bool, c *inventory.Client) (ok bool) {
-	at := bucketOf(k)
+	h := hashOf(k)
+	f := facts.Get().(*fact)
+	defer facts.Put(f)
 	for g := range v.lists {
-		f := find(v.list(g, at), k, hashed)
-		if f != nil && !ok {
+		if v.list(g, h.bucket()).find(h, k, hashed, f) < 0 {
+			continue
+		}
+		if !ok {
 			ok = true
-			*c = inventory.Client{Key: f.key, Hashed: f.hashed, Prefix: f.prefix(), Hosts: 1, Addresses: 1, Means: c.Means[:0]}
+			f.begin(c)
 		}
-		if f != nil {
-			f.merge(c, v.now)
-		}
+		f.merge(c, v.now)
 	}
 	return ok
 }
 
-// Rest gives the clients that only others know, those of one bucket in order.
-// What see gets is used again.
-func (v *View) Rest(see func(c *inventory.Client)) {
+// Rest gives the clients that only others know, after Add was told of all that
+// this gateway does. What see gets is used again.
+func (v *View) Rest(see func(c *inventory.Client)) { v.RestOf(0, 1, see) }
+
+// RestOf is one of so many parts of Rest.
+func (v *View) RestOf(part, parts int, see func(c *inventory.Client)) {
 	var c inventory.Client
-	for at := range Buckets {
+	for at := part; at < Buckets; at += parts {
 		for g := range v.lists {
-			for i := range v.list(g, at) {
-				if !v.used[g][at][i] {
+			l := v.list(g, at)
+			for i, used := range l.used {
+				if !used && l.slots[i] != 0 {
 					v.collect(g, at, i, &c)
 					see(&c)
 				}
@@ -102,14 +133,18 @@ func (v *View) Rest(see func(c *inventory.Client)) {
 }
 
 // collect makes a row of what one gateway knows and those behind it.
-func (v *View) collect(g, at, i int, c *inventory.Client) {
-	f := &v.list(g, at)[i]
-	*c = inventory.Client{Key: f.key, Hashed: f.hashed, Prefix: f.prefix(), Hosts: 1, Addresses: 1, Means: c.Means[:0]}
+func (v *View) collect(g, at, slot int, c *inventory.Client) {
+	f := facts.Get().(*fact)
+	defer facts.Put(f)
+	v.list(g, at).at(slot, f)
+	f.begin(c)
 	f.merge(c, v.now)
+	h := hashOf(&c.Key)
 	for o := g + 1; o < len(v.lists); o++ {
-		if k := index(v.list(o, at), &f.key, f.hashed); k >= 0 {
-			v.used[o][at][k] = true
-			v.lists[o][at][k].merge(c, v.now)
+		l := v.list(o, at)
+		if k := l.find(h, &c.Key, c.Hashed, f); k >= 0 {
+			l.used[k] = true
+			f.merge(c, v.now)
 		}
 	}
 }
@@ -120,11 +155,12 @@ func (v *View) Of(gateway string, c *inventory.Client) (o inventory.Client, ok b
 	if g < 0 {
 		return o, false
 	}
-	f := find(v.list(g, bucketOf(&c.Key)), &c.Key, c.Hashed)
-	if f == nil {
+	h := hashOf(&c.Key)
+	var f fact
+	if v.list(g, h.bucket()).find(h, &c.Key, c.Hashed, &f) < 0 {
 		return o, false
 	}
-	o = inventory.Client{Key: f.key, Hashed: f.hashed, Prefix: f.prefix()}
+	f.begin(&o)
 	f.merge(&o, v.now)
 	return o, true
 }
@@ -145,10 +181,10 @@ func (v *View) Elsewhere(p netip.Prefix, refuses func(gateway string) bool) bool
 	if p.Addr().Is4() {
 		k[16] += 96
 	}
-	at := bucketOf(&k)
+	h := hashOf(&k)
+	var f fact
 	for g, name := range v.names {
-		f := find(v.list(g, at), &k, false)
-		if f == nil || refuses(name) {
+		if refuses(name) || v.list(g, h.bucket()).find(h, &k, false, &f) < 0 {
 			continue
 		}
 		for i := range f.means {
