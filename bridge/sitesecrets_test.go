@@ -131,12 +131,56 @@ func TestSiteSecrets(t *testing.T) {
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
+	revokeSiteSecret(t, a, b, before)
 	r, err := c.Client().Get(t.Context(), "/site/secrets")
 	if err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(string(r.Kvs[0].Value), "ratchet") {
 		t.Error("a secret is in etcd in the clear")
+	}
+}
+
+// revokeSiteSecret revokes the secret on b, as `ntsbridge secret rotate --revoke`
+// does it: no gateway opens a cookie of it or of the one before any more, also
+// after it read its files again, and of those given out from then on none is lost.
+func revokeSiteSecret(t *testing.T, a, b *Bridge, before []byte) {
+	t.Helper()
+	both, stolen := []*Bridge{a, b}, cookieOf(t, a)
+	if !opensCookie(a, stolen) || !opensCookie(b, stolen) || !opensCookie(a, before) {
+		t.Fatal("nothing is there to be revoked")
+	}
+	cfg := &b.parts.Load().cfg.NTS.Cookies
+	next, err := material.NewCookieSecret(cfg, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(cfg.PreviousSecretFile); err != nil {
+		t.Fatal(err)
+	}
+	if err := statedir.Write(cfg.SecretFile, next.AppendText(nil), statedir.Secret); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Reload(b.parts.Load().cfg); err != nil {
+		t.Fatal(err)
+	}
+	fresh := cookieOf(t, b)
+	wait(t, "a has the secret that came instead", func() bool { return opensCookie(a, fresh) })
+	for range 2 {
+		for _, g := range both {
+			if opensCookie(g, stolen) || opensCookie(g, before) {
+				t.Error("a cookie of a secret that was revoked is accepted")
+			}
+			if k := cookieOf(t, g); !opensCookie(a, k) || !opensCookie(b, k) || !opensCookie(g, fresh) {
+				t.Error("a cookie of the new secret is lost")
+			}
+			if _, err := os.Stat(g.parts.Load().cfg.NTS.Cookies.PreviousSecretFile); err == nil {
+				t.Error("the secret that was revoked is on disk")
+			}
+			if err := g.Reload(g.parts.Load().cfg); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 }
 

@@ -52,6 +52,7 @@
 // # What happens
 //
 //	one member hangs                    the next one is asked; a step goes on
+//	disks are slow                      what is told takes longer; a step goes on while answers come within timeout
 //	etcd away, or without a majority    steps on trial end; gates are shut; hold and roll back work here, and are told later
 //	a gateway dies                      its lease ends; gates name it; its lock is free
 //	a gateway is cut off                the same; it ends its step first

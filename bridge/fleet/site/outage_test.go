@@ -268,3 +268,70 @@ func TestHungDisk(t *testing.T) {
 		return err == nil && strings.HasSuffix(text, "a with one member\n") && strings.Count(text, "with two") == 1
 	})
 }
+
+// TestSlowDisk: the disks of members are slow, and hang no longer than an answer may
+// take. With one of three that is so, and that leads, all goes on; where all
+// are, what gateways tell takes longer, the lock is kept, and nothing is told
+// twice.
+func TestSlowDisk(t *testing.T) {
+	t.Parallel()
+	disks := []*etcdtest.Disk{etcdtest.NewDisk(t), etcdtest.NewDisk(t), etcdtest.NewDisk(t)}
+	c := etcdtest.StartOn(t, disks...)
+	configure := func(name string) config.Etcd {
+		e := c.Config(name, "a", "b")
+		e.Timeout, e.Lease = 3*time.Second, 12*time.Second
+		return e
+	}
+	a := newGateway(t, configure("a"), client("192.0.2.1/32", used(ntp.KindNone, 0)))
+	b := newGateway(t, configure("b"))
+	a.SetPlaces(standing)
+	b.SetPlaces(standing)
+	await(t, "both are here", func() bool { return a.open() && b.open() })
+	if err := a.Acquire(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	leader, _ := c.Leader()
+	at := slices.Index(c.Members, leader)
+	told := func(what string) {
+		t.Helper()
+		began := time.Now()
+		a.note(what)
+		await(t, what+" is told", func() bool {
+			if a.Keep(true); !a.Holds() {
+				t.Fatal("the lock was lost: ", what)
+			}
+			text, err := b.trail()
+			return err == nil && strings.HasSuffix(text, "a "+what+"\n")
+		})
+		t.Logf("%s: told after %v", what, time.Since(began).Round(time.Millisecond))
+	}
+	told("before")
+	var mend []func()
+	defer func() {
+		for _, end := range mend {
+			end()
+		}
+	}()
+	mend = append(mend, disks[at].Slow(600*time.Millisecond))
+	told("while the leader is slow")
+	for i := range disks {
+		if i != at {
+			mend = append(mend, disks[i].Slow(300*time.Millisecond))
+		}
+	}
+	for _, what := range []string{"while all are slow", "and still are"} {
+		told(what)
+	}
+	if err := b.Acquire(t.Context()); err == nil {
+		t.Error("two have the lock")
+	}
+	for _, end := range mend {
+		end()
+	}
+	mend = nil
+	told("after")
+	await(t, "both are here", func() bool { return a.open() && b.open() })
+	if text, err := b.trail(); err != nil || strings.Count(text, "\n") != 5 {
+		t.Errorf("%q, %v", text, err)
+	}
+}

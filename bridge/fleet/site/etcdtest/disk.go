@@ -6,7 +6,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"testing"
+	"time"
 
 	"ntsbridge/bridge/needs"
 
@@ -69,13 +71,13 @@ const (
 
 // Hang lets every write hang until it is mended.
 func (d *Disk) Hang(hang bool) {
-	d.t.Helper()
 	if hang == d.frozen {
 		return
 	}
 	f, err := os.Open(d.Dir)
 	if err != nil {
-		d.t.Fatal(err)
+		d.t.Error(err)
+		return
 	}
 	defer f.Close()
 	request := uint(thaw)
@@ -83,7 +85,29 @@ func (d *Disk) Hang(hang bool) {
 		request = freeze
 	}
 	if err := unix.IoctlSetInt(int(f.Fd()), request, 0); err != nil {
-		d.t.Fatalf("the disk: %v", err)
+		d.t.Errorf("the disk: %v", err)
+		return
 	}
 	d.frozen = hang
+}
+
+// Slow lets each write wait for up to so long, as on a disk that has other work or
+// is about to die; end mends it.
+func (d *Disk) Slow(wait time.Duration) (end func()) {
+	stop, done := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(done)
+		for {
+			d.Hang(true)
+			select {
+			case <-time.After(wait):
+				d.Hang(false)
+			case <-stop:
+				d.Hang(false)
+				return
+			}
+			time.Sleep(wait / 20) // some writes get through
+		}
+	}()
+	return sync.OnceFunc(func() { close(stop); <-done })
 }
