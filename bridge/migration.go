@@ -47,7 +47,7 @@ func (b *Bridge) migrationAnswers() control.Fleet {
 	if m == nil {
 		return control.Fleet{}
 	}
-	return control.Fleet{Declared: m.Declared, History: m.History,
+	return control.Fleet{Declared: m.Declared, Seat: m.Seat, History: m.History,
 		Status: func(brief bool) *steer.Status { return m.Status(time.Now(), brief) },
 		Ask:    func(who string, r *migration.Request) (*migration.Answer, error) { return m.Ask(time.Now(), who, r) }}
 }

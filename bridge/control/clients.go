@@ -132,6 +132,7 @@ func clientParameters() []parameter {
 		{name: "legacy_only", summary: "1: used something worse than NTS", kind: "string", words: []string{"1"}},
 		{name: "since", summary: "was seen in the last so long, such as 24h", kind: "string"},
 		{name: "silent_for", summary: "was not", kind: "string"},
+		{name: "first_within", summary: "was seen for the first time in the last so long", kind: "string"},
 		{name: "address", summary: "is this one", kind: "string"},
 		{name: "sort", summary: "order; with - in front the other way round", kind: "string", words: report.SortWords()},
 		{name: "limit", summary: "at most so many; 0: all", kind: "integer"},

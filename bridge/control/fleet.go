@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"slices"
 	"strconv"
@@ -16,6 +17,7 @@ import (
 	"ntsbridge/bridge/control/remote"
 	"ntsbridge/bridge/fleet/history"
 	"ntsbridge/bridge/fleet/migration"
+	"ntsbridge/bridge/fleet/plan"
 	"ntsbridge/bridge/fleet/report"
 	"ntsbridge/bridge/fleet/steer"
 )
@@ -35,6 +37,8 @@ const maxFleetLen = 8 << 20
 type Fleet struct {
 	Status   func(brief bool) *steer.Status
 	Declared func() string
+	// Seat tells where a means of what comes from a prefix stands; nil: nowhere.
+	Seat func(p netip.Prefix, m plan.Means, key uint32) *steer.Seat
 	// Ask does what somebody asks, who is known by the credentials of the socket.
 	Ask     func(who string, r *migration.Request) (*migration.Answer, error)
 	History func(see func(*history.Entry) error) (history.End, error)

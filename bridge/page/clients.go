@@ -10,7 +10,9 @@ import (
 	"time"
 
 	"ntsbridge/bridge/control"
+	"ntsbridge/bridge/fleet/plan"
 	"ntsbridge/bridge/fleet/report"
+	"ntsbridge/bridge/fleet/steer"
 )
 
 // clientsView is the table of clients.
@@ -20,6 +22,7 @@ type clientsView struct {
 	Kinds   []option
 	Since   []option
 	Silent  []option
+	New     []option
 	Sizes   []option
 	Sorts   []sorting
 	Problem string
@@ -83,7 +86,7 @@ func chosen(list []option, value string) []option {
 }
 
 // filterWords are the words of a filter that the page knows.
-var filterWords = []string{"kind", "key", "prefix", "label", "legacy_only", "since", "silent_for", "address", "sort",
+var filterWords = []string{"kind", "key", "prefix", "label", "legacy_only", "since", "first_within", "silent_for", "address", "sort",
 	"limit", "resolve", "cursor", "site"}
 
 // queryOf returns what was asked, without fields that were left empty.
@@ -128,7 +131,7 @@ const rowsDefault = 100
 
 func (v *clientsView) fill(p *Page, r *http.Request, q url.Values) error {
 	v.Kinds, v.Since = chosen(kindOptions, q.Get("kind")), chosen(timeOptions, q.Get("since"))
-	v.Silent = chosen(timeOptions, q.Get("silent_for"))
+	v.Silent, v.New = chosen(timeOptions, q.Get("silent_for")), chosen(timeOptions, q.Get("first_within"))
 	size := q.Get("limit")
 	if size == "" {
 		size = sizeOptions[0].Value
@@ -271,6 +274,33 @@ type clientView struct {
 	Address string
 	Now     time.Time
 	Site    []string // gateways; empty: this one is alone
+	Seats   []seat   // of its legacy means; empty: there is no plan
+}
+
+// seat is where a means of a client stands.
+type seat struct {
+	Name string
+	*steer.Seat
+}
+
+// seats are those of the legacy means of a client.
+func (p *Page) seats(row *report.Row) (list []seat) {
+	if p.src.Fleet.Seat == nil || p.src.Fleet.Declared() == "" {
+		return nil
+	}
+	prefix, err := netip.ParsePrefix(row.Address)
+	if a, errAddr := netip.ParseAddr(row.Address); errAddr == nil {
+		prefix, err = netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	if err != nil { // its address is not kept
+		return nil
+	}
+	for i := range row.Means {
+		if m, ok := plan.ParseMeans(row.Means[i].Kind); ok {
+			list = append(list, seat{row.Means[i].String(), p.src.Fleet.Seat(prefix, m, row.Means[i].Key)})
+		}
+	}
+	return list
 }
 
 func (p *Page) client(w http.ResponseWriter, r *http.Request) error {
@@ -301,6 +331,8 @@ func (p *Page) client(w http.ResponseWriter, r *http.Request) error {
 	status := http.StatusOK
 	if v.Row == nil {
 		status = http.StatusNotFound
+	} else {
+		v.Seats = p.seats(v.Row)
 	}
 	p.send(w, "client", status, v)
 	return nil

@@ -276,7 +276,7 @@ func (w *world) report() {
 			Keys: func(ctx context.Context) ([]*report.Key, error) {
 				return w.fleet.Keys(ctx, map[uint32]string{5: "SHA1", 7: "AES128CMAC", 11: "MD5"})
 			}},
-		Fleet: control.Fleet{Status: w.status, Declared: w.migration.Declared, History: w.migration.History,
+		Fleet: control.Fleet{Status: w.status, Declared: w.migration.Declared, Seat: w.migration.Seat, History: w.migration.History,
 			Ask: func(who string, q *migration.Request) (*migration.Answer, error) {
 				return w.migration.Ask(w.now, who, q)
 			}}}

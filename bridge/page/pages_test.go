@@ -67,6 +67,42 @@ func TestPages(t *testing.T) {
 	}
 }
 
+// A client's own page says which group decides on each of its legacy means, how
+// far that is, and why it does not move.
+func TestWhereAClientStands(t *testing.T) {
+	p := newWorld(t, 400).page()
+	text := func(address string) string {
+		body := get(p, "/client?address="+address, remote.Read).Body.String()
+		_, body, _ = strings.Cut(body, "Where it stands in the migration")
+		body, _, _ = strings.Cut(body, "</section>")
+		return strings.Join(strings.Fields(regexp.MustCompile(`<[^>]*>`).ReplaceAllString(body, " ")), " ")
+	}
+	if got := text("10.2.0.2"); !strings.Contains(got, "laboratory") || !strings.Contains(got, "refuse") ||
+		!strings.Contains(got, "exams until Friday") {
+		t.Errorf("%q", got)
+	}
+	if got := text("10.0.0.2"); !strings.Contains(got, "frankfurt") || strings.Contains(got, "held") {
+		t.Errorf("%q", got)
+	}
+}
+
+// Clients that are new can be asked for.
+func TestNewClients(t *testing.T) {
+	w := newWorld(t, 400)
+	total := func(query string) int {
+		body := get(w.page(), "/clients.csv?"+query, remote.Read).Body.String()
+		return strings.Count(body, "\n")
+	}
+	all, month, none := total(""), total("first_within=720h"), total("first_within=1ns")
+	if all <= month || month <= none || none != 1 {
+		t.Errorf("%d lines in all, %d of a month, %d of no time", all, month, none)
+	}
+	if body := get(w.page(), "/clients?first_within=720h", remote.Read).Body.String(); !strings.Contains(body,
+		`<option value="720h" selected>30 days</option>`) {
+		t.Error("the filter is not shown")
+	}
+}
+
 // What clients and files tell is text, whatever it looks like.
 func TestNamesAreEscaped(t *testing.T) {
 	const evil = `<img src=x onerror=alert(1)>"'&`

@@ -21,7 +21,7 @@ type clientFlags struct {
 	filter                         fleetreport.Filter
 	keys                           []uint
 	prefixes                       []string
-	since, silent                  string
+	since, silent, first           string
 	json, csv, ansible, likeChrony bool
 	watch                          time.Duration
 }
@@ -34,6 +34,7 @@ func (f *clientFlags) add(cmd *cobra.Command) {
 	flags.StringSliceVar(&f.filter.Labels, "label", nil, "only clients with this `OWNER` or site, or with this word in their note")
 	flags.BoolVar(&f.filter.LegacyOnly, "legacy-only", false, "only clients that used something else than NTS")
 	flags.StringVar(&f.since, "since", "", "only what was seen in the last `TIME`, such as 24h or 7d")
+	flags.StringVar(&f.first, "first-within", "", "only clients that were first seen in the last `TIME`, such as 7d")
 	flags.StringVar(&f.silent, "silent-for", "", "only clients that were not seen for this `TIME`")
 	flags.StringVar(&f.filter.Sort, "sort", "",
 		"order: "+strings.Join(fleetreport.Sorts, ", ")+"; with - in front the other way round (default address)")
@@ -63,6 +64,9 @@ func (f *clientFlags) complete() (err error) {
 		f.filter.Prefixes = append(f.filter.Prefixes, p.Masked())
 	}
 	if f.filter.Since, err = parseSpan("--since", f.since); err != nil {
+		return err
+	}
+	if f.filter.New, err = parseSpan("--first-within", f.first); err != nil {
 		return err
 	}
 	if f.filter.SilentFor, err = parseSpan("--silent-for", f.silent); err != nil {

@@ -2,6 +2,7 @@ package migration
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 
 	"ntsbridge/bridge/fleet/gate"
@@ -84,6 +85,14 @@ func NoPrograms(sandbox string) string {
 		return ""
 	}
 	return "the sandbox lets this daemon start no program: use notify.webhook, or sandbox: off"
+}
+
+// Seat tells where a means of what comes from a prefix stands; nil: no group
+// decides on it.
+func (m *Migration) Seat(p netip.Prefix, means plan.Means, key uint32) *steer.Seat {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.c.Seat(p, means, key)
 }
 
 // Status tells where everything stands; brief: without the clients, and what is

@@ -23,6 +23,7 @@ type Filter struct {
 	Labels     []string       // owner, site, or part of the note
 	LegacyOnly bool           // it used something worse than NTS, within Since if that is set
 	Since      time.Duration  // only what was seen in the last so long
+	New        time.Duration  // only clients that were seen for the first time in the last so long
 	SilentFor  time.Duration  // only what was not
 	Address    netip.Addr     // only this one
 	Sort       string         // one of Sorts; with - in front the other way round
@@ -60,7 +61,7 @@ func (f *Filter) Check() error {
 	if f.ByGateway && !f.Site {
 		return fmt.Errorf("columns of gateways are for a list of the site")
 	}
-	if f.Since < 0 || f.SilentFor < 0 || f.Limit < 0 {
+	if f.Since < 0 || f.New < 0 || f.SilentFor < 0 || f.Limit < 0 {
 		return fmt.Errorf("a negative time or limit")
 	}
 	return nil
@@ -88,6 +89,7 @@ func (f *Filter) Values() url.Values {
 	}
 	set("legacy_only", "1", f.LegacyOnly)
 	set("since", f.Since.String(), f.Since > 0)
+	set("first_within", f.New.String(), f.New > 0)
 	set("silent_for", f.SilentFor.String(), f.SilentFor > 0)
 	set("address", f.Address.String(), f.Address.IsValid())
 	set("sort", f.Sort, f.Sort != "")
@@ -118,7 +120,7 @@ func ParseFilter(v url.Values) (*Filter, error) {
 		f.Prefixes = append(f.Prefixes, p.Masked())
 	}
 	var err error
-	for name, to := range map[string]*time.Duration{"since": &f.Since, "silent_for": &f.SilentFor} {
+	for name, to := range map[string]*time.Duration{"since": &f.Since, "first_within": &f.New, "silent_for": &f.SilentFor} {
 		if s := v.Get(name); s != "" && err == nil {
 			if *to, err = time.ParseDuration(s); err != nil {
 				return nil, fmt.Errorf("%s: %w", name, err)
@@ -146,6 +148,8 @@ func (f *Filter) Match(c *inventory.Client, labels *label.Set, now uint32) bool 
 	}
 	switch {
 	case c.Last < since:
+		return false
+	case f.New > 0 && uint64(c.First)+uint64(f.New/time.Second) < uint64(now):
 		return false
 	case f.SilentFor > 0 && uint64(c.Last)+uint64(f.SilentFor/time.Second) > uint64(now):
 		return false
