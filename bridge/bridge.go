@@ -33,6 +33,7 @@ type Bridge struct {
 	lock     *statedir.Lock // of the directories
 	clock    *follow.Clock
 	server   *server.Server
+	hardware *server.Hardware // nil: no timestamps of interfaces
 	fast     *fastpath.Engine // nil: the sockets answer everything
 	sources  *association.Set
 	ke       *nke.Server // nil: NTS is off
@@ -172,6 +173,20 @@ func (b *Bridge) Addresses() []netip.AddrPort { return b.server.Addresses() }
 
 // Made says what this start generated.
 func (b *Bridge) Made() material.Made { return b.parts.Load().set.Made }
+
+// openHardware makes interfaces take timestamps. Where one does not that is no
+// reason not to serve.
+func (b *Bridge) openHardware(cfg *config.Config) *server.Hardware {
+	if len(cfg.Server.HardwareTimestamps) == 0 || cfg.Server.Timestamping == "none" {
+		return nil
+	}
+	var errs []error
+	b.hardware, errs = server.OpenHardware(cfg.Server.HardwareTimestamps)
+	for _, err := range errs {
+		b.log.Warn("server.hardware_timestamps: " + err.Error())
+	}
+	return b.hardware
+}
 
 func serverOptions(cfg *config.Config) server.Options {
 	o := server.Options{Workers: cfg.Server.Workers, Batch: cfg.Server.Batch,

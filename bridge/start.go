@@ -71,6 +71,7 @@ func (b *Bridge) open(p *parts) (err error) {
 	options := serverOptions(cfg)
 	options.Clients = b.clients()
 	options.Passed = b.options.Sockets.NTP
+	options.Socket.Hardware = b.openHardware(cfg)
 	if err = b.openFastpath(p, &options); err != nil {
 		return err
 	}
@@ -166,6 +167,7 @@ func (b *Bridge) closeAll() error {
 	if b.server != nil {
 		errs = append(errs, b.server.Close())
 	}
+	b.hardware.Close()
 	if b.fleet != nil { // it takes what the server saw to the end
 		errs = append(errs, b.fleet.Close())
 	}

@@ -112,6 +112,10 @@ type Server struct {
 	DSCP int `mapstructure:"dscp" range:"0..63" unit:"code point"`
 	// Timestamping is where receive timestamps come from. Default: kernel.
 	Timestamping string `mapstructure:"timestamping" oneof:"none kernel"`
+	// HardwareTimestamps are the network interfaces whose own timestamps are
+	// used of requests, and of answers in interleaved mode, where they can take
+	// them; * is all that can (chrony's hwtimestamp). Default: empty, none.
+	HardwareTimestamps []string `mapstructure:"hardware_timestamps"`
 	// Fastpath answers plain requests, and those with some kinds of symmetric
 	// keys, in the kernel, before the sockets: auto
 	// where that is possible, require refuses to start where it is not.

@@ -12,6 +12,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ntsbridge/bridge/clock/nic"
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/netif"
 	"ntsbridge/bridge/statedir"
@@ -35,6 +36,7 @@ func Trial(cfg *config.Config, ours func(netip.AddrPort) bool) Findings {
 	k.socket()
 	k.listen(NoStart, "server.listen", "udp", cfg.Server.FixedAddresses())
 	k.followed(cfg.Server.Listen)
+	k.stamping()
 	if cfg.NTS.Enabled {
 		k.listen(NoStart, "nts.listen", "tcp", cfg.NTS.Listen)
 	}
@@ -52,6 +54,39 @@ func (k *trial) followed(listen []config.Listen) {
 		if now, err := netif.Addresses([]config.Listen{l}); err == nil && len(now) == 0 {
 			k.find(NotServed, fmt.Sprintf("server.listen[%d]", i),
 				"%v: this host has no such address now; it is listened on when it comes", l)
+		}
+	}
+}
+
+// stamping tells of interfaces without timestamps of their own, from which some
+// are wanted.
+func (k *trial) stamping() {
+	interfaces, err := net.Interfaces()
+	if err != nil {
+		return
+	}
+	able := 0
+	for i, name := range k.config.Server.HardwareTimestamps {
+		path := fmt.Sprintf("server.hardware_timestamps[%d]", i)
+		if name != "*" {
+			if err := nic.Able(name); err != nil {
+				k.find(NotServed, path, "interface %s: no hardware timestamps, those of the kernel are used: %w", name, err)
+			}
+			continue
+		}
+		var without []string
+		for _, has := range interfaces {
+			if err := nic.Able(has.Name); err == nil {
+				able++
+			} else if has.Flags&net.FlagLoopback == 0 {
+				without = append(without, has.Name+": "+err.Error())
+			}
+		}
+		if able == 0 {
+			without = append([]string{"no interface has hardware timestamps, those of the kernel are used"}, without...)
+		}
+		if len(without) > 0 {
+			k.find(Note, path, "%s", strings.Join(without, "; "))
 		}
 	}
 }

@@ -11,9 +11,9 @@ import (
 )
 
 // controlLen is room for the control messages of one packet: timestamps (64
-// octets with header), packet information (36), type of service (24), receive
-// errors (48).
-const controlLen = 192
+// octets with header), of which interface (32), packet information (40), type of
+// service (24), receive errors (48).
+const controlLen = 224
 
 // maxPacket is the longest request that is read: header, the longest Autokey
 // extension field and its MAC are 2120 octets. A longer one is cut off by the
@@ -23,6 +23,8 @@ const maxPacket = 2176
 // ancillary is what the control messages of a received packet tell.
 type ancillary struct {
 	received ntp.Timestamp // 0: the kernel gave none
+	hardware int64         // by the clock of the interface, ns; 0: it gave none
+	device   uint32        // index of that interface; 0: not told
 	to       netip.Addr    // local address; invalid: not told
 	// destination is the address in the packet: to, or one of broadcast or
 	// multicast; invalid: not told.
@@ -45,7 +47,9 @@ func (a *ancillary) take(level, kind int32, data []byte) {
 	switch {
 	case level == unix.SOL_SOCKET && kind == unix.SO_TIMESTAMPING && len(data) >= 48:
 		ts := (*[3]unix.Timespec)(unsafe.Pointer(&data[0]))
-		a.received = stamp(ts[0])
+		a.received, a.hardware = stamp(ts[0]), ts[2].Nano()
+	case level == unix.SOL_SOCKET && kind == scmTimestampingPktinfo && len(data) >= 4:
+		a.device = *(*uint32)(unsafe.Pointer(&data[0]))
 	case level == unix.SOL_SOCKET && kind == unix.SO_TIMESTAMPNS && len(data) >= 16:
 		a.received = stamp(*(*unix.Timespec)(unsafe.Pointer(&data[0])))
 	case level == unix.IPPROTO_IP && kind == unix.IP_PKTINFO && len(data) >= unix.SizeofInet4Pktinfo:
@@ -129,10 +133,10 @@ func putTTL(b []byte, to netip.Addr, ttl uint8) int {
 	return n
 }
 
-// putTransmitStamp writes the control message that asks for a transmit
-// timestamp of this packet alone and returns its length.
-func putTransmitStamp(b []byte) int {
+// putTransmitStamp writes the control message that asks for transmit timestamps
+// of this packet alone, by flags, and returns its length.
+func putTransmitStamp(b []byte, flags uint32) int {
 	data, n := mmsg.Put(b, unix.SOL_SOCKET, unix.SO_TIMESTAMPING, 4)
-	*(*uint32)(unsafe.Pointer(&data[0])) = unix.SOF_TIMESTAMPING_TX_SOFTWARE
+	*(*uint32)(unsafe.Pointer(&data[0])) = flags
 	return n
 }

@@ -21,6 +21,8 @@ type counters struct {
 	interleaved   atomic.Uint64
 	oldSecret     [ntp.KindCount]atomic.Uint64 // those marked so
 	rxDaemon      atomic.Uint64
+	rxHardware    atomic.Uint64
+	txHardware    atomic.Uint64 // counted as the kernel's as well
 	txDaemon      atomic.Uint64
 	txKernel      atomic.Uint64
 	sendErrors    atomic.Uint64
@@ -45,6 +47,8 @@ type Counters struct {
 	Interleaved   uint64 // answers in interleaved mode
 	RXDaemon      uint64 // receive timestamps by our own clock reading
 	RXKernel      uint64
+	RXHardware    uint64 // by the network interface
+	TXHardware    uint64
 	TXDaemon      uint64 // transmit timestamps by our own clock reading
 	TXKernel      uint64
 	SendErrors    uint64
@@ -90,13 +94,14 @@ func (c *counters) addTo(sum *Counters) {
 	for i := range c.autokeyOps {
 		sum.AutokeyOps[i] += c.autokeyOps[i].Load()
 	}
-	sum.RXKernel += c.received.Load() - min(c.rxDaemon.Load(), c.received.Load())
+	others := c.rxDaemon.Load() + c.rxHardware.Load()
+	sum.RXKernel += c.received.Load() - min(others, c.received.Load())
 	for _, f := range []struct {
 		to   *uint64
 		from *atomic.Uint64
 	}{
 		{&sum.Received, &c.received}, {&sum.Interleaved, &c.interleaved},
-		{&sum.RXDaemon, &c.rxDaemon}, {&sum.Frames, &c.frames},
+		{&sum.RXDaemon, &c.rxDaemon}, {&sum.Frames, &c.frames}, {&sum.RXHardware, &c.rxHardware}, {&sum.TXHardware, &c.txHardware},
 		{&sum.TXDaemon, &c.txDaemon}, {&sum.TXKernel, &c.txKernel},
 		{&sum.SendErrors, &c.sendErrors}, {&sum.ReceiveErrors, &c.receiveErrors},
 		{&sum.SlowDropped, &c.slowDropped}, {&sum.ExcessDropped, &c.excessDropped},

@@ -6,6 +6,7 @@ import (
 	"time"
 	"unsafe"
 
+	"ntsbridge/bridge/clock/nic"
 	"ntsbridge/bridge/ntp"
 )
 
@@ -103,6 +104,17 @@ func (s *timestampStore) get(receive ntp.Timestamp) (transmit ntp.Timestamp, ok 
 func (s *timestampStore) refine(receive, transmit ntp.Timestamp) bool {
 	noted, ok := s.get(receive)
 	if late := transmit.Sub(noted); !ok || late < 0 || late > time.Second {
+		return false
+	}
+	s.put(receive, transmit)
+	return true
+}
+
+// exact replaces the departure by the interface's own, unless it cannot belong to
+// what the kernel or we ourselves noted.
+func (s *timestampStore) exact(receive, transmit ntp.Timestamp) bool {
+	noted, ok := s.get(receive)
+	if !ok || !nic.Left(int64(transmit.Sub(noted)), 0) {
 		return false
 	}
 	s.put(receive, transmit)

@@ -51,6 +51,7 @@ type slot struct {
 	judged  bool             // by open, so that it counts for the inventory of clients
 	stampTX bool             // the kernel is to tell when the answer left
 	ifindex uint32           // interface of arrival, for link-local answers
+	device  uint32           // the one whose clock may have stamped it, 0: not known
 }
 
 // init gives the slot its sessions; that for NTS is seeded from the system.

@@ -32,10 +32,12 @@ type socket struct {
 	wildcard bool
 	adopted  bool // bound by somebody else
 	kernelTX bool
+	hardware *Hardware // nil: no timestamps of interfaces
+	stampsTX uint32    // of answers, asked for
 
 	// Answers whose transmit timestamp the kernel was asked for, by the number
 	// that it will give them (SOF_TIMESTAMPING_OPT_ID counts from 0).
-	asked   [64]ntp.Timestamp
+	asked   [64]awaitedStamp
 	nextTX  uint32
 	pending int
 
@@ -45,21 +47,28 @@ type socket struct {
 	beside, besideFailed atomic.Uint64 // what others than its worker sent by it, or could not
 }
 
+// awaitedStamp is an answer whose transmit timestamps are awaited.
+type awaitedStamp struct {
+	receive ntp.Timestamp // that it carries
+	ifindex uint32        // by which its request came
+	kernel  bool          // the kernel's was taken
+}
+
 // expect notes that the next timestamped answer is the one that carries this
 // receive timestamp.
-func (s *socket) expect(receive ntp.Timestamp) {
-	s.asked[s.nextTX%uint32(len(s.asked))] = receive
+func (s *socket) expect(receive ntp.Timestamp, ifindex uint32) {
+	s.asked[s.nextTX%uint32(len(s.asked))] = awaitedStamp{receive: receive, ifindex: ifindex}
 	s.nextTX++
 	s.pending++
 }
 
-// expected returns the receive timestamp of the answer with that number.
-func (s *socket) expected(number uint32) (ntp.Timestamp, bool) {
+// expected returns the answer with that number.
+func (s *socket) expected(number uint32) (*awaitedStamp, bool) {
 	if age := s.nextTX - number; age == 0 || age > uint32(len(s.asked)) {
-		return 0, false
+		return nil, false
 	}
 	s.pending = max(0, s.pending-1)
-	return s.asked[number%uint32(len(s.asked))], true
+	return &s.asked[number%uint32(len(s.asked))], true
 }
 
 // interrupt makes whoever waits for the socket return, now and later.
@@ -77,10 +86,11 @@ func (s *socket) close() {
 
 // SocketOptions are the settings that every socket gets.
 type SocketOptions struct {
-	DSCP             int  // 0 to 63
-	KernelTimestamps bool // receive, and transmit for interleaved clients
-	FreeBind         bool // bind addresses that this host does not have
-	TOS              bool // tell the type of service or traffic class of requests
+	DSCP             int       // 0 to 63
+	KernelTimestamps bool      // receive, and transmit for interleaved clients
+	FreeBind         bool      // bind addresses that this host does not have
+	TOS              bool      // tell the type of service or traffic class of requests
+	Hardware         *Hardware // with KernelTimestamps: those of interfaces; nil: none
 }
 
 // openSocket binds a non-blocking UDP socket with SO_REUSEPORT. alone binds it
@@ -234,6 +244,12 @@ func (s *socket) configureTimestamps(set func(level, name, value int) error, opt
 	}
 	flags := unix.SOF_TIMESTAMPING_RX_SOFTWARE | unix.SOF_TIMESTAMPING_SOFTWARE |
 		unix.SOF_TIMESTAMPING_OPT_ID | unix.SOF_TIMESTAMPING_OPT_TSONLY
+	s.stampsTX = unix.SOF_TIMESTAMPING_TX_SOFTWARE
+	if opt.Hardware != nil && set(unix.SOL_SOCKET, unix.SO_TIMESTAMPING, flags|hardwareStamps) == nil {
+		s.kernelTX, s.hardware = true, opt.Hardware
+		s.stampsTX |= unix.SOF_TIMESTAMPING_TX_HARDWARE
+		return nil
+	}
 	if set(unix.SOL_SOCKET, unix.SO_TIMESTAMPING, flags) == nil {
 		s.kernelTX = true
 		return nil

@@ -10,6 +10,7 @@ import (
 
 	"ntsbridge/autokey"
 	"ntsbridge/bridge/access"
+	"ntsbridge/bridge/clock/timebase"
 	"ntsbridge/bridge/fleet/feed"
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/bridge/server/mmsg"
@@ -28,6 +29,7 @@ type worker struct {
 	base      ntp.Header // the clock's part, for one batch
 	arrived   time.Time  // of the batch
 	arrivedAt ntp.Timestamp
+	pair      timebase.Pair // of the batch, where interfaces' timestamps are used
 	tos       tosWatch
 	feed      *feed.Feed   // to the inventory of clients, nil: off
 	names     *access.Pool // bounds the names that are told
@@ -156,6 +158,9 @@ func (w *worker) serve(n int) {
 	h.state, h.clock = w.srv.state.Load(), w.srv.clock.Load()
 	h.mono = w.srv.mono(now)
 	w.arrived, w.arrivedAt = now, ntp.TimestampFromTime(now)
+	if w.socket.hardware != nil {
+		w.pair = w.socket.hardware.pair()
+	}
 	w.base = ntp.Header{}
 	h.clock.FillServed(&w.base, w.arrivedAt)
 	w.count.received.Add(uint64(n))
@@ -208,9 +213,15 @@ func (w *worker) openSlot(i int) {
 		destination = a.destination
 	}
 	slot.req.Received = a.received
-	if a.received == 0 {
+	if exact := s.hardware.arrival(&a, w.pair, len(slot.req.Packet), slot.req.From.Addr().Is6()); exact != 0 {
+		w.count.rxHardware.Add(1)
+		slot.req.Received = exact
+	} else if a.received == 0 {
 		w.count.rxDaemon.Add(1)
 		slot.req.Received = w.arrivedAt
+	}
+	if slot.device = a.ifindex; a.device != 0 {
+		slot.device = a.device
 	}
 	slot.req.TOS, slot.req.KnownTOS = a.tos, a.knowsTOS
 	if slot.judged = !w.taken(slot, destination); !slot.judged {
@@ -272,8 +283,8 @@ func (w *worker) finishSlot(j, i int) bool {
 		control = putSource(room, slot.req.To, slot.ifindex)
 	}
 	if slot.stampTX && s.kernelTX {
-		control += putTransmitStamp(room[control:])
-		s.expect(slot.receive)
+		control += putTransmitStamp(room[control:], s.stampsTX)
+		s.expect(slot.receive, slot.device)
 	}
 	w.out.SetControl(j, control)
 	return true
@@ -309,14 +320,31 @@ func (w *worker) readErrors() {
 		for i := range n {
 			var a ancillary
 			parseControl(w.in.Control(i), &a)
-			if !a.isTX || a.received == 0 {
-				continue
-			}
-			left := w.srv.clock.Load().Served(a.received)
-			if receive, ok := s.expected(a.transmits); ok && w.srv.store.refine(receive, left) {
-				w.count.txKernel.Add(1)
-				w.count.txDaemon.Add(^uint64(0)) // it had been counted as ours
-			}
+			w.departed(&a)
 		}
+	}
+}
+
+// departed takes in when an answer really left.
+func (w *worker) departed(a *ancillary) {
+	if !a.isTX {
+		return
+	}
+	answer, ok := w.socket.expected(a.transmits)
+	if !ok {
+		return
+	}
+	served, taken := w.srv.clock.Load(), false
+	if a.received != 0 {
+		taken = w.srv.store.refine(answer.receive, served.Served(a.received))
+	} else if left := w.socket.hardware.departure(a.hardware, answer.ifindex); left != 0 {
+		if taken = w.srv.store.exact(answer.receive, served.Served(left)); taken {
+			w.count.txHardware.Add(1) // beside being counted as the kernel's
+		}
+	}
+	if taken && !answer.kernel {
+		answer.kernel = true
+		w.count.txKernel.Add(1)
+		w.count.txDaemon.Add(^uint64(0)) // it had been counted as ours
 	}
 }

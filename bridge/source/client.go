@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"ntsbridge/bridge/clock/nic"
 	"ntsbridge/bridge/clock/schedule"
 	"ntsbridge/bridge/ntp"
 )
@@ -104,7 +105,7 @@ type Client struct {
 	socket   *socket // nil: none
 	keep     bool    // the socket lasts for longer than a request
 	itself   bool    // the server is this process
-	hardware map[string]*hardwareClock
+	hardware map[string]*nic.Clock
 	hardErr  string // why there are no hardware timestamps, as told
 	buf      []byte
 
@@ -187,7 +188,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	}
 	cfg.Server = netip.AddrPortFrom(cfg.Server.Addr().Unmap(), cfg.Server.Port())
 	c := &Client{hurry: make(chan struct{}, 1), schedule: plan, cfg: cfg, buf: make([]byte, maxPacket),
-		hardware: make(map[string]*hardwareClock)}
+		hardware: make(map[string]*nic.Clock)}
 	c.delays.limits = cfg.delayLimits()
 	_, c.keep = cfg.Auth.(addressed)
 	if c.keep && cfg.Interleaved {

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"ntsbridge/bridge/clock/nic"
 )
 
 // hardwareWait is how long the timestamp of an interface may come after the
@@ -57,7 +59,7 @@ func (s *socket) nextTransmitted(fd int, d *departure) bool {
 		take(stampAt(d.before, a.software, StampKernel))
 	}
 	if s.hardware != nil && a.hardware != 0 {
-		if raw, ok := s.hardware.convert(a.hardware); ok {
+		if raw, ok := s.hardware.Convert(a.hardware); ok && nic.Left(raw, d.at.raw) {
 			take(rawStamp(d.before, raw, StampHardware))
 		}
 	}

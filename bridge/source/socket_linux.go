@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"ntsbridge/bridge/clock/nic"
 	"ntsbridge/bridge/clock/timebase"
 )
 
@@ -22,8 +23,8 @@ type socket struct {
 	conn     *net.UDPConn
 	local    netip.Addr // without zone
 	clock    Clock
-	hardware *hardwareClock // nil: no timestamps of the interface
-	sent     uint32         // number of the next packet
+	hardware *nic.Clock // nil: no timestamps of the interface
+	sent     uint32     // number of the next packet
 }
 
 // endpoint is where a socket is connected to, and how.
@@ -97,7 +98,7 @@ func (s *socket) send(p []byte) (departure, error) {
 	}
 	s.sent++
 	if s.hardware != nil {
-		s.hardware.read()
+		s.hardware.Read()
 	}
 	return d, nil
 }
@@ -138,8 +139,9 @@ func (s *socket) receive(ctx context.Context, buf []byte, deadline time.Time) (r
 		r.take(stampAt(pair, a.software, StampKernel))
 	}
 	if s.hardware != nil && a.hardware != 0 {
-		s.hardware.read()
-		if raw, ok := s.hardware.arrival(a.hardware, n, s.local.Is6()); ok {
+		s.hardware.Read()
+		raw, ok := s.hardware.Arrival(a.hardware, n, s.local.Is6())
+		if ok && (a.software == 0 || nic.Arrived(raw, pair.At(a.software))) {
 			r.take(rawStamp(pair, raw, StampHardware))
 		}
 	}

@@ -35,7 +35,7 @@ type model struct {
 	Autokey autokeyModel
 
 	Sources  []*Source
-	Hardware bool // timestamps of network cards, for what is asked
+	Hardware bool // timestamps of network cards
 	Followed int  // sources of the output that the clock can follow
 	MaxClock int  // tos maxclock; 0: ntpd's default
 

@@ -88,11 +88,11 @@ func (c *writer) bySteering() {
 		}
 	}
 	for _, s := range c.All("hwtimestamp") {
-		text := "sources are measured with the network card's timestamps, where it has them; answers to clients have the kernel's"
+		text := "sources are measured and clients answered with the network card's timestamps, where it has them"
 		if c.Model.Followed == 0 {
-			text = "there is no source that would be measured with the network card's timestamps; answers to clients have the kernel's"
+			text = "clients are answered with the network card's timestamps, where it has them"
 		}
-		c.Record(s).Note(report.Approximated, "hwtimestamp", "", "%s", text)
+		c.Record(s).Note(report.Folded, "hwtimestamp", "", "%s: check tells where not", text)
 	}
 }
 

@@ -79,6 +79,15 @@ func (c *writer) emitServer() {
 	if m.Dscp != nil {
 		draft.Set(c.Draft, &server.DSCP, int(m.Dscp.Options[0].Int), m.Dscp)
 	}
+	if lines := c.All("hwtimestamp"); len(lines) > 0 {
+		var names []string
+		for _, s := range lines {
+			if name := s.Options[0].Text; !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+		draft.Set(c.Draft, &server.HardwareTimestamps, names, lines...)
+	}
 }
 
 func (c *writer) emitAccess() {

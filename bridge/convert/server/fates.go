@@ -220,7 +220,7 @@ var ofChrony = job.Fates{
 	"ntsdumpdir": line(isSaid("nts-keys", "nts-cache")),
 	"log":        line(becomes("statistics.files", "log")), "logdir": line(becomes("statistics.dir", "log")),
 	"logbanner":   line(becomes("statistics.banner", "log")),
-	"hwtimestamp": {"": becomes("sources[].hardware_timestamps", "hwtimestamp"), "*": isSaid("hwtimestamp-option")},
+	"hwtimestamp": {"": becomes("server.hardware_timestamps", "hwtimestamp"), "*": isSaid("hwtimestamp-option")},
 	"refclock": {
 		"": becomes("reference_clocks[].driver"), "poll": becomes("reference_clocks[].poll", "range"),
 		"dpoll": becomes("reference_clocks[].driver_poll", "range"), "rate": becomes("reference_clocks[].rate", "range"),
