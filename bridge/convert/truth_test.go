@@ -34,7 +34,8 @@ func TestSentences(t *testing.T) {
 
 		{"a network cut off", "chrony", "local stratum 8 orphan\nallow 10/8\nrtcsync\nhwtimestamp *\n",
 			[]string{"mode: local", "clock.mode: local serves the system clock at stratum 8", "there is no source: nobody vouches",
-				"the kernel does not set the hardware clock", "clients are answered with the network card's timestamps", "hardware_timestamps: [\"*\"]"},
+				"the kernel does not set the hardware clock", "clients are answered with the network card's timestamps",
+				"hardware_timestamps: [\"*\"]"},
 			[]string{"without a source", "while the clock is synchronised", "sources are measured"}},
 		{"a network set by hand", "chrony", "local stratum 8\nallow 10/8\nmanual\nrtcsync\n",
 			[]string{"mode: discipline", "settime (ntsbridge's and chronyc's) sets the clock", "while the clock is synchronised"},
