@@ -97,7 +97,7 @@ func followed(f *follow.Source) *control.FollowedByClock {
 	if !ok {
 		return nil
 	}
-	return &control.FollowedByClock{SourceReport: r, Span: f.Span()}
+	return &control.FollowedByClock{SourceReport: r}
 }
 
 // events returns the last event of an association and their count. What is

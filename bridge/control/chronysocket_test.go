@@ -76,7 +76,7 @@ func TestChronycOnTheSocket(t *testing.T) {
 			strings.ReplaceAll(ask("sources", "-a"), "-0ns", "+0ns"))
 		compareLines(t, release+" tracking", tracking.String(), ask("tracking"))
 		for command, words := range map[string][]string{
-			"sourcestats":       {"time.example", "12", "400"},
+			"sourcestats":       {"time.example", "12", "7", "400"},
 			"selectdata":        {"* time.example", "x nts.example"},
 			"authdata":          {"NTS     2   30  128", "SK     7   13  128"},
 			"activity":          {"200 OK\n6 sources online\n0 sources offline", "1 sources with unknown address"},

@@ -84,7 +84,7 @@ func (w *chronyWriter) source(q *chronyQuestion, s *Source) {
 func (w *chronyWriter) stats(q *chronyQuestion, s *SourceStats) {
 	deviation, skew := s.spread()
 	w.named(q, s.Name, s.Address)
-	w.put(uint32(s.Samples), uint32(0), uint32(s.Span))
+	w.put(uint32(s.Samples), uint32(s.Runs), uint32(s.Span))
 	w.floats(deviation, s.Frequency, skew, s.Offset, s.Error)
 }
 

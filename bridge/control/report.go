@@ -110,20 +110,21 @@ type Source struct {
 	Why string `json:"why,omitempty"`
 }
 
-// SourceStats is a line of chronyc's sourcestats report. Its column NR, the
-// runs of residuals of one sign after a regression, is always 0, which is
-// chronyc's "no regression yet": the estimator here is a filter and has none.
+// SourceStats is a line of chronyc's sourcestats report.
 type SourceStats struct {
 	Name    string `json:"name"`
 	Address string `json:"address,omitempty"`
-	Samples uint64 `json:"samples"` // taken in (NP; chronyc: those of the regression)
-	Span    uint64 `json:"span"`    // seconds from the oldest to the newest of them
+	Samples uint64 `json:"samples"` // the last ones of the source, at most 64: what follows is of them (NP)
+	// Runs is how many runs of them missed on the same side what the filter
+	// expected, where chronyd has runs of residuals after its regression (NR).
+	Runs uint64 `json:"runs"`
+	Span uint64 `json:"span"` // seconds from the oldest to the newest of them
 	// Frequency is by how much the local clock, as it is corrected, is fast
 	// against the source alone; Skew is the bound of its error.
 	Frequency float64 `json:"frequency_ppm"`
 	Skew      float64 `json:"skew_ppm"`
 	Offset    float64 `json:"offset"`             // of the local clock against the source, estimated; positive: ahead
-	Deviation float64 `json:"standard_deviation"` // of the source's samples
+	Deviation float64 `json:"standard_deviation"` // of the samples from what was expected of each
 	Error     float64 `json:"error"`              // bound of that of Offset, with what the source says of itself
 }
 

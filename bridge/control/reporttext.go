@@ -102,7 +102,8 @@ func WriteSourceStats(w io.Writer, list []SourceStats, o ReportOptions) error {
 }
 
 var statsColumns = columns[SourceStats]{
-	legend: `NP: samples taken in.  NR: always 0, it belongs to a method that is not used here
+	legend: `NP: samples that the others are of.  NR: runs of them that missed on one side what
+was expected; far fewer than half of NP: the source's clock is not as steady as thought
 Span: time from the oldest to the newest sample.  Frequency: by how much this host's
 clock, as it is corrected, is fast against the source, ppm.  Freq Skew: its error
 Offset: how far this host's clock is ahead of the source.  Std Dev: of the samples
@@ -110,12 +111,12 @@ Offset: how far this host's clock is ahead of the source.  Std Dev: of the sampl
 	heading: "Name/IP Address            NP  NR  Span  Frequency  Freq Skew  Offset  Std Dev",
 	csv: func(s *SourceStats, o *ReportOptions) string {
 		deviation, skew := s.spread()
-		return fmt.Sprintf("%s,%d,0,%d,%.3f,%.3f,%.9f,%.9f", o.name(s.Name, s.Address), s.Samples, csvAge(s.Span), s.Frequency, skew,
+		return fmt.Sprintf("%s,%d,%d,%d,%.3f,%.3f,%.9f,%.9f", o.name(s.Name, s.Address), s.Samples, s.Runs, csvAge(s.Span), s.Frequency, skew,
 			s.Offset, deviation)
 	},
 	text: func(s *SourceStats, o *ReportOptions) string {
 		deviation, skew := s.spread()
-		return fmt.Sprintf("%-25s %3d %3d  %4s %s %s %8s  %6s", o.name(s.Name, s.Address), s.Samples, 0, formatAge(s.Span),
+		return fmt.Sprintf("%-25s %3d %3d  %4s %s %s %8s  %6s", o.name(s.Name, s.Address), s.Samples, s.Runs, formatAge(s.Span),
 			formatRate(s.Frequency, true), formatRate(skew, false), formatSigned(s.Offset), formatSpan(deviation))
 	},
 }

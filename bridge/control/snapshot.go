@@ -64,10 +64,7 @@ type ClockSnapshot struct {
 }
 
 // FollowedByClock is a source as the discipline sees it.
-type FollowedByClock struct {
-	clock.SourceReport
-	Span time.Duration // from the first sample used to the last
-}
+type FollowedByClock struct{ clock.SourceReport }
 
 // Smoothing is chronyc's smoothing report: how the served time differs from the
 // system clock.

@@ -40,9 +40,10 @@ func asked(addr string, kind ntp.Kind, offset time.Duration) *source.Status {
 
 // thought is what the discipline makes of a source.
 func thought(state discipline.SelectState, info clock.SourceInfo, offset float64) *FollowedByClock {
-	return &FollowedByClock{Span: 400 * time.Second, SourceReport: clock.SourceReport{Info: info, Age: 5 * time.Second,
+	return &FollowedByClock{SourceReport: clock.SourceReport{Info: info, Age: 5 * time.Second,
 		SourceStatus: discipline.SourceStatus{State: state, Reach: 0o377, Poll: 6, Samples: 12, Offset: offset,
-			Frequency: 11e-6, Skew: 0.2e-6, Jitter: 30e-6, Distance: 3.5e-3}}}
+			Frequency: 11e-6, Skew: 0.2e-6, Jitter: 30e-6, Distance: 3.5e-3,
+			Residuals: discipline.Residuals{Samples: 12, Runs: 7, Span: 400.5, Deviation: 30e-6}}}}
 }
 
 // everything is a snapshot with a source of each kind and state.

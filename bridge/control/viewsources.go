@@ -186,13 +186,12 @@ func (s *Snapshot) sourceStats(from *SourceSnapshot) SourceStats {
 	if f == nil {
 		return v
 	}
-	v.Span = uint64(f.Span.Seconds())
 	if f.Samples == 0 || s.Clock == nil {
 		return v
 	}
-	v.Samples = uint64(f.Samples)
+	v.Samples, v.Runs, v.Span = uint64(f.Residuals.Samples), uint64(f.Residuals.Runs), uint64(f.Residuals.Span)
 	v.Frequency, v.Skew = (f.Frequency-(s.Clock.Frequency-s.Clock.Residual))*ppm, f.Skew*ppm
-	v.Offset, v.Deviation, v.Error = s.ahead(f), f.Jitter, f.Distance
+	v.Offset, v.Deviation, v.Error = s.ahead(f), f.Residuals.Deviation, f.Distance
 	return v
 }
 

@@ -25,8 +25,6 @@ type Source struct {
 	provisional atomic.Bool // the last sample was
 	told        told        // to the files of measurements and to ntpq
 	refclock    bool
-	first       atomic.Int64 // base's reading at the first sample used, 0: none
-	last        atomic.Int64
 }
 
 // parked is how long a source that is not used any more stays known: a reload
@@ -232,8 +230,6 @@ func (f *Source) use(x discipline.Sample) bool {
 		f.steering.log.Debug("measurement not used", "source", f.name, "reason", verdict)
 		return false
 	}
-	f.first.CompareAndSwap(0, int64(x.T4))
-	f.last.Store(int64(x.T4))
 	return true
 }
 
@@ -295,12 +291,4 @@ func (f *Source) Report() (clock.SourceReport, bool) {
 		return clock.SourceReport{}, false
 	}
 	return f.steering.driver.Source(f.id)
-}
-
-// Span is the time from the first sample used to the last.
-func (f *Source) Span() time.Duration {
-	if f == nil {
-		return 0
-	}
-	return time.Duration(f.last.Load() - f.first.Load())
 }

@@ -99,6 +99,9 @@ func TestChronycBesideChronyd(t *testing.T) {
 			if c.command == "sourcestats" && lastRow(got) != lastRow(want) {
 				t.Errorf("%s: never measured: %s, chronyd %s", p.Root, lastRow(got), lastRow(want))
 			}
+			if c.command == "sourcestats" {
+				compareSamples(t, p.Root, want, got)
+			}
 		}
 	}
 }
@@ -174,6 +177,24 @@ func runChronyc(h *Host, chronyd Program, args ...string) (string, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), queryTimeout)
 	defer cancel()
 	return h.Output(ctx, chronyc(chronyd), append([]string{"-c", "-N", "-h", "/mnt/run/chronyd.sock"}, args...)...)
+}
+
+// compareSamples looks that the samples, runs and spans of sourcestats are what
+// chronyd's mean: the regression keeps at most 64 samples, and has about as many
+// runs of one sign as there would be by chance.
+func compareSamples(t *testing.T, root, want, got string) {
+	w, g := strings.Split(strings.TrimSpace(want), "\n"), strings.Split(strings.TrimSpace(got), "\n")
+	t.Logf("%s: chronyd\n%s\nntsbridge\n%s", root, want, got)
+	for i := range min(len(w), len(g), 3) { // those that answer
+		var samples, runs, span int
+		columns := strings.Split(g[i], ",")
+		if _, err := fmt.Sscan(strings.Join(columns[1:4], " "), &samples, &runs, &span); err != nil {
+			t.Fatal(err)
+		}
+		if samples < 4 || samples > 64 || runs < 1 || runs >= samples || span < samples/4 || span > 4*samples {
+			t.Errorf("%s: sourcestats say %s, chronyd %s", root, g[i], w[i])
+		}
+	}
 }
 
 func compareColumns(t *testing.T, what, want, got string, columns []int) {

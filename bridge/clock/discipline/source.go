@@ -94,6 +94,7 @@ type source struct {
 	former   *path   // the one before
 	observed float64 // variance of the innovations of its own bank, s^2
 	against  float64 // variance between it and the others, s^2
+	misses   residuals
 
 	reach    uint8   // RFC 5905's shift register
 	granted  float64 // s: until the next request, as told by Asked
@@ -323,10 +324,12 @@ func (s *source) observe(k *kept) {
 	if !s.own.started {
 		s.own.start(k.at, z.offset, math.Sqrt(z.half*z.half+z.noise), s.startY, startFrequency*startFrequency)
 		s.observed = z.spread
+		s.misses.begin(k.at)
 		return
 	}
 	innovation, contradicts := s.own.observe(k.at, *z, -1, nil)
 	s.offset, k.stray = innovation, contradicts
+	s.misses.add(k.at, innovation)
 	if contradicts && s.own.strike(innovation, z.misled) {
 		s.own.jump(innovation)
 		s.own.observe(k.at, *z, -1, nil)

@@ -272,6 +272,7 @@ func (d *Discipline) standardReport(now Instant) SourceStatus {
 	own, y := t.own.estimate(at)
 	st.Last, st.Frequency, st.Skew, st.Deviation = t.header.T4, y, math.Sqrt(t.own.yVar), t.own.deviation(max(at-t.own.at, 0))
 	st.Distance = d.config.MaxDistance // its time is anything
+	st.Residuals = t.misses.report()
 	if d.joint.started {
 		x, _ := d.joint.estimate(d.seconds(t.seen(now)))
 		st.Offset = t.ahead(now) - float64(t.epoch-d.epoch)/1e9 - own + x

@@ -124,6 +124,7 @@ type SourceStatus struct {
 	Delay     float64 // least, s
 	Jitter    float64 // of the delay, each direction, s
 	Distance  float64 // root distance, s
+	Residuals Residuals
 }
 
 // Source returns the report of a source, and false if there is none.
@@ -149,6 +150,7 @@ func (d *Discipline) Source(id SourceID, now Instant) (SourceStatus, bool) {
 	st.Last, st.Offset = d.standard.given(s.header.T4), x-own
 	st.Deviation, st.Frequency, st.Skew = s.own.deviation(max(at-s.own.at, 0)), s.own.y, math.Sqrt(s.own.yVar)
 	st.Delay, st.Jitter, st.Distance = s.floor(), s.path.window.jitter(), d.reach(s, at)
+	st.Residuals = s.misses.report()
 	if slot := s.path.slot; slot >= 0 {
 		st.Bias = d.joint.bias(slot)
 	}
