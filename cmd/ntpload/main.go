@@ -42,6 +42,6 @@ func newRoot() *cobra.Command {
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
-	root.AddCommand(newRun(), newCompare(), newEcho(), newAttack(), newKE(), newSaturate())
+	root.AddCommand(newRun(), newCompare(), newEcho(), newAttack(), newKE(), newSaturate(), newOffset())
 	return root
 }

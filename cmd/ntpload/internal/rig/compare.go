@@ -18,6 +18,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
+	"strings"
 	"time"
 
 	"ntsbridge/cmd/ntpload/internal/load"
@@ -44,36 +46,11 @@ type Config struct {
 // slice, so that what disturbs the machine disturbs both. Kinds that one of
 // them does not serve are left out. Rows whose kind failed tell why.
 func Compare(ctx context.Context, c Config) (*Table, error) {
-	if err := tools(); err != nil {
-		return nil, err
-	}
-	self, err := os.Executable()
+	r, done, err := newRunner(ctx, c)
 	if err != nil {
 		return nil, err
 	}
-	m, err := newMaterial()
-	if err != nil {
-		return nil, err
-	}
-	n, err := newNetwork(ctx, os.Getpid())
-	if err != nil {
-		return nil, err
-	}
-	defer n.close()
-	r := &runner{Config: c, network: n, self: self}
-	for i, s := range []Spec{c.A, c.B} {
-		if r.setups[i], err = s.prepare(m, n.links[i], self); err != nil {
-			return nil, fmt.Errorf("server %s: %w", s.Text, err)
-		}
-		defer r.setups[i].remove()
-		if s.options["fastpath"] == "xdp" {
-			done, err := passAll(n.generator, fmt.Sprintf("nb%d", i))
-			if err != nil {
-				return nil, err
-			}
-			defer done()
-		}
-	}
+	defer done()
 	return r.table(ctx)
 }
 
@@ -82,6 +59,52 @@ type runner struct {
 	network *network
 	self    string
 	setups  [2]*setup // A, B
+}
+
+// newRunner makes network and setups; done removes them.
+func newRunner(ctx context.Context, c Config) (r *runner, done func(), err error) {
+	var undo []func()
+	done = func() {
+		for _, f := range slices.Backward(undo) {
+			f()
+		}
+	}
+	defer func() {
+		if err != nil {
+			done()
+		}
+	}()
+	if err := tools(); err != nil {
+		return nil, nil, err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := newMaterial()
+	if err != nil {
+		return nil, nil, err
+	}
+	n, err := newNetwork(ctx, os.Getpid())
+	if err != nil {
+		return nil, nil, err
+	}
+	undo = append(undo, n.close)
+	r = &runner{Config: c, network: n, self: self}
+	for i, s := range []Spec{c.A, c.B} {
+		if r.setups[i], err = s.prepare(m, n.links[i], self); err != nil {
+			return nil, nil, fmt.Errorf("server %s: %w", s.Text, err)
+		}
+		undo = append(undo, r.setups[i].remove)
+		if strings.HasPrefix(s.options["fastpath"], "xdp") {
+			pass, err := passAll(n.generator, fmt.Sprintf("nb%d", i))
+			if err != nil {
+				return nil, nil, err
+			}
+			undo = append(undo, pass)
+		}
+	}
+	return r, done, nil
 }
 
 func (r *runner) table(ctx context.Context) (*Table, error) {
