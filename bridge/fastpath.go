@@ -3,6 +3,7 @@ package bridge
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/hashicorp/go-hclog"
 
@@ -179,7 +180,9 @@ func checkFastpath(cfg *config.Config, set *material.Set, report *material.Repor
 		report.Facts = append(report.Facts, "fast path: "+s.String())
 	}
 	if active {
-		report.Facts = append(report.Facts, "fast path: "+whatFastpathMeans)
+		capabilities := strings.Join(fastpath.Capabilities(fastpathOptions(cfg, hclog.NewNullLogger()).Interfaces), ", ")
+		report.Facts = append(report.Facts, "fast path: "+whatFastpathMeans,
+			"fast path: a start takes "+capabilities+"; they are given up then")
 	}
 }
 

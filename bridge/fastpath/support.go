@@ -17,6 +17,17 @@ var needed = []struct {
 // ErrNotPermitted says that the process may not load the program.
 var ErrNotPermitted = errors.New("capabilities are missing")
 
+// Capabilities are those that serving at interfaces takes at the start.
+func Capabilities(at []Interface) (names []string) {
+	for _, c := range needed {
+		names = append(names, c.name)
+	}
+	if wantsSockets(at) {
+		names = append(names, "CAP_NET_RAW")
+	}
+	return names
+}
+
 // Supported returns why this process cannot load the program: nil, or
 // ErrNotPermitted with what is missing.
 func Supported() error {

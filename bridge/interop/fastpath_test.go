@@ -425,6 +425,45 @@ func (f *follower) reload() error {
 	return err
 }
 
+// TestFastpathVirtual answers at a bridge that the host's interface is a port
+// of, and at a macvlan on top of it, IPv4 and IPv6; XDP is below both, and is
+// refused there.
+func TestFastpathVirtual(t *testing.T) {
+	t.Parallel()
+	n := NewNetwork(t)
+	server, client := n.Host("fast"), n.Host("client")
+	n.Names()
+	bridge, macvlan := netip.MustParseAddr("10.123.0.201"), netip.MustParseAddr("10.123.0.202")
+	n.must(server.Do(func() error {
+		return ip("link add br0 type bridge\nlink set eth0 master br0\naddr flush dev eth0\n" +
+			"addr add 10.123.0.201/24 dev br0\naddr add fd00:123::201/64 dev br0 nodad\nlink set br0 up\n" +
+			"link add link br0 name mv0 type macvlan mode bridge\naddr add 10.123.0.202/24 dev mv0\nlink set mv0 up\n")
+	}))
+	config := func(list string) string { return strings.Replace(fastConfig("tcx", ""), "[eth0/tcx]", list, 1) }
+	server.Write("keys", ntpKeys)
+	server.Write("ntsbridge.yaml", config("[br0/xdp]"))
+	if out := checkOn(server); !strings.HasPrefix(out, "refused") {
+		t.Errorf("XDP at a bridge: %s", out)
+	}
+	server.Write("ntsbridge.yaml", config("[eth0/xdp]"))
+	if out := checkOn(server); !strings.Contains(out, "br0") || !strings.HasPrefix(out, "refused") {
+		t.Errorf("XDP below a bridge: %s", out)
+	}
+	f := startFollower(server, config("[br0, mv0/tcx]"))
+	for _, to := range []netip.Addr{bridge, macvlan} {
+		var before uint64
+		Await(t, clientLimit, getsTime(client, to), f.counted("what was answered", func(c *fastCounters) error {
+			before = c.Fastpath.Answered
+			return nil
+		}), f.counted(fmt.Sprintf("%v by the kernel", to), func(c *fastCounters) error {
+			if _, err := askTime(client, to); err != nil || c.Fastpath.Answered < before+3 {
+				return fmt.Errorf("%v; %+v, before %d", err, c.Fastpath, before)
+			}
+			return nil
+		}))
+	}
+}
+
 // fastStatus is what status tells of the fast path.
 type fastStatus struct {
 	Fastpath []struct {
