@@ -54,7 +54,8 @@
 // veth, an answer takes 0.54 to 0.56 of the CPU time that it takes by a socket at
 // 60,000 a second in bursts of 16 (5.8 to 7.1 us of 11.8 to 13.1, with the thread
 // that receives), and of an exchange with its client 0.54 to 0.66
-// (go test -bench NTSByAFXDP ./bridge/server).
+// (go test -bench NTSByAFXDP ./bridge/server). Of a full core (ntpload compare)
+// it takes 0.74 to 0.77 of the server's time and 0.75 to 0.80 of both.
 //
 // # Licence
 //
