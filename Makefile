@@ -82,7 +82,7 @@ format:
 # Functions that no command reaches. What hides secrets from fmt is called by
 # reflection, if ever; the other names are what a Go user or a test of a whole
 # protocol needs.
-deadcode_kept = [.]Format$$|: (NIDByScheme|NewKey|ParseSmearReferenceID|Bridge.Made|Ranges|Tree.Err|filter.octets|Inventory.Ranks|ChronySockets.Addresses|Controller.Refusing|Read|Server.Reload|Server.Apply|Engine.Try)$$
+deadcode_kept = [.]Format$$|: (NIDByScheme|NewKey|ParseSmearReferenceID|Bridge.Made|Ranges|Tree.Err|filter.octets|Inventory.Ranks|ChronySockets.Addresses|Controller.Refusing|Read|Server.Reload|Server.Apply|Engine.Try|Engine.TryNTS|Engine.TrySocket)$$
 deadcode:
 	@dead=$$($(GO) tool deadcode ./cmd/...) && ! echo "$$dead" | grep -vE '$(deadcode_kept)' | grep .
 
