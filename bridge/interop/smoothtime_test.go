@@ -116,7 +116,8 @@ func TestSmoothTime(t *testing.T) {
 		t.Fatal(err)
 	}
 	stderr := new(needs.Log)
-	cmd := exec.Command("setpriv", "--bounding-set=-sys_time", "--inh-caps=-all", root+"/usr/sbin/chronyd", "-x", "-d", "-u", "root", "-f", file)
+	cmd := exec.Command("setpriv", "--bounding-set=-sys_time", "--inh-caps=-all", root+"/usr/sbin/chronyd",
+		"-x", "-d", "-u", "root", "-f", file)
 	cmd.Env = []string{"LD_LIBRARY_PATH=" + root + "/usr/lib/x86_64-linux-gnu:" + root + "/lib/x86_64-linux-gnu"}
 	cmd.Stdout, cmd.Stderr = stderr, stderr
 	if err := cmd.Start(); err != nil {
