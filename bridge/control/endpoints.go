@@ -3,7 +3,6 @@ package control
 import (
 	"encoding/json"
 	"errors"
-	"fmt"
 	"math"
 	"net/http"
 	"reflect"
@@ -183,10 +182,8 @@ func (src *Sources) command(r *http.Request) (any, error) {
 		return nil, errNotOurs
 	}
 	var c Command
-	d := json.NewDecoder(r.Body)
-	d.DisallowUnknownFields()
-	if err := d.Decode(&c); err != nil {
-		return nil, badRequest{fmt.Errorf("the command cannot be understood: %w", err)}
+	if err := readBody(r, &c); err != nil {
+		return nil, err
 	}
 	c.By = askerOf(r.Context())
 	done, err := src.Do(&c)

@@ -89,11 +89,9 @@ func (v *Fleet) status(w http.ResponseWriter, r *http.Request) error {
 var asksOnly = []string{migration.Check, migration.Diff, migration.KeyGate}
 
 func (v *Fleet) ask(w http.ResponseWriter, r *http.Request) error {
-	d := json.NewDecoder(r.Body)
-	d.DisallowUnknownFields()
 	var q migration.Request
-	if err := d.Decode(&q); err != nil {
-		return badRequest{fmt.Errorf("the request cannot be understood: %w", err)}
+	if err := readBody(r, &q); err != nil {
+		return err
 	}
 	if !slices.Contains(migration.Words, q.Do) {
 		words := strings.Join(migration.Words, ", ")

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -137,6 +138,27 @@ func (a *api) run(t *route, w http.ResponseWriter, r *http.Request) {
 		status = http.StatusInternalServerError
 	}
 	refuse(w, err, status)
+}
+
+// readBody reads the one JSON value that a request has, and nothing that is not
+// known: half of an order is none.
+func readBody(r *http.Request, into any) error {
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	err := d.Decode(into)
+	if err == nil {
+		if _, more := d.Token(); more != io.EOF {
+			err = errors.New("something stands behind it")
+			var long *http.MaxBytesError
+			if errors.As(more, &long) {
+				err = more
+			}
+		}
+	}
+	if err != nil {
+		return badRequest{fmt.Errorf("the body of the request cannot be understood: %w", err)}
+	}
+	return nil
 }
 
 // kinds are the media types of the answers.

@@ -85,10 +85,11 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			g.logout(w, r)
 			return
 		}
-		if err := g.checkForm(r); err != nil {
-			g.refuse(w, r, http.StatusForbidden, err)
-			return
-		}
+	}
+	// A browser shows its certificate to whatever page lets it ask.
+	if err := g.checkForm(r); err != nil {
+		g.refuse(w, r, http.StatusForbidden, err)
+		return
 	}
 	caller, err := g.identify(r, from)
 	if err != nil && g.protected.Open != nil && g.protected.Open(r) {

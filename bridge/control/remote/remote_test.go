@@ -257,6 +257,39 @@ func TestRoles(t *testing.T) {
 	}
 }
 
+// A page of another place cannot let a browser that has an operator's certificate
+// change anything.
+func TestOtherPlaces(t *testing.T) {
+	g := newGateway(t, func(s *Settings) { s.Writers = []string{"operator"} })
+	url, show := "https://"+g.Addresses()[0].String(), g.ca.issue("operator", x509.ExtKeyUsageClientAuth, time.Hour)
+	ask := func(name, value string) int {
+		t.Helper()
+		r, err := http.NewRequest(http.MethodPost, url+"/write", strings.NewReader("{}"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r.Header.Set("Content-Type", "text/plain")
+		if name != "" {
+			r.Header.Set(name, value)
+		}
+		resp, err := g.client(&show).Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		resp.Body.Close()
+		return resp.StatusCode
+	}
+	for _, test := range []struct {
+		name, value string
+		status      int
+	}{{"", "", 200}, {"Origin", url, 200}, {"Sec-Fetch-Site", "same-origin", 200}, {"Sec-Fetch-Site", "cross-site", 403},
+		{"Sec-Fetch-Site", "same-site", 403}, {"Origin", "https://evil.example", 403}, {"Origin", "null", 403}} {
+		if got := ask(test.name, test.value); got != test.status {
+			t.Errorf("%s: %s: %d", test.name, test.value, got)
+		}
+	}
+}
+
 // Who fails too often gets 429; who knows a token is let in all the same.
 func TestFailuresAreLimited(t *testing.T) {
 	tokens, secret := newTokens(t, map[string]Role{"reader": Read})

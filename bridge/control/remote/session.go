@@ -136,16 +136,20 @@ func setCookie(w http.ResponseWriter, r *http.Request, value string) {
 }
 
 var (
-	errForm  = errors.New("the form is not one of this page, or its session has ended: load the page again")
-	errLogin = errors.New("no such token: it is not in api.tokens, or the daemon has not read the file since")
-	errHost  = errors.New("this address answers to localhost and to addresses of loopback alone: other names may be somebody's " +
+	errOrigin = errors.New("a web page of another place asks for this: what changes something is for the page of this gateway and for programs")
+	errForm   = errors.New("the form is not one of this page, or its session has ended: load the page again")
+	errLogin  = errors.New("no such token: it is not in api.tokens, or the daemon has not read the file since")
+	errHost   = errors.New("this address answers to localhost and to addresses of loopback alone: other names may be somebody's " +
 		"who makes them point here (use http://localhost, or an address that is not of loopback, by TLS)")
 )
 
-// checkForm refuses a form that another page may have sent.
+// checkForm refuses what changes something and a page of another place sent.
 func (g *guard) checkForm(r *http.Request) error {
 	if err := g.origins.Check(r); err != nil {
-		return errForm
+		if g.protected.Logins {
+			return errForm
+		}
+		return errOrigin
 	}
 	return nil
 }
