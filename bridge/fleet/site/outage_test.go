@@ -91,9 +91,7 @@ func TestCutOff(t *testing.T) {
 		}
 		return err == nil
 	})
-	if !strings.Contains(b.evidence(), "a is gone") {
-		t.Error(b.evidence())
-	}
+	await(t, "b heard that a is gone", func() bool { return strings.Contains(b.evidence(), "a is gone") })
 	await(t, "a says that it sees nobody but itself", func() bool {
 		st := a.Status()
 		return !st.Connected && st.Gateways[0].Here && st.Gateways[0].Why == "" && !st.Gateways[1].Here && st.Gateways[1].Why != ""
