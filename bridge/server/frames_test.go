@@ -4,14 +4,18 @@ import (
 	"bytes"
 	"math/rand/v2"
 	"net/netip"
+	"os/exec"
+	"runtime"
 	"testing"
 	"time"
 
 	"github.com/hashicorp/go-hclog"
+	"golang.org/x/sys/unix"
 
 	"ntsbridge/bridge/access"
 	"ntsbridge/bridge/fastpath"
 	"ntsbridge/bridge/fastpath/frames"
+	"ntsbridge/bridge/needs"
 	"ntsbridge/bridge/netif"
 	"ntsbridge/bridge/ntp"
 )
@@ -120,15 +124,34 @@ func answerOf(t *testing.T, f *frame, out []byte) []byte {
 	return payload
 }
 
+// loopbackSocket is a socket at the loopback interface of a namespace of its own.
+func loopbackSocket(t *testing.T) *frames.Socket {
+	t.Helper()
+	var socket *frames.Socket
+	result := make(chan error, 1)
+	go func() {
+		runtime.LockOSThread() // never unlocked: the thread ends with the goroutine
+		err := unix.Unshare(unix.CLONE_NEWNET)
+		if err == nil {
+			err = exec.Command("ip", "link", "set", "lo", "up").Run()
+		}
+		if err == nil {
+			socket, err = frames.Open(1, 0)
+		}
+		result <- err
+	}()
+	if err := <-result; err != nil {
+		needs.Missing(t, "a socket of AF_XDP in a namespace: %v", err)
+	}
+	t.Cleanup(socket.Close)
+	return socket
+}
+
 // Of frames the program of XDP gives requests with NTS to our own places to
 // AF_XDP, whole ones at least as far as it looks; all others go on untouched.
 func TestFramesAreChosen(t *testing.T) {
 	requireBPF(t)
-	socket, err := frames.Open(1, 0) // at the loopback, where it is tried
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer socket.Close()
+	socket := loopbackSocket(t)
 	r := newRig(t)
 	mono, system := int64(1e12), int64(17e17)
 	e, err := fastpath.Open(fastpath.Options{Interfaces: []fastpath.Interface{{Name: "lo", Mode: fastpath.XDPNTS}},
