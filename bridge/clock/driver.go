@@ -2,6 +2,7 @@ package clock
 
 import (
 	"errors"
+	"io"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -25,6 +26,7 @@ type Driver struct {
 	saver  *saver
 	// doubted says that OnDoubt is to be called; Run's goroutine's.
 	doubted bool
+	denied  bool // a step that the clock did not obey is due; likewise
 
 	mu       sync.Mutex // guards all below
 	d        *discipline.Discipline
@@ -53,12 +55,16 @@ type Driver struct {
 	said     servedAs
 }
 
-// Close releases the lock of a driver that Run is not called of.
-func (d *Driver) Close() error {
-	if lock := d.lock.Swap(nil); lock != nil {
-		return lock.Close()
+// Close releases the lock of a driver that Run is not called of, and closes a
+// System that is an io.Closer.
+func (d *Driver) Close() (err error) {
+	if c, ok := d.system.(io.Closer); ok {
+		err = c.Close()
 	}
-	return nil
+	if lock := d.lock.Swap(nil); lock != nil {
+		err = errors.Join(err, lock.Close())
+	}
+	return err
 }
 
 // local follows whether the fallback stratum is served.

@@ -144,7 +144,8 @@ func (d *Driver) decide(c Clocks) (a discipline.Action, moved int64, err error) 
 // correct does what was decided. The rate comes first: each microsecond
 // between the reading and the new rate is an error that the next tick sees.
 func (d *Driver) correct(c *Clocks, a discipline.Action, moved int64) error {
-	if err := d.set("rate", d.system.SetRate(a.Rate)); err != nil {
+	refused := d.system.SetRate(a.Rate)
+	if err := d.set("rate", refused); err != nil {
 		return err
 	}
 	after, err := d.system.Read()
@@ -153,18 +154,27 @@ func (d *Driver) correct(c *Clocks, a discipline.Action, moved int64) error {
 	}
 	d.mu.Lock()
 	d.foreign.slack += math.Abs(a.Rate-d.rate) * float64(after.Raw-c.Raw) / 1e9
-	d.rate = a.Rate
+	if d.rate = a.Rate; refused != nil {
+		d.rate, d.foreign.overridden = after.Rate, true
+	}
+	if d.denied && refused == nil { // it obeys again
+		d.denied = false
+		_ = d.d.MakeStep() // nothing to step any more where there are no estimates
+	}
 	d.mu.Unlock()
 	*c = after
 	d.announceJump(moved)
 	if a.Step == 0 {
 		return nil
 	}
-	return d.step(c, a.Step)
+	did, err := d.step(c, a.Step)
+	d.denied = !did
+	return err
 }
 
-// step steps the clock, after saying that it is not to be trusted.
-func (d *Driver) step(c *Clocks, by int64) error {
+// step steps the clock, after saying that it is not to be trusted. It tells
+// whether the clock obeyed.
+func (d *Driver) step(c *Clocks, by int64) (did bool, err error) {
 	d.mu.Lock()
 	d.wait(c.Raw)
 	d.stepped = true
@@ -172,16 +182,23 @@ func (d *Driver) step(c *Clocks, by int64) error {
 	state := d.unsynchronised(d.d.Status(readingOf(*c)), *c)
 	d.mu.Unlock()
 	d.serve(state)
-	if err := d.set("step", d.system.Step(by)); err != nil {
-		return err
+	refused := d.system.Step(by)
+	if err := d.set("step", refused); err != nil {
+		return false, err
 	}
 	after, err := d.system.Read()
 	if err != nil {
-		return err
+		return false, err
 	}
 	*c = after
-	d.announceJump(by)
-	return nil
+	if refused == nil {
+		d.announceJump(by)
+		return true, nil
+	}
+	d.mu.Lock()
+	d.foreign.overridden = true
+	d.mu.Unlock()
+	return false, nil
 }
 
 // leave leaves the clock at its best known rate, with no slew running, and

@@ -24,7 +24,7 @@ func (d *Driver) SetTime(to time.Time) error {
 		return ErrNotByHand
 	case d.synced:
 		return ErrHasSources
-	case to.Before(leastTime) || to.After(mostTime):
+	case !Believable(to):
 		return errors.New("a time outside of what is believed, 1985 to 2096")
 	}
 	c, err := d.system.Read()
@@ -48,5 +48,6 @@ func (d *Driver) setByHand(c *Clocks) error {
 		return nil
 	}
 	d.log.Warn("the system clock is set by hand", "seconds", float64(by)/1e9)
-	return d.step(c, by)
+	_, err := d.step(c, by)
+	return err
 }

@@ -49,6 +49,9 @@ var (
 	mostTime  = time.Date(2096, 1, 1, 0, 0, 0, 0, time.UTC)
 )
 
+// Believable tells whether a clock may be set to a time.
+func Believable(t time.Time) bool { return !t.Before(leastTime) && !t.After(mostTime) }
+
 // ReadState reads a state file. What is out of range is left out, and the
 // error tells so; a file that is not there is fs.ErrNotExist.
 func ReadState(path string) (Saved, error) {
@@ -74,7 +77,7 @@ func parseState(text []byte) (s Saved, err error) {
 	var left []error
 	s.At, s.Synchronised = f.At, f.Synchronised
 	for name, t := range map[string]*time.Time{"saved": &s.At, "synchronised": &s.Synchronised} {
-		if !t.IsZero() && (t.Before(leastTime) || t.After(mostTime)) {
+		if !t.IsZero() && !Believable(*t) {
 			left = append(left, fmt.Errorf("%s: %v is out of range", name, *t))
 			*t = time.Time{}
 		}

@@ -109,7 +109,11 @@ type Clock struct {
 	// kept up to date in its form, so that one can go back. Default: empty,
 	// none; ntsbridge's own is in the state directory.
 	DriftFile string `mapstructure:"drift_file" path:"file"`
-	Leap      Leap   `mapstructure:"leap"`
+	// Process is the Unix socket of a process that sets the clock for this one,
+	// which then needs no right to: `ntsbridge clock`. Mode discipline only.
+	// Default: empty, this process sets the clock itself.
+	Process string `mapstructure:"process" path:"file"`
+	Leap    Leap   `mapstructure:"leap"`
 }
 
 // ClockSmooth bounds how the served time may move while it follows the system

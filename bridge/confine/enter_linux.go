@@ -194,14 +194,17 @@ var capabilityNames = map[int]string{
 
 // keepCapabilities drops all but a few, of which no more are had than before.
 func (p Plan) keepCapabilities(r *Report) error {
-	keep := []int{unix.CAP_NET_BIND_SERVICE}
+	var keep []int
+	if !p.Alone {
+		keep = append(keep, unix.CAP_NET_BIND_SERVICE)
+	}
 	if p.Clock {
 		keep = append(keep, unix.CAP_SYS_TIME)
 	}
 	if p.Network {
 		keep = append(keep, unix.CAP_NET_ADMIN)
 	}
-	if os.Geteuid() == 0 { // a reload reads key files of others
+	if os.Geteuid() == 0 && !p.Alone { // a reload reads key files of others
 		keep = append(keep, unix.CAP_DAC_READ_SEARCH)
 	}
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}

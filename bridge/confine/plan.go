@@ -12,6 +12,7 @@ import (
 type Plan struct {
 	User  string // to become; empty: the one it is
 	Clock bool   // may set the system clock
+	Alone bool   // opens no port, and no file of others
 	// Network may configure network interfaces: hardware timestamps.
 	Network bool
 	// Programs may go on to use those of BPF that a start has loaded.

@@ -2,6 +2,9 @@ package follow
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io"
 	"path/filepath"
 	"runtime/debug"
 	"sync"
@@ -12,6 +15,7 @@ import (
 
 	"ntsbridge/bridge/clock"
 	"ntsbridge/bridge/clock/discipline"
+	"ntsbridge/bridge/clock/process"
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/follow/statlog"
 	"ntsbridge/bridge/ntp"
@@ -95,14 +99,30 @@ func newSteering(c steeringConfig) (*Steering, error) {
 		d.System = clock.ReadOnlySystem()
 	}
 	if !d.Measure && c.system == nil {
-		if d.System, err = clock.OpenSystem(); err != nil {
+		if d.System, err = openSystem(cfg.Clock.Process); err != nil {
 			return nil, err
 		}
 	}
 	if s.driver, err = clock.NewDriver(d); err != nil {
+		if c, ok := d.System.(io.Closer); ok {
+			err = errors.Join(err, c.Close())
+		}
 		return nil, err
 	}
 	return s, nil
+}
+
+// openSystem returns the system clock, set by a process at a socket; "": by this
+// one.
+func openSystem(socket string) (clock.System, error) {
+	if socket == "" {
+		return clock.OpenSystem()
+	}
+	c, err := process.Open(socket, clock.ReadOnlySystem())
+	if err != nil {
+		return nil, fmt.Errorf("clock.process: %w", err)
+	}
+	return c, nil
 }
 
 // buildTime is about when this program was made: the time cannot be earlier.

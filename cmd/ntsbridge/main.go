@@ -72,7 +72,7 @@ func newRootCommand() *cobra.Command {
 		newWaitSyncCommand(), newMakeStepCommand())
 	root.AddCommand(newCommands()...)
 	root.AddCommand(newClientsCommand(), newKeysCommand(), newSummaryCommand(), newInventoryCommand(), newFleetCommand(),
-		newSecretCommand())
+		newSecretCommand(), newClockCommand())
 	root.InitDefaultHelpCmd()
 	root.InitDefaultCompletionCmd()
 	for _, c := range root.Commands() {

@@ -123,7 +123,8 @@ func (f *serveFlags) attend(b *bridge.Bridge, log hclog.Logger, asked <-chan cha
 
 // confine gives up what only a start needs.
 func (f *serveFlags) confine(cfg *config.Config, log hclog.Logger) error {
-	report, err := confine.Enter(confine.NewPlan(cfg, f.file, cfg.Clock.Mode == config.ClockDiscipline && !f.noClock))
+	sets := cfg.Clock.Mode == config.ClockDiscipline && cfg.Clock.Process == "" && !f.noClock
+	report, err := confine.Enter(confine.NewPlan(cfg, f.file, sets))
 	for _, note := range report.Notes {
 		log.Warn("confinement", "note", note)
 	}
