@@ -18,6 +18,10 @@ func TestUnitsExposure(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	least, err := os.ReadFile(filepath.Join(configs, "least-rights.conf"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, c := range []struct {
 		name, unit, dropIn string
 		tenths             int
@@ -26,6 +30,8 @@ func TestUnitsExposure(t *testing.T) {
 		{"observe by socket", "ntsbridge-observe.service", string(socket), 15},
 		{"discipline", "ntsbridge.service", "", 22},
 		{"discipline by socket", "ntsbridge.service", onlyClock, 21},
+		{"discipline with the clock apart", "ntsbridge.service", string(least), 15},
+		{"the clock apart", "ntsbridge-clock.service", "", 12},
 		{"the least of clock and network", "ntsbridge.service", onlyClock + "ProtectProc=invisible\nRootDirectory=/x\n", 19},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -38,7 +38,7 @@ if [ "$1" = configure ]; then
 	install -d -m 700 -o ntsbridge -g ntsbridge /var/lib/ntsbridge
 	if [ -d /run/systemd/system ]; then
 		systemctl daemon-reload || true
-		[ -z "$2" ] || systemctl try-restart ntsbridge.service ntsbridge-observe.service || true
+		[ -z "$2" ] || systemctl try-restart ntsbridge-clock.service ntsbridge.service ntsbridge-observe.service || true
 	fi
 	# It is not started by itself: another daemon may have the port.
 fi
@@ -47,7 +47,7 @@ cat >"$root/DEBIAN/prerm" <<'END'
 #!/bin/sh
 set -e
 if [ "$1" = remove ] && [ -d /run/systemd/system ]; then
-	systemctl stop ntsbridge.service ntsbridge-observe.service || true
+	systemctl stop ntsbridge.service ntsbridge-observe.service ntsbridge-clock.socket ntsbridge-clock.service || true
 fi
 END
 cat >"$root/DEBIAN/postrm" <<'END'

@@ -47,10 +47,10 @@ install -d -m 700 -o ntsbridge -g ntsbridge /var/lib/ntsbridge
 [ ! -d /run/systemd/system ] || systemctl daemon-reload || :
 # It is not started by itself: another daemon may have the port.
 %preun
-[ \$1 -gt 0 ] || [ ! -d /run/systemd/system ] || systemctl stop ntsbridge.service ntsbridge-observe.service || :
+[ \$1 -gt 0 ] || [ ! -d /run/systemd/system ] || systemctl stop ntsbridge.service ntsbridge-observe.service ntsbridge-clock.socket ntsbridge-clock.service || :
 %postun
 [ ! -d /run/systemd/system ] || systemctl daemon-reload || :
-[ \$1 -eq 0 ] || [ ! -d /run/systemd/system ] || systemctl try-restart ntsbridge.service ntsbridge-observe.service || :
+[ \$1 -eq 0 ] || [ ! -d /run/systemd/system ] || systemctl try-restart ntsbridge-clock.service ntsbridge.service ntsbridge-observe.service || :
 %files
 %config(noreplace) /etc/ntsbridge/ntsbridge.yaml
 %dir /etc/ntsbridge

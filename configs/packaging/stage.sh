@@ -13,15 +13,17 @@ configs=$here/..
 put() { install -D -m "$1" "$2" "$dest$3"; }
 
 put 755 "$program" /usr/sbin/ntsbridge
-for unit in ntsbridge ntsbridge-observe ntsbridge-wait; do
+for unit in ntsbridge ntsbridge-observe ntsbridge-wait ntsbridge-clock; do
 	put 644 "$configs/$unit.service" "/lib/systemd/system/$unit.service"
 done
 put 644 "$configs/ntsbridge-fastpath.conf" /usr/share/doc/ntsbridge/ntsbridge-fastpath.conf
-put 644 "$configs/ntsbridge.socket" /lib/systemd/system/ntsbridge.socket
+for unit in ntsbridge ntsbridge-clock; do
+	put 644 "$configs/$unit.socket" "/lib/systemd/system/$unit.socket"
+done
 put 644 "$here/sysusers.conf" /usr/lib/sysusers.d/ntsbridge.conf
 put 644 "$here/ntp-units.list" /usr/lib/systemd/ntp-units.d/50-ntsbridge.list
 [ -e "$dest/etc/ntsbridge/ntsbridge.yaml" ] || put 644 "$here/ntsbridge.yaml" /etc/ntsbridge/ntsbridge.yaml
-for doc in README.md INVENTORY.md reference.yaml takeover.yaml mixed-site.yaml nts-only.yaml one-clock.yaml observe-socket.conf; do
+for doc in README.md INVENTORY.md reference.yaml takeover.yaml mixed-site.yaml nts-only.yaml one-clock.yaml observe-socket.conf least-rights.conf; do
 	put 644 "$configs/$doc" "/usr/share/doc/ntsbridge/$doc"
 done
 for file in rules.yaml rules_test.yaml dashboard.json README.md; do

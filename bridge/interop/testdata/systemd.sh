@@ -16,7 +16,7 @@ observe=ntsbridge-observe.service
 main=ntsbridge.service
 
 is 'dpkg installs it' dpkg -i /n.deb
-is 'systemd finds no fault with the units' systemd-analyze verify $observe $main ntsbridge-wait.service ntsbridge.socket
+is 'systemd finds no fault with the units' systemd-analyze verify $observe $main ntsbridge-wait.service ntsbridge-clock.service ntsbridge.socket ntsbridge-clock.socket
 
 # Keys that root alone may read come by LoadCredential.
 mkdir -m 700 /secret
