@@ -77,9 +77,6 @@ func newSteering(c steeringConfig) (*Steering, error) {
 	d := driverConfig(cfg, c.precision)
 	d.Logger, d.LeapTable, d.Measure = c.log, c.leaps.Month, c.noClock || !s.steers
 	if !d.Measure && c.system == nil {
-		if err := clock.OtherDaemon(); err != nil {
-			return nil, err
-		}
 		d.LockFile, d.Suspect = clockLock(cfg), clock.OtherDaemon
 		d.DriftFile = cfg.Clock.DriftFile
 	}
@@ -99,30 +96,42 @@ func newSteering(c steeringConfig) (*Steering, error) {
 		d.System = clock.ReadOnlySystem()
 	}
 	if !d.Measure && c.system == nil {
-		if d.System, err = openSystem(cfg.Clock.Process); err != nil {
+		if err = openSystem(cfg.Clock.Process, &d); err != nil {
 			return nil, err
 		}
 	}
 	if s.driver, err = clock.NewDriver(d); err != nil {
-		if c, ok := d.System.(io.Closer); ok {
-			err = errors.Join(err, c.Close())
-		}
-		return nil, err
+		return nil, errors.Join(err, closeSystem(d.System))
 	}
 	return s, nil
 }
 
-// openSystem returns the system clock, set by a process at a socket; "": by this
-// one.
-func openSystem(socket string) (clock.System, error) {
+// openSystem takes the system clock, set by a process at a socket; "": by this
+// one. Nobody else may be at it.
+func openSystem(socket string, d *clock.DriverConfig) error {
 	if socket == "" {
-		return clock.OpenSystem()
+		err := clock.OtherDaemon()
+		if err == nil {
+			d.System, err = clock.OpenSystem()
+		}
+		return err
 	}
 	c, err := process.Open(socket, clock.ReadOnlySystem())
 	if err != nil {
-		return nil, fmt.Errorf("clock.process: %w", err)
+		return fmt.Errorf("clock.process: %w", err)
 	}
-	return c, nil
+	d.System, d.Suspect = c, c.OtherDaemon
+	if err := c.OtherDaemon(); err != nil {
+		return errors.Join(err, c.Close())
+	}
+	return nil
+}
+
+func closeSystem(s clock.System) error {
+	if c, ok := s.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
 }
 
 // buildTime is about when this program was made: the time cannot be earlier.

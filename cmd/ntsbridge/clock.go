@@ -69,17 +69,8 @@ func (f *clockFlags) run(cmd *cobra.Command) error {
 	}
 	log.Info("ready", "socket", listener.Addr().String(), "user", f.user)
 	_, _ = daemon.SdNotify(false, daemon.SdNotifyReady)
-	s := process.Server{Open: openAlone, User: uid, Log: log}
+	s := process.Server{Open: clock.OpenSystem, Look: clock.OtherDaemon, User: uid, Log: log}
 	return s.Serve(ctx, listener)
-}
-
-// openAlone opens the system clock unless another program steers it, which the
-// one that asks may not be allowed to see.
-func openAlone() (clock.System, error) {
-	if err := clock.OtherDaemon(); err != nil {
-		return nil, err
-	}
-	return clock.OpenSystem()
 }
 
 // listen takes the service manager's socket, or makes one.

@@ -49,6 +49,13 @@ func Open(path string, reading clock.System) (*Client, error) {
 	return c, nil
 }
 
+// OtherDaemon is clock.OtherDaemon as the process sees it, who sees the processes
+// of others. It has a connection of its own.
+func (c *Client) OtherDaemon() error {
+	look := Client{path: c.path}
+	return errors.Join(look.ask(request{verb: verbLook}, begun), look.Close())
+}
+
 // Close lets another one steer.
 func (c *Client) Close() error {
 	conn := c.conn

@@ -23,7 +23,8 @@ const (
 	verbStep                   // first: ns
 	verbStatus                 // first: largest error, second: estimated error, ns; synchronised; leap
 	verbTAI                    // first: s
-	verbLast   = verbTAI
+	verbLook                   // whether another program steers the clock
+	verbLast   = verbLook
 )
 
 // Ranges of arguments. What the kernel is told of an error ends at 16 s.
@@ -92,7 +93,7 @@ func parse(p []byte) (r request, err error) {
 // judge tells whether the arguments are within their ranges.
 func (r *request) judge() error {
 	switch r.verb {
-	case verbTake, verbReset:
+	case verbTake, verbReset, verbLook:
 		if r.first != 0 {
 			return errMalformed
 		}

@@ -128,6 +128,20 @@ func TestEverything(t *testing.T) {
 	}
 }
 
+// The process looks for others at the clock, and nothing is set by that.
+func TestLooks(t *testing.T) {
+	var told bytes.Buffer
+	found := &clock.OtherDaemonError{Name: "chronyd", PID: 7}
+	var other error = found
+	c := open(t, serve(t, &Server{Open: (&noted{out: &told}).open, Look: func() error { return other }, User: os.Getuid()}))
+	if err := c.OtherDaemon(); err == nil || !strings.Contains(err.Error(), found.Error()) {
+		t.Errorf("looked: %v", err)
+	}
+	if other = nil; c.OtherDaemon() != nil || told.Len() > 0 {
+		t.Errorf("nobody there: %v, told %s", c.OtherDaemon(), told.String())
+	}
+}
+
 // What the kernel answers is what the client answers.
 func TestKernelErrors(t *testing.T) {
 	n := &noted{out: io.Discard}

@@ -20,6 +20,8 @@ type Server struct {
 	// Open returns the clock, or why it may not be set: usually
 	// clock.OpenSystem. It is called when somebody begins to steer.
 	Open func() (clock.System, error)
+	// Look returns who else steers the clock: usually clock.OtherDaemon.
+	Look func() error
 	User int // number of the user who may ask, beside root
 	Log  hclog.Logger
 
@@ -135,9 +137,15 @@ func (s *Server) gone(c *client) {
 
 // answer carries a request out.
 func (s *Server) answer(c *client, r *request) answer {
+	a := answer{verb: r.verb}
+	if r.verb == verbLook { // it may take long, and nobody waits for it
+		if err := s.Look(); err != nil {
+			a.code, a.why = codeFailed, err.Error()
+		}
+		return a
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	a := answer{verb: r.verb}
 	if timebase.Since(r.until) > 0 {
 		a.code, a.why = codeLate, "the request came too late, and was not carried out"
 		return a
