@@ -283,6 +283,21 @@ func (a *another) wants(t *testing.T, line string) {
 	}
 }
 
+// stopped tells whether each thread has stopped: the signal takes its time.
+func (a *another) stopped(t *testing.T) bool {
+	t.Helper()
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", a.cmd.Process.Pid))
+	if err != nil || len(tasks) == 0 {
+		t.Fatalf("threads: %v, %v", tasks, err)
+	}
+	for _, name := range tasks {
+		if text, err := os.ReadFile(name); err != nil || !strings.Contains(string(text), ") T ") {
+			return false
+		}
+	}
+	return true
+}
+
 // A process that is killed is missed at once, and the next one is taken up.
 func TestKilledAndRestarted(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
@@ -322,6 +337,7 @@ func TestHung(t *testing.T) {
 	if err := a.cmd.Process.Signal(unix.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
+	await(t, func() bool { return a.stopped(t) })
 	began := time.Now()
 	if err := c.Step(1e9); !errors.Is(err, ErrNoProcess) || !errors.Is(err, os.ErrDeadlineExceeded) {
 		t.Errorf("hung: %v", err)
