@@ -3,7 +3,7 @@
 # make test       everything that must pass: installs what it needs, checks,
 #                 unit tests, interop tests against real daemons (as root)
 # make quick      what a change needs before it is shown: format, vet, unit tests
-#                 without the slow ones
+#                 without the slow ones; below 30 s where little is to be built
 # make fuzz       each fuzz target for FUZZTIME
 # make attack     floods in namespaces, and what legitimate clients get meanwhile,
 #                 a real ntpd among them where make peers has run (root; 5 min)
@@ -102,7 +102,8 @@ unit race: export NTSBRIDGE_PEERS ?= $(shell ls -d $(CURDIR)/.peers 2>/dev/null)
 unit:
 	$(GO) test -vet=off -timeout 30m $(packages)
 
-# The short forms: the long ones have had their turn in unit.
+# The short forms, and what needs.Slow marks: the long ones have had their turn in
+# unit.
 race: compiler
 	@[ -z "$(concurrent)" ] || { set -x; CGO_ENABLED=1 $(GO) test -race -vet=off -short -timeout 30m $(concurrent); }
 

@@ -82,6 +82,7 @@ func (c *ownClock) Wait(ctx context.Context, at int64) error { return c.System.W
 // TestClockByHand steps and sets a clock by the tool and in chronyc's protocol,
 // by those who may; each is logged with who asked.
 func TestClockByHand(t *testing.T) {
+	needs.Slow(t)
 	t.Parallel()
 	_, cfg := followable(t)
 	for i := range cfg.Sources {

@@ -6,12 +6,15 @@ import (
 	"testing"
 	"time"
 
+	"ntsbridge/bridge/needs"
+
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
 )
 
 // What an operator tells over the socket is done while the daemon runs.
 func TestCommands(t *testing.T) {
+	needs.Slow(t)
 	t.Parallel()
 	server, cfg := followable(t)
 	for i := range cfg.Sources { // as they are read from a file

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"ntsbridge/bridge/needs"
+
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
 	"ntsbridge/bridge/ntp"
@@ -86,6 +88,7 @@ func TestReloadWithClocksOfOneName(t *testing.T) {
 // What selection asks of sources is changed by a reload, in mode observe too,
 // where it says what the sources think of somebody else's clock.
 func TestReloadChangesSelection(t *testing.T) {
+	needs.Slow(t)
 	t.Parallel()
 	server, cfg := followable(t)
 	cfg.Clock.Mode, cfg.Clock.Ask = config.ClockObserve, "none"

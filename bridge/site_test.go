@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"ntsbridge/bridge/needs"
+
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
 	"ntsbridge/bridge/fleet/migration"
@@ -33,6 +35,7 @@ func startGateway(t *testing.T, e config.Etcd) *Bridge {
 // of both, so are orders; without etcd both start and serve, and say what is
 // wrong.
 func TestGateways(t *testing.T) {
+	needs.Slow(t)
 	t.Parallel()
 	c := etcdtest.Start(t, 1)
 	a, b := startGateway(t, c.Config("a", "a", "b")), startGateway(t, c.Config("b", "a", "b"))

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"ntsbridge/bridge/needs"
+
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/fleet/site"
 	"ntsbridge/bridge/fleet/site/etcdtest"
@@ -41,6 +43,7 @@ func opensCookie(b *Bridge, c []byte) bool {
 // them, those of after on all; a rotation on one is one on all, and no cookie is
 // lost; who is not declared with his key gets nothing.
 func TestSiteSecrets(t *testing.T) {
+	needs.Slow(t)
 	t.Parallel()
 	c := etcdtest.Start(t, 1)
 	names := []string{"a", "b"}

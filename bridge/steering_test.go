@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"ntsbridge/bridge/needs"
+
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/control"
 	"ntsbridge/bridge/material"
@@ -55,6 +57,7 @@ func followable(t *testing.T) (server *Bridge, cfg *config.Config) {
 // TestSteering follows a server, serves what it follows, and goes on without a
 // moment of doubt over a reload.
 func TestSteering(t *testing.T) {
+	needs.Slow(t)
 	t.Parallel()
 	_, client, cfg := startFollowing(t)
 	wait(t, "synchronised", func() bool { return client.snapshot().Tracking().Synchronised() })

@@ -7,6 +7,8 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+
+	"ntsbridge/bridge/needs"
 )
 
 // compilerVersion is that of the compiler that made the committed object.
@@ -15,6 +17,7 @@ const compilerVersion = "19.1.7"
 // TestObjectIsThatOfTheSource makes the object anew, where the compiler is: a
 // build needs none, nor do the other tests.
 func TestObjectIsThatOfTheSource(t *testing.T) {
+	needs.Slow(t)
 	for _, tool := range []string{"clang-19", "llvm-strip-19"} {
 		out, err := exec.Command(tool, "--version").Output()
 		if err != nil || !bytes.Contains(out, []byte(compilerVersion)) {

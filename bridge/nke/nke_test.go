@@ -301,6 +301,7 @@ func TestNoRing(t *testing.T) {
 }
 
 func TestLimits(t *testing.T) {
+	needs.Slow(t)
 	files := selfSigned(t, loopback)
 	dial := func(t *testing.T, addr string) net.Conn {
 		t.Helper()

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"ntsbridge/bridge/needs"
+
 	"ntsbridge/bridge/clock/schedule"
 	"ntsbridge/bridge/ntp"
 )
@@ -99,6 +101,7 @@ func TestPollOnTheWire(t *testing.T) {
 // TestHurry: a client that would wait for an hour asks again 2 s after its last
 // request, and once only.
 func TestHurry(t *testing.T) {
+	needs.Slow(t)
 	t.Parallel()
 	server := scriptedServer(t, func(_ int, _ []byte, h *ntp.Header, _ netip.AddrPort) [][]byte { return good(h) })
 	cfg := ClientConfig{Server: server, Polling: Polling{MinPoll: 6, MaxPoll: 6}, Pace: always(10)}

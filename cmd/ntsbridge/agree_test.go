@@ -226,6 +226,7 @@ const autokeySource = "autokey: {keysdir: crypto, host: tick, password_file: pw}
 // Each kind of broken thing is put through check and through a start of serve:
 // what check says is what happens.
 func TestCheckAndServeAgree(t *testing.T) {
+	needs.Slow(t)
 	needs.Root(t, "run as another user")
 	top := newGround(t)
 	now := time.Now()

@@ -142,6 +142,7 @@ func (d *smallDisk) read(name string) []byte {
 // On a disk that is full or read-only each writer says so and what to do, what
 // was there stays as it was, and the daemon serves on, over reloads and restarts.
 func TestDiskFullAndReadOnly(t *testing.T) {
+	needs.Slow(t)
 	d := newSmallDisk(t)
 	const room, readOnly = "make room", "read-only"
 	d.fill()

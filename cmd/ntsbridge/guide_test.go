@@ -25,6 +25,7 @@ const guide = "../../configs/MIGRATION.md"
 // daemon and two clients, and compares what is printed. NTSBRIDGE_UPDATE=1
 // writes what was printed into the guide.
 func TestMigrationGuide(t *testing.T) {
+	needs.Slow(t)
 	text, err := os.ReadFile(guide)
 	if err != nil {
 		t.Fatal(err)
@@ -232,6 +233,7 @@ func normal(s string) string {
 // TestGuidePlaybook has Ansible read the guide's playbook, and run it, without
 // changing anything, for a host with a kit and one without.
 func TestGuidePlaybook(t *testing.T) {
+	needs.Slow(t)
 	program, err := exec.LookPath("ansible-playbook")
 	if err != nil {
 		needs.Missing(t, "the guide's playbook is not read: %v", err)

@@ -16,6 +16,8 @@ import (
 	"testing"
 	"time"
 
+	"ntsbridge/bridge/needs"
+
 	"ntsbridge/bridge/ntp"
 	"ntsbridge/nts"
 )
@@ -253,6 +255,7 @@ func (v *victim) writing(path string) bool {
 // writes of the inventory the daemon, or the command, is killed. Each next start
 // serves, has everything of value as it was, and clears up.
 func TestKills(t *testing.T) {
+	needs.Slow(t)
 	kills := 25
 	if text := os.Getenv(killsVariable); text != "" {
 		var err error

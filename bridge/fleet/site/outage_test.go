@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"ntsbridge/bridge/needs"
+
 	"ntsbridge/bridge/config"
 	"ntsbridge/bridge/fleet/site/etcdtest"
 	"ntsbridge/bridge/ntp"
@@ -18,6 +20,7 @@ import (
 // TestKilled: members die. One of three is not noticed; without a majority the
 // lock is lost before another could have it, and all is well afterwards.
 func TestKilled(t *testing.T) {
+	needs.Slow(t)
 	t.Parallel()
 	c := etcdtest.Start(t, 3)
 	a := newGateway(t, c.Config("a", "a", "b"), client("192.0.2.1/32", used(ntp.KindNone, 0)))
@@ -68,6 +71,7 @@ func TestKilled(t *testing.T) {
 // its lease ends there, and another one takes it then; compaction meanwhile
 // costs nothing.
 func TestCutOff(t *testing.T) {
+	needs.Slow(t)
 	t.Parallel()
 	c := etcdtest.Start(t, 1)
 	path := c.Members[0].Path()
@@ -142,6 +146,7 @@ func TestKnownLast(t *testing.T) {
 // TestRestored: a backup is put back. The later plan, orders, history and clients
 // come back from the gateways.
 func TestRestored(t *testing.T) {
+	needs.Slow(t)
 	t.Parallel()
 	c := etcdtest.Start(t, 1)
 	a := newGateway(t, c.Config("a", "a", "b"), client("192.0.2.1/32", used(ntp.KindNone, 0)))
@@ -196,6 +201,7 @@ func TestRestored(t *testing.T) {
 // that tries a step keeps the lock, and nobody else gets it; without a majority
 // the lock is given up before another one could have it.
 func TestHungDisk(t *testing.T) {
+	needs.Slow(t)
 	t.Parallel()
 	disks := []*etcdtest.Disk{etcdtest.NewDisk(t), etcdtest.NewDisk(t), etcdtest.NewDisk(t)}
 	c := etcdtest.StartOn(t, disks...)
@@ -272,6 +278,7 @@ func TestHungDisk(t *testing.T) {
 // are, what gateways tell takes longer, the lock is kept, and nothing is told
 // twice.
 func TestSlowDisk(t *testing.T) {
+	needs.Slow(t)
 	t.Parallel()
 	disks := []*etcdtest.Disk{etcdtest.NewDisk(t), etcdtest.NewDisk(t), etcdtest.NewDisk(t)}
 	c := etcdtest.StartOn(t, disks...)

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"ntsbridge/bridge/needs"
+
 	"github.com/hashicorp/go-hclog"
 	clientv3 "go.etcd.io/etcd/client/v3"
 
@@ -227,6 +229,7 @@ func TestSite(t *testing.T) {
 // TestWrongClock: a gateway whose clock is wrong is named, the days that it tells
 // and that have not come are not believed; a second one of the same name stays out.
 func TestWrongClock(t *testing.T) {
+	needs.Slow(t)
 	t.Parallel()
 	c := etcdtest.Start(t, 1)
 	a := newGateway(t, c.Config("a", "a", "b"), client("192.0.2.1/32", used(ntp.KindSymmetric, 5)))

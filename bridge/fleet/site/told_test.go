@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"ntsbridge/bridge/needs"
+
 	"github.com/hashicorp/go-hclog"
 
 	"ntsbridge/bridge/config"
@@ -127,6 +129,7 @@ func newSecretive(t *testing.T, c *etcdtest.Cluster, name, file string, key *ecd
 // TestJoinsLater: a gateway that is declared later, and one whose key is another one
 // since, get the secrets of the site once the others have the new list.
 func TestJoinsLater(t *testing.T) {
+	needs.Slow(t)
 	t.Parallel()
 	c := etcdtest.Start(t, 1)
 	keys := map[string]*ecdh.PrivateKey{}
