@@ -49,11 +49,6 @@ func (e *Engine) Try(mode Mode, frame []byte, received time.Time) (out []byte, a
 	return run.DataOut, result == answer, err
 }
 
-// knowLoopback tells the program of the interface that Try runs it at.
-func (e *Engine) knowLoopback() error {
-	return e.objects.Maps[objectMapInterfaces].Put(uint32(1), &objectInterface{Index: 1, Partial: 1})
-}
-
 // TryNTS runs the program of XDP on a frame, and tells whether it gives it to
 // the socket of TrySocket.
 func (e *Engine) TryNTS(frame []byte) (out []byte, taken bool, err error) {
