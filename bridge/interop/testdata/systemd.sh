@@ -98,6 +98,22 @@ is 'the other unit confines itself' sh -c "journalctl -u $main -o cat | grep 'co
 is 'of the two units one runs' same "$(show $observe ActiveState)" inactive
 is 'the other unit serves' plain
 systemctl stop $main
+
+# The clock set by a process apart, which here may not set it either, and says so.
+drop_in ntsbridge-clock.service test <<END
+[Service]
+AmbientCapabilities=
+CapabilityBoundingSet=
+END
+apart() { setpriv --reuid ntsbridge --regid ntsbridge --clear-groups ntsbridge check --state-dir /var/lib/ntsbridge --run-dir /var/lib/ntsbridge/apart -c /tmp/apart.yaml 2>&1; }
+sed 's#mode: local#mode: discipline, process: /run/ntsbridge-clock.sock#; /CREDENTIALS/d' $config >/tmp/apart.yaml
+echo 'sources: [{server: 127.0.0.9}]' >>/tmp/apart.yaml
+is 'the socket of the clock is there' systemctl start ntsbridge-clock.socket
+is 'the socket of the clock is of our user alone' same "$(stat -c '%U %a' /run/ntsbridge-clock.sock)" 'ntsbridge 600'
+is 'the process at the clock starts and answers' has "$(apart)" 'ntsbridge-clock.sock: may not set the system clock'
+is 'the process at the clock is active' same "$(show ntsbridge-clock.service ActiveState)" active
+is 'the process at the clock confines itself' grep -q '^Seccomp:.2' "/proc/$(show ntsbridge-clock.service MainPID)/status"
+systemctl stop ntsbridge-clock.socket ntsbridge-clock.service
 is 'timedatectl knows us' same "$(timedatectl show --property=CanNTP --value)" yes
 is 'timedatectl starts us' timedatectl set-ntp true
 is 'set-ntp starts the unit' soon plain
