@@ -224,19 +224,6 @@ func (r *reader) number(most uint64) uint64 {
 	return n
 }
 
-// decode reads a bucket.
-func decode(b []byte) (list []fact, err error) {
-	_, err = readBucket(b, func(_ int, f *fact) {
-		c := *f
-		c.means = slices.Clone(f.means)
-		list = append(list, c)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return list, nil
-}
-
 // readBucket gives what a bucket has to see, with where it begins; the memory of
 // what see gets is used again. It returns the bucket's names, for factAt.
 func readBucket(b []byte, see func(at int, f *fact)) (names []string, err error) {

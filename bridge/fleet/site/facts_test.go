@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"reflect"
+	"slices"
 	"testing"
 
 	"ntsbridge/bridge/fleet/inventory"
@@ -115,4 +116,17 @@ func FuzzDecode(f *testing.F) {
 			_ = list[i].prefix()
 		}
 	})
+}
+
+// decode reads a bucket.
+func decode(b []byte) (list []fact, err error) {
+	_, err = readBucket(b, func(_ int, f *fact) {
+		c := *f
+		c.means = slices.Clone(f.means)
+		list = append(list, c)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
 }
