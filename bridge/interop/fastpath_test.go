@@ -426,8 +426,7 @@ func (f *follower) reload() error {
 }
 
 // TestFastpathVirtual answers at a bridge that the host's interface is a port
-// of, and at a macvlan on top of it, IPv4 and IPv6; XDP is below both, and is
-// refused there.
+// of, and at a macvlan on top of it; XDP is below both, and is refused there.
 func TestFastpathVirtual(t *testing.T) {
 	t.Parallel()
 	n := NewNetwork(t)
@@ -436,7 +435,7 @@ func TestFastpathVirtual(t *testing.T) {
 	bridge, macvlan := netip.MustParseAddr("10.123.0.201"), netip.MustParseAddr("10.123.0.202")
 	n.must(server.Do(func() error {
 		return ip("link add br0 type bridge\nlink set eth0 master br0\naddr flush dev eth0\n" +
-			"addr add 10.123.0.201/24 dev br0\naddr add fd00:123::201/64 dev br0 nodad\nlink set br0 up\n" +
+			"addr add 10.123.0.201/24 dev br0\nlink set br0 up\n" +
 			"link add link br0 name mv0 type macvlan mode bridge\naddr add 10.123.0.202/24 dev mv0\nlink set mv0 up\n")
 	}))
 	config := func(list string) string { return strings.Replace(fastConfig("tcx", ""), "[eth0/tcx]", list, 1) }
@@ -561,5 +560,54 @@ func TestFastpathRespectsOthers(t *testing.T) {
 	}))
 	if out := check("xdp", "require"); !strings.Contains(out, "another XDP program") || !strings.HasPrefix(out, "refused") {
 		t.Errorf("an interface with an XDP program: %s", out)
+	}
+}
+
+// TestFastpathComesAndGoes: at an interface that comes while the daemon runs, and
+// comes again after it was gone, the kernel answers as it does at the others.
+func TestFastpathComesAndGoes(t *testing.T) {
+	t.Parallel()
+	n := NewNetwork(t)
+	server, client := n.Host("fast"), n.Host("client")
+	n.Names()
+	server.Write("keys", ntpKeys)
+	f := startFollower(server, strings.Replace(fastConfig("tcx", ""), ", fastpath_interfaces: [eth0/tcx]", "", 1))
+	there := func(name string, want bool) Condition {
+		return Condition{fmt.Sprintf("status has %s: %v", name, want), func() error {
+			var s fastStatus
+			if err := f.ask(&s, "status"); err != nil {
+				return err
+			}
+			found := false
+			for _, i := range s.Fastpath {
+				found = found || i.Interface == name && i.Active
+			}
+			if found != want {
+				return fmt.Errorf("%+v", s.Fastpath)
+			}
+			return nil
+		}}
+	}
+	to := netip.MustParseAddr("10.124.0.1")
+	Await(t, clientLimit, getsTime(client, server.IPv4), there("eth0", true))
+	for range 2 {
+		n.must(server.Do(func() error {
+			return ip(fmt.Sprintf("link add eth2 type veth peer name eth2 netns %d\naddr add %v/24 dev eth2\nlink set eth2 up\n",
+				client.anchor.Process.Pid, to))
+		}))
+		n.must(client.Do(func() error { return ip("addr add 10.124.0.2/24 dev eth2\nlink set eth2 up\n") }))
+		Await(t, clientLimit, there("eth2", true), getsTime(client, to))
+		before := uint64(0)
+		Await(t, clientLimit, f.counted("what was answered", func(c *fastCounters) error {
+			before = c.Fastpath.Answered
+			return nil
+		}), f.counted("eth2 by the kernel", func(c *fastCounters) error {
+			if _, err := askTime(client, to); err != nil || c.Fastpath.Answered < before+3 {
+				return fmt.Errorf("%v; %+v, before %d", err, c.Fastpath, before)
+			}
+			return nil
+		}))
+		n.must(server.Do(func() error { return ip("link del eth2\n") }))
+		Await(t, clientLimit, there("eth2", false), getsTime(client, server.IPv4))
 	}
 }
