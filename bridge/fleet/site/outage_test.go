@@ -216,11 +216,7 @@ func TestHungDisk(t *testing.T) {
 		e.Endpoints = append(slices.Clone(e.Endpoints[len(e.Endpoints)-n:]), e.Endpoints[:len(e.Endpoints)-n]...)
 		return e
 	}
-	a := newGateway(t, configure("a"), client("192.0.2.1/32", used(ntp.KindNone, 0)))
-	b := newGateway(t, configure("b"))
-	a.SetPlaces(standing)
-	b.SetPlaces(standing)
-	await(t, "both are here", func() bool { return a.open() && b.open() })
+	a, b := bothOpen(t, configure("a"), configure("b"))
 	if m := a.current().member; m != leader.URL {
 		t.Fatalf("a is at %s, and the leader is %s", m, leader.URL)
 	}
@@ -273,6 +269,18 @@ func TestHungDisk(t *testing.T) {
 	})
 }
 
+// bothOpen starts two gateways, of which the first has a client, and waits until
+// steps may begin.
+func bothOpen(t *testing.T, first, second config.Etcd) (a, b *gateway) {
+	t.Helper()
+	a = newGateway(t, first, client("192.0.2.1/32", used(ntp.KindNone, 0)))
+	b = newGateway(t, second)
+	a.SetPlaces(standing)
+	b.SetPlaces(standing)
+	await(t, "both are here", func() bool { return a.open() && b.open() })
+	return a, b
+}
+
 // TestSlowDisk: the disks of members are slow, and hang no longer than an answer may
 // take. With one of three that is so, and that leads, all goes on; where all
 // are, what gateways tell takes longer, the lock is kept, and nothing is told
@@ -287,11 +295,7 @@ func TestSlowDisk(t *testing.T) {
 		e.Timeout, e.Lease = 3*time.Second, 12*time.Second
 		return e
 	}
-	a := newGateway(t, configure("a"), client("192.0.2.1/32", used(ntp.KindNone, 0)))
-	b := newGateway(t, configure("b"))
-	a.SetPlaces(standing)
-	b.SetPlaces(standing)
-	await(t, "both are here", func() bool { return a.open() && b.open() })
+	a, b := bothOpen(t, configure("a"), configure("b"))
 	if err := a.Acquire(t.Context()); err != nil {
 		t.Fatal(err)
 	}
